@@ -1,0 +1,58 @@
+"""An energy is a function of positions; a force is its gradient; energies add.
+
+Learned, classical, coarse-grained and bias energies obey one protocol, so ``forcefield + bias`` is again an energy.
+"""
+
+from __future__ import annotations
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from thalweg.shapes import Box, Energies, Forces, Positions
+
+
+class Energy(eqx.Module):
+    """A differentiable energy ``U(x)`` [kJ/mol] of positions [nm], with any replica axes behind ``(atoms, dims)``.
+
+    Subclasses are final and write plain array code that never mixes replicas. What depends on a neighbour list
+    holds it as a leaf and returns an updated copy from `refreshed`.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, positions: Positions, box: Box | None = None) -> Energies:
+        """Energies, shape ``(*replicas,)`` [kJ/mol], of ``positions`` ``(atoms, dims, *replicas)`` [nm]."""
+
+    def refreshed(self, positions: Positions, box: Box | None = None) -> Energy:
+        """This energy with neighbour lists valid around ``positions``; itself where it has none."""
+        return self
+
+    def __add__(self, other: Energy) -> Energy:
+        left = self.terms if isinstance(self, Sum) else (self,)
+        right = other.terms if isinstance(other, Sum) else (other,)
+        return Sum(left + right)
+
+
+class Sum(Energy):
+    """The sum of energies, ``U = sum_k U_k``."""
+
+    terms: tuple[Energy, ...]
+
+    def __call__(self, positions: Positions, box: Box | None = None) -> Energies:
+        return sum((term(positions, box) for term in self.terms), jnp.zeros(positions.shape[2:], positions.dtype))
+
+    def refreshed(self, positions: Positions, box: Box | None = None) -> Energy:
+        return Sum(tuple(term.refreshed(positions, box) for term in self.terms))
+
+
+def energy_and_forces(energy, positions: Positions, box: Box | None = None) -> tuple[Energies, Forces]:
+    """Energies ``(*replicas,)`` [kJ/mol] and forces ``-dU/dx``, shaped like ``positions`` [kJ/mol/nm]."""
+
+    def total(x):
+        energies = energy(x, box)
+        return energies.sum(), energies
+
+    gradient, energies = jax.grad(total, has_aux=True)(positions)
+    return energies, -gradient

@@ -1,0 +1,76 @@
+"""The one internal system of units, and the door through which all others enter.
+
+Inside: nm, ps, amu, kJ/mol, elementary charge, radian (those of OpenMM and MDTraj). Temperature enters as ``kT``.
+Values with a unit, ``"300 K"`` or ``"2 fs"``, are read by `quantity`; nothing else in the package converts.
+"""
+
+from __future__ import annotations
+
+import re
+
+BOLTZMANN = 8.31446261815324e-3
+"""Boltzmann's (molar gas) constant, CODATA 2018 [kJ/mol/K]."""
+
+COULOMB = 138.93545764438198
+"""1 / (4 pi epsilon_0), CODATA 2018 [kJ nm / (mol e^2)]."""
+
+ANGSTROM = 0.1
+"""One ångström [nm]."""
+
+ELECTRONVOLT = 96.48533212331002
+"""One electronvolt per particle [kJ/mol]."""
+
+DEGREE = 0.017453292519943295
+"""One degree [radian]."""
+
+DIMENSIONS = {
+    "temperature": {"K": 1.0},
+    "time": {"ps": 1.0, "fs": 1e-3, "ns": 1e3, "us": 1e6, "s": 1e12},
+    "rate": {"/ps": 1.0, "1/ps": 1.0, "/fs": 1e3, "1/fs": 1e3, "/ns": 1e-3, "1/ns": 1e-3},
+    "length": {"nm": 1.0, "A": ANGSTROM, "Å": ANGSTROM, "angstrom": ANGSTROM, "pm": 1e-3},
+    "energy": {"kJ/mol": 1.0, "kcal/mol": 4.184, "eV": ELECTRONVOLT, "meV": 1e-3 * ELECTRONVOLT},
+    "mass": {"amu": 1.0, "Da": 1.0, "dalton": 1.0},
+    "angle": {"rad": 1.0, "deg": DEGREE, "degrees": DEGREE},
+}
+"""Accepted units of each dimension, as multiples of the internal one."""
+
+
+def quantity(text: str, dimension: str) -> float:
+    """The value of ``text`` in internal units.
+
+    Parameters
+    ----------
+    text : str
+        A number and a unit, such as ``"300 K"`` or ``"2 fs"``.
+    dimension : str
+        A key of `DIMENSIONS`.
+
+    Raises
+    ------
+    ValueError
+        If the text is no number with a unit of that dimension.
+
+    Examples
+    --------
+    >>> quantity("2 fs", "time")
+    0.002
+    """
+    accepted = DIMENSIONS[dimension]
+    wanted = f"a {dimension} such as \"1 {next(iter(accepted))}\" (units known: {', '.join(accepted)})"
+    if not isinstance(text, str):
+        raise ValueError(f"got {text!r} without a unit; give {wanted}")
+    match = re.fullmatch(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S+)\s*", text)
+    if match is None or match[2] not in accepted:
+        raise ValueError(f"cannot read {text!r}; give {wanted}")
+    return float(match[1]) * accepted[match[2]]
+
+
+def thermal_energy(temperature: float) -> float:
+    """``kT`` [kJ/mol] at a temperature [K].
+
+    Examples
+    --------
+    >>> round(thermal_energy(300.0), 4)
+    2.4943
+    """
+    return BOLTZMANN * temperature
