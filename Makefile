@@ -1,0 +1,56 @@
+# Everything here needs Python 3.11, 3.12 or 3.13 with pip, and make; nothing else.
+# The environment is made once, in .venv, from the pinned versions of constraints.txt.
+
+PYTHON ?=
+NAME ?=
+BIN := .venv/bin
+
+# One thread per worker: idle BLAS threads spin, and two workers share two cores.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export OPENMM_CPU_THREADS := 1
+export XLA_FLAGS := --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1
+
+.PHONY: demo test lint docs bench clean
+
+demo: .venv/ready
+	$(BIN)/thalweg demo
+
+test: .venv/ready
+	$(BIN)/python -m pytest -q -n 2 --dist=loadfile
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+docs: .venv/ready-docs
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
+	@echo "open docs/_build/index.html"
+
+bench: .venv/ready
+	@if [ -n "$(NAME)" ]; then $(BIN)/thalweg bench $(NAME); \
+	else for file in benchmarks/*.py; do $(BIN)/thalweg bench $$(basename $$file .py) || exit 1; done; fi
+
+clean:
+	rm -rf .venv docs/_build demo
+
+.venv/ready: pyproject.toml constraints.txt
+	@python=""; \
+	for candidate in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	  if $$candidate -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
+	  then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "no Python 3.11, 3.12 or 3.13 with venv and pip was found (python3 is: $$(python3 --version 2>&1))." >&2; \
+	  echo "Install one (Debian, Ubuntu: apt install python3 python3-venv), or name one: make PYTHON=/path/to/python3.12 ..." >&2; \
+	  exit 1; \
+	fi; \
+	echo "making .venv with $$($$python --version) ($$(command -v $$python)); the first time takes a few minutes"; \
+	$$python -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test,compare]' -c constraints.txt
+	@touch $@
+
+.venv/ready-docs: .venv/ready
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[docs]' -c constraints.txt
+	@touch $@
