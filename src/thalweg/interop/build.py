@@ -1,0 +1,239 @@
+"""From the files a chemist has to a `System` that every engine runs.
+
+Three routes, one result: a structure and force fields (`from_pdb`), Amber's prmtop and coordinates (`from_amber`), an
+OpenMM ``System`` as XML and a structure (`from_xml`). `build_system` takes the one whose files it is given. Whatever
+is wrong with the files is said here, in a `BuildError`, before anything runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+
+import openmm
+import openmm.app as app
+
+from thalweg.interop.build_checks import (
+    BuildError,
+    checked_cutoff,
+    checked_file,
+    checked_positions,
+    chosen,
+)
+from thalweg.interop.force_fields import explain_no_template, load_force_field
+from thalweg.interop.implicit_solvent import with_compiled_born
+from thalweg.interop.openmm_system import system_from_openmm
+from thalweg.interop.openmm_topology import topology_from_openmm
+from thalweg.systems.system import System
+
+__all__ = ["BuildError", "build_system", "from_amber", "from_pdb", "from_xml"]
+
+CONSTRAINTS = {"none": None, "hbonds": app.HBonds, "allbonds": app.AllBonds}
+IMPLICIT_SOLVENTS = {
+    "none": None, "hct": app.HCT, "obc1": app.OBC1, "obc2": app.OBC2, "gbn": app.GBn, "gbn2": app.GBn2,
+}  # fmt: skip
+STRUCTURES = {
+    ".pdb": app.PDBFile, ".ent": app.PDBFile, ".cif": app.PDBxFile, ".mmcif": app.PDBxFile, ".pdbx": app.PDBxFile,
+}  # fmt: skip
+COORDINATES = (".inpcrd", ".rst7", ".restrt", ".crd", ".ncrst")
+
+
+def build_system(
+    *,
+    pdb: str | Path | None = None,
+    prmtop: str | Path | None = None,
+    inpcrd: str | Path | None = None,
+    xml: str | Path | None = None,
+    forcefield: Sequence[str] | None = None,
+    implicit_solvent: str | None = None,
+    constraints: str | None = None,
+    hydrogen_mass: float | None = None,
+    cutoff: float | None = None,
+    add_hydrogens: bool | None = None,
+    water_padding: float | None = None,
+) -> System:
+    """The system described by the files given; a setting left None takes the default of its route.
+
+    ==================  =========================================================================
+    files               route and settings
+    ==================  =========================================================================
+    pdb, forcefield     `from_pdb`: constraints, hydrogen_mass, cutoff, add_hydrogens, water_padding
+    prmtop, inpcrd      `from_amber`: implicit_solvent, constraints, hydrogen_mass, cutoff
+    xml, pdb            `from_xml`: everything else is already in the XML
+    ==================  =========================================================================
+
+    Raises
+    ------
+    BuildError
+        If no route takes exactly the settings given, or that route cannot use its files.
+    """
+    given = {name: value for name, value in locals().items() if value is not None}
+    route = from_xml if xml is not None else from_amber if prmtop is not None else from_pdb
+    known = inspect.signature(route).parameters
+    needed = [name for name, parameter in known.items() if parameter.default is inspect.Parameter.empty]
+    if missing := [name for name in needed if name not in given]:
+        raise BuildError(
+            f"got {', '.join(given) or 'no files'}, but {' and '.join(missing)} missing; give pdb + forcefield, or "
+            "prmtop + inpcrd, or xml + pdb"
+        )
+    if unused := [name for name in given if name not in known]:
+        raise BuildError(
+            f"{', '.join(unused)} has no meaning together with {' + '.join(needed)}; remove it (settings of this "
+            f"route: {', '.join(name for name in known if name not in needed) or 'none'})"
+        )
+    return route(**given)
+
+
+def from_pdb(
+    pdb: str | Path,
+    forcefield: Sequence[str],
+    constraints: str = "hbonds",
+    hydrogen_mass: float | None = None,
+    cutoff: float | None = None,
+    add_hydrogens: bool = False,
+    water_padding: float | None = None,
+) -> System:
+    """A system from a structure and OpenMM force field files.
+
+    Parameters
+    ----------
+    pdb : PDB or PDBx/mmCIF file, one model
+    forcefield : names of files that come with OpenMM, such as ``"amber14/protein.ff14SB.xml"``, or paths
+    constraints : ``"none"``, ``"hbonds"`` (bonds to hydrogen) or ``"allbonds"``; water is rigid unless ``"none"``
+    hydrogen_mass : mass given to each hydrogen bound to a heavy atom, taken from that atom [amu]; allows 4 fs
+    cutoff : distance beyond which pairs do not interact (reaction field) [nm]; None for all pairs
+    add_hydrogens : add the hydrogens that the force field's residues have at pH 7
+    water_padding : solvate in a cubic box of the force field's water, this much wider on each side [nm]
+
+    Raises
+    ------
+    BuildError
+        Naming what is wrong with the structure, the force field or the settings, and what to do.
+    """
+    structure = read_structure(pdb)
+    field = load_force_field(forcefield)
+    modeller = app.Modeller(structure.topology, structure.positions)
+    if add_hydrogens:
+        explain_no_template(
+            lambda: modeller.addHydrogens(field, platform=openmm.Platform.getPlatform("Reference")),
+            field, modeller.topology, forcefield,
+        )  # fmt: skip
+    if water_padding is not None:
+        explain_no_template(
+            lambda: modeller.addSolvent(field, padding=water_padding), field, modeller.topology, forcefield
+        )
+    return from_modeller(modeller, forcefield, constraints, hydrogen_mass, cutoff)
+
+
+def from_modeller(
+    modeller: app.Modeller,
+    forcefield: Sequence[str],
+    constraints: str = "hbonds",
+    hydrogen_mass: float | None = None,
+    cutoff: float | None = None,
+) -> System:
+    """A system from a molecule held by OpenMM's ``Modeller``; parameters as in `from_pdb`."""
+    field = load_force_field(forcefield)
+    topology, positions = modeller.topology, checked_positions(modeller.positions)
+    method, distance = checked_cutoff(cutoff, topology.getPeriodicBoxVectors())
+    held = chosen(constraints, CONSTRAINTS, "constraints")
+    system = explain_no_template(
+        lambda: field.createSystem(
+            topology,
+            nonbondedMethod=method,
+            nonbondedCutoff=distance,
+            constraints=held,
+            rigidWater=held is not None,
+            removeCMMotion=False,
+            hydrogenMass=hydrogen_mass,
+        ),
+        field, topology, forcefield,
+    )  # fmt: skip
+    return system_from_openmm(
+        with_compiled_born(system, positions), topology_from_openmm(topology), positions
+    )
+
+
+def from_amber(
+    prmtop: str | Path,
+    inpcrd: str | Path,
+    implicit_solvent: str = "none",
+    constraints: str = "hbonds",
+    hydrogen_mass: float | None = None,
+    cutoff: float | None = None,
+) -> System:
+    """A system from Amber's topology and coordinates.
+
+    Parameters
+    ----------
+    prmtop, inpcrd : the two files
+    implicit_solvent : ``"none"``, ``"hct"``, ``"obc1"``, ``"obc2"``, ``"gbn"`` or ``"gbn2"``
+    constraints, hydrogen_mass, cutoff : as in `from_pdb`
+
+    Raises
+    ------
+    BuildError
+        If the files do not belong together or a setting is unknown.
+    """
+    checked_file(prmtop, (".prmtop", ".parm7", ".top"))
+    checked_file(inpcrd, COORDINATES)
+    coordinates = app.AmberInpcrdFile(str(inpcrd))
+    parameters = app.AmberPrmtopFile(str(prmtop), periodicBoxVectors=coordinates.boxVectors)
+    positions = checked_positions(coordinates.positions)
+    if len(positions) != (atoms := parameters.topology.getNumAtoms()):
+        raise BuildError(
+            f"{inpcrd} has {len(positions)} atoms and {prmtop} has {atoms}; give coordinates saved with that topology"
+        )
+    method, distance = checked_cutoff(cutoff, coordinates.boxVectors)
+    held = chosen(constraints, CONSTRAINTS, "constraints")
+    system = parameters.createSystem(
+        nonbondedMethod=method,
+        nonbondedCutoff=distance,
+        constraints=held,
+        rigidWater=held is not None,
+        implicitSolvent=chosen(implicit_solvent, IMPLICIT_SOLVENTS, "implicit_solvent"),
+        removeCMMotion=False,
+        hydrogenMass=hydrogen_mass,
+    )
+    return system_from_openmm(
+        with_compiled_born(system, positions), topology_from_openmm(parameters.topology), positions
+    )
+
+
+def from_xml(xml: str | Path, pdb: str | Path) -> System:
+    """A system from a serialized OpenMM ``System`` and a structure with its atoms in the same order.
+
+    Raises
+    ------
+    BuildError
+        If the XML holds no ``System`` or another number of particles.
+    """
+    path = checked_file(xml, (".xml",))
+    structure = read_structure(pdb)
+    try:
+        system = openmm.XmlSerializer.deserialize(path.read_text())
+    except openmm.OpenMMException as error:
+        raise BuildError(f"{xml} is not XML written by OpenMM's XmlSerializer: {error}") from None
+    if not isinstance(system, openmm.System):
+        raise BuildError(f"{xml} holds a {type(system).__name__}; serialize the System itself")
+    positions = checked_positions(structure.positions)
+    if len(positions) != system.getNumParticles():
+        raise BuildError(
+            f"{xml} has {system.getNumParticles()} particles and {pdb} has {len(positions)} atoms; give the structure "
+            "that the System was made from"
+        )
+    return system_from_openmm(
+        with_compiled_born(system, positions), topology_from_openmm(structure.topology), positions
+    )
+
+
+def read_structure(path: str | Path):
+    """OpenMM's reader of a PDB or PDBx/mmCIF file, holding ``topology`` and ``positions``."""
+    file = checked_file(path, tuple(STRUCTURES))
+    try:
+        return STRUCTURES[file.suffix.lower()](str(file))
+    except (ValueError, IndexError, KeyError, AttributeError, TypeError) as error:
+        raise BuildError(
+            f"cannot read {path} as {file.suffix} ({error}); check the file in a viewer"
+        ) from None

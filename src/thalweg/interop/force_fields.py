@@ -1,0 +1,100 @@
+"""Force field files of OpenMM: finding them, and saying which residue they do not know and why."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import openmm.app as app
+
+from thalweg.interop.build_checks import BuildError
+
+WATER = ("HOH", "WAT", "SOL", "TIP3", "NA", "CL", "K")
+
+
+def available_force_fields() -> list[str]:
+    """Names of the force field files that come with OpenMM.
+
+    Examples
+    --------
+    >>> "amber14/protein.ff14SB.xml" in available_force_fields()
+    True
+    """
+    folder = Path(app.__file__).parent / "data"
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.xml"))
+
+
+def load_force_field(files: Sequence[str]) -> app.ForceField:
+    """OpenMM's ``ForceField`` of the named files, or a `BuildError` that lists names close to a wrong one."""
+    if isinstance(files, str) or not files:
+        raise BuildError(
+            f'forcefield = {files!r}; give a list such as ["amber14/protein.ff14SB.xml", "implicit/obc2.xml"]'
+        )
+    available = available_force_fields()
+    for name in files:
+        if name not in available and not Path(name).is_file():
+            raise BuildError(f'there is no force field file "{name}"; {_closest(name, available)}')
+    try:
+        return app.ForceField(*files)
+    except Exception as error:
+        raise BuildError(f"OpenMM cannot load {', '.join(files)}: {error}") from error
+
+
+def explain_no_template(act: Callable, field: app.ForceField, topology: app.Topology, files: Sequence[str]):
+    """The result of ``act()``; where OpenMM finds no template for a residue, a `BuildError` saying why."""
+    try:
+        return act()
+    except ValueError as error:
+        strangers = field.getUnmatchedResidues(topology) if "No template found" in str(error) else []
+        if not strangers:
+            raise BuildError(str(error)) from error
+        raise BuildError(f"{_why(strangers[0], field)} (force field: {', '.join(files)})") from error
+
+
+def _why(residue, field: app.ForceField) -> str:
+    """Why ``residue`` matches no template of ``field`` and what to do about it."""
+    known = {template.name: template for template in field._templates.values()}
+    named = f"residue {residue.name} {residue.id}"
+    candidates = [
+        known[name] for name in (residue.name, "N" + residue.name, "C" + residue.name) if name in known
+    ]
+    if residue.name in WATER and not candidates:
+        return f"{named}: the force field has no water and ions; add a water model such as amber14/tip3p.xml, or remove them"
+    atoms = list(residue.atoms())
+    if len(atoms) > 1 and not list(residue.internal_bonds()):
+        return f"{named} has {len(atoms)} atoms and no bonds; add CONECT records to the file or use a standard residue name"
+    if not candidates:
+        return f"{named} is unknown to the force field; {_closest(residue.name, list(known))}; or add a file that defines it"
+    return _difference(named, {atom.name for atom in atoms}, atoms, candidates)
+
+
+def _difference(named: str, names: set[str], atoms: Sequence, candidates: Sequence) -> str:
+    hydrogens = [atom for atom in atoms if atom.element is app.element.hydrogen]
+
+    def misfit(template) -> int:
+        return len(names ^ {atom.name for atom in template.atoms})
+
+    template = min(candidates, key=misfit)
+    missing = [atom for atom in template.atoms if atom.name not in names]
+    heavy = [atom.name for atom in missing if atom.element is not app.element.hydrogen]
+    wanted = sum(atom.element is app.element.hydrogen for atom in template.atoms)
+    heavy_atoms = sum(atom.element is not app.element.hydrogen for atom in template.atoms)
+    if len(hydrogens) < wanted and len(atoms) - len(hydrogens) >= heavy_atoms:
+        return f"{named} has {len(hydrogens)} of {wanted} hydrogens; set add_hydrogens = true"
+    if heavy:
+        return f"{named} lacks the atoms {', '.join(heavy)}; complete the structure (PDBFixer does) or rename the residue"
+    extra = sorted(names - {atom.name for atom in template.atoms})
+    return (
+        f"{named} does not match the template {template.name} (atoms not in it: {', '.join(extra) or 'none'}); check "
+        "protonation, chain ends and bonds to its neighbors"
+    )
+
+
+def _closest(name: str, known: Sequence[str]) -> str:
+    by_stem = {Path(entry).name: entry for entry in known}
+    near = difflib.get_close_matches(name, known, 6, 0.5)
+    near += [by_stem[stem] for stem in difflib.get_close_matches(Path(name).name, list(by_stem), 6, 0.5)]
+    if near:
+        return f"names close to it: {', '.join(dict.fromkeys(near))}"
+    return f"known names: {', '.join(sorted(known)[:30])}{' ...' if len(known) > 30 else ''}"

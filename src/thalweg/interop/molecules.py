@@ -1,0 +1,86 @@
+"""Small molecules to try things on, with the force fields they are usually simulated in.
+
+Starting structures are package data of `thalweg.testsystems`, built from ideal internal coordinates and minimized.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+
+import openmm.app as app
+from openmm import unit
+
+from thalweg.interop.build import from_modeller, from_pdb
+from thalweg.interop.build_checks import chosen
+from thalweg.interop.force_fields import load_force_field
+from thalweg.systems.system import System
+
+SOLVENTS = {
+    "vacuum": ("amber14/protein.ff14SB.xml",),
+    "obc2": ("amber14/protein.ff14SB.xml", "implicit/obc2.xml"),
+}
+"""Force field files of each solvent: Amber ff14SB [maier2015], in vacuum or OBC2 implicit water [onufriev2004]."""
+
+
+WATER = ("amber14/tip3p.xml",)
+
+
+def alanine_dipeptide(
+    solvent: str = "vacuum", constraints: str = "hbonds", hydrogen_mass: float | None = None
+) -> System:
+    """Alanine dipeptide, Ac-Ala-NHMe, 22 atoms, in its C7eq minimum; residues ACE, ALA, NME.
+
+    Parameters
+    ----------
+    solvent : ``"vacuum"`` or ``"obc2"``
+    constraints : ``"none"``, ``"hbonds"`` or ``"allbonds"``
+    hydrogen_mass : repartitioned mass of hydrogen [amu], or None for the natural one
+
+    Examples
+    --------
+    >>> len(alanine_dipeptide().topology)
+    22
+    """
+    return _peptide("alanine_dipeptide", solvent, constraints, hydrogen_mass)
+
+
+def alanine_tetrapeptide(
+    solvent: str = "vacuum", constraints: str = "hbonds", hydrogen_mass: float | None = None
+) -> System:
+    """Alanine tetrapeptide, Ac-Ala3-NHMe, 42 atoms, extended; parameters as in `alanine_dipeptide`."""
+    return _peptide("alanine_tetrapeptide", solvent, constraints, hydrogen_mass)
+
+
+def met_enkephalin(
+    solvent: str = "obc2", constraints: str = "hbonds", hydrogen_mass: float | None = None
+) -> System:
+    """Met-enkephalin, Tyr-Gly-Gly-Phe-Met as a zwitterion, 75 atoms, extended; parameters as in `alanine_dipeptide`."""
+    return _peptide("met_enkephalin", solvent, constraints, hydrogen_mass)
+
+
+def water_box(n_waters: int = 216, cutoff: float | None = None, constraints: str = "hbonds") -> System:
+    """A periodic cube of ``n_waters`` TIP3P waters [jorgensen1983] at about 1 g/ml, not equilibrated.
+
+    Parameters
+    ----------
+    n_waters : number of molecules
+    cutoff : reaction-field cutoff [nm]; None takes 0.9 nm or, in a smaller box, just under half its width
+    constraints : ``"hbonds"`` for rigid water, ``"none"`` for flexible
+
+    Examples
+    --------
+    >>> len(water_box(8).topology)
+    24
+    """
+    modeller = app.Modeller(app.Topology(), [] * unit.nanometer)
+    modeller.addSolvent(load_force_field(WATER), numAdded=n_waters)
+    width = modeller.topology.getPeriodicBoxVectors()[0][0].value_in_unit(unit.nanometer)
+    return from_modeller(
+        modeller, WATER, constraints, cutoff=min(0.9, 0.499 * width) if cutoff is None else cutoff
+    )
+
+
+def _peptide(name: str, solvent: str, constraints: str, hydrogen_mass: float | None) -> System:
+    forcefield = chosen(solvent, SOLVENTS, "solvent")
+    with as_file(files("thalweg.testsystems") / "structures" / f"{name}.pdb") as pdb:
+        return from_pdb(pdb, forcefield, constraints, hydrogen_mass)
