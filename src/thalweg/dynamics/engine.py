@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import numpy as np
@@ -18,6 +18,7 @@ from thalweg.shapes import Box, Energies, Positions, Values
 from thalweg.systems.state import State
 
 
+@runtime_checkable
 class Variable(Protocol):
     """A differentiable map from positions to a few numbers: a physical or learned collective variable.
 
@@ -33,6 +34,7 @@ class Variable(Protocol):
         ...
 
 
+@runtime_checkable
 class Bias(Protocol):
     """An energy of a variable that may grow while the simulation runs: settings here, what grows in ``bias_state``.
 
@@ -87,6 +89,7 @@ class Recording:
     diverged: dict[int, str] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Looks at a run between chunks of steps: a progress bar, a trajectory writer, a divergence guard.
 
@@ -102,6 +105,7 @@ class StopRun(Exception):
     """Raised by an observer to end a run early; the engine returns what it has."""
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Advances states. Built from a system, its energy and an integrator; see `NativeEngine` for the arguments."""
 
