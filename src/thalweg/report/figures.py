@@ -1,0 +1,343 @@
+"""The figures of a report: one function per kind of result, each a Plotly figure that prints well.
+
+Colors are those of Okabe and Ito, told apart by color-blind readers and on paper; surfaces use cividis.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from thalweg.report.results import (
+    Axis,
+    ChapmanKolmogorov,
+    Convergence,
+    Estimate,
+    LearnedVariable,
+    Surface,
+    TimescaleScan,
+)
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+INK, GRID = "#222222", "#E3E3E3"
+
+
+def surface_figure(surface: Surface, ceiling: float = 40.0) -> go.Figure:
+    """The free energy and, beside it, its standard error; above ``ceiling`` [kJ/mol] all is one color."""
+    figure = make_subplots(1, 2, horizontal_spacing=0.17, subplot_titles=("free energy", "standard error"))
+    top = float(min(ceiling, np.nanmax(surface.energy))) if np.isfinite(surface.energy).any() else ceiling
+    known = surface.error[np.isfinite(surface.error)]
+    widest = float(np.quantile(known, 0.95)) if known.size else 1.0
+    panels = (
+        (surface.energy, top, "kJ/mol", 0.415, "Cividis"),
+        (surface.error, max(widest, 1e-3), "kJ/mol", 1.0, "Purples"),
+    )
+    for column, (values, limit, unit, place, colors) in enumerate(panels, start=1):
+        figure.add_trace(
+            go.Heatmap(
+                x=surface.x.centers,
+                y=surface.y.centers,
+                z=_compact(values.T),
+                zmin=0,
+                zmax=limit,
+                colorscale=colors,
+                colorbar={"title": {"text": unit}, "x": place, "thickness": 12, "outlinewidth": 0},
+                hovertemplate=f"%{{x:.3g}}, %{{y:.3g}}<br>%{{z:.2f}} {unit}<extra></extra>",
+            ),
+            row=1,
+            col=column,
+        )
+    figure.add_trace(
+        go.Contour(
+            x=surface.x.centers,
+            y=surface.y.centers,
+            z=_compact(surface.energy.T),
+            showscale=False,
+            showlegend=False,
+            hoverinfo="skip",
+            contours={"coloring": "none", "start": 5, "end": top, "size": 5},
+            line={"width": 0.7, "color": "white"},
+        ),
+        row=1,
+        col=1,
+    )
+    figure.update_xaxes(**_axis(surface.x))
+    figure.update_yaxes(**_axis(surface.y))
+    return _styled(figure, height=430)
+
+
+def seeds_figure(surface: Surface, ceiling: float = 40.0) -> go.Figure:
+    """The free energies of the independent seeds side by side, on one scale."""
+    count = len(surface.by_seed)
+    titles = [f"seed {number}" for number in range(1, count + 1)]
+    figure = make_subplots(1, count, horizontal_spacing=0.1, subplot_titles=titles, shared_yaxes=True)
+    top = float(min(ceiling, np.nanmax(surface.energy)))
+    for column, energy in enumerate(surface.by_seed, start=1):
+        figure.add_trace(
+            go.Heatmap(
+                x=surface.x.centers,
+                y=surface.y.centers,
+                z=_compact(energy.T),
+                zmin=0,
+                zmax=top,
+                colorscale="Cividis",
+                showscale=column == count,
+                colorbar={"title": {"text": "kJ/mol"}, "thickness": 12, "outlinewidth": 0},
+            ),
+            row=1,
+            col=column,
+        )
+    figure.update_xaxes(**_axis(surface.x))
+    figure.update_yaxes(**_axis(surface.y) | {"title": None})
+    figure.update_yaxes(title={"text": _label(surface.y.name, surface.y.unit)}, col=1)
+    return _styled(figure, height=360)
+
+
+def timescales_figure(scan: TimescaleScan) -> go.Figure:
+    """Implied time scales against lag time with 95 % bands; below the gray line the lag hides the process.
+
+    Processes the data cannot give as numbers are dotted.
+    """
+    figure = go.Figure()
+    lags = scan.lagtimes
+    figure.add_trace(
+        go.Scatter(
+            x=lags,
+            y=lags,
+            mode="lines",
+            line={"width": 0},
+            fill="tozeroy",
+            fillcolor="#EEEEEE",
+            name="shorter than the lag",
+            hoverinfo="skip",
+        )
+    )
+    for process in range(scan.timescales.shape[1]):
+        color, known = PALETTE[process % len(PALETTE)], scan.resolved[process]
+        if known:
+            around = np.concatenate([scan.upper[:, process], scan.lower[::-1, process]])
+            figure.add_trace(
+                go.Scatter(
+                    x=np.concatenate([lags, lags[::-1]]),
+                    y=around,
+                    fill="toself",
+                    fillcolor=color,
+                    opacity=0.18,
+                    line={"width": 0},
+                    mode="lines",
+                    showlegend=False,
+                    hoverinfo="skip",
+                )
+            )
+        name = f"process {process + 1}" + ("" if known else ", under-sampled")
+        figure.add_trace(
+            go.Scatter(
+                x=lags,
+                y=scan.timescales[:, process],
+                mode="lines+markers",
+                name=name,
+                line={"color": color, "width": 2, "dash": "solid" if known else "dot"},
+                marker={"size": 7},
+                hovertemplate="lag %{x:.3g} ps<br>%{y:.4g} ps<extra>" + name + "</extra>",
+            )
+        )
+    figure.add_vline(x=scan.chosen, line={"color": INK, "dash": "dash", "width": 1})
+    figure.add_annotation(
+        x=np.log10(scan.chosen),
+        y=1,
+        yref="paper",
+        text="chosen lag",
+        showarrow=False,
+        xanchor="left",
+        xshift=4,
+    )
+    finite = scan.timescales[np.isfinite(scan.timescales)]
+    lowest = min(float(lags.min()), float(finite.min())) if finite.size else float(lags.min())
+    highest = max(float(lags.max()), float(finite.max())) if finite.size else float(lags.max())
+    figure.update_xaxes(type="log", **_decades(lags), title={"text": "lag time [ps]"})
+    figure.update_yaxes(
+        type="log",
+        **_decades(np.array([lowest, highest])),
+        title={"text": "implied time scale [ps]"},
+        range=[np.log10(lowest / 1.5), np.log10(2 * highest)],
+    )
+    return _styled(figure, height=420)
+
+
+def chapman_kolmogorov_figure(test: ChapmanKolmogorov) -> go.Figure:
+    """Staying probabilities of every set: the model's prediction as a line, the data as points."""
+    figure = go.Figure()
+    for state in range(test.predicted.shape[1]):
+        color = PALETTE[state % len(PALETTE)]
+        figure.add_trace(
+            go.Scatter(
+                x=test.lagtimes,
+                y=test.predicted[:, state, state],
+                mode="lines",
+                line={"color": color, "width": 2},
+                name=f"set {state + 1}, model",
+            )
+        )
+        bars = {"type": "data", "array": 1.96 * test.error[:, state, state], "thickness": 1.2}
+        figure.add_trace(
+            go.Scatter(
+                x=test.lagtimes,
+                y=test.estimated[:, state, state],
+                mode="markers",
+                error_y=bars,
+                marker={"color": color, "size": 7},
+                name=f"set {state + 1}, data",
+            )
+        )
+    figure.update_xaxes(title={"text": "time [ps]"}, rangemode="tozero")
+    staying = np.diagonal(test.estimated, axis1=1, axis2=2)
+    lowest = min(float(np.nanmin(staying)), float(np.diagonal(test.predicted, axis1=1, axis2=2).min()))
+    figure.update_yaxes(title={"text": "probability of being there again"}, range=[0.9 * lowest, 1.01])
+    return _styled(figure, height=380)
+
+
+def populations_figure(populations: tuple[Estimate, ...]) -> go.Figure:
+    """State populations on a logarithmic scale, with standard errors."""
+    names, values = [p.name for p in populations], [p.value for p in populations]
+    errors = [p.error if np.isfinite(p.error) else 0.0 for p in populations]
+    figure = go.Figure(
+        go.Scatter(
+            x=values,
+            y=names,
+            mode="markers",
+            marker={"size": 10, "color": PALETTE[0]},
+            error_x={"type": "data", "array": errors, "thickness": 1.5},
+        )
+    )
+    figure.update_xaxes(type="log", **_decades(np.array(values)), title={"text": "population"})
+    figure.update_yaxes(autorange="reversed")
+    return _styled(figure, height=130 + 34 * len(populations))
+
+
+def convergence_figure(course: Convergence) -> go.Figure:
+    """How an estimate moved as data came in, one line with a one-standard-error band per seed."""
+    figure = go.Figure()
+    for repeat in range(course.values.shape[1]):
+        color = PALETTE[repeat % len(PALETTE)]
+        values, errors = course.values[:, repeat], np.nan_to_num(course.errors[:, repeat])
+        around = np.concatenate([values + errors, (values - errors)[::-1]])
+        figure.add_trace(
+            go.Scatter(
+                x=np.concatenate([course.amount, course.amount[::-1]]),
+                y=around,
+                fill="toself",
+                fillcolor=color,
+                opacity=0.18,
+                line={"width": 0},
+                mode="lines",
+                showlegend=False,
+                hoverinfo="skip",
+            )
+        )
+        figure.add_trace(
+            go.Scatter(
+                x=course.amount,
+                y=values,
+                mode="lines+markers",
+                name=f"seed {repeat + 1}",
+                line={"color": color, "width": 2},
+            )
+        )
+    figure.update_xaxes(title={"text": course.label})
+    figure.update_yaxes(title={"text": course.unit or course.name})
+    return _styled(figure, height=360)
+
+
+def correlation_figure(learned: LearnedVariable) -> go.Figure:
+    """Table of absolute correlations between learned and physical variables."""
+    figure = go.Figure(
+        go.Heatmap(
+            x=list(learned.physical),
+            y=list(learned.names),
+            z=_compact(learned.correlation),
+            zmin=0,
+            zmax=1,
+            colorscale="Blues",
+            texttemplate="%{z:.2f}",
+            textfont={"size": 13},
+            showscale=False,
+            xgap=2,
+            ygap=2,
+        )
+    )
+    figure.update_yaxes(autorange="reversed")
+    return _styled(figure, height=120 + 38 * len(learned.names))
+
+
+def learned_figure(learned: LearnedVariable) -> go.Figure:
+    """The first learned variable as color over the two physical variables it follows most."""
+    order = np.argsort(-learned.correlation[0], kind="stable")[:2]
+    color, label = learned.values[:, 0], learned.names[0]
+    horizontal = int(order[0])
+    marker = {"size": 4, "opacity": 0.7}
+    if len(order) == 1:
+        trace = go.Scattergl(x=learned.physical_values[:, horizontal], y=color, mode="markers", marker=marker)
+        title = label
+    else:
+        horizontal, vertical = sorted(int(i) for i in order)
+        marker |= {
+            "color": _compact(color),
+            "colorscale": "Cividis",
+            "colorbar": {"title": {"text": label}, "thickness": 12, "outlinewidth": 0},
+        }
+        trace = go.Scattergl(
+            x=_compact(learned.physical_values[:, horizontal]),
+            y=_compact(learned.physical_values[:, vertical]),
+            mode="markers",
+            marker=marker,
+        )
+        title = _label(learned.physical[vertical], learned.units[vertical])
+    figure = go.Figure(trace)
+    figure.update_xaxes(title={"text": _label(learned.physical[horizontal], learned.units[horizontal])})
+    figure.update_yaxes(title={"text": title})
+    return _styled(figure, height=420)
+
+
+def _label(name: str, unit: str) -> str:
+    return f"{name} [{unit}]" if unit else name
+
+
+def _axis(axis: Axis) -> dict:
+    settings = {"title": {"text": _label(axis.name, axis.unit)}, "showgrid": False}
+    if axis.period is not None and axis.unit == "deg":
+        settings |= {"tickmode": "array", "tickvals": [-180, -120, -60, 0, 60, 120, 180]}
+    return settings
+
+
+def _decades(values: np.ndarray) -> dict:
+    """Ticks 1, 2, 5 of every decade that ``values`` reach, all written in full."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    first, last = np.floor(np.log10(positive.min())), np.ceil(np.log10(positive.max()))
+    ticks = [mantissa * 10.0**power for power in np.arange(first, last + 1) for mantissa in (1, 2, 5)]
+    return {"tickmode": "array", "tickvals": ticks, "ticktext": [f"{tick:.6g}" for tick in ticks]}
+
+
+def _compact(values: np.ndarray) -> np.ndarray:
+    """Single precision: half the size of the page, far below what a screen or paper shows."""
+    return np.asarray(values, np.float32)
+
+
+def _styled(figure: go.Figure, height: int) -> go.Figure:
+    figure.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 70, "r": 20, "t": 40, "b": 60},
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        font={"family": "Helvetica, Arial, sans-serif", "size": 14, "color": INK},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        showlegend=len(figure.data) > 1,
+    )
+    figure.update_xaxes(
+        gridcolor=GRID, linecolor=INK, showline=True, ticks="outside", zeroline=False, automargin=True
+    )
+    figure.update_yaxes(
+        gridcolor=GRID, linecolor=INK, showline=True, ticks="outside", zeroline=False, automargin=True
+    )
+    return figure

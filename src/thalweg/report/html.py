@@ -1,0 +1,239 @@
+"""The report as one self-contained page: opens offline, prints well, and loads nothing from anywhere."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from thalweg.report import figures
+from thalweg.report.results import Estimate, Results
+from thalweg.report.rounding import significant, with_error
+from thalweg.report.viewer import viewer
+
+
+def page(results: Results) -> str:
+    """The whole page for ``results``, sections in reading order; what is absent is left out."""
+    home = files("thalweg.report")
+    sections: Sequence[Callable[[Results, Figures], str]] = (
+        _summary,
+        _numbers,
+        _surfaces,
+        _timescales,
+        _states,
+        _learned,
+        _convergence,
+        _cost,
+        _provenance,
+        _citations,
+    )
+    numbered = Figures()
+    body = "\n".join(text for section in sections if (text := section(results, numbered)))
+    shown = results.molecule is not None and any(len(state.structures) for state in results.states)
+    return Template((home / "page.html").read_text("utf-8")).substitute(
+        title=escape(results.title),
+        style=(home / "page.css").read_text("utf-8"),
+        body=body,
+        plotly=get_plotlyjs(),
+        viewer=viewer(results.molecule, results.states) if shown else "",
+    )
+
+
+class Figures:
+    """Numbers the figures of one page and puts each into it with its caption."""
+
+    def __init__(self):
+        self._numbers = itertools.count(1)
+
+    def __call__(self, figure: go.Figure, caption: str) -> str:
+        number = next(self._numbers)
+        data = figure.to_json().replace("</", "<\\/")
+        return (
+            f'<div class="figure" id="figure-{number}" style="min-height:{figure.layout.height}px">'
+            f'<script type="application/json">{data}</script></div>\n'
+            f'<p class="caption"><b>Figure {number}.</b> {escape(caption)}</p>'
+        )
+
+
+def _summary(results: Results, _: Figures) -> str:
+    answers = (
+        ("What was simulated", results.simulated),
+        ("What was found", results.found),
+        ("How sure", results.certainty),
+    )
+    blocks = "".join(f"<div><h3>{title}</h3>{_paragraphs(sentences)}</div>" for title, sentences in answers)
+    points = "".join(
+        f'<li class="{escape(d.severity)}"><b>{escape(d.severity.capitalize())}.</b>{escape(d.sentence)}</li>'
+        for d in results.diagnoses
+    )
+    return (
+        f'<h1>{escape(results.title)}</h1><p class="subtitle">{escape(results.subtitle)}</p>'
+        f'<div class="summary">{blocks}</div>' + (f'<ul class="diagnoses">{points}</ul>' if points else "")
+    )
+
+
+def _numbers(results: Results, _: Figures) -> str:
+    if not results.estimates:
+        return ""
+    rows = [
+        (
+            e.name,
+            with_error(e.value, e.error, e.unit),
+            "; ".join(with_error(*repeat) for repeat in e.repeats),
+            _agreement(e),
+        )
+        for e in results.estimates
+    ]
+    return (
+        "<h2>Numbers</h2>"
+        + _table(("quantity", "estimate", "each seed", "seeds agree"), rows)
+        + '<p class="caption">± is one standard error. Seeds agree when they differ by at most two.</p>'
+    )
+
+
+def _agreement(estimate: Estimate) -> str:
+    return {None: "one seed only", True: "yes", False: "no"}[estimate.repeats_agree]
+
+
+def _surfaces(results: Results, numbered: Figures) -> str:
+    if not results.surfaces:
+        return ""
+    parts = ["<h2>Free energy</h2>"]
+    for surface in results.surfaces:
+        parts.append(f"<h3>Over {escape(surface.name)}</h3>")
+        caption = "Free energy, contours every 5 kJ/mol, and its standard error. White: never visited."
+        parts.append(numbered(figures.surface_figure(surface), caption))
+        if len(surface.by_seed) > 1:
+            caption = "The same surface from each seed alone: what they do not share is not known."
+            parts.append(numbered(figures.seeds_figure(surface), caption))
+    return "\n".join(parts)
+
+
+def _timescales(results: Results, numbered: Figures) -> str:
+    parts = []
+    if results.timescales is not None:
+        caption = (
+            "Implied time scales of the Markov model with 95 % bands. Where the lines are flat the model "
+            "does not depend on the lag; inside the gray region the lag is longer than the process."
+        )
+        parts.append(numbered(figures.timescales_figure(results.timescales), caption))
+    if results.chapman_kolmogorov is not None:
+        caption = (
+            "Chapman-Kolmogorov test: lines are predicted by the model, points with 95 % bars are counted."
+        )
+        parts.append(numbered(figures.chapman_kolmogorov_figure(results.chapman_kolmogorov), caption))
+    return "\n".join(["<h2>Slow processes</h2>", *parts]) if parts else ""
+
+
+def _states(results: Results, numbered: Figures) -> str:
+    if not results.states:
+        return ""
+    shown = list(dict.fromkeys(name for state in results.states for name in state.center))
+    rows = [
+        (
+            s.name,
+            with_error(s.population.value, s.population.error),
+            str(s.frames),
+            *(s.center.get(n, "") for n in shown),
+        )
+        for s in results.states
+    ]
+    parts = ["<h2>States</h2>", _table(("state", "population", "stored frames", *shown), rows)]
+    caption = "Populations with one standard error, on a logarithmic scale."
+    parts.append(numbered(figures.populations_figure(tuple(s.population for s in results.states)), caption))
+    if results.molecule is not None:
+        parts.append("<h3>What they look like</h3>" + _viewer_place(results))
+    return "\n".join(parts)
+
+
+def _viewer_place(results: Results) -> str:
+    buttons, number = [], 0
+    for state in results.states:
+        for copy in range(len(state.structures)):
+            label = state.name if len(state.structures) == 1 else f"{state.name}, {copy + 1}"
+            pressed = "true" if number == 0 else "false"
+            buttons.append(
+                f'<button data-structure="{number}" aria-pressed="{pressed}">{escape(label)}</button>'
+            )
+            number += 1
+    return (
+        f'<div class="buttons">{"".join(buttons)}</div>'
+        '<iframe id="viewer" title="representative structures in 3D"></iframe>'
+        '<p class="caption">Drag to turn, scroll to zoom. These are stored frames, not averages.</p>'
+    )
+
+
+def _learned(results: Results, numbered: Figures) -> str:
+    learned = results.learned
+    if learned is None:
+        return ""
+    return "\n".join(
+        [
+            "<h2>What the learned variables mean</h2>",
+            numbered(
+                figures.correlation_figure(learned),
+                "Absolute correlation with physical variables; angles enter by their sine and cosine.",
+            ),
+            numbered(
+                figures.learned_figure(learned),
+                f"{learned.names[0]} over the physical variables it follows most; points are stored frames.",
+            ),
+        ]
+    )
+
+
+def _convergence(results: Results, numbered: Figures) -> str:
+    if not results.convergence:
+        return ""
+    drawn = [
+        numbered(
+            figures.convergence_figure(course), f"{course.name} as data came in, band: one standard error."
+        )
+        for course in results.convergence
+    ]
+    return "\n".join(["<h2>Convergence</h2>", *drawn])
+
+
+def _cost(results: Results, _: Figures) -> str:
+    cost = results.cost
+    if cost is None:
+        return ""
+    rows = [
+        ("steps, all replicas", f"{cost.steps:,}"),
+        ("simulated time", f"{significant(cost.nanoseconds, 4)} ns"),
+        ("tasks", str(cost.tasks)),
+        ("work", f"{significant(cost.seconds / 60, 3)} min, summed over workers"),
+        ("speed", f"{significant(cost.nanoseconds_per_day, 3)} ns/day per worker"),
+    ]
+    return "<h2>Cost</h2>" + _table(("", ""), rows)
+
+
+def _provenance(results: Results, _: Figures) -> str:
+    if not results.provenance:
+        return ""
+    tables = "".join(
+        f"<h3>{escape(title)}</h3>" + _table(("", ""), entries.items())
+        for title, entries in results.provenance.items()
+    )
+    return f"<h2>Provenance</h2><details open><summary>How to make this again</summary>{tables}</details>"
+
+
+def _citations(results: Results, _: Figures) -> str:
+    if not results.citations:
+        return ""
+    return "<h2>How to cite</h2><ol>" + "".join(f"<li>{escape(c)}</li>" for c in results.citations) + "</ol>"
+
+
+def _paragraphs(sentences: Iterable[str]) -> str:
+    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in header) if any(header) else ""
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>"

@@ -1,0 +1,239 @@
+"""Everything a report says, as plain numbers: what an analysis fills in and a page, a table or a file shows.
+
+Every ``error`` is one standard error; intervals are 95 % and named ``lower`` and ``upper``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One number with its error, and the independent values behind it where there are several.
+
+    Attributes
+    ----------
+    name : what it is, such as ``"free energy of 0 < phi < 126 deg against the rest"``
+    value, error : the number and its standard error; an error of NaN means that it could not be estimated
+    unit : ``""`` for a pure number
+    repeats : (value, error) of each independent repeat (seed), empty where there is one only
+
+    Examples
+    --------
+    >>> Estimate("barrier", 9.5, 0.1, "kJ/mol", ((9.4, 0.1), (9.6, 0.1))).repeats_agree
+    True
+    >>> Estimate("barrier", 9.5, 0.1, "kJ/mol", ((8.0, 0.1), (9.6, 0.1))).repeats_agree
+    False
+    """
+
+    name: str
+    value: float
+    error: float
+    unit: str = ""
+    repeats: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def repeats_agree(self) -> bool | None:
+        """Whether every pair of repeats differs by at most two standard errors; None with fewer than two."""
+        if len(self.repeats) < 2:
+            return None
+        return all(
+            abs(a - b) <= 2 * math.hypot(error_a, error_b)
+            for i, (a, error_a) in enumerate(self.repeats)
+            for b, error_b in self.repeats[:i]
+        )
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The centers ``(n,)`` of the bins along one variable, its name, unit and period (None: not periodic)."""
+
+    name: str
+    unit: str
+    centers: np.ndarray
+    period: float | None = None
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A free-energy surface with its error map.
+
+    Attributes
+    ----------
+    name : what it is a surface over, such as ``"backbone dihedrals"``
+    x, y : the axes
+    energy : (x, y) [kJ/mol], lowest bin at zero, NaN where nothing was sampled
+    error : (x, y) standard error [kJ/mol], NaN where unknown
+    by_seed : one ``(x, y)`` surface per independent seed, empty with a single one
+    """
+
+    name: str
+    x: Axis
+    y: Axis
+    energy: np.ndarray
+    error: np.ndarray
+    by_seed: tuple[np.ndarray, ...] = ()
+
+
+@dataclass(frozen=True)
+class TimescaleScan:
+    """Implied time scales against the lag time, all [ps].
+
+    Attributes
+    ----------
+    lagtimes : (lags,)
+    timescales, lower, upper : (lags, processes), NaN where a process could not be resolved at that lag
+    chosen : the lag time that the Markov model was built at
+    resolved : (processes,) whether the data hold enough transitions to give the process as a number
+    """
+
+    lagtimes: np.ndarray
+    timescales: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    chosen: float
+    resolved: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class ChapmanKolmogorov:
+    """Probability of being in set ``j`` a time after set ``i``: predicted by the model, counted in the data.
+
+    Attributes
+    ----------
+    lagtimes : (lags,) [ps]
+    predicted, estimated, error : (lags, sets, sets)
+    """
+
+    lagtimes: np.ndarray
+    predicted: np.ndarray
+    estimated: np.ndarray
+    error: np.ndarray
+
+
+@dataclass(frozen=True)
+class MolecularState:
+    """A long-lived state: how likely it is and what it looks like.
+
+    Attributes
+    ----------
+    name : such as ``"A"`` or ``"left-handed"``
+    population : an `Estimate` without unit
+    frames : number of stored frames in it
+    center : values of the shown variables in its middle, by name with unit
+    structures : (n, atoms, 3) representative frames [nm]
+    """
+
+    name: str
+    population: Estimate
+    frames: int
+    center: dict[str, str]
+    structures: np.ndarray
+
+
+@dataclass(frozen=True)
+class Molecule:
+    """What the 3D viewer needs beside coordinates: element symbols ``(atoms,)`` and bonds ``(bonds, 2)``."""
+
+    elements: tuple[str, ...]
+    bonds: np.ndarray
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """How an estimate moved as data came in.
+
+    Attributes
+    ----------
+    name, unit : of the estimate
+    label : what ``amount`` counts, such as ``"simulated time [ns]"``
+    amount : (points,)
+    values, errors : (points, repeats)
+    """
+
+    name: str
+    unit: str
+    label: str
+    amount: np.ndarray
+    values: np.ndarray
+    errors: np.ndarray
+
+
+@dataclass(frozen=True)
+class LearnedVariable:
+    """What a learned variable means in physical terms.
+
+    Attributes
+    ----------
+    names : of the learned variables
+    physical : names of the physical ones
+    correlation : (names, physical), absolute correlation in [0, 1], circular for angles
+    values : (frames, names), a sample of frames
+    physical_values : (frames, physical), the same frames
+    units : of the physical ones
+    """
+
+    names: tuple[str, ...]
+    physical: tuple[str, ...]
+    correlation: np.ndarray
+    values: np.ndarray
+    physical_values: np.ndarray
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the run took: steps and simulated time summed over replicas, seconds of work summed over tasks."""
+
+    steps: int
+    nanoseconds: float
+    seconds: float
+    tasks: int
+
+    @property
+    def nanoseconds_per_day(self) -> float:
+        """Simulated time per day of one worker [ns/day]."""
+        return self.nanoseconds / self.seconds * 86400 if self.seconds > 0 else math.nan
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Something a careful reader must know: ``severity`` is ``"note"``, ``"warning"`` or ``"problem"``."""
+
+    severity: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """A whole report. Whatever was not part of the run is None or empty, and its section is left out.
+
+    Attributes
+    ----------
+    title, subtitle : what was simulated, in a few words
+    simulated, found, certainty : the summary's three answers, as sentences
+    provenance : section -> (name -> value): settings, versions, seeds, digest
+    citations : what to cite, as finished references, in order of importance
+    """
+
+    title: str
+    subtitle: str
+    simulated: tuple[str, ...]
+    found: tuple[str, ...]
+    certainty: tuple[str, ...]
+    estimates: tuple[Estimate, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    surfaces: tuple[Surface, ...] = ()
+    timescales: TimescaleScan | None = None
+    chapman_kolmogorov: ChapmanKolmogorov | None = None
+    states: tuple[MolecularState, ...] = ()
+    molecule: Molecule | None = None
+    learned: LearnedVariable | None = None
+    convergence: tuple[Convergence, ...] = ()
+    cost: Cost | None = None
+    provenance: dict[str, dict[str, str]] = field(default_factory=dict)
+    citations: tuple[str, ...] = ()

@@ -1,0 +1,94 @@
+"""Files of a report: the page, the same numbers as JSON, and the arrays behind every figure."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from thalweg.report.html import page
+from thalweg.report.results import Results, Surface
+
+
+def write_report(results: Results, folder: Path) -> Path:
+    """Write ``report.html``, ``results/report.json`` and the arrays behind it; the page's path.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written; files written before stay whole.
+    """
+    tables = folder / "results"
+    tables.mkdir(parents=True, exist_ok=True)
+    write_atomically(tables / "report.json", (json.dumps(plain(results), indent=1) + "\n").encode())
+    for surface in results.surfaces:
+        stem = re.sub(r"[^a-z0-9]+", "-", surface.name.lower()).strip("-")
+        write_atomically(tables / f"free-energy-{stem}.npz", _npz(surface))
+        write_atomically(tables / f"free-energy-{stem}.csv", _csv(surface).encode())
+    write_atomically(folder / "report.html", page(results).encode())
+    return folder / "report.html"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write ``data`` so that ``path`` is at every moment the old file or the whole new one."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(unfinished, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def plain(value):
+    """``value`` as what JSON holds: dataclasses as dictionaries, arrays as lists, NaN as None."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(entry) for entry in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _npz(surface: Surface) -> bytes:
+    buffer = io.BytesIO()
+    by_seed = np.stack(surface.by_seed) if surface.by_seed else np.empty((0, *surface.energy.shape))
+    np.savez_compressed(
+        buffer,
+        x=surface.x.centers,
+        y=surface.y.centers,
+        energy=surface.energy,
+        error=surface.error,
+        by_seed=by_seed,
+    )
+    return buffer.getvalue()
+
+
+def _csv(surface: Surface) -> str:
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(
+        (
+            *(f"{a.name} [{a.unit}]" if a.unit else a.name for a in (surface.x, surface.y)),
+            "free energy [kJ/mol]",
+            "standard error [kJ/mol]",
+        )
+    )
+    for i, x in enumerate(surface.x.centers):
+        for j, y in enumerate(surface.y.centers):
+            rows.writerow(f"{v:.6g}" for v in (x, y, surface.energy[i, j], surface.error[i, j]))
+    return text.getvalue()
