@@ -1,8 +1,8 @@
 """What every engine offers and what may be plugged into one: the whole interface on one page.
 
-An engine advances all replicas of a `State` by a number of steps of one integrator and returns a `Recording`. The
-native, OpenMM and ASE engines are interchangeable: same inputs, same outputs, a pure function of the state (its
-random key included) and the arguments.
+An engine advances all replicas of a `State` by a number of steps of one integrator and returns a `Recording`.
+The native, OpenMM and ASE engines are interchangeable: same inputs, same outputs, a pure function of the
+state (its random key included) and the arguments.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Variable(Protocol):
 
 @runtime_checkable
 class Bias(Protocol):
-    """An energy of a variable that may grow while the simulation runs: settings here, what grows in ``bias_state``.
+    """An energy of a variable that may grow while a simulation runs: settings here, growth in ``bias_state``.
 
-    All replicas share one bias state (multiple walkers). ``stride`` is the number of steps between updates; None
-    means static.
+    All replicas share one bias state (multiple walkers). ``stride`` is the number of steps between updates;
+    None means static.
     """
 
     variable: Variable
@@ -50,11 +50,14 @@ class Bias(Protocol):
         ...
 
     def energy(self, bias_state: Any, values: Values) -> Energies:
-        """Bias energies ``(*replicas,)`` [kJ/mol] at ``values`` ``(values, *replicas)``; differentiable in values."""
+        """Bias energies ``(*replicas,)`` [kJ/mol], differentiable in ``values`` ``(values, *replicas)``."""
         ...
 
     def update(self, bias_state: Any, values: Values) -> Any:
-        """The bias state after all replicas, now at ``values`` ``(values, replicas)``, have deposited."""
+        """The bias state after all replicas, now at ``values`` ``(values, replicas)``, have deposited.
+
+        A replica that has diverged shows NaN values and must deposit nothing.
+        """
         ...
 
 
@@ -62,8 +65,9 @@ class Bias(Protocol):
 class Recording:
     """What a run of an engine leaves: frames of every replica and where each stopped.
 
-    Frames are taken every ``save_every`` steps, after the step; the starting point is not among them. A replica that
-    diverged is frozen at its last good frame and listed in ``diverged``; its ``valid`` frames end there.
+    Frames are taken every ``save_every`` steps, after the step; the starting point is not among them. A
+    replica that diverged is frozen at its last good frame and listed in ``diverged``; its ``valid`` frames
+    end there.
 
     Attributes
     ----------
@@ -107,7 +111,7 @@ class StopRun(Exception):
 
 @runtime_checkable
 class Engine(Protocol):
-    """Advances states. Built from a system, its energy and an integrator; see `NativeEngine` for the arguments."""
+    """Advances states. Built from a system, its energy and an integrator, as `NativeEngine` is."""
 
     def run(
         self,
@@ -124,13 +128,14 @@ class Engine(Protocol):
         Raises
         ------
         ValueError
-            If ``steps`` is not a multiple of ``save_every``, or positions are not finite, or do not fit the system.
+            If ``steps`` is not a multiple of ``save_every``, or positions are not finite, or do not fit the
+            system.
         """
         ...
 
 
 class Langevin(eqx.Module):
-    """Langevin dynamics by the BAOAB splitting [leimkuhler2013]: ``kT`` [kJ/mol], ``dt`` [ps], ``friction`` [1/ps]."""
+    """Langevin dynamics by BAOAB [leimkuhler2013]: ``kT`` [kJ/mol], ``dt`` [ps], ``friction`` [1/ps]."""
 
     kT: float
     dt: float
@@ -138,7 +143,7 @@ class Langevin(eqx.Module):
 
 
 class Overdamped(eqx.Module):
-    """Overdamped Langevin dynamics ``dx = -D/kT grad U dt + sqrt(2 D) dW`` by Euler-Maruyama; ``diffusion`` [nm^2/ps]."""
+    """Overdamped Langevin dynamics ``dx = -D/kT grad U dt + sqrt(2 D) dW``; ``diffusion`` D [nm^2/ps]."""
 
     kT: float
     dt: float

@@ -1,0 +1,191 @@
+"""Our own engine: energy, bias, constraints and integrator of many replicas compiled into one loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thalweg.dynamics.constraints import BondConstraints
+from thalweg.dynamics.engine import (
+    Bias,
+    Integrator,
+    Langevin,
+    Observer,
+    Overdamped,
+    Recording,
+    StopRun,
+    VelocityVerlet,
+)
+from thalweg.dynamics.loop import BROKEN_BOND, Frames, Laws, Run, advance, field_at
+from thalweg.dynamics.phase import Phase
+from thalweg.dynamics.recording import check_start, farewell, joined
+from thalweg.shapes import Box
+from thalweg.systems.state import State
+from thalweg.systems.system import System
+from thalweg.systems.topology import Topology
+
+CHUNK_BYTES = 4_000_000
+CHUNK_SECONDS = 0.5
+"""Frames kept in the compiled loop, and time spent there, before the shell looks in."""
+
+THROWN = 1000.0
+"""Kinetic energy of an atom [kT] from which its replica counts as diverged."""
+
+
+class NativeEngine:
+    """Runs a system, or particles with masses in any potential, in one compiled loop.
+
+    Replicas share the loop, the bias and one random key. A replica that breaks (an energy or position that is
+    not finite, an atom thrown at more than a thousand times its thermal energy or by more than 1 nm in a
+    step, a constraint that no longer holds) is stopped and the others go on.
+
+    Parameters
+    ----------
+    system : System
+    integrator : Langevin, VelocityVerlet or Overdamped
+    energy : the energy to run instead of the system's, such as ``system.energy + restraint``
+
+    Examples
+    --------
+    >>> from thalweg.dynamics.engine import Langevin
+    >>> from thalweg.systems.state import thermal_state
+    >>> from thalweg.testsystems.wells import DoubleWell
+    >>> engine = NativeEngine.for_potential(DoubleWell(), np.ones(1), Langevin(kT=1.0, dt=0.01))
+    >>> start = thermal_state(jnp.ones((1, 1, 4)), np.ones(1), 1.0, jax.random.key(0))
+    >>> engine.run(start, 100, save_every=10).positions.shape
+    (4, 10, 1, 1)
+    """
+
+    def __init__(self, system: System, integrator: Integrator, energy: Callable | None = None):
+        self.energy = system.energy if energy is None else energy
+        self.integrator = integrator
+        self.topology = system.topology
+        self.masses = np.asarray(system.masses, float)
+        self.bonds = BondConstraints.build(system.constraints, self.masses, system.positions)
+        if isinstance(integrator, Overdamped) and len(self.bonds.lengths):
+            raise ValueError(
+                f"overdamped dynamics given with {len(self.bonds.lengths)} constraints, which it "
+                "does not keep; use Langevin, or a system without constraints"
+            )
+
+    @staticmethod
+    def for_potential(potential: Callable, masses: np.ndarray, integrator: Integrator) -> NativeEngine:
+        """An engine for particles of ``masses`` ``(particles,)`` [amu] in ``potential``, in any dimension."""
+        n = len(masses)
+        names, numbers = ("X",) * n, tuple(range(1, n + 1))
+        particles = Topology(names, ("",) * n, names, numbers, (0,) * n, np.zeros((0, 2), int))
+        return NativeEngine(
+            System(particles, np.zeros((n, 3)), np.asarray(masses, float), potential), integrator
+        )
+
+    def run(
+        self,
+        state: State,
+        steps: int,
+        *,
+        save_every: int,
+        bias: Bias | None = None,
+        bias_state: Any = None,
+        observers: Sequence[Observer] = (),
+    ) -> Recording:
+        """Advance all replicas by ``steps``; see `thalweg.dynamics.engine.Engine.run`.
+
+        Atoms held by constraints are first put at their distances where the state does not have them there
+        yet. Momenta along constraints vanish with the first step.
+        """
+        check_start(state, steps, save_every, len(self.masses))
+        if bias is not None and bias_state is None:
+            bias_state = bias.init()
+        laws = self._laws(state, bias)
+        run = _begun(laws, state, bias_state)
+        capacity = _capacity(run.phase)
+        chunks, done, count = [], 0, 1
+        while done < steps:
+            count = min(count, capacity, (steps - done) // save_every)
+            began = time.perf_counter()
+            run, frames = jax.block_until_ready(
+                advance(laws, run, capacity, jnp.int32(count), jnp.int32(save_every))
+            )
+            seconds = time.perf_counter() - began
+            done += count * save_every
+            chunks.append(self._recording(run, frames, count, save_every, state.box))
+            try:
+                for observer in observers:
+                    observer(done, steps, chunks[-1])
+            except StopRun:
+                break
+            if not run.alive.any():
+                break
+            count = max(1, round(count * min(10.0, CHUNK_SECONDS / seconds)))
+        return joined(chunks)
+
+    def _laws(self, state: State, bias: Bias | None) -> Laws:
+        """What moves the replicas, in the precision of the state's positions."""
+
+        def cast(leaf):
+            return jnp.asarray(leaf, state.positions.dtype) if np.asarray(leaf).dtype.kind == "f" else leaf
+
+        integrator, bonds, reach = jax.tree.map(cast, (self.integrator, self.bonds, self._reach()))
+        energy = self.energy.refreshed(state.positions, state.box)
+        return Laws(integrator, energy, bias, bonds, state.box, reach)
+
+    def _reach(self) -> np.ndarray:
+        """How far each atom may move in one step [nm]."""
+        match self.integrator:
+            case Langevin(kT=kT, dt=dt):
+                return dt * np.sqrt(
+                    THROWN * kT * np.where(self.masses > 0, self.bonds.inverse_masses, np.inf)
+                )
+            case VelocityVerlet():
+                return np.ones(len(self.masses))
+        return np.full(len(self.masses), np.inf)
+
+    def _recording(self, run: Run, frames: Frames, count: int, save_every: int, box: Box | None) -> Recording:
+        """The first ``count`` of ``frames``, replicas first."""
+
+        def replicas_first(array):
+            return np.moveaxis(np.asarray(array[:count]), -1, 0)
+
+        dt = self.integrator.dt
+        labels = {int(r): self._label(int(run.culprit[r])) for r in np.flatnonzero(~np.asarray(run.alive))}
+        phase = run.phase
+        return Recording(
+            positions=np.ascontiguousarray(replicas_first(frames.positions), np.float32),
+            values=replicas_first(frames.values),
+            energy=replicas_first(frames.energy),
+            bias_energy=replicas_first(frames.bias_energy),
+            valid=replicas_first(frames.alive).sum(1),
+            state=State(phase.positions, phase.momenta, run.key, run.step, box),
+            bias_state=run.bias_state,
+            dt_frames=save_every * dt,
+            diverged={r: farewell(r, int(run.last[r]), dt, label) for r, label in labels.items()},
+        )
+
+    def _label(self, atom: int) -> str:
+        return f"atom {atom} ({self.topology.label(atom)})"
+
+
+def _begun(laws: Laws, state: State, bias_state: Any) -> Run:
+    """The run at its start, with bonds at their lengths."""
+    positions = jnp.asarray(state.positions)
+    along = laws.bonds.vectors(positions)
+    for _ in range(20):
+        if (laws.bonds.violation(positions) < BROKEN_BOND / 10).all():
+            break
+        positions, _ = laws.bonds.restored(positions, jnp.zeros_like(positions), along, 1.0)
+    field = field_at(laws, positions, bias_state)
+    phase = Phase(positions, jnp.asarray(state.momenta), field)
+    alive = jnp.isfinite(field.energy) & jnp.isfinite(field.forces).all((0, 1))
+    culprit = jnp.where(alive, -1, jnp.isfinite(field.forces).all(1).argmin(0)).astype(jnp.int32)
+    last = jnp.broadcast_to(state.step, alive.shape)
+    return Run(phase, phase, bias_state, state.key, jnp.asarray(state.step), alive, last, culprit)
+
+
+def _capacity(phase: Phase) -> int:
+    """Frames in a chunk: a power of two set by the size of a frame alone, so that it compiles once."""
+    return 1 << int(np.clip(np.log2(CHUNK_BYTES / phase.positions.nbytes), 0, 12))

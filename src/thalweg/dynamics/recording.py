@@ -1,0 +1,55 @@
+"""What all engines do alike around a run: check what they are given, gather chunks into one recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from thalweg.dynamics.engine import Recording
+from thalweg.systems.state import State
+
+
+def check_start(state: State, steps: int, save_every: int, n_atoms: int) -> None:
+    """Raise ValueError if a run cannot start; see `thalweg.dynamics.engine.Engine.run`."""
+    if save_every < 1 or steps < save_every or steps % save_every:
+        raise ValueError(
+            f"steps={steps} with save_every={save_every} is no whole number of frames; "
+            "use a positive multiple of save_every"
+        )
+    if state.positions.ndim != 3 or state.positions.shape[0] != n_atoms:
+        raise ValueError(
+            f"positions of shape {state.positions.shape} given to a system of {n_atoms} atoms; "
+            "they must be (atoms, dims, replicas), replicas last"
+        )
+    if state.momenta.shape != state.positions.shape:
+        raise ValueError(
+            f"momenta of shape {state.momenta.shape} beside positions of shape {state.positions.shape}; "
+            "make them with thermal_state or as zeros of the same shape"
+        )
+    for name, array in (("positions", state.positions), ("momenta", state.momenta)):
+        bad = np.argwhere(~np.isfinite(np.asarray(array)))
+        if len(bad):
+            atom, _, replica = bad[0].tolist()
+            raise ValueError(
+                f"{name} are not finite, first at atom {atom} of replica {replica}; "
+                "mend the starting structure"
+            )
+
+
+def joined(chunks: Sequence[Recording]) -> Recording:
+    """Consecutive recordings as one."""
+    arrays = {
+        name: np.concatenate([getattr(chunk, name) for chunk in chunks], axis=1)
+        for name in ("positions", "values", "energy", "bias_energy")
+    }
+    return replace(chunks[-1], **arrays, valid=sum(chunk.valid for chunk in chunks))
+
+
+def farewell(replica: int, step: int, dt: float, atom: str) -> str:
+    """The sentence about a replica that diverged after its last sound step ``step``."""
+    return (
+        f"replica {replica} broke after step {step} (t = {step * dt:.6g} ps), worst at {atom}; "
+        "its frames end before that. Minimize the start, or use a smaller time step"
+    )

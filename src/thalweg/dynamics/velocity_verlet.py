@@ -1,0 +1,25 @@
+"""Dynamics at constant energy by velocity Verlet, bonds fixed by RATTLE [swope1982, andersen1983].
+
+Kick by half a step, drift, kick by half a step: of second order, symplectic and reversible in time.
+"""
+
+from __future__ import annotations
+
+import jax
+
+from thalweg.dynamics.constraints import BondConstraints
+from thalweg.dynamics.engine import VelocityVerlet
+from thalweg.dynamics.phase import FieldFunction, Phase
+
+
+def velocity_verlet(
+    phase: Phase, field: FieldFunction, integrator: VelocityVerlet, bonds: BondConstraints, key: jax.Array
+) -> Phase:
+    """Advance all replicas by one step; one evaluation of ``field``, no noise from ``key``."""
+    dt = integrator.dt
+    momenta = phase.momenta + dt / 2 * phase.field.forces
+    free = phase.positions + dt * bonds.velocities(momenta)
+    positions, momenta = bonds.restored(free, momenta, bonds.vectors(phase.positions), dt)
+    here = field(positions)
+    momenta = bonds.tangent(momenta + dt / 2 * here.forces, bonds.vectors(positions))
+    return Phase(positions, momenta, here)
