@@ -1,8 +1,8 @@
 """From the files a chemist has to a `System` that every engine runs.
 
-Three routes, one result: a structure and force fields (`from_pdb`), Amber's prmtop and coordinates (`from_amber`), an
-OpenMM ``System`` as XML and a structure (`from_xml`). `build_system` takes the one whose files it is given. Whatever
-is wrong with the files is said here, in a `BuildError`, before anything runs.
+Three routes, one result: a structure and force fields (`from_pdb`), Amber's prmtop and coordinates
+(`from_amber`), an OpenMM ``System`` as XML and a structure (`from_xml`). `build_system` takes the one whose
+files it is given. Whatever is wrong with the files is said here, in a `BuildError`, before anything runs.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ IMPLICIT_SOLVENTS = {
     "none": None, "hct": app.HCT, "obc1": app.OBC1, "obc2": app.OBC2, "gbn": app.GBn, "gbn2": app.GBn2,
 }  # fmt: skip
 STRUCTURES = {
-    ".pdb": app.PDBFile, ".ent": app.PDBFile, ".cif": app.PDBxFile, ".mmcif": app.PDBxFile, ".pdbx": app.PDBxFile,
-}  # fmt: skip
+    **dict.fromkeys((".pdb", ".ent"), app.PDBFile),
+    **dict.fromkeys((".cif", ".mmcif", ".pdbx"), app.PDBxFile),
+}
 COORDINATES = (".inpcrd", ".rst7", ".restrt", ".crd", ".ncrst")
 
 
@@ -74,13 +75,13 @@ def build_system(
     needed = [name for name, parameter in known.items() if parameter.default is inspect.Parameter.empty]
     if missing := [name for name in needed if name not in given]:
         raise BuildError(
-            f"got {', '.join(given) or 'no files'}, but {' and '.join(missing)} missing; give pdb + forcefield, or "
-            "prmtop + inpcrd, or xml + pdb"
+            f"got {', '.join(given) or 'no files'}, but {' and '.join(missing)} missing; give pdb + "
+            "forcefield, or prmtop + inpcrd, or xml + pdb"
         )
     if unused := [name for name in given if name not in known]:
         raise BuildError(
-            f"{', '.join(unused)} has no meaning together with {' + '.join(needed)}; remove it (settings of this "
-            f"route: {', '.join(name for name in known if name not in needed) or 'none'})"
+            f"{', '.join(unused)} has no meaning together with {' + '.join(needed)}; remove it (settings "
+            f"that have: {', '.join(name for name in known if name not in needed) or 'none'})"
         )
     return route(**given)
 
@@ -100,9 +101,9 @@ def from_pdb(
     ----------
     pdb : PDB or PDBx/mmCIF file, one model
     forcefield : names of files that come with OpenMM, such as ``"amber14/protein.ff14SB.xml"``, or paths
-    constraints : ``"none"``, ``"hbonds"`` (bonds to hydrogen) or ``"allbonds"``; water is rigid unless ``"none"``
-    hydrogen_mass : mass given to each hydrogen bound to a heavy atom, taken from that atom [amu]; allows 4 fs
-    cutoff : distance beyond which pairs do not interact (reaction field) [nm]; None for all pairs
+    constraints : ``"none"``, ``"hbonds"`` (bonds to hydrogen) or ``"allbonds"``; water is rigid unless
+    ``"none"`` hydrogen_mass : mass given to each hydrogen bound to a heavy atom, taken from that atom [amu];
+    allows 4 fs cutoff : distance beyond which pairs do not interact (reaction field) [nm]; None for all pairs
     add_hydrogens : add the hydrogens that the force field's residues have at pH 7
     water_padding : solvate in a cubic box of the force field's water, this much wider on each side [nm]
 
@@ -183,7 +184,7 @@ def from_amber(
     positions = checked_positions(coordinates.positions)
     if len(positions) != (atoms := parameters.topology.getNumAtoms()):
         raise BuildError(
-            f"{inpcrd} has {len(positions)} atoms and {prmtop} has {atoms}; give coordinates saved with that topology"
+            f"{inpcrd} has {len(positions)} atoms and {prmtop} has {atoms}; give coordinates of its atoms"
         )
     method, distance = checked_cutoff(cutoff, coordinates.boxVectors)
     held = chosen(constraints, CONSTRAINTS, "constraints")
@@ -220,8 +221,8 @@ def from_xml(xml: str | Path, pdb: str | Path) -> System:
     positions = checked_positions(structure.positions)
     if len(positions) != system.getNumParticles():
         raise BuildError(
-            f"{xml} has {system.getNumParticles()} particles and {pdb} has {len(positions)} atoms; give the structure "
-            "that the System was made from"
+            f"{xml} has {system.getNumParticles()} particles and {pdb} has {len(positions)} atoms; give the "
+            "structure that the System was made from"
         )
     return system_from_openmm(
         with_compiled_born(system, positions), topology_from_openmm(structure.topology), positions

@@ -60,12 +60,15 @@ def _why(residue, field: app.ForceField) -> str:
         known[name] for name in (residue.name, "N" + residue.name, "C" + residue.name) if name in known
     ]
     if residue.name in WATER and not candidates:
-        return f"{named}: the force field has no water and ions; add a water model such as amber14/tip3p.xml, or remove them"
+        return f"{named}: the force field has no water or ions; add amber14/tip3p.xml, say, or remove them"
     atoms = list(residue.atoms())
     if len(atoms) > 1 and not list(residue.internal_bonds()):
-        return f"{named} has {len(atoms)} atoms and no bonds; add CONECT records to the file or use a standard residue name"
+        return (
+            f"{named} has {len(atoms)} atoms and no bonds; add CONECT records or use a standard residue name"
+        )
     if not candidates:
-        return f"{named} is unknown to the force field; {_closest(residue.name, list(known))}; or add a file that defines it"
+        near = _closest(residue.name, list(known))
+        return f"{named} is unknown to the force field; {near}; rename it or add a file that defines it"
     return _difference(named, {atom.name for atom in atoms}, atoms, candidates)
 
 
@@ -83,11 +86,13 @@ def _difference(named: str, names: set[str], atoms: Sequence, candidates: Sequen
     if len(hydrogens) < wanted and len(atoms) - len(hydrogens) >= heavy_atoms:
         return f"{named} has {len(hydrogens)} of {wanted} hydrogens; set add_hydrogens = true"
     if heavy:
-        return f"{named} lacks the atoms {', '.join(heavy)}; complete the structure (PDBFixer does) or rename the residue"
+        return (
+            f"{named} lacks {', '.join(heavy)}; complete the structure (PDBFixer does) or rename the residue"
+        )
     extra = sorted(names - {atom.name for atom in template.atoms})
     return (
-        f"{named} does not match the template {template.name} (atoms not in it: {', '.join(extra) or 'none'}); check "
-        "protonation, chain ends and bonds to its neighbors"
+        f"{named} does not match the template {template.name} (not in it: {', '.join(extra) or 'none'}); "
+        "check protonation, chain ends and bonds to its neighbors"
     )
 
 

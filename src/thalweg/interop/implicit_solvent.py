@@ -1,8 +1,8 @@
 """The same generalized Born energy from OpenMM's faster force.
 
-OpenMM's ``implicit/obc2.xml`` writes OBC2 [onufriev2004] as a ``CustomGBForce``, an interpreted expression; its
-``GBSAOBCForce`` is the same function in compiled code, 8 to 40 times faster on the Reference platform for alanine
-dipeptide. The two parametrize an atom by
+OpenMM's ``implicit/obc2.xml`` writes OBC2 [onufriev2004] as a ``CustomGBForce``, an interpreted expression;
+its ``GBSAOBCForce`` is the same function in compiled code, 8 to 40 times faster on the Reference platform for
+alanine dipeptide. The two parametrize an atom by
 
 =======================  =======================================
 ``CustomGBForce``        charge, ``or = rho - 0.009 nm``, ``sr = s or``
@@ -24,7 +24,7 @@ OFFSET = 0.009
 """Difference between intrinsic and offset radius [nm] [onufriev2004]."""
 
 DIELECTRIC = 78.5
-"""Relative permittivity of water written into the implicit-solvent files; ``GBSAOBCForce`` would take 78.3."""
+"""Relative permittivity of water in the implicit-solvent files; ``GBSAOBCForce`` by itself takes 78.3."""
 
 TOLERANCE = 1e-5
 """Relative difference of energies, and of forces against their largest, above which the swap is refused."""

@@ -1,6 +1,7 @@
 """Small molecules to try things on, with the force fields they are usually simulated in.
 
-Starting structures are package data of `thalweg.testsystems`, built from ideal internal coordinates and minimized.
+Starting structures are package data of `thalweg.testsystems`, built from ideal internal coordinates and
+minimized.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ SOLVENTS = {
     "vacuum": ("amber14/protein.ff14SB.xml",),
     "obc2": ("amber14/protein.ff14SB.xml", "implicit/obc2.xml"),
 }
-"""Force field files of each solvent: Amber ff14SB [maier2015], in vacuum or OBC2 implicit water [onufriev2004]."""
+"""Force field files: Amber ff14SB [maier2015] in vacuum or in OBC2 implicit water [onufriev2004]."""
 
 
 WATER = ("amber14/tip3p.xml",)
@@ -54,7 +55,7 @@ def alanine_tetrapeptide(
 def met_enkephalin(
     solvent: str = "obc2", constraints: str = "hbonds", hydrogen_mass: float | None = None
 ) -> System:
-    """Met-enkephalin, Tyr-Gly-Gly-Phe-Met as a zwitterion, 75 atoms, extended; parameters as in `alanine_dipeptide`."""
+    """Met-enkephalin, zwitterion YGGFM, 75 atoms, extended; parameters as in `alanine_dipeptide`."""
     return _peptide("met_enkephalin", solvent, constraints, hydrogen_mass)
 
 

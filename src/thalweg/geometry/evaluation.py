@@ -1,0 +1,67 @@
+"""A variable along a stored trajectory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thalweg.shapes import Array, Float
+
+CHUNK_NUMBERS = 1_000_000
+"""Coordinates handed to the compiled variable at once: some megabytes, few calls."""
+
+
+def evaluate(
+    variable: Callable,
+    frames: Float[Array, "frames atoms dims"],
+    box: Float[Array, "3 3"] | Float[Array, "frames 3 3"] | None = None,
+) -> Float[np.ndarray, "frames values"]:
+    """Values of ``variable`` in every frame.
+
+    Frames go through the compiled variable as replicas, in chunks of one size (the last one padded), so
+    memory stays bounded and one compilation serves all. ``frames`` may be a memory map.
+
+    Parameters
+    ----------
+    variable : any `thalweg.dynamics.engine.Variable`
+    frames : (frames, atoms, dims) [nm]
+    box : box vectors as rows [nm], one for all or ``(frames, 3, 3)``
+
+    Returns
+    -------
+    (frames, values) array of the frames' precision where JAX allows it
+
+    Examples
+    --------
+    >>> from thalweg.geometry.variables import Distances
+    >>> frames = np.zeros((2, 2, 3), np.float32)
+    >>> frames[:, 1, 0] = 0.25, 0.5
+    >>> evaluate(Distances([[0, 1]]), frames).tolist()
+    [[0.25], [0.5]]
+    """
+    count, atoms, dims = frames.shape
+    chunk = max(1, min(count, CHUNK_NUMBERS // (atoms * dims)))
+    parts = [np.zeros((0, len(variable.names)), frames.dtype)]
+    for start in range(0, count, chunk):
+        part = _padded(frames[start : start + chunk], chunk)
+        cell = _padded(box[start : start + chunk], chunk) if box is not None and box.ndim == 3 else box
+        parts.append(np.asarray(_values(variable, part, cell))[: count - start])
+    return np.concatenate(parts)
+
+
+def _padded(part, length: int) -> np.ndarray:
+    """``part`` continued to ``length`` frames by repeating its last one."""
+    part = np.asarray(part)
+    return np.concatenate([part, np.repeat(part[-1:], length - len(part), axis=0)])
+
+
+@eqx.filter_jit
+def _values(variable, frames, box):
+    positions = jnp.moveaxis(jnp.asarray(frames), 0, -1)
+    if box is None or box.ndim == 2:
+        return variable(positions, box).T
+    return jax.vmap(variable, in_axes=(-1, 0))(positions, jnp.asarray(box))

@@ -1,0 +1,112 @@
+"""Internal coordinates: distances, angles and dihedrals of chosen atoms, for any number of replicas at once.
+
+All are differentiable. Where the geometry is degenerate (two atoms in one place, three on a line) the
+derivative does not exist; zero is returned for it, never NaN. With a box, displacements are those to the
+nearest image.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+
+from thalweg.shapes import Array, Box, Float, Int, Positions
+from thalweg.systems.box import minimum_image
+
+
+def distances(
+    positions: Positions, pairs: Int[Array, "pairs 2"], box: Box | None = None
+) -> Float[Array, "pairs *replicas"]:
+    """Distances ``|x_j - x_i|`` [nm] of ``pairs`` of atoms in ``positions`` ``(atoms, dims, *replicas)``
+    [nm].
+
+    Raises
+    ------
+    ValueError
+        If a pair names an atom that is not there.
+
+    Examples
+    --------
+    >>> corner = jnp.array([[0.0, 0.0, 0.0], [0.3, 0.4, 0.0]])
+    >>> distances(corner, np.array([[0, 1]])).round(6).tolist()
+    [0.5]
+    """
+    i, j = _columns(positions, pairs)
+    return _length(_displacement(positions, i, j, box))
+
+
+def angles(
+    positions: Positions, triples: Int[Array, "triples 3"], box: Box | None = None
+) -> Float[Array, "triples *replicas"]:
+    """Angles i-j-k at the middle atom, ``atan2(|u x v|, u . v)``, in [0, pi] [rad].
+
+    Examples
+    --------
+    >>> corner = jnp.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    >>> jnp.degrees(angles(corner, np.array([[0, 1, 2]]))).round(3).tolist()
+    [90.0]
+    """
+    i, j, k = _columns(positions, triples)
+    u, v = _displacement(positions, j, i, box), _displacement(positions, j, k, box)
+    return _polar_angle(_length(_cross(u, v)), _dot(u, v))
+
+
+def dihedrals(
+    positions: Positions, quads: Int[Array, "quads 4"], box: Box | None = None
+) -> Float[Array, "quads *replicas"]:
+    """Dihedral angles i-j-k-l in (-pi, pi] [rad], with IUPAC's sign [iupac1970]: zero is cis, clockwise
+    positive.
+
+    With bond vectors ``a``, ``b``, ``c`` from atom to atom,
+
+        atan2(|b| a . (b x c), (a x b) . (b x c)).
+
+    Examples
+    --------
+    >>> quarter = jnp.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    >>> jnp.degrees(dihedrals(quarter, np.array([[0, 1, 2, 3]]))).round(3).tolist()
+    [90.0]
+    """
+    i, j, k, l = _columns(positions, quads)
+    a, b, c = (_displacement(positions, *bond, box) for bond in ((i, j), (j, k), (k, l)))
+    normal = _cross(b, c)
+    angle = _polar_angle(_length(b) * _dot(a, normal), _dot(_cross(a, b), normal))
+    return jnp.where(angle <= -jnp.pi, angle + 2.0 * jnp.pi, angle)
+
+
+def _columns(positions: Positions, atoms: Int[Array, "rows width"]) -> np.ndarray:
+    """Atom indices ``(width, rows)``, checked: JAX silently takes the last atom for one out of range."""
+    columns = np.asarray(atoms).T
+    if columns.size and not 0 <= columns.min() <= columns.max() < positions.shape[0]:
+        raise ValueError(
+            f"atoms {columns.min()} to {columns.max()} were asked of {positions.shape[0]} atoms; indices run "
+            f"from 0 to {positions.shape[0] - 1}"
+        )
+    return columns
+
+
+def _displacement(positions, start, end, box):
+    """Vectors ``(rows, dims, *replicas)`` from atoms ``start`` to atoms ``end``."""
+    straight = positions[end] - positions[start]
+    return straight if box is None else minimum_image(straight, box)
+
+
+def _dot(u, v):
+    return (u * v).sum(axis=1)
+
+
+def _cross(u, v):
+    return jnp.cross(u, v, axis=1)
+
+
+def _length(v):
+    """Euclidean length over axis 1, with derivative zero at zero."""
+    square = _dot(v, v)
+    apart = square > 0.0
+    return jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1.0)), 0.0)
+
+
+def _polar_angle(y, x):
+    """``atan2(y, x)``, and zero with derivative zero at the origin."""
+    defined = x * x + y * y > 0.0
+    return jnp.where(defined, jnp.arctan2(y, jnp.where(defined, x, 1.0)), 0.0)
