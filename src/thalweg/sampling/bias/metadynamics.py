@@ -1,0 +1,203 @@
+"""Well-tempered metadynamics of several walkers that share one bias [barducci2008, raiteri2006].
+
+Every ``stride`` steps each walker ``r`` adds a Gaussian where it stands, of a height that shrinks with the
+bias already there, so that the bias converges to ``V(s) = -(1 - 1/gamma) F(s)`` up to a constant:
+
+``V(s) += sum_r h exp(-V(s_r) / (kT (gamma - 1))) exp(-sum_i (s_i - s_ri)^2 / (2 width_i^2))``
+
+The energy handed to the engine is ``V(s, t) - c(t)``, with the reweighting offset [tiwary2015]
+
+``c(t) = kT log( integral exp(gamma V / ((gamma - 1) kT)) ds / integral exp(V / ((gamma - 1) kT)) ds )``.
+
+The offset exerts no force, and with it the recorded bias energy of every frame is its reweighting exponent: a
+frame weighs ``exp(bias_energy / kT)``, also while the bias still grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import logsumexp
+
+from thalweg.dynamics.engine import Variable
+from thalweg.sampling.bias.grid import Grid
+from thalweg.shapes import Array, Energies, Float, Values
+
+NODES_PER_WIDTH = 4
+"""Grid nodes per Gaussian width; cubic convolution then follows a Gaussian within 0.2 % of its height."""
+
+
+class MetadynamicsState(eqx.Module):
+    """What has been deposited: ``V`` at the nodes of the grid [kJ/mol], and the offset ``c(t)`` [kJ/mol]."""
+
+    table: Array
+    offset: Array
+
+
+class WellTemperedMetadynamics(eqx.Module):
+    """A bias that fills the free-energy wells of one to three variables.
+
+    Parameters
+    ----------
+    variable : the biased variable; its periodic values wrap around
+    lower, upper : (values,) limits of the grid. On a periodic value they must be one period apart. Beyond the
+        limits of a bounded value the bias levels off smoothly within one width and a quadratic wall, 5 ``kT``
+        at one width beyond, leads back.
+    widths : (values,) standard deviations of the Gaussians, in the variable's units
+    height : height of the first Gaussian [kJ/mol]; with many walkers all of them add one at a time
+    bias_factor : ``gamma`` > 1; the free energy is explored as if at ``gamma`` times the temperature
+    kT : [kJ/mol]
+    stride : steps between deposits
+
+    Raises
+    ------
+    ValueError
+        If a setting does not fit the variable or another setting.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> torsion = SimpleNamespace(names=("phi",), units=("rad",), periods=(2 * np.pi,))
+    >>> settings = dict(widths=0.3, height=1.0, bias_factor=10.0, kT=2.5, stride=500)
+    >>> bias = WellTemperedMetadynamics(torsion, -np.pi, np.pi, **settings)
+    >>> state = bias.update(bias.init(), jnp.array([[3.0, -3.0]]))     # two walkers, each side of the border
+    >>> round(float(bias.potential(state, jnp.array([np.pi]))), 2)     # 2 exp(-(0.14 / 0.3)^2 / 2)
+    1.79
+    """
+
+    variable: Variable
+    grid: Grid
+    widths: Float[Array, " values"]
+    height: float
+    bias_factor: float
+    kT: float
+    stride: int = eqx.field(static=True)
+
+    def __init__(self, variable, lower, upper, widths, height, bias_factor, kT, stride):
+        lower, upper, widths = (np.atleast_1d(np.asarray(x, float)) for x in (lower, upper, widths))
+        _check(variable, lower, upper, widths, height, bias_factor, stride)
+        bins = tuple(int(16 * np.ceil(NODES_PER_WIDTH * x / 16)) for x in (upper - lower) / widths)
+        periodic = tuple(period is not None for period in variable.periods)
+        self.variable = variable
+        self.grid = Grid(jnp.asarray(lower), jnp.asarray(upper), bins, periodic)
+        self.widths = jnp.asarray(widths)
+        self.height, self.bias_factor, self.kT, self.stride = (
+            float(height),
+            float(bias_factor),
+            float(kT),
+            stride,
+        )
+
+    def init(self) -> MetadynamicsState:
+        return MetadynamicsState(jnp.zeros(self.grid.shape), jnp.zeros(()))
+
+    def potential(self, bias_state: MetadynamicsState, values: Values) -> Energies:
+        """The sum of all Gaussians and the walls, ``V(s, t)`` [kJ/mol], without the offset."""
+        walls = (5 * self.kT * (self.grid.outside(values).T / self.widths) ** 2).sum(-1).T
+        return self.grid.interpolated(bias_state.table, values) + walls
+
+    def energy(self, bias_state: MetadynamicsState, values: Values) -> Energies:
+        return self.potential(bias_state, values) - bias_state.offset
+
+    def update(self, bias_state: MetadynamicsState, values: Values) -> MetadynamicsState:
+        finite = jnp.isfinite(values).all(0)
+        values = jnp.where(finite, values, 0)
+        tempered = self.kT * (self.bias_factor - 1)
+        here = self.grid.interpolated(bias_state.table, values)
+        heights = jnp.where(finite, self.height * jnp.exp(-here / tempered), 0)
+        table = bias_state.table + self.grid.gaussians(values, self.widths, heights)
+        filled = table[self.grid.interior] / tempered
+        offset = self.kT * (logsumexp(self.bias_factor * filled) - logsumexp(filled))
+        return MetadynamicsState(table, offset)
+
+    def free_energy(self, bias_state: MetadynamicsState) -> np.ndarray:
+        """Estimated ``-gamma / (gamma - 1) V`` at the nodes within the limits, minimum at zero [kJ/mol]."""
+        free = -self.bias_factor / (self.bias_factor - 1) * np.asarray(bias_state.table[self.grid.interior])
+        return free - free.min()
+
+    @classmethod
+    def for_data(
+        cls,
+        variable: Variable,
+        trajectories: Sequence[np.ndarray],
+        *,
+        kT: float,
+        height: float,
+        bias_factor: float,
+        stride: int,
+        bounds: tuple[np.ndarray, np.ndarray] | None = None,
+        margin: float = 3.0,
+        window: int = 20,
+    ) -> WellTemperedMetadynamics:
+        """Metadynamics with limits and widths read off unbiased trajectories.
+
+        A width is half the standard deviation of a value inside a state: the median over windows of
+        ``window`` frames; at least 1/60 of the range, which keeps the grid below 256 nodes a side. A bounded
+        value may go ``margin`` times the sampled span beyond what was seen, as far as the variable can go at
+        all.
+
+        Parameters
+        ----------
+        trajectories : each (frames, values)
+        bounds : lower and upper (values,), between which the variable is known to stay; infinite where
+            unknown
+        """
+        seen = np.concatenate(trajectories).astype(float)
+        span = margin * (seen.max(0) - seen.min(0))
+        lower, upper = seen.min(0) - span, seen.max(0) + span
+        if bounds is not None:
+            lower, upper = np.maximum(lower, bounds[0]), np.minimum(upper, bounds[1])
+        for i, period in enumerate(variable.periods):
+            if period is not None:
+                lower[i], upper[i] = -period / 2, period / 2
+        widths = np.maximum(
+            0.5 * _spread_within_states(trajectories, variable.periods, window), (upper - lower) / 60
+        )
+        return cls(variable, lower, upper, widths, height, bias_factor, kT, stride)
+
+
+def _spread_within_states(trajectories, periods, window):
+    spreads = []
+    for values in trajectories:
+        values = np.column_stack(
+            [x if p is None else np.unwrap(x, period=p) for x, p in zip(values.T, periods)]
+        )
+        whole = len(values) - len(values) % window
+        if whole:
+            spreads.append(values[:whole].reshape(-1, window, values.shape[1]).std(1))
+    if not spreads:
+        longest = max(map(len, trajectories))
+        raise ValueError(
+            f"trajectories of at most {longest} frames hold no window of {window}; give longer ones"
+        )
+    return np.median(np.concatenate(spreads), 0)
+
+
+def _check(variable, lower, upper, widths, height, bias_factor, stride):
+    needed = len(variable.names)
+    if not len(lower) == len(upper) == len(widths) == needed or needed > 3:
+        raise ValueError(
+            f"lower, upper, widths have {len(lower)}, {len(upper)}, {len(widths)} numbers for the variable "
+            f"{variable.names}; give {needed} each, and bias at most 3 variables"
+        )
+    if not (np.all(upper > lower) and np.all(widths > 0)):
+        raise ValueError(
+            f"limits {lower} to {upper} and widths {widths} leave no grid; give lower < upper, widths > 0"
+        )
+    for name, low, high, width, period in zip(variable.names, lower, upper, widths, variable.periods):
+        if period is not None and not np.isclose(high - low, period):
+            raise ValueError(
+                f"{name} has period {period:g} but limits {low:g} to {high:g}; put them one period apart"
+            )
+        if (high - low) / width > 1000:
+            raise ValueError(
+                f"{name}: {(high - low) / width:.0f} widths between the limits; use at most 1000"
+            )
+    if height <= 0 or bias_factor <= 1 or stride < 1:
+        raise ValueError(
+            f"height={height:g}, bias_factor={bias_factor:g}, stride={stride}: "
+            "give height > 0, bias_factor > 1, stride >= 1"
+        )

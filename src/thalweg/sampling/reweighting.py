@@ -1,0 +1,170 @@
+"""Weights that turn frames of biased simulations into averages without bias.
+
+Under one bias a frame weighs ``exp(V / kT)``; the offset that metadynamics subtracts makes this hold while
+the bias grows, too. Frames from several static biases are combined without loss by the multistate Bennett
+acceptance ratio [shirts2008]: the free energies ``f_k`` of the biased ensembles (in kT) solve
+
+``f_k = -log sum_n exp(-u_kn) / sum_l N_l exp(f_l - u_ln)``,
+
+the maximum of a concave likelihood, found here by Newton's method; frame n then has the weight
+``1 / sum_l N_l exp(f_l - u_ln)`` without bias.
+
+==========  =================================================
+``u_kn``    energy of bias k at frame n, in kT
+``N_k``     number of frames sampled under bias k
+==========  =================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+
+from thalweg.shapes import Float, Int
+
+
+def exponential_weights(bias_energy: Float[np.ndarray, " frames"], kT: float) -> Float[np.ndarray, " frames"]:
+    """Normalized log weights ``V / kT - log sum exp(V / kT)`` of frames with these bias energies [kJ/mol].
+
+    Examples
+    --------
+    >>> np.exp(exponential_weights(np.array([0.0, 0.0, 2.5 * np.log(2.0)]), kT=2.5)).round(3).tolist()
+    [0.25, 0.25, 0.5]
+    """
+    exponent = np.asarray(bias_energy, float) / kT
+    return exponent - logsumexp(exponent)
+
+
+def effective_sample_size(log_weights: Float[np.ndarray, " frames"]) -> float:
+    """Kish's ``(sum w)^2 / sum w^2``: how many frames of equal weight would average as well, were they
+    independent.
+
+    Examples
+    --------
+    >>> round(effective_sample_size(np.log([0.5, 0.5, 1e-9])), 6)
+    2.0
+    """
+    return float(np.exp(2 * logsumexp(log_weights) - logsumexp(2 * np.asarray(log_weights))))
+
+
+@dataclass(frozen=True)
+class MBARModel:
+    """What `MBAR` found.
+
+    Attributes
+    ----------
+    free_energies : (biases,) free energies of the biased ensembles, the first at zero [kJ/mol]
+    log_weights : (frames,) normalized log weights without bias
+    overlap : (biases, biases) chance that a frame of ensemble k, judged by its energies alone, belongs to
+        ensemble l
+    converged : whether the equations hold to the tolerance
+    """
+
+    free_energies: Float[np.ndarray, " biases"]
+    log_weights: Float[np.ndarray, " frames"]
+    overlap: Float[np.ndarray, "biases biases"]
+    converged: bool
+
+    @property
+    def least_overlap(self) -> float:
+        """One less the second eigenvalue of the overlap: near 0 the ensembles fall apart in two that share no
+        frame.
+
+        Below about 0.01 the free energies between the parts mean little; place more biases in between.
+        """
+        if len(self.free_energies) == 1:
+            return 1.0
+        return float(1.0 - np.sort(np.linalg.eigvals(self.overlap).real)[-2])
+
+
+@dataclass(frozen=True)
+class MBAR:
+    """The multistate Bennett acceptance ratio.
+
+    Parameters
+    ----------
+    kT : [kJ/mol]
+    tolerance : largest relative error of any ensemble's number of frames at the solution
+    iterations : Newton steps at most
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x = np.concatenate([rng.normal(0, 1, 500), rng.normal(1, 1, 500)])     # bias -x + 1/2 shifts by one
+    >>> model = MBAR(kT=1.0).fit(np.stack([0 * x, 0.5 - x]), np.array([500, 500]))
+    >>> abs(float(model.free_energies[1])) < 0.1
+    True
+    """
+
+    kT: float
+    tolerance: float = 1e-8
+    iterations: int = 100
+
+    def fit(
+        self, bias_energies: Float[np.ndarray, "biases frames"], counts: Int[np.ndarray, " biases"]
+    ) -> MBARModel:
+        """Weights of all frames.
+
+        Parameters
+        ----------
+        bias_energies : energy of every bias at every frame [kJ/mol], whichever bias the frame was sampled
+            under
+        counts : number of frames sampled under each bias; may be zero
+
+        Raises
+        ------
+        ValueError
+            If the counts do not add up to the number of frames or an energy is not finite.
+        """
+        u = np.asarray(bias_energies, float) / self.kT
+        counts = np.asarray(counts)
+        if len(counts) != len(u) or counts.sum() != u.shape[1]:
+            raise ValueError(
+                f"counts {counts.tolist()} (sum {counts.sum()}) for {len(u)} biases, {u.shape[1]} frames"
+            )
+        if not np.isfinite(u).all():
+            raise ValueError(
+                f"{np.count_nonzero(~np.isfinite(u))} bias energies are not finite; leave those frames out"
+            )
+        sampled = counts > 0
+        f, converged = self._solve(u[sampled], counts[sampled].astype(float))
+        log_denominator = logsumexp(f[:, None] - u[sampled], axis=0, b=counts[sampled][:, None])
+        log_weights = -log_denominator
+        everywhere = -logsumexp(log_weights - u, axis=1)
+        members = np.exp(everywhere[:, None] - u + log_weights)
+        return MBARModel(
+            free_energies=self.kT * (everywhere - everywhere[0]),
+            log_weights=log_weights - logsumexp(log_weights),
+            overlap=(members @ members.T) * counts,
+            converged=converged,
+        )
+
+    def _solve(self, u, counts):
+        """Newton's method on the log likelihood, halving the step while it does not improve."""
+
+        def likelihood(f):
+            shifted = f[:, None] - u + np.log(counts)[:, None]
+            largest = shifted.max(0)
+            members = np.exp(shifted - largest)
+            total = members.sum(0)
+            return counts @ f - (np.log(total) + largest).sum(), members / total
+
+        f = -logsumexp(-u, axis=1)
+        f -= f[0]
+        value, members = likelihood(f)
+        for _ in range(self.iterations):
+            gradient = counts - members.sum(1)
+            if np.abs(gradient / counts).max() < self.tolerance:
+                return f, True
+            curvature = np.diag(members.sum(1)) - members @ members.T
+            step = np.concatenate([[0.0], np.linalg.lstsq(curvature[1:, 1:], gradient[1:], rcond=1e-14)[0]])
+            for scale in 0.5 ** np.arange(30):
+                trial, trial_members = likelihood(f + scale * step)
+                if trial >= value:
+                    break
+            else:
+                return f, False
+            f, value, members = f + scale * step, trial, trial_members
+        return f, False
