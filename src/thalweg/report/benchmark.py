@@ -6,7 +6,24 @@ A benchmark is a module ``benchmarks/<name>.py`` of the checkout with one functi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.table import Table
+
+from thalweg.report.rounding import significant
+from thalweg.report.writing import plain, write_atomically
+
+COMPARED = ("thalweg", "numpy", "scipy", "jax", "openmm", "deeptime", "scikit-learn", "pymbar", "mdtraj")
+"""Packages whose versions decide what a benchmark measures."""
+
+COLUMNS = ("test", "value", "unit", "target", "met", "peer", "peer value", "ratio")
 
 
 @dataclass(frozen=True)
@@ -40,3 +57,92 @@ class Row:
     peer: str | None = None
     peer_value: float | None = None
     ratio: float | None = None
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """The row as printed, one text per column of `COLUMNS`.
+
+    Examples
+    --------
+    >>> cells(Row("t2", 241.0, "ps", spread=6.0, target="covers 239.4", met=True))
+    ('t2', '241 ± 6.00', 'ps', 'covers 239.4', 'yes', '', '', '')
+    """
+    value = "skipped" if row.value is None else significant(row.value)
+    spread = "" if row.spread is None else f" ± {significant(row.spread)}"
+    return (
+        row.test,
+        value + spread,
+        row.unit,
+        row.target or "",
+        {True: "yes", False: "NO", None: ""}[row.met],
+        row.peer or "",
+        "" if row.peer_value is None else significant(row.peer_value),
+        "" if row.ratio is None else f"{significant(row.ratio)}x",
+    )
+
+
+def table(name: str, rows: Sequence[Row]) -> Table:
+    """The rows as a table for the terminal."""
+    drawn = Table(*COLUMNS, title=name, title_justify="left")
+    for row in rows:
+        drawn.add_row(*cells(row), style="red" if row.met is False else None)
+    return drawn
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """How many targets are met, in one sentence.
+
+    Examples
+    --------
+    >>> verdict([Row("a", 1.0, "s", met=True), Row("b", None, "s"), Row("c", 2.0, "s", met=False)])
+    '1 of 2 targets met, 1 row skipped'
+    """
+    judged = [row for row in rows if row.met is not None]
+    skipped = sum(row.value is None for row in rows)
+    sentence = f"{sum(row.met for row in judged)} of {len(judged)} targets met"
+    return sentence + (f", {skipped} row{'s' * (skipped > 1)} skipped" if skipped else "")
+
+
+def write_benchmark(name: str, rows: Sequence[Row], folder: Path) -> tuple[Path, Path]:
+    """Write ``<name>.json`` and ``<name>.md`` with the machine they were measured on; both paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    described = machine()
+    record = {"benchmark": name, "machine": described, "rows": [asdict(row) for row in rows]}
+    data, text = folder / f"{name}.json", folder / f"{name}.md"
+    write_atomically(data, (json.dumps(plain(record), indent=1) + "\n").encode())
+    write_atomically(text, _markdown(name, rows, described).encode())
+    return data, text
+
+
+def machine() -> dict[str, str]:
+    """Processor, cores, system, date and the versions that matter."""
+    described = {
+        "processor": processor(),
+        "cores": str(os.cpu_count()),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+    for package in COMPARED:
+        try:
+            described[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return described
+
+
+def processor() -> str:
+    """Model name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
+
+
+def _markdown(name: str, rows: Sequence[Row], described: Mapping[str, str]) -> str:
+    lines = [f"# {name}", "", "| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells(row)) + " |" for row in rows]
+    lines += ["", verdict(rows) + ".", "", ", ".join(f"{key} {value}" for key, value in described.items())]
+    return "\n".join(lines) + "\n"

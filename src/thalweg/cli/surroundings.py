@@ -1,0 +1,43 @@
+"""What the process is told before NumPy and JAX load: threads, and where compiled programs are kept.
+
+Everything goes through environment variables, so that worker processes inherit it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENMM_CPU_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+}
+"""One thread per process: a campaign runs one process per core, and idle BLAS threads spin."""
+
+
+def prepare() -> None:
+    """Set threads and the compilation cache where the user has not set them."""
+    for name, value in ONE_THREAD.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder() / "jax"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for Thalweg, by the custom of the system."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "thalweg"
+    if sys.platform == "win32":
+        return (
+            Path(os.environ.get("LOCALAPPDATA", str(Path.home() / "AppData" / "Local"))) / "thalweg" / "Cache"
+        )
+    return Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "thalweg"
+
+
+def data_folder() -> Path:
+    """The folder of public data sets: ``THALWEG_DATA``, or ``../shared/data`` beside the checkout."""
+    return Path(os.environ.get("THALWEG_DATA", "../shared/data"))
