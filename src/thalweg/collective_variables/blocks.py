@@ -1,0 +1,60 @@
+"""Blocks: pieces of trajectories taken as independent when errors are estimated.
+
+Long trajectories are cut into consecutive pieces, short ones are dealt out to blocks like cards, so that
+all blocks are about equally long and runs started from the same place do not end in the same block.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Segment(NamedTuple):
+    """Pair starts ``[start, stop)`` of one trajectory, all in one block."""
+
+    trajectory: int
+    start: int
+    stop: int
+    block: int
+
+
+def segments(pairs: np.ndarray, n_blocks: int) -> tuple[Segment, ...]:
+    """Pair starts of every trajectory split among about ``n_blocks`` blocks.
+
+    A trajectory longer than a block becomes blocks of its own; the others are dealt out whole.
+
+    Parameters
+    ----------
+    pairs : (trajectories,) int
+        Pairs starting in each trajectory.
+    n_blocks : int
+
+    Returns
+    -------
+    segments in the order of the trajectories; blocks are numbered from zero, each occurs.
+
+    Examples
+    --------
+    >>> [tuple(s) for s in segments(np.array([6, 2, 2, 2]), 4)]
+    [(0, 0, 3, 0), (0, 3, 6, 1), (1, 0, 2, 2), (2, 0, 2, 3), (3, 0, 2, 2)]
+    """
+    pairs = np.asarray(pairs)
+    if n_blocks < 1:
+        raise ValueError(f"n_blocks={n_blocks} must be at least one")
+    length = max(pairs.sum() / n_blocks, 1.0)
+    pieces = np.where(pairs >= length, np.rint(pairs / length), 0).astype(int)
+    short = (pieces == 0) & (pairs > 0)
+    shared = min(max(int(np.rint(pairs[short].sum() / length)), 1), int(short.sum())) if short.any() else 0
+    found, own, dealt = [], 0, 0
+    for k, (count, cuts) in enumerate(zip(pairs, pieces)):
+        if cuts:
+            edges = np.rint(np.linspace(0, count, cuts + 1)).astype(int)
+            found += [Segment(k, int(a), int(b), own + i) for i, (a, b) in enumerate(pairwise(edges))]
+            own += int(cuts)
+        elif count:
+            found.append(Segment(k, 0, int(count), int(pieces.sum()) + dealt % shared))
+            dealt += 1
+    return tuple(found)

@@ -1,0 +1,259 @@
+r"""Instantaneous and time-lagged covariances in one pass over the data, kept block by block.
+
+.. math::  C_{00} = \langle \tilde x_t \tilde x_t^T\rangle,\quad
+           C_{0t} = \langle \tilde x_t \tilde x_{t+\tau}^T\rangle,\quad
+           C_{tt} = \langle \tilde x_{t+\tau} \tilde x_{t+\tau}^T\rangle
+
+where the tilde takes off the mean of the first, respectively last, frames of all pairs. Products of a chunk
+are made in the precision of the data about the mean of that chunk, and merged in 64 bits [chan1983]; chunk
+borders depend on the trajectory only. Sums of blocks merge exactly, so partial fits, parallel fits,
+bootstrap and cross-validation re-add them without reading the data again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from thalweg.collective_variables.blocks import segments
+from thalweg.collective_variables.trajectories import (
+    PairReport,
+    Pairs,
+    Trajectories,
+    as_trajectories,
+    pair_report,
+)
+from thalweg.shapes import Float
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Weight, means and centered sums of products of pairs; leading axes enumerate blocks.
+
+    Attributes
+    ----------
+    weight : (...,)
+    mean_0, mean_t : (..., features), means of the first and the last frames
+    s00, s0t, stt : (..., features, features), sums of products of deviations from those means
+    """
+
+    weight: np.ndarray
+    mean_0: np.ndarray
+    mean_t: np.ndarray
+    s00: np.ndarray
+    s0t: np.ndarray
+    stt: np.ndarray
+
+    def pooled(self, multiplicities: Float[np.ndarray, "blocks"] | None = None) -> Moments:
+        """The moments of all blocks together, each taken as often as ``multiplicities`` says."""
+        times = np.ones(len(self.weight)) if multiplicities is None else multiplicities
+        weight = times * self.weight
+        mean_0, mean_t = weight @ self.mean_0 / weight.sum(), weight @ self.mean_t / weight.sum()
+        off_0, off_t = self.mean_0 - mean_0, self.mean_t - mean_t
+        total = [np.tensordot(times, sums, 1) for sums in (self.s00, self.s0t, self.stt)]
+        total[0] += off_0.T @ (weight[:, None] * off_0)
+        total[1] += off_0.T @ (weight[:, None] * off_t)
+        total[2] += off_t.T @ (weight[:, None] * off_t)
+        return Moments(np.asarray(weight.sum()), mean_0, mean_t, *total)
+
+    def merged(self, other: Moments) -> Moments:
+        """The moments of two single blocks together."""
+        weight = self.weight + other.weight
+        off_0, off_t = other.mean_0 - self.mean_0, other.mean_t - self.mean_t
+        part, between = other.weight / weight, self.weight * other.weight / weight
+        return Moments(
+            weight,
+            self.mean_0 + part * off_0,
+            self.mean_t + part * off_t,
+            self.s00 + other.s00 + np.outer(between * off_0, off_0),
+            self.s0t + other.s0t + np.outer(between * off_0, off_t),
+            self.stt + other.stt + np.outer(between * off_t, off_t),
+        )
+
+    @classmethod
+    def stacked(cls, moments: Sequence[Moments]) -> Moments:
+        """Moments side by side as blocks."""
+        return cls(*(np.stack(arrays) for arrays in zip(*(vars(each).values() for each in moments))))
+
+
+@dataclass(frozen=True, eq=False)
+class Covariances:
+    """Covariances of time-lagged pairs with the blocks they are made of; two of them add.
+
+    Attributes
+    ----------
+    lagtime : frames; zero if only ``c00`` was asked for
+    dt : time between frames [ps]
+    blocks : moments of every block
+    report : pairs used and lost; None after resampling
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((1000, 3))
+    >>> whole = covariances([x, 2 * x], lagtime=5)
+    >>> parts = covariances([x], lagtime=5) + covariances([2 * x], lagtime=5)
+    >>> bool(np.allclose(whole.c0t, parts.c0t, rtol=0, atol=1e-12))
+    True
+    """
+
+    lagtime: int
+    dt: float
+    blocks: Moments
+    report: PairReport | None = None
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks the sums are kept in."""
+        return len(self.blocks.weight)
+
+    @property
+    def n_pairs(self) -> int:
+        """Pairs of frames in all blocks."""
+        return 0 if self.report is None else int(self.report.used.sum())
+
+    @cached_property
+    def total(self) -> Moments:
+        """Moments of all data together."""
+        return self.blocks.pooled()
+
+    @property
+    def mean_0(self) -> np.ndarray:
+        """Mean of the first frames of all pairs ``(features,)``."""
+        return self.total.mean_0
+
+    @property
+    def mean_t(self) -> np.ndarray:
+        """Mean of the last frames of all pairs ``(features,)``."""
+        return self.total.mean_t
+
+    @property
+    def c00(self) -> np.ndarray:
+        """Covariance of the first frames ``(features, features)``."""
+        return self.total.s00 / self.total.weight
+
+    @property
+    def c0t(self) -> np.ndarray:
+        """Covariance of first frames with last frames ``(features, features)``."""
+        return self.total.s0t / self.total.weight
+
+    @property
+    def ctt(self) -> np.ndarray:
+        """Covariance of the last frames ``(features, features)``."""
+        return self.total.stt / self.total.weight
+
+    def resampled(self, multiplicities: Float[np.ndarray, "blocks"]) -> Covariances:
+        """Covariances of data in which each block occurs as often as ``multiplicities`` says."""
+        pooled = self.blocks.pooled(np.asarray(multiplicities, float))
+        return Covariances(self.lagtime, self.dt, Moments.stacked([pooled]))
+
+    def __add__(self, other: Covariances) -> Covariances:
+        if (self.lagtime, self.dt) != (other.lagtime, other.dt):
+            raise ValueError(
+                f"cannot add covariances at lagtime={self.lagtime}, dt={self.dt} "
+                f"and at lagtime={other.lagtime}, dt={other.dt}"
+            )
+        if self.blocks.mean_0.shape[1] != other.blocks.mean_0.shape[1]:
+            features = self.blocks.mean_0.shape[1], other.blocks.mean_0.shape[1]
+            raise ValueError("cannot add covariances of {} and {} features".format(*features))
+        arrays = zip(vars(self.blocks).values(), vars(other.blocks).values())
+        report = None
+        if self.report and other.report:
+            used = np.concatenate([self.report.used, other.report.used])
+            report = PairReport(self.lagtime, used, np.concatenate([self.report.lost, other.report.lost]))
+        return Covariances(self.lagtime, self.dt, Moments(*(np.concatenate(pair) for pair in arrays)), report)
+
+
+def covariances(
+    trajectories: Trajectories | Sequence[Any] | np.ndarray,
+    lagtime: int = 0,
+    n_blocks: int = 40,
+    reweight: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Covariances:
+    """Covariances of all pairs ``lagtime`` frames apart, in one pass.
+
+    Parameters
+    ----------
+    trajectories : `Trajectories` or what makes them
+    lagtime : int
+        In frames; zero for instantaneous covariances only (all three are then the same).
+    n_blocks : int
+        About how many blocks to keep; each costs three matrices of the number of features squared.
+    reweight : callable, optional
+        From first frames ``(pairs, features)`` to a factor ``(pairs,)`` on the weight of each pair.
+
+    Raises
+    ------
+    ValueError
+        If no pair is left at this lag time, or data are not finite.
+    """
+    data = as_trajectories(trajectories)
+    report = pair_report(data.lengths, lagtime) if lagtime else PairReport(0, data.lengths, 0 * data.lengths)
+    blocks: dict[int, Moments] = {}
+    for pairs in data.pairs(segments(report.used, n_blocks), report.lagtime):
+        weights = pairs.weights
+        if reweight is not None:
+            factor = reweight(pairs.x)
+            weights = factor if weights is None else weights * factor
+        moments = _equal_moments(pairs) if weights is None else _weighted_moments(pairs, weights)
+        if moments.weight != 0:
+            block = pairs.segment.block
+            blocks[block] = blocks[block].merged(moments) if block in blocks else moments
+    if not blocks:
+        raise ValueError("the weights of all pairs are zero; there is nothing to average")
+    return Covariances(report.lagtime, data.dt, Moments.stacked([blocks[b] for b in sorted(blocks)]), report)
+
+
+def _equal_moments(pairs: Pairs) -> Moments:
+    """Moments of a chunk of equal weights; frames both first and last are multiplied once."""
+    n, lag = len(pairs.x), pairs.lagtime
+    if 2 * lag >= n:
+        (x, shift_0), (y, shift_t) = _shifted(pairs.x), _shifted(pairs.y)
+        gram_0, gram_t = x.T @ x, y.T @ y
+    else:
+        frames, shift_0 = _shifted(pairs.frames)
+        x, y, shift_t = frames[:n], frames[lag:], shift_0
+        gram_0 = x.T @ x
+        gram_t = gram_0 + (y[n - lag :].T @ y[n - lag :] - x[:lag].T @ x[:lag])
+    products = gram_0, x.T @ y, gram_t
+    return _centered(float(n), shift_0, shift_t, x.sum(axis=0), y.sum(axis=0), products)
+
+
+def _weighted_moments(pairs: Pairs, weights: np.ndarray) -> Moments:
+    """Moments of a chunk whose pairs have weights."""
+    (x, shift_0), (y, shift_t) = _shifted(pairs.x), _shifted(pairs.y)
+    column = weights[:, None].astype(x.dtype)
+    wx, wy = column * x, column * y
+    products = wx.T @ x, wx.T @ y, wy.T @ y
+    return _centered(float(weights.sum()), shift_0, shift_t, wx.sum(axis=0), wy.sum(axis=0), products)
+
+
+def _shifted(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Frames about their mean, and that mean, in the precision of the data."""
+    kind = np.float32 if frames.dtype in (np.float32, np.float16) else np.float64
+    shift = frames.mean(axis=0).astype(kind)
+    return frames - shift, shift
+
+
+def _centered(
+    weight: float,
+    shift_0: np.ndarray,
+    shift_t: np.ndarray,
+    sum_0: np.ndarray,
+    sum_t: np.ndarray,
+    products: tuple[np.ndarray, ...],
+) -> Moments:
+    """Moments about the means, in 64 bits, from sums about shifts."""
+    off_0, off_t = (np.asarray(sums, float) / (weight or 1.0) for sums in (sum_0, sum_t))
+    s00, s0t, stt = (np.asarray(product, float) for product in products)
+    return Moments(
+        np.asarray(weight),
+        shift_0 + off_0,
+        shift_t + off_t,
+        s00 - weight * np.outer(off_0, off_0),
+        s0t - weight * np.outer(off_0, off_t),
+        stt - weight * np.outer(off_t, off_t),
+    )
