@@ -8,16 +8,15 @@ restored together, and the momentum along each bond is removed after O and after
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 
 from thalweg.dynamics.constraints import BondConstraints
 from thalweg.dynamics.engine import Langevin
-from thalweg.dynamics.phase import FieldFunction, Phase
+from thalweg.dynamics.phase import FieldFunction, NoiseFunction, Phase
 
 
 def baoab(
-    phase: Phase, field: FieldFunction, integrator: Langevin, bonds: BondConstraints, key: jax.Array
+    phase: Phase, field: FieldFunction, integrator: Langevin, bonds: BondConstraints, noise: NoiseFunction
 ) -> Phase:
     """Advance all replicas by one BAOAB step; one evaluation of ``field``."""
     dt, kT = integrator.dt, integrator.kT
@@ -25,7 +24,7 @@ def baoab(
 
     momenta = phase.momenta + dt / 2 * phase.field.forces
     halfway = phase.positions + dt / 2 * bonds.velocities(momenta)
-    momenta = bonds.tangent(_thermalized(momenta, kT, integrator.friction * dt, bonds.masses, key), along)
+    momenta = bonds.tangent(_thermalized(momenta, kT, integrator.friction * dt, bonds.masses, noise), along)
     free = halfway + dt / 2 * bonds.velocities(momenta)
     positions, momenta = bonds.restored(free, momenta, along, dt)
 
@@ -34,8 +33,8 @@ def baoab(
     return Phase(positions, momenta, here)
 
 
-def _thermalized(momenta, kT, damping, masses, key):
+def _thermalized(momenta, kT, damping, masses, noise):
     """The exact Ornstein-Uhlenbeck step: momenta keep ``exp(-damping)``, the bath gives the rest."""
     keep = jnp.exp(-damping)
     width = jnp.sqrt((1.0 - keep**2) * kT * masses)[:, None, None]
-    return keep * momenta + width * jax.random.normal(key, momenta.shape, momenta.dtype)
+    return keep * momenta + width * noise(momenta.shape, momenta.dtype)

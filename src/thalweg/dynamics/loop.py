@@ -6,15 +6,18 @@ often the shell looks in. Numbers of frames and steps are arguments of the compi
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import UInt32
 
 from thalweg.dynamics.constraints import BondConstraints
 from thalweg.dynamics.engine import Integrator, Langevin, Overdamped, VelocityVerlet
 from thalweg.dynamics.langevin import baoab
+from thalweg.dynamics.noise import normal
 from thalweg.dynamics.overdamped import euler_maruyama
 from thalweg.dynamics.phase import Field, FieldFunction, Phase, field_of
 from thalweg.dynamics.velocity_verlet import velocity_verlet
@@ -59,7 +62,7 @@ class Run(eqx.Module):
     phase : where they are
     good : where they were at their last frame
     bias_state : the bias as grown so far
-    key : of the noise to come
+    stream : key of the noise of this run
     step : steps done since the state was made
     alive : (replicas,) False once a replica has diverged
     last : (replicas,) the last sound step of each replica
@@ -69,7 +72,7 @@ class Run(eqx.Module):
     phase: Phase
     good: Phase
     bias_state: Any
-    key: jax.Array
+    stream: UInt32[Array, "2"]
     step: Int[Array, ""]
     alive: Bool[Array, "replicas"]
     last: Int[Array, "replicas"]
@@ -138,16 +141,14 @@ def advance(
 def _one_step(laws: Laws, run: Run) -> Run:
     """All living replicas one step further, and the bias after what they deposit."""
     before, step = run.phase, run.step + 1
-    key, draw = jax.random.split(run.key)
-    after = STEPS[type(laws.integrator)](
-        before, laws.field(run.bias_state), laws.integrator, laws.bonds, draw
-    )
+    field, noise = laws.field(run.bias_state), partial(normal, run.stream, run.step)
+    after = STEPS[type(laws.integrator)](before, field, laws.integrator, laws.bonds, noise)
     moved = ((after.positions - before.positions) ** 2).sum(1)
     alive = run.alive & (moved < (laws.reach**2)[:, None]).all(0)
     phase = _chosen(alive, after, before)
     last = jnp.where(alive, step, run.last)
     bias_state = _deposited(laws, run.bias_state, phase, alive, step)
-    return Run(phase, run.good, bias_state, key, step, alive, last, run.culprit)
+    return Run(phase, run.good, bias_state, run.stream, step, alive, last, run.culprit)
 
 
 def _deposited(laws, bias_state, phase, alive, step):
@@ -169,7 +170,7 @@ def _judged(run: Run, laws: Laws) -> Run:
     strain = (phase.field.forces**2).sum(1) * (laws.bonds.inverse_masses**2)[:, None]
     culprit = jnp.where(alive | (run.culprit >= 0), run.culprit, strain.argmax(0).astype(jnp.int32))
     phase = _chosen(alive, phase, run.good)
-    return Run(phase, phase, run.bias_state, run.key, run.step, alive, run.last, culprit)
+    return Run(phase, phase, run.bias_state, run.stream, run.step, alive, run.last, culprit)
 
 
 def _chosen(alive, new: Phase, old: Phase) -> Phase:

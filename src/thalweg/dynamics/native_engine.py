@@ -24,7 +24,6 @@ from thalweg.dynamics.engine import (
 from thalweg.dynamics.loop import BROKEN_BOND, Frames, Laws, Run, advance, field_at
 from thalweg.dynamics.phase import Phase
 from thalweg.dynamics.recording import check_start, farewell, joined
-from thalweg.shapes import Box
 from thalweg.systems.state import State
 from thalweg.systems.system import System
 from thalweg.systems.topology import Topology
@@ -113,7 +112,7 @@ class NativeEngine:
             )
             seconds = time.perf_counter() - began
             done += count * save_every
-            chunks.append(self._recording(run, frames, count, save_every, state.box))
+            chunks.append(self._recording(run, frames, count, save_every, state))
             try:
                 for observer in observers:
                     observer(done, steps, chunks[-1])
@@ -145,7 +144,7 @@ class NativeEngine:
                 return np.ones(len(self.masses))
         return np.full(len(self.masses), np.inf)
 
-    def _recording(self, run: Run, frames: Frames, count: int, save_every: int, box: Box | None) -> Recording:
+    def _recording(self, run: Run, frames: Frames, count: int, save_every: int, state: State) -> Recording:
         """The first ``count`` of ``frames``, replicas first."""
 
         def replicas_first(array):
@@ -153,14 +152,14 @@ class NativeEngine:
 
         dt = self.integrator.dt
         labels = {int(r): self._label(int(run.culprit[r])) for r in np.flatnonzero(~np.asarray(run.alive))}
-        phase = run.phase
+        phase, key = run.phase, jax.random.fold_in(jax.random.split(state.key)[0], run.step)
         return Recording(
             positions=np.ascontiguousarray(replicas_first(frames.positions), np.float32),
             values=replicas_first(frames.values),
             energy=replicas_first(frames.energy),
             bias_energy=replicas_first(frames.bias_energy),
             valid=replicas_first(frames.alive).sum(1),
-            state=State(phase.positions, phase.momenta, run.key, run.step, box),
+            state=State(phase.positions, phase.momenta, key, run.step, state.box),
             bias_state=run.bias_state,
             dt_frames=save_every * dt,
             diverged={r: farewell(r, int(run.last[r]), dt, label) for r, label in labels.items()},
@@ -183,7 +182,8 @@ def _begun(laws: Laws, state: State, bias_state: Any) -> Run:
     alive = jnp.isfinite(field.energy) & jnp.isfinite(field.forces).all((0, 1))
     culprit = jnp.where(alive, -1, jnp.isfinite(field.forces).all(1).argmin(0)).astype(jnp.int32)
     last = jnp.broadcast_to(state.step, alive.shape)
-    return Run(phase, phase, bias_state, state.key, jnp.asarray(state.step), alive, last, culprit)
+    stream = jax.random.bits(jax.random.split(state.key)[1], (2,))
+    return Run(phase, phase, bias_state, stream, jnp.asarray(state.step), alive, last, culprit)
 
 
 def _capacity(phase: Phase) -> int:

@@ -7,20 +7,19 @@ k)`` there is none.
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 
 from thalweg.dynamics.constraints import BondConstraints
 from thalweg.dynamics.engine import Overdamped
-from thalweg.dynamics.phase import FieldFunction, Phase
+from thalweg.dynamics.phase import FieldFunction, NoiseFunction, Phase
 
 
 def euler_maruyama(
-    phase: Phase, field: FieldFunction, integrator: Overdamped, bonds: BondConstraints, key: jax.Array
+    phase: Phase, field: FieldFunction, integrator: Overdamped, bonds: BondConstraints, noise: NoiseFunction
 ) -> Phase:
     """Advance all replicas by one step; momenta, which this dynamics does not know, stay as they are."""
     kT, dt, diffusion = integrator.kT, integrator.dt, integrator.diffusion
-    noise = jax.random.normal(key, phase.positions.shape, phase.positions.dtype)
-    steps = diffusion / kT * dt * phase.field.forces + jnp.sqrt(2 * diffusion * dt) * noise
+    drift = diffusion / kT * dt * phase.field.forces
+    steps = drift + jnp.sqrt(2 * diffusion * dt) * noise(drift.shape, drift.dtype)
     positions = phase.positions + jnp.where(bonds.masses[:, None, None] > 0, steps, 0.0)
     return Phase(positions, phase.momenta, field(positions))

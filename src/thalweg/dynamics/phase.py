@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from thalweg.shapes import Energies, Forces, Momenta, Positions, Values
+from thalweg.shapes import Array, Energies, Forces, Momenta, Positions, Values
 
 
 class Field(eqx.Module):
@@ -37,6 +38,10 @@ class Phase(eqx.Module):
 
 
 FieldFunction = Callable[[Positions], Field]
+"""From positions to what is felt there."""
+
+NoiseFunction = Callable[[tuple[int, ...], Any], Array]
+"""From a shape and a dtype to the independent normal numbers of this step."""
 
 
 def field_of(energy, bias, bias_state, box) -> FieldFunction:

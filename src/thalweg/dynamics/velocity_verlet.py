@@ -5,17 +5,19 @@ Kick by half a step, drift, kick by half a step: of second order, symplectic and
 
 from __future__ import annotations
 
-import jax
-
 from thalweg.dynamics.constraints import BondConstraints
 from thalweg.dynamics.engine import VelocityVerlet
-from thalweg.dynamics.phase import FieldFunction, Phase
+from thalweg.dynamics.phase import FieldFunction, NoiseFunction, Phase
 
 
 def velocity_verlet(
-    phase: Phase, field: FieldFunction, integrator: VelocityVerlet, bonds: BondConstraints, key: jax.Array
+    phase: Phase,
+    field: FieldFunction,
+    integrator: VelocityVerlet,
+    bonds: BondConstraints,
+    noise: NoiseFunction,
 ) -> Phase:
-    """Advance all replicas by one step; one evaluation of ``field``, no noise from ``key``."""
+    """Advance all replicas by one step; one evaluation of ``field``, no ``noise``."""
     dt = integrator.dt
     momenta = phase.momenta + dt / 2 * phase.field.forces
     free = phase.positions + dt * bonds.velocities(momenta)
