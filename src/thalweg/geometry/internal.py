@@ -43,7 +43,7 @@ def angles(
     Examples
     --------
     >>> corner = jnp.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    >>> jnp.degrees(angles(corner, np.array([[0, 1, 2]]))).round(3).tolist()
+    >>> jnp.degrees(angles(corner, np.array([[0, 1, 2]]))).round().tolist()
     [90.0]
     """
     i, j, k = _columns(positions, triples)
@@ -64,7 +64,7 @@ def dihedrals(
     Examples
     --------
     >>> quarter = jnp.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
-    >>> jnp.degrees(dihedrals(quarter, np.array([[0, 1, 2, 3]]))).round(3).tolist()
+    >>> jnp.degrees(dihedrals(quarter, np.array([[0, 1, 2, 3]]))).round().tolist()
     [90.0]
     """
     i, j, k, l = _columns(positions, quads)

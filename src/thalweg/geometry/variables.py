@@ -330,8 +330,9 @@ class Composed(eqx.Module):
 
     Examples
     --------
-    >>> total = Composed(lambda r: r.sum(axis=0, keepdims=True), Distances([[0, 1], [1, 2]]),
-    names=("length",)) >>> total(jnp.array([[0.0, 0.0, 0.0], [0.25, 0.0, 0.0], [0.25, 0.5, 0.0]])).tolist()
+    >>> legs = Distances([[0, 1], [1, 2]])
+    >>> total = Composed(lambda r: r.sum(axis=0, keepdims=True), legs, names=("length",))
+    >>> total(jnp.array([[0.0, 0.0, 0.0], [0.25, 0.0, 0.0], [0.25, 0.5, 0.0]])).tolist()
     [0.75]
     """
 
@@ -354,7 +355,7 @@ class Composed(eqx.Module):
         self.periods = (None,) * len(names) if periods is None else periods
         if not len(self.names) == len(self.units) == len(self.periods):
             raise ValueError(
-                f"{len(names)} names, {len(self.units)} units, {len(self.periods)} periods; give one of each a value"
+                f"{len(names)} names, {len(self.units)} units, {len(self.periods)} periods; give one each"
             )
 
     @property

@@ -67,8 +67,8 @@ def checked_positions(positions) -> np.ndarray:
     strange = np.flatnonzero(~(np.abs(x) < LARGEST_COORDINATE).all(1))
     if len(strange):
         raise BuildError(
-            f"atom {strange[0] + 1} has coordinates {x[strange[0]]} nm ({len(strange)} such atoms); coordinates "
-            "must be finite and in the unit of the file format, Å for PDB"
+            f"atom {strange[0] + 1} has coordinates {x[strange[0]]} nm ({len(strange)} such atoms); "
+            "coordinates must be finite and in the unit of the file format, Å for PDB"
         )
     if len(close := cKDTree(x).query_pairs(SMALLEST_DISTANCE, output_type="ndarray")):
         i, j = min(map(tuple, close))
