@@ -1,7 +1,8 @@
 """How the command line answers when something is wrong: one message for the user, a traceback only for a bug.
 
-A mistake is an ``OSError``, or a ``ValueError`` or `StoreError` raised by this package: its message is printed and the
-exit code is 2. Anything else is a bug: its traceback goes to a file, whose path is printed, and the exit code is 1.
+A mistake is an ``OSError``, or a ``ValueError`` or `StoreError` raised by this package: its message is
+printed and the exit code is 2. Anything else is a bug: its traceback goes to a file, whose path is printed,
+and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from thalweg.sampling.store import StoreError
 class Answering(TyperGroup):
     """A group of commands that never shows a traceback."""
 
-    def invoke(self, ctx: typer.Context):
+    def invoke(self, ctx):
         try:
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort, typer.TyperException):

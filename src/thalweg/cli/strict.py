@@ -1,7 +1,7 @@
 """Strict reading of tables: every key is known, every value has its type, every number its unit.
 
-A table is read into a frozen dataclass whose fields are the keys. A field with a ``dimension`` in its metadata is
-a text with a unit, such as ``"2 fs"``, and is kept in internal units; `as_table` writes it back.
+A table is read into a frozen dataclass whose fields are the keys. A field with a ``dimension`` in its
+metadata is a text with a unit, such as ``"2 fs"``, and is kept in internal units; `as_table` writes it back.
 """
 
 from __future__ import annotations
@@ -148,6 +148,8 @@ def _measured(value: Any, kind: Any, metadata: Mapping, where: str) -> Any:
         if not isinstance(value, list):
             raise StudyError(f"{where} must be a list of quantities; got {value!r}")
         return tuple(_measured(entry, float, metadata, where) for entry in value)
+    if not isinstance(value, str):
+        raise StudyError(f'{where} = {value!r} has no unit; give a text such as "{_example(metadata)}"')
     try:
         number = quantity(value, metadata["dimension"])
     except ValueError as error:
@@ -155,6 +157,10 @@ def _measured(value: Any, kind: Any, metadata: Mapping, where: str) -> Any:
     if metadata["positive"] and not number > 0:
         raise StudyError(f'{where} = "{value}"; give a positive {metadata["dimension"]}')
     return number
+
+
+def _example(metadata: Mapping) -> str:
+    return f"1 {next(iter(DIMENSIONS[metadata['dimension']]))}"
 
 
 def _union(hint: Any) -> tuple:
