@@ -42,7 +42,7 @@ def mask(generator: Generator, region: Region) -> np.ndarray:
         )
     if not inside.any():
         raise ValueError(
-            f"no cell center is in the region; use a grid finer than {generator.spacing} or a larger region"
+            f"no cell center is in the region; use a grid finer than {generator.grid.spacing} or a larger region"
         )
     return inside
 
@@ -52,13 +52,13 @@ def fractions(generator: Generator, region: Region) -> np.ndarray:
     part = mask(generator, region).astype(float)
     if not callable(region):
         return part
-    corners = np.meshgrid(*[[-0.5, 0.5]] * len(generator.spacing), indexing="ij")
-    offsets = generator.spacing[:, None] * np.stack([axis.ravel() for axis in corners])
+    corners = np.meshgrid(*[[-0.5, 0.5]] * len(generator.grid.spacing), indexing="ij")
+    offsets = generator.grid.spacing[:, None] * np.stack([axis.ravel() for axis in corners])
     votes = sum(region(generator.points + offset[:, None]) for offset in offsets.T)
     cut = np.flatnonzero((votes > 0) & (votes < len(offsets.T)))
     ticks = (np.arange(SUBDIVISION) + 0.5) / SUBDIVISION - 0.5
-    grid = np.meshgrid(*[ticks] * len(generator.spacing), indexing="ij")
-    offsets = generator.spacing[:, None] * np.stack([axis.ravel() for axis in grid])
+    grid = np.meshgrid(*[ticks] * len(generator.grid.spacing), indexing="ij")
+    offsets = generator.grid.spacing[:, None] * np.stack([axis.ravel() for axis in grid])
     inner = generator.points[:, cut, None] + offsets[:, None, :]
     weights = np.exp(
         -(generator.potential.energy(inner) / generator.kT - generator.reduced_energy[cut, None])
@@ -86,7 +86,7 @@ class Boundary:
     regions: tuple[Region, ...]
 
     def __post_init__(self):
-        first, second, _ = self.generator.neighbors
+        first, second, _ = self.generator.grid.neighbors
         held = sum(region.astype(int) for region in self.masks)
         touching = (self.labels[first] != self.labels[second]) & (held[first] > 0) & (held[second] > 0)
         if held.max() > 1 or touching.any():
@@ -110,8 +110,8 @@ class Boundary:
     @cached_property
     def ending_hops(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Hops from a cell outside onto a set: ``(origin, set, rate)``, rate in 1/ps."""
-        first, second, along = self.generator.neighbors
-        step = self.generator.spacing[along]
+        first, second, along = self.generator.grid.neighbors
+        step = self.generator.grid.spacing[along]
         inward = np.flatnonzero((self.labels[first] < 0) & (self.labels[second] >= 0))
         outward = np.flatnonzero((self.labels[second] < 0) & (self.labels[first] >= 0))
         origin = np.concatenate([first[inward], second[outward]])
@@ -132,7 +132,7 @@ class Boundary:
         chain = self.generator
         origin, label, rate = self.ending_hops
         outside = np.flatnonzero(self.labels < 0)
-        root = np.exp(-0.5 * (chain.reduced_energy - chain.reduced_energy.min()))
+        root = np.sqrt(chain.stationary_distribution)
         bulk = chain.symmetric[outside][:, outside]
         hops = scipy.sparse.triu(bulk, 1)
         hops = hops + hops.T

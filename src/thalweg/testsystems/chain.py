@@ -27,11 +27,11 @@ def three_state_chain() -> np.ndarray:
 
 
 def hop_chain(potential: Potential, points: np.ndarray, kT: float = 1.0) -> np.ndarray:
-    """Hops between neighbouring points of a line by their Boltzmann weights: ``P_ij = C_i exp(-(U_j - U_i) /
-    kT)``.
+    """Hops along a line of points by half the energy difference: ``P_ij = C_i exp(-(U_j - U_i) / 2 kT)``.
 
-    ``j`` is i or a neighbour of i, and ``C_i`` normalizes. With Prinz's potential on 100 points from -1 to 1
-    this is the chain on which state-free reversible VAMPnets were tried [chen2019].
+    ``j`` is i or a neighbor of i, and ``C_i`` normalizes; reversible, since ``C_i exp(U_i / kT)`` depends on i
+    alone. With Prinz's potential on 100 points from -1 to 1 this is the chain on which state-free reversible
+    VAMPnets were tried [chen2019].
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def hop_chain(potential: Potential, points: np.ndarray, kT: float = 1.0) -> np.n
     kT : [kJ/mol]
     """
     energy = potential.energy(np.asarray(points, float)[None])
-    weights = np.exp(-(energy[None, :] - energy[:, None]) / kT)
+    weights = np.exp(-(energy[None, :] - energy[:, None]) / (2.0 * kT))
     near = np.abs(np.subtract.outer(np.arange(len(energy)), np.arange(len(energy)))) <= 1
     weights = np.where(near, weights, 0.0)
     return weights / weights.sum(axis=1, keepdims=True)

@@ -12,6 +12,28 @@ from thalweg.shapes import Array
 from thalweg.testsystems.potential import Domain, ModelEnergies, Potential
 
 
+class HarmonicWell(Potential):
+    """One well, ``U(x) = k x^2 / 2``, with everything in closed form (see `oscillator`).
+
+    ``stiffness`` is k [kJ/mol/nm^2].
+
+    Examples
+    --------
+    >>> float(HarmonicWell(stiffness=4.0).energy(np.array([0.5])))
+    0.5
+    """
+
+    stiffness: float = 1.0
+
+    @property
+    def domain(self) -> Domain:
+        width = 7.0 / self.stiffness**0.5
+        return ((-width, width),)
+
+    def energy(self, x: Array) -> ModelEnergies:
+        return 0.5 * self.stiffness * x[0] ** 2
+
+
 class CosineWell(Potential):
     """Two equal wells between reflecting walls, ``U(x) = 1 + cos 2x`` for ``-pi <= x <= pi`` [mcgibbon2015].
 
