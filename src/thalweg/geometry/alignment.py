@@ -35,8 +35,8 @@ def rmsd(
     True
     """
     weights = _normalized(weights, positions)
-    target = _centered(_like(reference, positions), weights)
-    residual = superposed(positions, reference, weights) - target
+    target = _centered(jnp.asarray(reference, positions.dtype), weights)
+    residual = superposed(positions, reference, weights) - _with_replica_axes(target, positions)
     mean_square = jnp.tensordot(weights, (residual**2).sum(axis=1), 1)
     apart = mean_square > 0.0
     return jnp.where(apart, jnp.sqrt(jnp.where(apart, mean_square, 1.0)), 0.0)
@@ -47,18 +47,19 @@ def superposed(
 ) -> Positions:
     """Positions turned onto the reference, both centered on the origin by weight; parameters of `rmsd`."""
     weights = _normalized(weights, positions)
-    moving, target = _centered(positions, weights), _centered(_like(reference, positions), weights)
+    moving, target = (
+        _centered(positions, weights),
+        _centered(jnp.asarray(reference, positions.dtype), weights),
+    )
     rotation = jax.lax.stop_gradient(optimal_rotation(moving, target, weights))
     return jnp.einsum("ij...,aj...->ai...", rotation, moving)
 
 
 def optimal_rotation(
-    positions: Positions, reference: Positions, weights: Float[Array, "atoms"]
+    positions: Positions, reference: Float[Array, "atoms 3"], weights: Float[Array, "atoms"]
 ) -> Float[Array, "3 3 *replicas"]:
     """The proper rotation that brings centered ``positions`` closest to the centered ``reference``."""
-    turned = jnp.moveaxis(weights.reshape((-1,) + (1,) * (positions.ndim - 1)) * positions, (0, 1), (-2, -1))
-    fixed = jnp.moveaxis(reference, (0, 1), (-2, -1))
-    correlation = jnp.einsum("...ai,...aj->...ij", turned, fixed)
+    correlation = jnp.einsum("ai...,aj->...ij", positions, weights[:, None] * reference)
     quaternion = jnp.linalg.eigh(_quaternion_matrix(correlation))[1][..., -1]
     return jnp.moveaxis(_rotation(quaternion), (-2, -1), (0, 1))
 
@@ -93,9 +94,9 @@ def _normalized(weights, positions):
     return weights / weights.sum()
 
 
-def _like(reference, positions):
-    """The reference with one axis for each replica axis of the positions."""
-    return jnp.asarray(reference, positions.dtype).reshape(reference.shape + (1,) * (positions.ndim - 2))
+def _with_replica_axes(structure, positions):
+    """One structure ``(atoms, 3)`` with an axis of length one for each replica axis of the positions."""
+    return structure.reshape(structure.shape + (1,) * (positions.ndim - 2))
 
 
 def _centered(positions, weights):

@@ -159,9 +159,7 @@ class TrajectoryFile:
         elif path.suffix.lower() == ".xtc":
             frames, atoms = scan_xtc(path)
         if atoms != len(self.topology):
-            raise ValueError(
-                f"{path} has {atoms} atoms and the topology {len(self.topology)}; give the one it has"
-            )
+            raise ValueError(f"{path} has {atoms} atoms and the topology {len(self.topology)}; give its own")
         object.__setattr__(self, "path", path)
         object.__setattr__(self, "n_frames", frames)
 
@@ -184,8 +182,8 @@ class TrajectoryFile:
                 yield Frames(part.xyz, part.unitcell_vectors)
         except (ValueError, RuntimeError, OSError, EOFError, IndexError) as error:
             raise ValueError(
-                f"cannot read {self.path} with a topology of {len(self.topology)} atoms ({error}); check that "
-                "it is complete and belongs to that topology"
+                f"cannot read {self.path} with a topology of {len(self.topology)} atoms ({error}); check "
+                "that it is complete and belongs to that topology"
             ) from error
 
 
