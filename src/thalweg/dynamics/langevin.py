@@ -20,16 +20,18 @@ def baoab(
 ) -> Phase:
     """Advance all replicas by one BAOAB step; one evaluation of ``field``."""
     dt, kT = integrator.dt, integrator.kT
-    along = bonds.vectors(phase.positions)
+    tangents = bonds.tangents(phase.positions)
 
     momenta = phase.momenta + dt / 2 * phase.field.forces
     halfway = phase.positions + dt / 2 * bonds.velocities(momenta)
-    momenta = bonds.tangent(_thermalized(momenta, kT, integrator.friction * dt, bonds.masses, noise), along)
+    momenta = bonds.projected(
+        _thermalized(momenta, kT, integrator.friction * dt, bonds.masses, noise), tangents
+    )
     free = halfway + dt / 2 * bonds.velocities(momenta)
-    positions, momenta = bonds.restored(free, momenta, along, dt)
+    positions, momenta = bonds.restored(free, momenta, tangents, dt)
 
     here = field(positions)
-    momenta = bonds.tangent(momenta + dt / 2 * here.forces, bonds.vectors(positions))
+    momenta = bonds.projected(momenta + dt / 2 * here.forces, bonds.tangents(positions))
     return Phase(positions, momenta, here)
 
 

@@ -65,10 +65,10 @@ class NativeEngine:
         self.integrator = integrator
         self.topology = system.topology
         self.masses = np.asarray(system.masses, float)
-        self.bonds = BondConstraints.build(system.constraints, self.masses, system.positions)
-        if isinstance(integrator, Overdamped) and len(self.bonds.lengths):
+        self.bonds = BondConstraints.build(system.constraints, self.masses)
+        if isinstance(integrator, Overdamped) and len(system.constraints.pairs):
             raise ValueError(
-                f"overdamped dynamics given with {len(self.bonds.lengths)} constraints, which it "
+                f"overdamped dynamics given with {len(system.constraints.pairs)} constraints, which it "
                 "does not keep; use Langevin, or a system without constraints"
             )
 
@@ -172,11 +172,12 @@ class NativeEngine:
 def _begun(laws: Laws, state: State, bias_state: Any) -> Run:
     """The run at its start, with bonds at their lengths."""
     positions = jnp.asarray(state.positions)
-    along = laws.bonds.vectors(positions)
     for _ in range(20):
         if (laws.bonds.violation(positions) < BROKEN_BOND / 10).all():
             break
-        positions, _ = laws.bonds.restored(positions, jnp.zeros_like(positions), along, 1.0)
+        positions, _ = laws.bonds.restored(
+            positions, jnp.zeros_like(positions), laws.bonds.tangents(positions), 1.0
+        )
     field = field_at(laws, positions, bias_state)
     phase = Phase(positions, jnp.asarray(state.momenta), field)
     alive = jnp.isfinite(field.energy) & jnp.isfinite(field.forces).all((0, 1))

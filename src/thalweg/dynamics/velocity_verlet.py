@@ -21,7 +21,7 @@ def velocity_verlet(
     dt = integrator.dt
     momenta = phase.momenta + dt / 2 * phase.field.forces
     free = phase.positions + dt * bonds.velocities(momenta)
-    positions, momenta = bonds.restored(free, momenta, bonds.vectors(phase.positions), dt)
+    positions, momenta = bonds.restored(free, momenta, bonds.tangents(phase.positions), dt)
     here = field(positions)
-    momenta = bonds.tangent(momenta + dt / 2 * here.forces, bonds.vectors(positions))
+    momenta = bonds.projected(momenta + dt / 2 * here.forces, bonds.tangents(positions))
     return Phase(positions, momenta, here)
