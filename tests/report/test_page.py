@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -122,10 +121,3 @@ def test_a_failing_disk_leaves_the_old_file_whole(tmp_path, monkeypatch):
         write_atomically(target, b"new")
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
-
-
-def test_seeds_that_differ_by_more_than_two_standard_errors_do_not_agree(everything):
-    estimate = dataclasses.replace(everything.estimates[0], repeats=((9.0, 0.1), (9.5, 0.1)))
-    assert estimate.repeats_agree is False
-    assert dataclasses.replace(estimate, repeats=((9.0, 0.2), (9.5, 0.2))).repeats_agree is True
-    assert dataclasses.replace(estimate, repeats=()).repeats_agree is None

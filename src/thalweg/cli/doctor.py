@@ -80,10 +80,9 @@ def _checked(subject: str, look: Callable[[], str]) -> Finding:
 
 
 def _openmm_platforms() -> str:
-    import openmm
+    from thalweg.interop.platforms import available_platforms
 
-    platforms = [openmm.Platform.getPlatform(i) for i in range(openmm.Platform.getNumPlatforms())]
-    return ", ".join(p.getName() for p in platforms)
+    return ", ".join(available_platforms())
 
 
 def _jax_devices() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +14,10 @@ from rich.table import Table
 from thalweg import __version__
 from thalweg.cli.mistakes import Answering
 from thalweg.cli.surroundings import data_folder, prepare
+
+if TYPE_CHECKING:
+    from thalweg.cli.study import Study
+    from thalweg.report.results import Results
 
 app = typer.Typer(
     cls=Answering,
@@ -31,10 +35,11 @@ def main() -> None:
     app()
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"thalweg {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -44,6 +49,70 @@ def thalweg(
     ] = False,
 ) -> None:
     """Molecular simulation and machine learning that teach each other."""
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="A study in TOML; see docs/run-files.md.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; the name of the study by default.")] = None,
+) -> None:
+    """Carry out a study and write its report."""
+    from thalweg.cli.running import begin
+
+    _require_file(study)
+    folder = Path(study.stem) if out is None else out
+    _finish(begin(study, folder), folder)
+
+
+@app.command()
+def resume(run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]) -> None:
+    """Go on with a run that was stopped or killed, however it ended."""
+    from thalweg.cli.running import study_of
+
+    _finish(study_of(run), run)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("demo"),
+) -> None:
+    """Alanine dipeptide from one structure to free energies and time scales; resumes if it was stopped."""
+    from importlib.resources import as_file, files
+
+    from thalweg.cli.running import RUN_FILE, begin, study_of
+
+    if (out / RUN_FILE).exists():
+        _finish(study_of(out), out)
+        return
+    with as_file(files("thalweg.cli") / "demo.toml") as study:
+        _finish(begin(study, out), out)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)]) -> None:
+    """Analyze a finished run again and write its report."""
+    from thalweg.cli.reporting import report_of_run
+    from thalweg.cli.running import study_of
+
+    _show(report_of_run(study_of(run), run), run)
+
+
+@app.command()
+def analyze(
+    files: Annotated[list[Path], typer.Argument(help="Trajectories: DCD, XTC, ...", show_default=False)],
+    topology: Annotated[Path, typer.Option(help="PDB or prmtop file with the atoms.", show_default=False)],
+    dt: Annotated[str, typer.Option(help='Time between frames, such as "1 ps".', show_default=False)],
+    lag: Annotated[str, typer.Option(help="Lag time of the Markov model.")] = "10 ps",
+    temperature: Annotated[str, typer.Option(help="Of the simulation.")] = "300 K",
+    features: Annotated[str, typer.Option(help="torsions, rotatable or distances.")] = "torsions",
+    states: Annotated[int, typer.Option(help="Number of clusters.")] = 100,
+    sets: Annotated[int, typer.Option(help="Number of long-lived states to describe.")] = 3,
+    out: Annotated[Path, typer.Option(help="Folder for report.html and its numbers.")] = Path("analysis"),
+) -> None:
+    """Time scales, states and free energies of your own unbiased trajectories."""
+    from thalweg.cli.reporting import report_of_files
+
+    _show(report_of_files(files, topology, dt, lag, temperature, features, states, sets, out), out)
 
 
 @app.command()
@@ -107,6 +176,41 @@ def bench(
         return
     Console().print(table(name, rows))
     typer.echo(verdict(rows))
+
+
+def _require_file(path: Path) -> None:
+    if not path.exists():
+        near = ", ".join(sorted(p.name for p in path.parent.glob("*.toml"))[:8]) if path.parent.is_dir() else ""
+        raise FileNotFoundError(f"there is no study {path}" + (f"; there are {near}" if near else "; check the path"))
+
+
+def _finish(study: Study, folder: Path) -> None:
+    """Carry out what is not done, then report."""
+    from thalweg.cli.reporting import report_of_run
+    from thalweg.cli.running import carry_out
+
+    console = Console(stderr=True)
+    try:
+        carry_out(study, folder, console)
+    except KeyboardInterrupt:
+        console.print(f"stopped; nothing is lost, go on with: thalweg resume {folder}", markup=False)
+        raise typer.Exit(130) from None
+    with console.status("analyzing"):
+        results = report_of_run(study, folder)
+    _show(results, folder)
+
+
+def _show(results: Results, folder: Path) -> None:
+    """The summary, and where the whole report is."""
+    from thalweg.report.rounding import with_error
+
+    console = Console(soft_wrap=True)
+    for sentence in (*results.found, *results.certainty):
+        console.print(sentence, markup=False, highlight=False)
+    for estimate in results.estimates:
+        text = f"{estimate.name}: {with_error(estimate.value, estimate.error, estimate.unit)}"
+        console.print(text, f"({estimate.remark})" if estimate.remark else "", markup=False, highlight=False)
+    console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)
 
 
 if __name__ == "__main__":

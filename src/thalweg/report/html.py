@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from thalweg.report import figures
-from thalweg.report.results import Estimate, Results
+from thalweg.report.results import Results
 from thalweg.report.rounding import significant, with_error
 from thalweg.report.viewer import viewer
 
@@ -85,19 +85,15 @@ def _numbers(results: Results, _: Figures) -> str:
             e.name,
             with_error(e.value, e.error, e.unit),
             "; ".join(with_error(*repeat) for repeat in e.repeats),
-            _agreement(e),
+            e.remark,
         )
         for e in results.estimates
     ]
     return (
         "<h2>Numbers</h2>"
-        + _table(("quantity", "estimate", "each seed", "seeds agree"), rows)
-        + '<p class="caption">± is one standard error. Seeds agree when they differ by at most two.</p>'
+        + _table(("quantity", "estimate", "each seed", "verdict"), rows)
+        + '<p class="caption">± is one standard error.</p>'
     )
-
-
-def _agreement(estimate: Estimate) -> str:
-    return {None: "one seed only", True: "yes", False: "no"}[estimate.repeats_agree]
 
 
 def _surfaces(results: Results, numbered: Figures) -> str:

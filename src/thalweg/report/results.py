@@ -21,13 +21,7 @@ class Estimate:
     value, error : the number and its standard error; an error of NaN means that it could not be estimated
     unit : ``""`` for a pure number
     repeats : (value, error) of each independent repeat (seed), empty where there is one only
-
-    Examples
-    --------
-    >>> Estimate("barrier", 9.5, 0.1, "kJ/mol", ((9.4, 0.1), (9.6, 0.1))).repeats_agree
-    True
-    >>> Estimate("barrier", 9.5, 0.1, "kJ/mol", ((8.0, 0.1), (9.6, 0.1))).repeats_agree
-    False
+    remark : what speaks for or against the number, in a few words
     """
 
     name: str
@@ -35,17 +29,7 @@ class Estimate:
     error: float
     unit: str = ""
     repeats: tuple[tuple[float, float], ...] = ()
-
-    @property
-    def repeats_agree(self) -> bool | None:
-        """Whether every pair of repeats differs by at most two standard errors; None with fewer than two."""
-        if len(self.repeats) < 2:
-            return None
-        return all(
-            abs(a - b) <= 2 * math.hypot(error_a, error_b)
-            for i, (a, error_a) in enumerate(self.repeats)
-            for b, error_b in self.repeats[:i]
-        )
+    remark: str = ""
 
 
 @dataclass(frozen=True)

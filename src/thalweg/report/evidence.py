@@ -1,0 +1,210 @@
+"""What an analysis starts from: trajectories with features, named torsions and weights.
+
+A walk is one continuous trajectory. ``moving`` walks are free of bias and tell about time; ``weighted`` walks
+tell, with their weights, what is how likely. They come from a campaign (`from_loop`, `from_restarts`) or from
+trajectory files (`from_files`), and are the same to whoever reads them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from thalweg.geometry.evaluation import evaluate
+from thalweg.geometry.variables import Dihedrals
+from thalweg.interop.mdtraj_files import TrajectoryFile, read_trajectory
+from thalweg.sampling.policies.markov_restarts import MarkovRestarts
+from thalweg.sampling.policies.slow_variable_loop import WEIGHTS, SlowVariableLoop
+from thalweg.sampling.reweigh import WeightedFrames
+from thalweg.sampling.segment import Segment, walks
+from thalweg.sampling.store import Store
+from thalweg.systems.topology import Topology
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """One continuous trajectory.
+
+    Attributes
+    ----------
+    seed : number of the independent run it belongs to, from zero
+    features : (frames, features)
+    torsions : (frames, torsions) [rad]
+    places : (frames, 3) int, which file, which trajectory in it and which frame there
+    """
+
+    seed: int
+    features: np.ndarray
+    torsions: np.ndarray
+    places: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """All walks of a run, and what is needed to read them.
+
+    Attributes
+    ----------
+    topology : of the frames
+    torsion_names : names of the columns of ``torsions``
+    feature_names : names of the columns of ``features``
+    kT : [kJ/mol]
+    dt : time between frames [ps]
+    moving : walks free of bias
+    weighted : walks whose frames have weights; the moving ones where all frames count alike
+    pooled : for each weighted walk, log weights among the frames of all seeds; None if not known beforehand
+    own : likewise, among the frames of its own seed
+    files : where frames lie: ``files[place[0]]`` is a folder of walkers or a trajectory file
+    """
+
+    topology: Topology
+    torsion_names: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    kT: float
+    dt: float
+    moving: tuple[Walk, ...]
+    weighted: tuple[Walk, ...]
+    pooled: tuple[np.ndarray, ...] | None
+    own: tuple[np.ndarray, ...] | None
+    files: tuple[Path, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Numbers of the independent runs."""
+        return tuple(sorted({walk.seed for walk in (*self.moving, *self.weighted)}))
+
+    def positions(self, place: np.ndarray) -> np.ndarray:
+        """Positions ``(atoms, 3)`` [nm] of the frame at ``place``."""
+        file, walker, frame = (int(number) for number in place)
+        path = self.files[file]
+        if path.is_dir():
+            path = path / f"walker-{walker:03d}.dcd"
+        start = 0
+        for chunk in TrajectoryFile(path, self.topology):
+            if frame < start + len(chunk.positions):
+                return chunk.positions[frame - start]
+            start += len(chunk.positions)
+        raise ValueError(f"{path} has {start} frames, frame {frame} was asked for")
+
+
+def from_loop(
+    store: Store, policy: SlowVariableLoop, topology: Topology, torsions: Mapping[str, np.ndarray]
+) -> Evidence:
+    """The evidence of a finished slow-variable loop: swarms move, production is weighted."""
+    reader = _SegmentReader(store, topology, torsions)
+    moving = [
+        walk
+        for number, seed in enumerate(policy.seeds)
+        for cycle in range(policy.cycles)
+        for walk in reader.walks(number, policy.entries(seed, "swarm", cycle))
+    ]
+    weighted = [
+        walk
+        for number, seed in enumerate(policy.seeds)
+        for walk in reader.walks(number, policy.entries(seed, "produce"), policy.skip)
+    ]
+    weights = WeightedFrames.read(store, WEIGHTS)
+    return reader.evidence(moving, weighted, weights.walks("pooled"), weights.walks("log_weights"))
+
+
+def from_restarts(
+    store: Store, policy: MarkovRestarts, topology: Topology, torsions: Mapping[str, np.ndarray]
+) -> Evidence:
+    """The evidence of finished Markov restarts: short walks whose weights only a Markov model can tell."""
+    reader = _SegmentReader(store, topology, torsions)
+    moving = [
+        walk
+        for number, seed in enumerate(policy.seeds)
+        for entry in policy.entries(seed)
+        for walk in reader.walks(number, [entry])
+    ]
+    return reader.evidence(moving, moving, None, None)
+
+
+def from_files(
+    files: Sequence[Path],
+    topology: Topology,
+    torsions: Mapping[str, np.ndarray],
+    features,
+    dt: float,
+    kT: float,
+) -> Evidence:
+    """The evidence in trajectory files, each one continuous and free of bias, frames ``dt`` [ps] apart."""
+    angles = Dihedrals(np.array(list(torsions.values())), topology)
+    moving = []
+    for number, path in enumerate(files):
+        frames, box = read_trajectory(path, topology)
+        places = np.stack(
+            [np.full(len(frames), number), np.zeros(len(frames)), np.arange(len(frames))], axis=1
+        )
+        measured = (evaluate(variable, frames, box) for variable in (features, angles))
+        moving.append(Walk(0, *measured, places.astype(int)))
+    return Evidence(
+        topology,
+        tuple(torsions),
+        tuple(features.names),
+        kT,
+        dt,
+        tuple(moving),
+        tuple(moving),
+        None,
+        None,
+        tuple(files),
+    )
+
+
+class _SegmentReader:
+    """Reads segments once each, measures torsions on their frames, and joins consecutive ones to walks."""
+
+    def __init__(self, store: Store, topology: Topology, torsions: Mapping[str, np.ndarray]):
+        self.store, self.topology, self.names = store, topology, tuple(torsions)
+        self.angles = Dihedrals(np.array(list(torsions.values())), topology)
+        self.card: dict = {}
+        self.folders: list[Path] = []
+
+    def walks(self, seed: int, entries: Sequence[str], skip: int = 0) -> list[Walk]:
+        segments = [self._with_everything(Segment.read(self.store, entry)) for entry in entries]
+        width = len(self.card["features"])
+        return [
+            Walk(seed, walk[:, :width], walk[:, width:-3], walk[:, -3:].astype(int))
+            for walk in walks(segments, "features", skip)
+        ]
+
+    def evidence(self, moving, weighted, pooled, own) -> Evidence:
+        return Evidence(
+            topology=self.topology,
+            torsion_names=self.names,
+            feature_names=tuple(self.card["features"]),
+            kT=self.card["kT"],
+            dt=self.card["dt_frames"],
+            moving=tuple(moving),
+            weighted=tuple(weighted),
+            pooled=None if pooled is None else tuple(pooled),
+            own=None if own is None else tuple(own),
+            files=tuple(self.folders),
+        )
+
+    def _with_everything(self, segment: Segment) -> Segment:
+        """``segment`` whose features are followed by torsions and places, so that all are joined alike."""
+        self.card = segment.card
+        folder, number = self.store.folder(segment.entry), len(self.folders)
+        self.folders.append(folder)
+        walkers, frames, _ = segment.features.shape
+        torsions = np.zeros((walkers, frames, len(self.names)))
+        places = np.zeros((walkers, frames, 3))
+        places[..., 0], places[..., 1], places[..., 2] = (
+            number,
+            np.arange(walkers)[:, None],
+            np.arange(frames),
+        )
+        for walker, valid in enumerate(segment.valid):
+            if valid:
+                stored = read_trajectory(folder / f"walker-{walker:03d}.dcd", self.topology)
+                torsions[walker, :valid] = evaluate(self.angles, stored.positions, stored.box)
+        return dataclasses.replace(
+            segment, features=np.concatenate([segment.features, torsions, places], axis=-1)
+        )
