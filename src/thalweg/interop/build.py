@@ -8,9 +8,11 @@ files it is given. Whatever is wrong with the files is said here, in a `BuildErr
 from __future__ import annotations
 
 import inspect
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import openmm
 import openmm.app as app
 
@@ -124,19 +126,20 @@ def from_pdb(
         explain_no_template(
             lambda: modeller.addSolvent(field, padding=water_padding), field, modeller.topology, forcefield
         )
-    return from_modeller(modeller, forcefield, constraints, hydrogen_mass, cutoff)
+    positions = checked_positions(modeller.positions)
+    return from_topology(modeller.topology, positions, forcefield, constraints, hydrogen_mass, cutoff)
 
 
-def from_modeller(
-    modeller: app.Modeller,
+def from_topology(
+    topology: app.Topology,
+    positions: np.ndarray,
     forcefield: Sequence[str],
     constraints: str = "hbonds",
     hydrogen_mass: float | None = None,
     cutoff: float | None = None,
 ) -> System:
-    """A system from a molecule held by OpenMM's ``Modeller``; parameters as in `from_pdb`."""
+    """A system from OpenMM's topology and positions ``(atoms, 3)`` [nm]; the rest as in `from_pdb`."""
     field = load_force_field(forcefield)
-    topology, positions = modeller.topology, checked_positions(modeller.positions)
     method, distance = checked_cutoff(cutoff, topology.getPeriodicBoxVectors())
     held = chosen(constraints, CONSTRAINTS, "constraints")
     system = explain_no_template(
@@ -149,8 +152,10 @@ def from_modeller(
             removeCMMotion=False,
             hydrogenMass=hydrogen_mass,
         ),
-        field, topology, forcefield,
-    )  # fmt: skip
+        field,
+        topology,
+        forcefield,
+    )
     return system_from_openmm(
         with_compiled_born(system, positions), topology_from_openmm(topology), positions
     )
@@ -232,9 +237,12 @@ def from_xml(xml: str | Path, pdb: str | Path) -> System:
 def read_structure(path: str | Path):
     """OpenMM's reader of a PDB or PDBx/mmCIF file, holding ``topology`` and ``positions``."""
     file = checked_file(path, tuple(STRUCTURES))
+    text = file.read_text(errors="replace")
+    if not any(line.startswith(("ATOM", "HETATM")) for line in text.splitlines()):
+        raise BuildError(f"{path} has no atoms; check that it is a structure in {file.suffix} format")
     try:
-        return STRUCTURES[file.suffix.lower()](str(file))
+        return STRUCTURES[file.suffix.lower()](io.StringIO(text))
     except (ValueError, IndexError, KeyError, AttributeError, TypeError) as error:
         raise BuildError(
             f"cannot read {path} as {file.suffix} ({error}); check the file in a viewer"
-        ) from None
+        ) from error

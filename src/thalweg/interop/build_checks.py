@@ -62,8 +62,6 @@ def checked_cutoff(cutoff: float | None, box) -> tuple[object, float]:
 def checked_positions(positions) -> np.ndarray:
     """Positions ``(atoms, 3)`` [nm] of an OpenMM quantity, finite, of this world and no two in one place."""
     x = np.array(positions.value_in_unit(unit.nanometer), float).reshape(-1, 3)
-    if len(x) == 0:
-        raise BuildError("the structure has no atoms; check that the file is not empty")
     strange = np.flatnonzero(~(np.abs(x) < LARGEST_COORDINATE).all(1))
     if len(strange):
         raise BuildError(

@@ -62,13 +62,17 @@ def _why(residue, field: app.ForceField) -> str:
     if residue.name in WATER and not candidates:
         return f"{named}: the force field has no water or ions; add amber14/tip3p.xml, say, or remove them"
     atoms = list(residue.atoms())
-    if len(atoms) > 1 and not list(residue.internal_bonds()):
-        return (
-            f"{named} has {len(atoms)} atoms and no bonds; add CONECT records or use a standard residue name"
-        )
+    loose = len(atoms) > 1 and not list(residue.internal_bonds())
     if not candidates:
         near = _closest(residue.name, list(known))
-        return f"{named} is unknown to the force field; {near}; rename it or add a file that defines it"
+        bonds = " and, as it has no bonds, CONECT records" if loose else ""
+        return (
+            f"{named} is unknown to the force field; {near}; rename it, or add a file that defines it{bonds}"
+        )
+    if loose:
+        return (
+            f"{named} has {len(atoms)} atoms and no bonds; use the standard atom names or add CONECT records"
+        )
     return _difference(named, {atom.name for atom in atoms}, atoms, candidates)
 
 

@@ -158,8 +158,7 @@ class TrajectoryFile:
             frames, atoms = len(dcd), dcd.atoms
         elif path.suffix.lower() == ".xtc":
             frames, atoms = scan_xtc(path)
-        if atoms != len(self.topology):
-            raise ValueError(f"{path} has {atoms} atoms and the topology {len(self.topology)}; give its own")
+        self._check_atoms(atoms)
         object.__setattr__(self, "path", path)
         object.__setattr__(self, "n_frames", frames)
 
@@ -171,6 +170,12 @@ class TrajectoryFile:
             start += len(chunk.positions)
             yield chunk
 
+    def _check_atoms(self, atoms: int) -> None:
+        if atoms != len(self.topology):
+            raise ValueError(
+                f"{self.path} has {atoms} atoms and the topology has {len(self.topology)}; give its own"
+            )
+
     def _chunks(self, size: int) -> Iterator[Frames]:
         if self.path.suffix.lower() == ".dcd":
             dcd = open_dcd(self.path)
@@ -179,6 +184,7 @@ class TrajectoryFile:
             return
         try:
             for part in mdtraj.iterload(str(self.path), chunk=size, top=topology_to_mdtraj(self.topology)):
+                self._check_atoms(part.n_atoms)
                 yield Frames(part.xyz, part.unitcell_vectors)
         except (ValueError, RuntimeError, OSError, EOFError, IndexError) as error:
             raise ValueError(

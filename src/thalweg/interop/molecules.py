@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from importlib.resources import as_file, files
 
+import numpy as np
 import openmm.app as app
-from openmm import unit
 
-from thalweg.interop.build import from_modeller, from_pdb
+from thalweg.interop.build import from_pdb, from_topology
 from thalweg.interop.build_checks import chosen
-from thalweg.interop.force_fields import load_force_field
 from thalweg.systems.system import System
 
 SOLVENTS = {
@@ -24,6 +23,12 @@ SOLVENTS = {
 
 
 WATER = ("amber14/tip3p.xml",)
+
+WATER_MOLECULE = np.array([[0.0, 0.0, 0.0], [0.09572, 0.0, 0.0], [-0.0239988, 0.0926627, 0.0]])
+"""Oxygen and hydrogens of TIP3P water, 0.09572 nm and 104.52 degrees [nm]."""
+
+VOLUME_OF_WATER = 18.01528 / (0.997 * 602.214076)
+"""Volume of a molecule in liquid water at 298 K, 0.997 g/ml [nm^3]."""
 
 
 def alanine_dipeptide(
@@ -60,7 +65,8 @@ def met_enkephalin(
 
 
 def water_box(n_waters: int = 216, cutoff: float | None = None, constraints: str = "hbonds") -> System:
-    """A periodic cube of ``n_waters`` TIP3P waters [jorgensen1983] at about 1 g/ml, not equilibrated.
+    """A periodic cube of ``n_waters`` TIP3P waters [jorgensen1983] at 0.997 g/ml, on a lattice, all turned
+    one way.
 
     Parameters
     ----------
@@ -73,11 +79,20 @@ def water_box(n_waters: int = 216, cutoff: float | None = None, constraints: str
     >>> len(water_box(8).topology)
     24
     """
-    modeller = app.Modeller(app.Topology(), [] * unit.nanometer)
-    modeller.addSolvent(load_force_field(WATER), numAdded=n_waters)
-    width = modeller.topology.getPeriodicBoxVectors()[0][0].value_in_unit(unit.nanometer)
-    return from_modeller(
-        modeller, WATER, constraints, cutoff=min(0.9, 0.499 * width) if cutoff is None else cutoff
+    width = (n_waters * VOLUME_OF_WATER) ** (1 / 3)
+    edge = round(np.ceil(n_waters ** (1 / 3) - 1e-9))
+    sites = np.stack(np.unravel_index(np.linspace(0, edge**3 - 1, n_waters).astype(int), (edge,) * 3), axis=1)
+    positions = (sites[:, None] * width / edge + WATER_MOLECULE).reshape(-1, 3)
+    topology = app.Topology()
+    topology.setPeriodicBoxVectors(width * np.eye(3))
+    chain = topology.addChain()
+    for _ in range(n_waters):
+        residue = topology.addResidue("HOH", chain)
+        oxygen = topology.addAtom("O", app.element.oxygen, residue)
+        for name in ("H1", "H2"):
+            topology.addBond(oxygen, topology.addAtom(name, app.element.hydrogen, residue))
+    return from_topology(
+        topology, positions, WATER, constraints, cutoff=min(0.9, 0.499 * width) if cutoff is None else cutoff
     )
 
 

@@ -1,0 +1,339 @@
+from importlib.resources import files
+from pathlib import Path
+
+import jax
+import numpy as np
+import openmm
+import openmm.app as app
+import pytest
+
+from thalweg.interop.build import BuildError, build_system, from_pdb
+from thalweg.interop.implicit_solvent import with_compiled_born
+from thalweg.interop.molecules import alanine_dipeptide
+
+FF14SB = ["amber14/protein.ff14SB.xml"]
+OBC2 = [*FF14SB, "implicit/obc2.xml"]
+DIPEPTIDE = Path(str(files("thalweg.testsystems") / "structures" / "alanine_dipeptide.pdb"))
+LINES = DIPEPTIDE.read_text().splitlines()
+ATOMS = [line for line in LINES if line.startswith(("ATOM", "HETATM"))]
+
+HYDROGEN_CHLORIDE = """\
+%VERSION  VERSION_STAMP = V0001.000  DATE = 01/01/00  00:00:00
+%FLAG TITLE
+%FORMAT(20a4)
+hydrogen chloride
+%FLAG POINTERS
+%FORMAT(10I8)
+       2       2       1       0       0       0       0       0       0       0
+       2       1       0       0       0       1       0       0       2       0
+       0       0       0       0       0       0       0       0       2       0
+       0
+%FLAG ATOM_NAME
+%FORMAT(20a4)
+H   CL
+%FLAG CHARGE
+%FORMAT(5E16.8)
+  3.64446000E+00 -3.64446000E+00
+%FLAG ATOMIC_NUMBER
+%FORMAT(10I8)
+       1      17
+%FLAG MASS
+%FORMAT(5E16.8)
+  1.00800000E+00  3.54500000E+01
+%FLAG ATOM_TYPE_INDEX
+%FORMAT(10I8)
+       1       2
+%FLAG NUMBER_EXCLUDED_ATOMS
+%FORMAT(10I8)
+       1       1
+%FLAG NONBONDED_PARM_INDEX
+%FORMAT(10I8)
+       1       2       2       3
+%FLAG RESIDUE_LABEL
+%FORMAT(20a4)
+HCL
+%FLAG RESIDUE_POINTER
+%FORMAT(10I8)
+       1
+%FLAG BOND_FORCE_CONSTANT
+%FORMAT(5E16.8)
+  3.00000000E+02
+%FLAG BOND_EQUIL_VALUE
+%FORMAT(5E16.8)
+  1.27000000E+00
+%FLAG ANGLE_FORCE_CONSTANT
+%FORMAT(5E16.8)
+
+%FLAG ANGLE_EQUIL_VALUE
+%FORMAT(5E16.8)
+
+%FLAG DIHEDRAL_FORCE_CONSTANT
+%FORMAT(5E16.8)
+
+%FLAG DIHEDRAL_PERIODICITY
+%FORMAT(5E16.8)
+
+%FLAG DIHEDRAL_PHASE
+%FORMAT(5E16.8)
+
+%FLAG SCEE_SCALE_FACTOR
+%FORMAT(5E16.8)
+
+%FLAG SCNB_SCALE_FACTOR
+%FORMAT(5E16.8)
+
+%FLAG LENNARD_JONES_ACOEF
+%FORMAT(5E16.8)
+  2.00000000E-02  1.63323959E+03  9.06573791E+05
+%FLAG LENNARD_JONES_BCOEF
+%FORMAT(5E16.8)
+  4.00000000E-02  1.70927698E+01  6.02187277E+02
+%FLAG HBOND_ACOEF
+%FORMAT(5E16.8)
+
+%FLAG HBOND_BCOEF
+%FORMAT(5E16.8)
+
+%FLAG BONDS_INC_HYDROGEN
+%FORMAT(10I8)
+       0       3       1
+%FLAG BONDS_WITHOUT_HYDROGEN
+%FORMAT(10I8)
+
+%FLAG ANGLES_INC_HYDROGEN
+%FORMAT(10I8)
+
+%FLAG ANGLES_WITHOUT_HYDROGEN
+%FORMAT(10I8)
+
+%FLAG DIHEDRALS_INC_HYDROGEN
+%FORMAT(10I8)
+
+%FLAG DIHEDRALS_WITHOUT_HYDROGEN
+%FORMAT(10I8)
+
+%FLAG EXCLUDED_ATOMS_LIST
+%FORMAT(10I8)
+       2       0
+%FLAG AMBER_ATOM_TYPE
+%FORMAT(20a4)
+HX  CX
+%FLAG RADII
+%FORMAT(5E16.8)
+  1.20000000E+00  1.70000000E+00
+%FLAG SCREEN
+%FORMAT(5E16.8)
+  8.50000000E-01  8.00000000E-01
+"""
+
+
+def energy(system) -> float:
+    """Potential energy of the starting structure [kJ/mol]."""
+    return float(jax.jit(system.energy.__call__)(system.positions.astype(np.float32)))
+
+
+def edited(folder: Path, lines: list[str]) -> Path:
+    path = folder / "edited.pdb"
+    path.write_text("\n".join([*lines, "END", ""]))
+    return path
+
+
+def moved(line: str, x: str) -> str:
+    """A PDB line with another x coordinate."""
+    return line[:30] + f"{x:>8}" + line[38:]
+
+
+def amber_files(folder: Path, bond: float = 1.37) -> dict[str, Path]:
+    prmtop, inpcrd = folder / "hcl.prmtop", folder / "hcl.inpcrd"
+    prmtop.write_text(HYDROGEN_CHLORIDE)
+    inpcrd.write_text(
+        f"hydrogen chloride\n    2\n{0:12.7f}{0:12.7f}{0:12.7f}{bond:12.7f}{0:12.7f}{0:12.7f}\n"
+    )
+    return {"prmtop": prmtop, "inpcrd": inpcrd}
+
+
+def test_a_pdb_and_force_field_names_make_the_molecule_of_the_package():
+    system = build_system(pdb=DIPEPTIDE, forcefield=OBC2)
+    expected = alanine_dipeptide("obc2")
+    assert system.openmm_xml == expected.openmm_xml
+    assert energy(system) == pytest.approx(energy(expected))
+
+
+def test_amber_files_give_the_energy_in_them(tmp_path):
+    system = build_system(**amber_files(tmp_path), constraints="none")
+    stretch = 4.184 * 300.0 * 0.1**2
+    assert energy(system) == pytest.approx(stretch, rel=1e-5)
+    assert system.topology.names == ("H", "CL")
+
+
+def test_amber_files_take_implicit_solvent_and_constraints(tmp_path):
+    system = build_system(**amber_files(tmp_path), implicit_solvent="obc2")
+    assert system.constraints.distances.tolist() == pytest.approx([0.127])
+    assert energy(system) < -10.0
+
+
+def test_a_system_in_xml_and_a_structure_make_the_same_system(tmp_path):
+    expected = alanine_dipeptide("obc2", hydrogen_mass=3.0)
+    (tmp_path / "system.xml").write_text(expected.openmm_xml)
+    system = build_system(xml=tmp_path / "system.xml", pdb=DIPEPTIDE)
+    np.testing.assert_allclose(system.masses, expected.masses)
+    np.testing.assert_allclose(system.constraints.distances, expected.constraints.distances)
+    assert energy(system) == pytest.approx(energy(expected))
+
+
+def test_missing_hydrogens_are_added_when_asked(tmp_path):
+    heavy = edited(tmp_path, [line for line in ATOMS if line[76:78].strip() != "H"])
+    system = build_system(pdb=heavy, forcefield=FF14SB, add_hydrogens=True)
+    assert len(system.topology) == 22
+
+
+def test_a_solvent_box_is_added_when_asked():
+    system = build_system(
+        pdb=DIPEPTIDE, forcefield=[*FF14SB, "amber14/tip3p.xml"], water_padding=0.4, cutoff=0.5
+    )
+    waters = system.topology.residue_names.count("HOH") // 3
+    assert waters > 20
+    assert len(system.constraints.pairs) == 12 + 3 * waters
+    assert system.box is not None
+
+
+def test_the_swapped_born_force_has_the_same_energy_and_forces():
+    structure = app.PDBFile(str(DIPEPTIDE))
+    stock = app.ForceField(*OBC2).createSystem(structure.topology)
+    positions = np.array(structure.positions._value)
+    swapped = with_compiled_born(stock, positions)
+    assert [type(f).__name__ for f in stock.getForces()].count("CustomGBForce") == 1
+    assert [type(f).__name__ for f in swapped.getForces()].count("GBSAOBCForce") == 1
+    states = []
+    for system in (stock, swapped):
+        context = openmm.Context(
+            system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatform("Reference")
+        )
+        context.setPositions(positions + np.random.default_rng(0).normal(scale=0.01, size=positions.shape))
+        states.append(context.getState(energy=True, forces=True))
+        positions = positions.copy()
+    energies = [state.getPotentialEnergy()._value for state in states]
+    assert energies[0] == pytest.approx(energies[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["implicit/obc1.xml", "implicit/gbn2.xml"])
+def test_another_born_model_is_left_as_it_is(name):
+    structure = app.PDBFile(str(DIPEPTIDE))
+    stock = app.ForceField(*FF14SB, name).createSystem(structure.topology)
+    assert with_compiled_born(stock, np.array(structure.positions._value)) is stock
+
+
+def unknown_residue(folder):
+    return edited(folder, [line.replace("ALA", "ALX") for line in LINES if line[:4] != "END"])
+
+
+def without_bonds(folder):
+    return edited(folder, [line.replace("ALA", "LIG") for line in ATOMS if "ALA" in line])
+
+
+MISTAKES = {
+    "residue unknown": (
+        unknown_residue,
+        FF14SB,
+        "residue ALX 2 is unknown to the force field; names close to it:.*ALA",
+    ),
+    "no bonds": (without_bonds, FF14SB, "residue LIG 2 is unknown to the force field.*CONECT records"),
+    "no hydrogens": (
+        lambda folder: edited(folder, [line for line in ATOMS if line[76:78].strip() != "H"]),
+        FF14SB,
+        "residue ACE 1 has 0 of 3 hydrogens; set add_hydrogens = true",
+    ),
+    "missing heavy atom": (
+        lambda folder: edited(
+            folder, [line for line in ATOMS if line[12:16].strip() not in ("CB", "HB1", "HB2", "HB3")]
+        ),
+        FF14SB,
+        "residue ALA 2 lacks CB; complete the structure",
+    ),
+    "water without a model": (
+        lambda folder: edited(
+            folder, ["HETATM    1  O   HOH A   1       0.000   0.000   0.000  1.00  0.00           O"]
+        ),
+        FF14SB,
+        "residue HOH 1: the force field has no water",
+    ),
+    "unknown force field": (
+        lambda folder: DIPEPTIDE,
+        ["amber14/ff14SB.xml"],
+        'no force field file "amber14/ff14SB.xml"; names close to it:.*protein.ff14SB.xml',
+    ),
+    "force field as text": (lambda folder: DIPEPTIDE, "amber14-all.xml", "give a list such as"),
+    "missing file": (lambda folder: folder / "protein.pdb", FF14SB, "there is no file .*protein.pdb"),
+    "unsupported type": (lambda folder: folder / "protein.mol2", FF14SB, "is no .pdb, .ent, .cif"),
+    "not a number": (
+        lambda folder: edited(folder, [moved(ATOMS[0], "nan"), *ATOMS[1:]]),
+        FF14SB,
+        "atom 1 has coordinates .* must be finite",
+    ),
+    "overlapping atoms": (
+        lambda folder: edited(
+            folder, [*ATOMS[:9], ATOMS[9][:30] + ATOMS[8][30:54] + ATOMS[9][54:], *ATOMS[10:]]
+        ),
+        FF14SB,
+        "atoms 9 and 10 are 0.0000 nm apart",
+    ),
+    "no atoms": (lambda folder: edited(folder, []), FF14SB, "no atoms"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_the_files_is_answered_with_what_to_do(mistake, tmp_path):
+    pdb, forcefield, message = MISTAKES[mistake]
+    with pytest.raises(BuildError, match=message):
+        build_system(pdb=pdb(tmp_path), forcefield=forcefield)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"pdb": DIPEPTIDE}, "forcefield missing"),
+        ({}, "no files, but pdb and forcefield missing"),
+        ({"prmtop": "x.prmtop"}, "inpcrd missing"),
+        (
+            {"pdb": DIPEPTIDE, "xml": "system.xml", "constraints": "hbonds"},
+            "constraints has no meaning together with xml",
+        ),
+        (
+            {"pdb": DIPEPTIDE, "forcefield": FF14SB, "constraints": "bonds"},
+            'constraints = "bonds" is unknown',
+        ),
+        ({"pdb": DIPEPTIDE, "forcefield": FF14SB, "cutoff": -1.0}, "give a positive distance"),
+        (
+            {"pdb": DIPEPTIDE, "forcefield": FF14SB, "implicit_solvent": "obc2"},
+            "implicit_solvent has no meaning",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_answered_with_those_that_do(settings, message):
+    with pytest.raises(BuildError, match=message):
+        build_system(**settings)
+
+
+def test_coordinates_of_another_molecule_are_refused_with_both_numbers(tmp_path):
+    paths = amber_files(tmp_path)
+    paths["inpcrd"].write_text(f"one atom\n    1\n{0:12.7f}{0:12.7f}{0:12.7f}\n")
+    with pytest.raises(BuildError, match=r"has 1 atoms and .* has 2"):
+        build_system(**paths)
+    (tmp_path / "system.xml").write_text(alanine_dipeptide().openmm_xml)
+    with pytest.raises(BuildError, match=r"has 22 particles and .* has 21 atoms"):
+        build_system(xml=tmp_path / "system.xml", pdb=edited(tmp_path, ATOMS[:-1]))
+
+
+def test_xml_that_is_no_system_is_refused(tmp_path):
+    (tmp_path / "system.xml").write_text("<System")
+    with pytest.raises(BuildError, match="is not XML written by OpenMM"):
+        build_system(xml=tmp_path / "system.xml", pdb=DIPEPTIDE)
+    (tmp_path / "system.xml").write_text(openmm.XmlSerializer.serialize(openmm.VerletIntegrator(0.001)))
+    with pytest.raises(BuildError, match="holds a VerletIntegrator; serialize the System itself"):
+        build_system(xml=tmp_path / "system.xml", pdb=DIPEPTIDE)
+
+
+def test_a_cutoff_wider_than_half_the_box_is_refused(tmp_path):
+    cell = "CRYST1   20.000   20.000   20.000  90.00  90.00  90.00 P 1           1 "
+    with pytest.raises(BuildError, match=r"more than half the box \(2.000 nm\); use at most 1.000"):
+        from_pdb(edited(tmp_path, [cell, *LINES[3:-1]]), FF14SB, cutoff=1.2)
