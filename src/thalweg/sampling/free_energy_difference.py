@@ -18,8 +18,8 @@ from thalweg.sampling.blocks import block_labels, resamples, statistical_ineffic
 from thalweg.sampling.reweighting import effective_sample_size
 from thalweg.shapes import Bool, Float
 
-NEEDED_CROSSINGS = 10
-"""Crossings between the regions below which populations, and hence errors, are not known."""
+NEEDED_CROSSINGS = 5
+"""Crossings in each direction below which populations, and hence errors, are not known."""
 
 NEEDED_FRAMES = 50
 """Effective sample size below which a few frames carry the average."""
@@ -32,7 +32,7 @@ class FreeEnergyDifference:
     Attributes
     ----------
     halves : the difference from the first and second half of every trajectory [kJ/mol]
-    crossings : how often a trajectory went from one region to the other, either way
+    crossings : how often a trajectory went from a to b, and from b to a
     effective_frames : effective sample size of the weights
     blocks : number of blocks resampled
     """
@@ -40,7 +40,7 @@ class FreeEnergyDifference:
     value: float
     error: float
     halves: tuple[float, float]
-    crossings: int
+    crossings: tuple[int, int]
     effective_frames: float
     blocks: int
 
@@ -48,8 +48,9 @@ class FreeEnergyDifference:
     def shortcomings(self) -> tuple[str, ...]:
         """What is missing for the number to be trusted; empty if nothing."""
         found = []
-        if self.crossings < NEEDED_CROSSINGS:
-            found.append(f"{self.crossings} crossings between the regions, {NEEDED_CROSSINGS} needed")
+        there, back = self.crossings
+        if min(there, back) < NEEDED_CROSSINGS:
+            found.append(f"{there} crossings from a to b and {back} back, {NEEDED_CROSSINGS} of each needed")
         if self.effective_frames < NEEDED_FRAMES:
             found.append(f"the weight of {self.effective_frames:.0f} frames, {NEEDED_FRAMES} needed")
         apart = abs(self.halves[0] - self.halves[1])
@@ -123,15 +124,16 @@ def free_energy_difference(
         value=float(-kT * np.log((weights @ a) / (weights @ b))),
         error=float(np.std(spread)) if np.isfinite(spread).all() and len(per_block.T) > 1 else np.inf,
         halves=(float(halves[0]), float(halves[1])),
-        crossings=sum(_crossings(x, y) for x, y in zip(in_a, in_b)),
+        crossings=tuple(sum(map(_crossings, *pair)) for pair in ((in_a, in_b), (in_b, in_a))),
         effective_frames=effective_sample_size(logs),
         blocks=per_block.shape[1],
     )
 
 
-def _crossings(in_a, in_b):
-    visited = (in_a.astype(int) - in_b.astype(int))[in_a | in_b]
-    return int(np.count_nonzero(np.diff(visited)))
+def _crossings(origin, target):
+    """How often a trajectory enters ``target`` after it was last in ``origin``."""
+    visited = target[origin | target]
+    return int(np.count_nonzero(visited[1:] & ~visited[:-1]))
 
 
 def agreement(estimates: Sequence[FreeEnergyDifference]) -> str:
@@ -141,11 +143,11 @@ def agreement(estimates: Sequence[FreeEnergyDifference]) -> str:
 
     Examples
     --------
-    >>> a = FreeEnergyDifference(9.4, 0.1, (9.4, 9.4), 40, 900.0, 30)
-    >>> b = FreeEnergyDifference(9.6, 0.1, (9.5, 9.7), 55, 800.0, 30)
+    >>> a = FreeEnergyDifference(9.4, 0.1, (9.4, 9.4), (20, 21), 900.0, 30)
+    >>> b = FreeEnergyDifference(9.6, 0.1, (9.5, 9.7), (25, 25), 800.0, 30)
     >>> agreement([a, b])
     '2 estimates agree: 9.50 ± 0.10 kJ/mol'
-    >>> agreement([a, FreeEnergyDifference(11.0, 0.1, (11.0, 11.0), 55, 800.0, 30)])
+    >>> agreement([a, FreeEnergyDifference(11.0, 0.1, (11.0, 11.0), (25, 25), 800.0, 30)])
     '2 estimates disagree: 9.40 ± 0.10, 11.00 ± 0.10 kJ/mol; none is to be trusted before they agree'
     """
     values = np.array([x.value for x in estimates])

@@ -1,10 +1,10 @@
 """A folder of committed entries, each there whole or not at all, and never changed afterwards.
 
-An entry, named ``kind/name`` as in ``segments/s0-r1-drive-0``, is a folder of files. It is written in a hidden
-folder, a manifest with the SHA-256 of each file is added, every byte is forced to disk, and one rename makes it
-visible. Killed at any moment, a writer leaves either the entry or a hidden folder that the next campaign
-removes. Wall times go to the diary in ``log/``, which the digest leaves out: two stores made by the same campaign
-have the same digest, whatever happened on the way.
+An entry, named ``kind/name`` as in ``segments/s0-r1-drive-0``, is a folder of files. It is written in a
+hidden folder, a manifest with the SHA-256 of each file is added, every byte is forced to disk, and one rename
+makes it visible. Killed at any moment, a writer leaves either the entry or a hidden folder that the next
+campaign removes. Wall times go to the diary in ``log/``, which the digest leaves out: two stores made by the
+same campaign have the same digest, whatever happened on the way.
 """
 
 from __future__ import annotations

@@ -27,7 +27,10 @@ from thalweg.sampling.bias.grid import Grid
 from thalweg.shapes import Array, Energies, Float, Values
 
 NODES_PER_WIDTH = 4
-"""Grid nodes per Gaussian width; cubic convolution then follows a Gaussian within 0.2 % of its height."""
+"""Least grid nodes per Gaussian width; cubic convolution then follows a Gaussian within 0.2 % of its height.
+
+Numbers of nodes are powers of two: few shapes, so that a compiled loop serves many variables.
+"""
 
 
 class MetadynamicsState(eqx.Module):
@@ -79,7 +82,7 @@ class WellTemperedMetadynamics(eqx.Module):
     def __init__(self, variable, lower, upper, widths, height, bias_factor, kT, stride):
         lower, upper, widths = (np.atleast_1d(np.asarray(x, float)) for x in (lower, upper, widths))
         _check(variable, lower, upper, widths, height, bias_factor, stride)
-        bins = tuple(int(16 * np.ceil(NODES_PER_WIDTH * x / 16)) for x in (upper - lower) / widths)
+        bins = tuple(2 ** int(np.ceil(np.log2(NODES_PER_WIDTH * x))) for x in (upper - lower) / widths)
         periodic = tuple(period is not None for period in variable.periods)
         self.variable = variable
         self.grid = Grid(jnp.asarray(lower), jnp.asarray(upper), bins, periodic)
@@ -135,7 +138,7 @@ class WellTemperedMetadynamics(eqx.Module):
         """Metadynamics with limits and widths read off unbiased trajectories.
 
         A width is half the standard deviation of a value inside a state: the median over windows of
-        ``window`` frames; at least 1/60 of the range, which keeps the grid below 256 nodes a side. A bounded
+        ``window`` frames; at least 1/60 of the range, which keeps the grid within 256 nodes a side. A bounded
         value may go ``margin`` times the sampled span beyond what was seen, as far as the variable can go at
         all.
 

@@ -1,0 +1,106 @@
+"""What a worker needs to simulate: an engine, where to start, what to measure on each frame, how to keep it.
+
+An apparatus holds compiled code and cannot travel between processes. What travels is its recipe: the dotted
+name of a function and plain settings, from which every process builds its own, once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from thalweg.dynamics.engine import Engine, Variable
+from thalweg.shapes import Float
+
+
+@runtime_checkable
+class TrajectoryFiles(Protocol):
+    """Keeps the frames of walkers in a folder, in its format; the same bytes for the same frames."""
+
+    def write(self, folder: Path, walkers: Sequence[np.ndarray], box: np.ndarray | None, dt: float) -> None:
+        """Write one trajectory ``(frames, atoms, dims)`` [nm] for each walker, frames ``dt`` [ps] apart."""
+        ...
+
+    def read(self, folder: Path, walker: int, frame: int) -> Float[np.ndarray, "atoms dims"]:
+        """Positions [nm] of one frame."""
+        ...
+
+
+class ArrayFiles:
+    """Trajectories as NumPy arrays, ``walker-000.npy``: full precision, any number of dimensions."""
+
+    def write(self, folder: Path, walkers: Sequence[np.ndarray], box: np.ndarray | None, dt: float) -> None:
+        for number, positions in enumerate(walkers):
+            np.save(folder / f"walker-{number:03d}.npy", positions)
+
+    def read(self, folder: Path, walker: int, frame: int) -> Float[np.ndarray, "atoms dims"]:
+        return np.array(np.load(folder / f"walker-{walker:03d}.npy", mmap_mode="r")[frame])
+
+
+@dataclass(frozen=True)
+class Apparatus:
+    """A system ready to be simulated and observed.
+
+    Attributes
+    ----------
+    engine : advances states
+    features : the variable measured on every frame, from which slow variables are learned
+    positions : (atoms, dims) where the first walkers start [nm]
+    masses : (atoms,) [amu]
+    kT : [kJ/mol]
+    box : (3, 3) box vectors as rows [nm], or None
+    bounds : lower and upper (features,), between which features can lie at all; None if unknown
+    trajectories : how frames are kept
+    card : what to write into every segment: engine, force field, versions
+    """
+
+    engine: Engine
+    features: Variable
+    positions: Float[np.ndarray, "atoms dims"]
+    masses: Float[np.ndarray, " atoms"]
+    kT: float
+    box: np.ndarray | None = None
+    bounds: tuple[np.ndarray, np.ndarray] | None = None
+    trajectories: TrajectoryFiles = field(default_factory=ArrayFiles)
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to build an `Apparatus`: ``factory``, a dotted ``"package.module:function"``, called with
+    ``settings``.
+
+    The settings are plain data, such as a study read from a file, so that a recipe can be sent to a worker
+    and written down.
+    """
+
+    factory: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def build(self) -> Apparatus:
+        """The apparatus, made once in each process."""
+        return _built(self.factory, json.dumps(self.settings, sort_keys=True))
+
+
+@lru_cache(maxsize=4)
+def _built(factory: str, settings: str) -> Apparatus:
+    return named(factory)(**json.loads(settings))
+
+
+def named(dotted: str) -> Any:
+    """The object called ``"package.module:name"``.
+
+    Examples
+    --------
+    >>> named("math:sqrt")(4.0)
+    2.0
+    """
+    module, _, name = dotted.partition(":")
+    return getattr(importlib.import_module(module), name)

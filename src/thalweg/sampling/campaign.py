@@ -1,0 +1,206 @@
+"""The campaign: a policy plans tasks from what is stored, workers carry them out, the store grows.
+
+``plan(store, round) -> tasks`` looks only at committed entries, and a task is a pure function of them, so
+running a campaign and resuming it are the same call: plans already written are read back, tasks whose entry
+exists are done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from thalweg.sampling.apparatus import named
+from thalweg.sampling.executors import serial
+from thalweg.sampling.store import Store, StoreError, write_json
+
+DEATHS = 3
+"""How often workers may die, nothing being finished in between, before the campaign gives up."""
+
+
+@runtime_checkable
+class Work(Protocol):
+    """What a task does: a frozen dataclass of plain data, called in a worker.
+
+    ``kind`` is one of run, train, reduce, label.
+    """
+
+    kind: str
+
+    def __call__(self, store: Store, entry: str) -> Any:
+        """Commit ``entry``, computed from committed entries and nothing else."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """A piece of work and the entry, ``kind/name``, it will commit."""
+
+    id: str
+    work: Work
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Decides what to do next.
+
+    ``rounds`` is the number of rounds; the tasks of one round do not depend on each other.
+    """
+
+    rounds: int
+
+    def plan(self, store: Store, round: int) -> Sequence[Task]:
+        """The tasks of a round, a pure function of what is committed."""
+        ...
+
+
+@runtime_checkable
+class CampaignObserver(Protocol):
+    """Told whenever a task is done: a progress bar, a running report."""
+
+    def __call__(self, round: int, task: Task, done: int, total: int, seconds: float | None) -> None:
+        """``done`` of the ``total`` tasks of this round are; ``seconds`` is None for what was found done."""
+        ...
+
+
+class CampaignError(RuntimeError):
+    """A task failed, or workers keep dying; everything committed is kept."""
+
+
+def drive(
+    store: Store,
+    policy: Policy,
+    executor: Callable[[], Executor] = serial,
+    rounds: int | None = None,
+    observers: Sequence[CampaignObserver] = (),
+) -> None:
+    """Carry out the rounds of ``policy``, all or the first ``rounds``; do again only what is not committed.
+
+    Parameters
+    ----------
+    executor : called for a `concurrent.futures.Executor`, such as `serial` or ``processes(2)``; called again
+        when its workers were killed
+
+    Raises
+    ------
+    StoreError
+        If the store is in use, cannot be written, or was damaged.
+    CampaignError
+        If a task fails, or workers die three times in a row without finishing anything.
+    """
+    with store.campaign(), Pool(executor) as pool:
+        for k in range(policy.rounds if rounds is None else min(rounds, policy.rounds)):
+            tasks = _planned(store, policy, k)
+            missing = [task for task in tasks if not store.has(task.id)]
+            for task in tasks:
+                if task not in missing:
+                    _tell(observers, k, task, len(tasks) - len(missing), len(tasks), None)
+            for task, seconds in pool.carry_out(missing, store):
+                missing.remove(task)
+                store.note(task=task.id, kind=task.work.kind, seconds=round(seconds, 3), ended=time.time())
+                _tell(observers, k, task, len(tasks) - len(missing), len(tasks), seconds)
+
+
+class Pool:
+    """An executor made when first needed, kept for all rounds, and made anew when its workers were killed."""
+
+    def __init__(self, make: Callable[[], Executor]):
+        self._make = make
+        self._executor: Executor | None = None
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._close()
+
+    def carry_out(self, tasks: Sequence[Task], store: Store) -> Iterator[tuple[Task, float]]:
+        """Tasks and the seconds they took, as they are done."""
+        waiting, deaths = list(tasks), 0
+        while waiting:
+            self._executor = self._executor or self._make()
+            try:
+                running = {self._executor.submit(perform, task, store.path): task for task in waiting}
+                for future in as_completed(running):
+                    task = running[future]
+                    seconds = future.result()
+                    waiting.remove(task)
+                    deaths = 0
+                    yield task, seconds
+            except BrokenExecutor as error:
+                self._close()
+                deaths += 1
+                if deaths == DEATHS:
+                    names = ", ".join(task.id for task in waiting)
+                    raise CampaignError(
+                        f"workers were killed {DEATHS} times in a row while doing {names}, perhaps for lack "
+                        "of memory; what is committed is kept: use fewer processes and run again"
+                    ) from error
+            except StoreError:
+                raise
+            except Exception as error:
+                raise CampaignError(f"{task.id} failed: {error}; what is committed is kept") from error
+
+    def _close(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+        self._executor = None
+
+
+def _planned(store, policy, k):
+    """The tasks of round ``k``, committed before any of them runs."""
+    entry = f"plans/{k:05d}"
+    if not store.has(entry):
+        tasks = [{"id": task.id, "work": plain(task.work)} for task in policy.plan(store, k)]
+        store.commit(entry, lambda folder: write_json(folder / "plan.json", tasks))
+    plan = json.loads(store.file(entry, "plan.json").read_text())
+    return [Task(task["id"], from_plain(task["work"])) for task in plan]
+
+
+def perform(task: Task, path: Path) -> float:
+    """Do a task unless its entry exists; the seconds it took."""
+    store = Store(path)
+    began = time.perf_counter()
+    if not store.has(task.id):
+        task.work(store, task.id)
+    return time.perf_counter() - began
+
+
+def _tell(observers, *news):
+    for observer in observers:
+        observer(*news)
+
+
+def plain(work: Any) -> Any:
+    """``work`` as JSON: dataclasses become objects that name their class.
+
+    Examples
+    --------
+    >>> from thalweg.sampling.restart import Uncertainty
+    >>> plain(Uncertainty(transitions=5.0))["prior"], from_plain(plain(Uncertainty()))
+    (1.0, Uncertainty(transitions=10.0, prior=1.0))
+    """
+    if dataclasses.is_dataclass(work):
+        content = {f.name: plain(getattr(work, f.name)) for f in dataclasses.fields(work)}
+        return {"dataclass": f"{type(work).__module__}:{type(work).__qualname__}"} | content
+    if isinstance(work, list | tuple):
+        return [plain(item) for item in work]
+    return work
+
+
+def from_plain(content: Any) -> Any:
+    """The inverse of `plain`; lists come back as tuples. Nothing but dataclasses is made."""
+    if isinstance(content, dict) and "dataclass" in content:
+        made = named(content["dataclass"])
+        if not (isinstance(made, type) and dataclasses.is_dataclass(made)):
+            raise StoreError(f"a plan names {content['dataclass']}, which is no dataclass; remove the plan")
+        return made(**{name: from_plain(value) for name, value in content.items() if name != "dataclass"})
+    if isinstance(content, list):
+        return tuple(from_plain(item) for item in content)
+    return content

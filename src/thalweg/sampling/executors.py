@@ -1,0 +1,53 @@
+"""Where tasks run: in this process, or in a pool of processes with one thread each.
+
+Any `concurrent.futures.Executor` serves a campaign. It is given as a function without arguments, so that a
+pool whose worker was killed can be made anew.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+
+from threadpoolctl import threadpool_limits
+
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OPENMM_CPU_THREADS": "1",
+    "NPROC": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+}
+"""What keeps each library to one thread; JAX reads its part when it is first used."""
+
+
+def serial() -> Executor:
+    """Runs tasks in this process, one after the other."""
+    return ThreadPoolExecutor(max_workers=1)
+
+
+def processes(n: int) -> Callable[[], Executor]:
+    """A maker of pools of ``n`` freshly started processes, each with one thread.
+
+    The processes end when the one that started them is gone.
+    """
+
+    def make() -> Executor:
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(n, mp_context=context, initializer=_begin)
+
+    return make
+
+
+def _begin():
+    os.environ.update(ONE_THREAD)
+    threadpool_limits(1)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)

@@ -1,0 +1,140 @@
+"""A segment: what one simulation task leaves, the datum that every learner and estimator eats.
+
+===================  ===============================================================================
+``frames.npz``       per walker and frame: features, biased values, potential energy, bias energy, log
+                     weight ``bias energy / kT``; and how many frames of each walker are valid
+``state.npz``        where all walkers stopped, random key included, and the bias as grown so far
+``segment.json``     how it came about: arguments, parents and their digests, versions, what diverged
+trajectories         positions in the format of the apparatus
+===================  ===============================================================================
+
+Arrays have the shape ``(walkers, frames, ...)``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thalweg.dynamics.engine import Recording
+from thalweg.sampling.apparatus import Apparatus
+from thalweg.sampling.store import Store, write_json
+from thalweg.shapes import Array, Float, Int
+from thalweg.systems.state import State
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Frames of all walkers; see the module for the files they come from."""
+
+    entry: str
+    card: dict[str, Any]
+    features: Float[np.ndarray, "walkers frames features"]
+    values: Float[np.ndarray, "walkers frames values"]
+    energy: Float[np.ndarray, "walkers frames"]
+    bias_energy: Float[np.ndarray, "walkers frames"]
+    log_weights: Float[np.ndarray, "walkers frames"]
+    valid: Int[np.ndarray, " walkers"]
+
+    @staticmethod
+    def read(store: Store, entry: str) -> Segment:
+        """A committed segment, checked against its digest."""
+        card = json.loads(store.file(entry, "segment.json").read_text())
+        with np.load(store.file(entry, "frames.npz"), allow_pickle=False) as arrays:
+            return Segment(entry, card, **arrays)
+
+
+def write_segment(folder: Path, recording: Recording, apparatus: Apparatus, card: dict[str, Any]) -> None:
+    """Write what an engine recorded into ``folder``."""
+    np.savez(
+        folder / "frames.npz",
+        features=_features(recording.positions, apparatus),
+        values=recording.values,
+        energy=recording.energy,
+        bias_energy=recording.bias_energy,
+        log_weights=recording.bias_energy.astype(float) / apparatus.kT,
+        valid=recording.valid,
+    )
+    state = recording.state
+    arrays = {"positions": state.positions, "momenta": state.momenta, "step": state.step}
+    arrays |= {"key": jax.random.key_data(state.key)} | ({} if state.box is None else {"box": state.box})
+    arrays |= {f"bias_{i}": leaf for i, leaf in enumerate(jax.tree.leaves(recording.bias_state))}
+    alive = np.array([walker not in recording.diverged for walker in range(len(recording.valid))])
+    np.savez(folder / "state.npz", alive=alive, **{name: np.asarray(array) for name, array in arrays.items()})
+    whole = [walker[:n] for walker, n in zip(recording.positions, recording.valid)]
+    apparatus.trajectories.write(folder, whole, apparatus.box, recording.dt_frames)
+    diverged = {str(walker): sentence for walker, sentence in sorted(recording.diverged.items())}
+    names = {"features": list(apparatus.features.names), "dt_frames": recording.dt_frames, "kT": apparatus.kT}
+    write_json(folder / "segment.json", apparatus.card | names | card | {"diverged": diverged})
+
+
+def final_state(store: Store, entry: str) -> State:
+    """Where the walkers of a segment stopped; those that diverged take the places of others that did not.
+
+    Raises
+    ------
+    ValueError
+        If all diverged.
+    """
+    with np.load(store.file(entry, "state.npz"), allow_pickle=False) as arrays:
+        alive = np.flatnonzero(arrays["alive"])
+        if len(alive) == 0:
+            broken = json.loads(store.file(entry, "segment.json").read_text())["diverged"]
+            raise ValueError(
+                f"all walkers of {entry} diverged, the first thus: {next(iter(broken.values()))}"
+            )
+        source = np.arange(len(arrays["alive"]))
+        dead = ~arrays["alive"]
+        source[dead] = np.resize(alive, np.count_nonzero(dead))
+        return State(
+            positions=jnp.asarray(arrays["positions"][..., source]),
+            momenta=jnp.asarray(arrays["momenta"][..., source]),
+            key=jax.random.wrap_key_data(jnp.asarray(arrays["key"])),
+            step=jnp.asarray(arrays["step"]),
+            box=jnp.asarray(arrays["box"]) if "box" in arrays else None,
+        )
+
+
+def final_bias_state(store: Store, entry: str, like: Any) -> Any:
+    """The bias as grown at the end of a segment, in the structure of the state ``like``."""
+    _, structure = jax.tree.flatten(like)
+    with np.load(store.file(entry, "state.npz"), allow_pickle=False) as arrays:
+        leaves = [jnp.asarray(arrays[f"bias_{i}"]) for i in range(structure.num_leaves)]
+    return jax.tree.unflatten(structure, leaves)
+
+
+def walks(segments: Sequence[Segment], quantity: str, skip: int = 0) -> list[Float[np.ndarray, "frames ..."]]:
+    """One array per walker of a quantity along consecutive segments, without the first ``skip`` frames.
+
+    A walker that diverged ends there: the walk that took its place is another trajectory.
+    """
+    done, current = [], [[] for _ in segments[0].valid]
+    for segment in segments:
+        for walker, (frames, n) in enumerate(zip(getattr(segment, quantity), segment.valid)):
+            current[walker].append(frames[:n])
+            if str(walker) in segment.card["diverged"]:
+                done.append(np.concatenate(current[walker]))
+                current[walker] = []
+    done += [np.concatenate(parts) for parts in current if parts]
+    return [walk[skip:] for walk in done if len(walk) > skip]
+
+
+def _features(positions: np.ndarray, apparatus: Apparatus) -> Float[np.ndarray, "walkers frames features"]:
+    """Features of all frames, one walker at a time so that every one compiles to the same program."""
+    box = None if apparatus.box is None else jnp.asarray(apparatus.box, positions.dtype)
+    measure = jax.jit(lambda x: apparatus.features(x, box))
+    return np.stack([np.asarray(measure(walker.transpose(1, 2, 0))).T for walker in positions])
+
+
+def weighted_frames(segments: Sequence[Segment]) -> tuple[Array, Array]:
+    """Features and log weights of all valid frames, walker after walker in each segment."""
+    kept = [np.arange(s.energy.shape[1]) < s.valid[:, None] for s in segments]
+    features = np.concatenate([s.features[k] for s, k in zip(segments, kept)])
+    return features, np.concatenate([s.log_weights[k] for s, k in zip(segments, kept)])

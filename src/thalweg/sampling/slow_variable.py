@@ -1,0 +1,154 @@
+"""A slow variable learned from features: kept as numbers and a card, used as a differentiable variable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from thalweg.collective_variables.tica import TICA
+from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.geometry.variables import Composed
+from thalweg.sampling.apparatus import Apparatus, Recipe
+from thalweg.sampling.bias.metadynamics import WellTemperedMetadynamics
+from thalweg.sampling.segment import Segment, walks
+from thalweg.sampling.store import Store, write_json
+from thalweg.shapes import Array, Float, Values
+
+
+class Projection(eqx.Module):
+    """``values = matrix^T (features - mean)``, features and values on the first axis."""
+
+    mean: Float[Array, " features"]
+    matrix: Float[Array, "features values"]
+
+    def __call__(self, features: Float[Array, "features *replicas"]) -> Values:
+        centered = features - self.mean.reshape(-1, *(1,) * (features.ndim - 1))
+        return jnp.tensordot(self.matrix.T, centered, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class SlowVariable:
+    """A learned affine map of features and the grid it should be biased on.
+
+    Attributes
+    ----------
+    mean : (features,)
+    matrix : (features, values)
+    lower, upper, widths : (values,) limits and Gaussian widths for metadynamics
+    timescales : (values,) [ps] as estimated where it was learned
+    card : what it was learned from, and how
+    """
+
+    mean: Float[np.ndarray, " features"]
+    matrix: Float[np.ndarray, "features values"]
+    lower: Float[np.ndarray, " values"]
+    upper: Float[np.ndarray, " values"]
+    widths: Float[np.ndarray, " values"]
+    timescales: Float[np.ndarray, " values"]
+    card: dict[str, Any]
+
+    def values(self, features: Float[np.ndarray, "frames features"]) -> Float[np.ndarray, "frames values"]:
+        return (features - self.mean) @ self.matrix
+
+    def variable(self, apparatus: Apparatus) -> Composed:
+        """The variable of positions, for engines and biases."""
+        projection = Projection(jnp.asarray(self.mean, jnp.float32), jnp.asarray(self.matrix, jnp.float32))
+        names = tuple(f"slow {i + 1}" for i in range(self.matrix.shape[1]))
+        return Composed(projection, apparatus.features, names)
+
+    def metadynamics(
+        self, apparatus: Apparatus, height: float, bias_factor: float, stride: int
+    ) -> WellTemperedMetadynamics:
+        """Metadynamics of the variable, not yet grown."""
+        limits = (self.lower, self.upper, self.widths)
+        return WellTemperedMetadynamics(
+            self.variable(apparatus), *limits, height, bias_factor, apparatus.kT, stride
+        )
+
+    def write(self, folder: Path) -> None:
+        arrays = ("mean", "matrix", "lower", "upper", "widths", "timescales")
+        np.savez(folder / "model.npz", **{name: getattr(self, name) for name in arrays})
+        write_json(folder / "card.json", self.card)
+
+    @staticmethod
+    def read(store: Store, entry: str) -> SlowVariable:
+        card = json.loads(store.file(entry, "card.json").read_text())
+        with np.load(store.file(entry, "model.npz"), allow_pickle=False) as arrays:
+            return SlowVariable(**arrays, card=card)
+
+
+@dataclass(frozen=True)
+class LearnSlowVariable:
+    """Learn the ``dim`` slowest linear combinations of features by TICA from unbiased walks.
+
+    Attributes
+    ----------
+    recipe : of the apparatus
+    swarms : for each swarm, the entries of its consecutive segments
+    lagtime : in frames
+    dim : number of values
+    """
+
+    kind: ClassVar[str] = "train"
+
+    recipe: Recipe
+    swarms: tuple[tuple[str, ...], ...]
+    lagtime: int
+    dim: int = 2
+
+    def __call__(self, store: Store, entry: str) -> None:
+        apparatus = self.recipe.build()
+        swarms = [[Segment.read(store, name) for name in swarm] for swarm in self.swarms]
+        trajectories = [walk.astype(float) for swarm in swarms for walk in walks(swarm, "features")]
+        dt = swarms[0][0].card["dt_frames"]
+        model = TICA(lagtime=self.lagtime, dim=self.dim, scaling="unit").fit(
+            Trajectories(trajectories, dt=dt)
+        )
+        learned = slow_variable(model, trajectories, apparatus, swarms=self.swarms)
+        store.commit(entry, learned.write)
+
+
+def slow_variable(
+    model: Any, trajectories: Sequence[np.ndarray], apparatus: Apparatus, **card: Any
+) -> SlowVariable:
+    """The variable of a linear model, with limits and widths for `trajectories` of features."""
+    scale = np.concatenate([model.transform(x) for x in trajectories]).std(0)
+    matrix = model.loadings / scale
+    projected = [(x - model.mean) @ matrix for x in trajectories]
+    bias = WellTemperedMetadynamics.for_data(
+        Composed(
+            Projection(jnp.asarray(model.mean), jnp.asarray(matrix)),
+            apparatus.features,
+            ("",) * matrix.shape[1],
+        ),
+        projected,
+        kT=apparatus.kT,
+        height=1.0,
+        bias_factor=10.0,
+        stride=1,
+        bounds=None if apparatus.bounds is None else _image(model.mean, matrix, *apparatus.bounds),
+    )
+    timescales = np.asarray(model.timescales[: matrix.shape[1]], float)
+    card = card | {
+        "method": type(model).__name__,
+        "lagtime": model.lagtime,
+        "estimate": model.estimate,
+        "reason": model.reason,
+        "features": list(apparatus.features.names),
+        "timescales": [None if np.isnan(t) else round(float(t), 6) for t in timescales],
+    }
+    limits = (np.asarray(x, float) for x in (bias.grid.lower, bias.grid.upper, bias.widths))
+    return SlowVariable(model.mean, matrix, *limits, timescales, card)
+
+
+def _image(mean, matrix, lower, upper):
+    """Smallest box around the image of the box of features."""
+    low, high = (lower - mean)[:, None] * matrix, (upper - mean)[:, None] * matrix
+    return np.minimum(low, high).sum(0), np.maximum(low, high).sum(0)

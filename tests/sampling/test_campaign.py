@@ -1,0 +1,174 @@
+"""Campaigns: killed at any moment they go on, nothing is lost or done twice, and the end is the same."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from thalweg.sampling.campaign import CampaignError, Policy, Work, drive, from_plain, plain
+from thalweg.sampling.executors import processes
+from thalweg.sampling.store import UNFINISHED, Store, StoreError
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    monkeypatch.syspath_prepend(str(HERE))
+    import toy_campaign
+
+    return toy_campaign
+
+
+def started(path, name, workers):
+    """A campaign in a process group of its own, everything imported."""
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, sys.path)]),
+        "JAX_COMPILATION_CACHE_DIR": str(path.parent / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    command = [sys.executable, str(HERE / "toy_campaign.py"), str(path), name, str(workers)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    campaign = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
+    assert campaign.stdout.readline() == b"begun\n", campaign.stderr.read().decode()
+    return campaign
+
+
+def finished(path, name, workers):
+    campaign = started(path, name, workers)
+    _, errors = campaign.communicate(timeout=300)
+    assert campaign.returncode == 0, errors.decode()
+    return Store(path)
+
+
+def test_every_policy_and_work_obeys_its_protocol_and_survives_json(toy, tmp_path):
+    for policy in toy.POLICIES.values():
+        assert isinstance(policy, Policy)
+        store = Store(tmp_path)
+        for k in range(policy.rounds):
+            for task in policy.plan(store, k):
+                assert isinstance(task.work, Work)
+                assert from_plain(json.loads(json.dumps(plain(task.work)))) == task.work
+
+
+def test_a_plan_cannot_call_anything_but_dataclasses():
+    with pytest.raises(StoreError, match="no dataclass"):
+        from_plain({"dataclass": "os:system", "command": "true"})
+
+
+def test_running_again_does_nothing_and_more_rounds_go_on(toy, tmp_path):
+    store, told = Store(tmp_path), []
+    observer = lambda k, task, done, total, seconds: told.append((task.id, done, seconds is None))  # noqa: E731
+    drive(store, toy.Sums(rounds=3), observers=[observer])
+    assert [done for _, done, _ in told] == 3 * [1, 2, 3, 4]
+    digest, notes = store.digest(), len(store.diary())
+    drive(store, toy.Sums(rounds=3), observers=[observer])
+    assert (store.digest(), len(store.diary())) == (digest, notes)
+    assert all(found for _, _, found in told[12:])
+    drive(store, toy.Sums(rounds=4))
+    assert store.file("sums/003-0", "0.txt").read_text() == "85"
+
+
+def test_a_plan_is_kept_even_if_the_policy_changes_its_mind(toy, tmp_path):
+    store = Store(tmp_path)
+    drive(store, toy.Sums(rounds=1, width=2))
+    drive(store, toy.Sums(rounds=1, width=3))
+    assert store.ids("sums") == ["sums/000-0", "sums/000-1"]
+
+
+def test_a_task_that_fails_is_named_and_the_rest_is_kept(toy, tmp_path):
+    with pytest.raises(
+        CampaignError, match="sums/only failed: the integrator lost its way; what is committed"
+    ):
+        drive(Store(tmp_path), toy.Once(toy.Fail()))
+
+
+def test_a_killed_worker_is_replaced_and_its_task_done_again(toy, tmp_path):
+    store = Store(tmp_path)
+    drive(store, toy.Once(toy.KillWorker(times=1)), processes(1))
+    assert store.file("sums/only", "a").read_text() == "done"
+
+
+def test_workers_that_keep_dying_end_the_campaign_with_a_word(toy, tmp_path):
+    with pytest.raises(CampaignError, match="killed 3 times in a row while doing sums/only"):
+        drive(Store(tmp_path), toy.Once(toy.KillWorker(times=99)), processes(1))
+    assert len((tmp_path / "log/deaths").read_text()) == 3
+
+
+def test_one_process_and_two_make_the_same_store(toy, tmp_path):
+    drive(Store(tmp_path / "1"), toy.Sums(rounds=4))
+    drive(Store(tmp_path / "2"), toy.Sums(rounds=4), processes(2))
+    assert Store(tmp_path / "1").digest() == Store(tmp_path / "2").digest()
+
+
+def killed_until_done(path, name, workers, kills, longest, seed):
+    """Run a campaign and kill it, or only its first process, after random times; how often that was."""
+    rng, killed = random.Random(seed), 0
+    while killed < kills:
+        campaign = started(path, name, workers)
+        try:
+            campaign.wait(rng.uniform(0, longest))
+            break
+        except subprocess.TimeoutExpired:
+            kill = os.killpg if rng.random() < 0.7 else os.kill
+            kill(campaign.pid, signal.SIGKILL)
+            campaign.communicate()
+            killed += 1
+    return killed
+
+
+@pytest.mark.parametrize(
+    ("name", "workers", "kills", "longest"), [("sums", 1, 10, 0.5), ("loop", 2, 3, 12.0)]
+)
+def test_kills_at_random_moments_lose_nothing_repeat_nothing_and_change_nothing(
+    tmp_path, name, workers, kills, longest
+):
+    undisturbed = finished(tmp_path / "undisturbed", name, workers)
+    path = tmp_path / "killed"
+    assert killed_until_done(path, name, workers, kills, longest, seed=7) >= kills - 1
+    store = finished(path, name, workers)
+    assert store.digest() == undisturbed.digest()
+    assert store.problems() == []
+    assert list((path / UNFINISHED).iterdir()) == []
+    noted = Counter(note["task"] for note in store.diary())
+    assert max(noted.values()) == 1
+
+
+def test_orphans_of_a_killed_campaign_end_by_themselves(tmp_path):
+    campaign = started(tmp_path / "store", "sums", 2)
+    while not (tmp_path / "store/sums").exists():
+        time.sleep(0.05)
+    os.kill(campaign.pid, signal.SIGKILL)
+    campaign.communicate()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(campaign.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("worker processes outlive the campaign")
+
+
+def test_a_damaged_segment_is_reported_by_the_task_that_reads_it(toy, tmp_path):
+    store = Store(tmp_path)
+    drive(store, toy.Sums(rounds=1))
+    (tmp_path / "sums/000-1/0.txt").write_text("7")
+    with pytest.raises(StoreError, match=r"sums/000-1/0\.txt is not what was committed"):
+        drive(store, toy.Sums(rounds=2))
+
+
+def test_a_loop_needs_two_seeds_and_whole_frames(toy):
+    loop = toy.POLICIES["loop"]
+    with pytest.raises(ValueError, match="at least two"):
+        replace(loop, seeds=(0,))
+    with pytest.raises(ValueError, match="swarm_steps=2001 is no multiple of save_every=20"):
+        replace(loop, swarm_steps=2001)
