@@ -42,7 +42,7 @@ def mask(generator: Generator, region: Region) -> np.ndarray:
         )
     if not inside.any():
         raise ValueError(
-            f"no cell center is in the region; use a grid finer than {generator.grid.spacing} or a larger region"
+            f"no cell center is in the region; use cells finer than {generator.grid.spacing} or a larger set"
         )
     return inside
 
@@ -79,7 +79,7 @@ class Boundary:
     Raises
     ------
     ValueError
-        If two sets share a cell or have neighbouring cells.
+        If two sets share a cell or have neighboring cells.
     """
 
     generator: Generator

@@ -29,9 +29,9 @@ def three_state_chain() -> np.ndarray:
 def hop_chain(potential: Potential, points: np.ndarray, kT: float = 1.0) -> np.ndarray:
     """Hops along a line of points by half the energy difference: ``P_ij = C_i exp(-(U_j - U_i) / 2 kT)``.
 
-    ``j`` is i or a neighbor of i, and ``C_i`` normalizes; reversible, since ``C_i exp(U_i / kT)`` depends on i
-    alone. With Prinz's potential on 100 points from -1 to 1 this is the chain on which state-free reversible
-    VAMPnets were tried [chen2019].
+    ``j`` is i or a neighbor of i, and ``C_i`` normalizes; reversible, since ``C_i exp(U_i / kT)`` depends on
+    i alone. With Prinz's potential on 100 points from -1 to 1 this is the chain on which state-free
+    reversible VAMPnets were tried [chen2019].
 
     Parameters
     ----------

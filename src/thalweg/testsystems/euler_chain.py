@@ -1,7 +1,8 @@
 """The Markov chain that an Euler-Maruyama simulation really samples, exact at its finite time step.
 
-``x' = x - D/kT U'(x) dt + sqrt(2 D dt) xi`` in one dimension. Simulated data relax at the rates of this chain, which
-differ from those of the continuous process by a part of order dt: on Prinz's potential with dt = 0.001 by 1.2 %.
+``x' = x - D/kT U'(x) dt + sqrt(2 D dt) xi`` in one dimension. Simulated data relax at the rates of this
+chain, which differ from those of the continuous process by a part of order dt: on Prinz's potential with dt =
+0.001 by 1.2 %.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from thalweg.testsystems.potential import Domain, Potential
 class EulerChain:
     """The transition density of one Euler-Maruyama step on a grid, by the midpoint rule.
 
-    The density is smooth, so with cells half as wide as the noise ``sqrt(2 D dt)`` the error is below 1e-8, and it
-    falls exponentially from there.
+    The density is smooth, so with cells half as wide as the noise ``sqrt(2 D dt)`` the error is below 1e-8,
+    and it falls exponentially from there.
 
     Attributes
     ----------

@@ -1,16 +1,16 @@
 """Overdamped Langevin dynamics on a grid: a reversible generator whose answers are exact for that grid.
 
 The Fokker-Planck operator of ``dx = -D/kT grad U dt + sqrt(2 D) dW`` in a box with reflecting walls is
-discretized by finite volumes: hops between neighbouring cells i and j of a rectangular grid at the rates
+discretized by finite volumes: hops between neighboring cells i and j of a rectangular grid at the rates
 
 ``L_ij = D / h^2 exp(-(U_ij - U_i) / kT)``,    ``pi_i ~ exp(-U_i / kT)``,
 
 with h the spacing, U_i the energy at the center of a cell and U_ij at the center of the face between two: the
-square-root approximation [lie2013] with the energy of the face in place of the mean of the two cells, which makes
-the error some hundred times smaller. The chain is reversible with respect to pi on any grid. Its spectrum and
-boundary values converge as h^2, evenly in h, so that `richardson.extrapolated` gains two more orders: Prinz's
-slowest time scale is 0.83415, 0.83406 and 0.83404 with 100, 200 and 400 cells from -1.2 to 1.2, and 0.834033
-extrapolated from the last two as from ten thousand cells.
+square-root approximation [lie2013] with the energy of the face in place of the mean of the two cells, which
+makes the error some hundred times smaller. The chain is reversible with respect to pi on any grid. Its
+spectrum and boundary values converge as h^2, evenly in h, so that `richardson.extrapolated` gains two more
+orders: Prinz's slowest time scale is 0.83415, 0.83406 and 0.83404 with 100, 200 and 400 cells from -1.2 to
+1.2, and 0.834033 extrapolated from the last two as from ten thousand cells.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import scipy.linalg
 import scipy.ndimage
 import scipy.sparse
 import scipy.sparse.linalg
+from numpy.typing import ArrayLike
 
 from thalweg.testsystems.boundary_values import Boundary, Region, fractions
 from thalweg.testsystems.chain import sampled_states
@@ -73,7 +74,7 @@ class Generator:
         if not len(shape) == len(self.domain) == self.potential.dims:
             raise ValueError(
                 f"shape {self.shape} and domain {self.domain} are for {len(shape)} and {len(self.domain)} "
-                f"dimensions, the potential has {self.potential.dims}; give one number and one interval for each"
+                f"dimensions, the potential has {self.potential.dims}; give one of both for each"
             )
         parts = scipy.ndimage.label(self.grid.kept)[1]
         if parts > 1:
@@ -109,7 +110,8 @@ class Generator:
         return weights / weights.sum()
 
     def hop_rates(self, origin: np.ndarray, step: np.ndarray, along: np.ndarray) -> np.ndarray:
-        """Rates [1/ps] of steps (signed, at most a spacing) [nm] from cells ``origin`` along dimensions ``along``.
+        """Rates [1/ps] of steps (signed, at most a spacing) [nm] from cells ``origin`` along dimensions
+        ``along``.
 
         ``D / (h |step|) exp(-(U_mid - U_origin) / kT)`` with U_mid the energy half a step away.
         """
@@ -136,10 +138,11 @@ class Generator:
         return -0.5 * (scaled + scaled.T).tocsc()
 
     def spectrum(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """The ``count`` slowest relaxation rates (count,) [1/ps], zero first, and eigenfunctions (count, cells).
+        """The ``count`` slowest relaxation rates (count,) [1/ps], zero first, and eigenfunctions (count,
+        cells).
 
-        The eigenfunctions of L are orthonormal in the stationary distribution, their largest value positive; the
-        first is one.
+        The eigenfunctions of L are orthonormal in the stationary distribution, their largest value positive;
+        the first is one.
         """
         root = np.sqrt(self.stationary_distribution)
         if self.potential.dims == 1:
@@ -165,16 +168,18 @@ class Generator:
     def committor(self, in_a: Region, in_b: Region) -> np.ndarray:
         """Probability (cells,) to reach B before A: ``L q = 0`` outside both, 0 in A and 1 in B.
 
-        The boundary of a region given as a function is located along the grid lines, so that the error stays of
-        order h^2 for sets of any shape. A region given as a mask ends at cell centers, exact for the chain itself.
+        The boundary of a region given as a function is located along the grid lines, so that the error stays
+        of order h^2 for sets of any shape. A region given as a mask ends at cell centers, exact for the chain
+        itself.
         """
         return Boundary(self, (in_a, in_b)).solution((0.0, 1.0), source=0.0)
 
     def mean_first_passage_time(self, target: Region, start: Region | None = None) -> np.ndarray | float:
-        """Mean time [ps] to reach ``target``, ``-L m = 1`` outside: from each cell, or averaged over ``start``.
+        """Mean time [ps] to reach ``target``, ``-L m = 1`` outside: from each cell, or averaged over
+        ``start``.
 
-        Shape (cells,), or a number: the mean over the stationary distribution within ``start``. For a point x, use
-        ``interpolated(mean_first_passage_time(target), x)``.
+        Shape (cells,), or a number: the mean over the stationary distribution within ``start``. For a point
+        x, use ``interpolated(mean_first_passage_time(target), x)``.
         """
         times = Boundary(self, (target,)).solution((0.0,), source=1.0)
         return times if start is None else self.mean(times, start)
@@ -201,19 +206,19 @@ class Generator:
         p = self.probability(region)
         return -self.kT * float(np.log(p / (1.0 - p)))
 
-    def at(self, x: np.ndarray) -> np.ndarray:
+    def at(self, x: ArrayLike) -> np.ndarray:
         """Index (frames,) of the cell that holds each of ``x`` (frames, dims) [nm]."""
         return self.grid.at(x)
 
-    def interpolated(self, values: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def interpolated(self, values: np.ndarray, x: ArrayLike) -> np.ndarray:
         """``values`` (cells,) at points ``x`` (frames, dims) [nm], by cubic splines."""
         return self.grid.interpolated(values, x)
 
     def transition_matrix(self, lag: float) -> np.ndarray:
         """``exp(lag L)`` (cells, cells) for a lag time [ps].
 
-        By uniformization [jensen1953] over a short time, then repeated squaring: sums and products of positive
-        numbers only, so that small probabilities keep their digits.
+        By uniformization [jensen1953] over a short time, then repeated squaring: sums and products of
+        positive numbers only, so that small probabilities keep their digits.
 
         Raises
         ------
@@ -243,8 +248,8 @@ class Generator:
     ) -> list[np.ndarray]:
         """Trajectories of the discretized process, exact at any lag time [ps]: arrays (frames, dims) [nm].
 
-        Cells follow ``transition_matrix(lag)``; a point is drawn uniformly within its cell. The first frame is
-        drawn from the stationary distribution, within the region ``start`` if given.
+        Cells follow ``transition_matrix(lag)``; a point is drawn uniformly within its cell. The first frame
+        is drawn from the stationary distribution, within the region ``start`` if given.
         """
         weights = self.stationary_distribution * (1.0 if start is None else fractions(self, start))
         random = np.random.default_rng(seed)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import scipy.ndimage
+from numpy.typing import ArrayLike
 
 from thalweg.testsystems.potential import Domain
 
@@ -61,7 +62,7 @@ class Grid:
 
     @cached_property
     def neighbors(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Pairs of neighbouring cells ``(first, second)`` and the dimension along which they touch, (pairs,) each."""
+        """Pairs of neighboring cells ``(first, second)`` and the dimension along which they lie, (pairs,)."""
         first, second, along = [], [], []
         for d, n in enumerate(self.shape):
             near = np.take(self.number, range(n - 1), axis=d).ravel()
@@ -72,7 +73,7 @@ class Grid:
             along.append(np.full(both.sum(), d))
         return np.concatenate(first), np.concatenate(second), np.concatenate(along)
 
-    def at(self, x: np.ndarray) -> np.ndarray:
+    def at(self, x: ArrayLike) -> np.ndarray:
         """Index (frames,) of the cell that holds each of ``x`` (frames, dims) [nm].
 
         Raises
@@ -96,7 +97,7 @@ class Grid:
         full[self.kept] = values
         return full
 
-    def interpolated(self, values: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def interpolated(self, values: np.ndarray, x: ArrayLike) -> np.ndarray:
         """``values`` (cells,) at points ``x`` (frames, dims) [nm], by cubic splines, flat at the walls."""
         nearest = scipy.ndimage.distance_transform_edt(
             ~self.kept, return_distances=False, return_indices=True

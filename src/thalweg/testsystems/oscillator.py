@@ -1,7 +1,8 @@
 """Harmonic motion in closed form: overdamped, damped, and with exponential memory.
 
-All relax as sums of exponentials ``C(t) = sum_k c_k exp(r_k t)``. The rates r are the roots of a polynomial and the
-weights c follow from the derivatives of C at zero. Eigenvalues of the generators are sums of such roots [risken1996].
+All relax as sums of exponentials ``C(t) = sum_k c_k exp(r_k t)``. The rates r are the roots of a polynomial
+and the weights c follow from the derivatives of C at zero. Eigenvalues of the generators are sums of such
+roots [risken1996].
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 
 def exponential_sum(roots: np.ndarray, derivatives: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """The sum of exponentials (times,) with these rates ``roots`` and these derivatives 0, 1, ... at ``t = 0``."""
+    """The sum of exponentials (times,) of these rates that has these derivatives 0, 1, ... at ``t = 0``."""
     weights = np.linalg.solve(np.vander(roots, increasing=True).T, derivatives.astype(complex))
     return (weights @ np.exp(np.multiply.outer(roots, np.asarray(t, float)))).real
 
@@ -46,7 +47,7 @@ class OrnsteinUhlenbeck:
         return self.kT / self.stiffness * np.exp(-np.asarray(t) / self.timescales(1)[0])
 
     def propagator(self, x: np.ndarray, t: float) -> tuple[np.ndarray, float]:
-        """Mean (like ``x``) [nm] and variance [nm^2] of the Gaussian position a time ``t`` [ps] after ``x``."""
+        """Mean (like ``x``) [nm] and variance [nm^2] of the Gaussian position a time [ps] after ``x``."""
         decay = np.exp(-t / self.timescales(1)[0])
         return x * decay, self.kT / self.stiffness * (1.0 - decay**2)
 
@@ -85,7 +86,8 @@ class DampedOscillator:
 
 @dataclass(frozen=True)
 class MemoryOscillator:
-    """``m x'' = -k x - m int K(t - s) x'(s) ds + noise`` with the kernel ``K(t) = gamma / tau exp(-t / tau)``.
+    """``m x'' = -k x - m int K(t - s) x'(s) ds + noise`` with the kernel ``K(t) = gamma / tau exp(-t /
+    tau)``.
 
     Rates are the roots of ``r^3 + r^2 / tau + (k/m + gamma/tau) r + k / (m tau)`` [zwanzig2001].
 

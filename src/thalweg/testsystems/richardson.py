@@ -15,8 +15,9 @@ def extrapolated(
 ) -> np.ndarray | float:
     """``(4 Q(h) - Q(2h)) / 3``, Richardson's extrapolation [richardson1911] of a quantity of a generator.
 
-    Of order h^4 for time scales and, where sets end on cell faces or centers of both grids, for boundary values.
-    Where curved boundaries cut cells the error of order h^2 is not smooth in h and the gain is smaller.
+    Of order h^4 for time scales and, where sets end on cell faces or centers of both grids, for boundary
+    values. Where curved boundaries cut cells the error of order h^2 is not smooth in h and the gain is
+    smaller.
 
     Raises
     ------

@@ -31,9 +31,11 @@ class StationaryPoints:
 
 
 def stationary_points(potential: Potential, starts: int = 60) -> StationaryPoints:
-    """The stationary points in the domain that Newton's method finds from ``starts`` points along each dimension.
+    """The stationary points in the domain that Newton's method finds from ``starts`` points along each
+    dimension.
 
-    Steps are no longer than a grid spacing; a start that leaves the domain is dropped. Positions are good to 1e-9.
+    Steps are no longer than a grid spacing; a start that leaves the domain is dropped. Positions are good to
+    1e-9.
 
     Examples
     --------
@@ -59,7 +61,7 @@ def stationary_points(potential: Potential, starts: int = 60) -> StationaryPoint
 
 
 def hessian(potential: Potential, x: np.ndarray) -> np.ndarray:
-    """Second derivatives (points, dims, dims) [kJ/mol/nm^2] at ``x`` (dims, points), by differences of gradients."""
+    """Second derivatives (points, dims, dims) [kJ/mol/nm^2] at ``x`` (dims, points) from gradients."""
     step = 1e-5
     columns = [
         (potential.gradient(x + shift[:, None]) - potential.gradient(x - shift[:, None])) / (2.0 * step)

@@ -1,7 +1,8 @@
 """Spectra of Langevin dynamics with inertia, and with memory, in a basis of orthogonal polynomials.
 
-The backward generators act on functions of position x, velocity v and, with memory, an auxiliary variable z. In the
-products of polynomials orthonormal in ``exp(-U/kT)`` and of Hermite polynomials they are sparse [risken1996]:
+The backward generators act on functions of position x, velocity v and, with memory, an auxiliary variable z.
+In the products of polynomials orthonormal in ``exp(-U/kT)`` and of Hermite polynomials they are sparse
+[risken1996]:
 
 ``L = s (G a' - G' a) - gamma a' a``                              Langevin,
 ``L = s (G a' - G' a) + (gamma / tau)^(1/2) (b' a - a' b) - b' b / tau``    generalized Langevin,
@@ -13,7 +14,8 @@ products of polynomials orthonormal in ``exp(-U/kT)`` and of Hermite polynomials
 ``gamma``  friction, the integral of the memory kernel ``K(t) = gamma / tau exp(-t / tau)``
 =========  =======================================================================================
 
-The memory kernel arises from z coupled to v [zwanzig2001]. Convergence in the number of functions is exponential.
+The memory kernel arises from z coupled to v [zwanzig2001]. Convergence in the number of functions is
+exponential.
 """
 
 from __future__ import annotations
@@ -31,11 +33,12 @@ QUADRATURE_POINTS = 4000
 
 
 def polynomial_derivative(potential: Potential, kT: float, count: int) -> np.ndarray:
-    """``G_jk = <p_j, p_k'>`` (count, count) [1/nm] of the polynomials orthonormal in ``exp(-U/kT)``, one-dimensional.
+    """``G_jk = <p_j, p_k'>`` (count, count) [1/nm] of the polynomials orthonormal in ``exp(-U/kT)``,
+    one-dimensional.
 
-    Each polynomial is x times the one before, made orthogonal to all before and differentiated along with them
-    [brubeck2021]; elements that rounding alone made are set to zero. Integrals go a quarter beyond each end of the domain, where polynomials of high degree still
-    have weight.
+    Each polynomial is x times the one before, made orthogonal to all before and differentiated along with
+    them [brubeck2021]; elements that rounding alone made are set to zero. Integrals go a quarter beyond each
+    end of the domain, where polynomials of high degree still have weight.
     """
     ((lower, upper),) = potential.domain
     margin = 0.25 * (upper - lower)
@@ -70,10 +73,11 @@ def product(*factors) -> scipy.sparse.csc_array:
 
 
 def slowest(generator: scipy.sparse.csc_array, functions: tuple[int, ...], count: int) -> np.ndarray:
-    """``-1 / Re lambda`` (count,) [ps] of the converged eigenvalues of a generator next to zero, slowest first.
+    """``-1 / Re lambda`` (count,) [ps] of the converged eigenvalues of a generator next to zero, slowest
+    first.
 
-    An eigenvector with over a hundredth of its weight on the top tenth of the degrees of a variable is an artifact
-    of the truncation and is passed over.
+    An eigenvector with over a thousandth of its weight on the top fifth of the degrees of a variable is an
+    artifact of the truncation and is passed over.
 
     Raises
     ------
@@ -85,9 +89,9 @@ def slowest(generator: scipy.sparse.csc_array, functions: tuple[int, ...], count
         generator, count + 5, sigma=1e-3 * abs(generator).max(), v0=start, maxiter=10_000
     )
     degrees = np.indices(functions).reshape(len(functions), -1)
-    top = np.any(degrees >= 0.9 * np.array(functions)[:, None], axis=0)
+    top = np.any(degrees >= 0.8 * np.array(functions)[:, None], axis=0)
     weights = np.abs(vectors) ** 2
-    converged = weights[top].sum(axis=0) < 0.01 * weights.sum(axis=0)
+    converged = weights[top].sum(axis=0) < 1e-3 * weights.sum(axis=0)
     times = np.sort(-1.0 / np.sort(values.real[converged])[:-1])[::-1]
     if len(times) < count:
         raise ValueError(
@@ -139,8 +143,8 @@ class Langevin:
 class GeneralizedLangevin:
     """The generator of Langevin dynamics with the memory kernel ``K(t) = gamma / tau exp(-t / tau)``.
 
-    ``m dv = -U' dt - m int K(t - s) v(s) ds dt + noise``, with noise of correlation ``m kT K``; in the limit of
-    vanishing ``memory_time`` tau it is `Langevin`.
+    ``m dv = -U' dt - m int K(t - s) v(s) ds dt + noise``, with noise of correlation ``m kT K``; in the limit
+    of vanishing ``memory_time`` tau it is `Langevin`.
 
     Attributes
     ----------
@@ -154,7 +158,8 @@ class GeneralizedLangevin:
     Examples
     --------
     >>> from thalweg.testsystems.wells import DoubleWell
-    >>> model = GeneralizedLangevin(DoubleWell(barrier=5.0), friction=10.0, memory_time=0.1, functions=(30, 10, 10))
+    >>> well = DoubleWell(barrier=5.0)
+    >>> model = GeneralizedLangevin(well, friction=10.0, memory_time=0.1, functions=(30, 10, 10))
     >>> model.timescales(1).round(0).tolist()
     [184.0]
     """

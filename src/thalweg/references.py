@@ -1,0 +1,159 @@
+"""The works cited by key in docstrings, in full."""
+
+from __future__ import annotations
+
+REFERENCES = {
+    "andersen1983": "H. C. Andersen, Rattle: a 'velocity' version of the Shake algorithm for molecular "
+    "dynamics "
+    "calculations, J. Comput. Phys. 52, 24 (1983), doi:10.1016/0021-9991(83)90014-1",
+    "blondel1996": "A. Blondel and M. Karplus, New formulation for derivatives of torsion angles and "
+    "improper "
+    "torsion angles in molecular mechanics: elimination of singularities, J. Comput. Chem. 17, 1132 (1996), "
+    "doi:10.1002/(SICI)1096-987X(19960715)17:9<1132::AID-JCC5>3.0.CO;2-T",
+    "bonomi2009": "M. Bonomi et al., PLUMED: a portable plugin for free-energy calculations with molecular "
+    "dynamics, Comput. Phys. Commun. 180, 1961 (2009), doi:10.1016/j.cpc.2009.05.011",
+    "bowman2010": "G. R. Bowman, D. L. Ensign and V. S. Pande, Enhanced modeling via network theory: "
+    "adaptive "
+    "sampling of Markov state models, J. Chem. Theory Comput. 6, 787 (2010), doi:10.1021/ct900620b",
+    "box1958": "G. E. P. Box and M. E. Muller, A note on the generation of random normal deviates, "
+    "Ann. Math. Statist. 29, 610 (1958), doi:10.1214/aoms/1177706645",
+    "bradley1952": "R. A. Bradley and M. E. Terry, Rank analysis of incomplete block designs: I. The method "
+    "of "
+    "paired comparisons, Biometrika 39, 324 (1952), doi:10.2307/2334029",
+    "brubeck2021": "P. D. Brubeck, Y. Nakatsukasa and L. N. Trefethen, Vandermonde with Arnoldi, "
+    "SIAM Rev. 63, 405 (2021), doi:10.1137/19M130100X",
+    "chan1983": "T. F. Chan, G. H. Golub and R. J. LeVeque, Algorithms for computing the sample variance: "
+    "analysis "
+    "and recommendations, Am. Stat. 37, 242 (1983), doi:10.1080/00031305.1983.10483115",
+    "chen2019": "W. Chen, H. Sidky and A. L. Ferguson, Nonlinear discovery of slow molecular modes using "
+    "state-free "
+    "reversible VAMPnets, J. Chem. Phys. 150, 214114 (2019), doi:10.1063/1.5092521",
+    "chodera2007": "J. D. Chodera, W. C. Swope, J. W. Pitera, C. Seok and K. A. Dill, Use of the weighted "
+    "histogram "
+    "analysis method for the analysis of simulated and parallel tempering simulations, "
+    "J. Chem. Theory Comput. 3, 26 (2007), doi:10.1021/ct0502864",
+    "dembo1982": "R. S. Dembo, S. C. Eisenstat and T. Steihaug, Inexact Newton methods, "
+    "SIAM J. Numer. Anal. 19, 400 (1982), doi:10.1137/0719025",
+    "efron1979": "B. Efron, Bootstrap methods: another look at the jackknife, Ann. Stat. 7, 1 (1979), "
+    "doi:10.1214/aos/1176344552",
+    "efron1994": "B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman and Hall/CRC "
+    "(1994), "
+    "doi:10.1201/9780429246593",
+    "gibou2002": "F. Gibou, R. P. Fedkiw, L.-T. Cheng and M. Kang, A second-order-accurate symmetric "
+    "discretization "
+    "of the Poisson equation on irregular domains, J. Comput. Phys. 176, 205 (2002), "
+    "doi:10.1006/jcph.2001.6977",
+    "hawkins1996": "G. D. Hawkins, C. J. Cramer and D. G. Truhlar, Parametrized models of aqueous free "
+    "energies of "
+    "solvation based on pairwise descreening of solute atomic charges from a dielectric medium, "
+    "J. Phys. Chem. 100, 19824 (1996), doi:10.1021/jp961710n",
+    "hinrichs2007": "N. S. Hinrichs and V. S. Pande, Calculation of the distribution of eigenvalues and "
+    "eigenvectors "
+    "in Markovian state models for molecular dynamics, J. Chem. Phys. 126, 244101 (2007), "
+    "doi:10.1063/1.2740261",
+    "hoffmann2021": "M. Hoffmann et al., Deeptime: a Python library for machine learning dynamical models "
+    "from time "
+    "series data, Mach. Learn.: Sci. Technol. 3, 015009 (2021), doi:10.1088/2632-2153/ac3de0",
+    "horn1987": "B. K. P. Horn, Closed-form solution of absolute orientation using unit quaternions, "
+    "J. Opt. Soc. Am. A 4, 629 (1987), doi:10.1364/JOSAA.4.000629",
+    "iupac1970": "IUPAC-IUB Commission on Biochemical Nomenclature, Abbreviations and symbols for the "
+    "description of "
+    "the conformation of polypeptide chains, Biochemistry 9, 3471 (1970), doi:10.1021/bi00820a001",
+    "jensen1953": "A. Jensen, Markoff chains as an aid in the study of Markoff processes, "
+    "Scand. Actuar. J. 1953 (sup1), 87, doi:10.1080/03461238.1953.10419459",
+    "jorgensen1983": "W. L. Jorgensen, J. Chandrasekhar, J. D. Madura, R. W. Impey and M. L. Klein, "
+    "Comparison of "
+    "simple potential functions for simulating liquid water, J. Chem. Phys. 79, 926 (1983), "
+    "doi:10.1063/1.445869",
+    "keys1981": "R. G. Keys, Cubic convolution interpolation for digital image processing, IEEE Trans. "
+    "Acoust. "
+    "Speech Signal Process. 29, 1153 (1981), doi:10.1109/TASSP.1981.1163711",
+    "krautler2001": "V. Kräutler, W. F. van Gunsteren and P. H. Hünenberger, A fast SHAKE algorithm to "
+    "solve distance "
+    "constraint equations for small molecules in molecular dynamics simulations, J. Comput. Chem. 22, 501 "
+    "(2001), "
+    "doi:10.1002/1096-987X(20010415)22:5<501::AID-JCC1021>3.0.CO;2-V",
+    "leimkuhler2013": "B. Leimkuhler and C. Matthews, Rational construction of stochastic numerical methods "
+    "for "
+    "molecular sampling, Appl. Math. Res. Express 2013, 34, doi:10.1093/amrx/abs010",
+    "lie2013": "H. C. Lie, K. Fackeldey and M. Weber, A square root approximation of transition rates for a "
+    "Markov "
+    "state model, SIAM J. Matrix Anal. Appl. 34, 738 (2013), doi:10.1137/120891976",
+    "maier2015": "J. A. Maier et al., ff14SB: improving the accuracy of protein side chain and backbone "
+    "parameters "
+    "from ff99SB, J. Chem. Theory Comput. 11, 3696 (2015), doi:10.1021/acs.jctc.5b00255",
+    "mardia1976": "K. V. Mardia, Linear-circular correlation coefficients and rhythmometry, Biometrika 63, "
+    "403 (1976), "
+    "doi:10.1093/biomet/63.2.403",
+    "mcgibbon2015": "R. T. McGibbon and V. S. Pande, Variational cross-validation of slow dynamical modes in "
+    "molecular kinetics, J. Chem. Phys. 142, 124105 (2015), doi:10.1063/1.4916292",
+    "muller1979": "K. Müller and L. D. Brown, Location of saddle points and minimum energy paths by a "
+    "constrained "
+    "simplex optimization procedure, Theor. Chim. Acta 53, 75 (1979), doi:10.1007/BF00547608",
+    "nocedal1980": "J. Nocedal, Updating quasi-Newton matrices with limited storage, Math. Comput. 35, 773 "
+    "(1980), "
+    "doi:10.1090/S0025-5718-1980-0572855-7",
+    "noe2015": "F. Noé and C. Clementi, Kinetic distance and kinetic maps from molecular dynamics "
+    "simulation, "
+    "J. Chem. Theory Comput. 11, 5002 (2015), doi:10.1021/acs.jctc.5b00553",
+    "noe2016": "F. Noé, R. Banisch and C. Clementi, Commute maps: separating slowly mixing molecular "
+    "configurations "
+    "for kinetic modeling, J. Chem. Theory Comput. 12, 5620 (2016), doi:10.1021/acs.jctc.6b00762",
+    "onufriev2004": "A. Onufriev, D. Bashford and D. A. Case, Exploring protein native states and "
+    "large-scale "
+    "conformational changes with a modified generalized Born model, Proteins 55, 383 (2004), "
+    "doi:10.1002/prot.20033",
+    "pearson1901": "K. Pearson, On lines and planes of closest fit to systems of points in space, "
+    "Philos. Mag. 2, 559 (1901), doi:10.1080/14786440109462720",
+    "prinz2011": "J.-H. Prinz et al., Markov models of molecular kinetics: generation and validation, "
+    "J. Chem. Phys. 134, 174105 (2011), doi:10.1063/1.3565032",
+    "richardson1911": "L. F. Richardson, The approximate arithmetical solution by finite differences of "
+    "physical "
+    "problems involving differential equations, with an application to the stresses in a masonry dam, "
+    "Philos. Trans. R. Soc. A 210, 307 (1911), doi:10.1098/rsta.1911.0009",
+    "risken1996": "H. Risken, The Fokker-Planck Equation: Methods of Solution and Applications, 2nd ed., "
+    "Springer (1996), doi:10.1007/978-3-642-61544-3",
+    "ryckaert1977": "J.-P. Ryckaert, G. Ciccotti and H. J. C. Berendsen, Numerical integration of the "
+    "Cartesian "
+    "equations of motion of a system with constraints: molecular dynamics of n-alkanes, "
+    "J. Comput. Phys. 23, 327 (1977), doi:10.1016/0021-9991(77)90098-5",
+    "salmon2011": "J. K. Salmon, M. A. Moraes, R. O. Dror and D. E. Shaw, Parallel random numbers: as easy "
+    "as 1, 2, "
+    "3, Proc. SC11 (2011), doi:10.1145/2063384.2063405",
+    "schaefer1998": "M. Schaefer, C. Bartels and M. Karplus, Solution conformations and thermodynamics of "
+    "structured "
+    "peptides: molecular dynamics simulation with an implicit solvation model, J. Mol. Biol. 284, 835 "
+    "(1998), "
+    "doi:10.1006/jmbi.1998.2172",
+    "schutte2013": "C. Schütte and M. Sarich, Metastability and Markov State Models in Molecular Dynamics, "
+    "Courant Lecture Notes 24, American Mathematical Society (2013), doi:10.1090/cln/024",
+    "shirts2008": "M. R. Shirts and J. D. Chodera, Statistically optimal analysis of samples from multiple "
+    "equilibrium states, J. Chem. Phys. 129, 124105 (2008), doi:10.1063/1.2978177",
+    "squire1998": "W. Squire and G. Trapp, Using complex variables to estimate derivatives of real "
+    "functions, "
+    "SIAM Rev. 40, 110 (1998), doi:10.1137/S003614459631241X",
+    "still1990": "W. C. Still, A. Tempczyk, R. C. Hawley and T. Hendrickson, Semianalytical treatment of "
+    "solvation "
+    "for molecular mechanics and dynamics, J. Am. Chem. Soc. 112, 6127 (1990), doi:10.1021/ja00172a038",
+    "thiede2019": "E. H. Thiede, D. Giannakis, A. R. Dinner and J. Weare, Galerkin approximation of "
+    "dynamical "
+    "quantities using trajectory data, J. Chem. Phys. 150, 244111 (2019), doi:10.1063/1.5063730",
+    "tironi1995": "I. G. Tironi, R. Sperb, P. E. Smith and W. F. van Gunsteren, A generalized reaction "
+    "field method "
+    "for molecular dynamics simulations, J. Chem. Phys. 102, 5451 (1995), doi:10.1063/1.469273",
+    "tiwary2015": "P. Tiwary and M. Parrinello, A time-independent free energy estimator for metadynamics, "
+    "J. Phys. Chem. B 119, 736 (2015), doi:10.1021/jp504920s",
+    "torrie1977": "G. M. Torrie and J. P. Valleau, Nonphysical sampling distributions in Monte Carlo "
+    "free-energy "
+    "estimation: umbrella sampling, J. Comput. Phys. 23, 187 (1977), doi:10.1016/0021-9991(77)90121-8",
+    "uhlenbeck1930": "G. E. Uhlenbeck and L. S. Ornstein, On the theory of the Brownian motion, "
+    "Phys. Rev. 36, 823 (1930), doi:10.1103/PhysRev.36.823",
+    "vandeneijnden2006": "W. E and E. Vanden-Eijnden, Towards a theory of transition paths, "
+    "J. Stat. Phys. 123, 503 (2006), doi:10.1007/s10955-005-9003-9",
+    "wu2017": "H. Wu et al., Variational Koopman models: slow collective variables and molecular kinetics "
+    "from short "
+    "off-equilibrium simulations, J. Chem. Phys. 146, 154104 (2017), doi:10.1063/1.4979344",
+    "zwanzig2001": "R. Zwanzig, Nonequilibrium Statistical Mechanics, Oxford University Press (2001), "
+    "doi:10.1093/oso/9780195140187.001.0001",
+}
+"""Key -> authors, title, place, year, DOI."""
