@@ -7,9 +7,11 @@ files it is given. Whatever is wrong with the files is said here, in a `BuildErr
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import io
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ from thalweg.interop.build_checks import (
     checked_positions,
     chosen,
 )
-from thalweg.interop.force_fields import explain_no_template, load_force_field
+from thalweg.interop.force_fields import checked_water, explain_no_template, load_force_field
 from thalweg.interop.implicit_solvent import with_compiled_born
 from thalweg.interop.openmm_system import system_from_openmm
 from thalweg.interop.openmm_topology import topology_from_openmm
@@ -103,9 +105,9 @@ def from_pdb(
     ----------
     pdb : PDB or PDBx/mmCIF file, one model
     forcefield : names of files that come with OpenMM, such as ``"amber14/protein.ff14SB.xml"``, or paths
-    constraints : ``"none"``, ``"hbonds"`` (bonds to hydrogen) or ``"allbonds"``; water is rigid unless
-    ``"none"`` hydrogen_mass : mass given to each hydrogen bound to a heavy atom, taken from that atom [amu];
-    allows 4 fs cutoff : distance beyond which pairs do not interact (reaction field) [nm]; None for all pairs
+    constraints : ``"none"``, ``"hbonds"`` (bonds to hydrogen) or ``"allbonds"``; unless none, water is rigid
+    hydrogen_mass : mass given to each hydrogen bound to a heavy atom, taken from that atom [amu]
+    cutoff : distance beyond which pairs do not interact (reaction field) [nm]; None for all pairs
     add_hydrogens : add the hydrogens that the force field's residues have at pH 7
     water_padding : solvate in a cubic box of the force field's water, this much wider on each side [nm]
 
@@ -115,17 +117,24 @@ def from_pdb(
         Naming what is wrong with the structure, the force field or the settings, and what to do.
     """
     structure = read_structure(pdb)
+    checked_positions(structure.positions)
     field = load_force_field(forcefield)
-    modeller = app.Modeller(structure.topology, structure.positions)
-    if add_hydrogens:
-        explain_no_template(
-            lambda: modeller.addHydrogens(field, platform=openmm.Platform.getPlatform("Reference")),
-            field, modeller.topology, forcefield,
-        )  # fmt: skip
-    if water_padding is not None:
-        explain_no_template(
-            lambda: modeller.addSolvent(field, padding=water_padding), field, modeller.topology, forcefield
+    if water_padding is not None and cutoff is None:
+        raise BuildError(
+            f"water_padding = {water_padding} nm makes a periodic box; give a cutoff, 0.9 nm say"
         )
+    if water_padding is not None:
+        checked_water(field, forcefield)
+    modeller = app.Modeller(structure.topology, structure.positions)
+
+    def complete():
+        if add_hydrogens:
+            modeller.addHydrogens(field, platform=openmm.Platform.getPlatform("Reference"))
+        if water_padding is not None:
+            modeller.addSolvent(field, padding=water_padding)
+
+    with _seeded_draws():
+        explain_no_template(complete, field, modeller.topology, forcefield)
     positions = checked_positions(modeller.positions)
     return from_topology(modeller.topology, positions, forcefield, constraints, hydrogen_mass, cutoff)
 
@@ -246,3 +255,14 @@ def read_structure(path: str | Path):
         raise BuildError(
             f"cannot read {path} as {file.suffix} ({error}); check the file in a viewer"
         ) from error
+
+
+@contextlib.contextmanager
+def _seeded_draws() -> Iterator[None]:
+    """OpenMM's ``Modeller`` draws from Python's global generator: seed it, then put back what was."""
+    before = random.getstate()
+    random.seed(0)
+    try:
+        yield
+    finally:
+        random.setstate(before)

@@ -45,11 +45,17 @@ def explain_no_template(act: Callable, field: app.ForceField, topology: app.Topo
     """The result of ``act()``; where OpenMM finds no template for a residue, a `BuildError` saying why."""
     try:
         return act()
-    except ValueError as error:
+    except Exception as error:  # OpenMM raises bare Exceptions too
         strangers = field.getUnmatchedResidues(topology) if "No template found" in str(error) else []
         if not strangers:
-            raise BuildError(str(error)) from error
+            raise BuildError(f"OpenMM cannot apply {', '.join(files)} to this structure: {error}") from error
         raise BuildError(f"{_why(strangers[0], field)} (force field: {', '.join(files)})") from error
+
+
+def checked_water(field: app.ForceField, files: Sequence[str]) -> None:
+    """Raise a `BuildError` unless ``field`` has a water to solvate with."""
+    if "HOH" not in field._templates:
+        raise BuildError(f"{', '.join(files)} have no water; add a model of it, amber14/tip3p.xml say")
 
 
 def _why(residue, field: app.ForceField) -> str:
