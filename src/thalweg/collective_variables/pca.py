@@ -24,9 +24,11 @@ from thalweg.collective_variables.trajectories import Trajectories
 class PCAModel:
     """Principal components.
 
-    Attributes ---------- mean : (features,) loadings : (features, dim), orthonormal directions, largest
-    variance first; the largest loading of each is positive variances : (features,), all eigenvalues, in the
-    features' unit squared
+    Attributes
+    ----------
+    mean : (features,)
+    loadings : (features, dim), orthonormal directions of largest variance, their largest entries positive
+    variances : (features,), all eigenvalues, in the features' unit squared
     """
 
     mean: np.ndarray

@@ -47,14 +47,21 @@ Scaling = Literal["kinetic_map", "commute_map", "unit"]
 class TICAModel:
     r"""Slow coordinates and their timescales.
 
-    Attributes ---------- lagtime : frames dt : time between frames [ps] mean : (features,), subtracted
-    first loadings : (features, dim), from features to coordinates, slowest first, scaled as asked for
-    eigenvalues : (rank,), real parts, of the estimate in use timescales : (rank,) [ps], of the estimate in
-    use; NaN where an eigenvalue has no decay time timescales_nonreversible : (rank,) [ps], of the
-    unsymmetrized operator estimate : "stationary" (data were at equilibrium), "reweighted", or
-    "nonreversible" (the fallback) reason : why that estimate negative_weight, effective_frames : share of
-    negative weight and effective share of frames; 0 and 1 at equilibrium covariances : block sums the fit
-    is made of notes : what one should know about the features
+    Attributes
+    ----------
+    lagtime : frames
+    dt : time between frames [ps]
+    mean : (features,), subtracted first
+    loadings : (features, dim), from features to coordinates, slowest first, scaled as asked for
+    eigenvalues : (rank,), real parts, of the estimate in use
+    timescales : (rank,) [ps], of the estimate in use; NaN where an eigenvalue has no decay time
+    timescales_nonreversible : (rank,) [ps], of the unsymmetrized operator
+    estimate : "stationary" (data were at equilibrium), "reweighted", or "nonreversible" (the fallback)
+    reason : why that estimate
+    negative_weight : share of negative stationarity weight
+    effective_frames : share of the frames that count effectively under the weights
+    covariances : block sums the fit is made of
+    notes : what one should know about the features
     """
 
     lagtime: int

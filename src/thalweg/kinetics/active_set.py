@@ -1,0 +1,104 @@
+"""The active set: the states a Markov model can speak of, in their original numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from thalweg.shapes import Float
+
+Connectivity = Literal["strong", "weak"]
+
+
+@dataclass(frozen=True, eq=False)
+class ActiveSet:
+    """The connected states with most of the data; everything else is named, nothing is renumbered.
+
+    Attributes
+    ----------
+    states : (active,), their original numbers, ascending
+    n_states : number of all states
+    kept : share of the counts that lie inside the set
+
+    Examples
+    --------
+    >>> counts = csr_array(np.array([[5.0, 1, 0], [1, 5, 0], [0, 1, 4]]))
+    >>> print(active_set(counts))
+    2 of 3 states with 70.59 % of the counts; not connected with them: 2
+    """
+
+    states: np.ndarray
+    n_states: int
+    kept: float
+
+    @property
+    def dropped(self) -> np.ndarray:
+        """Original numbers of the states left out."""
+        return np.setdiff1d(np.arange(self.n_states), self.states)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all states are active."""
+        return len(self.states) == self.n_states
+
+    def restrict(self, matrix: csr_array) -> csr_array:
+        """Rows and columns of the active states."""
+        return matrix if self.complete else matrix[self.states][:, self.states]
+
+    def spread(self, values: np.ndarray, outside: float) -> np.ndarray:
+        """Values of active states ``(active, ...)`` at their original places, ``outside`` at all others."""
+        spread = np.full((self.n_states, *values.shape[1:]), outside, dtype=np.result_type(values, float))
+        spread[self.states] = values
+        return spread
+
+    def spread_matrix(self, matrix: csr_array) -> csr_array:
+        """A matrix between active states at their original places; other rows are empty."""
+        if self.complete:
+            return matrix
+        entries = matrix.tocoo()
+        places = self.states[entries.row], self.states[entries.col]
+        return csr_array((entries.data, places), shape=(self.n_states, self.n_states))
+
+    def places(self, states: np.ndarray) -> np.ndarray:
+        """Positions of states among the active ones; states that are not active are left out."""
+        return np.flatnonzero(np.isin(self.states, states))
+
+    def __str__(self) -> str:
+        text = f"{len(self.states)} of {self.n_states} states with {100 * self.kept:.2f} % of the counts"
+        if self.complete:
+            return text
+        more = " ..." if len(self.dropped) > 10 else ""
+        return f"{text}; not connected with them: {', '.join(map(str, self.dropped[:10]))}{more}"
+
+
+def active_set(
+    counts: Float[csr_array, "states states"] | csr_array, connectivity: Connectivity = "strong"
+) -> ActiveSet:
+    """The connected set of states that holds most counts.
+
+    Parameters
+    ----------
+    counts : (states, states) sparse
+    connectivity : "strong" (each state is left and entered, for estimates of populations) or "weak"
+
+    Raises
+    ------
+    ValueError
+        If no two states are connected.
+    """
+    number, label = connected_components(counts, directed=True, connection=connectivity)
+    entries = counts.tocoo()
+    inside = label[entries.row] == label[entries.col]
+    mass = np.bincount(label[entries.row[inside]], entries.data[inside], minlength=number)
+    sizes = np.bincount(label, minlength=number)
+    best = int(np.argmax(np.where(sizes > 1, mass, -1.0)))
+    if sizes[best] < 2:
+        raise ValueError(
+            "no two states are connected by transitions in both directions; "
+            "use fewer states, a shorter lagtime, or more data"
+        )
+    return ActiveSet(np.flatnonzero(label == best), counts.shape[0], float(mass[best] / entries.data.sum()))

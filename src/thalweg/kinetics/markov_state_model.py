@@ -1,0 +1,169 @@
+r"""Markov state models: transition probabilities between discrete states a lag time apart [prinz2011].
+
+.. math::  p_{ij} = P(s_{t+\tau} = j \mid s_t = i),\qquad t_k = -\tau / \ln|\lambda_k|
+
+Every result is in the original numbering of the states. States outside the connected set have no
+probability, and NaN where a number would need a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from thalweg.kinetics.active_set import ActiveSet, active_set
+from thalweg.kinetics.counts import TransitionCounts, transition_counts
+from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories, as_discrete
+from thalweg.kinetics.processes import Process, processes
+from thalweg.kinetics.reversible import Reversible
+from thalweg.kinetics.spectrum import spectrum
+from thalweg.kinetics.transition_matrix import Estimator, TransitionMatrix
+
+
+@dataclass(frozen=True, eq=False)
+class MarkovModel:
+    """A fitted Markov state model.
+
+    Attributes
+    ----------
+    method : the `MarkovStateModel` that made it
+    counts : transition counts with their blocks
+    active : the states it speaks of
+    fit : transition matrix between the active states, and how its estimation ended
+    eigenvalues : (n_processes + 1,), one first
+    eigenfunctions : (n_states, n_processes + 1), right eigenvectors; NaN outside the active set
+    trajectories : what it was counted on; None for models of counts
+    """
+
+    method: MarkovStateModel
+    counts: TransitionCounts
+    active: ActiveSet
+    fit: TransitionMatrix
+    eigenvalues: np.ndarray
+    eigenfunctions: np.ndarray
+    trajectories: DiscreteTrajectories | None
+
+    @property
+    def n_states(self) -> int:
+        """Number of states, active or not."""
+        return self.counts.n_states
+
+    @property
+    def lagtime(self) -> int:
+        """Lag time in frames."""
+        return self.counts.lagtime
+
+    @property
+    def dt(self) -> float:
+        """Time between frames [ps]."""
+        return self.counts.dt
+
+    @property
+    def lag(self) -> float:
+        """Lag time [ps]."""
+        return self.counts.lagtime * self.counts.dt
+
+    @cached_property
+    def transition_matrix(self) -> csr_array:
+        """Transition probabilities ``(n_states, n_states)``; rows of states that are not active are empty."""
+        return self.active.spread_matrix(self.fit.matrix)
+
+    @cached_property
+    def stationary_distribution(self) -> np.ndarray:
+        """Equilibrium probability of every state ``(n_states,)``; zero outside the active set."""
+        return self.active.spread(self.fit.stationary_distribution, outside=0.0)
+
+    @property
+    def timescales(self) -> np.ndarray:
+        """Maximum-likelihood timescales ``(n_processes,)`` [ps], resolved or not; NaN where none decays."""
+        size = np.abs(self.eigenvalues[1:])
+        decaying = (size > 0) & (size < 1) & (np.real(self.eigenvalues[1:]) > 0)
+        return np.where(decaying, -self.lag / np.log(np.where(decaying, size, 0.5)), np.nan)
+
+    @cached_property
+    def processes(self) -> tuple[Process, ...]:
+        """Slow processes, slowest first, with the crossings seen of each: quote timescales from here.
+
+        Raises
+        ------
+        ValueError
+            If the model was made from counts alone.
+        """
+        if self.trajectories is None:
+            raise ValueError(
+                "crossings are counted on trajectories; fit the model to trajectories, not to counts"
+            )
+        return processes(self.trajectories, self.counts, self.timescales, self.eigenfunctions[:, 1:])
+
+    def propagate(self, distribution: np.ndarray, steps: int) -> np.ndarray:
+        """A distribution over states ``(..., n_states)`` after ``steps`` lag times."""
+        for _ in range(steps):
+            distribution = distribution @ self.transition_matrix
+        return distribution
+
+    def __str__(self) -> str:
+        lines = [f"Markov model at lag {self.lag:g} ps: {self.active}", str(self.counts.report)]
+        if not self.fit.converged:
+            lines.append(f"estimation stopped at a residual of {self.fit.residual:.1e}")
+        if self.trajectories is not None:
+            lines += [f"process {k + 1}: {process}" for k, process in enumerate(self.processes)]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class MarkovStateModel:
+    """Estimation of a Markov state model.
+
+    Parameters
+    ----------
+    lagtime : int
+        In frames.
+    estimator : `Reversible`, `FixedStationary` or `Nonreversible`
+    n_processes : int
+        Number of slow processes to compute.
+    n_blocks : int
+        About how many blocks of data to keep apart for error bars.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> states = np.cumsum(rng.random(20000) < 0.01) % 2
+    >>> model = MarkovStateModel(lagtime=1).fit([states])
+    >>> model.stationary_distribution.round(1).tolist(), bool(abs(model.timescales[0] - 50) < 10)
+    ([0.5, 0.5], True)
+    """
+
+    lagtime: int
+    estimator: Estimator = field(default_factory=Reversible)
+    n_processes: int = 5
+    n_blocks: int = 40
+
+    def fit(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray]) -> MarkovModel:
+        """The model of discrete trajectories.
+
+        Raises
+        ------
+        ValueError
+            If the lag time leaves no pairs or no states are connected.
+        """
+        data = as_discrete(trajectories)
+        return self.fit_counts(transition_counts(data, self.lagtime, self.n_blocks), trajectories=data)
+
+    def fit_counts(
+        self,
+        counts: TransitionCounts,
+        start: MarkovModel | None = None,
+        trajectories: DiscreteTrajectories | None = None,
+    ) -> MarkovModel:
+        """The model of counts, its estimation started at a similar model if there is one."""
+        active = active_set(counts.matrix, self.estimator.connectivity)
+        guess = None if start is None else start.stationary_distribution[active.states]
+        if guess is not None and not (guess > 0).all():
+            guess = None
+        fit = self.estimator.among(active.states).fit(active.restrict(counts.matrix), guess)
+        values, functions = spectrum(fit, self.n_processes + 1)
+        return MarkovModel(self, counts, active, fit, values, active.spread(functions, np.nan), trajectories)

@@ -1,0 +1,108 @@
+r"""Damped Newton minimization of convex functions on a graph, one variable per state.
+
+Hessians are sparse sums over edges, so steps come from conjugate gradients with the diagonal as
+preconditioner, solved no more accurately than the iteration needs [dembo1982], or from a sparse
+factorization where these are slow to converge (nearly disconnected graphs). Steps are halved until the
+function falls enough (Armijo).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from scipy.sparse import csc_array, csr_array
+from scipy.sparse.linalg import splu
+
+from thalweg.collective_variables.threads import on_one_thread
+
+
+@runtime_checkable
+class GraphFunction(Protocol):
+    """A convex function of one number per state. Steps are in the function's own coordinates, see `moved`."""
+
+    def value(self, point: np.ndarray) -> float:
+        """The function at ``point`` ``(states,)``; infinite outside its domain."""
+        ...
+
+    def slope(self, point: np.ndarray) -> tuple[np.ndarray, csr_array]:
+        """Gradient ``(states,)`` and Hessian ``(states, states)`` with respect to a step from ``point``."""
+        ...
+
+    def moved(self, point: np.ndarray, step: np.ndarray) -> np.ndarray:
+        """The point after a step."""
+        ...
+
+    @property
+    def scale(self) -> np.ndarray:
+        """What the gradient of each state is compared with ``(states,)``."""
+        ...
+
+
+class Minimum(NamedTuple):
+    """Where the iteration ended: ``residual`` is the largest gradient relative to its scale."""
+
+    point: np.ndarray
+    iterations: int
+    residual: float
+    converged: bool
+
+
+@dataclass(frozen=True)
+class Newton:
+    """Damped Newton iteration until the relative gradient is below ``tolerance``."""
+
+    tolerance: float = 1e-10
+    max_iterations: int = 100
+
+    @on_one_thread
+    def minimize(self, function: GraphFunction, point: np.ndarray) -> Minimum:
+        """The minimum of ``function``, started at ``point``."""
+        value = function.value(point)
+        for iteration in range(self.max_iterations):
+            gradient, hessian = function.slope(point)
+            residual = float(np.max(np.abs(gradient) / function.scale))
+            if residual < self.tolerance:
+                return Minimum(point, iteration, residual, True)
+            step = _solution(hessian, -gradient, float(np.clip(residual, 1e-6, 0.1)))
+            fall = float(gradient @ step)
+            size, trial = 1.0, function.moved(point, step)
+            while not (new := function.value(trial)) <= value + 1e-4 * size * fall + 1e-12 * abs(value):
+                size /= 2
+                if size < 1e-10:
+                    return Minimum(point, iteration, residual, False)
+                trial = function.moved(point, size * step)
+            point, value = trial, new
+        gradient, _ = function.slope(point)
+        residual = float(np.max(np.abs(gradient) / function.scale))
+        return Minimum(point, self.max_iterations, residual, residual < self.tolerance)
+
+
+def _solution(matrix: csr_array, right: np.ndarray, tolerance: float, most: int = 200) -> np.ndarray:
+    """Solution of a positive (semi)definite system whose null space is at most the constants."""
+    diagonal = matrix.diagonal()
+    found, rest = np.zeros_like(right), right.copy()
+    conditioned = rest / diagonal
+    direction, product = conditioned, rest @ conditioned
+    goal = tolerance**2 * product
+    for _ in range(most):
+        image = matrix @ direction
+        curvature = float(direction @ image)
+        if curvature <= 0:
+            return found
+        length = product / curvature
+        found = found + length * direction
+        rest = rest - length * image
+        conditioned = rest / diagonal
+        product, previous = rest @ conditioned, product
+        if product <= goal:
+            return found
+        direction = conditioned + (product / previous) * direction
+    return splu(csc_array(matrix + _ridge(diagonal))).solve(right)
+
+
+def _ridge(diagonal: np.ndarray) -> csr_array:
+    """A shift far below the diagonal that makes a semidefinite matrix invertible."""
+    places = np.arange(len(diagonal))
+    return csr_array((1e-13 * diagonal, (places, places)), shape=(len(diagonal),) * 2)

@@ -1,0 +1,110 @@
+r"""Slow processes and whether the data show them often enough to believe their timescales.
+
+The eigenfunction of a process takes its extremes in the two sets it exchanges: a trajectory is on one side
+where it exceeds three quarters of its range, on the other below one quarter, and crosses when it goes from
+one side to the other. A timescale estimated from a handful of crossings is a guess, however narrow an error
+bar derived from them: such a process is called under-sampled and has no number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thalweg.kinetics.counts import TransitionCounts
+from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+
+FEWEST_CROSSINGS = 10
+"""Crossings needed in each direction."""
+
+FEWEST_BLOCKS = 3
+"""Blocks of data in which crossings must occur."""
+
+SIDE = 0.25
+"""Share of the range of an eigenfunction that belongs to each side."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """One slow process of a Markov model and the evidence for it.
+
+    Attributes
+    ----------
+    estimate : maximum-likelihood timescale [ps], to be quoted only if ``resolved``
+    forward, backward : crossings to the side of large and of small values of its eigenfunction
+    blocks : blocks of data in which it was crossed
+
+    Examples
+    --------
+    >>> print(Process(120.0, forward=40, backward=41, blocks=10))
+    120 ps (crossed 40 and 41 times)
+    >>> print(Process(75.0, forward=2, backward=2, blocks=1))
+    under-sampled (crossed 2 and 2 times in 1 of the blocks; needed are 10 each way in 3)
+    """
+
+    estimate: float
+    forward: int
+    backward: int
+    blocks: int
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the data show the process often enough."""
+        return min(self.forward, self.backward) >= FEWEST_CROSSINGS and self.blocks >= FEWEST_BLOCKS
+
+    @property
+    def timescale(self) -> float | None:
+        """Timescale [ps]; None if the process is under-sampled."""
+        return self.estimate if self.resolved else None
+
+    def __str__(self) -> str:
+        crossed = f"crossed {self.forward} and {self.backward} times"
+        if self.resolved:
+            return f"{self.estimate:.4g} ps ({crossed})"
+        needed = f"needed are {FEWEST_CROSSINGS} each way in {FEWEST_BLOCKS}"
+        return f"under-sampled ({crossed} in {self.blocks} of the blocks; {needed})"
+
+
+def crossings(
+    trajectories: DiscreteTrajectories, function: np.ndarray, n_blocks: int
+) -> tuple[int, int, int]:
+    """Crossings upward and downward of a function of the state, and the number of blocks that have any.
+
+    Parameters
+    ----------
+    function : (states,), NaN for states that belong to neither side
+    n_blocks : into how many parts of equal length the data are divided
+
+    Examples
+    --------
+    >>> runs = DiscreteTrajectories([np.array([0, 1, 2, 1, 2, 0, 0]), np.array([2, 1, 0])])
+    >>> crossings(runs, np.array([0.0, 0.5, 1.0]), n_blocks=1)
+    (1, 2, 1)
+    """
+    low, high = np.nanmin(function), np.nanmax(function)
+    with np.errstate(invalid="ignore"):
+        upper = function > high - SIDE * (high - low)
+        lower = function < low + SIDE * (high - low)
+    side = upper.astype(np.int8) - lower.astype(np.int8)
+    total = int(trajectories.lengths.sum())
+    up, down, blocks, first = 0, 0, set(), 0
+    for states in trajectories.blocks:
+        taken = side[states]
+        places = np.flatnonzero(taken)
+        step = np.diff(taken[places])
+        up, down = up + int((step > 0).sum()), down + int((step < 0).sum())
+        blocks.update(((first + places[1:][step != 0]) * n_blocks // total).tolist())
+        first += len(states)
+    return up, down, len(blocks)
+
+
+def processes(
+    trajectories: DiscreteTrajectories,
+    counts: TransitionCounts,
+    timescales: np.ndarray,
+    functions: np.ndarray,
+) -> tuple[Process, ...]:
+    """Processes of these timescales ``(processes,)`` [ps] and eigenfunctions ``(states, processes)``."""
+    found = [crossings(trajectories, function, counts.n_blocks) for function in np.real(functions).T]
+    return tuple(Process(float(time), *evidence) for time, evidence in zip(timescales, found))
