@@ -45,7 +45,7 @@ def apparatus(
     """The apparatus that the tables ``[system]``, ``[dynamics]`` and ``[features]`` of a study describe."""
     settings = read(Dynamics, dynamics, "dynamics")
     molecule = system_from(read(Molecule if "molecule" in system else Files, system, "system"))
-    variable, bounds = features_of(molecule, choose(FEATURES, features, "features"))
+    variable = features_of(molecule.topology, choose(FEATURES, features, "features"))
     return Apparatus(
         engine=engine_from(molecule, settings),
         features=variable,
@@ -53,7 +53,7 @@ def apparatus(
         masses=np.asarray(molecule.masses),
         kT=settings.kT,
         box=molecule.box,
-        bounds=bounds,
+        bounds=bounds_of(molecule, variable),
         trajectories=DCDFiles(molecule.topology),
         card={"engine": settings.engine, "system": dict(system), "versions": versions()},
     )
@@ -84,30 +84,32 @@ def engine_from(system: System, settings: Dynamics) -> Engine:
     return OpenMMEngine(system, integrator, platform=settings.platform)
 
 
-def features_of(
-    system: System, settings: Torsions | Distances
-) -> tuple[Variable, tuple[np.ndarray, np.ndarray]]:
-    """The features of a ``[features]`` table, and the lower and upper ends of where they can lie.
+def features_of(topology: Topology, settings: Torsions | Distances) -> Variable:
+    """The features of a ``[features]`` table.
 
     Raises
     ------
     ValueError
         If the molecule has no such features, or too many.
     """
-    topology = system.topology
     if isinstance(settings, Torsions):
-        quads = torsions(topology, settings.select)
-        variable = SineCosine(Dihedrals(quads, topology))
-        ends = np.ones(2 * len(quads))
-        return variable, (-ends, ends)
+        return SineCosine(Dihedrals(torsions(topology, settings.select), topology))
     atoms = [i for i in topology.heavy_atoms if topology.residue_names[i] not in SOLVENT]
-    pairs = np.array([(i, j) for n, i in enumerate(atoms) for j in atoms[n + 1 :]], int).reshape(-1, 2)
+    pairs = [(i, j) for n, i in enumerate(atoms) for j in atoms[n + 1 :]]
     if not 0 < len(pairs) <= MOST_DISTANCES:
         raise ValueError(
-            f'[features] kind = "distances" gives {len(pairs)} distances of {len(atoms)} heavy atoms; 1 to '
-            f'{MOST_DISTANCES} are possible, use kind = "torsions"'
+            f'features = "distances" are {len(pairs)} for {len(atoms)} heavy atoms; 1 to {MOST_DISTANCES} '
+            'are possible, use "torsions"'
         )
-    return DistanceVariable(pairs, topology), (np.zeros(len(pairs)), longest_distances(system, pairs))
+    return DistanceVariable(pairs, topology)
+
+
+def bounds_of(system: System, variable: Variable) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper ends of where each feature can lie."""
+    if isinstance(variable, SineCosine):
+        ends = np.ones(len(variable.names))
+        return -ends, ends
+    return np.zeros(len(variable.names)), longest_distances(system, np.array(variable.atoms))
 
 
 def torsions(topology: Topology, select: str) -> np.ndarray:
@@ -119,12 +121,12 @@ def torsions(topology: Topology, select: str) -> np.ndarray:
         quads = np.concatenate([named["phi"], named["psi"]])
     if len(quads) == 0:
         raise ValueError(
-            f'[features] select = "{select}" finds no torsion; use select = "rotatable" or kind = "distances"'
+            f'features: no {select} torsion in this molecule; use select = "rotatable" or kind = "distances"'
         )
     return quads
 
 
-def torsions_named(topology: Topology) -> dict[str, np.ndarray]:
+def named_torsions(topology: Topology) -> dict[str, np.ndarray]:
     """Every torsion that has a name people know, such as ``"phi ALA2"``, with its four atoms."""
     backbone = backbone_dihedrals(topology)
     quads = np.concatenate([backbone["phi"], backbone["psi"], rotatable_dihedrals(topology)])

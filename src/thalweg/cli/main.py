@@ -53,8 +53,12 @@ def thalweg(
 
 @app.command()
 def run(
-    study: Annotated[Path, typer.Argument(help="A study in TOML; see docs/run-files.md.", show_default=False)],
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; the name of the study by default.")] = None,
+    study: Annotated[
+        Path, typer.Argument(help="A study in TOML; see docs/run-files.md.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; the name of the study by default.")
+    ] = None,
 ) -> None:
     """Carry out a study and write its report."""
     from thalweg.cli.running import begin
@@ -89,7 +93,9 @@ def demo(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)]) -> None:
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+) -> None:
     """Analyze a finished run again and write its report."""
     from thalweg.cli.reporting import report_of_run
     from thalweg.cli.running import study_of
@@ -180,8 +186,12 @@ def bench(
 
 def _require_file(path: Path) -> None:
     if not path.exists():
-        near = ", ".join(sorted(p.name for p in path.parent.glob("*.toml"))[:8]) if path.parent.is_dir() else ""
-        raise FileNotFoundError(f"there is no study {path}" + (f"; there are {near}" if near else "; check the path"))
+        near = (
+            ", ".join(sorted(p.name for p in path.parent.glob("*.toml"))[:8]) if path.parent.is_dir() else ""
+        )
+        raise FileNotFoundError(
+            f"there is no study {path}" + (f"; there are {near}" if near else "; check the path")
+        )
 
 
 def _finish(study: Study, folder: Path) -> None:

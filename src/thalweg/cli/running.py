@@ -22,7 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from thalweg.cli.apparatus import system_from, torsions_named, versions
+from thalweg.cli.apparatus import named_torsions, system_from, versions
 from thalweg.cli.strict import StudyError
 from thalweg.cli.study import Files, Loop, Study, from_table, load, to_table
 from thalweg.interop.mdtraj_files import write_trajectory
@@ -53,7 +53,7 @@ def begin(path: Path, run: Path) -> Study:
         raise ValueError(f"{run} is there and is not an empty folder; give another --out")
     apparatus = study.policy().recipe.build()
     system = system_from(study.system)
-    known = torsions_named(system.topology)
+    known = named_torsions(system.topology)
     for region in study.states:
         for name in region.ranges:
             if name not in known:

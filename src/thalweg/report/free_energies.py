@@ -123,22 +123,26 @@ def inside(angles: np.ndarray, names: Sequence[str], ranges: Mapping[str, tuple[
     return within
 
 
-def difference(name: str, members: Sequence[np.ndarray], frames: Weighted) -> tuple[Estimate, str]:
+def difference(name: str, members: Sequence[np.ndarray], frames: Weighted) -> Estimate:
     """The free energy of a state against everything else, each seed by itself, and whether they agree.
 
     ``members`` says for each walk which frames are in the state. The value is the mean over seeds weighted by
     their precision; its error is the larger of what the seeds claim and how they scatter.
     """
     parts = [_of_seed(seed, members, frames) for seed in sorted(set(frames.seeds))]
-    words = agreement(parts) if len(parts) > 1 else str(parts[0])
+    if missing := [str(number) for number, part in enumerate(parts, 1) if part is None]:
+        return Estimate(name, np.nan, np.nan, "kJ/mol", remark=f"never visited by seed {', '.join(missing)}")
     values, errors = np.array([p.value for p in parts]), np.array([p.error for p in parts])
     repeats = tuple(zip(values.tolist(), errors.tolist())) if len(parts) > 1 else ()
-    if not np.isfinite(values).all() or not np.isfinite(errors).all():
-        return Estimate(name, float("nan"), float("nan"), "kJ/mol", repeats, words), words
+    shortcomings = [f"seed {n}: {fault}" for n, part in enumerate(parts, 1) for fault in part.shortcomings]
+    if not np.isfinite(errors).all():
+        return Estimate(name, np.nan, np.nan, "kJ/mol", repeats, "under-sampled; " + "; ".join(shortcomings))
     precision = np.maximum(errors, 1e-6) ** -2.0
     mean = float(precision @ values / precision.sum())
     scatter = np.sqrt(precision @ (values - mean) ** 2 / precision.sum() / max(1, len(values) - 1))
-    return Estimate(name, mean, float(max(scatter, precision.sum() ** -0.5)), "kJ/mol", repeats, words), words
+    error = float(max(scatter, precision.sum() ** -0.5))
+    verdict = agreement(parts).split(":")[0] if len(parts) > 1 else "one estimate"
+    return Estimate(name, mean, error, "kJ/mol", repeats, "; ".join([verdict, *shortcomings]))
 
 
 def course(name: str, members: Sequence[np.ndarray], frames: Weighted) -> Convergence:
@@ -159,7 +163,8 @@ def course(name: str, members: Sequence[np.ndarray], frames: Weighted) -> Conver
         amount[i] = sum(lengths) * frames.dt * 1e-3
         for j, seed in enumerate(seeds):
             found = _of_seed(seed, [m[:n] for m, n in zip(members, lengths)], part)
-            values[i, j], errors[i, j] = found.value, found.error
+            if found is not None:
+                values[i, j], errors[i, j] = found.value, found.error
     finite = np.where(np.isfinite(values), values, np.nan)
     return Convergence(
         name,
@@ -171,9 +176,9 @@ def course(name: str, members: Sequence[np.ndarray], frames: Weighted) -> Conver
     )
 
 
-def _of_seed(seed: int, members: Sequence[np.ndarray], frames: Weighted) -> FreeEnergyDifference:
+def _of_seed(seed: int, members: Sequence[np.ndarray], frames: Weighted) -> FreeEnergyDifference | None:
+    """The difference from the frames of one seed; None if all of them are on one side."""
     chosen = frames.of_seed(seed, members)
-    weights = frames.of_seed(seed, frames.own)
     if not any(m.any() for m in chosen) or all(m.all() for m in chosen):
-        return FreeEnergyDifference(np.nan, np.inf, (np.nan, np.nan), (0, 0), 0.0, 0)
-    return free_energy_difference(chosen, [~m for m in chosen], weights, frames.kT)
+        return None
+    return free_energy_difference(chosen, [~m for m in chosen], frames.of_seed(seed, frames.own), frames.kT)

@@ -1,0 +1,226 @@
+"""From evidence to results: every number of a report, and every reason to doubt one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from thalweg.collective_variables.tica import TICA, TICAModel
+from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.report.evidence import Evidence
+from thalweg.report.free_energies import (
+    Weighted,
+    course,
+    difference,
+    inside,
+    torsion_surface,
+    variable_surface,
+)
+from thalweg.report.kinetic_picture import KineticPicture, kinetic_picture
+from thalweg.report.meaning import angular_correlation
+from thalweg.report.populations import aligned, described, drawn_atoms, molecule
+from thalweg.report.results import Diagnosis, Estimate, LearnedVariable, Results, Surface
+from thalweg.report.rounding import with_error
+
+DRAWN = 4000
+"""Frames in a scatter plot."""
+
+KINETIC_DIM = 4
+"""Slow coordinates that clusters are made in."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the evidence is asked.
+
+    Attributes
+    ----------
+    lagtime : of the Markov model, in frames
+    lagtimes : those scanned, in frames; chosen from the lengths of the walks if empty
+    clusters : number of microstates
+    sets : number of long-lived states to describe
+    regions : named states, as ranges of named torsions [rad]
+    """
+
+    lagtime: int
+    lagtimes: tuple[int, ...] = ()
+    clusters: int = 100
+    sets: int = 3
+    regions: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+
+
+Learned = tuple[tuple[str, ...], Callable[[np.ndarray], np.ndarray]]
+"""Names of learned variables, and the map from features ``(frames, features)`` to their values."""
+
+
+def analyze(evidence: Evidence, question: Question, learned: Learned | None = None) -> Results:
+    """Everything a report says about ``evidence``, but its title and where it came from.
+
+    Parameters
+    ----------
+    learned : the variables that drove the run; the slowest ones of the walks free of bias if None
+
+    Raises
+    ------
+    ValueError
+        If the lag time is too long for the walks, or no two states are connected.
+    """
+    tica = _slow_coordinates(evidence, question.lagtime)
+    picture = kinetic_picture(
+        [tica.transform(walk.features.astype(float)) for walk in evidence.moving],
+        evidence.dt,
+        question.lagtime,
+        question.lagtimes,
+        question.clusters,
+        question.sets,
+    )
+    coordinates = [tica.transform(walk.features.astype(float)) for walk in evidence.weighted]
+    labels = [picture.assigned(values) for values in coordinates]
+    frames = _weights(evidence, picture, labels)
+    names, variable = learned or (
+        tuple(f"slow {i + 1}" for i in range(min(2, tica.loadings.shape[1]))),
+        lambda features: tica.transform(features.astype(float))[:, :2],
+    )
+    values = [variable(walk.features) for walk in evidence.weighted]
+
+    members = {
+        name: [inside(walk.torsions, evidence.torsion_names, ranges) for walk in evidence.weighted]
+        for name, ranges in question.regions.items()
+    }
+    differences = [
+        difference(f"free energy of {name} against the rest", member, frames)
+        for name, member in members.items()
+    ]
+    meaning = _meaning(evidence, names, values)
+    shown = _axes(meaning)
+    states = _states(evidence, picture, frames, labels, coordinates, members, shown)
+    drawn = drawn_atoms(evidence.topology)
+    estimates = (*picture.estimates(), *differences)
+    return Results(
+        title="",
+        subtitle="",
+        simulated=(),
+        found=_found(picture, differences, states),
+        certainty=_certainty(estimates),
+        estimates=estimates,
+        diagnoses=(*picture.diagnoses(), *_doubts(tica, differences)),
+        surfaces=tuple(_surfaces(evidence, frames, names, values, shown)),
+        timescales=picture.scan,
+        chapman_kolmogorov=picture.chapman_kolmogorov,
+        states=states,
+        molecule=molecule(evidence.topology, drawn),
+        learned=meaning,
+        convergence=tuple(course(name, member, frames) for name, member in members.items()),
+    )
+
+
+def _slow_coordinates(evidence: Evidence, lagtime: int) -> TICAModel:
+    walks = [walk.features.astype(float) for walk in evidence.moving]
+    dim = min(KINETIC_DIM, walks[0].shape[1])
+    return TICA(lagtime=lagtime, dim=dim).fit(Trajectories(walks, dt=evidence.dt))
+
+
+def _weights(evidence: Evidence, picture: KineticPicture, labels: Sequence[np.ndarray]) -> Weighted:
+    """The weights that came with the frames, or those that make a Markov model's populations of them."""
+    seeds = tuple(walk.seed for walk in evidence.weighted)
+    if evidence.pooled is not None:
+        return Weighted(seeds, evidence.pooled, evidence.own, evidence.kT, evidence.dt)
+    pooled = picture.log_weights(labels, labels)
+    own = [
+        weights
+        for seed, label in zip(seeds, labels)
+        for weights in picture.log_weights([label], [o for s, o in zip(seeds, labels) if s == seed])
+    ]
+    return Weighted(seeds, pooled, own, evidence.kT, evidence.dt)
+
+
+def _meaning(
+    evidence: Evidence, names: Sequence[str], values: Sequence[np.ndarray]
+) -> LearnedVariable | None:
+    if not evidence.torsion_names:
+        return None
+    everything = np.concatenate(values)
+    torsions = np.concatenate([walk.torsions for walk in evidence.weighted])
+    correlation = angular_correlation(everything, torsions)
+    strongest = np.sort(np.argsort(-correlation.max(0), kind="stable")[:12])
+    every = max(1, len(everything) // DRAWN)
+    return LearnedVariable(
+        tuple(names),
+        tuple(evidence.torsion_names[i] for i in strongest),
+        correlation[:, strongest],
+        everything[::every],
+        np.degrees(torsions[::every][:, strongest]),
+        ("deg",) * len(strongest),
+    )
+
+
+def _axes(meaning: LearnedVariable | None) -> tuple[str, ...]:
+    """The two torsions to draw: the phi and psi of the residue that the learned variables follow most."""
+    if meaning is None:
+        return ()
+    score = dict(zip(meaning.physical, meaning.correlation.max(0)))
+    pairs = {
+        name: f"psi{name[3:]}" for name in score if name.startswith("phi ") and f"psi{name[3:]}" in score
+    }
+    if pairs:
+        best = max(pairs, key=lambda name: score[name] + score[pairs[name]])
+        return best, pairs[best]
+    return tuple(sorted(score, key=score.get, reverse=True)[:2])
+
+
+def _surfaces(evidence, frames: Weighted, names, values, shown) -> list[Surface]:
+    surfaces = []
+    if len(shown) == 2:
+        columns = [evidence.torsion_names.index(name) for name in shown]
+        angles = [walk.torsions[:, columns] for walk in evidence.weighted]
+        surfaces.append(torsion_surface(" and ".join(shown), shown, angles, frames))
+    if len(names) >= 2:
+        surfaces.append(
+            variable_surface("the learned variables", names[:2], [v[:, :2] for v in values], frames)
+        )
+    return surfaces
+
+
+def _states(evidence, picture, frames, labels, coordinates, members, shown):
+    columns = {name: evidence.torsion_names.index(name) for name in shown}
+    drawn = drawn_atoms(evidence.topology)
+    sets = {
+        f"set {number}": [picture.set_of(label) == number - 1 for label in labels]
+        for number in range(1, picture.n_sets + 1)
+    }
+    states = [
+        described(name, member, labels, coordinates, evidence, frames, columns, drawn)
+        for name, member in {**sets, **members}.items()
+        if any(m.any() for m in member)
+    ]
+    return aligned(states)
+
+
+def _found(picture: KineticPicture, differences: Sequence[Estimate], states) -> tuple[str, ...]:
+    sentences = [
+        f"{e.name.removeprefix('free energy of ').capitalize()}: {with_error(e.value, e.error, e.unit)}."
+        if np.isfinite(e.value)
+        else f"{e.name.removeprefix('free energy of ').capitalize()}: no number, {e.remark}."
+        for e in differences
+    ]
+    return (*sentences, picture.sentence())
+
+
+def _certainty(estimates: Sequence[Estimate]) -> tuple[str, ...]:
+    return tuple(f"{e.name.capitalize()}: {e.remark}." for e in estimates if e.remark)
+
+
+def _doubts(tica: TICAModel, differences: Sequence[Estimate]) -> list[Diagnosis]:
+    doubts = [Diagnosis("note", note) for note in tica.notes]
+    if tica.estimate == "nonreversible":
+        doubts.append(Diagnosis("warning", f"Slow coordinates without stationary weights: {tica.reason}."))
+    for estimate in differences:
+        if (
+            not np.isfinite(estimate.value)
+            or "disagree" in estimate.remark
+            or "under-sampled" in estimate.remark
+        ):
+            doubts.append(Diagnosis("problem", f"{estimate.name.capitalize()}: {estimate.remark}."))
+    return doubts

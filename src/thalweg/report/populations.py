@@ -1,0 +1,120 @@
+"""How likely each state is, and frames that stand for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from thalweg.report.evidence import Evidence
+from thalweg.report.free_energies import Weighted, difference
+from thalweg.report.results import Estimate, MolecularState, Molecule
+from thalweg.systems.topology import Topology
+
+SOLVENT = ("HOH", "WAT", "SOL", "NA", "CL", "K")
+LARGE = 500
+MOST = 2000
+"""Residues not drawn in the viewer; atoms from which hydrogens are not drawn either; the most that are."""
+
+
+def population(name: str, members: Sequence[np.ndarray], frames: Weighted) -> Estimate:
+    r"""The probability of a state from its free energy against the rest: ``p = 1 / (1 + exp(F / kT))``."""
+    free = difference(name, members, frames)
+    share = 1 / (1 + np.exp(free.value / frames.kT))
+    return Estimate(
+        name, float(share), float(share * (1 - share) * free.error / frames.kT), remark=free.remark
+    )
+
+
+def described(
+    name: str,
+    members: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    values: Sequence[np.ndarray],
+    evidence: Evidence,
+    frames: Weighted,
+    shown: Mapping[str, int],
+    drawn: np.ndarray,
+    copies: int = 2,
+) -> MolecularState:
+    """A state with its population, its mean torsions, and ``copies`` frames from its most likely cluster.
+
+    Parameters
+    ----------
+    members : for each weighted walk, whether a frame is in the state
+    labels : for each weighted walk, the cluster of a frame
+    values : for each weighted walk, ``(frames, values)`` in which closeness is judged
+    shown : names of torsions and their columns
+    drawn : indices of the atoms to keep
+    """
+    chosen = np.concatenate(members)
+    logs = np.concatenate(frames.pooled)[chosen]
+    weights = np.exp(logs - logs.max(initial=-700.0))
+    torsions = np.concatenate([walk.torsions for walk in evidence.weighted])[chosen]
+    center = {}
+    for label, column in shown.items():
+        mean = np.angle((weights * np.exp(1j * torsions[:, column])).sum()) if chosen.any() else np.nan
+        center[f"{label} [deg]"] = f"{np.degrees(mean):.0f}"
+    cluster = np.concatenate(labels)[chosen]
+    core = np.flatnonzero(cluster == np.argmax(np.bincount(cluster, weights))) if chosen.any() else cluster
+    places = np.concatenate([walk.places for walk in evidence.weighted])[chosen][core]
+    points = np.concatenate(values)[chosen][core]
+    structures = [evidence.positions(places[i])[drawn] for i in middle(points, weights[core], copies)]
+    return MolecularState(
+        name,
+        population(name, members, frames),
+        int(chosen.sum()),
+        center,
+        np.array(structures).reshape(-1, len(drawn), 3),
+    )
+
+
+def middle(points: np.ndarray, weights: np.ndarray, copies: int) -> np.ndarray:
+    """Indices of the ``copies`` points closest to where the weight is, one standard deviation as the measure.
+
+    Examples
+    --------
+    >>> middle(np.array([[0.0], [1.0], [1.1], [9.0]]), np.array([1.0, 5.0, 5.0, 0.1]), 1).tolist()
+    [1]
+    """
+    if len(points) == 0:
+        return np.zeros(0, int)
+    share = weights / weights.sum()
+    mean = share @ points
+    spread = np.sqrt(share @ (points - mean) ** 2) + 1e-12
+    return np.argsort((((points - mean) / spread) ** 2).sum(1), kind="stable")[:copies]
+
+
+def drawn_atoms(topology: Topology) -> np.ndarray:
+    """Indices of the atoms to draw: no solvent, no hydrogens of large molecules, `MOST` at most."""
+    atoms = np.array([i for i, name in enumerate(topology.residue_names) if name not in SOLVENT], int)
+    if len(atoms) > LARGE:
+        atoms = np.intersect1d(atoms, topology.heavy_atoms)
+    return atoms[:MOST]
+
+
+def molecule(topology: Topology, drawn: np.ndarray) -> Molecule:
+    """Elements and bonds of the atoms drawn, renumbered."""
+    place = {int(atom): number for number, atom in enumerate(drawn)}
+    bonds = [(place[i], place[j]) for i, j in topology.bonds.tolist() if i in place and j in place]
+    return Molecule(tuple(topology.elements[i] for i in drawn), np.array(bonds, int).reshape(-1, 2))
+
+
+def aligned(states: Sequence[MolecularState]) -> tuple[MolecularState, ...]:
+    """The same states with all structures turned onto the first, so that one looks from one side."""
+    first = next((s.structures[0] for s in states if len(s.structures)), None)
+    if first is None:
+        return tuple(states)
+    reference = first - first.mean(0)
+
+    def turned(structure: np.ndarray) -> np.ndarray:
+        centered = structure - structure.mean(0)
+        return Rotation.align_vectors(reference, centered)[0].apply(centered)
+
+    return tuple(
+        MolecularState(s.name, s.population, s.frames, s.center, np.array([turned(x) for x in s.structures]))
+        if len(s.structures)
+        else s
+        for s in states
+    )
