@@ -12,7 +12,7 @@ import thalweg
 PACKAGE = Path(thalweg.__file__).parent
 PARTICLES = ("coarse_graining", "dynamics", "binding", "potentials", "representations", "geometry", "systems")
 TIME_SERIES = ("kinetics", "collective_variables")
-GROUND = ("learning", "testsystems", "units", "shapes")
+GROUND = ("learning", "testsystems", "units", "shapes", "references")
 ORDER = ("cli", "report", "interop", "sampling", *PARTICLES, *GROUND)
 OUTSIDERS = {"openmm", "ase", "mdtraj", "plumed", "dask", "distributed", "rdkit", "parmed", "tblite", "pyscf"}
 
@@ -25,6 +25,7 @@ BELOW |= {
     "testsystems": {"units", "shapes"},
     "units": set(),
     "shapes": set(),
+    "references": set(),
 }
 """The rooms each room may import from."""
 

@@ -47,10 +47,8 @@ def superposed(
 ) -> Positions:
     """Positions turned onto the reference, both centered on the origin by weight; parameters of `rmsd`."""
     weights = _normalized(weights, positions)
-    moving, target = (
-        _centered(positions, weights),
-        _centered(jnp.asarray(reference, positions.dtype), weights),
-    )
+    moving = _centered(positions, weights)
+    target = _centered(jnp.asarray(reference, positions.dtype), weights)
     rotation = jax.lax.stop_gradient(optimal_rotation(moving, target, weights))
     return jnp.einsum("ij...,aj...->ai...", rotation, moving)
 

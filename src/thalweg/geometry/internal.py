@@ -17,8 +17,7 @@ from thalweg.systems.box import minimum_image
 def distances(
     positions: Positions, pairs: Int[Array, "pairs 2"], box: Box | None = None
 ) -> Float[Array, "pairs *replicas"]:
-    """Distances ``|x_j - x_i|`` [nm] of ``pairs`` of atoms in ``positions`` ``(atoms, dims, *replicas)``
-    [nm].
+    """Distances ``|x_j - x_i|`` [nm] of pairs of atoms at ``positions`` ``(atoms, dims, *replicas)`` [nm].
 
     Raises
     ------
@@ -54,8 +53,7 @@ def angles(
 def dihedrals(
     positions: Positions, quads: Int[Array, "quads 4"], box: Box | None = None
 ) -> Float[Array, "quads *replicas"]:
-    """Dihedral angles i-j-k-l in (-pi, pi] [rad], with IUPAC's sign [iupac1970]: zero is cis, clockwise
-    positive.
+    """Dihedral angles i-j-k-l in (-pi, pi] [rad]; cis is zero, clockwise positive [iupac1970].
 
     With bond vectors ``a``, ``b``, ``c`` from atom to atom,
 

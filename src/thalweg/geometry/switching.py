@@ -10,8 +10,7 @@ from thalweg.shapes import Array, Float
 
 
 class RationalSwitch(eqx.Module):
-    """``s(x) = (1 - x^n) / (1 - x^m)`` of the reduced distance ``x = r / radius``; ``s(1) = n / m``
-    [bonomi2009].
+    """``s(x) = (1 - x^n) / (1 - x^m)`` of ``x = r / radius``, PLUMED's switch [bonomi2009]; ``s(1) = n / m``.
 
     Both sides are divided by ``1 - x``, which leaves two geometric sums without the singularity at one, and
     large ``x`` is mapped to ``1 / x``, so that no power overflows.
@@ -44,7 +43,7 @@ class RationalSwitch(eqx.Module):
 
 
 class LogisticSwitch(eqx.Module):
-    """``s(x) = 1 / (1 + exp(steepness (x - 1)))`` of the reduced distance ``x = r / radius``; ``s(1) = 1/2``.
+    """``s(x) = 1 / (1 + exp(steepness (x - 1)))`` of ``x = r / radius``; ``s(1) = 1/2``.
 
     Examples
     --------

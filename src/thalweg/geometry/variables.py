@@ -157,8 +157,7 @@ class Contacts(eqx.Module):
 
 
 class RMSD(eqx.Module):
-    """Root mean square deviation [nm] of some atoms from a reference, after optimal superposition of the same
-    atoms.
+    """Root mean square deviation [nm] of some atoms from a reference, after superposing the same atoms.
 
     Parameters
     ----------

@@ -92,8 +92,7 @@ def write_trajectory(
 ) -> None:
     """Write frames as XTC, DCD or PDB, atomically: ``path`` is there complete or not at all.
 
-    The same frames give the same bytes (no date is kept). XTC rounds to 0.001 nm and is a third the size of
-    DCD.
+    The same frames give the same bytes, without a date. XTC rounds to 0.001 nm and is a third of DCD's size.
 
     Parameters
     ----------
@@ -166,6 +165,7 @@ class TrajectoryFile:
         """Frames from the first to the last, some megabytes at a time."""
         size, start = max(1, CHUNK_NUMBERS // (3 * len(self.topology))), 0
         for chunk in self._chunks(size):
+            self._check_atoms(chunk.positions.shape[1])
             _check_finite(chunk.positions, self.path, start)
             start += len(chunk.positions)
             yield chunk
@@ -184,7 +184,6 @@ class TrajectoryFile:
             return
         try:
             for part in mdtraj.iterload(str(self.path), chunk=size, top=topology_to_mdtraj(self.topology)):
-                self._check_atoms(part.n_atoms)
                 yield Frames(part.xyz, part.unitcell_vectors)
         except (ValueError, RuntimeError, OSError, EOFError, IndexError) as error:
             raise ValueError(
