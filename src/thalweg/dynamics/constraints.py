@@ -166,7 +166,7 @@ def _times(matrices: Array, rows: Array) -> jax.Array:
 def _inverse(
     matrices: Float[Array, "clusters size size *replicas"],
 ) -> Float[Array, "clusters size size *replicas"]:
-    """Inverses of symmetric positive matrices by Gauss-Jordan elimination in place, one rank-one change a row."""
+    """Inverses of positive matrices by Gauss-Jordan elimination in place, one rank-one change a row."""
     for p, unit in enumerate(np.eye(matrices.shape[1], dtype=matrices.dtype)):
         unit = _rows(unit[None], matrices[:, p])
         left, right = matrices[:, :, p] - unit, (matrices[:, p] + unit) / matrices[:, p, p, None]

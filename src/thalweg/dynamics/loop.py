@@ -21,6 +21,7 @@ from thalweg.dynamics.noise import normal
 from thalweg.dynamics.overdamped import euler_maruyama
 from thalweg.dynamics.phase import Field, FieldFunction, Phase, field_of
 from thalweg.dynamics.velocity_verlet import velocity_verlet
+from thalweg.potentials.energy import Energy
 from thalweg.shapes import Array, Bool, Box, Float, Int, Positions
 
 STEPS = {Langevin: baoab, Overdamped: euler_maruyama, VelocityVerlet: velocity_verlet}
@@ -64,6 +65,7 @@ class Run(eqx.Module):
     bias_state : the bias as grown so far
     stream : key of the noise of this run
     step : steps done since the state was made
+    due : step of the next frame
     alive : (replicas,) False once a replica has diverged
     last : (replicas,) the last sound step of each replica
     culprit : (replicas,) the atom under the greatest strain when a replica broke; -1 while it is alive
@@ -74,6 +76,7 @@ class Run(eqx.Module):
     bias_state: Any
     stream: UInt32[Array, "2"]
     step: Int[Array, ""]
+    due: Int[Array, ""]
     alive: Bool[Array, "replicas"]
     last: Int[Array, "replicas"]
     culprit: Int[Array, "replicas"]
@@ -121,21 +124,29 @@ def field_at(laws: Laws, positions: Positions, bias_state: Any) -> Field:
 
 @eqx.filter_jit
 def advance(
-    laws: Laws, run: Run, capacity: int, count: Int[Array, ""], save_every: Int[Array, ""]
-) -> tuple[Run, Frames]:
-    """The run ``count * save_every`` steps later and its ``count <= capacity`` frames."""
+    laws: Laws, run: Run, capacity: int, until: Int[Array, ""], save_every: Int[Array, ""]
+) -> tuple[Run, Frames, Int[Array, ""]]:
+    """The run at step ``until``, the frames on the way, at most ``capacity``, and how many they are.
+
+    It stops before where a neighbour list goes stale: refresh the energy and go on.
+    """
+
+    def going(run):
+        energy, positions = laws.energy, run.phase.positions
+        stale = energy.stale(positions, laws.box) if isinstance(energy, Energy) else False
+        return (run.step < until) & jnp.logical_not(stale)
 
     def one_frame(carry):
         run, frames, index = carry
-        end = run.step + save_every
-        run = _judged(
-            jax.lax.while_loop(lambda run: run.step < end, lambda run: _one_step(laws, run), run), laws
+        run = jax.lax.while_loop(
+            lambda run: going(run) & (run.step < run.due), lambda run: _one_step(laws, run), run
         )
-        return run, frames.with_frame(index, run.phase, run.alive), index + 1
+        whole = run.step == run.due
+        run = jax.lax.cond(whole, lambda run: _judged(laws, run, save_every), lambda run: run, run)
+        return run, frames.with_frame(index, run.phase, run.alive), index + whole
 
     start = (run, Frames.room(run.phase, capacity), jnp.zeros((), jnp.int32))
-    run, frames, _ = jax.lax.while_loop(lambda carry: carry[2] < count, one_frame, start)
-    return run, frames
+    return jax.lax.while_loop(lambda carry: going(carry[0]), one_frame, start)
 
 
 def _one_step(laws: Laws, run: Run) -> Run:
@@ -148,7 +159,7 @@ def _one_step(laws: Laws, run: Run) -> Run:
     phase = _chosen(alive, after, before)
     last = jnp.where(alive, step, run.last)
     bias_state = _deposited(laws, run.bias_state, phase, alive, step)
-    return Run(phase, run.good, bias_state, run.stream, step, alive, last, run.culprit)
+    return Run(phase, run.good, bias_state, run.stream, step, run.due, alive, last, run.culprit)
 
 
 def _deposited(laws, bias_state, phase, alive, step):
@@ -162,7 +173,7 @@ def _deposited(laws, bias_state, phase, alive, step):
     )
 
 
-def _judged(run: Run, laws: Laws) -> Run:
+def _judged(laws: Laws, run: Run, save_every: Int[Array, ""]) -> Run:
     """The run at a frame: what has broken since the last one is put back there and stays."""
     phase = run.phase
     sound = jnp.isfinite(phase.field.energy) & (laws.bonds.violation(phase.positions) < BROKEN_BOND)
@@ -170,7 +181,8 @@ def _judged(run: Run, laws: Laws) -> Run:
     strain = (phase.field.forces**2).sum(1) * (laws.bonds.inverse_masses**2)[:, None]
     culprit = jnp.where(alive | (run.culprit >= 0), run.culprit, strain.argmax(0).astype(jnp.int32))
     phase = _chosen(alive, phase, run.good)
-    return Run(phase, phase, run.bias_state, run.stream, run.step, alive, run.last, culprit)
+    due = run.due + save_every
+    return Run(phase, phase, run.bias_state, run.stream, run.step, due, alive, run.last, culprit)
 
 
 def _chosen(alive, new: Phase, old: Phase) -> Phase:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,14 +17,13 @@ from thalweg.dynamics.engine import (
     Integrator,
     Langevin,
     Observer,
-    Overdamped,
     Recording,
     StopRun,
     VelocityVerlet,
 )
 from thalweg.dynamics.loop import BROKEN_BOND, Frames, Laws, Run, advance, field_at
 from thalweg.dynamics.phase import Phase
-from thalweg.dynamics.recording import check_start, farewell, joined
+from thalweg.dynamics.recording import THROWN, check_integrator, check_start, farewell, joined
 from thalweg.systems.state import State
 from thalweg.systems.system import System
 from thalweg.systems.topology import Topology
@@ -31,9 +31,6 @@ from thalweg.systems.topology import Topology
 CHUNK_BYTES = 4_000_000
 CHUNK_SECONDS = 0.5
 """Frames kept in the compiled loop, and time spent there, before the shell looks in."""
-
-THROWN = 1000.0
-"""Kinetic energy of an atom [kT] from which its replica counts as diverged."""
 
 
 class NativeEngine:
@@ -66,11 +63,7 @@ class NativeEngine:
         self.topology = system.topology
         self.masses = np.asarray(system.masses, float)
         self.bonds = BondConstraints.build(system.constraints, self.masses)
-        if isinstance(integrator, Overdamped) and len(system.constraints.pairs):
-            raise ValueError(
-                f"overdamped dynamics given with {len(system.constraints.pairs)} constraints, which it "
-                "does not keep; use Langevin, or a system without constraints"
-            )
+        check_integrator(integrator, system.constraints)
 
     @staticmethod
     def for_potential(potential: Callable, masses: np.ndarray, integrator: Integrator) -> NativeEngine:
@@ -101,26 +94,25 @@ class NativeEngine:
         if bias is not None and bias_state is None:
             bias_state = bias.init()
         laws = self._laws(state, bias)
-        run = _begun(laws, state, bias_state)
-        capacity = _capacity(run.phase)
-        chunks, done, count = [], 0, 1
-        while done < steps:
-            count = min(count, capacity, (steps - done) // save_every)
-            began = time.perf_counter()
-            run, frames = jax.block_until_ready(
-                advance(laws, run, capacity, jnp.int32(count), jnp.int32(save_every))
+        run = _begun(laws, state, bias_state, save_every)
+        begin, capacity = int(run.step), _capacity(run.phase)
+        chunks, done, pace = [], 0, save_every
+        while not chunks or ((done := int(run.step) - begin) < steps and run.alive.any()):
+            until = min(begin + done + pace, begin + steps, int(run.due) + (capacity - 1) * save_every)
+            started = time.perf_counter()
+            run, frames, count = jax.block_until_ready(
+                advance(laws, run, capacity, jnp.int32(until), jnp.int32(save_every))
             )
-            seconds = time.perf_counter() - began
-            done += count * save_every
-            chunks.append(self._recording(run, frames, count, save_every, state))
+            seconds = time.perf_counter() - started
+            if run.step < until:
+                laws = _refreshed(laws, run)
+            pace = max(1, round((until - begin - done) * min(10.0, CHUNK_SECONDS / seconds)))
+            chunks.append(self._recording(run, frames, int(count), save_every, state))
             try:
                 for observer in observers:
-                    observer(done, steps, chunks[-1])
+                    observer(int(run.step) - begin, steps, chunks[-1])
             except StopRun:
                 break
-            if not run.alive.any():
-                break
-            count = max(1, round(count * min(10.0, CHUNK_SECONDS / seconds)))
         return joined(chunks)
 
     def _laws(self, state: State, bias: Bias | None) -> Laws:
@@ -169,7 +161,16 @@ class NativeEngine:
         return f"atom {atom} ({self.topology.label(atom)})"
 
 
-def _begun(laws: Laws, state: State, bias_state: Any) -> Run:
+def _refreshed(laws: Laws, run: Run) -> Laws:
+    """The laws with neighbour lists valid where the run is."""
+    positions = run.phase.positions
+    energy = laws.energy.refreshed(positions, laws.box)
+    if energy.stale(positions, laws.box):
+        raise RuntimeError("a neighbour list is stale where it was made; give it a wider skin")
+    return eqx.tree_at(lambda laws: laws.energy, laws, energy)
+
+
+def _begun(laws: Laws, state: State, bias_state: Any, save_every: int) -> Run:
     """The run at its start, with bonds at their lengths."""
     positions = jnp.asarray(state.positions)
     for _ in range(20):
@@ -184,7 +185,8 @@ def _begun(laws: Laws, state: State, bias_state: Any) -> Run:
     culprit = jnp.where(alive, -1, jnp.isfinite(field.forces).all(1).argmin(0)).astype(jnp.int32)
     last = jnp.broadcast_to(state.step, alive.shape)
     stream = jax.random.bits(jax.random.split(state.key)[1], (2,))
-    return Run(phase, phase, bias_state, stream, jnp.asarray(state.step), alive, last, culprit)
+    step = jnp.asarray(state.step)
+    return Run(phase, phase, bias_state, stream, step, step + save_every, alive, last, culprit)
 
 
 def _capacity(phase: Phase) -> int:

@@ -7,8 +7,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from thalweg.dynamics.engine import Recording
+from thalweg.dynamics.engine import Integrator, Overdamped, Recording
 from thalweg.systems.state import State
+from thalweg.systems.system import Constraints
+
+THROWN = 1000.0
+"""Kinetic energy of an atom [kT] from which its replica counts as diverged."""
+
+
+def check_integrator(integrator: Integrator, constraints: Constraints) -> None:
+    """Raise ValueError if ``integrator`` does not keep ``constraints``."""
+    if isinstance(integrator, Overdamped) and len(constraints.pairs):
+        raise ValueError(
+            f"overdamped dynamics given with {len(constraints.pairs)} constraints, which it does not keep; "
+            "use Langevin, or a system without constraints"
+        )
 
 
 def check_start(state: State, steps: int, save_every: int, n_atoms: int) -> None:

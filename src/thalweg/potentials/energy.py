@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from thalweg.shapes import Box, Energies, Forces, Positions
+from thalweg.shapes import Array, Bool, Box, Energies, Forces, Positions
 
 
 class Energy(eqx.Module):
@@ -29,6 +29,13 @@ class Energy(eqx.Module):
         """This energy with neighbour lists valid around ``positions``; itself where it has none."""
         return self
 
+    def stale(self, positions: Positions, box: Box | None = None) -> Bool[Array, ""] | bool:
+        """Whether to refresh before another step: a neighbour list barely covers ``positions``. False without one.
+
+        To be answered with room for one step of the fastest atom, since it is asked before the step.
+        """
+        return False
+
     def __add__(self, other: Energy) -> Energy:
         left = self.terms if isinstance(self, Sum) else (self,)
         right = other.terms if isinstance(other, Sum) else (other,)
@@ -41,10 +48,18 @@ class Sum(Energy):
     terms: tuple[Energy, ...]
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Energies:
-        return sum((term(positions, box) for term in self.terms), jnp.zeros(positions.shape[2:], positions.dtype))
+        return sum(
+            (term(positions, box) for term in self.terms), jnp.zeros(positions.shape[2:], positions.dtype)
+        )
 
     def refreshed(self, positions: Positions, box: Box | None = None) -> Energy:
         return Sum(tuple(term.refreshed(positions, box) for term in self.terms))
+
+    def stale(self, positions: Positions, box: Box | None = None) -> Bool[Array, ""] | bool:
+        answers = [term.stale(positions, box) for term in self.terms]
+        return (
+            any(answers) if all(isinstance(answer, bool) for answer in answers) else jnp.array(answers).any()
+        )
 
 
 def energy_and_forces(energy, positions: Positions, box: Box | None = None) -> tuple[Energies, Forces]:

@@ -1,0 +1,203 @@
+"""Running replicas one after another in a program that knows one at a time, with everything else as usual.
+
+Engines on top of other programs differ in how they take one replica a few steps further: that is a `Walker`.
+Frames, the bias all replicas share, broken replicas and observers are the same for all and live here.
+Replicas advance in turn by blocks that end where a frame or a deposit is due, so they deposit at the same
+moments as in the native loop.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thalweg.dynamics.engine import Bias, Observer, Recording, StopRun
+from thalweg.dynamics.recording import check_start, farewell, joined
+from thalweg.systems.state import State
+
+CHUNK_SECONDS = 0.5
+"""Time between looks of the observers, if a frame is done by then."""
+
+
+class Broken(Exception):
+    """Raised by a walker whose replica cannot go on; the message names the atom at fault."""
+
+
+@runtime_checkable
+class Walker(Protocol):
+    """One replica of a system in another program."""
+
+    def advance(
+        self, positions: np.ndarray, momenta: np.ndarray, steps: int
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """Positions [nm] and momenta [amu nm/ps], (atoms, dims), and energy without bias [kJ/mol], later.
+
+        Raises
+        ------
+        Broken
+            If the replica diverges on the way.
+        """
+        ...
+
+
+class BiasForce:
+    """The bias as another program wants it, of one structure (atoms, dims) [nm]; it grows by `deposit`."""
+
+    def __init__(self, bias: Bias | None, bias_state: Any, box: np.ndarray | None):
+        self.bias, self.box = bias, box
+        self.state = bias.init() if bias is not None and bias_state is None else bias_state
+
+    def __call__(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
+        """Energy [kJ/mol] and forces [kJ/mol/nm]."""
+        energy, _, gradient = _bias_at(self.bias, self.state, jnp.asarray(positions, jnp.float32), self.box)
+        return float(energy), -np.asarray(gradient, float)
+
+    def seen(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
+        """Energy and values of the variable; none without a bias."""
+        if self.bias is None:
+            return 0.0, np.zeros(0, np.float32)
+        energy, values, _ = _bias_at(self.bias, self.state, jnp.asarray(positions, jnp.float32), self.box)
+        return float(energy), np.asarray(values)
+
+    def steps_to_deposit(self, step: int) -> int | float:
+        """How many steps after ``step`` replicas deposit next."""
+        if self.bias is None or self.bias.stride is None:
+            return math.inf
+        return self.bias.stride - step % self.bias.stride
+
+    def deposit(self, values: np.ndarray) -> None:
+        """Let replicas at ``values`` (values, replicas) deposit; NaN deposits nothing."""
+        self.state = _updated(self.bias, self.state, jnp.asarray(values, jnp.float32))
+
+
+@dataclass(frozen=True)
+class _Replica:
+    """One replica between two blocks."""
+
+    positions: np.ndarray
+    momenta: np.ndarray
+    energy: float = np.nan
+    bias_energy: float = 0.0
+    values: np.ndarray | None = None
+    broken: str | None = None
+
+
+def run_in_turn(
+    walker: Callable[[int, BiasForce], Walker],
+    state: State,
+    steps: int,
+    *,
+    save_every: int,
+    dt: float,
+    n_atoms: int,
+    bias: Bias | None,
+    bias_state: Any,
+    observers: Sequence[Observer],
+) -> Recording:
+    """What `thalweg.dynamics.engine.Engine.run` promises, by one walker for all replicas.
+
+    ``walker(seed, bias_force)`` makes a walker whose noise depends on the seed and on what it has done since.
+    """
+    check_start(state, steps, save_every, n_atoms)
+    box = None if state.box is None else np.asarray(state.box)
+    force = BiasForce(bias, bias_state, box)
+    key, seeding = jax.random.split(state.key)
+    walks = walker(int(jax.random.randint(seeding, (), 1, 2**31 - 1)), force)
+
+    begin = step = int(state.step)
+    now = [_Replica(x, p) for x, p in zip(_each(state.positions), _each(state.momenta))]
+    now = good = [_observed(one, force) for one in now]
+    frames, chunks, looked = [], [], time.perf_counter()
+    while step < begin + steps:
+        block = min(save_every - (step - begin) % save_every, force.steps_to_deposit(step))
+        now = [_advanced(walks, one, replica, block, step, dt) for replica, one in enumerate(now)]
+        step += block
+        now = [_observed(one, force) for one in now]
+        if force.steps_to_deposit(step - 1) == 1:
+            force.deposit(np.stack([one.values * (np.nan if one.broken else 1.0) for one in now], 1))
+        if (step - begin) % save_every:
+            continue
+        now = [replace(old, broken=new.broken) if new.broken else new for old, new in zip(good, now)]
+        good = now
+        frames.append(now)
+        over = step == begin + steps or all(one.broken for one in now)
+        if over or time.perf_counter() - looked > CHUNK_SECONDS:
+            end = _state(now, jax.random.fold_in(key, step), step, state)
+            chunks.append(_recording(frames, end, force.state, save_every * dt))
+            frames, looked = [], time.perf_counter()
+            try:
+                for observer in observers:
+                    observer(step - begin, steps, chunks[-1])
+            except StopRun:
+                break
+        if over:
+            break
+    return joined(chunks)
+
+
+def _each(array) -> list[np.ndarray]:
+    return list(np.moveaxis(np.asarray(array, float), -1, 0))
+
+
+def _state(replicas: list[_Replica], key: jax.Array, step: int, like: State) -> State:
+    positions = np.stack([one.positions for one in replicas], -1)
+    momenta = np.stack([one.momenta for one in replicas], -1)
+    kind = like.positions.dtype
+    return State(
+        jnp.asarray(positions, kind), jnp.asarray(momenta, kind), key, jnp.asarray(step, jnp.int32), like.box
+    )
+
+
+def _advanced(walker: Walker, one: _Replica, replica: int, steps: int, done: int, dt: float) -> _Replica:
+    if one.broken:
+        return one
+    try:
+        positions, momenta, energy = walker.advance(one.positions, one.momenta, steps)
+    except Broken as trouble:
+        return replace(one, broken=farewell(replica, done, dt, str(trouble)))
+    return replace(one, positions=positions, momenta=momenta, energy=energy)
+
+
+def _observed(one: _Replica, force: BiasForce) -> _Replica:
+    bias_energy, values = force.seen(one.positions)
+    return replace(one, bias_energy=bias_energy, values=values)
+
+
+def _recording(frames: list[list[_Replica]], state: State, bias_state: Any, dt_frames: float) -> Recording:
+    def gathered(name, dtype):
+        return np.array([[getattr(one, name) for one in replica] for replica in zip(*frames)], dtype)
+
+    return Recording(
+        positions=gathered("positions", np.float32),
+        values=gathered("values", np.float32),
+        energy=gathered("energy", np.float32),
+        bias_energy=gathered("bias_energy", np.float32),
+        valid=np.array([sum(one.broken is None for one in replica) for replica in zip(*frames)]),
+        state=state,
+        bias_state=bias_state,
+        dt_frames=dt_frames,
+        diverged={r: one.broken for r, one in enumerate(frames[-1]) if one.broken},
+    )
+
+
+@eqx.filter_jit
+def _bias_at(bias: Bias, state: Any, positions: jax.Array, box: jax.Array | None):
+    def energy(positions):
+        values = bias.variable(positions, box)
+        return bias.energy(state, values), values
+
+    (energy, values), gradient = jax.value_and_grad(energy, has_aux=True)(positions)
+    return energy, values, gradient
+
+
+@eqx.filter_jit
+def _updated(bias: Bias, state: Any, values: jax.Array) -> Any:
+    return bias.update(state, values)

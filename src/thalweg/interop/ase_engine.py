@@ -1,0 +1,147 @@
+"""ASE as an engine: dynamics with any ASE calculator, a quantum code say, behind the usual interface.
+
+ASE's own loop costs some 200 us a step. It is meant for energies that cost far more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import ase
+import numpy as np
+from ase import units
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.mixing import SumCalculator
+from ase.constraints import FixBondLengths
+from ase.md import langevin, verlet
+
+from thalweg.dynamics.engine import Bias, Integrator, Langevin, Observer, Overdamped, Recording
+from thalweg.dynamics.in_turn import BiasForce, Broken, run_in_turn
+from thalweg.dynamics.recording import THROWN
+from thalweg.interop.ase_calculator import EnergyCalculator
+from thalweg.systems.state import State
+from thalweg.systems.system import System
+from thalweg.units import ANGSTROM, BOLTZMANN, ELECTRONVOLT
+
+PICOSECOND = 1000.0 * units.fs
+"""One picosecond in ASE's unit of time."""
+
+MOMENTUM = (1.0 / ANGSTROM) / PICOSECOND
+"""One amu nm/ps in ASE's unit of momentum."""
+
+
+class ASEEngine:
+    """Runs a system with ASE's integrators and a calculator.
+
+    Langevin dynamics is ASE's, with the center of mass left to move: fixing it, as ASE does if not told
+    otherwise, samples the wrong ensemble for small systems. Its configurations are wrong by order dt, not
+    dt^2 as in BAOAB.
+
+    Parameters
+    ----------
+    system : System
+    integrator : Langevin or VelocityVerlet
+    calculator : any ASE calculator; the system's own energy if None
+
+    Raises
+    ------
+    ValueError
+        If the integrator is one that ASE does not have.
+    """
+
+    def __init__(self, system: System, integrator: Integrator, calculator: Calculator | None = None):
+        if isinstance(integrator, Overdamped):
+            raise ValueError("ASE has no overdamped dynamics; use Langevin, or the native engine")
+        self.system, self.integrator = system, integrator
+        self.calculator = EnergyCalculator(system.energy) if calculator is None else calculator
+
+    def run(
+        self,
+        state: State,
+        steps: int,
+        *,
+        save_every: int,
+        bias: Bias | None = None,
+        bias_state: Any = None,
+        observers: Sequence[Observer] = (),
+    ) -> Recording:
+        """Advance all replicas by ``steps``; see `thalweg.dynamics.engine.Engine.run`."""
+        return run_in_turn(
+            lambda seed, force: _Atoms(self, seed, None if bias is None else force, state.box),
+            state,
+            steps,
+            save_every=save_every,
+            dt=self.integrator.dt,
+            n_atoms=len(self.system.masses),
+            bias=bias,
+            bias_state=bias_state,
+            observers=observers,
+        )
+
+
+class _Atoms:
+    """The walker: one ``Atoms`` object that replicas use in turn."""
+
+    def __init__(self, engine: ASEEngine, seed: int, force: BiasForce | None, box):
+        self.system, self.calculator = engine.system, engine.calculator
+        elements = [element or "X" for element in self.system.topology.elements]
+        cell = {} if box is None else {"cell": np.asarray(box, float) / ANGSTROM, "pbc": True}
+        self.atoms = ase.Atoms(elements, self.system.positions / ANGSTROM, masses=self.system.masses, **cell)
+        held = self.system.constraints
+        if len(held.pairs):
+            self.atoms.set_constraint(FixBondLengths(held.pairs, bondlengths=held.distances / ANGSTROM))
+        own = self.calculator
+        self.atoms.calc = own if force is None else SumCalculator([own, _BiasCalculator(force)])
+        self.limit, dt = np.inf, engine.integrator.dt * PICOSECOND
+        if isinstance(engine.integrator, Langevin):
+            kT = engine.integrator.kT
+            self.limit = THROWN * kT
+            self.dynamics = langevin.Langevin(
+                self.atoms,
+                dt,
+                temperature_K=kT / BOLTZMANN,
+                friction=engine.integrator.friction / PICOSECOND,
+                fixcm=False,
+                rng=np.random.RandomState(seed),
+            )
+        else:
+            self.dynamics = verlet.VelocityVerlet(self.atoms, dt)
+
+    def advance(self, positions, momenta, steps):
+        atoms = self.atoms
+        atoms.set_positions(positions / ANGSTROM, apply_constraint=False)
+        atoms.set_momenta(momenta * MOMENTUM, apply_constraint=False)
+        atoms.calc.reset()
+        with np.errstate(all="ignore"):
+            try:
+                self.dynamics.run(steps)
+            except (RuntimeError, FloatingPointError) as trouble:
+                raise Broken(str(trouble)) from trouble
+            own = self.calculator.get_potential_energy(atoms) * ELECTRONVOLT
+        new, moving = atoms.get_positions() * ANGSTROM, atoms.get_momenta() / MOMENTUM
+        heat = np.divide(
+            (moving**2).sum(1) / 2,
+            self.system.masses,
+            out=np.zeros(len(moving)),
+            where=self.system.masses > 0,
+        )
+        if not (np.isfinite(own) and np.isfinite(new).all() and (heat < self.limit).all()):
+            atom = int(np.nanargmax(np.where(np.isfinite(heat), heat, np.inf)))
+            raise Broken(f"atom {atom} ({self.system.topology.label(atom)})")
+        return new, moving, own
+
+
+class _BiasCalculator(Calculator):
+    """A bias as a calculator."""
+
+    implemented_properties: ClassVar = ["energy", "forces"]
+
+    def __init__(self, force: BiasForce):
+        super().__init__()
+        self.force = force
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        energy, forces = self.force(self.atoms.positions * ANGSTROM)
+        self.results = {"energy": energy / ELECTRONVOLT, "forces": forces * (ANGSTROM / ELECTRONVOLT)}
