@@ -33,7 +33,7 @@ def evaluate(
 
     Returns
     -------
-    (frames, values) array of the frames' precision where JAX allows it
+    (frames, values) array; float32 unless JAX computes in 64 bits
 
     Examples
     --------
@@ -45,7 +45,7 @@ def evaluate(
     """
     count, atoms, dims = frames.shape
     chunk = max(1, min(count, CHUNK_NUMBERS // (atoms * dims)))
-    parts = [np.zeros((0, len(variable.names)), frames.dtype)]
+    parts = [np.zeros((0, len(variable.names)), np.float32)]
     for start in range(0, count, chunk):
         part = _padded(frames[start : start + chunk], chunk)
         cell = _padded(box[start : start + chunk], chunk) if box is not None and box.ndim == 3 else box
