@@ -20,14 +20,6 @@ from thalweg.sampling.store import UNFINISHED, Store, StoreError
 HERE = Path(__file__).parent
 
 
-@pytest.fixture
-def toy(monkeypatch):
-    monkeypatch.syspath_prepend(str(HERE))
-    import toy_campaign
-
-    return toy_campaign
-
-
 def started(path, name, workers):
     """A campaign in a process group of its own, everything imported."""
     environment = os.environ | {

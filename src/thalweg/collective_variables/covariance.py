@@ -62,7 +62,7 @@ class Moments:
 
     def merged(self, other: Moments) -> Moments:
         """The moments of two single blocks together."""
-        weight = self.weight + other.weight
+        weight = np.asarray(self.weight + other.weight)
         off_0, off_t = other.mean_0 - self.mean_0, other.mean_t - self.mean_t
         part, between = other.weight / weight, self.weight * other.weight / weight
         return Moments(
