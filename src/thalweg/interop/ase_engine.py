@@ -6,13 +6,12 @@ ASE's own loop costs some 200 us a step. It is meant for energies that cost far 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import ase
 import numpy as np
 from ase import units
-from ase.calculators.calculator import Calculator, all_changes
-from ase.calculators.mixing import SumCalculator
+from ase.calculators.calculator import Calculator
 from ase.constraints import FixBondLengths
 from ase.md import langevin, verlet
 
@@ -84,15 +83,16 @@ class _Atoms:
     """The walker: one ``Atoms`` object that replicas use in turn."""
 
     def __init__(self, engine: ASEEngine, seed: int, force: BiasForce | None, box):
-        self.system, self.calculator = engine.system, engine.calculator
+        self.system = engine.system
         elements = [element or "X" for element in self.system.topology.elements]
         cell = {} if box is None else {"cell": np.asarray(box, float) / ANGSTROM, "pbc": True}
         self.atoms = ase.Atoms(elements, self.system.positions / ANGSTROM, masses=self.system.masses, **cell)
+        self.atoms.calc = engine.calculator
         held = self.system.constraints
+        acting = [] if force is None else [_BiasOnAtoms(force)]
         if len(held.pairs):
-            self.atoms.set_constraint(FixBondLengths(held.pairs, bondlengths=held.distances / ANGSTROM))
-        own = self.calculator
-        self.atoms.calc = own if force is None else SumCalculator([own, _BiasCalculator(force)])
+            acting.append(FixBondLengths(held.pairs, bondlengths=held.distances / ANGSTROM))
+        self.atoms.set_constraint(acting)
         self.limit, dt = np.inf, engine.integrator.dt * PICOSECOND
         if isinstance(engine.integrator, Langevin):
             kT = engine.integrator.kT
@@ -112,13 +112,12 @@ class _Atoms:
         atoms = self.atoms
         atoms.set_positions(positions / ANGSTROM, apply_constraint=False)
         atoms.set_momenta(momenta * MOMENTUM, apply_constraint=False)
-        atoms.calc.reset()
         with np.errstate(all="ignore"):
             try:
                 self.dynamics.run(steps)
             except (RuntimeError, FloatingPointError) as trouble:
                 raise Broken(str(trouble)) from trouble
-            own = self.calculator.get_potential_energy(atoms) * ELECTRONVOLT
+            own = atoms.get_potential_energy(apply_constraint=False) * ELECTRONVOLT
         new, moving = atoms.get_positions() * ANGSTROM, atoms.get_momenta() / MOMENTUM
         heat = np.divide(
             (moving**2).sum(1) / 2,
@@ -132,16 +131,26 @@ class _Atoms:
         return new, moving, own
 
 
-class _BiasCalculator(Calculator):
-    """A bias as a calculator."""
-
-    implemented_properties: ClassVar = ["energy", "forces"]
+class _BiasOnAtoms:
+    """A bias the way ASE adds a force to a calculator's: as a constraint that adjusts forces, like ``Hookean``."""
 
     def __init__(self, force: BiasForce):
-        super().__init__()
         self.force = force
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
-        super().calculate(atoms, properties, system_changes)
-        energy, forces = self.force(self.atoms.positions * ANGSTROM)
-        self.results = {"energy": energy / ELECTRONVOLT, "forces": forces * (ANGSTROM / ELECTRONVOLT)}
+    def adjust_positions(self, atoms, new):
+        """Positions are free."""
+
+    def adjust_momenta(self, atoms, momenta):
+        """Momenta are free."""
+
+    def adjust_forces(self, atoms, forces):
+        """Add the bias to ``forces`` [eV/Å]."""
+        forces += self.force(atoms.positions * ANGSTROM)[1] * (ANGSTROM / ELECTRONVOLT)
+
+    def adjust_potential_energy(self, atoms):
+        """The bias energy [eV]."""
+        return self.force(atoms.positions * ANGSTROM)[0] / ELECTRONVOLT
+
+    def get_removed_dof(self, atoms):
+        """A bias takes no degree of freedom."""
+        return 0
