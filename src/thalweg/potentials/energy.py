@@ -48,9 +48,8 @@ class Sum(Energy):
     terms: tuple[Energy, ...]
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Energies:
-        return sum(
-            (term(positions, box) for term in self.terms), jnp.zeros(positions.shape[2:], positions.dtype)
-        )
+        positions = jnp.asarray(positions)
+        return sum((term(positions, box) for term in self.terms), jnp.zeros_like(positions[0, 0]))
 
     def refreshed(self, positions: Positions, box: Box | None = None) -> Energy:
         return Sum(tuple(term.refreshed(positions, box) for term in self.terms))
