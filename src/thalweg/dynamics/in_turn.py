@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
@@ -19,9 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.dynamics.engine import Bias, Observer, Recording, StopRun
-from thalweg.dynamics.recording import check_start, farewell, joined
+from thalweg.dynamics.engine import Bias, Integrator, Langevin, Observer, Recording, StopRun
+from thalweg.dynamics.recording import THROWN, check_start, farewell, joined
 from thalweg.systems.state import State
+from thalweg.systems.system import System
 
 CHUNK_SECONDS = 0.5
 """Time between looks of the observers, if a frame is done by then."""
@@ -92,12 +94,12 @@ class _Replica:
 
 def run_in_turn(
     walker: Callable[[int, BiasForce], Walker],
+    system: System,
+    integrator: Integrator,
     state: State,
     steps: int,
     *,
     save_every: int,
-    dt: float,
-    n_atoms: int,
     bias: Bias | None,
     bias_state: Any,
     observers: Sequence[Observer],
@@ -106,11 +108,13 @@ def run_in_turn(
 
     ``walker(seed, bias_force)`` makes a walker whose noise depends on the seed and on what it has done since.
     """
-    check_start(state, steps, save_every, n_atoms)
+    check_start(state, steps, save_every, len(system.masses))
     box = None if state.box is None else np.asarray(state.box)
     force = BiasForce(bias, bias_state, box)
     key, seeding = jax.random.split(state.key)
     walks = walker(int(jax.random.randint(seeding, (), 1, 2**31 - 1)), force)
+
+    limit = THROWN * integrator.kT if isinstance(integrator, Langevin) else np.inf
 
     begin = step = int(state.step)
     now = [_Replica(x, p) for x, p in zip(_each(state.positions), _each(state.momenta))]
@@ -118,7 +122,8 @@ def run_in_turn(
     frames, chunks, looked = [], [], time.perf_counter()
     while step < begin + steps:
         block = min(save_every - (step - begin) % save_every, force.steps_to_deposit(step))
-        now = [_advanced(walks, one, replica, block, step, dt) for replica, one in enumerate(now)]
+        trouble = partial(farewell, step=step, dt=integrator.dt)
+        now = [_advanced(walks, system, limit, one, block, partial(trouble, k)) for k, one in enumerate(now)]
         step += block
         now = [_observed(one, force) for one in now]
         if force.steps_to_deposit(step - 1) == 1:
@@ -131,7 +136,7 @@ def run_in_turn(
         over = step == begin + steps or all(one.broken for one in now)
         if over or time.perf_counter() - looked > CHUNK_SECONDS:
             end = _state(now, jax.random.fold_in(key, step), step, state)
-            chunks.append(_recording(frames, end, force.state, save_every * dt))
+            chunks.append(_recording(frames, end, force.state, save_every * integrator.dt))
             frames, looked = [], time.perf_counter()
             try:
                 for observer in observers:
@@ -156,14 +161,25 @@ def _state(replicas: list[_Replica], key: jax.Array, step: int, like: State) -> 
     )
 
 
-def _advanced(walker: Walker, one: _Replica, replica: int, steps: int, done: int, dt: float) -> _Replica:
+def _advanced(walker, system: System, limit: float, one: _Replica, steps: int, farewell) -> _Replica:
+    """The replica ``steps`` later, or marked as broken with what ``farewell`` says of the atom at fault."""
     if one.broken:
         return one
     try:
         positions, momenta, energy = walker.advance(one.positions, one.momenta, steps)
-    except Broken as trouble:
-        return replace(one, broken=farewell(replica, done, dt, str(trouble)))
+        _refuse_thrown(system, limit, positions, momenta, energy)
+    except Broken as broken:
+        return replace(one, broken=farewell(atom=str(broken)))
     return replace(one, positions=positions, momenta=momenta, energy=energy)
+
+
+def _refuse_thrown(system: System, limit: float, positions, momenta, energy: float) -> None:
+    """Raise `Broken` if a number is not finite or an atom has more kinetic energy than ``limit``."""
+    masses = np.where(system.masses > 0, system.masses, np.inf)
+    heat = np.nan_to_num((momenta**2).sum(1) / (2 * masses) + 0.0 * positions.sum(1), nan=np.inf)
+    if not (np.isfinite(energy) and (heat < limit).all()):
+        atom = int(heat.argmax())
+        raise Broken(f"atom {atom} ({system.topology.label(atom)})")
 
 
 def _observed(one: _Replica, force: BiasForce) -> _Replica:

@@ -17,7 +17,6 @@ from ase.md import langevin, verlet
 
 from thalweg.dynamics.engine import Bias, Integrator, Langevin, Observer, Overdamped, Recording
 from thalweg.dynamics.in_turn import BiasForce, Broken, run_in_turn
-from thalweg.dynamics.recording import THROWN
 from thalweg.interop.ase_calculator import EnergyCalculator
 from thalweg.systems.state import State
 from thalweg.systems.system import System
@@ -68,11 +67,11 @@ class ASEEngine:
         """Advance all replicas by ``steps``; see `thalweg.dynamics.engine.Engine.run`."""
         return run_in_turn(
             lambda seed, force: _Atoms(self, seed, None if bias is None else force, state.box),
+            self.system,
+            self.integrator,
             state,
             steps,
             save_every=save_every,
-            dt=self.integrator.dt,
-            n_atoms=len(self.system.masses),
             bias=bias,
             bias_state=bias_state,
             observers=observers,
@@ -83,24 +82,22 @@ class _Atoms:
     """The walker: one ``Atoms`` object that replicas use in turn."""
 
     def __init__(self, engine: ASEEngine, seed: int, force: BiasForce | None, box):
-        self.system = engine.system
-        elements = [element or "X" for element in self.system.topology.elements]
+        system = engine.system
+        elements = [element or "X" for element in system.topology.elements]
         cell = {} if box is None else {"cell": np.asarray(box, float) / ANGSTROM, "pbc": True}
-        self.atoms = ase.Atoms(elements, self.system.positions / ANGSTROM, masses=self.system.masses, **cell)
+        self.atoms = ase.Atoms(elements, system.positions / ANGSTROM, masses=system.masses, **cell)
         self.atoms.calc = engine.calculator
-        held = self.system.constraints
+        held = system.constraints
         acting = [] if force is None else [_BiasOnAtoms(force)]
         if len(held.pairs):
             acting.append(FixBondLengths(held.pairs, bondlengths=held.distances / ANGSTROM))
         self.atoms.set_constraint(acting)
-        self.limit, dt = np.inf, engine.integrator.dt * PICOSECOND
+        dt = engine.integrator.dt * PICOSECOND
         if isinstance(engine.integrator, Langevin):
-            kT = engine.integrator.kT
-            self.limit = THROWN * kT
             self.dynamics = langevin.Langevin(
                 self.atoms,
                 dt,
-                temperature_K=kT / BOLTZMANN,
+                temperature_K=engine.integrator.kT / BOLTZMANN,
                 friction=engine.integrator.friction / PICOSECOND,
                 fixcm=False,
                 rng=np.random.RandomState(seed),
@@ -118,21 +115,11 @@ class _Atoms:
             except (RuntimeError, FloatingPointError) as trouble:
                 raise Broken(str(trouble)) from trouble
             own = atoms.get_potential_energy(apply_constraint=False) * ELECTRONVOLT
-        new, moving = atoms.get_positions() * ANGSTROM, atoms.get_momenta() / MOMENTUM
-        heat = np.divide(
-            (moving**2).sum(1) / 2,
-            self.system.masses,
-            out=np.zeros(len(moving)),
-            where=self.system.masses > 0,
-        )
-        if not (np.isfinite(own) and np.isfinite(new).all() and (heat < self.limit).all()):
-            atom = int(np.nanargmax(np.where(np.isfinite(heat), heat, np.inf)))
-            raise Broken(f"atom {atom} ({self.system.topology.label(atom)})")
-        return new, moving, own
+        return atoms.get_positions() * ANGSTROM, atoms.get_momenta() / MOMENTUM, own
 
 
 class _BiasOnAtoms:
-    """A bias the way ASE adds a force to a calculator's: as a constraint that adjusts forces, like ``Hookean``."""
+    """A bias in the way ASE adds forces to a calculator's, as its ``Hookean`` does."""
 
     def __init__(self, force: BiasForce):
         self.force = force

@@ -20,7 +20,7 @@ from thalweg.dynamics.engine import (
     VelocityVerlet,
 )
 from thalweg.dynamics.in_turn import BiasForce, Broken, run_in_turn
-from thalweg.dynamics.recording import THROWN, check_integrator
+from thalweg.dynamics.recording import check_integrator
 from thalweg.potentials.energy import energy_and_forces
 from thalweg.systems.state import State
 from thalweg.systems.system import System
@@ -37,7 +37,11 @@ TOLERANCE = 1e-3
 """Difference between OpenMM's forces and ours, relative to their size, that 32-bit numbers may explain."""
 
 BIAS_GROUP = 31
-"""Force group of the bias, left out of the recorded energy."""
+NOT_THE_BIAS = 0xFFFFFFFF ^ (1 << BIAS_GROUP)
+"""Force group of the bias, and the mask of all others, whose energy is recorded."""
+
+CONSTRAINT_TOLERANCE = 1e-6
+"""Relative, of constrained distances."""
 
 
 class OpenMMEngine:
@@ -103,11 +107,11 @@ class OpenMMEngine:
 
         return run_in_turn(
             walker,
+            self.system,
+            self.integrator,
             state,
             steps,
             save_every=save_every,
-            dt=self.integrator.dt,
-            n_atoms=len(self.system.masses),
             bias=bias,
             bias_state=bias_state,
             observers=observers,
@@ -127,33 +131,25 @@ class _Context:
         self.masses = np.asarray(self.system.masses, float)[:, None]
         integrator = _openmm_integrator(engine.integrator)
         integrator.setRandomNumberSeed(seed)
-        integrator.setConstraintTolerance(1e-6)
+        integrator.setConstraintTolerance(CONSTRAINT_TOLERANCE)
         platform = openmm.Platform.getPlatform(engine.platform)
         self.context = openmm.Context(system, integrator, platform)
-        self.limit = THROWN * engine.integrator.kT if isinstance(engine.integrator, Langevin) else np.inf
 
     def advance(self, positions, momenta, steps):
-        context, weights = (
-            self.context,
-            np.divide(1.0, self.masses, out=np.zeros_like(self.masses), where=self.masses > 0),
-        )
+        context = self.context
         context.setPositions(positions)
-        context.setVelocities(momenta * weights)
+        context.setVelocities(
+            np.divide(momenta, self.masses, out=np.zeros_like(momenta), where=self.masses > 0)
+        )
         try:
+            context.applyConstraints(CONSTRAINT_TOLERANCE)
             context.getIntegrator().step(steps)
             after = context.getState(positions=True, velocities=True)
-            energy = (
-                context.getState(energy=True, groups=~(1 << BIAS_GROUP) & 0xFFFFFFFF)
-                .getPotentialEnergy()
-                ._value
-            )
+            energy = context.getState(energy=True, groups=NOT_THE_BIAS).getPotentialEnergy()
         except openmm.OpenMMException as trouble:
             raise Broken(self._culprit(positions)) from trouble
-        new, velocities = (a(asNumpy=True)._value for a in (after.getPositions, after.getVelocities))
-        cold = (self.masses * velocities**2).sum(1) / 2 < self.limit
-        if not (np.isfinite(energy) and np.isfinite(new).all() and cold.all()):
-            raise Broken(self._culprit(positions))
-        return new, self.masses * velocities, energy
+        velocities = after.getVelocities(asNumpy=True)._value
+        return after.getPositions(asNumpy=True)._value, self.masses * velocities, energy._value
 
     def _culprit(self, positions) -> str:
         """The atom under the greatest strain at the last sound ``positions``."""
