@@ -6,6 +6,9 @@ REFERENCES = {
     "andersen1983": "H. C. Andersen, Rattle: a 'velocity' version of the Shake algorithm for molecular "
     "dynamics "
     "calculations, J. Comput. Phys. 52, 24 (1983), doi:10.1016/0021-9991(83)90014-1",
+    "barducci2008": "A. Barducci, G. Bussi and M. Parrinello, Well-tempered metadynamics: a smoothly converging and "
+    "tunable free-energy method, Phys. Rev. Lett. 100, 020603 (2008), "
+    "doi:10.1103/PhysRevLett.100.020603",
     "blondel1996": "A. Blondel and M. Karplus, New formulation for derivatives of torsion angles and "
     "improper "
     "torsion angles in molecular mechanics: elimination of singularities, J. Comput. Chem. 17, 1132 (1996), "
@@ -34,6 +37,8 @@ REFERENCES = {
     "J. Chem. Theory Comput. 3, 26 (2007), doi:10.1021/ct0502864",
     "dembo1982": "R. S. Dembo, S. C. Eisenstat and T. Steihaug, Inexact Newton methods, "
     "SIAM J. Numer. Anal. 19, 400 (1982), doi:10.1137/0719025",
+    "eastman2024": "P. Eastman et al., OpenMM 8: molecular dynamics simulation with machine learning potentials, "
+    "J. Phys. Chem. B 128, 109 (2024), doi:10.1021/acs.jpcb.3c06662",
     "efron1979": "B. Efron, Bootstrap methods: another look at the jackknife, Ann. Stat. 7, 1 (1979), "
     "doi:10.1214/aos/1176344552",
     "efron1994": "B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman and Hall/CRC "
@@ -105,8 +110,12 @@ REFERENCES = {
     "doi:10.1002/prot.20033",
     "pearson1901": "K. Pearson, On lines and planes of closest fit to systems of points in space, "
     "Philos. Mag. 2, 559 (1901), doi:10.1080/14786440109462720",
+    "perezhernandez2013": "G. Pérez-Hernández et al., Identification of slow molecular order parameters for Markov "
+    "model construction, J. Chem. Phys. 139, 015102 (2013), doi:10.1063/1.4811489",
     "prinz2011": "J.-H. Prinz et al., Markov models of molecular kinetics: generation and validation, "
     "J. Chem. Phys. 134, 174105 (2011), doi:10.1063/1.3565032",
+    "raiteri2006": "P. Raiteri et al., Efficient reconstruction of complex free energy landscapes by multiple "
+    "walkers metadynamics, J. Phys. Chem. B 110, 3533 (2006), doi:10.1021/jp054359r",
     "richardson1911": "L. F. Richardson, The approximate arithmetical solution by finite differences of "
     "physical "
     "problems involving differential equations, with an application to the stresses in a masonry dam, "

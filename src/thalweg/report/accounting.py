@@ -1,4 +1,8 @@
-"""What a run took, and what to cite for it."""
+"""What a run took, and what to cite for it.
+
+Beside the package: the engine, OpenMM [eastman2024] or BAOAB [leimkuhler2013]; metadynamics
+[barducci2008] with several walkers [raiteri2006]; slow coordinates [perezhernandez2013].
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from thalweg.sampling.store import Store
 
 ITSELF = f"The Thalweg authors, Thalweg {__version__}: molecular simulation and machine learning in one loop."
 
-ANALYSIS = ("perez-hernandez2013", "wu2017", "prinz2011", "efron1994")
+ANALYSIS = ("perezhernandez2013", "wu2017", "prinz2011", "efron1994")
 """Works behind time scales and states of any trajectories."""
 
 DYNAMICS = {"native": ("leimkuhler2013",), "openmm": ("eastman2024", "leimkuhler2013")}

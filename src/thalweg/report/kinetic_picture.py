@@ -1,0 +1,200 @@
+"""The Markov model of a report: clusters, implied time scales, its test, and the long-lived sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from thalweg.kinetics.chapman_kolmogorov import chapman_kolmogorov
+from thalweg.kinetics.clustering import Clustering, KMeans
+from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.implied_timescales import ImpliedTimescales
+from thalweg.kinetics.implied_timescales import TimescaleScan as Scan
+from thalweg.kinetics.markov_state_model import MarkovModel
+from thalweg.kinetics.pcca import metastable_sets
+from thalweg.report.results import ChapmanKolmogorov, Diagnosis, Estimate, TimescaleScan
+from thalweg.report.rounding import significant
+
+SHOWN = 3
+"""Slow processes drawn and listed."""
+
+STEADY = 3.0
+"""Standard errors by which a prediction may miss, or a time scale drift, before it is pointed out."""
+
+
+@dataclass(frozen=True, eq=False)
+class KineticPicture:
+    """What the walks free of bias say about time.
+
+    Attributes
+    ----------
+    clustering : microstates of the slow coordinates
+    model : the Markov model at the chosen lag time
+    sets : (clusters,) long-lived set of each microstate, most populated first, -1 outside the model
+    scanned : implied time scales with their errors
+    test : Chapman-Kolmogorov test between the sets, or why there is none
+    """
+
+    clustering: Clustering
+    model: MarkovModel
+    sets: np.ndarray
+    scanned: Scan
+    test: ChapmanKolmogorov | str
+
+    @property
+    def n_sets(self) -> int:
+        """Number of long-lived sets."""
+        return int(self.sets.max()) + 1
+
+    @property
+    def chapman_kolmogorov(self) -> ChapmanKolmogorov | None:
+        """The test, where the walks are long enough for it."""
+        return None if isinstance(self.test, str) else self.test
+
+    @property
+    def scan(self) -> TimescaleScan:
+        """Implied time scales as the report shows them."""
+        lower, upper = self.scanned.intervals
+        return TimescaleScan(
+            self.scanned.lags,
+            self.scanned.timescales,
+            lower,
+            upper,
+            self.model.lag,
+            tuple(self._resolved.tolist()),
+        )
+
+    @property
+    def _chosen(self) -> int:
+        return int(np.flatnonzero(self.scanned.lagtimes == self.model.lagtime)[0])
+
+    @property
+    def _resolved(self) -> np.ndarray:
+        return self.scanned.resolved[self._chosen]
+
+    def assigned(self, values: np.ndarray) -> np.ndarray:
+        """The microstate of every frame with slow coordinates ``(frames, values)``."""
+        return self.clustering.transform(values)
+
+    def set_of(self, labels: np.ndarray) -> np.ndarray:
+        """The long-lived set of every frame in microstates ``(frames,)``; -1 for none."""
+        return self.sets[labels]
+
+    def log_weights(self, labels: Sequence[np.ndarray], among: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Log weights that give the frames ``among`` the model's populations, for each of ``labels``."""
+        population = self.model.stationary_distribution
+        seen = np.bincount(np.concatenate(among), minlength=len(population))
+        with np.errstate(divide="ignore"):
+            each = np.log(population) - np.log(np.maximum(seen, 1))
+        return [each[label] for label in labels]
+
+    def estimates(self) -> tuple[Estimate, ...]:
+        """Time scales of the resolved processes; of the others, that they are under-sampled."""
+        found = []
+        for number, process in enumerate(self.model.processes[: len(self._resolved)]):
+            name = f"time scale {number + 1}"
+            if process.resolved:
+                error = float(self.scanned.errors[self._chosen, number])
+                found.append(Estimate(name, process.estimate, error, "ps", remark=self._drift(number)))
+            else:
+                found.append(Estimate(name, np.nan, np.nan, "ps", remark=str(process)))
+        return tuple(found)
+
+    def sentence(self) -> str:
+        """The slow processes in words."""
+        processes = self.model.processes[: len(self._resolved)]
+        named = [f"{significant(p.estimate)} ps" for p in processes if p.resolved]
+        missed = sum(not p.resolved for p in processes)
+        text = f"Slow processes: {', '.join(named)}" if named else "No slow process was seen often enough"
+        return text + (f"; {missed} more under-sampled." if named and missed else ".")
+
+    def diagnoses(self) -> list[Diagnosis]:
+        """What speaks against the model."""
+        found = [
+            Diagnosis("warning", f"Process {number}: {process}.")
+            for number, process in enumerate(self.model.processes[: len(self._resolved)], start=1)
+            if not process.resolved
+        ]
+        for number in np.flatnonzero(self._resolved):
+            if drift := self._drift(int(number)):
+                found.append(
+                    Diagnosis("warning", f"Time scale {number + 1} {drift}: the lag may be too short.")
+                )
+        if not self.model.active.complete:
+            found.append(Diagnosis("note", f"Markov model: {self.model.active}."))
+        if (self.model.counts.report.used == 0).any():
+            found.append(Diagnosis("note", f"Walks: {self.model.counts.report}."))
+        if isinstance(self.test, str):
+            found.append(Diagnosis("note", f"No Chapman-Kolmogorov test: {self.test}."))
+        else:
+            missed = np.abs(self.test.predicted - self.test.estimated) / np.maximum(self.test.error, 1e-9)
+            if missed.max() > STEADY:
+                words = f"The Chapman-Kolmogorov test misses by up to {missed.max():.1f} standard errors."
+                found.append(Diagnosis("warning", words))
+        return found
+
+    def _drift(self, number: int) -> str:
+        """How a time scale moves from the chosen lag to the longest one that resolves it, if it does."""
+        later = np.flatnonzero(
+            self.scanned.resolved[:, number] & (self.scanned.lagtimes > self.model.lagtime)
+        )
+        if len(later) == 0:
+            return ""
+        places = [self._chosen, later[-1]]
+        first, last = self.scanned.timescales[places, number]
+        if abs(last - first) <= STEADY * np.hypot(*self.scanned.errors[places, number]):
+            return ""
+        return f"goes to {significant(last)} ps at a lag of {significant(self.scanned.lags[later[-1]])} ps"
+
+
+def kinetic_picture(
+    walks: Sequence[np.ndarray],
+    dt: float,
+    lagtime: int,
+    lagtimes: Sequence[int],
+    clusters: int,
+    sets: int,
+) -> KineticPicture:
+    """Cluster, count, scan, test and group walks ``(frames, values)`` of slow coordinates, ``dt`` [ps] apart.
+
+    Raises
+    ------
+    ValueError
+        If there is no model at ``lagtime``: no pairs left, or no two states connected.
+    """
+    clustering = KMeans(n_clusters=min(clusters, sum(map(len, walks)))).fit(walks)
+    labels = DiscreteTrajectories(
+        [clustering.transform(walk) for walk in walks], dt=dt, n_states=clustering.n_clusters
+    )
+    wanted = sorted({lagtime, *(lagtimes or _ladder(int(labels.lengths.max())))})
+    scan = ImpliedTimescales(wanted, n_processes=SHOWN).fit(labels)
+    if lagtime in scan.failures:
+        raise ValueError(scan.failures[lagtime])
+    model = scan.models[lagtime]
+    groups = metastable_sets(model, min(sets, len(model.active.states))).assignments
+    return KineticPicture(clustering, model, groups, scan, _tested(model, groups))
+
+
+def _tested(model: MarkovModel, groups: np.ndarray) -> ChapmanKolmogorov | str:
+    """The test over as many multiples of the lag time as the walks allow."""
+    multiples = min(5, (int(model.trajectories.lengths.max()) - 1) // model.lagtime)
+    try:
+        test = chapman_kolmogorov(model, groups, multiples)
+    except ValueError as error:
+        return str(error)
+    error = np.hypot(test.predicted_errors, test.observed_errors)
+    return ChapmanKolmogorov(test.lags, test.predicted, test.observed, error)
+
+
+def _ladder(longest: int) -> list[int]:
+    """Lag times 1, 2, 5, 10, ... frames up to half of the longest walk.
+
+    Examples
+    --------
+    >>> _ladder(100)
+    [1, 2, 5, 10, 20, 50]
+    """
+    steps = (mantissa * 10**power for power in range(9) for mantissa in (1, 2, 5))
+    return [step for step in steps if step <= max(1, min(longest // 2, 1000))]
