@@ -6,7 +6,10 @@ REFERENCES = {
     "andersen1983": "H. C. Andersen, Rattle: a 'velocity' version of the Shake algorithm for molecular "
     "dynamics "
     "calculations, J. Comput. Phys. 52, 24 (1983), doi:10.1016/0021-9991(83)90014-1",
-    "barducci2008": "A. Barducci, G. Bussi and M. Parrinello, Well-tempered metadynamics: a smoothly converging and "
+    "arthur2007": "D. Arthur and S. Vassilvitskii, k-means++: the advantages of careful seeding, Proc. "
+    "SODA 2007, 1027, doi:10.5555/1283383.1283494",
+    "barducci2008": "A. Barducci, G. Bussi and M. Parrinello, Well-tempered metadynamics: a smoothly "
+    "converging and "
     "tunable free-energy method, Phys. Rev. Lett. 100, 020603 (2008), "
     "doi:10.1103/PhysRevLett.100.020603",
     "blondel1996": "A. Blondel and M. Karplus, New formulation for derivatives of torsion angles and "
@@ -15,6 +18,9 @@ REFERENCES = {
     "doi:10.1002/(SICI)1096-987X(19960715)17:9<1132::AID-JCC5>3.0.CO;2-T",
     "bonomi2009": "M. Bonomi et al., PLUMED: a portable plugin for free-energy calculations with molecular "
     "dynamics, Comput. Phys. Commun. 180, 1961 (2009), doi:10.1016/j.cpc.2009.05.011",
+    "bowman2009": "G. R. Bowman, K. A. Beauchamp, G. Boxer and V. S. Pande, Progress and challenges in "
+    "the automated construction of Markov state models for full protein systems, J. Chem. "
+    "Phys. 131, 124101 (2009), doi:10.1063/1.3216567",
     "bowman2010": "G. R. Bowman, D. L. Ensign and V. S. Pande, Enhanced modeling via network theory: "
     "adaptive "
     "sampling of Markov state models, J. Chem. Theory Comput. 6, 787 (2010), doi:10.1021/ct900620b",
@@ -37,7 +43,10 @@ REFERENCES = {
     "J. Chem. Theory Comput. 3, 26 (2007), doi:10.1021/ct0502864",
     "dembo1982": "R. S. Dembo, S. C. Eisenstat and T. Steihaug, Inexact Newton methods, "
     "SIAM J. Numer. Anal. 19, 400 (1982), doi:10.1137/0719025",
-    "eastman2024": "P. Eastman et al., OpenMM 8: molecular dynamics simulation with machine learning potentials, "
+    "deuflhard2005": "P. Deuflhard and M. Weber, Robust Perron cluster analysis in conformation dynamics, "
+    "Linear Algebra Appl. 398, 161 (2005), doi:10.1016/j.laa.2004.10.026",
+    "eastman2024": "P. Eastman et al., OpenMM 8: molecular dynamics simulation with machine "
+    "learning potentials, "
     "J. Phys. Chem. B 128, 109 (2024), doi:10.1021/acs.jpcb.3c06662",
     "efron1979": "B. Efron, Bootstrap methods: another look at the jackknife, Ann. Stat. 7, 1 (1979), "
     "doi:10.1214/aos/1176344552",
@@ -48,6 +57,8 @@ REFERENCES = {
     "discretization "
     "of the Poisson equation on irregular domains, J. Comput. Phys. 176, 205 (2002), "
     "doi:10.1006/jcph.2001.6977",
+    "gonzalez1985": "T. F. Gonzalez, Clustering to minimize the maximum intercluster distance, Theor. "
+    "Comput. Sci. 38, 293 (1985), doi:10.1016/0304-3975(85)90224-5",
     "hawkins1996": "G. D. Hawkins, C. J. Cramer and D. G. Truhlar, Parametrized models of aqueous free "
     "energies of "
     "solvation based on pairwise descreening of solute atomic charges from a dielectric medium, "
@@ -84,6 +95,8 @@ REFERENCES = {
     "lie2013": "H. C. Lie, K. Fackeldey and M. Weber, A square root approximation of transition rates for a "
     "Markov "
     "state model, SIAM J. Matrix Anal. Appl. 34, 738 (2013), doi:10.1137/120891976",
+    "lloyd1982": "S. P. Lloyd, Least squares quantization in PCM, IEEE Trans. Inf. Theory 28, 129 "
+    "(1982), doi:10.1109/TIT.1982.1056489",
     "maier2015": "J. A. Maier et al., ff14SB: improving the accuracy of protein side chain and backbone "
     "parameters "
     "from ff99SB, J. Chem. Theory Comput. 11, 3696 (2015), doi:10.1021/acs.jctc.5b00255",
@@ -92,6 +105,11 @@ REFERENCES = {
     "doi:10.1093/biomet/63.2.403",
     "mcgibbon2015": "R. T. McGibbon and V. S. Pande, Variational cross-validation of slow dynamical modes in "
     "molecular kinetics, J. Chem. Phys. 142, 124105 (2015), doi:10.1063/1.4916292",
+    "metzner2009": "P. Metzner, C. Schütte and E. Vanden-Eijnden, Transition path theory for Markov jump "
+    "processes, Multiscale Model. Simul. 7, 1192 (2009), doi:10.1137/070699500",
+    "molgedey1994": "L. Molgedey and H. G. Schuster, Separation of a mixture of independent signals using "
+    "time delayed correlations, Phys. Rev. Lett. 72, 3634 (1994), "
+    "doi:10.1103/PhysRevLett.72.3634",
     "muller1979": "K. Müller and L. D. Brown, Location of saddle points and minimum energy paths by a "
     "constrained "
     "simplex optimization procedure, Theor. Chim. Acta 53, 75 (1979), doi:10.1007/BF00547608",
@@ -110,11 +128,13 @@ REFERENCES = {
     "doi:10.1002/prot.20033",
     "pearson1901": "K. Pearson, On lines and planes of closest fit to systems of points in space, "
     "Philos. Mag. 2, 559 (1901), doi:10.1080/14786440109462720",
-    "perezhernandez2013": "G. Pérez-Hernández et al., Identification of slow molecular order parameters for Markov "
+    "perezhernandez2013": "G. Pérez-Hernández et al., Identification of slow molecular order parameters "
+    "for Markov "
     "model construction, J. Chem. Phys. 139, 015102 (2013), doi:10.1063/1.4811489",
     "prinz2011": "J.-H. Prinz et al., Markov models of molecular kinetics: generation and validation, "
     "J. Chem. Phys. 134, 174105 (2011), doi:10.1063/1.3565032",
-    "raiteri2006": "P. Raiteri et al., Efficient reconstruction of complex free energy landscapes by multiple "
+    "raiteri2006": "P. Raiteri et al., Efficient reconstruction of complex free energy landscapes "
+    "by multiple "
     "walkers metadynamics, J. Phys. Chem. B 110, 3533 (2006), doi:10.1021/jp054359r",
     "richardson1911": "L. F. Richardson, The approximate arithmetical solution by finite differences of "
     "physical "
@@ -122,6 +142,9 @@ REFERENCES = {
     "Philos. Trans. R. Soc. A 210, 307 (1911), doi:10.1098/rsta.1911.0009",
     "risken1996": "H. Risken, The Fokker-Planck Equation: Methods of Solution and Applications, 2nd ed., "
     "Springer (1996), doi:10.1007/978-3-642-61544-3",
+    "roblitz2013": "S. Röblitz and M. Weber, Fuzzy spectral clustering by PCCA+: application to Markov "
+    "state models and data classification, Adv. Data Anal. Classif. 7, 147 (2013), "
+    "doi:10.1007/s11634-013-0134-6",
     "ryckaert1977": "J.-P. Ryckaert, G. Ciccotti and H. J. C. Berendsen, Numerical integration of the "
     "Cartesian "
     "equations of motion of a system with constraints: molecular dynamics of n-alkanes, "
@@ -144,6 +167,9 @@ REFERENCES = {
     "still1990": "W. C. Still, A. Tempczyk, R. C. Hawley and T. Hendrickson, Semianalytical treatment of "
     "solvation "
     "for molecular mechanics and dynamics, J. Am. Chem. Soc. 112, 6127 (1990), doi:10.1021/ja00172a038",
+    "swope2004": "W. C. Swope, J. W. Pitera and F. Suits, Describing protein folding kinetics by "
+    "molecular dynamics simulations. 1. Theory, J. Phys. Chem. B 108, 6571 (2004), "
+    "doi:10.1021/jp037421y",
     "thiede2019": "E. H. Thiede, D. Giannakis, A. R. Dinner and J. Weare, Galerkin approximation of "
     "dynamical "
     "quantities using trajectory data, J. Chem. Phys. 150, 244111 (2019), doi:10.1063/1.5063730",
@@ -155,6 +181,12 @@ REFERENCES = {
     "torrie1977": "G. M. Torrie and J. P. Valleau, Nonphysical sampling distributions in Monte Carlo "
     "free-energy "
     "estimation: umbrella sampling, J. Comput. Phys. 23, 187 (1977), doi:10.1016/0021-9991(77)90121-8",
+    "trendelkampschroer2015": "B. Trendelkamp-Schroer, H. Wu, F. Paul and F. Noé, Estimation and uncertainty "
+    "of "
+    "reversible Markov models, J. Chem. Phys. 143, 174101 (2015), doi:10.1063/1.4934536",
+    "trendelkampschroer2016": "B. Trendelkamp-Schroer and F. Noé, Efficient estimation of rare-event kinetics, "
+    ""
+    "Phys. Rev. X 6, 011009 (2016), doi:10.1103/PhysRevX.6.011009",
     "uhlenbeck1930": "G. E. Uhlenbeck and L. S. Ornstein, On the theory of the Brownian motion, "
     "Phys. Rev. 36, 823 (1930), doi:10.1103/PhysRev.36.823",
     "vandeneijnden2006": "W. E and E. Vanden-Eijnden, Towards a theory of transition paths, "

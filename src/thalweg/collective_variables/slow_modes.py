@@ -4,8 +4,8 @@ With it, covariances are averaged with those of the reversed data and
 
 .. math::  C_{0t}\, a_i = \lambda_i\, C_{00}\, a_i
 
-is a symmetric problem with real eigenvalues. Without it, the eigenvectors of :math:`C_{00}^{-1} C_{0t}` may come in complex
-pairs, of which the real and the imaginary part are taken as modes.
+is a symmetric problem with real eigenvalues. Without it, the eigenvectors of :math:`C_{00}^{-1} C_{0t}` may
+come in complex pairs, of which the real and the imaginary part are taken as modes.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def reversible_modes(sums: Covariances, cutoff: float) -> SlowModes:
     --------
     >>> from thalweg.collective_variables.covariance import covariances
     >>> x = np.sin(np.arange(1000) / 100)[:, None]
-    >>> round(float(reversible_modes(covariances(x, lagtime=10), 1e-6).eigenvalues[0]), 3)
-    0.995
+    >>> round(float(reversible_modes(covariances(x, lagtime=10), 1e-6).eigenvalues[0]), 2)
+    0.99
     """
     mean, apart = (sums.mean_0 + sums.mean_t) / 2, (sums.mean_t - sums.mean_0) / 2
     c0 = (sums.c00 + sums.ctt) / 2 + np.outer(apart, apart)

@@ -4,14 +4,15 @@ The slowest linear combinations :math:`z_i = a_i \cdot (x - \bar x)` of the feat
 
 .. math::  C_{0t}\, a_i = \lambda_i\, C_{00}\, a_i, \qquad t_i = -\tau / \ln|\lambda_i|
 
-with symmetric covariances at equilibrium [molgedey1994, perez-hernandez2013]. Averaging data with their time reverse
-makes any covariances symmetric, but is wrong when runs did not start from equilibrium: timescales then come out up to
-several times too short. The fit therefore estimates the operator unsymmetrized first, weights the pairs to stationarity
-by it [wu2017; see `stationarity`] and only then symmetrizes. At equilibrium the weights are one and cost nothing.
+with symmetric covariances at equilibrium [molgedey1994] [perezhernandez2013]. Averaging data with their
+time reverse makes any covariances symmetric, but is wrong when runs did not start from equilibrium:
+timescales then come out up to several times too short. The fit therefore estimates the operator
+unsymmetrized first, weights the pairs to stationarity by it [wu2017] (see `stationarity`) and only then
+symmetrizes. At equilibrium the weights are one and cost nothing.
 
-Where weights cannot be had, the unsymmetrized estimate is the answer and the reason is told. The timescales of both
-estimates are compared: a large ``discrepancy`` means that the features do not resolve the slow processes or that runs
-are too few.
+Where weights cannot be had, the unsymmetrized estimate is the answer and the reason is told. The timescales
+of both estimates are compared: a large ``discrepancy`` means that the features do not resolve the slow
+processes or that runs are too few.
 """
 
 from __future__ import annotations
@@ -87,6 +88,21 @@ class TICAModel:
     notes: tuple[str, ...]
 
     @property
+    def lagtime(self) -> int:
+        """Lag time in frames."""
+        return self.method.lagtime
+
+    @property
+    def estimate(self) -> Kind:
+        """Which estimate is in use: "stationary", "reweighted" or "nonreversible"; see `Choice`."""
+        return self.choice.kind
+
+    @property
+    def reason(self) -> str:
+        """Why that estimate is in use."""
+        return self.choice.reason
+
+    @property
     def timescales(self) -> np.ndarray:
         """Timescales of all modes ``(rank,)`` [ps]; NaN where an eigenvalue has no decay time."""
         return self.modes.timescales
@@ -114,8 +130,8 @@ class TICAModel:
     def timescale_errors(self, samples: int = 100, seed: int = 0) -> Estimate:
         """Timescales [ps] of the first ``dim`` coordinates with block-bootstrap errors.
 
-        For reweighted data the replicates are of the unsymmetrized operator, whose relative spread is taken over:
-        weights of a replicate would need another pass over the data.
+        For reweighted data the replicates are of the unsymmetrized operator, whose relative spread is taken
+        over: weights of a replicate would need another pass over the data.
         """
         dim, cutoff = self.method.dim, self.method.cutoff
 
@@ -144,9 +160,9 @@ class TICA:
     dim : int
         Number of slow coordinates to keep.
     scaling : str
-        Length of the coordinates: "kinetic_map" (times the eigenvalue, so that distances are kinetic distances
-        [noe2015]), "commute_map" (times the root of half the timescale over the lag time [noe2016]) or "unit"
-        (variance one).
+        Length of the coordinates: "kinetic_map" (times the eigenvalue, so that distances are kinetic
+        distances [noe2015]), "commute_map" (times the root of half the timescale over the lag time [noe2016])
+        or "unit" (variance one).
     cutoff : float
         Smallest eigenvalue of the correlation matrix of features kept, relative to the largest.
 
@@ -158,7 +174,7 @@ class TICA:
     ...     slow[t] = 0.99 * slow[t - 1] + rng.standard_normal()
     >>> x = np.stack([slow + 5 * rng.standard_normal(20000), 5 * rng.standard_normal(20000)], axis=1)
     >>> model = TICA(lagtime=10, dim=1).fit(x)
-    >>> model.choice.kind, bool(np.corrcoef(model.transform(x)[:, 0], slow)[0, 1] > 0.7)
+    >>> model.estimate, bool(np.corrcoef(model.transform(x)[:, 0], slow)[0, 1] > 0.7)
     ('stationary', True)
     """
 

@@ -1,7 +1,7 @@
 r"""The reversible maximum-likelihood transition matrix for a given stationary distribution.
 
 Biased simulations give populations long before unbiased ones do; short unbiased runs then only have to give
-the rates [trendelkamp-schroer2016]. With multipliers :math:`q` of the row sums the optimum is
+the rates [trendelkampschroer2016]. With multipliers :math:`q` of the row sums the optimum is
 
 .. math::  x_{ij} = \pi_i\, p_{ij} = \frac{c_{ij} + c_{ji}}{q_i + q_j},\qquad \sum_j x_{ij} = \pi_i ,
 

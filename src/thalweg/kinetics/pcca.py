@@ -1,4 +1,4 @@
-r"""Metastable sets by robust Perron cluster analysis, PCCA+ [deuflhard2005, roeblitz2013].
+r"""Metastable sets by robust Perron cluster analysis, PCCA+ [deuflhard2005] [roblitz2013].
 
 States seen through the ``m`` slowest eigenfunctions lie near a simplex whose corners are metastable sets.
 Memberships
@@ -27,7 +27,7 @@ from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.spectrum import spectrum
 
 RESTARTS = 10
-"""The crispness has kinks where a quasi-Newton method may stop early; it is restarted while it still gains."""
+"""The crispness has kinks where a quasi-Newton method may stop early; restarted while it still gains."""
 
 
 @dataclass(frozen=True, eq=False)

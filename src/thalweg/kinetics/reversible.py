@@ -5,7 +5,7 @@ Maximizing :math:`\sum_{ij} c_{ij}\ln p_{ij}` under detailed balance leads to
 .. math::  x_{ij} = \pi_i\, p_{ij} = \frac{c_{ij} + c_{ji}}{e^{u_i} + e^{u_j}},\qquad
            \sum_j x_{ij} = c_i\, e^{-u_i}
 
-[bowman2009, trendelkamp-schroer2015]. These are the conditions for a minimum of
+[bowman2009] [trendelkampschroer2015]. These are the conditions for a minimum of
 
 .. math::  F(u) = \sum_{i<j} s_{ij} \ln(e^{u_i} + e^{u_j}) - \sum_i (c_i - c_{ii})\, u_i,\qquad
            s_{ij} = c_{ij} + c_{ji},
