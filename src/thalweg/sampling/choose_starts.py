@@ -7,14 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.kinetics.clustering import KCenters
+from thalweg.kinetics.counts import transition_counts
 from thalweg.sampling.apparatus import Recipe
 from thalweg.sampling.restart import LeastCounts, RestartRule
 from thalweg.sampling.segment import Segment
 from thalweg.sampling.store import Store, write_json
-
-FRAMES = 50_000
-"""Frames clustered at most; of more, every second, third, ... is used."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +42,17 @@ class ChooseStarts:
     rule: RestartRule = field(default_factory=LeastCounts)
 
     def __call__(self, store: Store, entry: str) -> None:
-        walks, sources = self._walks([Segment.read(store, name) for name in self.segments])
-        states = min(self.states, len(sources))
-        clusters = KCenters(n_clusters=states, seed=self.seed).fit(np.concatenate(walks))
-        labels = [clusters.transform(walk) for walk in walks]
-        counts = np.zeros((states, states))
-        for walk in labels:
-            np.add.at(counts, (walk[: -self.lagtime], walk[self.lagtime :]), 1)
+        apparatus = self.recipe.build()
+        walks, sources = _walks([Segment.read(store, name) for name in self.segments])
+        states = min(self.states, len(np.unique(np.concatenate(walks), axis=0)))
+        clusters = KCenters(states, apparatus.features.periods).fit(walks)
+        visited = clusters.transform(Trajectories(walks))
+        counts = transition_counts(visited, self.lagtime, n_blocks=1).matrix.toarray()
         chosen = self.rule.choose(counts, self.walkers, self.seed)
         rng = np.random.default_rng(self.seed)
-        everywhere = np.concatenate(labels)
+        everywhere = np.concatenate(visited.blocks)
         frames = [sources[rng.choice(np.flatnonzero(everywhere == state))] for state in chosen]
-        read = self.recipe.build().trajectories.read
+        read = apparatus.trajectories.read
         positions = np.stack([read(store.folder(name), walker, frame) for name, walker, frame in frames])
 
         def write(folder):
@@ -65,13 +63,13 @@ class ChooseStarts:
 
         store.commit(entry, write)
 
-    def _walks(self, segments):
-        """Features of every walker of every segment, thinned evenly, and where each frame lies."""
-        stride = max(1, sum(int(s.valid.sum()) for s in segments) // FRAMES)
-        walks, sources = [], []
-        for segment in segments:
-            for walker, n in enumerate(segment.valid):
-                kept = range(0, int(n), stride)
-                walks.append(segment.features[walker, kept])
-                sources += [(segment.entry, walker, frame) for frame in kept]
-        return walks, sources
+
+def _walks(segments):
+    """Features of every walker of every segment, and the place of each of these frames."""
+    walks, sources = [], []
+    for segment in segments:
+        for walker in np.flatnonzero(segment.valid):
+            n = int(segment.valid[walker])
+            walks.append(segment.features[walker, :n])
+            sources += [(segment.entry, int(walker), frame) for frame in range(n)]
+    return walks, sources
