@@ -305,7 +305,7 @@ def test_coordinates_that_are_no_numbers_are_refused(trajectory):
 def test_atoms_of_another_molecule_are_refused(trajectory, folder):
     other = files("thalweg.testsystems") / "structures" / "alanine_tetrapeptide.pdb"
     (folder / "other.pdb").write_text(other.read_text())
-    assert "has 22 atoms and the topology 42" in analysis("walk.dcd", topology="other.pdb")
+    assert "has 22 atoms and the topology has 42" in analysis("walk.dcd", topology="other.pdb")
 
 
 def test_a_suffix_no_reader_knows_is_refused(trajectory, folder):

@@ -103,7 +103,7 @@ def analyze(evidence: Evidence, question: Question, learned: Learned | None = No
         subtitle="",
         simulated=(),
         found=_found(picture, differences, states),
-        certainty=_certainty(estimates),
+        certainty=(*_certainty(differences), *picture.certainty()),
         estimates=estimates,
         diagnoses=(*picture.diagnoses(), *_doubts(tica, differences)),
         surfaces=tuple(_surfaces(evidence, frames, names, values, shown)),
@@ -117,9 +117,10 @@ def analyze(evidence: Evidence, question: Question, learned: Learned | None = No
 
 
 def _slow_coordinates(evidence: Evidence, lagtime: int) -> TICAModel:
-    walks = [walk.features.astype(float) for walk in evidence.moving]
-    dim = min(KINETIC_DIM, walks[0].shape[1])
-    return TICA(lagtime=lagtime, dim=dim).fit(Trajectories(walks, dt=evidence.dt))
+    walks = Trajectories([walk.features.astype(float) for walk in evidence.moving], dt=evidence.dt)
+    slowest = TICA(lagtime=lagtime, dim=1).fit(walks)
+    rank = len(slowest.eigenvalues)
+    return slowest if rank == 1 else TICA(lagtime=lagtime, dim=min(KINETIC_DIM, rank)).fit(walks)
 
 
 def _weights(evidence: Evidence, picture: KineticPicture, labels: Sequence[np.ndarray]) -> Weighted:
@@ -205,7 +206,7 @@ def _found(picture: KineticPicture, differences: Sequence[Estimate], states) -> 
         else f"{e.name.removeprefix('free energy of ').capitalize()}: no number, {e.remark}."
         for e in differences
     ]
-    return (*sentences, picture.sentence())
+    return (*sentences, *picture.found())
 
 
 def _certainty(estimates: Sequence[Estimate]) -> tuple[str, ...]:

@@ -327,7 +327,7 @@ def _styled(figure: go.Figure, height: int) -> go.Figure:
     figure.update_layout(
         template="none",
         height=height,
-        margin={"l": 70, "r": 20, "t": 40, "b": 60},
+        margin={"l": 70, "r": 20, "t": 64, "b": 60},
         paper_bgcolor="white",
         plot_bgcolor="white",
         font={"family": "Helvetica, Arial, sans-serif", "size": 14, "color": INK},

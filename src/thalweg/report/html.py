@@ -80,20 +80,14 @@ def _summary(results: Results, _: Figures) -> str:
 def _numbers(results: Results, _: Figures) -> str:
     if not results.estimates:
         return ""
-    rows = [
-        (
-            e.name,
-            with_error(e.value, e.error, e.unit),
-            "; ".join(with_error(*repeat) for repeat in e.repeats),
-            e.remark,
-        )
-        for e in results.estimates
-    ]
-    return (
-        "<h2>Numbers</h2>"
-        + _table(("quantity", "estimate", "each seed", "verdict"), rows)
-        + '<p class="caption">± is one standard error.</p>'
-    )
+    header = ["quantity", "estimate", "verdict"]
+    rows = [[e.name, with_error(e.value, e.error, e.unit), e.remark] for e in results.estimates]
+    if any(e.repeats for e in results.estimates):
+        header.insert(2, "each seed")
+        for row, estimate in zip(rows, results.estimates):
+            row.insert(2, "; ".join(with_error(*repeat) for repeat in estimate.repeats))
+    note = '<p class="caption">± is one standard error.</p>'
+    return "<h2>Numbers</h2>" + _table(header, rows) + note
 
 
 def _surfaces(results: Results, numbered: Figures) -> str:

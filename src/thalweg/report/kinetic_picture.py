@@ -8,17 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.kinetics.chapman_kolmogorov import chapman_kolmogorov
-from thalweg.kinetics.clustering import Clustering, KMeans
+from thalweg.kinetics.clustering import Clustering, KCenters, KMeans
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.implied_timescales import ImpliedTimescales
 from thalweg.kinetics.implied_timescales import TimescaleScan as Scan
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.pcca import metastable_sets
 from thalweg.report.results import ChapmanKolmogorov, Diagnosis, Estimate, TimescaleScan
-from thalweg.report.rounding import significant
+from thalweg.report.rounding import significant, with_error
 
 SHOWN = 3
 """Slow processes drawn and listed."""
+
+SCANNED = 10
+"""Times the chosen lag time up to which others are scanned."""
 
 STEADY = 3.0
 """Standard errors by which a prediction may miss, or a time scale drift, before it is pointed out."""
@@ -102,13 +105,32 @@ class KineticPicture:
                 found.append(Estimate(name, np.nan, np.nan, "ps", remark=str(process)))
         return tuple(found)
 
-    def sentence(self) -> str:
+    def found(self) -> tuple[str, ...]:
         """The slow processes in words."""
-        processes = self.model.processes[: len(self._resolved)]
-        named = [f"{significant(p.estimate)} ps" for p in processes if p.resolved]
-        missed = sum(not p.resolved for p in processes)
-        text = f"Slow processes: {', '.join(named)}" if named else "No slow process was seen often enough"
-        return text + (f"; {missed} more under-sampled." if named and missed else ".")
+        slow = [e for e in self.estimates() if np.isfinite(e.value) and e.value > self.model.lag]
+        named = ", ".join(with_error(e.value, e.error, e.unit) for e in slow)
+        text = (
+            (f"Slow processes: {named}.",)
+            if slow
+            else ("No process slower than the lag was seen often enough.",)
+        )
+        missed = int((~self._resolved).sum())
+        return (*text, f"{missed} more under-sampled.") if missed else text
+
+    def certainty(self) -> tuple[str, ...]:
+        """What speaks for or against the slowest time scale, in words."""
+        words = []
+        if self._resolved[0] and np.isfinite(self.scanned.timescales[self._chosen, 0]):
+            drift = self._drift(0)
+            words.append(f"The slowest time scale {drift or 'does not depend on the lag within its error'}.")
+        if not isinstance(self.test, str):
+            kept = (
+                "foretells" if self._missed() <= STEADY else f"misses by {self._missed():.1f} standard errors"
+            )
+            words.append(
+                f"The Markov model {kept} what the walks show up to {significant(self.test.lagtimes[-1])} ps."
+            )
+        return tuple(words)
 
     def diagnoses(self) -> list[Diagnosis]:
         """What speaks against the model."""
@@ -128,18 +150,24 @@ class KineticPicture:
             found.append(Diagnosis("note", f"Walks: {self.model.counts.report}."))
         if isinstance(self.test, str):
             found.append(Diagnosis("note", f"No Chapman-Kolmogorov test: {self.test}."))
-        else:
-            missed = np.abs(self.test.predicted - self.test.estimated) / np.maximum(self.test.error, 1e-9)
-            if missed.max() > STEADY:
-                words = f"The Chapman-Kolmogorov test misses by up to {missed.max():.1f} standard errors."
-                found.append(Diagnosis("warning", words))
+        elif (missed := self._missed()) > STEADY:
+            words = f"The Chapman-Kolmogorov test misses by up to {missed:.1f} standard errors."
+            found.append(Diagnosis("warning", words))
         return found
 
+    def _missed(self) -> float:
+        """Largest difference of prediction and data in the test, in standard errors."""
+        test = self.test
+        known = test.error > 0
+        return float((np.abs(test.predicted - test.estimated)[known] / test.error[known]).max(initial=0.0))
+
     def _drift(self, number: int) -> str:
-        """How a time scale moves from the chosen lag to the longest one that resolves it, if it does."""
-        later = np.flatnonzero(
-            self.scanned.resolved[:, number] & (self.scanned.lagtimes > self.model.lagtime)
-        )
+        """How a time scale moves from the chosen lag to the longest one below itself, if it does."""
+        estimate, scanned = self.scanned.timescales[self._chosen, number], self.scanned
+        if estimate < self.model.lag:
+            return "is shorter than the lag"
+        inside = (scanned.lags > self.model.lag) & (scanned.lags <= estimate)
+        later = np.flatnonzero(scanned.resolved[:, number] & inside)
         if len(later) == 0:
             return ""
         places = [self._chosen, later[-1]]
@@ -159,22 +187,33 @@ def kinetic_picture(
 ) -> KineticPicture:
     """Cluster, count, scan, test and group walks ``(frames, values)`` of slow coordinates, ``dt`` [ps] apart.
 
+    Long-lived sets are one more than the processes resolved and slower than the lag, ``sets`` at most.
+
     Raises
     ------
     ValueError
         If there is no model at ``lagtime``: no pairs left, or no two states connected.
     """
-    clustering = KMeans(n_clusters=min(clusters, sum(map(len, walks)))).fit(walks)
+    clustering = _clustered(walks, min(clusters, sum(map(len, walks)) // 2))
     labels = DiscreteTrajectories(
         [clustering.transform(walk) for walk in walks], dt=dt, n_states=clustering.n_clusters
     )
-    wanted = sorted({lagtime, *(lagtimes or _ladder(int(labels.lengths.max())))})
+    longest = min(int(labels.lengths.max()) // 2, SCANNED * lagtime)
+    wanted = sorted({lagtime, *(lagtimes or _ladder(longest))})
     scan = ImpliedTimescales(wanted, n_processes=SHOWN).fit(labels)
     if lagtime in scan.failures:
         raise ValueError(scan.failures[lagtime])
     model = scan.models[lagtime]
-    groups = metastable_sets(model, min(sets, len(model.active.states))).assignments
+    slow = sum(process.resolved and process.estimate > model.lag for process in model.processes)
+    groups = metastable_sets(model, max(2, min(sets, 1 + slow))).assignments
     return KineticPicture(clustering, model, groups, scan, _tested(model, groups))
+
+
+def _clustered(walks: Sequence[np.ndarray], clusters: int) -> Clustering:
+    """Half of the clusters where frames are many, half evenly spread, so that rare places have their own."""
+    dense = KMeans(n_clusters=clusters - clusters // 2).fit(walks)
+    even = KCenters(n_clusters=max(1, clusters // 2)).fit(walks)
+    return Clustering(np.concatenate([dense.centers, even.centers]), dense.periods, dense.radius)
 
 
 def _tested(model: MarkovModel, groups: np.ndarray) -> ChapmanKolmogorov | str:
@@ -189,12 +228,12 @@ def _tested(model: MarkovModel, groups: np.ndarray) -> ChapmanKolmogorov | str:
 
 
 def _ladder(longest: int) -> list[int]:
-    """Lag times 1, 2, 5, 10, ... frames up to half of the longest walk.
+    """Lag times 1, 2, 5, 10, ... up to ``longest``, in frames.
 
     Examples
     --------
     >>> _ladder(100)
-    [1, 2, 5, 10, 20, 50]
+    [1, 2, 5, 10, 20, 50, 100]
     """
     steps = (mantissa * 10**power for power in range(9) for mantissa in (1, 2, 5))
-    return [step for step in steps if step <= max(1, min(longest // 2, 1000))]
+    return [step for step in steps if step <= max(1, longest)]
