@@ -6,11 +6,15 @@ import numpy as np
 
 from thalweg.collective_variables.trajectories import CHUNK, Trajectories
 
+NEARLY_WHOLE = 0.75
+"""Share of the period from which on a step is taken for a jump across the border."""
+
 
 def raw_angles(trajectories: Trajectories, looked_at: int = 10) -> list[int]:
-    """Features that span about 2 pi (or 360) and jump by more than half of it.
+    """Features that fill an interval of 2 pi (or 360) and jump across it.
 
-    Judged by the start of at most ``looked_at`` runs.
+    Judged by the start of at most ``looked_at`` runs: more than nine tenths of the period are covered, nothing
+    lies beyond it, and half of the steps of more than half a period are nearly whole ones.
 
     Examples
     --------
@@ -21,12 +25,13 @@ def raw_angles(trajectories: Trajectories, looked_at: int = 10) -> list[int]:
     step = -(-len(trajectories) // looked_at)
     spans = [(k, (0, min(CHUNK, int(trajectories.lengths[k])))) for k in range(0, len(trajectories), step)]
     starts = [next(trajectories.windows(k, [span])) for k, span in spans]
-    extent = np.max([x.max(axis=0) for x in starts], axis=0) - np.min([x.min(axis=0) for x in starts], axis=0)
+    lowest, highest = (reduce([reduce(x, axis=0) for x in starts], axis=0) for reduce in (np.min, np.max))
+    extent = highest - lowest
     found = []
-    for feature in np.flatnonzero(extent <= 360):
-        for period in (2 * np.pi, 360.0):
-            if 0.9 * period < extent[feature] <= 1.0001 * period and any(
-                (np.abs(np.diff(x[:, feature])) > period / 2).any() for x in starts
-            ):
+    for period in (2 * np.pi, 360.0):
+        for feature in np.flatnonzero((extent > 0.9 * period) & (extent <= 1.0001 * period)):
+            steps = np.concatenate([np.abs(np.diff(x[:, feature])) for x in starts])
+            jumps = steps[steps > period / 2]
+            if len(jumps) and np.median(jumps) > NEARLY_WHOLE * period:
                 found.append(int(feature))
-    return found
+    return sorted(found)

@@ -207,7 +207,8 @@ class TICA:
             trajectories = as_trajectories(data)
             sums, notes = covariances(trajectories, self.lagtime), _warned_angles(trajectories)
         koopman = unsymmetrized(sums, self.cutoff)
-        choice, modes = self._solved(sums, koopman, trajectories)
+        nonreversible = nonreversible_modes(koopman, sums)
+        choice, modes = self._solved(sums, koopman, nonreversible, trajectories)
         rank = modes.vectors.shape[1]
         if not 1 <= self.dim <= rank:
             raise ValueError(f"dim={self.dim} must lie between 1 and the rank of the features, {rank}")
@@ -216,17 +217,16 @@ class TICA:
             dt=sums.dt,
             loadings=self._loadings(modes, sums),
             modes=modes,
-            nonreversible=nonreversible_modes(koopman, sums),
+            nonreversible=nonreversible,
             choice=choice,
             covariances=sums,
             notes=notes + koopman.whitening.notes,
         )
 
     def _solved(
-        self, sums: Covariances, koopman: KoopmanModel, trajectories: Trajectories | None
+        self, sums: Covariances, koopman: KoopmanModel, fallback: SlowModes, trajectories: Trajectories | None
     ) -> tuple[Choice, SlowModes]:
         """The estimate the data allow."""
-        fallback = nonreversible_modes(koopman, sums)
         if koopman.variance <= STATIONARY:
             reason = "first and last frames of the pairs have the same distribution"
             return Choice("stationary", reason), reversible_modes(sums, self.cutoff)

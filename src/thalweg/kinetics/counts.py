@@ -9,9 +9,10 @@ counts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import groupby
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -101,62 +102,70 @@ def transition_counts(
     data = as_discrete(trajectories)
     report = pair_report(data.lengths, lagtime)
     pieces = sorted(segments(report.used, n_blocks), key=lambda piece: piece.block)
-    keys, weights = _fused(data, pieces, report)
-    ends = np.cumsum([piece.stop - piece.start for piece in pieces])
-    last = [k for k in range(len(pieces)) if k + 1 == len(pieces) or pieces[k + 1].block != pieces[k].block]
-    seen, blocks = _counted(keys, weights, ends[last], data.n_states**2)
+    seen, blocks = _counted(_Keys(data, report.lagtime), pieces)
     rows, columns = np.divmod(seen, data.n_states)
     return TransitionCounts(report.lagtime, data.dt, data.n_states, rows, columns, blocks, report)
 
 
-def _fused(
-    data: DiscreteTrajectories, pieces: Sequence[Segment], report: PairReport
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """One number ``i n_states + j`` per pair, block after block, and its weight."""
-    kind = np.int32 if data.n_states**2 < 2**31 else np.int64
-    keys = np.empty(report.used.sum(), kind)
-    weights = None if data.weights is None else np.empty(len(keys))
-    first = 0
-    for piece in pieces:
-        states, last = data.blocks[piece.trajectory], first + piece.stop - piece.start
-        part = keys[first:last]
-        np.multiply(states[piece.start : piece.stop], data.n_states, out=part, casting="unsafe", dtype=kind)
-        ends = states[piece.start + report.lagtime : piece.stop + report.lagtime]
-        np.add(part, ends, out=part, casting="unsafe", dtype=kind)
-        if weights is not None:
-            weights[first:last] = data.weights[piece.trajectory][piece.start : piece.stop]
-        first = last
-    return keys, weights
+class _Keys:
+    """Pairs of states as single numbers ``i n_states + j``, a part at a time that stays in the cache."""
+
+    def __init__(self, data: DiscreteTrajectories, lagtime: int):
+        self.data, self.lagtime = data, lagtime
+        self.number = data.n_states**2
+        self.kind = np.int32 if self.number < 2**31 else np.int64
+
+    def parts(self, pieces: Iterable[Segment]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Keys and weights of all pairs starting in the pieces; parts are overwritten by those that follow."""
+        keys = np.empty(CHUNK, self.kind)
+        weights = None if self.data.weights is None else np.empty(CHUNK)
+        filled = 0
+        for piece in pieces:
+            start = piece.start
+            while start < piece.stop:
+                count = min(piece.stop - start, CHUNK - filled)
+                self._fill(keys[filled : filled + count], piece.trajectory, start)
+                if weights is not None:
+                    weights[filled : filled + count] = self.data.weights[piece.trajectory][
+                        start : start + count
+                    ]
+                start, filled = start + count, filled + count
+                if filled == CHUNK:
+                    yield keys, weights
+                    filled = 0
+        if filled:
+            yield keys[:filled], None if weights is None else weights[:filled]
+
+    def _fill(self, part: np.ndarray, trajectory: int, start: int) -> None:
+        """Keys of consecutive pairs of one trajectory."""
+        states, stop = self.data.blocks[trajectory], start + len(part)
+        np.multiply(states[start:stop], self.data.n_states, out=part, casting="unsafe", dtype=self.kind)
+        last = states[start + self.lagtime : stop + self.lagtime]
+        np.add(part, last, out=part, casting="unsafe", dtype=self.kind)
 
 
-def _counted(
-    keys: np.ndarray, weights: np.ndarray | None, ends: np.ndarray, n_keys: int
-) -> tuple[np.ndarray, csr_array]:
+def _counted(keys: _Keys, pieces: Sequence[Segment]) -> tuple[np.ndarray, csr_array]:
     """The keys that occur, in order, and how often each does in every block."""
-    if n_keys <= DENSE:
-        total = _totals(keys, weights, n_keys)
+    if keys.number <= DENSE:
+        total = np.zeros(keys.number, np.int64 if keys.data.weights is None else float)
+        for part, weights in keys.parts(pieces):
+            total += np.bincount(part, weights, keys.number)
         seen = np.flatnonzero(total)
-        if len(ends) == 1:
+        if pieces[-1].block == pieces[0].block:
             return seen, csr_array(total[seen].astype(float)[None])
-        place = np.empty(n_keys, np.int32)
-        place[seen] = np.arange(len(seen))
+        place = np.empty(keys.number, np.int32)
+        place[seen] = np.arange(len(seen), dtype=np.int32)
+        find = place.__getitem__
     else:
-        seen, keys = np.unique(keys, return_inverse=True)
-        place = np.arange(len(seen))
-    found = []
-    for start, stop in zip([0, *ends[:-1]], ends):
-        part = None if weights is None else weights[start:stop]
-        found.append(csr_array(np.bincount(place[keys[start:stop]], part, len(seen)).astype(float)[None]))
-    return seen, _stacked(found)
-
-
-def _totals(keys: np.ndarray, weights: np.ndarray | None, n_keys: int) -> np.ndarray:
-    """How often every key occurs, counted in parts that stay in the cache."""
-    total = np.zeros(n_keys, np.int64 if weights is None else float)
-    for start in range(0, len(keys), CHUNK):
-        part = slice(start, start + CHUNK)
-        total += np.bincount(keys[part], None if weights is None else weights[part], n_keys)
-    return total
+        seen = np.unique(np.concatenate([np.unique(part) for part, _ in keys.parts(pieces)]))
+        find = partial(np.searchsorted, seen)
+    rows = []
+    for _, block in groupby(pieces, key=lambda piece: piece.block):
+        counts = np.zeros(len(seen))
+        for part, weights in keys.parts(block):
+            counts += np.bincount(find(part), weights, len(seen))
+        rows.append(csr_array(counts[None]))
+    return seen, _stacked(rows)
 
 
 def _stacked(rows: list[csr_array]) -> csr_array:
