@@ -7,6 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import openmm
 
+from thalweg.interop.openmm_custom_forces import CUSTOM, custom_centroid_bonds, custom_cv
+from thalweg.interop.openmm_values import TranslationError, plain, refuse, table
+from thalweg.potentials.cmap import correction_maps
 from thalweg.potentials.energy import Energy, Sum
 from thalweg.potentials.generalized_born import OBC2, generalized_born
 from thalweg.potentials.harmonic import harmonic_angles, harmonic_bonds
@@ -26,10 +29,6 @@ NOT_AN_ENERGY = (
 """Forces that change how a simulation moves, not what its energy is: skipped."""
 
 
-class TranslationError(ValueError):
-    """A term of an OpenMM ``System`` has no translation; the message names it and says what to do."""
-
-
 def translate(openmm_system: openmm.System) -> Energy:
     """The potential energy of ``openmm_system``, one term per force.
 
@@ -40,26 +39,45 @@ def translate(openmm_system: openmm.System) -> Energy:
     TranslationError
         Naming the force, or the feature of it, that has no translation.
     """
-    return Sum(tuple(term for force in openmm_system.getForces() for term in terms(force)))
+    n = openmm_system.getNumParticles()
+    virtual = [i for i in range(n) if openmm_system.isVirtualSite(i)]
+    if virtual:
+        raise TranslationError(
+            f"{len(virtual)} virtual sites (the first is particle {virtual[0]}) have no translation to the native "
+            "engine; use a water model without them, such as TIP3P, or the OpenMM engine"
+        )
+    masses = particle_masses(openmm_system)
+    return Sum(tuple(term for force in openmm_system.getForces() for term in terms(force, masses)))
 
 
-def terms(force: openmm.Force) -> tuple[Energy, ...]:
-    """The energies one OpenMM force stands for; none for motion removers, barostats and thermostats."""
-    if isinstance(force, NOT_AN_ENERGY):
-        return ()
+def terms(force: openmm.Force, masses: np.ndarray) -> tuple[Energy, ...]:
+    """The energies one force stands for, none if it carries no energy; ``masses`` ``(atoms,)`` weigh centroids."""
+    match force:
+        case _ if isinstance(force, NOT_AN_ENERGY):
+            return ()
+        case openmm.CustomCVForce():
+            return custom_cv(force, lambda inner: Sum(terms(inner, masses)))
+        case openmm.CustomCentroidBondForce():
+            return custom_centroid_bonds(force, masses)
     translator = TRANSLATORS.get(type(force).__name__)
     if translator is None:
         raise TranslationError(
-            f"force {force.getName()!r} ({type(force).__name__}) has no translation to the native engine; known are "
-            f"{', '.join(sorted(TRANSLATORS))}. Run this system with the OpenMM engine, or remove the force"
+            f"force {force.getName()!r} ({type(force).__name__}) has no translation to the native engine; run this "
+            f"system with the OpenMM engine, or remove the force. Translated are {', '.join(sorted(TRANSLATORS))}, "
+            "CustomCVForce, CustomCentroidBondForce"
         )
     return translator(force)
+
+
+def particle_masses(openmm_system: openmm.System) -> np.ndarray:
+    """Masses ``(atoms,)`` [amu]."""
+    return np.array([plain(openmm_system.getParticleMass(i)) for i in range(openmm_system.getNumParticles())])
 
 
 def system_constraints(openmm_system: openmm.System) -> Constraints:
     """The fixed distances of ``openmm_system`` [nm]."""
     found = [
-        _plain(openmm_system.getConstraintParameters(k)) for k in range(openmm_system.getNumConstraints())
+        plain(openmm_system.getConstraintParameters(k)) for k in range(openmm_system.getNumConstraints())
     ]
     if not found:
         return Constraints.none()
@@ -69,15 +87,13 @@ def system_constraints(openmm_system: openmm.System) -> Constraints:
 
 def system_from_openmm(openmm_system: openmm.System, topology: Topology, positions: np.ndarray) -> System:
     """A `System` with the energy, masses, constraints and box of ``openmm_system``; ``positions`` ``(atoms, 3)`` [nm]."""
-    n = openmm_system.getNumParticles()
-    masses = np.array([_plain(openmm_system.getParticleMass(i)) for i in range(n)])
     box = None
     if openmm_system.usesPeriodicBoundaryConditions():
-        box = np.array([_plain(vector) for vector in openmm_system.getDefaultPeriodicBoxVectors()])
+        box = np.array([plain(vector) for vector in openmm_system.getDefaultPeriodicBoxVectors()])
     return System(
         topology,
         np.asarray(positions, float),
-        masses,
+        particle_masses(openmm_system),
         translate(openmm_system),
         system_constraints(openmm_system),
         box,
@@ -86,29 +102,38 @@ def system_from_openmm(openmm_system: openmm.System, topology: Topology, positio
 
 
 def _harmonic_bonds(force):
-    pairs, length, stiffness = _table(force.getBondParameters, force.getNumBonds(), 2, 2)
+    pairs, length, stiffness = table(force.getBondParameters, force.getNumBonds(), 2, 2)
     return (harmonic_bonds(pairs, length, stiffness, force.usesPeriodicBoundaryConditions()),)
 
 
 def _harmonic_angles(force):
-    triples, angles, stiffness = _table(force.getAngleParameters, force.getNumAngles(), 3, 2)
+    triples, angles, stiffness = table(force.getAngleParameters, force.getNumAngles(), 3, 2)
     return (harmonic_angles(triples, angles, stiffness, force.usesPeriodicBoundaryConditions()),)
 
 
 def _periodic_torsions(force):
-    quads, multiplicity, phase, barrier = _table(force.getTorsionParameters, force.getNumTorsions(), 4, 3)
+    quads, multiplicity, phase, barrier = table(force.getTorsionParameters, force.getNumTorsions(), 4, 3)
     periodic = force.usesPeriodicBoundaryConditions()
     return (periodic_torsions(quads, multiplicity.astype(int), phase, barrier, periodic),)
 
 
 def _ryckaert_bellemans(force):
-    quads, *coefficients = _table(force.getTorsionParameters, force.getNumTorsions(), 4, 6)
+    quads, *coefficients = table(force.getTorsionParameters, force.getNumTorsions(), 4, 6)
     periodic = force.usesPeriodicBoundaryConditions()
     return (ryckaert_bellemans_torsions(quads, np.stack(coefficients, 1), periodic),)
 
 
-def _nonbonded(force):
-    return nonbonded_terms(force)
+def _correction_maps(force):
+    terms = np.array([force.getTorsionParameters(k) for k in range(force.getNumTorsions())], int).reshape(
+        -1, 9
+    )
+    grids = []
+    for m in range(force.getNumMaps()):
+        size, energies = force.getMapParameters(m)
+        grids.append(np.array(plain(energies), float).reshape(size, size).T)
+    return correction_maps(
+        terms[:, 1:5], terms[:, 5:], terms[:, 0], grids, force.usesPeriodicBoundaryConditions()
+    )
 
 
 def _obc2(force):
@@ -117,9 +142,9 @@ def _obc2(force):
             "GBSAOBCForce with a cutoff has no translation; use NoCutoff, or the OpenMM engine"
         )
     n = force.getNumParticles()
-    charge, radius, scale = np.array([_plain(force.getParticleParameters(i)) for i in range(n)]).T
+    charge, radius, scale = np.array([plain(force.getParticleParameters(i)) for i in range(n)]).T
     tau = COULOMB * (1 / force.getSoluteDielectric() - 1 / force.getSolventDielectric())
-    surface = 4 * np.pi * _plain(force.getSurfaceAreaEnergy())
+    surface = 4 * np.pi * plain(force.getSurfaceAreaEnergy())
     return (generalized_born(charge, radius, scale, OBC2, tau, surface),)
 
 
@@ -137,12 +162,12 @@ def nonbonded_terms(force: openmm.NonbondedForce) -> tuple[Energy, ...]:
             "nonbondedMethod=CutoffPeriodic"
         )
     n = force.getNumParticles()
-    parameters = np.array([_plain(force.getParticleParameters(i)) for i in range(n)])
-    exceptions = _table(force.getExceptionParameters, force.getNumExceptions(), 2, 3)
+    parameters = np.array([plain(force.getParticleParameters(i)) for i in range(n)])
+    exceptions = table(force.getExceptionParameters, force.getNumExceptions(), 2, 3)
     cutoff = None
     if method != force.NoCutoff:
-        switch = _plain(force.getSwitchingDistance()) if force.getUseSwitchingFunction() else None
-        cutoff = Cutoff(_plain(force.getCutoffDistance()), force.getReactionFieldDielectric(), switch)
+        switch = plain(force.getSwitchingDistance()) if force.getUseSwitchingFunction() else None
+        cutoff = Cutoff(plain(force.getCutoffDistance()), force.getReactionFieldDielectric(), switch)
     periodic = method == force.CutoffPeriodic
     return nonbonded(parameters, exceptions, cutoff, periodic)
 
@@ -152,20 +177,9 @@ TRANSLATORS: dict[str, Callable] = {
     "HarmonicAngleForce": _harmonic_angles,
     "PeriodicTorsionForce": _periodic_torsions,
     "RBTorsionForce": _ryckaert_bellemans,
-    "NonbondedForce": _nonbonded,
+    "CMAPTorsionForce": _correction_maps,
+    "NonbondedForce": nonbonded_terms,
     "GBSAOBCForce": _obc2,
+    **CUSTOM,
 }
 """OpenMM's name of a force, and what translates it."""
-
-
-def _plain(value):
-    """Numbers of OpenMM quantities in its own units, which are ours."""
-    if isinstance(value, (list, tuple)) and not isinstance(value, openmm.Vec3):
-        return [_plain(v) for v in value]
-    return value.value_in_unit_system(openmm.unit.md_unit_system) if openmm.unit.is_quantity(value) else value
-
-
-def _table(parameters, count, atoms, columns):
-    """The index columns of a force's terms as ``(terms, atoms)`` int, and each parameter as ``(terms,)``."""
-    rows = np.array([_plain(parameters(k)) for k in range(count)], float).reshape(count, atoms + columns)
-    return rows[:, :atoms].astype(int), *rows[:, atoms:].T

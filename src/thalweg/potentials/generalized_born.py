@@ -34,7 +34,6 @@ import numpy as np
 from thalweg.potentials.explicit_gradient import ExplicitGradient, per_replica
 from thalweg.potentials.pairs import AllPairs, square
 from thalweg.shapes import Box, Energies, Positions
-from thalweg.units import COULOMB
 
 
 class GeneralizedBorn(ExplicitGradient):
@@ -98,17 +97,51 @@ def _slope(function, x):
     return jax.jvp(function, (x,), (jnp.ones_like(x),))
 
 
-def coulomb_field_integral(r: jax.Array, own: list[jax.Array], partner: list[jax.Array]) -> jax.Array:
-    """``h`` of [hawkins1996]: the partner's sphere of radius ``S`` seen from an atom of radius ``o``.
+@jax.custom_jvp
+def coulomb_field_integral(r: jax.Array, offset_radius: jax.Array, sphere: jax.Array) -> jax.Array:
+    """``h`` of [hawkins1996]: a sphere of radius ``S`` at ``r``, seen from an atom of radius ``o``."""
+    return _integral_and_slope(r, offset_radius, sphere)[0]
 
-    Parameters of an atom are ``(charge, o, S, ...)``.
-    """
-    offset_radius, sphere = own[1], partner[2]
-    upper = r + sphere
+
+@coulomb_field_integral.defjvp
+def _(primals, tangents):
+    h, slope = _integral_and_slope(*primals)
+    return h, slope * tangents[0]
+
+
+def _integral_and_slope(r, offset_radius, sphere):
     lower = jnp.maximum(offset_radius, jnp.abs(r - sphere))
-    l, u = 1 / lower, 1 / upper
-    h = 0.5 * (l - u + 0.25 * (r - sphere * sphere / r) * (u * u - l * l) + 0.5 * jnp.log(lower * u) / r)
-    return jnp.where(upper > offset_radius, h, 0.0)
+    upper = r + sphere
+    reciprocal = 1 / (lower * upper * r)
+    l, u, inverse_r = upper * r * reciprocal, lower * r * reciprocal, lower * upper * reciprocal
+    logarithm = 0.5 * inverse_r * jnp.log(lower * u)
+    ratio = sphere * inverse_r
+    squares = (u - l) * (u + l)
+    h = 0.5 * (l - u + logarithm + 0.25 * r * (1 - ratio * ratio) * squares)
+    slope = 0.125 * (1 + ratio * ratio) * squares - 0.5 * inverse_r * logarithm
+    inside = jnp.where(sphere - r > offset_radius, l * l, 0.0)
+    apart = upper > offset_radius
+    return jnp.where(apart, h, 0.0), jnp.where(apart, slope + inside, 0.0)
+
+
+@jax.custom_jvp
+def inverse_screened_distance(r: jax.Array, product: jax.Array) -> jax.Array:
+    """``1/f``, with ``f^2 = r^2 + P exp(-r^2 / 4P)`` and ``P`` the product of two Born radii [still1990]."""
+    return jax.lax.rsqrt(r * r + product * jnp.exp(-0.25 * r * r / product))
+
+
+@inverse_screened_distance.defjvp
+def _(primals, tangents):
+    r, product = primals
+    ratio = 0.25 * r * r / product
+    exponential = jnp.exp(-ratio)
+    y = jax.lax.rsqrt(r * r + product * exponential)
+    change = r * (2 - 0.5 * exponential) * tangents[0] + exponential * (1 + ratio) * tangents[1]
+    return y, -0.5 * y * y * y * change
+
+
+def descreening(r, own, partner):
+    return coulomb_field_integral(r, own[1], partner[2])
 
 
 class TanhBornRadius(eqx.Module):
@@ -166,5 +199,5 @@ def generalized_born(charge, radius, scale, coefficients, tau: float, surface: f
     parameters = (charge, offset_radius, scale * offset_radius, radius, alpha, beta, gamma)
     pairs = AllPairs.but(len(charge), np.zeros((0, 2), int))
     return GeneralizedBorn(
-        coulomb_field_integral, TanhBornRadius(), solvent.self_energy, solvent.pair_energy, parameters, pairs
+        descreening, TanhBornRadius(), solvent.self_energy, solvent.pair_energy, parameters, pairs
     )

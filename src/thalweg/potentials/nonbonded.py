@@ -30,7 +30,7 @@ class Cutoff(eqx.Module):
     """Where interactions end: ``radius`` [nm], reaction-field ``dielectric``, ``switch`` distance [nm] or None."""
 
     radius: float
-    dielectric: float
+    dielectric: float = 1.0
     switch: float | None = None
 
 

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.potentials.explicit_gradient import ExplicitGradient, per_replica
-from thalweg.shapes import Array, Bool, Box, Energies, Float, Int, Positions
+from thalweg.shapes import Array, Box, Energies, Float, Int, Positions
 from thalweg.systems.box import nearest_components
 
 BLOCK = 32
