@@ -7,9 +7,12 @@ and the exit code is 1.
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 
 import typer
 from rich.console import Console
@@ -31,7 +34,10 @@ class Answering(TyperGroup):
 
 
 def answer(error: Exception) -> int:
-    """Print what is wrong and return the exit code."""
+    """Print what is wrong and return the exit code; a reader that went away needs no answer."""
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     console = Console(stderr=True, soft_wrap=True)
     if is_mistake(error):
         console.print("[bold red]error:[/]", end=" ")
@@ -47,8 +53,12 @@ def answer(error: Exception) -> int:
     return 1
 
 
-def is_mistake(error: Exception) -> bool:
-    """Whether ``error`` is about what the user gave."""
+def is_mistake(error: BaseException) -> bool:
+    """Whether ``error`` is about what the user gave, or about the machine."""
+    from thalweg.sampling.campaign import CampaignError
+
+    if isinstance(error, CampaignError) and error.__cause__ is not None:
+        return isinstance(error.__cause__, BrokenExecutor) or is_mistake(error.__cause__)
     return isinstance(error, OSError) or (isinstance(error, ValueError | StoreError) and raised_here(error))
 
 

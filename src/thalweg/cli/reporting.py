@@ -156,8 +156,8 @@ def _subtitle(study: Study, topology: Topology) -> str:
 def _simulated(study: Study, nanoseconds: float, topology: Topology) -> tuple[str, ...]:
     campaign, dynamics = study.campaign, study.dynamics
     what = (
-        f"{significant(nanoseconds)} ns in all: {len(campaign.seeds)} independent seeds of {campaign.walkers} "
-        f"walkers, time step {dynamics.dt * 1e3:g} fs, {dynamics.engine} engine."
+        f"{significant(nanoseconds)} ns in all: {len(campaign.seeds)} independent seeds of "
+        f"{campaign.walkers} walkers, time step {dynamics.dt * 1e3:g} fs, {dynamics.engine} engine."
     )
     if isinstance(campaign, Loop):
         how = (

@@ -27,6 +27,9 @@ from thalweg.report.rounding import with_error
 DRAWN = 4000
 """Frames in a scatter plot."""
 
+CONNECTED = 0.9
+"""Share of the transitions that one connected part must hold for populations to come from a Markov model."""
+
 KINETIC_DIM = 4
 """Slow coordinates that clusters are made in."""
 
@@ -128,6 +131,12 @@ def _weights(evidence: Evidence, picture: KineticPicture, labels: Sequence[np.nd
     seeds = tuple(walk.seed for walk in evidence.weighted)
     if evidence.pooled is not None:
         return Weighted(seeds, evidence.pooled, evidence.own, evidence.kT, evidence.dt)
+    active = picture.model.active
+    if active.kept < CONNECTED:
+        raise ValueError(
+            f"the walks fall into parts that are not connected ({active}); give walks that go back and "
+            "forth, or analyze the parts one by one"
+        )
     pooled = picture.log_weights(labels, labels)
     own = [
         weights

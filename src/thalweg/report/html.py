@@ -134,8 +134,10 @@ def _states(results: Results, numbered: Figures) -> str:
         for s in results.states
     ]
     parts = ["<h2>States</h2>", _table(("state", "population", "stored frames", *shown), rows)]
-    caption = "Populations with one standard error, on a logarithmic scale."
-    parts.append(numbered(figures.populations_figure(tuple(s.population for s in results.states)), caption))
+    known = tuple(s.population for s in results.states if s.population.value > 0)
+    if known:
+        caption = "Populations with one standard error, on a logarithmic scale."
+        parts.append(numbered(figures.populations_figure(known), caption))
     if results.molecule is not None:
         parts.append("<h3>What they look like</h3>" + _viewer_place(results))
     return "\n".join(parts)
