@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +15,7 @@ from thalweg.collective_variables.tica import TICA
 from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.geometry.variables import Composed
 from thalweg.sampling.apparatus import Apparatus, Recipe
-from thalweg.sampling.bias.metadynamics import WellTemperedMetadynamics
+from thalweg.sampling.bias.metadynamics import WellTemperedMetadynamics, limits_and_widths
 from thalweg.sampling.segment import Segment, walks
 from thalweg.sampling.store import Store, write_json
 from thalweg.shapes import Array, Float, Values
@@ -108,44 +107,24 @@ class LearnSlowVariable:
         swarms = [[Segment.read(store, name) for name in swarm] for swarm in self.swarms]
         trajectories = [walk.astype(float) for swarm in swarms for walk in walks(swarm, "features")]
         dt = swarms[0][0].card["dt_frames"]
-        model = TICA(lagtime=self.lagtime, dim=self.dim, scaling="unit").fit(
-            Trajectories(trajectories, dt=dt)
-        )
-        learned = slow_variable(model, trajectories, apparatus, swarms=self.swarms)
-        store.commit(entry, learned.write)
-
-
-def slow_variable(
-    model: Any, trajectories: Sequence[np.ndarray], apparatus: Apparatus, **card: Any
-) -> SlowVariable:
-    """The variable of a linear model, with limits and widths for `trajectories` of features."""
-    scale = np.concatenate([model.transform(x) for x in trajectories]).std(0)
-    matrix = model.loadings / scale
-    projected = [(x - model.mean) @ matrix for x in trajectories]
-    bias = WellTemperedMetadynamics.for_data(
-        Composed(
-            Projection(jnp.asarray(model.mean), jnp.asarray(matrix)),
-            apparatus.features,
-            ("",) * matrix.shape[1],
-        ),
-        projected,
-        kT=apparatus.kT,
-        height=1.0,
-        bias_factor=10.0,
-        stride=1,
-        bounds=None if apparatus.bounds is None else _image(model.mean, matrix, *apparatus.bounds),
-    )
-    timescales = np.asarray(model.timescales[: matrix.shape[1]], float)
-    card = card | {
-        "method": type(model).__name__,
-        "lagtime": model.lagtime,
-        "estimate": model.estimate,
-        "reason": model.reason,
-        "features": list(apparatus.features.names),
-        "timescales": [None if np.isnan(t) else round(float(t), 6) for t in timescales],
-    }
-    limits = (np.asarray(x, float) for x in (bias.grid.lower, bias.grid.upper, bias.widths))
-    return SlowVariable(model.mean, matrix, *limits, timescales, card)
+        model = TICA(self.lagtime, self.dim, scaling="unit").fit(Trajectories(trajectories, dt=dt))
+        scale = np.concatenate([model.transform(walk) for walk in trajectories]).std(0)
+        matrix = model.loadings / scale
+        bounds = None if apparatus.bounds is None else _image(model.mean, matrix, *apparatus.bounds)
+        seen = [(walk - model.mean) @ matrix for walk in trajectories]
+        timescales = model.timescales[: self.dim]
+        card = {
+            "method": "TICA",
+            "lagtime": self.lagtime,
+            "estimate": model.estimate,
+            "reason": model.reason,
+            "notes": model.notes,
+            "features": apparatus.features.names,
+            "timescales": [None if np.isnan(t) else float(t) for t in timescales],
+            "swarms": self.swarms,
+        }
+        grid = limits_and_widths(seen, (None,) * self.dim, bounds)
+        store.commit(entry, SlowVariable(model.mean, matrix, *grid, timescales, card).write)
 
 
 def _image(mean, matrix, lower, upper):

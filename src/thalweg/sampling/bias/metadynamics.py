@@ -132,34 +132,49 @@ class WellTemperedMetadynamics(eqx.Module):
         bias_factor: float,
         stride: int,
         bounds: tuple[np.ndarray, np.ndarray] | None = None,
-        margin: float = 3.0,
-        window: int = 20,
     ) -> WellTemperedMetadynamics:
-        """Metadynamics with limits and widths read off unbiased trajectories.
+        """Metadynamics with limits and widths read off unbiased trajectories; see `limits_and_widths`."""
+        grid = limits_and_widths(trajectories, variable.periods, bounds)
+        return cls(variable, *grid, height, bias_factor, kT, stride)
 
-        A width is half the standard deviation of a value inside a state: the median over windows of
-        ``window`` frames; at least 1/60 of the range, which keeps the grid within 256 nodes a side. A bounded
-        value may go ``margin`` times the sampled span beyond what was seen, as far as the variable can go at
-        all.
 
-        Parameters
-        ----------
-        trajectories : each (frames, values)
-        bounds : lower and upper (values,), between which the variable is known to stay; infinite where
-            unknown
-        """
-        seen = np.concatenate(trajectories).astype(float)
-        span = margin * (seen.max(0) - seen.min(0))
-        lower, upper = seen.min(0) - span, seen.max(0) + span
-        if bounds is not None:
-            lower, upper = np.maximum(lower, bounds[0]), np.minimum(upper, bounds[1])
-        for i, period in enumerate(variable.periods):
-            if period is not None:
-                lower[i], upper[i] = -period / 2, period / 2
-        widths = np.maximum(
-            0.5 * _spread_within_states(trajectories, variable.periods, window), (upper - lower) / 60
-        )
-        return cls(variable, lower, upper, widths, height, bias_factor, kT, stride)
+def limits_and_widths(
+    trajectories: Sequence[np.ndarray],
+    periods: Sequence[float | None],
+    bounds: tuple[np.ndarray, np.ndarray] | None = None,
+    margin: float = 3.0,
+    window: int = 20,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lower and upper limits and Gaussian widths for a variable seen along unbiased trajectories.
+
+    A width is half the standard deviation of a value inside a state: the median over windows of ``window``
+    frames; at least 1/125 of the range, which keeps the grid within 512 nodes a side. A bounded value may go
+    ``margin`` times the sampled span beyond what was seen, as far as the variable can go at all.
+
+    Parameters
+    ----------
+    trajectories : each (frames, values)
+    periods : of the values, None where not periodic
+    bounds : lower and upper (values,), between which the variable is known to stay; infinite where unknown
+
+    Raises
+    ------
+    ValueError
+        If no trajectory is as long as a window.
+    """
+    seen = np.concatenate(trajectories).astype(float)
+    span = margin * (seen.max(0) - seen.min(0))
+    lower, upper = seen.min(0) - span, seen.max(0) + span
+    if bounds is not None:
+        lower, upper = np.maximum(lower, bounds[0]), np.minimum(upper, bounds[1])
+    for i, period in enumerate(periods):
+        if period is not None:
+            lower[i], upper[i] = -period / 2, period / 2
+    return (
+        lower,
+        upper,
+        np.maximum(0.5 * _spread_within_states(trajectories, periods, window), (upper - lower) / 125),
+    )
 
 
 def _spread_within_states(trajectories, periods, window):
