@@ -12,17 +12,17 @@ import jax.numpy as jnp
 
 from thalweg.dynamics.constraints import BondConstraints
 from thalweg.dynamics.engine import Langevin
-from thalweg.dynamics.phase import FieldFunction, NoiseFunction, Phase
+from thalweg.dynamics.phase import ForceFunction, NoiseFunction, Phase
 
 
 def baoab(
-    phase: Phase, field: FieldFunction, integrator: Langevin, bonds: BondConstraints, noise: NoiseFunction
+    phase: Phase, forces_at: ForceFunction, integrator: Langevin, bonds: BondConstraints, noise: NoiseFunction
 ) -> Phase:
-    """Advance all replicas by one BAOAB step; one evaluation of ``field``."""
+    """Advance all replicas by one BAOAB step; one evaluation of the forces."""
     dt, kT = integrator.dt, integrator.kT
     tangents = bonds.tangents(phase.positions)
 
-    momenta = phase.momenta + dt / 2 * phase.field.forces
+    momenta = phase.momenta + dt / 2 * phase.forces
     halfway = phase.positions + dt / 2 * bonds.velocities(momenta)
     momenta = bonds.projected(
         _thermalized(momenta, kT, integrator.friction * dt, bonds.masses, noise), tangents
@@ -30,9 +30,9 @@ def baoab(
     free = halfway + dt / 2 * bonds.velocities(momenta)
     positions, momenta = bonds.restored(free, momenta, tangents, dt)
 
-    here = field(positions)
-    momenta = bonds.projected(momenta + dt / 2 * here.forces, bonds.tangents(positions))
-    return Phase(positions, momenta, here)
+    forces = forces_at(positions)
+    momenta = bonds.projected(momenta + dt / 2 * forces, bonds.tangents(positions))
+    return Phase(positions, momenta, forces)
 
 
 def _thermalized(momenta, kT, damping, masses, noise):

@@ -6,6 +6,7 @@ often the shell looks in. Numbers of frames and steps are arguments of the compi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,10 +20,11 @@ from thalweg.dynamics.engine import Integrator, Langevin, Overdamped, VelocityVe
 from thalweg.dynamics.langevin import baoab
 from thalweg.dynamics.noise import normal
 from thalweg.dynamics.overdamped import euler_maruyama
-from thalweg.dynamics.phase import Field, FieldFunction, Phase, field_of
+from thalweg.dynamics.phase import ForceFunction, Phase
 from thalweg.dynamics.velocity_verlet import velocity_verlet
 from thalweg.potentials.energy import Energy
-from thalweg.shapes import Array, Bool, Box, Float, Int, Positions
+from thalweg.shapes import Array, Bool, Box, Energies, Float, Int, Positions, Values
+from thalweg.systems.state import State
 
 STEPS = {Langevin: baoab, Overdamped: euler_maruyama, VelocityVerlet: velocity_verlet}
 """What advances a phase by one step, for each integrator."""
@@ -51,8 +53,22 @@ class Laws(eqx.Module):
     box: Box | None
     reach: Float[Array, "atoms"]
 
-    def field(self, bias_state: Any) -> FieldFunction:
-        return field_of(self.energy, self.bias, bias_state, self.box)
+    def forces(self, bias_state: Any) -> ForceFunction:
+        """The force of energy and bias as a function of positions."""
+
+        def total(positions):
+            energy, bias_energy, _ = self.seen(positions, bias_state)
+            return (energy + bias_energy).sum()
+
+        return lambda positions: -jax.grad(total)(positions)
+
+    def seen(self, positions: Positions, bias_state: Any) -> tuple[Energies, Energies, Values]:
+        """Energy without bias, bias energy, and the values of the bias variable (no rows without a bias)."""
+        energy = self.energy(positions, self.box)
+        if self.bias is None:
+            return energy, jnp.zeros_like(energy), jnp.zeros((0, *energy.shape), energy.dtype)
+        values = self.bias.variable(positions, self.box)
+        return energy, self.bias.energy(bias_state, values), values
 
 
 class Run(eqx.Module):
@@ -83,43 +99,60 @@ class Run(eqx.Module):
 
 
 class Frames(eqx.Module):
-    """Room for frames, first axis; a call of `advance` fills a part of it.
+    """Frames, first axis, with what was seen there.
 
     Attributes
     ----------
-    positions : (capacity, atoms, dims, replicas)
-    values : (capacity, values, replicas)
-    energy, bias_energy, alive : (capacity, replicas)
+    positions : (frames, atoms, dims, replicas)
+    energy, bias_energy : (frames, replicas)
+    values : (frames, values, replicas)
+    alive : (frames, replicas)
     """
 
-    positions: Float[Array, "capacity atoms dims replicas"]
-    values: Float[Array, "capacity values replicas"]
-    energy: Float[Array, "capacity replicas"]
-    bias_energy: Float[Array, "capacity replicas"]
-    alive: Bool[Array, "capacity replicas"]
+    positions: Float[Array, "frames atoms dims replicas"]
+    energy: Float[Array, "frames replicas"]
+    bias_energy: Float[Array, "frames replicas"]
+    values: Float[Array, "frames values replicas"]
+    alive: Bool[Array, "frames replicas"]
 
     @staticmethod
-    def room(phase: Phase, capacity: int) -> Frames:
-        """Room for ``capacity`` frames of ``phase``."""
-        alive = jnp.zeros(phase.field.energy.shape, bool)
-        return Frames(*(jnp.zeros((capacity, *one.shape), one.dtype) for one in _shown(phase, alive)))
+    def of(laws: Laws, run: Run) -> Frames:
+        """The present frame."""
+        seen = laws.seen(run.phase.positions, run.bias_state)
+        return Frames(*(array[None] for array in (run.phase.positions, *seen, run.alive)))
 
-    def with_frame(self, index: Int[Array, ""], phase: Phase, alive: Bool[Array, "replicas"]) -> Frames:
-        """These frames and the present one at ``index``."""
-        return Frames(
-            *(all.at[index].set(one) for all, one in zip(jax.tree.leaves(self), _shown(phase, alive)))
-        )
+    @staticmethod
+    def room(laws: Laws, run: Run, capacity: int) -> Frames:
+        """Room for ``capacity`` frames."""
+        one = jax.eval_shape(lambda: Frames.of(laws, run))
+        return jax.tree.map(lambda array: jnp.zeros((capacity, *array.shape[1:]), array.dtype), one)
 
-
-def _shown(phase: Phase, alive):
-    field = phase.field
-    return phase.positions, field.values, field.energy, field.bias_energy, alive
+    def with_frame(self, index: Int[Array, ""], frame: Frames) -> Frames:
+        """These frames with another one at ``index``."""
+        return jax.tree.map(lambda all, one: all.at[index].set(one[0]), self, frame)
 
 
 @eqx.filter_jit
-def field_at(laws: Laws, positions: Positions, bias_state: Any) -> Field:
-    """The field where a run starts."""
-    return laws.field(bias_state)(positions)
+def begun(laws: Laws, state: State, bias_state: Any, save_every: Int[Array, ""]) -> Run:
+    """The run at its start, with constrained atoms put at their distances if they are not there yet."""
+
+    def pulled(carry):
+        positions, tries = carry
+        at_rest = jnp.zeros_like(positions)
+        positions, _ = laws.bonds.restored(positions, at_rest, laws.bonds.tangents(positions), 1.0)
+        return positions, tries + 1
+
+    def apart(carry):
+        return (laws.bonds.violation(carry[0]) > BROKEN_BOND / 10).any() & (carry[1] < 20)
+
+    positions, _ = jax.lax.while_loop(apart, pulled, (state.positions, 0))
+    phase = Phase(positions, state.momenta, laws.forces(bias_state)(positions))
+    finite = jnp.isfinite(phase.forces).all(1)
+    alive = finite.all(0)
+    last = jnp.broadcast_to(state.step, alive.shape)
+    culprit = jnp.where(alive, -1, finite.argmin(0)).astype(jnp.int32)
+    stream = jax.random.bits(jax.random.split(state.key)[1], (2,))
+    return Run(phase, phase, bias_state, stream, state.step, state.step + save_every, alive, last, culprit)
 
 
 @eqx.filter_jit
@@ -130,59 +163,61 @@ def advance(
 
     It stops before where a neighbour list goes stale: refresh the energy and go on.
     """
+    stride = None if laws.bias is None else laws.bias.stride
 
     def going(run):
         energy, positions = laws.energy, run.phase.positions
         stale = energy.stale(positions, laws.box) if isinstance(energy, Energy) else False
         return (run.step < until) & jnp.logical_not(stale)
 
-    def one_frame(carry):
+    def to_next_event(carry):
         run, frames, index = carry
+        begin = run.step
+        stop = run.due if stride is None else jnp.minimum(run.due, begin + stride - begin % stride)
         run = jax.lax.while_loop(
-            lambda run: going(run) & (run.step < run.due), lambda run: _one_step(laws, run), run
+            lambda run: going(run) & (run.step < stop), lambda run: _one_step(laws, run), run
         )
         whole = run.step == run.due
         run = jax.lax.cond(whole, lambda run: _judged(laws, run, save_every), lambda run: run, run)
-        return run, frames.with_frame(index, run.phase, run.alive), index + whole
+        blank = Frames.room(laws, run, 1)
+        frame = jax.lax.cond(whole, lambda: Frames.of(laws, run), lambda: blank)
+        frames = frames.with_frame(index, frame)  # a blank one is written over by the next
+        if stride is not None:
+            deposits = (run.step > begin) & (run.step % stride == 0)
+            run = jax.lax.cond(deposits, lambda run: _deposited(laws, run), lambda run: run, run)
+        return run, frames, index + whole
 
-    start = (run, Frames.room(run.phase, capacity), jnp.zeros((), jnp.int32))
-    return jax.lax.while_loop(lambda carry: going(carry[0]), one_frame, start)
+    start = (run, Frames.room(laws, run, capacity), jnp.zeros((), jnp.int32))
+    return jax.lax.while_loop(lambda carry: going(carry[0]), to_next_event, start)
 
 
 def _one_step(laws: Laws, run: Run) -> Run:
-    """All living replicas one step further, and the bias after what they deposit."""
+    """All living replicas one step further."""
     before, step = run.phase, run.step + 1
-    field, noise = laws.field(run.bias_state), partial(normal, run.stream, run.step)
-    after = STEPS[type(laws.integrator)](before, field, laws.integrator, laws.bonds, noise)
+    forces, noise = laws.forces(run.bias_state), partial(normal, run.stream, run.step)
+    after = STEPS[type(laws.integrator)](before, forces, laws.integrator, laws.bonds, noise)
     moved = ((after.positions - before.positions) ** 2).sum(1)
     alive = run.alive & (moved < (laws.reach**2)[:, None]).all(0)
-    phase = _chosen(alive, after, before)
     last = jnp.where(alive, step, run.last)
-    bias_state = _deposited(laws, run.bias_state, phase, alive, step)
-    return Run(phase, run.good, bias_state, run.stream, step, run.due, alive, last, run.culprit)
-
-
-def _deposited(laws, bias_state, phase, alive, step):
-    """The bias state after step ``step``; a broken replica shows NaN, which deposits nothing."""
-    if laws.bias is None or laws.bias.stride is None:
-        return bias_state
-    return jax.lax.cond(
-        step % laws.bias.stride == 0,
-        lambda: laws.bias.update(bias_state, jnp.where(alive, phase.field.values, jnp.nan)),
-        lambda: bias_state,
-    )
+    phase = _chosen(alive, after, before)
+    return replace(run, phase=phase, step=step, alive=alive, last=last)
 
 
 def _judged(laws: Laws, run: Run, save_every: Int[Array, ""]) -> Run:
     """The run at a frame: what has broken since the last one is put back there and stays."""
-    phase = run.phase
-    sound = jnp.isfinite(phase.field.energy) & (laws.bonds.violation(phase.positions) < BROKEN_BOND)
+    phase, bonds = run.phase, laws.bonds
+    sound = jnp.isfinite(phase.forces).all((0, 1)) & (bonds.violation(phase.positions) < BROKEN_BOND)
     alive = run.alive & sound
-    strain = (phase.field.forces**2).sum(1) * (laws.bonds.inverse_masses**2)[:, None]
-    culprit = jnp.where(alive | (run.culprit >= 0), run.culprit, strain.argmax(0).astype(jnp.int32))
+    strain = (bonds.velocities(phase.forces) ** 2).sum(1).argmax(0).astype(jnp.int32)
+    culprit = jnp.where(alive | (run.culprit >= 0), run.culprit, strain)
     phase = _chosen(alive, phase, run.good)
-    due = run.due + save_every
-    return Run(phase, phase, run.bias_state, run.stream, run.step, due, alive, run.last, culprit)
+    return replace(run, phase=phase, good=phase, due=run.due + save_every, alive=alive, culprit=culprit)
+
+
+def _deposited(laws: Laws, run: Run) -> Run:
+    """The run after all replicas have deposited; a broken one shows NaN, which deposits nothing."""
+    values = laws.bias.variable(run.phase.positions, laws.box)
+    return replace(run, bias_state=laws.bias.update(run.bias_state, jnp.where(run.alive, values, jnp.nan)))
 
 
 def _chosen(alive, new: Phase, old: Phase) -> Phase:

@@ -21,7 +21,7 @@ from thalweg.dynamics.engine import (
     StopRun,
     VelocityVerlet,
 )
-from thalweg.dynamics.loop import BROKEN_BOND, Frames, Laws, Run, advance, field_at
+from thalweg.dynamics.loop import Frames, Laws, Run, advance, begun
 from thalweg.dynamics.phase import Phase
 from thalweg.dynamics.recording import THROWN, check_integrator, check_start, farewell, joined
 from thalweg.systems.state import State
@@ -94,7 +94,7 @@ class NativeEngine:
         if bias is not None and bias_state is None:
             bias_state = bias.init()
         laws = self._laws(state, bias)
-        run = _begun(laws, state, bias_state, save_every)
+        run = begun(laws, jax.tree.map(jnp.asarray, state), bias_state, jnp.int32(save_every))
         begin, capacity = int(run.step), _capacity(run.phase)
         chunks, done, pace = [], 0, save_every
         while not chunks or ((done := int(run.step) - begin) < steps and run.alive.any()):
@@ -168,25 +168,6 @@ def _refreshed(laws: Laws, run: Run) -> Laws:
     if energy.stale(positions, laws.box):
         raise RuntimeError("a neighbour list is stale where it was made; give it a wider skin")
     return eqx.tree_at(lambda laws: laws.energy, laws, energy)
-
-
-def _begun(laws: Laws, state: State, bias_state: Any, save_every: int) -> Run:
-    """The run at its start, with bonds at their lengths."""
-    positions = jnp.asarray(state.positions)
-    for _ in range(20):
-        if (laws.bonds.violation(positions) < BROKEN_BOND / 10).all():
-            break
-        positions, _ = laws.bonds.restored(
-            positions, jnp.zeros_like(positions), laws.bonds.tangents(positions), 1.0
-        )
-    field = field_at(laws, positions, bias_state)
-    phase = Phase(positions, jnp.asarray(state.momenta), field)
-    alive = jnp.isfinite(field.energy) & jnp.isfinite(field.forces).all((0, 1))
-    culprit = jnp.where(alive, -1, jnp.isfinite(field.forces).all(1).argmin(0)).astype(jnp.int32)
-    last = jnp.broadcast_to(state.step, alive.shape)
-    stream = jax.random.bits(jax.random.split(state.key)[1], (2,))
-    step = jnp.asarray(state.step)
-    return Run(phase, phase, bias_state, stream, step, step + save_every, alive, last, culprit)
 
 
 def _capacity(phase: Phase) -> int:

@@ -11,15 +11,19 @@ import jax.numpy as jnp
 
 from thalweg.dynamics.constraints import BondConstraints
 from thalweg.dynamics.engine import Overdamped
-from thalweg.dynamics.phase import FieldFunction, NoiseFunction, Phase
+from thalweg.dynamics.phase import ForceFunction, NoiseFunction, Phase
 
 
 def euler_maruyama(
-    phase: Phase, field: FieldFunction, integrator: Overdamped, bonds: BondConstraints, noise: NoiseFunction
+    phase: Phase,
+    forces_at: ForceFunction,
+    integrator: Overdamped,
+    bonds: BondConstraints,
+    noise: NoiseFunction,
 ) -> Phase:
     """Advance all replicas by one step; momenta, which this dynamics does not know, stay as they are."""
     kT, dt, diffusion = integrator.kT, integrator.dt, integrator.diffusion
-    drift = diffusion / kT * dt * phase.field.forces
+    drift = diffusion / kT * dt * phase.forces
     steps = drift + jnp.sqrt(2 * diffusion * dt) * noise(drift.shape, drift.dtype)
     positions = phase.positions + jnp.where(bonds.masses[:, None, None] > 0, steps, 0.0)
-    return Phase(positions, phase.momenta, field(positions))
+    return Phase(positions, phase.momenta, forces_at(positions))

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from thalweg.dynamics.constraints import BondConstraints
 from thalweg.dynamics.engine import VelocityVerlet
-from thalweg.dynamics.phase import FieldFunction, NoiseFunction, Phase
+from thalweg.dynamics.phase import ForceFunction, NoiseFunction, Phase
 
 
 def velocity_verlet(
     phase: Phase,
-    field: FieldFunction,
+    forces_at: ForceFunction,
     integrator: VelocityVerlet,
     bonds: BondConstraints,
     noise: NoiseFunction,
 ) -> Phase:
-    """Advance all replicas by one step; one evaluation of ``field``, no ``noise``."""
+    """Advance all replicas by one step; one evaluation of the forces, no ``noise``."""
     dt = integrator.dt
-    momenta = phase.momenta + dt / 2 * phase.field.forces
+    momenta = phase.momenta + dt / 2 * phase.forces
     free = phase.positions + dt * bonds.velocities(momenta)
     positions, momenta = bonds.restored(free, momenta, bonds.tangents(phase.positions), dt)
-    here = field(positions)
-    momenta = bonds.projected(momenta + dt / 2 * here.forces, bonds.tangents(positions))
-    return Phase(positions, momenta, here)
+    forces = forces_at(positions)
+    momenta = bonds.projected(momenta + dt / 2 * forces, bonds.tangents(positions))
+    return Phase(positions, momenta, forces)
