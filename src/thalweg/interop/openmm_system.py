@@ -8,13 +8,14 @@ import numpy as np
 import openmm
 
 from thalweg.interop.openmm_custom_forces import CUSTOM, custom_centroid_bonds, custom_cv
-from thalweg.interop.openmm_values import TranslationError, plain, refuse, table
+from thalweg.interop.openmm_values import TranslationError, plain, table
 from thalweg.potentials.cmap import correction_maps
 from thalweg.potentials.energy import Energy, Sum
 from thalweg.potentials.generalized_born import OBC2, generalized_born
 from thalweg.potentials.harmonic import harmonic_angles, harmonic_bonds
-from thalweg.potentials.nonbonded import Cutoff, nonbonded
+from thalweg.potentials.nonbonded import Cutoff, dispersion_correction, nonbonded
 from thalweg.potentials.torsions import periodic_torsions, ryckaert_bellemans_torsions
+from thalweg.systems.box import reduced_box
 from thalweg.systems.system import Constraints, System
 from thalweg.systems.topology import Topology
 from thalweg.units import COULOMB
@@ -89,7 +90,7 @@ def system_from_openmm(openmm_system: openmm.System, topology: Topology, positio
     """A `System` with the energy, masses, constraints and box of ``openmm_system``; ``positions`` ``(atoms, 3)`` [nm]."""
     box = None
     if openmm_system.usesPeriodicBoundaryConditions():
-        box = np.array([plain(vector) for vector in openmm_system.getDefaultPeriodicBoxVectors()])
+        box = reduced_box([list(plain(vector)) for vector in openmm_system.getDefaultPeriodicBoxVectors()])
     return System(
         topology,
         np.asarray(positions, float),
@@ -169,7 +170,16 @@ def nonbonded_terms(force: openmm.NonbondedForce) -> tuple[Energy, ...]:
         switch = plain(force.getSwitchingDistance()) if force.getUseSwitchingFunction() else None
         cutoff = Cutoff(plain(force.getCutoffDistance()), force.getReactionFieldDielectric(), switch)
     periodic = method == force.CutoffPeriodic
-    return nonbonded(parameters, exceptions, cutoff, periodic)
+    energies = nonbonded(
+        parameters,
+        exceptions,
+        cutoff,
+        periodic,
+        periodic and force.getExceptionsUsePeriodicBoundaryConditions(),
+    )
+    if periodic and force.getUseDispersionCorrection():
+        return *energies, dispersion_correction(parameters, cutoff)
+    return energies
 
 
 TRANSLATORS: dict[str, Callable] = {

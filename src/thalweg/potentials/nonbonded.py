@@ -9,7 +9,8 @@ field of a medium of dielectric constant ``eps_rf`` [tironi1995] has
 
 and ``S`` falls smoothly from 1 at the switching distance to 0 at ``rc``.
 
-References: [tironi1995] Tironi, Sperb, Smith, van Gunsteren, J. Chem. Phys. 102, 5451 (1995).
+References: [tironi1995] Tironi, Sperb, Smith, van Gunsteren, J. Chem. Phys. 102, 5451 (1995). [shirts2007]
+Shirts, Mobley, Chodera, Pande, J. Phys. Chem. B 111, 13052 (2007).
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from thalweg.potentials.energy import Energy
 from thalweg.potentials.explicit_gradient import per_replica
 from thalweg.potentials.internal_coordinates import InternalEnergy, distance
-from thalweg.potentials.pairs import AllPairs, PairEnergy
-from thalweg.shapes import Array, Float
+from thalweg.potentials.pairs import AllPairs, PairEnergy, PairsWithin, needed_box
+from thalweg.shapes import Array, Box, Energies, Float, Positions
+from thalweg.systems.box import volume
 from thalweg.units import COULOMB
 
 
@@ -78,11 +81,48 @@ class ExceptionPotential(eqx.Module):
         return lennard_jones(r * r, sigma, epsilon) + COULOMB * product / r
 
 
+class DispersionCorrection(Energy):
+    """Lennard-Jones attraction beyond the cutoff, on average: ``U = coefficient / volume`` [shirts2007]."""
+
+    coefficient: float
+
+    def __call__(self, positions: Positions, box: Box | None = None) -> Energies:
+        u = self.coefficient / volume(jnp.asarray(needed_box(box), positions.dtype))
+        return jnp.broadcast_to(u, positions.shape[2:])
+
+
+def dispersion_correction(particles: Float[Array, "atoms 3"], cutoff: Cutoff) -> DispersionCorrection:
+    """The correction for atoms with rows ``(charge, sigma, epsilon)``, excluded pairs counted like others.
+
+    With ``N`` atoms, and averages over all pairs of them, an atom with itself included,
+
+        coefficient = 2 pi N^2 < int_0^oo (1 - S(r)) u_LJ(r) r^2 dr >,
+
+    ``S`` switching from 1 to 0 before the cutoff, or in a step at it.
+    """
+    kinds, counts = np.unique(np.asarray(particles, float)[:, 1:], axis=0, return_counts=True)
+    i, j = np.triu_indices(len(kinds))
+    weight = np.where(i == j, counts[i] * (counts[i] + 1) / 2, counts[i] * counts[j])
+    sigma, epsilon = (kinds[i, 0] + kinds[j, 0]) / 2, np.sqrt(kinds[i, 1] * kinds[j, 1])
+    rc = cutoff.radius
+    tail = 4 * epsilon * (sigma**12 / (9 * rc**9) - sigma**6 / (3 * rc**3))
+    if cutoff.switch is not None:
+        x, dx = np.polynomial.legendre.leggauss(64)
+        r = cutoff.switch + (x + 1) / 2 * (rc - cutoff.switch)
+        s = (r - cutoff.switch) / (rc - cutoff.switch)
+        missing = s**3 * (10 - s * (15 - 6 * s)) * r**2 * dx * (rc - cutoff.switch) / 2
+        attraction = (sigma[:, None] / r) ** 6
+        tail = tail + (4 * epsilon[:, None] * (attraction**2 - attraction) * missing).sum(1)
+    n = len(particles)
+    return DispersionCorrection(float(2 * np.pi * n**2 * (weight @ tail) / (n * (n + 1) / 2)))
+
+
 def nonbonded(
     particles: Float[Array, "atoms 3"],
     exceptions: tuple,
     cutoff: Cutoff | None = None,
     periodic: bool = False,
+    periodic_exceptions: bool = False,
 ) -> tuple[Energy, ...]:
     """The nonbonded energy of atoms with ``particles`` rows ``(charge, sigma, epsilon)`` [e, nm, kJ/mol].
 
@@ -90,11 +130,11 @@ def nonbonded(
     have instead.
     """
     pairs, *parameters = exceptions
-    everything = PairEnergy(
-        LennardJonesCoulomb(cutoff), tuple(particles.T), AllPairs.but(len(particles), pairs), periodic
-    )
+    free = AllPairs.but(len(particles), pairs)
+    counted = free if cutoff is None else PairsWithin(cutoff.radius, free)
+    everything = PairEnergy(LennardJonesCoulomb(cutoff), tuple(particles.T), counted, periodic)
     acting = (parameters[0] != 0) | (parameters[2] != 0)
     if not acting.any():
         return (everything,)
     special = ExceptionPotential(*(p[acting] for p in parameters))
-    return everything, InternalEnergy(distance, special, pairs[acting].T)
+    return everything, InternalEnergy(distance, special, pairs[acting].T, periodic_exceptions)
