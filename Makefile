@@ -25,7 +25,7 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 
 docs: .venv/ready-docs
-	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
+	$(BIN)/sphinx-build -q -b html docs docs/_build
 	@echo "open docs/_build/index.html"
 
 bench: .venv/ready

@@ -21,6 +21,7 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
+suppress_warnings = ["ref.python"]
 apidoc_modules = [
     {"path": "../src/thalweg", "destination": "_api", "separate_modules": True, "include_private": False}
 ]
