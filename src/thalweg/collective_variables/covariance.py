@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.collective_variables.blocks import segments
+from thalweg.collective_variables.threads import on_one_thread
 from thalweg.collective_variables.trajectories import (
     PairReport,
     Pairs,
@@ -167,6 +168,7 @@ class Covariances:
         return Covariances(self.lagtime, self.dt, Moments(*(np.concatenate(pair) for pair in arrays)), report)
 
 
+@on_one_thread
 def covariances(
     trajectories: Trajectories | Sequence[Any] | np.ndarray,
     lagtime: int = 0,
@@ -212,14 +214,15 @@ def _equal_moments(pairs: Pairs) -> Moments:
     n, lag = len(pairs.x), pairs.lagtime
     if 2 * lag >= n:
         (x, shift_0), (y, shift_t) = _shifted(pairs.x), _shifted(pairs.y)
-        gram_0, gram_t = x.T @ x, y.T @ y
+        sum_0, sum_t, gram_0, gram_t = x.sum(axis=0), y.sum(axis=0), x.T @ x, y.T @ y
     else:
         frames, shift_0 = _shifted(pairs.frames)
         x, y, shift_t = frames[:n], frames[lag:], shift_0
-        gram_0 = x.T @ x
-        gram_t = gram_0 + (y[n - lag :].T @ y[n - lag :] - x[:lag].T @ x[:lag])
-    products = gram_0, x.T @ y, gram_t
-    return _centered(float(n), shift_0, shift_t, x.sum(axis=0), y.sum(axis=0), products)
+        first, last = x[:lag], y[n - lag :]
+        sum_0, gram_0 = x.sum(axis=0), x.T @ x
+        sum_t = sum_0 + (last.sum(axis=0) - first.sum(axis=0))
+        gram_t = gram_0 + (last.T @ last - first.T @ first)
+    return _centered(float(n), shift_0, shift_t, sum_0, sum_t, (gram_0, x.T @ y, gram_t))
 
 
 def _weighted_moments(pairs: Pairs, weights: np.ndarray) -> Moments:
@@ -232,9 +235,9 @@ def _weighted_moments(pairs: Pairs, weights: np.ndarray) -> Moments:
 
 
 def _shifted(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Frames about their mean, and that mean, in the precision of the data."""
+    """Frames about their approximate mean, and that mean, in the precision of the data."""
     kind = np.float32 if frames.dtype in (np.float32, np.float16) else np.float64
-    shift = frames.mean(axis=0).astype(kind)
+    shift = frames[::16].mean(axis=0).astype(kind)
     return frames - shift, shift
 
 

@@ -13,8 +13,8 @@ NEARLY_WHOLE = 0.75
 def raw_angles(trajectories: Trajectories, looked_at: int = 10) -> list[int]:
     """Features that fill an interval of 2 pi (or 360) and jump across it.
 
-    Judged by the start of at most ``looked_at`` runs: more than nine tenths of the period are covered, nothing
-    lies beyond it, and half of the steps of more than half a period are nearly whole ones.
+    Judged by the start of at most ``looked_at`` runs: more than nine tenths of the period are covered,
+    nothing lies beyond it, and half of the steps of more than half a period are nearly whole ones.
 
     Examples
     --------

@@ -116,7 +116,7 @@ class _Keys:
         self.kind = np.int32 if self.number < 2**31 else np.int64
 
     def parts(self, pieces: Iterable[Segment]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        """Keys and weights of all pairs starting in the pieces; parts are overwritten by those that follow."""
+        """Keys and weights of all pairs starting in the pieces; a part is overwritten by the next."""
         keys = np.empty(CHUNK, self.kind)
         weights = None if self.data.weights is None else np.empty(CHUNK)
         filled = 0

@@ -1,0 +1,42 @@
+"""100 ns of alanine dipeptide from the data folder: the psi process is measured, the phi process is not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.implied_timescales import ImpliedTimescales
+from thalweg.kinetics.markov_state_model import MarkovStateModel
+
+DATA = Path(os.environ.get("THALWEG_DATA", Path(__file__).parents[3] / "shared" / "data"))
+FOLDER = DATA / "kinetics" / "alanine_msmb"
+
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no data in {FOLDER}; set THALWEG_DATA")
+
+
+@pytest.fixture(scope="module")
+def angles():
+    mdtraj = pytest.importorskip("mdtraj")
+    runs = [mdtraj.load(path, top=FOLDER / "ala2.pdb") for path in sorted(FOLDER.glob("*.dcd"))]
+    return [np.hstack([mdtraj.compute_phi(run)[1], mdtraj.compute_psi(run)[1]]) for run in runs]
+
+
+def test_the_psi_process_takes_234_to_243_ps(angles):
+    cells = [np.floor((a + np.pi) / (2 * np.pi) * 30).astype(int).clip(0, 29) for a in angles]
+    grid = DiscreteTrajectories([c[:, 0] * 30 + c[:, 1] for c in cells], dt=1.0, n_states=900)
+    scan = ImpliedTimescales([5, 10, 50], n_processes=2, samples=30).fit(grid)
+    np.testing.assert_allclose(scan.timescales[:, 0], [234, 239.4, 242.7], atol=0.5)
+    assert ((scan.intervals[0, :, 0] < 239) & (scan.intervals[1, :, 0] > 239)).all()
+    assert scan.resolved[:, 0].all()
+    assert (scan.errors[:, 0] < 40).all()
+
+
+def test_positive_phi_is_reported_as_under_sampled(angles):
+    side = DiscreteTrajectories([(a[:, 0] > 0).astype(int) for a in angles], dt=1.0)
+    model = MarkovStateModel(1, n_processes=1).fit(side)
+    assert model.processes[0].timescale is None
+    assert "under-sampled (crossed 5 and 5 times" in str(model)

@@ -1,0 +1,91 @@
+"""Scans over lag times, the Chapman-Kolmogorov test and metastable sets on a chain that is Markovian."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from thalweg.kinetics.chapman_kolmogorov import chapman_kolmogorov
+from thalweg.kinetics.counts import transition_counts
+from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.implied_timescales import ImpliedTimescales
+from thalweg.kinetics.markov_state_model import MarkovStateModel
+from thalweg.kinetics.nonreversible import Nonreversible
+from thalweg.kinetics.pcca import metastable_sets
+
+
+@pytest.fixture(scope="module")
+def model(long_run):
+    return MarkovStateModel(2).fit(long_run)
+
+
+def test_timescales_of_a_markovian_chain_do_not_depend_on_the_lag(prinz, long_run):
+    scan = ImpliedTimescales([1, 5, 20], n_processes=1, samples=30).fit(long_run)
+    assert (np.abs(scan.timescales[:, 0] - prinz.timescales(1)[0]) < 3 * scan.errors[:, 0]).all()
+    assert scan.resolved.all()
+    assert (scan.intervals[0] < scan.timescales).all()
+    assert (scan.intervals[1] > scan.timescales).all()
+
+
+def test_a_bad_lag_does_not_end_the_scan(long_run):
+    scan = ImpliedTimescales([2, 4999, 5000], n_processes=1, samples=10).fit(long_run)
+    assert np.isfinite(scan.timescales[0, 0])
+    assert set(scan.failures) == {4999, 5000}
+    assert "leaves no pairs" in scan.failures[5000]
+    assert str(scan).count("\n") == 2
+
+
+def test_the_model_predicts_what_the_data_show_later(model):
+    sets = metastable_sets(model, 4).assignments
+    test = chapman_kolmogorov(model, sets, multiples=4, samples=30)
+    np.testing.assert_allclose(test.predicted.sum(axis=2), 1, atol=1e-9)
+    np.testing.assert_allclose(test.observed.sum(axis=2), 1, atol=1e-9)
+    assert np.median(np.abs(test.deviations)) < 1
+    assert np.abs(test.predicted - test.observed).max() < 0.03
+
+
+def test_a_lumped_chain_with_memory_fails_the_test(long_run):
+    """A border through the middle of a well is crossed back and forth, which two states cannot know."""
+    lumped = DiscreteTrajectories([(s >= 24).astype(int) for s in long_run.blocks], dt=long_run.dt)
+    model = MarkovStateModel(1, n_processes=1).fit(lumped)
+    test = chapman_kolmogorov(model, np.array([0, 1]), multiples=4, samples=30)
+    assert np.abs(test.deviations).max() > 5
+
+
+def test_memberships_are_probabilities_and_sets_are_the_wells(prinz, model):
+    found = metastable_sets(model, 4)
+    known = model.active.states
+    memberships = found.memberships[known]
+    np.testing.assert_allclose(memberships.sum(axis=1), 1)
+    assert memberships.min() >= 0
+    np.testing.assert_allclose(found.populations, model.stationary_distribution[known] @ memberships)
+    wells = [int(np.abs(prinz.points[0] - x).argmin()) for x in (-0.73, -0.25, 0.25, 0.68)]
+    assert sorted(found.assignments[wells]) == [0, 1, 2, 3]
+    assert (np.diff(found.assignments[known]) != 0).sum() == 3
+    assert (np.diff(found.populations) < 0).all()
+
+
+@pytest.mark.parametrize("n_sets", [2, 3, 4])
+def test_sets_are_at_least_as_crisp_as_those_of_deeptime(model, n_sets):
+    markov = pytest.importorskip("deeptime.markov")
+    theirs = markov.pcca(model.fit.matrix.toarray(), n_sets).memberships
+    pi = model.fit.stationary_distribution
+    crispness = np.sum((pi @ theirs**2) / (pi @ theirs)) / n_sets
+    ours = metastable_sets(model, n_sets)
+    assert ours.crispness > crispness - 1e-6
+    same = ours.memberships[model.active.states].T @ theirs
+    assert (np.sort(same.argmax(axis=1)) == np.arange(n_sets)).all()
+
+
+def test_wrong_requests_are_explained(model, long_run):
+    with pytest.raises(ValueError, match="n_sets=1 must lie between 2"):
+        metastable_sets(model, 1)
+    with pytest.raises(ValueError, match="PCCA\\+ needs a reversible model"):
+        metastable_sets(MarkovStateModel(2, Nonreversible()).fit(long_run), 2)
+    with pytest.raises(ValueError, match="needed is one number per state"):
+        chapman_kolmogorov(model, np.zeros(3, int))
+    with pytest.raises(ValueError, match=r"sets \[1\] have no active state"):
+        chapman_kolmogorov(model, np.where(np.arange(60) < 30, 0, 2))
+    alone = MarkovStateModel(2).fit_counts(transition_counts(long_run, 2))
+    with pytest.raises(ValueError, match="needs trajectories"):
+        chapman_kolmogorov(alone, np.zeros(60, int))
