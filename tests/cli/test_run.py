@@ -1,0 +1,79 @@
+"""From a structure file to a report: the whole way through the command line, interrupted and resumed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.resources import files
+
+import pytest
+from typer.testing import CliRunner
+
+from thalweg.cli.main import app
+from thalweg.sampling.store import Store
+
+STUDY = """
+title = "A short look at alanine dipeptide"
+
+[system]
+pdb = "peptide.pdb"
+forcefield = ["amber14/protein.ff14SB.xml"]
+
+[dynamics]
+engine = "openmm"
+platform = "Reference"
+
+[campaign]
+kind = "markov-restarts"
+seeds = [3]
+workers = 1
+walkers = 4
+swarms = 2
+length = "20 ps"
+save_every = "0.1 ps"
+lagtime = "0.5 ps"
+states = 10
+
+[states.extended]
+"psi ALA2" = ["90 deg", "-120 deg"]
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run; the second swarm was removed once and made again by resuming."""
+    folder = tmp_path_factory.mktemp("work")
+    peptide = files("thalweg.testsystems") / "structures" / "alanine_dipeptide.pdb"
+    (folder / "peptide.pdb").write_text(peptide.read_text())
+    (folder / "study.toml").write_text(STUDY)
+    shown = CliRunner().invoke(app, ["run", str(folder / "study.toml"), "--out", str(folder / "run")])
+    assert shown.exit_code == 0, shown.output
+    assert "report:" in shown.stdout
+    return folder / "run"
+
+
+def test_a_run_leaves_its_study_its_frames_and_its_report(run):
+    for name in ("run.toml", "topology.pdb", "report.html", "results/report.json"):
+        assert (run / name).is_file(), name
+    assert len(list(run.glob("segments/*/walker-*.dcd"))) == 8
+    assert len(list(run.glob("inputs/peptide-*.pdb"))) == 1
+
+
+def test_the_report_counts_what_was_simulated(run):
+    report = json.loads((run / "results" / "report.json").read_text())
+    assert report["cost"]["steps"] == 2 * 4 * 10_000
+    assert report["cost"]["nanoseconds"] == pytest.approx(0.16)
+    assert report["provenance"]["data"]["digest"] == Store(run).digest()
+    assert report["title"] == "A short look at alanine dipeptide"
+    assert any("Eastman" in citation for citation in report["citations"])
+    assert sum(
+        state["population"]["value"] for state in report["states"] if "set" in state["name"]
+    ) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_run_that_lost_its_end_is_completed_to_the_same_bytes(run):
+    before = Store(run).digest()
+    shutil.rmtree(run / "segments" / "s3-swarm-0001")
+    assert CliRunner().invoke(app, ["report", str(run)]).exit_code == 2
+    assert CliRunner().invoke(app, ["resume", str(run)]).exit_code == 0
+    assert Store(run).digest() == before
