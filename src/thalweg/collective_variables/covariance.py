@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -60,20 +60,6 @@ class Moments:
         total[1] += off_0.T @ (weight[:, None] * off_t)
         total[2] += off_t.T @ (weight[:, None] * off_t)
         return Moments(np.asarray(weight.sum()), mean_0, mean_t, *total)
-
-    def merged(self, other: Moments) -> Moments:
-        """The moments of two single blocks together."""
-        weight = np.asarray(self.weight + other.weight)
-        off_0, off_t = other.mean_0 - self.mean_0, other.mean_t - self.mean_t
-        part, between = other.weight / weight, self.weight * other.weight / weight
-        return Moments(
-            weight,
-            self.mean_0 + part * off_0,
-            self.mean_t + part * off_t,
-            self.s00 + other.s00 + np.outer(between * off_0, off_0),
-            self.s0t + other.s0t + np.outer(between * off_0, off_t),
-            self.stt + other.stt + np.outer(between * off_t, off_t),
-        )
 
     @classmethod
     def stacked(cls, moments: Sequence[Moments]) -> Moments:
@@ -194,69 +180,102 @@ def covariances(
     """
     data = as_trajectories(trajectories)
     report = pair_report(data.lengths, lagtime) if lagtime else PairReport(0, data.lengths, 0 * data.lengths)
-    blocks: dict[int, Moments] = {}
+    blocks: dict[int, _RunningMoments] = {}
+    shifting = _Shifting(), _Shifting()
     for pairs in data.pairs(segments(report.used, n_blocks), report.lagtime):
         weights = pairs.weights
         if reweight is not None:
             factor = reweight(pairs.x)
             weights = factor if weights is None else weights * factor
-        moments = _equal_moments(pairs) if weights is None else _weighted_moments(pairs, weights)
-        if moments.weight != 0:
-            block = pairs.segment.block
-            blocks[block] = blocks[block].merged(moments) if block in blocks else moments
+        sums = _equal_sums(pairs, *shifting) if weights is None else _weighted_sums(pairs, weights, *shifting)
+        if sums.weight != 0:
+            blocks.setdefault(pairs.segment.block, _RunningMoments(data.n_features)).add(sums)
     if not blocks:
         raise ValueError("the weights of all pairs are zero; there is nothing to average")
-    return Covariances(report.lagtime, data.dt, Moments.stacked([blocks[b] for b in sorted(blocks)]), report)
+    moments = Moments.stacked([blocks[block].moments() for block in sorted(blocks)])
+    return Covariances(report.lagtime, data.dt, moments, report)
 
 
-def _equal_moments(pairs: Pairs) -> Moments:
-    """Moments of a chunk of equal weights; frames both first and last are multiplied once."""
+class _ChunkSums(NamedTuple):
+    """Sums over a chunk of pairs, in the precision of the data, of deviations from shifts."""
+
+    weight: float
+    shift_0: np.ndarray
+    shift_t: np.ndarray
+    sum_0: np.ndarray
+    sum_t: np.ndarray
+    products: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+class _RunningMoments:
+    """Moments of a block to which chunks are added, in 64 bits."""
+
+    def __init__(self, features: int):
+        self.weight = 0.0
+        self.means = np.zeros((2, features))
+        self.products = np.zeros((3, features, features))
+
+    def add(self, chunk: _ChunkSums) -> None:
+        """Move the chunk's products to its mean and to that of all, a change of rank two."""
+        off = np.array([chunk.sum_0, chunk.sum_t], float) / chunk.weight
+        apart = np.array([chunk.shift_0, chunk.shift_t], float) + off - self.means
+        total = self.weight + chunk.weight
+        scale = np.array([[-chunk.weight], [self.weight * chunk.weight / total]])
+        first, last = np.stack([off, apart], axis=1)
+        for sums, product, left, right in zip(
+            self.products, chunk.products, (first, first, last), (first, last, last)
+        ):
+            sums += product
+            sums += (scale * left).T @ right
+        self.means += chunk.weight / total * apart
+        self.weight = total
+
+    def moments(self) -> Moments:
+        """The moments as they stand."""
+        return Moments(np.asarray(self.weight), *self.means, *self.products)
+
+
+class _Shifting:
+    """Takes the approximate mean off chunk after chunk, in memory used again for each."""
+
+    def __init__(self):
+        self.room = np.empty(0)
+
+    def __call__(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Frames about their approximate mean, and that mean, in the precision of the data."""
+        kind = np.float32 if frames.dtype in (np.float32, np.float16) else np.float64
+        shift = frames[::16].mean(axis=0).astype(kind)
+        if self.room.size < frames.size or self.room.dtype != kind:
+            self.room = np.empty(frames.size, kind)
+        shifted = self.room[: frames.size].reshape(frames.shape)
+        return np.subtract(frames, shift, out=shifted), shift
+
+
+def _equal_sums(pairs: Pairs, first: _Shifting, last: _Shifting) -> _ChunkSums:
+    """Sums of a chunk of equal weights; frames both first and last are multiplied once."""
     n, lag = len(pairs.x), pairs.lagtime
     if 2 * lag >= n:
-        (x, shift_0), (y, shift_t) = _shifted(pairs.x), _shifted(pairs.y)
-        sum_0, sum_t, gram_0, gram_t = x.sum(axis=0), y.sum(axis=0), x.T @ x, y.T @ y
+        (x, shift_0), (y, shift_t) = first(pairs.x), last(pairs.y)
+        sum_0, sum_t, gram_0, gram_t = _sum(x), _sum(y), x.T @ x, y.T @ y
     else:
-        frames, shift_0 = _shifted(pairs.frames)
+        frames, shift_0 = first(pairs.frames)
         x, y, shift_t = frames[:n], frames[lag:], shift_0
-        first, last = x[:lag], y[n - lag :]
-        sum_0, gram_0 = x.sum(axis=0), x.T @ x
-        sum_t = sum_0 + (last.sum(axis=0) - first.sum(axis=0))
-        gram_t = gram_0 + (last.T @ last - first.T @ first)
-    return _centered(float(n), shift_0, shift_t, sum_0, sum_t, (gram_0, x.T @ y, gram_t))
+        head, tail = x[:lag], y[n - lag :]
+        sum_0, gram_0 = _sum(x), x.T @ x
+        sum_t = sum_0 + (_sum(tail) - _sum(head))
+        gram_t = gram_0 + (tail.T @ tail - head.T @ head)
+    return _ChunkSums(float(n), shift_0, shift_t, sum_0, sum_t, (gram_0, x.T @ y, gram_t))
 
 
-def _weighted_moments(pairs: Pairs, weights: np.ndarray) -> Moments:
-    """Moments of a chunk whose pairs have weights."""
-    (x, shift_0), (y, shift_t) = _shifted(pairs.x), _shifted(pairs.y)
+def _weighted_sums(pairs: Pairs, weights: np.ndarray, first: _Shifting, last: _Shifting) -> _ChunkSums:
+    """Sums of a chunk whose pairs have weights."""
+    (x, shift_0), (y, shift_t) = first(pairs.x), last(pairs.y)
     column = weights[:, None].astype(x.dtype)
     wx, wy = column * x, column * y
     products = wx.T @ x, wx.T @ y, wy.T @ y
-    return _centered(float(weights.sum()), shift_0, shift_t, wx.sum(axis=0), wy.sum(axis=0), products)
+    return _ChunkSums(float(weights.sum()), shift_0, shift_t, _sum(wx), _sum(wy), products)
 
 
-def _shifted(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Frames about their approximate mean, and that mean, in the precision of the data."""
-    kind = np.float32 if frames.dtype in (np.float32, np.float16) else np.float64
-    shift = frames[::16].mean(axis=0).astype(kind)
-    return frames - shift, shift
-
-
-def _centered(
-    weight: float,
-    shift_0: np.ndarray,
-    shift_t: np.ndarray,
-    sum_0: np.ndarray,
-    sum_t: np.ndarray,
-    products: tuple[np.ndarray, ...],
-) -> Moments:
-    """Moments about the means, in 64 bits, from sums about shifts."""
-    off_0, off_t = (np.asarray(sums, float) / (weight or 1.0) for sums in (sum_0, sum_t))
-    s00, s0t, stt = (np.asarray(product, float) for product in products)
-    return Moments(
-        np.asarray(weight),
-        shift_0 + off_0,
-        shift_t + off_t,
-        s00 - weight * np.outer(off_0, off_0),
-        s0t - weight * np.outer(off_0, off_t),
-        stt - weight * np.outer(off_t, off_t),
-    )
+def _sum(frames: np.ndarray) -> np.ndarray:
+    """Sum over frames, as a product because that is faster."""
+    return np.ones(len(frames), frames.dtype) @ frames
