@@ -20,29 +20,29 @@ from thalweg.sampling.store import UNFINISHED, Store, StoreError
 HERE = Path(__file__).parent
 
 
-def started(path, name, workers):
+def started(path, name):
     """A campaign in a process group of its own, everything imported."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, sys.path)]),
         "JAX_COMPILATION_CACHE_DIR": str(path.parent / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
-    command = [sys.executable, str(HERE / "toy_campaign.py"), str(path), name, str(workers)]
+    command = [sys.executable, str(HERE / f"{name}.py"), str(path)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     campaign = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
     assert campaign.stdout.readline() == b"begun\n", campaign.stderr.read().decode()
     return campaign
 
 
-def finished(path, name, workers):
-    campaign = started(path, name, workers)
+def finished(path, name):
+    campaign = started(path, name)
     _, errors = campaign.communicate(timeout=300)
     assert campaign.returncode == 0, errors.decode()
     return Store(path)
 
 
-def test_every_policy_and_work_obeys_its_protocol_and_survives_json(toy, tmp_path):
-    for policy in toy.POLICIES.values():
+def test_every_policy_and_work_obeys_its_protocol_and_survives_json(toy, sums, tmp_path):
+    for policy in (toy.LOOP, toy.RESTARTS, sums.Sums(rounds=2)):
         assert isinstance(policy, Policy)
         store = Store(tmp_path)
         for k in range(policy.rounds):
@@ -56,56 +56,56 @@ def test_a_plan_cannot_call_anything_but_dataclasses():
         from_plain({"dataclass": "os:system", "command": "true"})
 
 
-def test_running_again_does_nothing_and_more_rounds_go_on(toy, tmp_path):
+def test_running_again_does_nothing_and_more_rounds_go_on(sums, tmp_path):
     store, told = Store(tmp_path), []
     observer = lambda k, task, done, total, seconds: told.append((task.id, done, seconds is None))  # noqa: E731
-    drive(store, toy.Sums(rounds=3), observers=[observer])
+    drive(store, sums.Sums(rounds=3), observers=[observer])
     assert [done for _, done, _ in told] == 3 * [1, 2, 3, 4]
     digest, notes = store.digest(), len(store.diary())
-    drive(store, toy.Sums(rounds=3), observers=[observer])
+    drive(store, sums.Sums(rounds=3), observers=[observer])
     assert (store.digest(), len(store.diary())) == (digest, notes)
     assert all(found for _, _, found in told[12:])
-    drive(store, toy.Sums(rounds=4))
+    drive(store, sums.Sums(rounds=4))
     assert store.file("sums/003-0", "0.txt").read_text() == "85"
 
 
-def test_a_plan_is_kept_even_if_the_policy_changes_its_mind(toy, tmp_path):
+def test_a_plan_is_kept_even_if_the_policy_changes_its_mind(sums, tmp_path):
     store = Store(tmp_path)
-    drive(store, toy.Sums(rounds=1, width=2))
-    drive(store, toy.Sums(rounds=1, width=3))
+    drive(store, sums.Sums(rounds=1, width=2))
+    drive(store, sums.Sums(rounds=1, width=3))
     assert store.ids("sums") == ["sums/000-0", "sums/000-1"]
 
 
-def test_a_task_that_fails_is_named_and_the_rest_is_kept(toy, tmp_path):
+def test_a_task_that_fails_is_named_and_the_rest_is_kept(sums, tmp_path):
     with pytest.raises(
         CampaignError, match="sums/only failed: the integrator lost its way; what is committed"
     ):
-        drive(Store(tmp_path), toy.Once(toy.Fail()))
+        drive(Store(tmp_path), sums.Once(sums.Fail()))
 
 
-def test_a_killed_worker_is_replaced_and_its_task_done_again(toy, tmp_path):
+def test_a_killed_worker_is_replaced_and_its_task_done_again(sums, tmp_path):
     store = Store(tmp_path)
-    drive(store, toy.Once(toy.KillWorker(times=1)), processes(1))
+    drive(store, sums.Once(sums.KillWorker(times=1)), processes(1))
     assert store.file("sums/only", "a").read_text() == "done"
 
 
-def test_workers_that_keep_dying_end_the_campaign_with_a_word(toy, tmp_path):
+def test_workers_that_keep_dying_end_the_campaign_with_a_word(sums, tmp_path):
     with pytest.raises(CampaignError, match="killed 3 times in a row while doing sums/only"):
-        drive(Store(tmp_path), toy.Once(toy.KillWorker(times=99)), processes(1))
+        drive(Store(tmp_path), sums.Once(sums.KillWorker(times=99)), processes(1))
     assert len((tmp_path / "log/deaths").read_text()) == 3
 
 
-def test_one_process_and_two_make_the_same_store(toy, tmp_path):
-    drive(Store(tmp_path / "1"), toy.Sums(rounds=4))
-    drive(Store(tmp_path / "2"), toy.Sums(rounds=4), processes(2))
+def test_one_process_and_two_make_the_same_store(sums, tmp_path):
+    drive(Store(tmp_path / "1"), sums.Sums(rounds=4))
+    drive(Store(tmp_path / "2"), sums.Sums(rounds=4), processes(2))
     assert Store(tmp_path / "1").digest() == Store(tmp_path / "2").digest()
 
 
-def killed_until_done(path, name, workers, kills, longest, seed):
+def killed_until_done(path, name, kills, longest, seed):
     """Run a campaign and kill it, or only its first process, after random times; how often that was."""
     rng, killed = random.Random(seed), 0
     while killed < kills:
-        campaign = started(path, name, workers)
+        campaign = started(path, name)
         try:
             campaign.wait(rng.uniform(0, longest))
             break
@@ -117,16 +117,14 @@ def killed_until_done(path, name, workers, kills, longest, seed):
     return killed
 
 
-@pytest.mark.parametrize(
-    ("name", "workers", "kills", "longest"), [("sums", 1, 10, 0.5), ("loop", 1, 3, 10.0)]
-)
+@pytest.mark.parametrize(("name", "kills", "longest"), [("toy_sums", 10, 0.5), ("toy_campaign", 3, 8.0)])
 def test_kills_at_random_moments_lose_nothing_repeat_nothing_and_change_nothing(
-    tmp_path, name, workers, kills, longest
+    tmp_path, name, kills, longest
 ):
-    undisturbed = finished(tmp_path / "undisturbed", name, workers=2)
+    undisturbed = finished(tmp_path / "undisturbed", name)
     path = tmp_path / "killed"
-    assert killed_until_done(path, name, workers, kills, longest, seed=7) >= kills - 1
-    store = finished(path, name, workers)
+    assert killed_until_done(path, name, kills, longest, seed=7) >= kills - 1
+    store = finished(path, name)
     assert store.digest() == undisturbed.digest()
     assert store.problems() == []
     assert list((path / UNFINISHED).iterdir()) == []
@@ -134,12 +132,27 @@ def test_kills_at_random_moments_lose_nothing_repeat_nothing_and_change_nothing(
     assert max(noted.values()) == 1
 
 
-def test_orphans_of_a_killed_campaign_end_by_themselves(tmp_path):
-    campaign = started(tmp_path / "store", "sums", 2)
-    while not (tmp_path / "store/sums").exists():
-        time.sleep(0.05)
-    os.kill(campaign.pid, signal.SIGKILL)
-    campaign.communicate()
+ORPHANS = """
+import sys
+from thalweg.sampling.campaign import drive
+from thalweg.sampling.executors import processes
+from thalweg.sampling.store import Store
+from toy_sums import Sums
+
+if __name__ == "__main__":
+    drive(Store(sys.argv[1]), Sums(rounds=1, width=1, seconds=60.0), processes(1))
+"""
+
+
+def test_workers_of_a_killed_campaign_end_by_themselves(tmp_path, importable):
+    script = tmp_path / "orphans.py"
+    script.write_text(ORPHANS)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, str(script), str(tmp_path / "store")]
+    with subprocess.Popen(command, env=environment, start_new_session=True) as campaign:
+        while not list((tmp_path / "store").glob(f"{UNFINISHED}/*sums*")):
+            time.sleep(0.05)
+        campaign.kill()
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
@@ -150,16 +163,16 @@ def test_orphans_of_a_killed_campaign_end_by_themselves(tmp_path):
     pytest.fail("worker processes outlive the campaign")
 
 
-def test_a_damaged_segment_is_reported_by_the_task_that_reads_it(toy, tmp_path):
+def test_a_damaged_segment_is_reported_by_the_task_that_reads_it(sums, tmp_path):
     store = Store(tmp_path)
-    drive(store, toy.Sums(rounds=1))
+    drive(store, sums.Sums(rounds=1))
     (tmp_path / "sums/000-1/0.txt").write_text("7")
     with pytest.raises(StoreError, match=r"sums/000-1/0\.txt is not what was committed"):
-        drive(store, toy.Sums(rounds=2))
+        drive(store, sums.Sums(rounds=2))
 
 
 def test_a_loop_needs_two_seeds_and_whole_frames(toy):
-    loop = toy.POLICIES["loop"]
+    loop = toy.LOOP
     with pytest.raises(ValueError, match="at least two"):
         replace(loop, seeds=(0,))
     with pytest.raises(ValueError, match="swarm_steps=2001 is no multiple of save_every=20"):

@@ -157,7 +157,7 @@ def test_least_counts_cross_where_plain_walks_would_not(toy, tmp_path):
 def test_the_loop_learns_the_slow_variable_and_two_seeds_agree_on_the_free_energy(toy, tmp_path):
     store = Store(tmp_path)
     policy = replace(
-        toy.POLICIES["loop"],
+        toy.LOOP,
         walkers=16, swarm_steps=20_000, drive_steps=60_000, produce_steps=120_000, segment_steps=60_000,
         save_every=50, height=0.3, stride=100, lagtime=10, skip=400,
     )  # fmt: skip

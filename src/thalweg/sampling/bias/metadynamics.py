@@ -142,7 +142,7 @@ def limits_and_widths(
     trajectories: Sequence[np.ndarray],
     periods: Sequence[float | None],
     bounds: tuple[np.ndarray, np.ndarray] | None = None,
-    margin: float = 3.0,
+    margin: float = 2.0,
     window: int = 20,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lower and upper limits and Gaussian widths for a variable seen along unbiased trajectories.
