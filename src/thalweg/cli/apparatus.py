@@ -25,6 +25,7 @@ from thalweg.interop import molecules
 from thalweg.interop.build import build_system
 from thalweg.interop.dcd import open_dcd
 from thalweg.interop.mdtraj_files import write_trajectory
+from thalweg.interop.relaxation import relaxed
 from thalweg.sampling.apparatus import Apparatus
 from thalweg.systems.system import System
 from thalweg.systems.topology import Topology
@@ -60,7 +61,7 @@ def apparatus(
 
 
 def system_from(settings: Molecule | Files) -> System:
-    """The system of a ``[system]`` table.
+    """The system of a ``[system]`` table; what comes from files is relaxed first.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def system_from(settings: Molecule | Files) -> System:
     if isinstance(settings, Molecule):
         build = getattr(molecules, given.pop("molecule"))
         return build(**given)
-    return build_system(**given)
+    return relaxed(build_system(**given))
 
 
 def engine_from(system: System, settings: Dynamics) -> Engine:

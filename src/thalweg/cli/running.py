@@ -22,7 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from thalweg.cli.apparatus import named_torsions, system_from, versions
+from thalweg.cli.apparatus import named_torsions, versions
 from thalweg.cli.strict import StudyError
 from thalweg.cli.study import Files, Loop, Study, from_table, load, to_table
 from thalweg.interop.mdtraj_files import write_trajectory
@@ -52,15 +52,15 @@ def begin(path: Path, run: Path) -> Study:
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise ValueError(f"{run} is there and is not an empty folder; give another --out")
     apparatus = study.policy().recipe.build()
-    system = system_from(study.system)
-    known = named_torsions(system.topology)
+    topology = apparatus.trajectories.topology
+    known = named_torsions(topology)
     for region in study.states:
         for name in region.ranges:
             if name not in known:
                 raise StudyError(f'[states.{region.name}] "{name}" is no torsion; known: {", ".join(known)}')
     run.mkdir(parents=True, exist_ok=True)
     study = dataclasses.replace(study, system=_kept(study.system, run))
-    write_trajectory(run / "topology.pdb", apparatus.positions[None], system.topology, system.box)
+    write_trajectory(run / "topology.pdb", apparatus.positions[None], topology, apparatus.box)
     record = to_table(study) | {"versions": versions()}
     write_atomically(run / RUN_FILE, tomli_w.dumps(record).encode())
     return study

@@ -1,0 +1,51 @@
+"""A structure without clashes to start from, by OpenMM's minimizer: nothing to compile, constraints kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import openmm
+from openmm import unit
+
+from thalweg.systems.system import System
+
+SMALL = 1000
+"""Atoms up to which the Reference platform is used, whose result is the same every time."""
+
+
+def relaxed(system: System, tolerance: float = 10.0, iterations: int = 500) -> System:
+    """``system`` at the nearest minimum of its energy.
+
+    Parameters
+    ----------
+    system : System with ``openmm_xml``
+    tolerance : root mean square force to stop at [kJ/mol/nm]
+    iterations : steps of the minimizer at most
+
+    Raises
+    ------
+    ValueError
+        If the energy is not finite where the minimizer ends.
+
+    Examples
+    --------
+    >>> from thalweg.interop.molecules import alanine_dipeptide
+    >>> molecule = alanine_dipeptide()
+    >>> bool(np.abs(relaxed(molecule).positions - molecule.positions).max() < 0.05)
+    True
+    """
+    platform = openmm.Platform.getPlatform("Reference" if len(system.topology) <= SMALL else "CPU")
+    simulated = openmm.XmlSerializer.deserialize(system.openmm_xml)
+    context = openmm.Context(simulated, openmm.VerletIntegrator(0.001), platform)
+    if system.box is not None:
+        context.setPeriodicBoxVectors(*np.asarray(system.box, float))
+    context.setPositions(np.asarray(system.positions, float))
+    context.applyConstraints(1e-6)
+    openmm.LocalEnergyMinimizer.minimize(context, tolerance, iterations)
+    state = context.getState(energy=True, positions=True)
+    if not np.isfinite(state.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole)):
+        raise ValueError(
+            "the energy of the structure is not finite even after minimizing; mend overlapping atoms"
+        )
+    return replace(system, positions=state.getPositions(asNumpy=True).value_in_unit(unit.nanometer))
