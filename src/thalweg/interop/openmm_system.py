@@ -8,17 +8,16 @@ import numpy as np
 import openmm
 
 from thalweg.interop.openmm_custom_forces import CUSTOM, custom_centroid_bonds, custom_cv
-from thalweg.interop.openmm_values import TranslationError, plain, table
+from thalweg.interop.openmm_values import TranslationError, plain, refuse, table
 from thalweg.potentials.cmap import correction_maps
 from thalweg.potentials.energy import Energy, Sum
-from thalweg.potentials.generalized_born import OBC2, generalized_born
 from thalweg.potentials.harmonic import harmonic_angles, harmonic_bonds
 from thalweg.potentials.nonbonded import Cutoff, dispersion_correction, nonbonded
+from thalweg.potentials.obc import obc2
 from thalweg.potentials.torsions import periodic_torsions, ryckaert_bellemans_torsions
 from thalweg.systems.box import reduced_box
 from thalweg.systems.system import Constraints, System
 from thalweg.systems.topology import Topology
-from thalweg.units import COULOMB
 
 NOT_AN_ENERGY = (
     openmm.CMMotionRemover,
@@ -138,24 +137,17 @@ def _correction_maps(force):
 
 
 def _obc2(force):
-    if force.getNonbondedMethod() != openmm.GBSAOBCForce.NoCutoff:
-        raise TranslationError(
-            "GBSAOBCForce with a cutoff has no translation; use NoCutoff, or the OpenMM engine"
-        )
+    refuse(force, force.getNonbondedMethod() != force.NoCutoff, "a cutoff")
     n = force.getNumParticles()
     charge, radius, scale = np.array([plain(force.getParticleParameters(i)) for i in range(n)]).T
-    tau = COULOMB * (1 / force.getSoluteDielectric() - 1 / force.getSolventDielectric())
     surface = 4 * np.pi * plain(force.getSurfaceAreaEnergy())
-    return (generalized_born(charge, radius, scale, OBC2, tau, surface),)
+    return (obc2(charge, radius, scale, force.getSoluteDielectric(), force.getSolventDielectric(), surface),)
 
 
 def nonbonded_terms(force: openmm.NonbondedForce) -> tuple[Energy, ...]:
     """Lennard-Jones, Coulomb, exceptions and dispersion correction of a ``NonbondedForce``."""
-    if force.getNumParticleParameterOffsets() or force.getNumExceptionParameterOffsets():
-        raise TranslationError(
-            "NonbondedForce with parameter offsets has no translation; fix the global parameters in the particles, "
-            "or use the OpenMM engine"
-        )
+    offsets = force.getNumParticleParameterOffsets() or force.getNumExceptionParameterOffsets()
+    refuse(force, offsets, "parameter offsets (global parameters of particles or exceptions)")
     method = force.getNonbondedMethod()
     if method not in (force.NoCutoff, force.CutoffNonPeriodic, force.CutoffPeriodic):
         raise TranslationError(

@@ -76,5 +76,5 @@ def per_replica(parameter: Array, like: Array) -> jax.Array:
     >>> per_replica(np.ones(5), np.ones((5, 3, 8))).shape
     (5, 1, 1)
     """
-    parameter = jnp.asarray(parameter, like.dtype)
+    parameter = jnp.asarray(parameter, jnp.result_type(like))
     return parameter.reshape(parameter.shape + (1,) * (like.ndim - parameter.ndim))

@@ -16,6 +16,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from thalweg.shapes import Array
+
 TOKEN = re.compile(r"\s*(?:(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)|([A-Za-z_]\w*)|([-+*/^(),=]))")
 
 FUNCTIONS: Mapping[str, Callable] = {
@@ -89,7 +91,7 @@ class Expression(eqx.Module):
             if node.id not in definitions
         }
 
-    def __call__(self, values: Mapping[str, jax.Array]) -> jax.Array:
+    def __call__(self, values: Mapping[str, Array | float]) -> jax.Array:
         main, definitions = _parsed(self.text)
         known = dict(values)
 
@@ -185,6 +187,6 @@ class Discrete(eqx.Module):
         return jnp.asarray(self.table, jnp.result_type(indices[0]))[whole]
 
 
-def energy_of(expression: Expression, values: Mapping[str, jax.Array], like: jax.Array) -> jax.Array:
+def energy_of(expression: Expression, values: Mapping[str, Array | float], like: jax.Array) -> jax.Array:
     """The expression's value broadcast to the shape and precision of ``like``, even where it is a constant."""
     return jnp.broadcast_to(expression(values), like.shape).astype(like.dtype)

@@ -15,6 +15,7 @@ References: [blondel1996] Blondel, Karplus, J. Comput. Chem. 17, 1132 (1996).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -60,7 +61,7 @@ def angle(atoms: list[jax.Array], difference: Difference) -> Internal:
 
 def dihedral(atoms: list[jax.Array], difference: Difference) -> Internal:
     """The dihedral ``1-2-3-4`` (IUPAC sign) as ``(cos phi, sin phi)``."""
-    b1, b2, b3 = (difference(after, before) for before, after in zip(atoms, atoms[1:]))
+    b1, b2, b3 = (difference(after, before) for before, after in itertools.pairwise(atoms))
     m, n = _cross(b1, b2), _cross(b2, b3)
     inverse_m, inverse_n = 1 / _dot(m, m), 1 / _dot(n, n)
     length_squared = _dot(b2, b2)

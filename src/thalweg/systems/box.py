@@ -29,7 +29,7 @@ def reduced_box(vectors: Float[Array, "3 3"]) -> np.ndarray:
 
     Examples
     --------
-    >>> reduced_box([[2, 0, 0], [0, 2, 0], [1, 1, 2]])[2]
+    >>> reduced_box(np.array([[2.0, 0, 0], [0, 2, 0], [1, 1, 2]]))[2]
     array([1., 1., 2.])
     """
     box = np.asarray(vectors, float)
@@ -62,6 +62,7 @@ def minimum_image(displacement: Float[Array, "pairs 3 *replicas"], box: Box) -> 
     >>> minimum_image(np.array([[1.9, 0.2, -1.1]]), 2.0 * np.eye(3)).round(6)
     Array([[-0.1,  0.2,  0.9]], dtype=float32)
     """
+    displacement = jnp.asarray(displacement)
     x, y, z = nearest_components([displacement[:, k] for k in range(3)], box)
     return jnp.stack([x, y, z], 1)
 
@@ -94,7 +95,7 @@ def wrapped(positions: Positions, box: Box) -> jax.Array:
     return positions
 
 
-def volume(box: Box) -> jax.Array:
+def volume(box: Box) -> Float[Array, ""]:
     """Volume of a box [nm^3].
 
     Examples
@@ -103,4 +104,5 @@ def volume(box: Box) -> jax.Array:
     >>> float(volume(np.diag([2.0, 3.0, 4.0])))
     24.0
     """
+    box = jnp.asarray(box)
     return box[0, 0] * box[1, 1] * box[2, 2]

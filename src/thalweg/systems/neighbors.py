@@ -63,8 +63,8 @@ class NeighborList(eqx.Module):
         --------
         >>> line = np.array([[0.0, 0, 0], [0.3, 0, 0], [0.9, 0, 0]])
         >>> near = NeighborList.around(line, None, 0.4, 0.1, np.full((3, 0), -1))
-        >>> near.partners[0]
-        array([1, 0, 2])
+        >>> near.partners[0].tolist()
+        [1, 0, 2]
         """
         points = np.asarray(positions, float)
         cell = None if box is None else np.asarray(box, float)
