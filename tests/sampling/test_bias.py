@@ -124,6 +124,13 @@ def test_a_uniform_bias_is_all_offset():
     assert float(state.offset) == pytest.approx(5.0, abs=1e-4)
 
 
+def test_a_bias_that_filled_a_well_shows_its_free_energy():
+    bias = metadynamics(None)
+    well = 3.0 * bias.grid.nodes(0) ** 2
+    state = MetadynamicsState(-(1 - 1 / 8) * well, jnp.zeros(()))
+    np.testing.assert_allclose(bias.free_energy(state), well[bias.grid.interior], atol=1e-4)
+
+
 def test_a_walker_that_diverged_deposits_nothing():
     bias = metadynamics(None)
     deposit = jax.jit(lambda values: bias.update(bias.init(), values).table)

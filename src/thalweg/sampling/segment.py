@@ -26,7 +26,7 @@ import numpy as np
 from thalweg.dynamics.engine import Recording
 from thalweg.sampling.apparatus import Apparatus
 from thalweg.sampling.store import Store, write_json
-from thalweg.shapes import Array, Float, Int
+from thalweg.shapes import Float, Int
 from thalweg.systems.state import State
 
 
@@ -131,10 +131,3 @@ def _features(positions: np.ndarray, apparatus: Apparatus) -> Float[np.ndarray, 
     box = None if apparatus.box is None else jnp.asarray(apparatus.box, positions.dtype)
     measure = jax.jit(lambda x: apparatus.features(x, box))
     return np.stack([np.asarray(measure(walker.transpose(1, 2, 0))).T for walker in positions])
-
-
-def weighted_frames(segments: Sequence[Segment]) -> tuple[Array, Array]:
-    """Features and log weights of all valid frames, walker after walker in each segment."""
-    kept = [np.arange(s.energy.shape[1]) < s.valid[:, None] for s in segments]
-    features = np.concatenate([s.features[k] for s, k in zip(segments, kept)])
-    return features, np.concatenate([s.log_weights[k] for s, k in zip(segments, kept)])

@@ -59,10 +59,9 @@ class HarmonicRestraint(eqx.Module):
         return ()
 
     def energy(self, bias_state: tuple[()], values: Values) -> Energies:
-        per_window = self.center.ndim - 1
         energies = jnp.zeros(values.shape[1:], values.dtype)
         for s, center, k, period in zip(values, self.center, self.stiffness, self.variable.periods):
-            apart = s - (center if per_window else center[()])
+            apart = s - center
             if period is not None:
                 apart = apart - period * jnp.round(apart / period)
             energies = energies + 0.5 * k * apart**2
