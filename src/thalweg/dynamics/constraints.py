@@ -26,7 +26,7 @@ from scipy.sparse.csgraph import connected_components
 from thalweg.shapes import Array, Float, Int, Masses, Momenta, Positions
 from thalweg.systems.system import Constraints
 
-SHAKE_ITERATIONS = 3
+SHAKE_ITERATIONS = 4
 
 
 class Clusters(eqx.Module):
@@ -66,7 +66,7 @@ class Tangent(eqx.Module):
     @staticmethod
     def at(positions: Positions, clusters: Clusters) -> Tangent:
         along = clusters.vectors(positions)
-        inner = (along[:, :, None] * along[:, None]).sum(3)
+        inner = sum(along[:, :, None, d] * along[:, None, :, d] for d in range(along.shape[2]))
         return Tangent(along, _inverse(_rows(clusters.coupling, inner) * inner))
 
 

@@ -151,7 +151,7 @@ def begun(laws: Laws, state: State, bias_state: Any, save_every: Int[Array, ""])
     alive = finite.all(0)
     last = jnp.broadcast_to(state.step, alive.shape)
     culprit = jnp.where(alive, -1, finite.argmin(0)).astype(jnp.int32)
-    stream = jax.random.bits(jax.random.split(state.key)[1], (2,))
+    stream = jax.random.bits(jax.random.split(state.key)[1], (2,), jnp.uint32)
     return Run(phase, phase, bias_state, stream, state.step, state.step + save_every, alive, last, culprit)
 
 
