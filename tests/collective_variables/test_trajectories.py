@@ -65,6 +65,14 @@ def test_a_memory_map_is_read_where_it_lies(frames, tmp_path):
     np.testing.assert_array_equal(x, frames[:-10])
 
 
+@pytest.mark.parametrize("kind", [bool, int, np.float16])
+def test_contacts_and_counts_are_read_as_numbers(frames, kind):
+    given = (frames > 0).astype(kind)
+    x, _ = pairs_of(Trajectories([given]), 10)
+    assert x.dtype.kind == "f"
+    np.testing.assert_array_equal(x, (frames > 0)[:-10])
+
+
 def test_one_giant_and_thousands_of_tiny_trajectories_are_dealt_out_evenly():
     lengths = np.array([10**6, *[200] * 5000])
     work = segments(lengths, 40)

@@ -98,6 +98,12 @@ def test_a_process_seen_in_one_block_only_is_under_sampled():
     assert Process(10.0, forward=200, backward=9, blocks=30).timescale is None
 
 
+def test_a_process_without_decay_has_no_timescale():
+    process = Process(float("nan"), forward=200, backward=200, blocks=30)
+    assert process.timescale is None
+    assert str(process).startswith("no decay time at this lag")
+
+
 def test_crossings_do_not_run_from_one_trajectory_into_the_next():
     runs = DiscreteTrajectories([np.zeros(10, int), np.ones(10, int)] * 50)
     assert crossings(runs, np.array([0.0, 1.0]), 10) == (0, 0, 0)

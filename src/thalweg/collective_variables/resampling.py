@@ -79,7 +79,7 @@ class Estimate:
         Student's quantile for :math:`K` blocks, transformed back; the same without logarithm for quantities
         of any sign.
         """
-        positive = np.nanmin(np.append(self.samples, self.value)) > 0
+        positive = not (np.append(self.samples, self.value) <= 0).any()
         forward, back = (np.log, np.exp) if positive else (np.asarray, np.asarray)
         samples = forward(self.samples)
         center = 2 * forward(self.value) - _nanmean(samples)

@@ -165,6 +165,9 @@ class TICA:
         or "unit" (variance one).
     cutoff : float
         Smallest eigenvalue of the correlation matrix of features kept, relative to the largest.
+    n_blocks : int
+        About how many blocks of data to keep apart for errors; each costs three matrices of the number of
+        features squared.
 
     Examples
     --------
@@ -182,6 +185,7 @@ class TICA:
     dim: int = 2
     scaling: Scaling = "kinetic_map"
     cutoff: float = 1e-6
+    n_blocks: int = 40
 
     def __post_init__(self):
         if self.scaling not in ("kinetic_map", "commute_map", "unit"):
@@ -205,7 +209,8 @@ class TICA:
                 )
         else:
             trajectories = as_trajectories(data)
-            sums, notes = covariances(trajectories, self.lagtime), _warned_angles(trajectories)
+            sums = covariances(trajectories, self.lagtime, self.n_blocks)
+            notes = _warned_angles(trajectories)
         koopman = unsymmetrized(sums, self.cutoff)
         nonreversible = nonreversible_modes(koopman, sums)
         choice, modes = self._solved(sums, koopman, nonreversible, trajectories)

@@ -180,7 +180,7 @@ class Trajectories:
         return f"feature {feature}" if self.names is None else f"feature {feature} ({self.names[feature]})"
 
     def windows(self, trajectory: int, spans: Iterable[tuple[int, int]]) -> Iterator[np.ndarray]:
-        """The frames ``[start, stop)`` of one trajectory for each span, starts not decreasing.
+        """Frames ``[start, stop)`` of one trajectory for each span, starts not decreasing, as real numbers.
 
         Raises
         ------
@@ -190,7 +190,8 @@ class Trajectories:
         block = self.blocks[trajectory]
         sliced = hasattr(block, "shape") and hasattr(block, "__getitem__")
         read = _slices(block, spans) if sliced else _passing(block, spans, self, trajectory)
-        for start, frames in read:
+        for start, given in read:
+            frames = given if given.dtype.kind == "f" else given.astype(float)
             with np.errstate(invalid="ignore", over="ignore"):
                 suspicious = not np.isfinite(frames.sum())
             if suspicious:

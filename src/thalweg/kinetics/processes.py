@@ -9,6 +9,7 @@ bar derived from them: such a process is called under-sampled and has no number.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Process:
 
     Attributes
     ----------
-    estimate : maximum-likelihood timescale [ps], to be quoted only if ``resolved``
+    estimate : maximum-likelihood timescale [ps], to be quoted only if ``resolved``; NaN for none
     forward, backward : crossings to the side of large and of small values of its eigenfunction
     blocks : blocks of data in which it was crossed
 
@@ -50,8 +51,9 @@ class Process:
 
     @property
     def resolved(self) -> bool:
-        """Whether the data show the process often enough."""
-        return min(self.forward, self.backward) >= FEWEST_CROSSINGS and self.blocks >= FEWEST_BLOCKS
+        """Whether the process decays at all and the data show it often enough."""
+        often = min(self.forward, self.backward) >= FEWEST_CROSSINGS and self.blocks >= FEWEST_BLOCKS
+        return often and isfinite(self.estimate)
 
     @property
     def timescale(self) -> float | None:
@@ -62,6 +64,8 @@ class Process:
         crossed = f"crossed {self.forward} and {self.backward} times"
         if self.resolved:
             return f"{self.estimate:.4g} ps ({crossed})"
+        if not isfinite(self.estimate):
+            return f"no decay time at this lag ({crossed})"
         needed = f"needed are {FEWEST_CROSSINGS} each way in {FEWEST_BLOCKS}"
         return f"under-sampled ({crossed} in {self.blocks} of the blocks; {needed})"
 
