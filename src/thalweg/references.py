@@ -97,6 +97,8 @@ REFERENCES = {
     "state model, SIAM J. Matrix Anal. Appl. 34, 738 (2013), doi:10.1137/120891976",
     "lloyd1982": "S. P. Lloyd, Least squares quantization in PCM, IEEE Trans. Inf. Theory 28, 129 "
     "(1982), doi:10.1109/TIT.1982.1056489",
+    "mackerell2004": "A. D. MacKerell, M. Feig and C. L. Brooks, Extending the treatment of backbone energetics in "
+    "protein force fields, J. Comput. Chem. 25, 1400 (2004), doi:10.1002/jcc.20065",
     "maier2015": "J. A. Maier et al., ff14SB: improving the accuracy of protein side chain and backbone "
     "parameters "
     "from ff99SB, J. Chem. Theory Comput. 11, 3696 (2015), doi:10.1021/acs.jctc.5b00255",
@@ -159,6 +161,9 @@ REFERENCES = {
     "doi:10.1006/jmbi.1998.2172",
     "schutte2013": "C. Schütte and M. Sarich, Metastability and Markov State Models in Molecular Dynamics, "
     "Courant Lecture Notes 24, American Mathematical Society (2013), doi:10.1090/cln/024",
+    "shirts2007": "M. R. Shirts, D. L. Mobley, J. D. Chodera and V. S. Pande, Accurate and efficient corrections for "
+    "missing dispersion interactions in molecular simulations, J. Phys. Chem. B 111, 13052 (2007), "
+    "doi:10.1021/jp0735987",
     "shirts2008": "M. R. Shirts and J. D. Chodera, Statistically optimal analysis of samples from multiple "
     "equilibrium states, J. Chem. Phys. 129, 124105 (2008), doi:10.1063/1.2978177",
     "squire1998": "W. Squire and G. Trapp, Using complex variables to estimate derivatives of real "
@@ -191,6 +196,8 @@ REFERENCES = {
     "Phys. Rev. 36, 823 (1930), doi:10.1103/PhysRev.36.823",
     "vandeneijnden2006": "W. E and E. Vanden-Eijnden, Towards a theory of transition paths, "
     "J. Stat. Phys. 123, 503 (2006), doi:10.1007/s10955-005-9003-9",
+    "verlet1967": "L. Verlet, Computer experiments on classical fluids. I. Thermodynamical properties of "
+    "Lennard-Jones molecules, Phys. Rev. 159, 98 (1967), doi:10.1103/PhysRev.159.98",
     "wu2017": "H. Wu et al., Variational Koopman models: slow collective variables and molecular kinetics "
     "from short "
     "off-equilibrium simulations, J. Chem. Phys. 146, 154104 (2017), doi:10.1063/1.4979344",

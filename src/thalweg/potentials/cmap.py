@@ -6,8 +6,6 @@ of periodic cubic splines along each direction; inside a cell the energy is the 
     u(t, s) = sum_{k,l=0..3} c_kl t^k s^l,      t, s in [0, 1],
 
 that has the four corners' values and derivatives. This is what OpenMM evaluates.
-
-References: [mackerell2004] Mackerell, Feig, Brooks, J. Comput. Chem. 25, 1400 (2004).
 """
 
 from __future__ import annotations

@@ -11,8 +11,6 @@ through the radii is written once, here:
 
     dU/dx = sum over pairs of d/dx [ g + w_i h(r; i, j) + w_j h(r; j, i) ] at fixed B and w,
     w_i   = (ds/dB_i + sum_j dg/dB_i) db/dI_i.
-
-References: [still1990] Still, Tempczyk, Hawley, Hendrickson, J. Am. Chem. Soc. 112, 6127 (1990).
 """
 
 from __future__ import annotations

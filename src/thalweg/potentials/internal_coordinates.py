@@ -9,8 +9,6 @@ singularity-free [blondel1996]: with ``b1, b2, b3`` the bond vectors, ``m = b1 x
 
     dphi/dx1 = -|b2| m / m^2,    dphi/dx4 = |b2| n / n^2,
     dphi/dx2 = -dphi/dx1 (1 + b1.b2/b2^2) + dphi/dx4 b2.b3/b2^2,   the rest by translation invariance.
-
-References: [blondel1996] Blondel, Karplus, J. Comput. Chem. 17, 1132 (1996).
 """
 
 from __future__ import annotations

@@ -8,9 +8,6 @@ field of a medium of dielectric constant ``eps_rf`` [tironi1995] has
     k_rf = (eps_rf - 1) / ((2 eps_rf + 1) rc^3),   c_rf = 3 eps_rf / ((2 eps_rf + 1) rc),
 
 and ``S`` falls smoothly from 1 at the switching distance to 0 at ``rc``.
-
-References: [tironi1995] Tironi, Sperb, Smith, van Gunsteren, J. Chem. Phys. 102, 5451 (1995). [shirts2007]
-Shirts, Mobley, Chodera, Pande, J. Phys. Chem. B 111, 13052 (2007).
 """
 
 from __future__ import annotations

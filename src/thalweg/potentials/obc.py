@@ -14,9 +14,6 @@
     g = -tau q_i q_j / f,   f^2 = r^2 + P exp(-r^2 / 4P)
 
 The surface term is that of [schaefer1998].
-
-References: [onufriev2004] Onufriev, Bashford, Case, Proteins 55, 383 (2004). [hawkins1996] Hawkins, Cramer,
-Truhlar, J. Phys. Chem. 100, 19824 (1996). [schaefer1998] Schaefer, Bartels, Karplus, J. Mol. Biol. 284, 835 (1998).
 """
 
 from __future__ import annotations

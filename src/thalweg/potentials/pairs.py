@@ -30,8 +30,8 @@ from thalweg.shapes import Array, Bool, Box, Energies, Int, Positions
 from thalweg.systems.box import nearest_components
 from thalweg.systems.neighbors import NeighborList
 
-BLOCK = 32
-"""Rows of `AllPairs` worked through at once."""
+BLOCK = 16
+"""At most so many rows of `AllPairs` are worked through at once."""
 
 DENSE = 400
 """Up to this many atoms all pairs are quicker than a neighbour list."""
@@ -83,8 +83,10 @@ class AllPairs(eqx.Module):
         half = len(self.excluded) // 2
         if 0 < half <= BLOCK:
             return block(jnp.arange(1, half + 1))
-        blocks = jnp.arange(1, -(-half // BLOCK) * BLOCK + 1).reshape(-1, BLOCK)
-        shapes = jax.eval_shape(block, jax.ShapeDtypeStruct((BLOCK,), blocks.dtype))
+        count = -(-half // BLOCK)
+        height = -(-half // max(count, 1))
+        blocks = jnp.arange(1, count * height + 1).reshape(count, height)
+        shapes = jax.eval_shape(block, jax.ShapeDtypeStruct((height,), blocks.dtype))
         start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         return jax.lax.scan(lambda sums, b: (jax.tree.map(jnp.add, sums, block(b)), None), start, blocks)[0]
 

@@ -88,11 +88,9 @@ def wrapped(positions: Positions, box: Box) -> jax.Array:
     Array([[1.5, 0.5, 1. ]], dtype=float32)
     """
     positions = jnp.asarray(positions)
-    for k in (2, 1, 0):
-        vector = jnp.asarray(box[k], positions.dtype)
-        shift = jnp.floor(positions[:, k] / vector[k])
-        positions = positions - shift[:, None] * vector.reshape(1, 3, *(1,) * (positions.ndim - 2))
-    return positions
+    box = jnp.asarray(box, positions.dtype)
+    cells = jnp.floor(jnp.einsum("nd...,dk->nk...", positions, jnp.linalg.inv(box)))
+    return positions - jnp.einsum("nk...,kd->nd...", cells, box)
 
 
 def volume(box: Box) -> Float[Array, ""]:

@@ -3,8 +3,6 @@
 A list made with radius ``cutoff + skin`` holds every pair within ``cutoff`` until some atom has moved by more than
 ``skin / 2`` [verlet1967]. It is made on the host by vesin's cell lists and used inside compiled loops, so its shape
 stays the same as long as it can: rows are padded in steps, with room to grow.
-
-References: [verlet1967] Verlet, Phys. Rev. 159, 98 (1967).
 """
 
 from __future__ import annotations
@@ -86,6 +84,7 @@ class NeighborList(eqx.Module):
 
     def moved(self, positions: Positions) -> jax.Array:
         """The furthest any atom has moved since the list was made [nm], ``(*replicas,)``."""
+        positions = jnp.asarray(positions)
         displacement = positions - jnp.asarray(self.reference, positions.dtype)
         return jnp.sqrt((displacement * displacement).sum(1).max(0))
 
