@@ -50,10 +50,14 @@ class Process:
     blocks: int
 
     @property
+    def sampled(self) -> bool:
+        """Whether the data show the process often enough."""
+        return min(self.forward, self.backward) >= FEWEST_CROSSINGS and self.blocks >= FEWEST_BLOCKS
+
+    @property
     def resolved(self) -> bool:
-        """Whether the process decays at all and the data show it often enough."""
-        often = min(self.forward, self.backward) >= FEWEST_CROSSINGS and self.blocks >= FEWEST_BLOCKS
-        return often and isfinite(self.estimate)
+        """Whether the process is sampled and decays."""
+        return self.sampled and isfinite(self.estimate)
 
     @property
     def timescale(self) -> float | None:
@@ -64,7 +68,7 @@ class Process:
         crossed = f"crossed {self.forward} and {self.backward} times"
         if self.resolved:
             return f"{self.estimate:.4g} ps ({crossed})"
-        if not isfinite(self.estimate):
+        if self.sampled:
             return f"no decay time at this lag ({crossed})"
         needed = f"needed are {FEWEST_CROSSINGS} each way in {FEWEST_BLOCKS}"
         return f"under-sampled ({crossed} in {self.blocks} of the blocks; {needed})"
