@@ -25,7 +25,7 @@ from thalweg.shapes import Float
 DENSE = 2**26
 """Up to this many pairs of states are counted in a dense table; above, the pairs seen are sorted."""
 
-CHUNK = 2**20
+CHUNK = 2**21
 """Pairs counted at a time."""
 
 
