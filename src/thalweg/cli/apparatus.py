@@ -18,6 +18,7 @@ from thalweg.cli.strict import choose, read
 from thalweg.cli.study import FEATURES, Distances, Dynamics, Files, Molecule, Torsions
 from thalweg.dynamics.engine import Engine, Langevin, Variable
 from thalweg.dynamics.native_engine import NativeEngine
+from thalweg.geometry.bond_graph import heavy_atom_pairs
 from thalweg.geometry.torsions import backbone_dihedrals, dihedral_names, rotatable_dihedrals
 from thalweg.geometry.variables import Dihedrals, SineCosine
 from thalweg.geometry.variables import Distances as DistanceVariable
@@ -95,12 +96,13 @@ def features_of(topology: Topology, settings: Torsions | Distances) -> Variable:
     """
     if isinstance(settings, Torsions):
         return SineCosine(Dihedrals(torsions(topology, settings.select), topology))
-    atoms = [i for i in topology.heavy_atoms if topology.residue_names[i] not in SOLVENT]
-    pairs = [(i, j) for n, i in enumerate(atoms) for j in atoms[n + 1 :]]
+    solute = np.array([name not in SOLVENT for name in topology.residue_names])
+    pairs = heavy_atom_pairs(topology, settings.separation)
+    pairs = pairs[solute[pairs].all(1)]
     if not 0 < len(pairs) <= MOST_DISTANCES:
         raise ValueError(
-            f'features = "distances" are {len(pairs)} for {len(atoms)} heavy atoms; 1 to {MOST_DISTANCES} '
-            'are possible, use "torsions"'
+            f'[features] kind = "distances" makes {len(pairs)} of them with separation = {settings.separation}; 1 to '
+            f'{MOST_DISTANCES} are possible, change separation or use kind = "torsions"'
         )
     return DistanceVariable(pairs, topology)
 

@@ -84,7 +84,13 @@ class Torsions:
 
 @dataclass(frozen=True)
 class Distances:
-    """Distances of all pairs of heavy atoms, solvent left out."""
+    """Distances of pairs of heavy atoms at least ``separation`` bonds apart, solvent left out.
+
+    Nearer pairs are held by bonds and angles: they say nothing about slow motions, and a bias on them would
+    strain the molecule.
+    """
+
+    separation: int = counted(3)
 
 
 @dataclass(frozen=True)
