@@ -56,7 +56,7 @@ def quantity(text: str, dimension: str) -> float:
     0.002
     """
     accepted = DIMENSIONS[dimension]
-    wanted = f"a {dimension} such as \"1 {next(iter(accepted))}\" (units known: {', '.join(accepted)})"
+    wanted = f'a {dimension} such as "1 {next(iter(accepted))}" (units known: {", ".join(accepted)})'
     if not isinstance(text, str):
         raise ValueError(f"got {text!r} without a unit; give {wanted}")
     match = re.fullmatch(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S+)\s*", text)

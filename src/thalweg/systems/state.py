@@ -28,7 +28,9 @@ class State(eqx.Module):
     box: Box | None = None
 
 
-def thermal_state(positions: Positions, masses: Masses, kT: float, key: jax.Array, box: Box | None = None) -> State:
+def thermal_state(
+    positions: Positions, masses: Masses, kT: float, key: jax.Array, box: Box | None = None
+) -> State:
     """A state at ``positions`` ``(atoms, dims, replicas)`` with momenta from the Maxwell-Boltzmann distribution."""
     carry, draw = jax.random.split(key)
     width = jnp.sqrt(kT * jnp.asarray(masses, positions.dtype))[:, None, None]
