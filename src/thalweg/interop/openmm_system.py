@@ -89,7 +89,8 @@ def system_from_openmm(openmm_system: openmm.System, topology: Topology, positio
     """A `System` with the energy, masses, constraints and box of ``openmm_system``; ``positions`` ``(atoms, 3)`` [nm]."""
     box = None
     if openmm_system.usesPeriodicBoundaryConditions():
-        box = reduced_box([list(plain(vector)) for vector in openmm_system.getDefaultPeriodicBoxVectors()])
+        vectors = openmm_system.getDefaultPeriodicBoxVectors()
+        box = reduced_box(np.array([list(plain(vector)) for vector in vectors]))
     return System(
         topology,
         np.asarray(positions, float),

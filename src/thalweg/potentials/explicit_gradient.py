@@ -67,7 +67,7 @@ def _along_parameters(evaluate, primals, tangents, energies):
     return jax.jvp(energy, [leaves[k] for k in changing], [changes[k] for k in changing])[1]
 
 
-def per_replica(parameter: Array, like: Array) -> jax.Array:
+def per_replica(parameter: Array | float, like: Array) -> jax.Array:
     """``parameter`` in the precision of ``like``, with axes of length one appended up to its rank.
 
     Examples

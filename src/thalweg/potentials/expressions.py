@@ -16,7 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from thalweg.shapes import Array
+from thalweg.shapes import Array, Float
 
 TOKEN = re.compile(r"\s*(?:(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)|([A-Za-z_]\w*)|([-+*/^(),=]))")
 
@@ -180,7 +180,7 @@ def _values(tree: ast.expr) -> list[ast.Name]:
 class Discrete(eqx.Module):
     """A table looked up by whole numbers, one argument per dimension."""
 
-    table: jax.Array
+    table: Float[Array, "..."]
 
     def __call__(self, *indices: jax.Array) -> jax.Array:
         whole = tuple(jnp.round(index).astype(int) for index in indices)

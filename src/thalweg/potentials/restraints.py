@@ -1,4 +1,4 @@
-"""Energies given by a formula: restraints and other custom terms on positions, internal coordinates, pairs and energies.
+"""Energies given by a formula: restraints and other custom terms.
 
 ==================  ==========================================  ==============================================
 class               what the formula may use                    built from
@@ -14,8 +14,6 @@ class               what the formula may use                    built from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -28,7 +26,7 @@ from thalweg.potentials.nonbonded import Cutoff, switched
 from thalweg.shapes import Array, Box, Energies, Float, Int, Positions
 from thalweg.systems.box import minimum_image
 
-Parameters = Mapping[str, Float[Array, "..."]]
+Parameter = Float[Array, "terms"] | float
 
 
 class FormulaOfInternal(eqx.Module):
@@ -36,7 +34,7 @@ class FormulaOfInternal(eqx.Module):
 
     expression: Expression
     variable: str = eqx.field(static=True)
-    parameters: dict[str, Float[Array, "..."]]
+    parameters: dict[str, Parameter]
 
     def __call__(self, q) -> jax.Array:
         if isinstance(q, tuple):
@@ -81,7 +79,7 @@ class OnPositions(Energy):
 
     formula: str = eqx.field(static=True)
     atoms: Int[Array, "terms"]
-    parameters: dict[str, Float[Array, "..."]]
+    parameters: dict[str, Parameter]
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Energies:
         def periodicdistance(*coordinates):
@@ -112,7 +110,7 @@ class OnPoints(Energy):
     prefix: str = eqx.field(static=True)
     groups: Float[Array, "points atoms"] | None
     members: Int[Array, "roles terms"]
-    parameters: dict[str, Float[Array, "..."]]
+    parameters: dict[str, Parameter]
     periodic: bool = eqx.field(static=True, default=False)
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Energies:
