@@ -11,7 +11,13 @@ import openmm.app as app
 import pytest
 from openmm.unit import nanometer
 
-from thalweg.interop.openmm_system import particle_masses, system_constraints, system_from_openmm, terms, translate
+from thalweg.interop.openmm_system import (
+    particle_masses,
+    system_constraints,
+    system_from_openmm,
+    terms,
+    translate,
+)
 from thalweg.interop.openmm_topology import topology_from_openmm
 from thalweg.interop.openmm_values import TranslationError
 from thalweg.potentials.energy import Sum, energy_and_forces
@@ -57,7 +63,9 @@ def assert_agrees_with_openmm(system, positions):
         compared += 1
         np.testing.assert_allclose(ours, energy, rtol=TOLERANCE, atol=1e-8, err_msg=force.getName())
         largest = np.abs(forces).max()
-        np.testing.assert_allclose(our_forces, forces, rtol=0, atol=TOLERANCE * largest + 1e-8, err_msg=force.getName())
+        np.testing.assert_allclose(
+            our_forces, forces, rtol=0, atol=TOLERANCE * largest + 1e-8, err_msg=force.getName()
+        )
     return compared
 
 
@@ -177,7 +185,11 @@ def paracetamol():
     """Paracetamol with generic parameters, as a ``System`` from XML; coordinates minimized from a random start."""
     types, bonds = PARACETAMOL["atoms"], PARACETAMOL["bonds"]
     system, n = openmm.System(), len(types)
-    bond, angle, torsion = openmm.HarmonicBondForce(), openmm.HarmonicAngleForce(), openmm.PeriodicTorsionForce()
+    bond, angle, torsion = (
+        openmm.HarmonicBondForce(),
+        openmm.HarmonicAngleForce(),
+        openmm.PeriodicTorsionForce(),
+    )
     bellemans, nonbonded = openmm.RBTorsionForce(), openmm.NonbondedForce()
     bonded = {i: [j for pair in bonds if i in pair for j in pair if j != i] for i in range(n)}
     for name, charge in zip(types, PARACETAMOL["charges"]):
@@ -285,7 +297,9 @@ def test_a_system_keeps_masses_constraints_box_and_its_openmm_self():
     field = app.ForceField("amber14/tip3p.xml")
     modeller = app.Modeller(app.Topology(), [] * nanometer)
     modeller.addSolvent(field, numAdded=30)
-    made = field.createSystem(modeller.topology, nonbondedMethod=app.CutoffPeriodic, nonbondedCutoff=0.4 * nanometer)
+    made = field.createSystem(
+        modeller.topology, nonbondedMethod=app.CutoffPeriodic, nonbondedCutoff=0.4 * nanometer
+    )
     positions = np.array(modeller.positions.value_in_unit(nanometer))
     system = system_from_openmm(made, topology_from_openmm(modeller.topology), positions)
     assert system.masses[:3] == pytest.approx([15.99943, 1.007947, 1.007947])

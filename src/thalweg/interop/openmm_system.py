@@ -86,7 +86,7 @@ def system_constraints(openmm_system: openmm.System) -> Constraints:
 
 
 def system_from_openmm(openmm_system: openmm.System, topology: Topology, positions: np.ndarray) -> System:
-    """A `System` with the energy, masses, constraints and box of ``openmm_system``; ``positions`` ``(atoms, 3)`` [nm]."""
+    """A `System` with all that ``openmm_system`` says; ``positions`` ``(atoms, 3)`` [nm]."""
     box = None
     if openmm_system.usesPeriodicBoundaryConditions():
         vectors = openmm_system.getDefaultPeriodicBoxVectors()

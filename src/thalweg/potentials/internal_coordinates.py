@@ -95,7 +95,7 @@ class InternalEnergy(ExplicitGradient):
 
 
 def internal(coordinate: Callable, positions: Positions, atoms, box: Box | None) -> Internal:
-    """A coordinate function applied to the rows ``atoms`` ``(roles, terms)`` of ``positions``; nearest images in ``box``."""
+    """A coordinate of ``positions`` at the rows ``atoms`` ``(roles, terms)``; nearest images if given a ``box``."""
 
     def difference(after, before):
         return after - before if box is None else minimum_image(after - before, box)

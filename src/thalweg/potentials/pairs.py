@@ -84,7 +84,7 @@ class AllPairs(eqx.Module):
         if 0 < half <= BLOCK:
             return block(jnp.arange(1, half + 1))
         count = -(-half // BLOCK)
-        height = -(-half // max(count, 1))
+        height = -(-half // count) if count else 1
         blocks = jnp.arange(1, count * height + 1).reshape(count, height)
         shapes = jax.eval_shape(block, jax.ShapeDtypeStruct((height,), blocks.dtype))
         start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
