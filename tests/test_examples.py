@@ -1,0 +1,38 @@
+"""Every example runs as it stands and leaves its figure."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[1]
+EXAMPLES = sorted((CHECKOUT / "examples").glob("*.py"))
+
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENMM_CPU_THREADS"), "1"
+) | {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+"""As in the Makefile: tests run side by side, one core each."""
+
+
+def test_there_are_examples():
+    assert EXAMPLES
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs_and_leaves_its_figure(example, tmp_path):
+    path = os.pathsep.join(filter(None, (str(CHECKOUT / "src"), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, example],
+        cwd=tmp_path,
+        env=os.environ | ONE_THREAD | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    figure = tmp_path / f"{example.stem}.html"
+    assert f"wrote {figure.name}" in done.stdout
+    assert "Plotly.newPlot" in figure.read_text("utf-8")
