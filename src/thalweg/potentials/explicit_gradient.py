@@ -12,6 +12,7 @@ the second part, for parameters and the box, exists only where these are differe
 from __future__ import annotations
 
 import abc
+import math
 
 import equinox as eqx
 import jax
@@ -23,7 +24,10 @@ from thalweg.shapes import Array, Box, Energies, Positions
 
 
 class ExplicitGradient(Energy):
-    """An energy that knows its own gradient; subclasses write `energy_and_gradient` instead of ``__call__``."""
+    """An energy that knows its own gradient; subclasses write `energy_and_gradient` instead of ``__call__``.
+
+    It is never given replica axes of one replica only: atoms are then the last axis, to be worked through in rows.
+    """
 
     @abc.abstractmethod
     def energy_and_gradient(self, positions: Positions, box: Box | None) -> tuple[Energies, Positions]:
@@ -34,7 +38,10 @@ class ExplicitGradient(Energy):
 
         def evaluate(positions, parameters):
             box, arrays = parameters
-            return eqx.combine(arrays, static).energy_and_gradient(positions, box)
+            replicas = positions.shape[2:]
+            squeezed = positions.reshape(positions.shape[:2]) if math.prod(replicas) == 1 else positions
+            energies, gradient = eqx.combine(arrays, static).energy_and_gradient(squeezed, box)
+            return energies.reshape(replicas), gradient.reshape(positions.shape)
 
         @jax.custom_jvp
         def energy(positions, parameters):

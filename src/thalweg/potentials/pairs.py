@@ -33,10 +33,10 @@ from thalweg.systems.neighbors import NeighborList
 BLOCK = 16
 """At most so many rows of `AllPairs` are worked through at once."""
 
-DENSE = 400
-"""Up to this many atoms all pairs are quicker than a neighbour list."""
+DENSE = 1500
+"""Up to this many atoms all pairs cost less than a neighbour list and its renewal on the host."""
 
-SKIN = 0.15
+SKIN = 0.2
 """Skin of neighbour lists [nm]."""
 
 Visit = Callable
@@ -127,6 +127,7 @@ class PairsWithin(eqx.Module):
         if self.neighbors is None:
             return self.everything.total(visit, positions, parameters, box)
         partners = self.neighbors.partners
+        partners = partners.reshape(*partners.shape[:2], *positions.shape[2:])
         real = partners != jnp.arange(len(positions)).reshape(1, -1, *(1,) * (partners.ndim - 2))
         holds = jnp.where(self.neighbors.moved(positions) < 0.5 * self.neighbors.skin, 1.0, jnp.nan)
 

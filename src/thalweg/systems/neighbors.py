@@ -68,8 +68,8 @@ class NeighborList(eqx.Module):
         cell = None if box is None else np.asarray(box, float)
         if cell is not None and 2 * cutoff > cell.diagonal().min() * (1 + 1e-6):
             raise ValueError(
-                f"cutoff of {cutoff} nm exceeds half the smallest width of the box, {cell.diagonal().min() / 2:.4f} nm; "
-                "use a larger box or a smaller cutoff"
+                f"cutoff of {cutoff} nm exceeds half the smallest width of the box, {cell.diagonal().min() / 2:.4f} "
+                "nm; use a larger box or a smaller cutoff"
             )
         replicas = points.shape[2:]
         flat = points.reshape(*points.shape[:2], -1)
@@ -85,7 +85,7 @@ class NeighborList(eqx.Module):
     def moved(self, positions: Positions) -> jax.Array:
         """The furthest any atom has moved since the list was made [nm], ``(*replicas,)``."""
         positions = jnp.asarray(positions)
-        displacement = positions - jnp.asarray(self.reference, positions.dtype)
+        displacement = positions - jnp.asarray(self.reference, positions.dtype).reshape(positions.shape)
         return jnp.sqrt((displacement * displacement).sum(1).max(0))
 
     def stale(self, positions: Positions, box: Box | None = None) -> Bool[Array, ""]:
@@ -106,10 +106,13 @@ def _pairs(points, cell, radius, excluded):
     n = len(points)
     search = vesin.NeighborList(cutoff=radius, full_list=True, n_threads=1)
     i, j = search.compute(points, np.zeros((3, 3)) if cell is None else cell, cell is not None, "ij")
-    keys = np.unique(i.astype(np.int64) * n + j.astype(np.int64))
-    never = np.arange(n)[:, None] * n + excluded
-    keys = keys[~np.isin(keys, np.concatenate([never[excluded >= 0], np.arange(n) * (n + 1)]))]
-    return keys // n, keys % n
+    keys = np.sort(i.astype(np.int64) * n + j.astype(np.int64))
+    counted = np.diff(keys, prepend=-1) > 0
+    never = np.concatenate([(np.arange(n)[:, None] * n + excluded)[excluded >= 0], np.arange(n) * (n + 1)])
+    at = np.searchsorted(keys, never)
+    at = at[at < len(keys)]
+    counted[at] &= ~np.isin(keys[at], never)
+    return keys[counted] // n, keys[counted] % n
 
 
 def _table(i, j, n, rows):
