@@ -139,15 +139,16 @@ for k, color in zip(range(2), colors):
         row=1,
     )
 axis = {"range": [-180, 180], "tickvals": [-180, -90, 0, 90, 180]}
-figure.update_xaxes(title="lag time [ps]", type="log", dtick="D2", range=[-1.05, 0.95], col=1, row=1)
-figure.update_yaxes(title="time scale [ps]", type="log", dtick="D2", range=[-1, 1.05], col=1, row=1)
+ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10]
+figure.update_xaxes(title="lag time [ps]", type="log", tickvals=ticks, range=[-1.05, 0.95], col=1, row=1)
+figure.update_yaxes(title="time scale [ps]", type="log", tickvals=ticks, range=[-1, 1.05], col=1, row=1)
 figure.update_xaxes(title="φ [degrees]", **axis, constrain="domain", col=2, row=1)
 figure.update_yaxes(title="ψ [degrees]", **axis, scaleanchor="x2", constrain="domain", col=2, row=1)
 figure.update_layout(
     template="simple_white",
     width=1100,
     height=560,
-    legend={"x": 0.0, "y": -0.17, "yanchor": "top", "orientation": "h", "entrywidth": 170},
+    legend={"x": 0.0, "y": -0.17, "yanchor": "top", "orientation": "h", "entrywidth": 125},
     legend2={"x": 0.98, "xanchor": "right", "y": 0.95, "itemsizing": "constant"},
     title="Alanine dipeptide in vacuum, 300 K: mean first-passage times "
     f"1 → 2 {there.value:.1f} ± {there.error:.1f} ps, 2 → 1 {back.value:.1f} ± {back.error:.1f} ps",

@@ -32,10 +32,10 @@ bias = WellTemperedMetadynamics(
 )
 engine = NativeEngine(system, Langevin(kT=kT, dt=0.004))
 start = thermal_start(system, kT, jax.random.key(0), replicas=32)
-growing = engine.run(start, 30_000, save_every=50, bias=bias)
+growing = engine.run(start, 25_000, save_every=50, bias=bias)
 
 # %% Under the bias as it now stands, held, a frame weighs exp(bias energy / kT).
-held = engine.run(growing.state, 50_000, save_every=50, bias=FrozenBias(bias, growing.bias_state))
+held = engine.run(growing.state, 40_000, save_every=50, bias=FrozenBias(bias, growing.bias_state))
 skip = 100
 values = [walk[skip:].astype(float) for walk in held.values]
 log_weights = [energy[skip:].astype(float) / kT for energy in held.bias_energy]
@@ -59,9 +59,11 @@ correlated = max(
 settings = {"bins": (48, 48), "periods": (2 * np.pi, 2 * np.pi), "block": round(5 * correlated)}
 surface = FreeEnergySurface(kT, **limits, **settings, bandwidth=0.8).fit(values, log_weights)
 visits = np.histogram2d(*np.concatenate(values).T, bins=48, range=[[-np.pi, np.pi]] * 2)[0]
-shown = (visits > 0) & (surface.error < kT)
+shown = (visits > 0) & (surface.error < 1.0)
 median, share = np.median(surface.error[shown]), shown.mean()
-print(f"{share:.0%} of the surface is known to within kT; the median error there is {median:.2f} kJ/mol")
+print(
+    f"{share:.0%} of the surface is known to within 1 kJ/mol; the median error there is {median:.2f} kJ/mol"
+)
 
 # %% One figure.
 figure = make_subplots(cols=2, horizontal_spacing=0.2, subplot_titles=("Free energy", "Its standard error"))
@@ -91,7 +93,8 @@ for column, anchor in ((1, "x"), (2, "x2")):
     figure.update_xaxes(title="φ [degrees]", **axis, col=column, row=1)
     figure.update_yaxes(title="ψ [degrees]", **axis, scaleanchor=anchor, col=column, row=1)
     for edge in (0, 126):
-        figure.add_vline(x=edge, line={"dash": "dash", "color": "#d95f02", "width": 2}, col=column, row=1)
+        line = {"dash": "dash", "color": "#d95f02", "width": 2}
+        figure.add_vline(x=edge, line=line, opacity=1.0, col=column, row=1)
 figure.update_layout(
     template="simple_white",
     width=1100,
