@@ -229,3 +229,13 @@ def test_overdamped_replicas_fluctuate_about_the_minimum(make, molecule):
     )
     assert abs(stretch.mean()) < 0.002
     assert 0.5 < stretch.var() / (KT / 4e5) < 2.0
+
+
+def test_only_the_native_engine_takes_a_bias_with_a_window_for_each_replica(engine, molecule):
+    windows = Spring(Separation(), jnp.array([0.155, 0.16, 0.165]), jnp.float32(1e5))
+    if isinstance(engine, NativeEngine):
+        values = engine.run(start(molecule), 400, save_every=20, bias=windows).values[:, 10:, 0].mean(1)
+        assert values[0] < values[1] < values[2]
+    else:
+        with pytest.raises(ValueError, match="run each window by itself"):
+            engine.run(start(molecule), 20, save_every=20, bias=windows)

@@ -57,6 +57,17 @@ class BiasForce:
         self.bias, self.box = bias, box
         self.state = bias.init() if bias is not None and bias_state is None else bias_state
 
+    def check(self, positions: np.ndarray) -> None:
+        """Raise ValueError if the bias is not the same for all replicas."""
+        shape = np.shape(
+            0.0 if self.bias is None else _bias_energy(self.bias, self.state, positions, self.box)
+        )
+        if shape != ():
+            raise ValueError(
+                f"the bias gives {shape} energies for one replica: it treats replicas differently, which only the "
+                "native engine can; run each window by itself"
+            )
+
     def __call__(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
         """Energy [kJ/mol] and forces [kJ/mol/nm]."""
         energy, _, gradient = _bias_at(self.bias, self.state, jnp.asarray(positions, jnp.float32), self.box)
@@ -111,6 +122,7 @@ def run_in_turn(
     check_start(state, steps, save_every, len(system.masses))
     box = None if state.box is None else np.asarray(state.box)
     force = BiasForce(bias, bias_state, box)
+    force.check(np.asarray(state.positions)[..., 0])
     key, seeding = jax.random.split(state.key)
     walks = walker(int(jax.random.randint(seeding, (), 1, 2**31 - 1)), force)
 
@@ -212,6 +224,10 @@ def _bias_at(bias: Bias, state: Any, positions: jax.Array, box: jax.Array | None
 
     (energy, values), gradient = jax.value_and_grad(energy, has_aux=True)(positions)
     return energy, values, gradient
+
+
+def _bias_energy(bias: Bias | None, state: Any, positions: np.ndarray, box):
+    return bias.energy(state, bias.variable(jnp.asarray(positions, jnp.float32), box))
 
 
 @eqx.filter_jit

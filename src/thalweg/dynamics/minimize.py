@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import jax
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import minimize
@@ -71,14 +71,19 @@ def minimized(
     start = jnp.asarray(positions)
     fresh = energy.refreshed(start, box)
 
-    def with_springs(x, box=None):
-        lengths = jnp.sqrt(((x[first] - x[second]) ** 2).sum(1))
-        return fresh(x, box) + 0.5 * STIFFNESS * ((lengths - held.distances) ** 2).sum(0)
+    @eqx.filter_jit
+    def evaluate(energy, x):
+        def with_springs(x, box):
+            lengths = jnp.sqrt(((x[first] - x[second]) ** 2).sum(1))
+            return energy(x, box) + 0.5 * STIFFNESS * ((lengths - held.distances) ** 2).sum(0)
 
-    evaluate = jax.jit(lambda x: energy_and_forces(with_springs, x, box))
+        return energy_and_forces(with_springs, x, box)
 
     def objective(flat):
-        value, forces = evaluate(jnp.asarray(flat.reshape(start.shape), start.dtype))
+        nonlocal fresh
+        x = jnp.asarray(flat.reshape(start.shape), start.dtype)
+        fresh = fresh.refreshed(x, box)
+        value, forces = evaluate(fresh, x)
         return float(value), -np.asarray(forces, float).ravel()
 
     found = minimize(
@@ -90,4 +95,5 @@ def minimized(
     )
     x = found.x.reshape(start.shape)
     largest = float(np.abs(found.jac).max())
-    return Minimum(x, float(fresh(jnp.asarray(x, start.dtype), box)), largest, largest <= tolerance)
+    here = jnp.asarray(x, start.dtype)
+    return Minimum(x, float(fresh.refreshed(here, box)(here, box)), largest, largest <= tolerance)

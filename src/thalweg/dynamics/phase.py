@@ -15,8 +15,8 @@ class Phase(eqx.Module):
 
     Attributes
     ----------
-    positions, momenta, forces : (atoms, dims, replicas) [nm, amu nm/ps, kJ/mol/nm], forces those of a bias
-    included
+    positions, momenta : (atoms, dims, replicas) [nm, amu nm/ps]
+    forces : likewise, those of a bias included [kJ/mol/nm]
     """
 
     positions: Positions
