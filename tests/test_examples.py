@@ -9,13 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from thalweg.sampling.executors import ONE_THREAD
+
 CHECKOUT = Path(__file__).parents[1]
 EXAMPLES = sorted((CHECKOUT / "examples").glob("*.py"))
-
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENMM_CPU_THREADS"), "1"
-) | {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
-"""As in the Makefile: tests run side by side, one core each."""
 
 
 def test_there_are_examples():

@@ -32,5 +32,15 @@ Masses = Float[Array, "atoms"]
 Values = Float[Array, "values *replicas"]
 
 __all__ = [
-    "Array", "Bool", "Box", "Energies", "Float", "Forces", "Int", "Masses", "Momenta", "Positions", "Values",
+    "Array",
+    "Bool",
+    "Box",
+    "Energies",
+    "Float",
+    "Forces",
+    "Int",
+    "Masses",
+    "Momenta",
+    "Positions",
+    "Values",
 ]

@@ -9,14 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENMM_CPU_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-}
-"""One thread per process: a campaign runs one process per core, and idle BLAS threads spin."""
+from thalweg.sampling.executors import ONE_THREAD
 
 
 def prepare() -> None:
