@@ -2,8 +2,8 @@
 
 ``dx = p/m dt``, ``dp = f dt - friction p dt + sqrt(2 friction kT m) dW`` is split into a kick B, a drift A
 and the exact thermostat O, composed as B(dt/2) A(dt/2) O(dt) A(dt/2) B(dt/2). Configurational averages are
-wrong by order dt^2 only, and for a harmonic well not at all. With constraints, kicks and noise are freed of their
-components along the bonds before they move anything, and the two drifts around O are restored together.
+wrong by order dt^2 only, and for a harmonic well not at all. With constraints, momenta and noise are freed of
+their components along the bonds before they move anything, and the two drifts around O are restored together.
 """
 
 from __future__ import annotations
@@ -30,5 +30,4 @@ def baoab(
     positions, momenta = bonds.restored(free, momenta, tangents, dt)
 
     forces = forces_at(positions)
-    momenta = bonds.projected(momenta + dt / 2 * forces, bonds.tangents(positions))
-    return Phase(positions, momenta, forces)
+    return Phase(positions, momenta + dt / 2 * forces, forces)

@@ -23,7 +23,7 @@ from thalweg.dynamics.overdamped import euler_maruyama
 from thalweg.dynamics.phase import ForceFunction, Phase
 from thalweg.dynamics.velocity_verlet import velocity_verlet
 from thalweg.potentials.energy import Energy
-from thalweg.shapes import Array, Bool, Box, Energies, Float, Int, Positions, Values
+from thalweg.shapes import Array, Bool, Box, Energies, Float, Int, Momenta, Positions, Values
 from thalweg.systems.state import State
 
 STEPS = {Langevin: baoab, Overdamped: euler_maruyama, VelocityVerlet: velocity_verlet}
@@ -153,6 +153,12 @@ def begun(laws: Laws, state: State, bias_state: Any, save_every: Int[Array, ""])
     culprit = jnp.where(alive, -1, finite.argmin(0)).astype(jnp.int32)
     stream = jax.random.bits(jax.random.split(state.key)[1], (2,), jnp.uint32)
     return Run(phase, phase, bias_state, stream, state.step, state.step + save_every, alive, last, culprit)
+
+
+@eqx.filter_jit
+def tangent_momenta(laws: Laws, phase: Phase) -> Momenta:
+    """The momenta of a phase without components that would change bond lengths."""
+    return laws.bonds.projected(phase.momenta, laws.bonds.tangents(phase.positions))
 
 
 @eqx.filter_jit

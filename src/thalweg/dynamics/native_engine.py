@@ -21,7 +21,7 @@ from thalweg.dynamics.engine import (
     StopRun,
     VelocityVerlet,
 )
-from thalweg.dynamics.loop import Frames, Laws, Run, advance, begun
+from thalweg.dynamics.loop import Frames, Laws, Run, advance, begun, tangent_momenta
 from thalweg.dynamics.phase import Phase
 from thalweg.dynamics.recording import THROWN, check_integrator, check_start, farewell, joined
 from thalweg.systems.state import State
@@ -107,7 +107,7 @@ class NativeEngine:
             if run.step < until:
                 laws = _refreshed(laws, run)
             pace = max(1, round((until - begin - done) * min(10.0, CHUNK_SECONDS / seconds)))
-            chunks.append(self._recording(run, frames, int(count), save_every, state))
+            chunks.append(self._recording(laws, run, frames, int(count), save_every, state))
             try:
                 for observer in observers:
                     observer(int(run.step) - begin, steps, chunks[-1])
@@ -136,7 +136,7 @@ class NativeEngine:
                 return np.ones(len(self.masses))
         return np.full(len(self.masses), np.inf)
 
-    def _recording(self, run: Run, frames: Frames, count: int, save_every: int, state: State) -> Recording:
+    def _recording(self, laws: Laws, run: Run, frames: Frames, count: int, save_every: int, state: State):
         """The first ``count`` of ``frames``, replicas first."""
 
         def replicas_first(array):
@@ -144,14 +144,17 @@ class NativeEngine:
 
         dt = self.integrator.dt
         labels = {int(r): self._label(int(run.culprit[r])) for r in np.flatnonzero(~np.asarray(run.alive))}
-        phase, key = run.phase, jax.random.fold_in(jax.random.split(state.key)[0], run.step)
+        momenta, key = (
+            tangent_momenta(laws, run.phase),
+            jax.random.fold_in(jax.random.split(state.key)[0], run.step),
+        )
         return Recording(
             positions=np.ascontiguousarray(replicas_first(frames.positions), np.float32),
             values=replicas_first(frames.values),
             energy=replicas_first(frames.energy),
             bias_energy=replicas_first(frames.bias_energy),
             valid=replicas_first(frames.alive).sum(1),
-            state=State(phase.positions, phase.momenta, key, run.step, state.box),
+            state=State(run.phase.positions, momenta, key, run.step, state.box),
             bias_state=run.bias_state,
             dt_frames=save_every * dt,
             diverged={r: farewell(r, int(run.last[r]), dt, label) for r, label in labels.items()},

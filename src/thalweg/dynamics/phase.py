@@ -15,7 +15,9 @@ class Phase(eqx.Module):
 
     Attributes
     ----------
-    positions, momenta : (atoms, dims, replicas) [nm, amu nm/ps]
+    positions : (atoms, dims, replicas) [nm]
+    momenta : likewise, after the last half kick; what it added along constrained bonds goes out with the next
+        one, in one projection for both, or in `thalweg.dynamics.loop.tangent_momenta` [amu nm/ps]
     forces : likewise, those of a bias included [kJ/mol/nm]
     """
 

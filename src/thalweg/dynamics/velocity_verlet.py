@@ -18,10 +18,9 @@ def velocity_verlet(
     noise: NoiseFunction,
 ) -> Phase:
     """Advance all replicas by one step; one evaluation of the forces, no ``noise``."""
-    dt = integrator.dt
-    momenta = phase.momenta + dt / 2 * phase.forces
+    dt, tangents = integrator.dt, bonds.tangents(phase.positions)
+    momenta = bonds.projected(phase.momenta + dt / 2 * phase.forces, tangents)
     free = phase.positions + dt * bonds.velocities(momenta)
-    positions, momenta = bonds.restored(free, momenta, bonds.tangents(phase.positions), dt)
+    positions, momenta = bonds.restored(free, momenta, tangents, dt)
     forces = forces_at(positions)
-    momenta = bonds.projected(momenta + dt / 2 * forces, bonds.tangents(positions))
-    return Phase(positions, momenta, forces)
+    return Phase(positions, momenta + dt / 2 * forces, forces)
