@@ -90,7 +90,7 @@ def rows(data: Path, quick: bool) -> Iterator[Row]:
 
 
 def _row(test: str, ours: np.ndarray, theirs: np.ndarray) -> Row:
-    ratio = float(np.median(theirs) / np.median(ours))
+    ratio = float(np.median(theirs / ours))
     return Row(
         test=f"{test}, {REPLICAS} replicas",
         value=round(float(np.median(ours)), 3),
