@@ -116,20 +116,7 @@ def timescales_figure(scan: TimescaleScan) -> go.Figure:
     for process in range(scan.timescales.shape[1]):
         color, known = PALETTE[process % len(PALETTE)], scan.resolved[process]
         if known:
-            around = np.concatenate([scan.upper[:, process], scan.lower[::-1, process]])
-            figure.add_trace(
-                go.Scatter(
-                    x=np.concatenate([lags, lags[::-1]]),
-                    y=around,
-                    fill="toself",
-                    fillcolor=color,
-                    opacity=0.18,
-                    line={"width": 0},
-                    mode="lines",
-                    showlegend=False,
-                    hoverinfo="skip",
-                )
-            )
+            figure.add_trace(_band(lags, scan.lower[:, process], scan.upper[:, process], color))
         name = f"process {process + 1}" + ("" if known else ", under-sampled")
         figure.add_trace(
             go.Scatter(
@@ -221,20 +208,7 @@ def convergence_figure(course: Convergence) -> go.Figure:
     for repeat in range(course.values.shape[1]):
         color = PALETTE[repeat % len(PALETTE)]
         values, errors = course.values[:, repeat], np.nan_to_num(course.errors[:, repeat])
-        around = np.concatenate([values + errors, (values - errors)[::-1]])
-        figure.add_trace(
-            go.Scatter(
-                x=np.concatenate([course.amount, course.amount[::-1]]),
-                y=around,
-                fill="toself",
-                fillcolor=color,
-                opacity=0.18,
-                line={"width": 0},
-                mode="lines",
-                showlegend=False,
-                hoverinfo="skip",
-            )
-        )
+        figure.add_trace(_band(course.amount, values - errors, values + errors, color))
         figure.add_trace(
             go.Scatter(
                 x=course.amount,
@@ -341,3 +315,18 @@ def _styled(figure: go.Figure, height: int) -> go.Figure:
         gridcolor=GRID, linecolor=INK, showline=True, ticks="outside", zeroline=False, automargin=True
     )
     return figure
+
+
+def _band(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, color: str) -> go.Scatter:
+    """The area between ``lower`` and ``upper`` along ``x``, behind the line it belongs to."""
+    return go.Scatter(
+        x=np.concatenate([x, x[::-1]]),
+        y=np.concatenate([upper, lower[::-1]]),
+        fill="toself",
+        fillcolor=color,
+        opacity=0.18,
+        line={"width": 0},
+        mode="lines",
+        showlegend=False,
+        hoverinfo="skip",
+    )
