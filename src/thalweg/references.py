@@ -12,6 +12,8 @@ REFERENCES = {
     "converging and "
     "tunable free-energy method, Phys. Rev. Lett. 100, 020603 (2008), "
     "doi:10.1103/PhysRevLett.100.020603",
+    "behler2007": "J. Behler and M. Parrinello, Generalized neural-network representation of high-dimensional "
+    "potential-energy surfaces, Phys. Rev. Lett. 98, 146401 (2007), doi:10.1103/PhysRevLett.98.146401",
     "blondel1996": "A. Blondel and M. Karplus, New formulation for derivatives of torsion angles and "
     "improper "
     "torsion angles in molecular mechanics: elimination of singularities, J. Comput. Chem. 17, 1132 (1996), "
@@ -45,6 +47,8 @@ REFERENCES = {
     "SIAM J. Numer. Anal. 19, 400 (1982), doi:10.1137/0719025",
     "deuflhard2005": "P. Deuflhard and M. Weber, Robust Perron cluster analysis in conformation dynamics, "
     "Linear Algebra Appl. 398, 161 (2005), doi:10.1016/j.laa.2004.10.026",
+    "drautz2019": "R. Drautz, Atomic cluster expansion for accurate and transferable interatomic potentials, "
+    "Phys. Rev. B 99, 014104 (2019), doi:10.1103/PhysRevB.99.014104",
     "eastman2024": "P. Eastman et al., OpenMM 8: molecular dynamics simulation with machine "
     "learning potentials, "
     "J. Phys. Chem. B 128, 109 (2024), doi:10.1021/acs.jpcb.3c06662",
@@ -53,6 +57,8 @@ REFERENCES = {
     "efron1994": "B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman and Hall/CRC "
     "(1994), "
     "doi:10.1201/9780429246593",
+    "gasteiger2020": "J. Gasteiger, J. Groß and S. Günnemann, Directional message passing for molecular graphs, "
+    "ICLR 2020, doi:10.48550/arXiv.2003.03123",
     "gibou2002": "F. Gibou, R. P. Fedkiw, L.-T. Cheng and M. Kang, A second-order-accurate symmetric "
     "discretization "
     "of the Poisson equation on irregular domains, J. Comput. Phys. 176, 205 (2002), "

@@ -1,0 +1,120 @@
+"""What a learned potential is a sum of, and what all of its terms offer.
+
+A term can do two things: stand in a simulation (`Term.bind` gives an energy of the positions of certain atoms, as
+everywhere in this package) and label any set of frames at once (`Term.evaluate`). Terms that are fitted come from a
+`Learner`; baselines are terms as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from thalweg.potentials.energy import Energy
+from thalweg.systems.configuration import Configuration
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Energies, forces and stresses of some frames.
+
+    Attributes
+    ----------
+    energies : (frames,) [kJ/mol]
+    forces : one (atoms, 3) per frame [kJ/mol/nm]
+    stresses : one (3, 3) per frame [kJ/mol/nm^3]; NaN for frames without a cell
+    """
+
+    energies: np.ndarray
+    forces: tuple[np.ndarray, ...]
+    stresses: tuple[np.ndarray, ...]
+
+    def __add__(self, other: Labels) -> Labels:
+        return Labels(
+            self.energies + other.energies,
+            tuple(a + b for a, b in zip(self.forces, other.forces, strict=True)),
+            tuple(a + b for a, b in zip(self.stresses, other.stresses, strict=True)),
+        )
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviations that a term assigns to its own predictions, not yet calibrated.
+
+    Attributes
+    ----------
+    energies : (frames,) [kJ/mol]
+    forces : one (atoms, 3) per frame [kJ/mol/nm]
+    """
+
+    energies: np.ndarray
+    forces: tuple[np.ndarray, ...]
+
+
+@runtime_checkable
+class Term(Protocol):
+    """One addend of a potential: fitted or known."""
+
+    def bind(
+        self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None
+    ) -> Energy:
+        """The energy of atoms ``numbers`` in a cell like ``box`` (repeating in all directions by default), for engines.
+
+        Raises
+        ------
+        ValueError
+            If the term does not know one of the elements, or is tied to another molecule.
+        """
+        ...
+
+    def evaluate(self, configurations: Sequence[Configuration]) -> Labels:
+        """What the term says of ``configurations``, in 64 bits."""
+        ...
+
+
+@runtime_checkable
+class Uncertain(Protocol):
+    """A term that knows how unsure it is."""
+
+    def spread(self, configurations: Sequence[Configuration]) -> Spread:
+        """Standard deviations of energies and force components."""
+        ...
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each kind of label counts: the inverse of the error that one would be content with.
+
+    Attributes
+    ----------
+    energy : error per square root of the number of atoms [kJ/mol]; 0.1 is 1 meV
+    force : error of a component [kJ/mol/nm]; 10 is 10 meV/Å
+    stress : error of stress times volume per square root of the number of atoms [kJ/mol]
+    """
+
+    energy: float = 0.1
+    force: float = 10.0
+    stress: float = 1.0
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Settings of one family of terms; `fit` learns one from labels."""
+
+    def fit(
+        self,
+        configurations: Sequence[Configuration],
+        *,
+        validation: Sequence[Configuration] = (),
+        weights: Weights = Weights(),
+        seed: int = 0,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> Term:
+        """A term for ``configurations``, whose labels are what remains after references and baselines.
+
+        Missing labels are None. ``progress(message, fraction)`` is called now and then.
+        """
+        ...
