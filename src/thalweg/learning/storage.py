@@ -1,0 +1,237 @@
+"""Models and other trees of plain values in one file that executes nothing when it is read.
+
+The file is a zip archive: ``tree.json`` describes the tree, ``arrays/*.npy`` hold its arrays byte for byte. A tree is
+any nesting of tuples, lists, dictionaries (keys of any kind that is plain here, integers included), numbers, strings,
+None, NumPy and JAX arrays, and dataclasses or `equinox.Module`s of this package. Nothing is pickled: a class is
+named by module and name, and only dataclasses of this package are made, field by field, without calling them. The
+same tree gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import io
+import json
+import math
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thalweg import __version__
+
+FORMAT = "thalweg tree"
+VERSION = 1
+DESCRIPTION = "tree.json"
+PACKAGE = __name__.partition(".")[0]
+OURS = re.compile(rf"({PACKAGE}(?:\.[a-z]\w*)+):([A-Za-z]\w*)")
+
+
+def save_tree(path: str | os.PathLike, tree: Any) -> Path:
+    """Write ``tree`` to ``path`` under another name, force it to disk and rename it: it is there whole or not at all.
+
+    Raises
+    ------
+    TypeError
+        If something in the tree is not plain: a function, an object of another package, an array of objects. The
+        message says where it is.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = save_tree(Path(tempfile.mkdtemp()) / "tree", {6: (1.5, None), "w": np.arange(3)})
+    >>> load_tree(path)
+    {6: (1.5, None), 'w': array([0, 1, 2])}
+    """
+    path = Path(path)
+    arrays: list[np.ndarray] = []
+    description = {"format": FORMAT, "version": VERSION, "written_by": __version__}
+    description["tree"] = _describe(tree, "tree", arrays)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        with open(draft, "wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                archive.writestr(zipfile.ZipInfo(DESCRIPTION), json.dumps(description, allow_nan=False))
+                for k, array in enumerate(arrays):
+                    with archive.open(zipfile.ZipInfo(_member(k)), "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, array, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def load_tree(path: str | os.PathLike) -> Any:
+    """The tree in the file at ``path``, as `save_tree` was given it; JAX arrays keep 64 bits.
+
+    Raises
+    ------
+    ValueError
+        If the file is cut off, damaged, of another kind, written by a later version, or names a class that is no
+        dataclass of this package.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if DESCRIPTION not in archive.namelist():
+                raise ValueError(
+                    f"{path} is an archive, but was not written by {PACKAGE}: it has no {DESCRIPTION}"
+                )
+            description = json.loads(archive.read(DESCRIPTION))
+            found = description.get("format"), description.get("version")
+            if found[0] != FORMAT:
+                raise ValueError(f"{path} says it is {found[0]!r}; wanted {FORMAT!r}")
+            if found[1] != VERSION:
+                raise ValueError(
+                    f"{path} is written in version {found[1]} of its format; {PACKAGE} {__version__} reads version "
+                    f"{VERSION}; use {PACKAGE} {description.get('written_by')}"
+                )
+            return _Reader(path, archive).value(description["tree"], "tree")
+    except (zipfile.BadZipFile, EOFError, UnicodeDecodeError, json.JSONDecodeError) as problem:
+        raise ValueError(
+            f"{path} is damaged, cut off or no file of {PACKAGE} ({problem}); copy or save it again"
+        ) from problem
+
+
+def _member(k: int) -> str:
+    return f"arrays/{k}.npy"
+
+
+def _describe(value, where, arrays):
+    """What JSON says of ``value``; arrays are appended to ``arrays`` and called by number."""
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        kind = (
+            "jax" if isinstance(value, jax.Array) else "array" if isinstance(value, np.ndarray) else "scalar"
+        )
+        return {"is": kind, **_stored(value, where, arrays)}
+    if value is None or type(value) in (bool, int, str):
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else {"is": "float", "value": repr(value)}
+    if type(value) in (tuple, list):
+        items = [_describe(item, f"{where}[{k}]", arrays) for k, item in enumerate(value)]
+        return items if type(value) is list else {"is": "tuple", "items": items}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        name = f"{type(value).__module__}:{type(value).__qualname__}"
+        if not OURS.fullmatch(name):
+            raise TypeError(
+                f"{where} is a {name}; only classes of {PACKAGE} can be saved: keep its numbers instead"
+            )
+        return {
+            "is": name,
+            "fields": {
+                field.name: _describe(getattr(value, field.name), f"{where}.{field.name}", arrays)
+                for field in dataclasses.fields(value)
+            },
+        }
+    if isinstance(value, Mapping):
+        pairs = [
+            [_describe(key, f"a key of {where}", arrays), _describe(item, f"{where}[{key!r}]", arrays)]
+            for key, item in value.items()
+        ]
+        return {"is": "dict", "items": pairs}
+    raise TypeError(
+        f"{where} is a {type(value).__module__}.{type(value).__qualname__}, which cannot be saved; keep arrays, "
+        f"numbers, strings, tuples, dictionaries and dataclasses of {PACKAGE}, and the name of a function instead of it"
+    )
+
+
+def _stored(value, where, arrays):
+    """Number of the array, and its dtype where the .npy format does not know it (bfloat16 and the like)."""
+    if jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended):
+        raise TypeError(f"{where} is an array of {value.dtype}; save jax.random.key_data of it")
+    array = np.asarray(value)
+    if array.dtype.hasobject:
+        raise TypeError(f"{where} is an array of objects, which cannot be saved without pickling")
+    strange = array.dtype.kind == "V" and array.dtype.names is None
+    arrays.append(array.view(f"u{array.dtype.itemsize}") if strange else array)
+    return {"number": len(arrays) - 1} | ({"dtype": array.dtype.name} if strange else {})
+
+
+class _Reader:
+    """Makes values from what JSON says of them and from the arrays of an archive."""
+
+    def __init__(self, path, archive):
+        self.path, self.archive = path, archive
+
+    def value(self, said, where):
+        if isinstance(said, list):
+            return [self.value(item, f"{where}[{k}]") for k, item in enumerate(said)]
+        if not isinstance(said, dict):
+            return said
+        kind = said.get("is")
+        if kind == "tuple":
+            return tuple(self.value(item, f"{where}[{k}]") for k, item in enumerate(said["items"]))
+        if kind == "dict":
+            return {
+                self.value(key, where): self.value(item, f"{where}[{key!r}]") for key, item in said["items"]
+            }
+        if kind == "float":
+            return float(said["value"])
+        if kind in ("array", "scalar", "jax"):
+            array = self.array(said)
+            return array if kind == "array" else array[()] if kind == "scalar" else _on_device(array)
+        return self.instance(str(kind), said.get("fields", {}), where)
+
+    def array(self, said):
+        try:
+            with self.archive.open(_member(int(said["number"]))) as member:
+                array = np.lib.format.read_array(io.BytesIO(member.read()), allow_pickle=False)
+        except (KeyError, ValueError) as problem:
+            raise ValueError(f"{self.path} is damaged: {problem}; copy or save it again") from problem
+        return array.view(jnp.dtype(said["dtype"])) if "dtype" in said else array
+
+    def instance(self, name, fields, where):
+        """An instance of a dataclass of this package, with its fields set and none of its code run."""
+        cls = self.dataclass(name, where)
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        unknown = sorted(set(fields) - set(known))
+        if unknown:
+            raise ValueError(
+                f"{where} in {self.path} has {', '.join(unknown)}, which {name} of {PACKAGE} {__version__} does not "
+                "have; use the version that wrote the file"
+            )
+        instance = object.__new__(cls)
+        for key, field in known.items():
+            if key in fields:
+                value = self.value(fields[key], f"{where}.{key}")
+            elif field.default is not dataclasses.MISSING:
+                value = field.default
+            elif field.default_factory is not dataclasses.MISSING:
+                value = field.default_factory()
+            else:
+                raise ValueError(
+                    f"{where} in {self.path} lacks {key} of {name}; the file is incomplete: save it again"
+                )
+            object.__setattr__(instance, key, value)
+        return instance
+
+    def dataclass(self, name, where):
+        match = OURS.fullmatch(name)
+        if match is None:
+            raise ValueError(
+                f"{where} in {self.path} is said to be a {name!r}; only dataclasses of {PACKAGE} are made from a file"
+            )
+        try:
+            cls = getattr(importlib.import_module(match[1]), match[2])
+        except (ImportError, AttributeError) as problem:
+            raise ValueError(
+                f"{self.path} needs {name}, which {PACKAGE} {__version__} does not have"
+            ) from problem
+        if not (isinstance(cls, type) and dataclasses.is_dataclass(cls) and cls.__module__ == match[1]):
+            raise ValueError(f"{name} in {self.path} is no dataclass of that module; refused")
+        return cls
+
+
+def _on_device(array):
+    with jax.enable_x64(True):
+        return jnp.asarray(array)
