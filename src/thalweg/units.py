@@ -20,6 +20,15 @@ ANGSTROM = 0.1
 ELECTRONVOLT = 96.48533212331002
 """One electronvolt per particle [kJ/mol]."""
 
+HARTREE = 2625.4996394798254
+"""One Hartree per particle, CODATA 2018 [kJ/mol]."""
+
+BOHR = 0.0529177210903
+"""One Bohr radius, CODATA 2018 [nm]."""
+
+GIGAPASCAL = 602.214076
+"""One gigapascal [kJ/mol/nm^3]."""
+
 DEGREE = 0.017453292519943295
 """One degree [radian]."""
 
@@ -27,12 +36,48 @@ DIMENSIONS = {
     "temperature": {"K": 1.0},
     "time": {"ps": 1.0, "fs": 1e-3, "ns": 1e3, "us": 1e6, "s": 1e12},
     "rate": {"/ps": 1.0, "1/ps": 1.0, "/fs": 1e3, "1/fs": 1e3, "/ns": 1e-3, "1/ns": 1e-3},
-    "length": {"nm": 1.0, "A": ANGSTROM, "Å": ANGSTROM, "angstrom": ANGSTROM, "pm": 1e-3},
-    "energy": {"kJ/mol": 1.0, "kcal/mol": 4.184, "eV": ELECTRONVOLT, "meV": 1e-3 * ELECTRONVOLT},
+    "length": {"nm": 1.0, "A": ANGSTROM, "Å": ANGSTROM, "angstrom": ANGSTROM, "pm": 1e-3, "bohr": BOHR},
+    "energy": {
+        "kJ/mol": 1.0,
+        "kcal/mol": 4.184,
+        "eV": ELECTRONVOLT,
+        "meV": 1e-3 * ELECTRONVOLT,
+        "Ha": HARTREE,
+    },
     "mass": {"amu": 1.0, "Da": 1.0, "dalton": 1.0},
     "angle": {"rad": 1.0, "deg": DEGREE, "degrees": DEGREE},
 }
 """Accepted units of each dimension, as multiples of the internal one."""
+
+DIMENSIONS["force"] = {
+    f"{energy}/{length}": one / other
+    for energy, one in DIMENSIONS["energy"].items()
+    for length, other in DIMENSIONS["length"].items()
+}
+DIMENSIONS["stress"] = {
+    f"{energy}/{length}^3": one / other**3
+    for energy, one in DIMENSIONS["energy"].items()
+    for length, other in DIMENSIONS["length"].items()
+} | {"GPa": GIGAPASCAL, "kbar": 0.1 * GIGAPASCAL, "bar": 1e-4 * GIGAPASCAL}
+
+
+def unit(name: str, dimension: str) -> float:
+    """One ``name`` in internal units.
+
+    Raises
+    ------
+    ValueError
+        If no unit of that dimension, a key of `DIMENSIONS`, is called so.
+
+    Examples
+    --------
+    >>> round(unit("Ha/bohr", "force") / unit("eV/Å", "force"), 4)
+    51.4221
+    """
+    accepted = DIMENSIONS[dimension]
+    if name not in accepted:
+        raise ValueError(f"{name!r} is no unit of {dimension} known here; use one of {', '.join(accepted)}")
+    return accepted[name]
 
 
 def quantity(text: str, dimension: str) -> float:
