@@ -31,6 +31,9 @@ REFERENCES = {
     "bradley1952": "R. A. Bradley and M. E. Terry, Rank analysis of incomplete block designs: I. The method "
     "of "
     "paired comparisons, Biometrika 39, 324 (1952), doi:10.2307/2334029",
+    "branch1999": "M. A. Branch, T. F. Coleman and Y. Li, A subspace, interior, and conjugate gradient method for "
+    "large-scale bound-constrained minimization problems, SIAM J. Sci. Comput. 21, 1 (1999), "
+    "doi:10.1137/S1064827595289108",
     "brubeck2021": "P. D. Brubeck, Y. Nakatsukasa and L. N. Trefethen, Vandermonde with Arnoldi, "
     "SIAM Rev. 63, 405 (2021), doi:10.1137/19M130100X",
     "chan1983": "T. F. Chan, G. H. Golub and R. J. LeVeque, Algorithms for computing the sample variance: "
@@ -43,6 +46,7 @@ REFERENCES = {
     "histogram "
     "analysis method for the analysis of simulated and parallel tempering simulations, "
     "J. Chem. Theory Comput. 3, 26 (2007), doi:10.1021/ct0502864",
+    "cordero2008": "B. Cordero et al., Covalent radii revisited, Dalton Trans. 2832 (2008), doi:10.1039/B801115J",
     "dembo1982": "R. S. Dembo, S. C. Eisenstat and T. Steihaug, Inexact Newton methods, "
     "SIAM J. Numer. Anal. 19, 400 (1982), doi:10.1137/0719025",
     "deuflhard2005": "P. Deuflhard and M. Weber, Robust Perron cluster analysis in conformation dynamics, "
@@ -98,6 +102,8 @@ REFERENCES = {
     "leimkuhler2013": "B. Leimkuhler and C. Matthews, Rational construction of stochastic numerical methods "
     "for "
     "molecular sampling, Appl. Math. Res. Express 2013, 34, doi:10.1093/amrx/abs010",
+    "lennardjones1931": "J. E. Lennard-Jones, Cohesion, Proc. Phys. Soc. 43, 461 (1931), "
+    "doi:10.1088/0959-5309/43/5/301",
     "lie2013": "H. C. Lie, K. Fackeldey and M. Weber, A square root approximation of transition rates for a "
     "Markov "
     "state model, SIAM J. Matrix Anal. Appl. 34, 738 (2013), doi:10.1137/120891976",
@@ -113,11 +119,15 @@ REFERENCES = {
     "doi:10.1093/biomet/63.2.403",
     "mcgibbon2015": "R. T. McGibbon and V. S. Pande, Variational cross-validation of slow dynamical modes in "
     "molecular kinetics, J. Chem. Phys. 142, 124105 (2015), doi:10.1063/1.4916292",
+    "meija2016": "J. Meija et al., Atomic weights of the elements 2013, Pure Appl. Chem. 88, 265 (2016), "
+    "doi:10.1515/pac-2015-0305",
     "metzner2009": "P. Metzner, C. Schütte and E. Vanden-Eijnden, Transition path theory for Markov jump "
     "processes, Multiscale Model. Simul. 7, 1192 (2009), doi:10.1137/070699500",
     "molgedey1994": "L. Molgedey and H. G. Schuster, Separation of a mixture of independent signals using "
     "time delayed correlations, Phys. Rev. Lett. 72, 3634 (1994), "
     "doi:10.1103/PhysRevLett.72.3634",
+    "morse1929": "P. M. Morse, Diatomic molecules according to the wave mechanics. II. Vibrational levels, Phys. "
+    "Rev. 34, 57 (1929), doi:10.1103/PhysRev.34.57",
     "muller1979": "K. Müller and L. D. Brown, Location of saddle points and minimum energy paths by a "
     "constrained "
     "simplex optimization procedure, Theor. Chim. Acta 53, 75 (1979), doi:10.1007/BF00547608",
@@ -178,6 +188,8 @@ REFERENCES = {
     "still1990": "W. C. Still, A. Tempczyk, R. C. Hawley and T. Hendrickson, Semianalytical treatment of "
     "solvation "
     "for molecular mechanics and dynamics, J. Am. Chem. Soc. 112, 6127 (1990), doi:10.1021/ja00172a038",
+    "stillinger1985": "F. H. Stillinger and T. A. Weber, Computer simulation of local order in condensed phases of "
+    "silicon, Phys. Rev. B 31, 5262 (1985), doi:10.1103/PhysRevB.31.5262",
     "swope2004": "W. C. Swope, J. W. Pitera and F. Suits, Describing protein folding kinetics by "
     "molecular dynamics simulations. 1. Theory, J. Phys. Chem. B 108, 6571 (2004), "
     "doi:10.1021/jp037421y",
@@ -204,9 +216,14 @@ REFERENCES = {
     "J. Stat. Phys. 123, 503 (2006), doi:10.1007/s10955-005-9003-9",
     "verlet1967": "L. Verlet, Computer experiments on classical fluids. I. Thermodynamical properties of "
     "Lennard-Jones molecules, Phys. Rev. 159, 98 (1967), doi:10.1103/PhysRev.159.98",
+    "wang2018": "H. Wang, L. Zhang, J. Han and W. E, DeePMD-kit: a deep learning package for many-body potential "
+    "energy representation and molecular dynamics, Comput. Phys. Commun. 228, 178 (2018), "
+    "doi:10.1016/j.cpc.2018.03.016",
     "wu2017": "H. Wu et al., Variational Koopman models: slow collective variables and molecular kinetics "
     "from short "
     "off-equilibrium simulations, J. Chem. Phys. 146, 154104 (2017), doi:10.1063/1.4979344",
+    "ziegler1985": "J. F. Ziegler and J. P. Biersack, The stopping and range of ions in matter, in Treatise on "
+    "Heavy-Ion Science 6, Springer (1985), doi:10.1007/978-1-4615-8103-1_3",
     "zwanzig2001": "R. Zwanzig, Nonequilibrium Statistical Mechanics, Oxford University Press (2001), "
     "doi:10.1093/oso/9780195140187.001.0001",
 }
