@@ -196,6 +196,9 @@ REFERENCES = {
     "thiede2019": "E. H. Thiede, D. Giannakis, A. R. Dinner and J. Weare, Galerkin approximation of "
     "dynamical "
     "quantities using trajectory data, J. Chem. Phys. 150, 244111 (2019), doi:10.1063/1.5063730",
+    "thompson2022": "A. P. Thompson et al., LAMMPS - a flexible simulation tool for particle-based materials "
+    "modeling at the atomic, meso, and continuum scales, Comput. Phys. Commun. 271, 108171 (2022), "
+    "doi:10.1016/j.cpc.2021.108171",
     "tironi1995": "I. G. Tironi, R. Sperb, P. E. Smith and W. F. van Gunsteren, A generalized reaction "
     "field method "
     "for molecular dynamics simulations, J. Chem. Phys. 102, 5451 (1995), doi:10.1063/1.469273",
