@@ -14,6 +14,8 @@ REFERENCES = {
     "doi:10.1103/PhysRevLett.100.020603",
     "behler2007": "J. Behler and M. Parrinello, Generalized neural-network representation of high-dimensional "
     "potential-energy surfaces, Phys. Rev. Lett. 98, 146401 (2007), doi:10.1103/PhysRevLett.98.146401",
+    "behler2011": "J. Behler, Atom-centered symmetry functions for constructing high-dimensional neural network "
+    "potentials, J. Chem. Phys. 134, 074106 (2011), doi:10.1063/1.3553717",
     "blondel1996": "A. Blondel and M. Karplus, New formulation for derivatives of torsion angles and "
     "improper "
     "torsion angles in molecular mechanics: elimination of singularities, J. Comput. Chem. 17, 1132 (1996), "
@@ -61,6 +63,8 @@ REFERENCES = {
     "efron1994": "B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman and Hall/CRC "
     "(1994), "
     "doi:10.1201/9780429246593",
+    "gastegger2018": "M. Gastegger et al., wACSF: weighted atom-centered symmetry functions as descriptors in "
+    "machine learning potentials, J. Chem. Phys. 148, 241709 (2018), doi:10.1063/1.5019667",
     "gasteiger2020": "J. Gasteiger, J. Groß and S. Günnemann, Directional message passing for molecular graphs, "
     "ICLR 2020, doi:10.48550/arXiv.2003.03123",
     "gibou2002": "F. Gibou, R. P. Fedkiw, L.-T. Cheng and M. Kang, A second-order-accurate symmetric "
@@ -82,6 +86,8 @@ REFERENCES = {
     "series data, Mach. Learn.: Sci. Technol. 3, 015009 (2021), doi:10.1088/2632-2153/ac3de0",
     "horn1987": "B. K. P. Horn, Closed-form solution of absolute orientation using unit quaternions, "
     "J. Opt. Soc. Am. A 4, 629 (1987), doi:10.1364/JOSAA.4.000629",
+    "imbalzano2018": "G. Imbalzano et al., Automatic selection of atomic fingerprints and reference configurations "
+    "for machine-learning potentials, J. Chem. Phys. 148, 241730 (2018), doi:10.1063/1.5024611",
     "iupac1970": "IUPAC-IUB Commission on Biochemical Nomenclature, Abbreviations and symbols for the "
     "description of "
     "the conformation of polypeptide chains, Biochemistry 9, 3471 (1970), doi:10.1021/bi00820a001",
@@ -222,6 +228,9 @@ REFERENCES = {
     "wang2018": "H. Wang, L. Zhang, J. Han and W. E, DeePMD-kit: a deep learning package for many-body potential "
     "energy representation and molecular dynamics, Comput. Phys. Commun. 228, 178 (2018), "
     "doi:10.1016/j.cpc.2018.03.016",
+    "willatt2018": "M. J. Willatt, F. Musil and M. Ceriotti, Feature optimization for atomistic machine learning "
+    "yields a data-driven construction of the periodic table of the elements, Phys. Chem. Chem. Phys. 20, 29661 "
+    "(2018), doi:10.1039/C8CP05921G",
     "wu2017": "H. Wu et al., Variational Koopman models: slow collective variables and molecular kinetics "
     "from short "
     "off-equilibrium simulations, J. Chem. Phys. 146, 154104 (2017), doi:10.1063/1.4979344",
