@@ -1,8 +1,15 @@
-"""Terms that are sums over atoms of a function of each atom's environment: ``E = sum_i readout(features_i)``."""
+"""Terms that are sums over atoms of a function of each atom's environment.
+
+A `SiteTerm` says what the energy of a site is; labels of frames, engines, lists of neighbors and strains are the same
+for all and live here. The common kind is a `LocalTerm`, ``E = sum_i readout(features_i)``; pair and three-body
+potentials are others.
+"""
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
+from dataclasses import replace
 
 import equinox as eqx
 import jax
@@ -32,31 +39,18 @@ SMALL = 32
 """Up to this many atoms without a cell, every atom is a neighbor of every other and no list is kept."""
 
 
-class LocalTerm(eqx.Module):
-    """``E = sum_i readout(representation(environment_i), element_i)``.
+class SiteTerm(eqx.Module):
+    """``E = sum_i e(environment_i)``; subclasses are final and write ``elements``, ``cutoff`` and `site_energies`.
 
-    Attributes
-    ----------
-    representation : a `Representation` with elements filled in, or a module called alike (learned messages)
-    readout : called with features ``(features, sites)`` and kinds ``(sites,)``; gives ``(sites,)`` [kJ/mol].
-        What it says for sites of kind -1 is ignored.
+    ``elements`` are the atomic numbers told apart, ``cutoff`` how far a site sees [nm].
     """
 
-    representation: Representation
-    readout: eqx.Module
+    elements: eqx.AbstractVar[tuple[int, ...]]
+    cutoff: eqx.AbstractVar[float]
 
-    @property
-    def elements(self) -> tuple[int, ...]:
-        return self.representation.elements
-
-    @property
-    def cutoff(self) -> float:
-        return self.representation.cutoff
-
+    @abc.abstractmethod
     def site_energies(self, environments: Environments) -> Float[Array, "sites"]:
         """Energy of every site [kJ/mol], zero for those that only fill a block."""
-        energies = self.readout(self.representation(environments), environments.kinds)
-        return jnp.where(environments.kinds >= 0, energies, 0.0)
 
     def bind(self, numbers, box=None, periodic=None) -> LocalEnergy:
         kinds = element_kinds(numbers, self.elements)
@@ -82,9 +76,35 @@ class LocalTerm(eqx.Module):
         return Labels(energies, tuple(forces), tuple(stresses))
 
 
+class LocalTerm(SiteTerm):
+    """``E = sum_i readout(representation(environment_i), element_i)``.
+
+    Attributes
+    ----------
+    representation : a `Representation` with elements filled in, or a module called alike (learned messages)
+    readout : called with features ``(features, sites)`` and kinds ``(sites,)``; gives ``(sites,)`` [kJ/mol].
+        What it says for sites of kind -1 is ignored.
+    """
+
+    representation: Representation
+    readout: eqx.Module
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        return self.representation.elements
+
+    @property
+    def cutoff(self) -> float:
+        return self.representation.cutoff
+
+    def site_energies(self, environments: Environments) -> Float[Array, "sites"]:
+        energies = self.readout(self.representation(environments), environments.kinds)
+        return jnp.where(environments.kinds >= 0, energies, 0.0)
+
+
 @eqx.filter_jit
 def labels_of(
-    term: LocalTerm, near: Neighborhoods, points: Float[Array, "3 sites"]
+    term: SiteTerm, near: Neighborhoods, points: Float[Array, "3 sites"]
 ) -> tuple[Float[Array, "frames"], Float[Array, "3 sites"], Float[Array, "frames 3 3"]]:
     """Energies, their gradient in the points, and in a strain of each frame (stress times volume)."""
     present = near.environments(points)
@@ -101,12 +121,22 @@ def labels_of(
 
 
 class LocalEnergy(Energy):
-    """A `LocalTerm` bound to certain atoms, with neighbor lists that follow a simulation.
+    """A `SiteTerm` bound to certain atoms, with neighbor lists that follow a simulation.
 
-    Small molecules without a cell need no list. Others must be `refreshed` before they are called.
+    Small molecules without a cell need no list. Others must be `refreshed` before they are called. A list holds
+    lattice vectors of the box it was made in; given another box they are strained with it, so that the energy can be
+    differentiated in the box.
+
+    Attributes
+    ----------
+    term : what is summed
+    kinds : position of each atom's element among those of the term
+    near : who is near whom, sites in the order (atom, replica); None before the first list
+    reference, box : positions and box for which the list was made [nm]
+    periodic : which box vectors repeat
     """
 
-    term: LocalTerm
+    term: SiteTerm
     kinds: Int[Array, "atoms"]
     near: Neighborhoods | None
     reference: Positions | None
@@ -127,9 +157,20 @@ class LocalEnergy(Energy):
         elif self.near is None:
             raise ValueError("this energy keeps neighbor lists; call refreshed(positions, box) first")
         else:
-            environments = self.near.environments(points.reshape(3, -1))
+            environments = self._strained(box).environments(points.reshape(3, -1))
         sites = self.term.site_energies(environments)
         return sites.reshape(len(self.kinds), -1).sum(0).reshape(replicas)
+
+    def _strained(self, box):
+        """The neighborhoods with their lattice vectors as they are in ``box``."""
+        if box is None or not any(self.periodic):
+            return self.near
+        made = jnp.asarray(self.box, jnp.result_type(box))
+        dual = jnp.stack([jnp.cross(made[k - 2], made[k - 1]) for k in range(3)], 1)
+        strain = dual @ (jnp.asarray(box) - made) / (made[0] @ dual[:, 0])
+        offsets = jnp.asarray(self.near.offsets, strain.dtype)
+        moved = [offsets[b] + sum(strain[a, b] * offsets[a] for a in range(3)) for b in range(3)]
+        return replace(self.near, offsets=jnp.stack(moved))
 
     def refreshed(self, positions: Positions, box: Box | None = None) -> LocalEnergy:
         if self.listless or (self.near is not None and not self.stale(positions, box)):
@@ -157,8 +198,10 @@ class LocalEnergy(Energy):
             return True
         positions = jnp.asarray(positions)
         displacement = positions - jnp.asarray(self.reference, positions.dtype)
-        changed = False if box is None else (jnp.asarray(box) != jnp.asarray(self.box, box.dtype)).any()
-        return (jnp.sqrt((displacement * displacement).sum(1)).max() > WORN * SKIN) | changed
+        worn = jnp.sqrt((displacement * displacement).sum(1)).max() > WORN * SKIN
+        if box is None or not any(self.periodic):
+            return worn
+        return worn | (jnp.asarray(box) != jnp.asarray(self.box, jnp.result_type(box))).any()
 
 
 def everyone(
@@ -166,8 +209,9 @@ def everyone(
 ) -> Environments:
     """Environments of a molecule in which every atom sees every other, sites in the order (atom, replica)."""
     atoms, replicas = points.shape[1:]
-    others = (np.arange(atoms)[None, :] + np.arange(1, max(atoms, 2))[:, None]) % max(atoms, 1)
-    vectors = jnp.concatenate([points[:, others[k]] - points for k in range(len(others))], 1)
+    shifts = np.arange(1, max(atoms, 2))
+    others = (np.arange(atoms)[None, :] + shifts[:, None]) % atoms
+    vectors = jnp.stack([jnp.roll(points, -int(shift), 1) - points for shift in shifts], 1)
     vectors = vectors.reshape(3, len(others), atoms * replicas)
     if atoms == 1:
         vectors = vectors.at[0].set(3 * cutoff)

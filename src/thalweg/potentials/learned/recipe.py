@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from thalweg.potentials.learned.core_repulsion import CoreRepulsion
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.term import Labels, Learner, Term, Weights
 from thalweg.systems.configuration import Configuration, elements_of
@@ -23,12 +24,15 @@ class Recipe:
     references : energies of isolated atoms by atomic number [kJ/mol], or None to fit them by least squares to
         the training energies
     weights : how much each kind of label counts
+    core_repulsion : repulsion added below the shortest training distance of each pair of elements, where it does
+        not touch the labels; None for none
     """
 
     learner: Learner
     baseline: tuple[Term, ...] = ()
     references: Mapping[int, float] | None = None
     weights: Weights = Weights()  # noqa: RUF009
+    core_repulsion: CoreRepulsion | None = CoreRepulsion()  # noqa: RUF009
 
     def fit(
         self,
@@ -39,8 +43,9 @@ class Recipe:
         progress: Callable[[str, float], None] | None = None,
     ) -> LearnedPotential:
         """A potential for ``configurations``; ``validation`` frames only stop or choose, never fit."""
+        core = () if self.core_repulsion is None else (self.core_repulsion.for_frames(configurations),)
         known = LearnedPotential(
-            dict.fromkeys(elements_of([*configurations, *validation]), 0.0), self.baseline
+            dict.fromkeys(elements_of([*configurations, *validation]), 0.0), (*core, *self.baseline)
         )
         rest = remainder(configurations, known.evaluate(configurations))
         references = fitted_references(rest) if self.references is None else dict(self.references)
@@ -52,7 +57,7 @@ class Recipe:
             seed=seed,
             progress=progress,
         )
-        return replace(known, terms=(*self.baseline, term))
+        return replace(known, terms=(*known.terms, term))
 
 
 def remainder(configurations: Sequence[Configuration], known: Labels) -> list[Configuration]:
