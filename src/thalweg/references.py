@@ -6,6 +6,8 @@ REFERENCES = {
     "andersen1983": "H. C. Andersen, Rattle: a 'velocity' version of the Shake algorithm for molecular "
     "dynamics "
     "calculations, J. Comput. Phys. 52, 24 (1983), doi:10.1016/0021-9991(83)90014-1",
+    "angelopoulos2023": "A. N. Angelopoulos and S. Bates, Conformal prediction: a gentle introduction, "
+    "Found. Trends Mach. Learn. 16, 494 (2023), doi:10.1561/2200000101",
     "arthur2007": "D. Arthur and S. Vassilvitskii, k-means++: the advantages of careful seeding, Proc. "
     "SODA 2007, 1027, doi:10.5555/1283383.1283494",
     "barducci2008": "A. Barducci, G. Bussi and M. Parrinello, Well-tempered metadynamics: a smoothly "
@@ -63,6 +65,8 @@ REFERENCES = {
     "efron1994": "B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman and Hall/CRC "
     "(1994), "
     "doi:10.1201/9780429246593",
+    "fawcett2006": "T. Fawcett, An introduction to ROC analysis, Pattern Recognit. Lett. 27, 861 (2006), "
+    "doi:10.1016/j.patrec.2005.10.010",
     "gastegger2018": "M. Gastegger et al., wACSF: weighted atom-centered symmetry functions as descriptors in "
     "machine learning potentials, J. Chem. Phys. 148, 241709 (2018), doi:10.1063/1.5019667",
     "gasteiger2020": "J. Gasteiger, J. Groß and S. Günnemann, Directional message passing for molecular graphs, "
@@ -97,6 +101,8 @@ REFERENCES = {
     "Comparison of "
     "simple potential functions for simulating liquid water, J. Chem. Phys. 79, 926 (1983), "
     "doi:10.1063/1.445869",
+    "kabsch1976": "W. Kabsch, A solution for the best rotation to relate two sets of vectors, Acta Cryst. A 32, 922 "
+    "(1976), doi:10.1107/S0567739476001873",
     "keys1981": "R. G. Keys, Cubic convolution interpolation for digital image processing, IEEE Trans. "
     "Acoust. "
     "Speech Signal Process. 29, 1153 (1981), doi:10.1109/TASSP.1981.1163711",
@@ -155,6 +161,8 @@ REFERENCES = {
     "perezhernandez2013": "G. Pérez-Hernández et al., Identification of slow molecular order parameters "
     "for Markov "
     "model construction, J. Chem. Phys. 139, 015102 (2013), doi:10.1063/1.4811489",
+    "pozdnyakov2020": "S. N. Pozdnyakov et al., Incompleteness of atomic structure representations, "
+    "Phys. Rev. Lett. 125, 166001 (2020), doi:10.1103/PhysRevLett.125.166001",
     "prinz2011": "J.-H. Prinz et al., Markov models of molecular kinetics: generation and validation, "
     "J. Chem. Phys. 134, 174105 (2011), doi:10.1063/1.3565032",
     "raiteri2006": "P. Raiteri et al., Efficient reconstruction of complex free energy landscapes "

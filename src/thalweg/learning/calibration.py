@@ -1,0 +1,162 @@
+"""Whether claimed standard deviations are what errors turn out to be, and how to put them right.
+
+Of residuals ``r`` and claimed deviations ``s``, the one factor that makes normal errors most likely is
+
+    a^2 = < r^2 / s^2 >,
+
+after which a fraction 0.68 of residuals should lie within one deviation and 0.95 within two. The factor cannot mend
+an uncertainty that does not know where errors are large: rank correlation, the area under the receiver operating
+characteristic [fawcett2006] and the reliability curve (observed against claimed, in bins) say that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+from thalweg.shapes import Array, Float
+
+Many = Float[Array, "values"]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `calibrate` found on held-out data.
+
+    Attributes
+    ----------
+    scale : factor to apply to claimed deviations
+    coverage_68, coverage_95 : fraction of residuals within 1 and 1.96 scaled deviations
+    rank_correlation : Spearman's, between deviations and absolute residuals
+    reliability : (bins, 3): scaled deviation, root mean square residual, its standard error
+    count : number of residuals
+    """
+
+    scale: float
+    coverage_68: float
+    coverage_95: float
+    rank_correlation: float
+    reliability: np.ndarray
+    count: int
+
+
+def calibrate(residuals: Many, deviations: Many, bins: int = 10) -> Calibration:
+    """The factor between claimed ``deviations`` and ``residuals``, and what they are worth with it.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or deviations are not positive.
+
+    Examples
+    --------
+    >>> claimed = np.linspace(1.0, 2.0, 4000)
+    >>> found = calibrate(2 * claimed * np.random.default_rng(0).normal(size=4000), claimed)
+    >>> round(found.scale, 1), round(found.coverage_68, 2), round(found.coverage_95, 2)
+    (2.0, 0.68, 0.95)
+    """
+    residuals, deviations = _checked(residuals, deviations)
+    scale = float(np.sqrt(np.mean((residuals / deviations) ** 2)))
+    scaled = scale * deviations
+    return Calibration(
+        scale,
+        coverage(residuals, scaled, 0.6827),
+        coverage(residuals, scaled, 0.95),
+        rank_correlation(np.abs(residuals), deviations),
+        reliability_curve(residuals, scaled, bins),
+        len(residuals),
+    )
+
+
+def coverage(residuals: Many, deviations: Many, level: float) -> float:
+    """Fraction of ``residuals`` inside the normal interval that should hold ``level`` of them."""
+    return float(np.mean(np.abs(residuals) <= ndtri((1 + level) / 2) * np.asarray(deviations)))
+
+
+def reliability_curve(residuals: Many, deviations: Many, bins: int = 10) -> np.ndarray:
+    """Claimed and observed root mean square and the latter's standard error, in equally filled bins, ``(bins, 3)``."""
+    residuals, deviations = np.asarray(residuals, float), np.asarray(deviations, float)
+    parts = np.array_split(np.argsort(deviations, kind="stable"), min(bins, len(deviations)))
+    rows = []
+    for part in parts:
+        squares = residuals[part] ** 2
+        observed = np.sqrt(squares.mean())
+        error = squares.std() / np.sqrt(len(part)) / (2 * observed) if observed > 0 else 0.0
+        rows.append((np.sqrt((deviations[part] ** 2).mean()), observed, error))
+    return np.array(rows)
+
+
+def rank_correlation(first: Many, second: Many) -> float:
+    """Spearman's rank correlation; NaN where one side is constant."""
+    ranks = np.stack([rankdata(first), rankdata(second)])
+    ranks -= ranks.mean(1, keepdims=True)
+    norm = np.sqrt((ranks**2).sum(1).prod())
+    return float(ranks[0] @ ranks[1] / norm) if norm > 0 else float("nan")
+
+
+def roc_area(scores: Many, bad: np.ndarray) -> float:
+    """Probability that a bad one scores higher than a good one: the area under the ROC [fawcett2006].
+
+    NaN where all or none are bad.
+
+    Examples
+    --------
+    >>> roc_area(np.array([0.1, 0.2, 0.9]), np.array([False, False, True]))
+    1.0
+    """
+    bad = np.asarray(bad, bool)
+    positives, negatives = int(bad.sum()), int((~bad).sum())
+    if not positives or not negatives:
+        return float("nan")
+    area = rankdata(scores)[bad].sum() - positives * (positives + 1) / 2
+    return float(area / (positives * negatives))
+
+
+def alarm_threshold(scores: Many, false_alarms: float) -> float:
+    """The score above which to raise an alarm, from ``scores`` of data that should raise none.
+
+    A new score of the same kind exceeds it with a probability of at most ``false_alarms``, whatever the distribution
+    (split conformal prediction [angelopoulos2023]).
+
+    Raises
+    ------
+    ValueError
+        If the scores are too few to promise so low a rate.
+    """
+    count = len(scores)
+    rank = int(np.ceil((1 - false_alarms) * (count + 1) - 1e-9))
+    if not 1 <= rank <= count:
+        raise ValueError(
+            f"{count} scores cannot promise a rate of false alarms of {false_alarms:g}; use at least "
+            f"{int(np.ceil(1 / false_alarms - 1)) if false_alarms > 0 else 'infinitely many'}"
+        )
+    return float(np.sort(scores)[rank - 1])
+
+
+def catching_threshold(scores: Many, errors: Many, limit: float, caught: float = 0.95) -> float:
+    """The score above which to raise an alarm so that a fraction ``caught`` of errors above ``limit`` raise one.
+
+    Errors that large need not occur in the data: what is assumed to hold beyond them is the distribution of the ratio
+    of error to score, so ``limit`` is divided by its quantile ``caught``.
+
+    Examples
+    --------
+    >>> catching_threshold(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0]), 12.0)
+    12.0
+    """
+    errors, scores = _checked(errors, scores)
+    return float(limit / np.quantile(errors / scores, caught))
+
+
+def _checked(residuals, deviations):
+    residuals, deviations = np.asarray(residuals, float), np.asarray(deviations, float)
+    if not len(residuals):
+        raise ValueError("there are no residuals to calibrate on; give labeled data that were held out")
+    if not (deviations > 0).all():
+        raise ValueError(
+            f"{np.sum(~(deviations > 0))} of {len(deviations)} claimed deviations are not positive"
+        )
+    return residuals, deviations

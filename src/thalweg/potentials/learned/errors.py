@@ -1,0 +1,229 @@
+"""How far predictions are from labels: mean absolute and root mean square errors of each kind of label.
+
+Forces are judged by Cartesian components, stresses by all nine, energies per frame and per atom. Beside the totals
+stand errors by element and by how far an atom's environment is from the training set, which says where more data
+would help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from thalweg.potentials.learned.term import Labels, Term
+from thalweg.representations.representation import Representation
+from thalweg.systems.configuration import Configuration, elements_of
+from thalweg.systems.elements import SYMBOLS
+from thalweg.units import unit
+
+SHOWN = {
+    "energy per atom": ("meV", unit("meV", "energy")),
+    "energy": ("meV", unit("meV", "energy")),
+    "forces": ("meV/Å", unit("meV/Å", "force")),
+    "stress": ("GPa", unit("GPa", "stress")),
+}
+"""Units of tables, by kind of label."""
+
+
+@dataclass(frozen=True)
+class Error:
+    """Size of ``count`` residuals.
+
+    Attributes
+    ----------
+    mae : mean absolute error
+    rmse : root of the mean square error
+    worst : largest absolute error
+    count : number of values judged
+    """
+
+    mae: float
+    rmse: float
+    worst: float
+    count: int
+
+    @staticmethod
+    def of(residuals: np.ndarray) -> Error | None:
+        """Error of ``residuals`` of any shape; None where there are none."""
+        size = np.abs(np.asarray(residuals, float)).ravel()
+        if not len(size):
+            return None
+        return Error(float(size.mean()), float(np.sqrt((size**2).mean())), float(size.max()), len(size))
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Prediction minus label, for each frame that has the label; None for others.
+
+    Attributes
+    ----------
+    energies : [kJ/mol]
+    forces : (atoms, 3) [kJ/mol/nm]
+    stresses : (3, 3) [kJ/mol/nm^3]
+    """
+
+    energies: tuple[float | None, ...]
+    forces: tuple[np.ndarray | None, ...]
+    stresses: tuple[np.ndarray | None, ...]
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors on some frames, in internal units; None for labels that no frame has.
+
+    Attributes
+    ----------
+    energy, energy_per_atom : [kJ/mol]
+    forces : of components [kJ/mol/nm]
+    stress : of components [kJ/mol/nm^3]
+    forces_by_element : by atomic number [kJ/mol/nm]
+    """
+
+    energy: Error | None
+    energy_per_atom: Error | None
+    forces: Error | None
+    stress: Error | None
+    forces_by_element: Mapping[int, Error]
+
+    def rows(self) -> list[tuple[str, str, float, float, float, int]]:
+        """Label, unit, mean absolute, root mean square and worst error, and count, in meV, meV/Å and GPa."""
+        named = {
+            "energy per atom": self.energy_per_atom,
+            "energy": self.energy,
+            "forces": self.forces,
+            "stress": self.stress,
+        }
+        named |= {f"forces on {SYMBOLS[z]}": error for z, error in self.forces_by_element.items()}
+        found = []
+        for name, error in named.items():
+            if error is not None:
+                label, one = SHOWN[name.split(" on ")[0]]
+                found.append((name, label, error.mae / one, error.rmse / one, error.worst / one, error.count))
+        return found
+
+    def table(self) -> str:
+        """The errors as text.
+
+        Examples
+        --------
+        >>> frame = Configuration(np.array([1]), np.zeros((1, 3)), energy=0.0, forces=np.zeros((1, 3)))
+        >>> predicted = Labels(np.array([0.1]), (np.full((1, 3), 9.6485332),), (np.full((3, 3), np.nan),))
+        >>> print(errors_of([frame], predicted).table())
+        label            unit         MAE      RMSE     worst   count
+        energy per atom  meV        1.036     1.036     1.036       1
+        energy           meV        1.036     1.036     1.036       1
+        forces           meV/Å     10.000    10.000    10.000       3
+        forces on H      meV/Å     10.000    10.000    10.000       3
+        """
+        lines = [f"{'label':<16} {'unit':<6}{'MAE':>10}{'RMSE':>10}{'worst':>10}{'count':>8}"]
+        lines += [
+            f"{name:<16} {label:<6}{mae:10.3f}{rmse:10.3f}{worst:10.3f}{count:8d}"
+            for name, label, mae, rmse, worst, count in self.rows()
+        ]
+        return "\n".join(lines)
+
+
+def errors(term: Term, configurations: Sequence[Configuration]) -> Errors:
+    """Errors of a term or potential on ``configurations``, judged where they are labeled."""
+    return errors_of(configurations, term.evaluate(configurations))
+
+
+def errors_of(configurations: Sequence[Configuration], predicted: Labels) -> Errors:
+    """Errors of predictions already made for ``configurations``."""
+    off = residuals(configurations, predicted)
+    energies = [
+        (value, len(frame)) for value, frame in zip(off.energies, configurations) if value is not None
+    ]
+    energy, sizes = np.array(energies, float).reshape(-1, 2).T
+    labeled = [
+        (frame.numbers, force) for frame, force in zip(configurations, off.forces) if force is not None
+    ]
+    forces = np.concatenate([np.zeros((0, 3)), *(force for _, force in labeled)])
+    numbers = np.concatenate([np.zeros(0, int), *(number for number, _ in labeled)])
+    return Errors(
+        Error.of(energy),
+        Error.of(energy / np.maximum(sizes, 1)),
+        Error.of(forces),
+        Error.of(np.array([stress for stress in off.stresses if stress is not None])),
+        {z: Error.of(forces[numbers == z]) for z in elements_of(configurations) if (numbers == z).any()},
+    )
+
+
+def residuals(configurations: Sequence[Configuration], predicted: Labels) -> Residuals:
+    """Prediction minus label where there is a label.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many predictions as frames.
+    """
+    together = zip(configurations, predicted.energies, predicted.forces, predicted.stresses, strict=True)
+    found = [
+        (
+            None if frame.energy is None else float(energy - frame.energy),
+            None if frame.forces is None else np.asarray(forces - frame.forces),
+            None if frame.stress is None else np.asarray(stress - frame.stress),
+        )
+        for frame, energy, forces, stress in together
+    ]
+    return Residuals(*(tuple(column) for column in zip(*found))) if found else Residuals((), (), ())
+
+
+def distances_to_training(
+    representation: Representation,
+    training: Sequence[Configuration],
+    configurations: Sequence[Configuration],
+    block: int = 512,
+) -> tuple[np.ndarray, ...]:
+    """How far each atom's environment is from the nearest of the same element in the training set.
+
+    Distances are Euclidean between features, in units of the root mean square distance of training features from
+    their mean.
+
+    Returns
+    -------
+    One (atoms,) array per frame of ``configurations``; infinite for elements that are not in the training set.
+    """
+    representation = representation.over(elements_of([*training, *configurations]))
+    known, asked = representation.features(training), representation.features(configurations)
+    kinds = np.concatenate([frame.numbers for frame in training])
+    others = np.concatenate([frame.numbers for frame in configurations])
+    library, points = np.concatenate(known), np.concatenate(asked)
+    scale = np.sqrt(((library - library.mean(0)) ** 2).sum(1).mean())
+    nearest = np.full(len(points), np.inf)
+    for z in np.intersect1d(kinds, others):
+        there, mine = library[kinds == z], np.flatnonzero(others == z)
+        norms = (there**2).sum(1)
+        for start in range(0, len(mine), block):
+            chosen = mine[start : start + block]
+            squares = norms - 2 * points[chosen] @ there.T + (points[chosen] ** 2).sum(1)[:, None]
+            nearest[chosen] = np.sqrt(np.maximum(squares.min(1), 0)) / (scale or 1.0)
+    return tuple(np.split(nearest, np.cumsum([len(frame) for frame in configurations])[:-1]))
+
+
+def errors_by_distance(
+    distances: Sequence[np.ndarray], forces: Sequence[np.ndarray | None], bins: int = 8
+) -> list[tuple[float, Error]]:
+    """Force errors in ``bins`` equally filled groups of atoms, by distance to the training set.
+
+    Parameters
+    ----------
+    distances : one (atoms,) per frame, as from `distances_to_training`
+    forces : residuals (atoms, 3) of each frame, or None [kJ/mol/nm]
+
+    Returns
+    -------
+    Mean distance and error of each group, nearest first.
+    """
+    pairs = [(far, off) for far, off in zip(distances, forces, strict=True) if off is not None]
+    if not pairs:
+        return []
+    far, off = (np.concatenate(side) for side in zip(*pairs))
+    order = np.argsort(far, kind="stable")
+    return [
+        (float(far[part].mean()), Error.of(off[part]))
+        for part in np.array_split(order, min(bins, len(order)))
+        if len(part)
+    ]
