@@ -45,9 +45,6 @@ class SiteTerm(eqx.Module):
     ``elements`` are the atomic numbers told apart, ``cutoff`` how far a site sees [nm].
     """
 
-    elements: eqx.AbstractVar[tuple[int, ...]]
-    cutoff: eqx.AbstractVar[float]
-
     @abc.abstractmethod
     def site_energies(self, environments: Environments) -> Float[Array, "sites"]:
         """Energy of every site [kJ/mol], zero for those that only fill a block."""
