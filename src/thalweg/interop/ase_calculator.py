@@ -1,4 +1,9 @@
-"""Our energies as ASE calculators: anything of ASE (optimizers, vibrations, neb) runs on them."""
+"""Our energies as ASE calculators: anything of ASE (optimizers, vibrations, neb, sockets to i-PI) runs on them.
+
+`PotentialCalculator` is for learned potentials and knows stress and uncertainty; `EnergyCalculator` is for an energy of
+certain atoms as engines run it. A simulation driven by i-PI, or by ASE's own server, calls a potential through
+``ase.calculators.socketio.SocketClient(unixsocket="name").run(atoms)`` with a calculator on the atoms.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +14,12 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
 
+from thalweg.interop.one_structure import OneStructure, Precision
 from thalweg.potentials.energy import energy_and_forces
+from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.systems.configuration import Configuration
 from thalweg.units import ANGSTROM, ELECTRONVOLT
 
 
@@ -49,3 +58,61 @@ class EnergyCalculator(Calculator):
             "energy": float(energy) / ELECTRONVOLT,
             "forces": np.asarray(forces, float) * (ANGSTROM / ELECTRONVOLT),
         }
+
+
+class PotentialCalculator(Calculator):
+    """A learned potential for ASE: Å and eV outside; neighbor lists with a skin; compiled once per set of atoms.
+
+    Besides ``energy``, ``forces`` and, with a cell, ``stress``, it gives ``energy_uncertainty`` [eV] and
+    ``forces_uncertainty`` (atoms, 3) [eV/Å] through ``get_property`` where the potential knows how unsure it is:
+    calibrated standard deviations of the energy and of force components.
+
+    Parameters
+    ----------
+    potential : LearnedPotential
+    precision : "double", or "single" for dynamics
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
+    >>> silicon = bulk("Si", cubic=True)
+    >>> silicon.calc = PotentialCalculator(LearnedPotential({14: 0.0}, (stillinger_weber_silicon(),)))
+    >>> round(silicon.get_potential_energy() / 8, 3)
+    -4.336
+    """
+
+    implemented_properties: ClassVar = [
+        "energy",
+        "free_energy",
+        "forces",
+        "stress",
+        "energy_uncertainty",
+        "forces_uncertainty",
+    ]
+
+    def __init__(self, potential: LearnedPotential, precision: Precision = "double"):
+        super().__init__()
+        self.potential = potential
+        self._structure = OneStructure(potential, precision)
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        frame = self._frame()
+        if {"energy_uncertainty", "forces_uncertainty"} & set(properties):
+            spread = self.potential.spread([frame])
+            self.results["energy_uncertainty"] = float(spread.energies[0]) / ELECTRONVOLT
+            self.results["forces_uncertainty"] = spread.forces[0] * (ANGSTROM / ELECTRONVOLT)
+        if not system_changes and "energy" in self.results:
+            return
+        energy, forces, virial = self._structure(frame.numbers, frame.positions, frame.box, frame.periodic)
+        self.results["energy"] = self.results["free_energy"] = energy / ELECTRONVOLT
+        self.results["forces"] = forces * (ANGSTROM / ELECTRONVOLT)
+        if all(frame.periodic):
+            stress = virial / frame.volume * (ANGSTROM**3 / ELECTRONVOLT)
+            self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
+
+    def _frame(self):
+        periodic = tuple(bool(flag) for flag in self.atoms.pbc)
+        box = self.atoms.cell.array * ANGSTROM if any(periodic) else None
+        return Configuration(self.atoms.numbers, self.atoms.positions * ANGSTROM, box, periodic)

@@ -21,7 +21,7 @@ from thalweg.dynamics.engine import (
 )
 from thalweg.dynamics.in_turn import BiasForce, Broken, run_in_turn
 from thalweg.dynamics.recording import check_integrator
-from thalweg.potentials.energy import energy_and_forces
+from thalweg.potentials.energy import Energy, energy_and_forces
 from thalweg.systems.state import State
 from thalweg.systems.system import System
 from thalweg.units import BOLTZMANN
@@ -166,7 +166,10 @@ class _OnAtoms:
         self.energy, self.box = energy, box
 
     def __call__(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
-        energy, forces = _energy_and_forces(self.energy, jnp.asarray(positions, jnp.float32), self.box)
+        positions = jnp.asarray(positions, jnp.float32)
+        if isinstance(self.energy, Energy):
+            self.energy = self.energy.refreshed(positions, self.box)
+        energy, forces = _energy_and_forces(self.energy, positions, self.box)
         return float(energy), np.asarray(forces, float)
 
 
