@@ -125,16 +125,20 @@ def inspect(configurations: Sequence[Configuration]) -> Findings:
 
 
 def require_sound(configurations: Sequence[Configuration]) -> None:
-    """Refuse frames that no model can be fitted to: the errors of `inspect` that take no search to find.
+    """Refuse frames that no model can be fitted to: the errors of `inspect` that take little time to find.
 
     Raises
     ------
     ValueError
-        If there are no frames, or some have no atoms, labels that are not numbers or of the wrong shape.
+        If there are no frames, some have no atoms, labels that are not numbers or of the wrong shape, or forces are
+        not the gradient of the energies by a factor that mistaken units or a wrong sign explain.
     """
     if not len(configurations):
         raise ValueError("there are no frames; give at least one")
     Findings(tuple(_unusable(configurations)), None, frozenset()).require()
+    scale = force_scale(configurations)
+    if scale is not None and not scale.consistent and (scale.readings or scale.low < 0):
+        raise ValueError(f"{scale}; convert the forces, or leave out energies or forces")
 
 
 def _unusable(frames) -> Iterator[Finding]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.learning.storage import load_tree, save_tree
 from thalweg.potentials.energy import Energy, Sum
 from thalweg.potentials.learned.term import Labels, Spread, Term, Uncertain
 from thalweg.shapes import Box, Energies, Positions
@@ -75,6 +78,30 @@ class LearnedPotential:
             factor * np.sqrt(sum(one.energies**2 for one in unsure)),
             tuple(factor * np.sqrt(sum(f**2 for f in each)) for each in zip(*(one.forces for one in unsure))),
         )
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write terms, calibration and card to one file, whole or not at all; nothing in it is executed on loading.
+
+        Raises
+        ------
+        TypeError
+            If a term holds what is not plain, such as a function; see `thalweg.learning.storage`.
+        """
+        return save_tree(path, self)
+
+    @staticmethod
+    def load(path: str | os.PathLike) -> LearnedPotential:
+        """The potential in the file at ``path``.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, of another kind, or holds something else.
+        """
+        potential = load_tree(path)
+        if not isinstance(potential, LearnedPotential):
+            raise ValueError(f"{path} holds a {type(potential).__name__}; wanted a learned potential")
+        return potential
 
     def _reference(self, numbers):
         strangers = sorted({int(z) for z in numbers} - set(self.references))

@@ -7,10 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from thalweg.learning.splits import random_split
+from thalweg.potentials.learned.calibrated import calibrated
+from thalweg.potentials.learned.card import model_card
 from thalweg.potentials.learned.core_repulsion import CoreRepulsion
+from thalweg.potentials.learned.errors import errors_of
+from thalweg.potentials.learned.inspection import require_sound
 from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.term import Labels, Learner, Term, Weights
+from thalweg.potentials.learned.term import Labels, Learner, Term, Uncertain, Weights
 from thalweg.systems.configuration import Configuration, elements_of
+
+CALIBRATED = 100
+"""At most this many validation frames calibrate an uncertainty."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +50,59 @@ class Recipe:
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
     ) -> LearnedPotential:
-        """A potential for ``configurations``; ``validation`` frames only stop or choose, never fit."""
+        """A potential for ``configurations``; ``validation`` frames only stop or choose, never fit.
+
+        Errors on both go onto the card. Where the fitted term knows how unsure it is, it is calibrated on
+        `CALIBRATED` of the validation frames.
+
+        Raises
+        ------
+        ValueError
+            If there are no frames, labels are not numbers, or forces are clearly not the gradient of the energies:
+            see `thalweg.potentials.learned.inspection`.
+        """
+        require_sound(configurations)
         core = () if self.core_repulsion is None else (self.core_repulsion.for_frames(configurations),)
         known = LearnedPotential(
             dict.fromkeys(elements_of([*configurations, *validation]), 0.0), (*core, *self.baseline)
         )
         rest = remainder(configurations, known.evaluate(configurations))
         references = fitted_references(rest) if self.references is None else dict(self.references)
+        rest = remainder(rest, LearnedPotential(references, ()).evaluate(rest))
         known = replace(known, references=references)
-        term = self.learner.fit(
-            remainder(configurations, known.evaluate(configurations)),
-            validation=remainder(validation, known.evaluate(validation)) if validation else (),
+        held_out = remainder(validation, known.evaluate(validation)) if validation else []
+        term = self.learner.fit(rest, validation=held_out, weights=self.weights, seed=seed, progress=progress)
+        errors = {"training": errors_of(rest, term.evaluate(rest))}
+        if held_out:
+            errors["validation"] = errors_of(held_out, term.evaluate(held_out))
+        card = model_card(
+            recipe=self.in_words,
+            cutoff=max(
+                (each.cutoff for each in (*known.terms, term) if hasattr(each, "cutoff")), default=None
+            ),
+            training=configurations,
+            validation=validation,
+            errors=errors,
             weights=self.weights,
             seed=seed,
-            progress=progress,
         )
-        return replace(known, terms=(*known.terms, term))
+        fitted = replace(known, terms=(*known.terms, term), card=card)
+        pulled = [frame for frame in validation if frame.forces is not None]
+        if pulled and isinstance(term, Uncertain):
+            chosen = random_split(len(pulled), [min(CALIBRATED, len(pulled))], seed)[0]
+            fitted = calibrated(fitted, [pulled[k] for k in chosen])
+        return fitted
+
+    @property
+    def in_words(self) -> str:
+        """The settings on one line."""
+        parts = [
+            f"learner={self.learner!r}",
+            f"baseline={self.baseline!r}",
+            f"core_repulsion={self.core_repulsion!r}",
+        ]
+        parts.append("references=" + ("fitted" if self.references is None else repr(dict(self.references))))
+        return " ".join(f"Recipe({', '.join(parts)})".split())
 
 
 def remainder(configurations: Sequence[Configuration], known: Labels) -> list[Configuration]:
