@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 REFERENCES = {
+    "amari1992": "S. Amari, N. Fujita and S. Shinomoto, Four types of learning curves, Neural Comput. 4, 605 (1992), "
+    "doi:10.1162/neco.1992.4.4.605",
     "andersen1983": "H. C. Andersen, Rattle: a 'velocity' version of the Shake algorithm for molecular "
     "dynamics "
     "calculations, J. Comput. Phys. 52, 24 (1983), doi:10.1016/0021-9991(83)90014-1",
