@@ -193,6 +193,8 @@ REFERENCES = {
     "doi:10.1006/jmbi.1998.2172",
     "schutte2013": "C. Schütte and M. Sarich, Metastability and Markov State Models in Molecular Dynamics, "
     "Courant Lecture Notes 24, American Mathematical Society (2013), doi:10.1090/cln/024",
+    "shapeev2016": "A. V. Shapeev, Moment tensor potentials: a class of systematically improvable interatomic "
+    "potentials, Multiscale Model. Simul. 14, 1153 (2016), doi:10.1137/15M1054183",
     "shirts2007": "M. R. Shirts, D. L. Mobley, J. D. Chodera and V. S. Pande, Accurate and efficient corrections for "
     "missing dispersion interactions in molecular simulations, J. Phys. Chem. B 111, 13052 (2007), "
     "doi:10.1021/jp0735987",

@@ -34,6 +34,7 @@ EXAMPLES = {
         **BOTH,
     ),
     "SOAP": lambda kind: kind(radial=3, degree=2, smearing=0.08, **BOTH),
+    "MomentTensors": lambda kind: kind(level=10, **BOTH),
     "ACE": lambda kind: kind(levels=(6, 5, 4), degrees=(0, 2, 2), **BOTH),
 }
 """A small example of each representation, given its class."""
