@@ -1,0 +1,61 @@
+"""Errors are what they say: of known residuals, per atom, per element, by distance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from thalweg.potentials.learned.errors import Error, errors, errors_by_distance, errors_of, residuals
+from thalweg.potentials.learned.term import Labels
+from thalweg.systems.configuration import Configuration
+from thalweg.units import ELECTRONVOLT
+
+RNG = np.random.default_rng(0)
+
+
+def test_errors_of_known_residuals():
+    frames = [
+        Configuration(np.array([8, 1]), RNG.random((2, 3)), energy=1.0, forces=np.zeros((2, 3))),
+        Configuration(np.array([1]), RNG.random((1, 3)), energy=None, forces=np.ones((1, 3))),
+        Configuration(np.array([8, 8, 8, 8]), RNG.random((4, 3)), energy=-1.0),
+    ]
+    forces = (np.array([[3.0, 0, 0], [0, -4.0, 0]]), np.ones((1, 3)), np.full((4, 3), 1e9))
+    predicted = Labels(np.array([3.0, 1e9, -2.0]), forces, (np.full((3, 3), np.nan),) * 3)
+    found = errors_of(frames, predicted)
+    assert found.energy == Error(1.5, np.sqrt(2.5), 2.0, 2)
+    assert found.energy_per_atom == Error((1 + 0.25) / 2, np.sqrt((1 + 0.0625) / 2), 1.0, 2)
+    assert found.forces.mae == pytest.approx(7 / 9)
+    assert found.forces.rmse == pytest.approx(5 / 3)
+    assert found.forces_by_element[8].mae == pytest.approx(1.0)
+    assert found.forces_by_element[1].mae == pytest.approx(4 / 6)
+    assert found.stress is None
+    assert residuals(frames, predicted).energies == (2.0, None, -1.0)
+
+
+def test_tables_are_in_the_units_of_papers():
+    frame = Configuration(
+        np.array([14]), np.zeros((1, 3)), np.eye(3), (True,) * 3, 0.0, np.zeros((1, 3)), np.zeros((3, 3))
+    )
+    forces = (np.full((1, 3), ELECTRONVOLT * 10 * 0.05),)
+    predicted = Labels(np.array([ELECTRONVOLT * 2e-3]), forces, (np.full((3, 3), 602.214076),))
+    rows = {name: (unit, mae) for name, unit, mae, *_ in errors_of([frame], predicted).rows()}
+    assert rows["energy per atom"] == ("meV", pytest.approx(2.0))
+    assert rows["forces"] == ("meV/Å", pytest.approx(50.0))
+    assert rows["forces on Si"] == ("meV/Å", pytest.approx(50.0))
+    assert rows["stress"] == ("GPa", pytest.approx(1.0))
+
+
+def test_frames_without_labels_have_no_errors(learner, molecules):
+    term = learner.fit(molecules(5))
+    found = errors(term, [Configuration(np.array([1, 1]), RNG.random((2, 3)))])
+    assert (found.energy, found.forces, found.forces_by_element) == (None, None, {})
+
+
+def test_errors_by_distance_find_what_grows_with_it():
+    far = [RNG.random(50) for _ in range(4)]
+    off = [each[:, None] * np.ones(3) for each in far]
+    groups = errors_by_distance(far, [*off[:3], None], 5)
+    assert sum(error.count for _, error in groups) == 3 * 50 * 3
+    for distance, error in groups:
+        assert error.mae == pytest.approx(distance)
+    assert [distance for distance, _ in groups] == sorted(distance for distance, _ in groups)

@@ -1,0 +1,119 @@
+"""What a recipe leaves behind: a potential with its card and a calibrated uncertainty, in a file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from thalweg.learning.calibration import alarm_threshold
+from thalweg.learning.storage import save_tree
+from thalweg.potentials.learned.calibrated import (
+    calibrated,
+    force_calibration,
+    force_deviations,
+    force_errors,
+)
+from thalweg.potentials.learned.card import content_hash
+from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.potentials.learned.pair_terms import lennard_jones
+from thalweg.potentials.learned.recipe import Recipe
+
+
+def test_the_card_says_what_a_model_was_taught_and_how_well(learner, molecules):
+    train, validation = molecules(20), molecules(8, seed=1)
+    potential = Recipe(learner, core_repulsion=None).fit(train, validation=validation, seed=7)
+    card = potential.card
+    assert card["elements"] == [1, 6, 8]
+    assert card["seed"] == 7
+    assert card["training"]["frames"] == 20
+    assert card["training"]["forces"] == 80
+    assert card["training"]["hash"] == content_hash(train[::-1]) != card["validation"]["hash"]
+    assert "GaussianPairsLearner" in card["recipe"]
+    expected = np.concatenate(
+        [a - f.forces for a, f in zip(potential.evaluate(validation).forces, validation)]
+    )
+    assert card["errors"]["validation"]["forces"]["mae"] == pytest.approx(np.abs(expected).mean(), rel=1e-9)
+    assert card["errors"]["training"]["forces"]["rmse"] < card["errors"]["validation"]["forces"]["rmse"] * 2
+
+
+def test_a_saved_potential_is_the_same_potential(tmp_path, molecules):
+    frames = molecules(3, numbers=(18, 18, 18, 18))
+    term = lennard_jones((18,), [1.0], [0.14], cutoff=0.7)
+    potential = LearnedPotential({18: -3.0}, (term,), 1.5, {"errors": {18: 0.1}, "cutoff": None})
+    again = LearnedPotential.load(potential.save(tmp_path / "argon"))
+    assert again.card == potential.card
+    assert again.references == potential.references
+    assert again.calibration == 1.5
+    assert (again.evaluate(frames).energies == potential.evaluate(frames).energies).all()
+    with pytest.raises(ValueError, match="holds a int; wanted a learned potential"):
+        LearnedPotential.load(save_tree(tmp_path / "other", 3))
+
+
+def test_deviations_of_a_model_that_holds_the_truth_are_its_errors(learner, molecules):
+    random = np.random.default_rng(0)
+    truth = replace(learner.fit(molecules(3)), coefficients=100 * random.normal(size=10))
+
+    def labeled(seed, noise):
+        frames = molecules(60, seed=seed)
+        labels = truth.evaluate(frames)
+        return [
+            replace(
+                frame,
+                energy=energy + 0.1 * noise * random.normal(),
+                forces=forces + 10 * noise * random.normal(size=(4, 3)),
+            )
+            for frame, energy, forces in zip(frames, labels.energies, labels.forces)
+        ]
+
+    potential = Recipe(learner, references=dict.fromkeys((1, 6, 8), 0.0), core_repulsion=None).fit(
+        labeled(0, 1.0)
+    )
+    found = force_calibration(potential, labeled(1, 0.0))
+    assert 0.5 < found.scale < 1.6  # ten coefficients: their errors scatter by 22 % themselves
+    potential = calibrated(potential, labeled(1, 0.0))
+    again = force_calibration(potential, labeled(2, 0.0))
+    assert again.scale == pytest.approx(potential.calibration, rel=0.1)
+    assert 0.88 < again.coverage_95 < 1.0
+    assert potential.card["calibration"]["frames"] == 60
+
+
+def test_calibrating_twice_changes_nothing(learner, molecules):
+    once = calibrated(Recipe(learner, core_repulsion=None).fit(molecules(20)), molecules(10, seed=1))
+    assert calibrated(once, molecules(10, seed=1)).calibration == pytest.approx(once.calibration)
+
+
+def test_alarms_are_raised_over_frames_unlike_those_seen(learner, molecules):
+    potential = calibrated(
+        Recipe(learner, core_repulsion=None).fit(molecules(30, 0.005)), molecules(40, 0.005, seed=1)
+    )
+    threshold = alarm_threshold(force_deviations(potential, molecules(60, 0.005, seed=2)), 0.1)
+    assert np.mean(force_deviations(potential, molecules(60, 0.005, seed=3)) > threshold) < 0.25
+    assert np.mean(force_deviations(potential, molecules(60, 0.05, seed=4)) > threshold) > 0.9
+
+
+def test_a_recipe_calibrates_on_validation_frames_and_not_without(learner, molecules):
+    assert np.isnan(Recipe(learner, core_repulsion=None).fit(molecules(10)).calibration)
+    assert (
+        Recipe(learner, core_repulsion=None).fit(molecules(10), validation=molecules(5, seed=1)).calibration
+        > 0
+    )
+
+
+def test_calibration_without_forces_is_refused(learner, molecules):
+    bare = [replace(frame, forces=None) for frame in molecules(3)]
+    with pytest.raises(ValueError, match="none of 3 held-out frames has forces"):
+        force_calibration(Recipe(learner, core_repulsion=None).fit(molecules(5)), bare)
+
+
+def test_unsound_frames_are_refused_before_a_fit(learner, molecules):
+    with pytest.raises(ValueError, match="there are no frames"):
+        Recipe(learner, core_repulsion=None).fit([])
+    frames = molecules(30)
+    broken = [*frames, replace(frames[0], energy=float("nan"))]
+    with pytest.raises(ValueError, match=r"the energy is not a number \(frame 30\)"):
+        Recipe(learner, core_repulsion=None).fit(broken)
+    mixed = [replace(frame, forces=frame.forces / 51.4221) for frame in frames]
+    with pytest.raises(ValueError, match=r"as if Hartree/bohr read as eV/Å; convert the forces"):
+        Recipe(learner, core_repulsion=None).fit(mixed)
