@@ -13,7 +13,6 @@ from thalweg.potentials.learned.calibrated import (
     calibrated,
     force_calibration,
     force_deviations,
-    force_errors,
 )
 from thalweg.potentials.learned.card import content_hash
 from thalweg.potentials.learned.learned_potential import LearnedPotential

@@ -14,11 +14,14 @@ import vesin
 
 from thalweg.systems.configuration import Configuration
 
-REACH = 0.6
-"""How far distances of large frames are compared [nm]."""
+REACH = 0.6137
+"""How far distances of large frames are compared at least [nm]; no multiple of any lattice constant."""
+
+ACROSS = 1.0371
+"""How far distances of small periodic frames are compared, in cube roots of the volume of the cell."""
 
 LARGE = 100
-"""Above this many atoms only distances up to `REACH` are compared."""
+"""Frames of more than this many atoms are compared by distances up to `REACH` only."""
 
 
 def contacts(
@@ -39,8 +42,8 @@ def contacts(
         return i[near], j[near], distances[near]
     box = np.asarray(configuration.box, float) if periodic else np.zeros((3, 3))
     if reach is None:
-        across = np.linalg.norm(np.abs(box).sum(0)) / 2
-        reach = REACH if len(points) > LARGE else max(REACH, across)
+        small = periodic and len(points) <= LARGE
+        reach = max(REACH, ACROSS * configuration.volume ** (1 / 3)) if small else REACH
     search = vesin.NeighborList(cutoff=reach, full_list=False, n_threads=1)
     flags = [bool(flag) for flag in configuration.periodic] if periodic else False
     i, j, distances = search.compute(points, box, flags, "ijd")

@@ -27,8 +27,8 @@ CLOSE = 0.5
 FAR_ENERGY = 12.0
 """Energies per atom further than this many robust standard deviations from the median are outliers."""
 
-FAR_FORCE = 5.0
-"""Forces more than this many times the 99th percentile of their element are outliers."""
+FAR_FORCE = 8.0
+"""Forces more than this many times the 95th percentile of their element are outliers."""
 
 NET = 0.05
 """A net force or torque above this fraction of what random forces of that size would have is worth a look."""
@@ -241,11 +241,11 @@ def _outliers(frames, sound) -> Iterator[Finding]:
     sizes = np.concatenate([np.linalg.norm(frames[k].forces, axis=1) for k in pulled])
     numbers = np.concatenate([frames[k].numbers for k in pulled])
     owners = np.repeat(pulled, [len(frames[k]) for k in pulled])
-    limits = {z: FAR_FORCE * np.quantile(sizes[numbers == z], 0.99) for z in np.unique(numbers)}
+    limits = {z: FAR_FORCE * np.quantile(sizes[numbers == z], 0.95) for z in np.unique(numbers)}
     far = sizes > np.maximum(np.array([limits[z] for z in numbers]), unit("eV/Å", "force"))
     if far.any():
         worst = sizes[far].max() / unit("eV/Å", "force")
-        message = f"forces up to {worst:.4g} eV/Å, more than {FAR_FORCE:.0f} times the 99th percentile"
+        message = f"forces up to {worst:.4g} eV/Å, more than {FAR_FORCE:.0f} times the 95th percentile"
         yield Finding("warning", "force outliers", tuple(np.unique(owners[far]).tolist()), message)
 
 

@@ -1,0 +1,84 @@
+"""Calibration finds known factors; alarms keep the rates they promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from thalweg.learning.calibration import (
+    alarm_threshold,
+    calibrate,
+    catching_threshold,
+    rank_correlation,
+    reliability_curve,
+    roc_area,
+)
+
+RANDOM = np.random.default_rng(0)
+CLAIMED = np.exp(RANDOM.normal(size=20000))
+RESIDUALS = 0.3 * CLAIMED * RANDOM.normal(size=20000)
+
+
+def test_the_factor_of_normal_errors_is_found_and_covers():
+    found = calibrate(RESIDUALS, CLAIMED)
+    assert found.scale == pytest.approx(0.3, rel=0.02)
+    assert found.coverage_68 == pytest.approx(0.6827, abs=0.015)
+    assert found.coverage_95 == pytest.approx(0.95, abs=0.01)
+    assert found.rank_correlation > 0.5
+    claimed, observed, error = found.reliability.T
+    assert (np.abs(observed - claimed) < 4 * error).all()
+
+
+def test_the_scale_is_the_likeliest():
+    found = calibrate(RESIDUALS[:500], CLAIMED[:500]).scale
+
+    def likelihood(scale):
+        return -np.sum(np.log(scale) + (RESIDUALS[:500] / (scale * CLAIMED[:500])) ** 2 / 2)
+
+    assert likelihood(found) > max(likelihood(0.99 * found), likelihood(1.01 * found))
+
+
+def test_an_uncertainty_that_knows_nothing_has_no_rank_correlation_and_a_flat_curve():
+    found = calibrate(RANDOM.normal(size=5000), CLAIMED[:5000])
+    assert abs(found.rank_correlation) < 0.06
+    observed = reliability_curve(RANDOM.normal(size=5000), CLAIMED[:5000])[:, 1]
+    assert np.ptp(observed) < 0.3
+    assert np.isnan(rank_correlation(np.ones(4), np.arange(4.0)))
+
+
+def test_the_area_is_that_of_scikit_learn_ties_included():
+    scores, bad = np.round(RANDOM.normal(size=300), 1), RANDOM.random(300) < 0.3
+    assert roc_area(scores, bad) == pytest.approx(roc_auc_score(bad, scores))
+    assert np.isnan(roc_area(scores, np.zeros(300, bool)))
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.3])
+def test_false_alarms_come_at_most_at_the_rate_promised(rate):
+    rates = []
+    for seed in range(400):
+        scores = np.random.default_rng(seed).gamma(2.0, size=61)
+        rates.append(scores[-1] > alarm_threshold(scores[:-1], rate))
+    deviation = np.sqrt(rate * (1 - rate) / 400)
+    assert np.mean(rates) < rate + 3 * deviation
+    assert np.mean(rates) > rate - 1 / 61 - 3 * deviation
+
+
+def test_a_rate_that_so_few_scores_cannot_promise_is_refused():
+    with pytest.raises(ValueError, match=r"10 scores cannot promise .* use at least 19"):
+        alarm_threshold(np.arange(10.0), 0.05)
+
+
+def test_large_errors_are_caught_as_often_as_asked():
+    errors = CLAIMED * np.exp(0.3 * RANDOM.normal(size=20000))
+    usual = errors < 1.0
+    threshold = catching_threshold(CLAIMED[:2000], errors[:2000], 3.0, 0.95)
+    assert np.mean(CLAIMED[errors > 3.0] > threshold) > 0.93
+    assert np.mean(CLAIMED[usual] > threshold) < 0.01
+
+
+def test_nothing_to_calibrate_on_and_deviations_of_zero_are_refused():
+    with pytest.raises(ValueError, match="no residuals"):
+        calibrate(np.zeros(0), np.zeros(0))
+    with pytest.raises(ValueError, match="1 of 2 claimed deviations"):
+        calibrate(np.ones(2), np.array([0.0, 1.0]))
