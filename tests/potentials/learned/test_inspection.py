@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from thalweg.potentials.learned.inspection import inspect
 from thalweg.systems.configuration import Configuration
 from thalweg.units import ELECTRONVOLT
 
-RMD17 = Path("data/potentials/rmd17")
+DATA = Path(os.environ.get("THALWEG_DATA", Path(__file__).parents[4] / "shared" / "data"))
+RMD17 = DATA / "potentials" / "rmd17"
 
 
 def kinds(findings):
@@ -90,14 +92,19 @@ def test_one_file_in_other_units_is_told_by_its_name(molecules):
     assert "eV read as Hartree" in messages[0]
 
 
-@pytest.mark.skipif(not RMD17.exists(), reason="needs data/")
+@pytest.mark.skipif(not RMD17.exists(), reason=f"no data in {RMD17}; set THALWEG_DATA")
 def test_ethanol_passes_and_is_caught_in_hartree_per_bohr():
     from thalweg.interop.configurations import read_configurations
 
     frames = read_configurations(RMD17 / "ethanol_train_01.extxyz.gz")
     assert str(inspect(frames)) == "nothing found"
-    scale = force_scale([replace(frame, forces=frame.forces / 51.4221) for frame in frames])
-    assert scale.readings[0] == "Hartree/bohr read as eV/Å"
+    for factor in (51.4221, 27.2114, 23.0605, 96.485, 0.529177, 1.88973):
+        for ratio in (factor, -1 / factor):
+            scale = force_scale([replace(frame, forces=frame.forces / ratio) for frame in frames])
+            assert scale.factor == pytest.approx(ratio, rel=0.03)
+            assert not scale.consistent
+            assert scale.readings
+            assert np.sign(scale.low) == np.sign(ratio)
 
 
 def test_every_kind_of_broken_frame_is_named(molecules):
