@@ -12,6 +12,8 @@ REFERENCES = {
     "Found. Trends Mach. Learn. 16, 494 (2023), doi:10.1561/2200000101",
     "arthur2007": "D. Arthur and S. Vassilvitskii, k-means++: the advantages of careful seeding, Proc. "
     "SODA 2007, 1027, doi:10.5555/1283383.1283494",
+    "axilrod1943": "B. M. Axilrod and E. Teller, Interaction of the van der Waals type between three atoms, "
+    "J. Chem. Phys. 11, 299 (1943), doi:10.1063/1.1723844",
     "barducci2008": "A. Barducci, G. Bussi and M. Parrinello, Well-tempered metadynamics: a smoothly "
     "converging and "
     "tunable free-energy method, Phys. Rev. Lett. 100, 020603 (2008), "
@@ -52,6 +54,8 @@ REFERENCES = {
     "histogram "
     "analysis method for the analysis of simulated and parallel tempering simulations, "
     "J. Chem. Theory Comput. 3, 26 (2007), doi:10.1021/ct0502864",
+    "christensen2020": "A. S. Christensen, L. A. Bratholm, F. A. Faber and O. A. von Lilienfeld, FCHL revisited: "
+    "faster and more accurate quantum machine learning, J. Chem. Phys. 152, 044107 (2020), doi:10.1063/1.5126701",
     "cordero2008": "B. Cordero et al., Covalent radii revisited, Dalton Trans. 2832 (2008), doi:10.1039/B801115J",
     "dembo1982": "R. S. Dembo, S. C. Eisenstat and T. Steihaug, Inexact Newton methods, "
     "SIAM J. Numer. Anal. 19, 400 (1982), doi:10.1137/0719025",

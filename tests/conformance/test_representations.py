@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import thalweg.potentials.learned
 import thalweg.representations
 from thalweg.representations.environments import Environments, Neighborhoods, points_of
 from thalweg.representations.representation import Representation
@@ -35,6 +34,7 @@ EXAMPLES = {
     ),
     "SOAP": lambda kind: kind(radial=3, degree=2, smearing=0.08, **BOTH),
     "MomentTensors": lambda kind: kind(level=10, **BOTH),
+    "FCHL19": lambda kind: kind(radial=4, angular=3, **BOTH),
     "ACE": lambda kind: kind(levels=(6, 5, 4), degrees=(0, 2, 2), **BOTH),
 }
 """A small example of each representation, given its class."""
@@ -42,9 +42,8 @@ EXAMPLES = {
 
 def representations():
     """All final representations of the package, by name."""
-    for package in (thalweg.representations, thalweg.potentials.learned):
-        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            importlib.import_module(module.name)
+    for module in pkgutil.walk_packages(thalweg.representations.__path__, "thalweg.representations."):
+        importlib.import_module(module.name)
     found, open_ends = {}, [Representation]
     while open_ends:
         subclasses = open_ends.pop().__subclasses__()

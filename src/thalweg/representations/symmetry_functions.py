@@ -20,12 +20,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from thalweg.representations.element_channels import channel_weights, element_channels
 from thalweg.representations.environments import Environments
+from thalweg.representations.neighbor_pairs import pair_sums, pair_weights, products_summed
 from thalweg.representations.radial import cosine_cutoff, smooth_cutoff
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float
@@ -93,24 +93,12 @@ class SymmetryFunctions(Representation):
         return jnp.concatenate(blocks)
 
     def _angular(self, vectors, distances, decay, weights):
-        """Sums over pairs: round ``d`` pairs each neighbor with the one ``d`` rows further on."""
-        rows = len(distances)
+        """Sums over pairs of neighbors."""
         etas = sorted({eta for eta, _, _ in self.narrow + self.wide})
         squares = distances * distances
         gaussians = jnp.stack([jnp.exp(-eta * squares) * decay for eta in etas])
-        mine = jnp.concatenate([vectors, (1 / distances)[None], squares[None], gaussians, weights])
-        twice = jnp.concatenate([mine, mine], 1)
-        shifts = np.arange(1, rows // 2 + 1)
-        shares = jnp.asarray(np.where(2 * shifts == rows, 0.5, 1.0), mine.dtype)
-
-        @jax.checkpoint
-        def step(total, shift_and_share):
-            others = jax.lax.dynamic_slice_in_dim(twice, shift_and_share[0], rows, 1)
-            return total + self._pairs(mine, others, shift_and_share[1], etas), None
-
-        shape = jax.eval_shape(lambda: self._pairs(mine, mine, shares[0], etas))
-        start = jnp.zeros(shape.shape, shape.dtype)
-        return jax.lax.scan(step, start, (jnp.asarray(shifts), shares))[0]
+        columns = jnp.concatenate([vectors, (1 / distances)[None], squares[None], gaussians, weights])
+        return pair_sums(columns, lambda mine, others, share: self._pairs(mine, others, share, etas))
 
     def _pairs(self, mine, others, share, etas):
         """Contribution of one round of pairs, ``(features, sites)``."""
@@ -118,7 +106,7 @@ class SymmetryFunctions(Representation):
         cosine = dot * mine[3] * others[3]
         apart = jnp.maximum(mine[4] + others[4] - 2 * dot, 1e-12)
         gaussians = mine[5 : 5 + len(etas)] * others[5 : 5 + len(etas)]
-        weights = _pair_weights(mine[5 + len(etas) :], others[5 + len(etas) :]) * share
+        weights = pair_weights(mine[5 + len(etas) :], others[5 + len(etas) :]) * share
         near = CUTOFF_FUNCTIONS[self.cutoff_function](jnp.sqrt(apart), self.cutoff)
         blocks = []
         if self.narrow:
@@ -162,23 +150,11 @@ def _distinct(functions, *columns):
     )
 
 
-def _pair_weights(mine, others):
-    """Weights of pairs in each unordered pair of channels, ``(pairs of channels, rows, sites)``."""
-    count = len(mine)
-    return jnp.stack(
-        [
-            mine[a] * others[a] if a == b else mine[a] * others[b] + mine[b] * others[a]
-            for a in range(count)
-            for b in range(a, count)
-        ]
-    )
-
-
 def _sums(gaussians, weights, cosine, functions):
     """Sums over rows of every Gaussian, weight and angular factor, ordered as ``functions``, channels within each."""
     factors = jnp.stack(_angular_factors(cosine, _distinct(functions, 1, 2)))
     radial = (gaussians[:, None] * weights).reshape(-1, *cosine.shape)
-    sums = jnp.matmul(radial.transpose(2, 0, 1), factors.transpose(2, 1, 0)).transpose(1, 2, 0)
+    sums = products_summed(radial, factors)
     sums = sums.reshape(len(gaussians), len(weights), len(factors), -1).swapaxes(1, 2)
     etas, kinds = _distinct(functions, 0), _distinct(functions, 1, 2)
     sums = sums.reshape(len(etas) * len(kinds), len(weights), -1)
