@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 REFERENCES = {
-    "amari1992": "S. Amari, N. Fujita and S. Shinomoto, Four types of learning curves, Neural Comput. 4, 605 (1992), "
+    "amari1992": "S. Amari, N. Fujita and S. Shinomoto, Four types of learning curves, Neural Comput. 4, "
+    "605 (1992), "
     "doi:10.1162/neco.1992.4.4.605",
     "andersen1983": "H. C. Andersen, Rattle: a 'velocity' version of the Shake algorithm for molecular "
     "dynamics "
@@ -18,9 +19,11 @@ REFERENCES = {
     "converging and "
     "tunable free-energy method, Phys. Rev. Lett. 100, 020603 (2008), "
     "doi:10.1103/PhysRevLett.100.020603",
-    "behler2007": "J. Behler and M. Parrinello, Generalized neural-network representation of high-dimensional "
+    "behler2007": "J. Behler and M. Parrinello, Generalized neural-network representation of "
+    "high-dimensional "
     "potential-energy surfaces, Phys. Rev. Lett. 98, 146401 (2007), doi:10.1103/PhysRevLett.98.146401",
-    "behler2011": "J. Behler, Atom-centered symmetry functions for constructing high-dimensional neural network "
+    "behler2011": "J. Behler, Atom-centered symmetry functions for constructing high-dimensional neural "
+    "network "
     "potentials, J. Chem. Phys. 134, 074106 (2011), doi:10.1063/1.3553717",
     "blondel1996": "A. Blondel and M. Karplus, New formulation for derivatives of torsion angles and "
     "improper "
@@ -39,7 +42,8 @@ REFERENCES = {
     "bradley1952": "R. A. Bradley and M. E. Terry, Rank analysis of incomplete block designs: I. The method "
     "of "
     "paired comparisons, Biometrika 39, 324 (1952), doi:10.2307/2334029",
-    "branch1999": "M. A. Branch, T. F. Coleman and Y. Li, A subspace, interior, and conjugate gradient method for "
+    "branch1999": "M. A. Branch, T. F. Coleman and Y. Li, A subspace, interior, and conjugate gradient "
+    "method for "
     "large-scale bound-constrained minimization problems, SIAM J. Sci. Comput. 21, 1 (1999), "
     "doi:10.1137/S1064827595289108",
     "brubeck2021": "P. D. Brubeck, Y. Nakatsukasa and L. N. Trefethen, Vandermonde with Arnoldi, "
@@ -50,13 +54,19 @@ REFERENCES = {
     "chen2019": "W. Chen, H. Sidky and A. L. Ferguson, Nonlinear discovery of slow molecular modes using "
     "state-free "
     "reversible VAMPnets, J. Chem. Phys. 150, 214114 (2019), doi:10.1063/1.5092521",
+    "cheng2024": "B. Cheng, Cartesian atomic cluster expansion for machine learning interatomic "
+    "potentials, npj Comput. Mater. "
+    "10, 157 (2024), doi:10.1038/s41524-024-01332-4",
     "chodera2007": "J. D. Chodera, W. C. Swope, J. W. Pitera, C. Seok and K. A. Dill, Use of the weighted "
     "histogram "
     "analysis method for the analysis of simulated and parallel tempering simulations, "
     "J. Chem. Theory Comput. 3, 26 (2007), doi:10.1021/ct0502864",
-    "christensen2020": "A. S. Christensen, L. A. Bratholm, F. A. Faber and O. A. von Lilienfeld, FCHL revisited: "
-    "faster and more accurate quantum machine learning, J. Chem. Phys. 152, 044107 (2020), doi:10.1063/1.5126701",
-    "cordero2008": "B. Cordero et al., Covalent radii revisited, Dalton Trans. 2832 (2008), doi:10.1039/B801115J",
+    "christensen2020": "A. S. Christensen, L. A. Bratholm, F. A. Faber and O. A. von Lilienfeld, FCHL "
+    "revisited: "
+    "faster and more accurate quantum machine learning, J. Chem. Phys. 152, 044107 (2020), "
+    "doi:10.1063/1.5126701",
+    "cordero2008": "B. Cordero et al., Covalent radii revisited, Dalton Trans. 2832 (2008), "
+    "doi:10.1039/B801115J",
     "dembo1982": "R. S. Dembo, S. C. Eisenstat and T. Steihaug, Inexact Newton methods, "
     "SIAM J. Numer. Anal. 19, 400 (1982), doi:10.1137/0719025",
     "deuflhard2005": "P. Deuflhard and M. Weber, Robust Perron cluster analysis in conformation dynamics, "
@@ -71,11 +81,16 @@ REFERENCES = {
     "efron1994": "B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman and Hall/CRC "
     "(1994), "
     "doi:10.1201/9780429246593",
+    "eickenberg2018": "M. Eickenberg, G. Exarchakis, M. Hirn, S. Mallat and L. Thiry, Solid harmonic wavelet "
+    "scattering for predictions of molecule properties, J. Chem. Phys. 148, 241732 (2018), "
+    "doi:10.1063/1.5023798",
     "fawcett2006": "T. Fawcett, An introduction to ROC analysis, Pattern Recognit. Lett. 27, 861 (2006), "
     "doi:10.1016/j.patrec.2005.10.010",
-    "gastegger2018": "M. Gastegger et al., wACSF: weighted atom-centered symmetry functions as descriptors in "
+    "gastegger2018": "M. Gastegger et al., wACSF: weighted atom-centered symmetry functions as "
+    "descriptors in "
     "machine learning potentials, J. Chem. Phys. 148, 241709 (2018), doi:10.1063/1.5019667",
-    "gasteiger2020": "J. Gasteiger, J. Groß and S. Günnemann, Directional message passing for molecular graphs, "
+    "gasteiger2020": "J. Gasteiger, J. Groß and S. Günnemann, Directional message passing for molecular "
+    "graphs, "
     "ICLR 2020, doi:10.48550/arXiv.2003.03123",
     "gibou2002": "F. Gibou, R. P. Fedkiw, L.-T. Cheng and M. Kang, A second-order-accurate symmetric "
     "discretization "
@@ -96,7 +111,8 @@ REFERENCES = {
     "series data, Mach. Learn.: Sci. Technol. 3, 015009 (2021), doi:10.1088/2632-2153/ac3de0",
     "horn1987": "B. K. P. Horn, Closed-form solution of absolute orientation using unit quaternions, "
     "J. Opt. Soc. Am. A 4, 629 (1987), doi:10.1364/JOSAA.4.000629",
-    "imbalzano2018": "G. Imbalzano et al., Automatic selection of atomic fingerprints and reference configurations "
+    "imbalzano2018": "G. Imbalzano et al., Automatic selection of atomic fingerprints and reference "
+    "configurations "
     "for machine-learning potentials, J. Chem. Phys. 148, 241730 (2018), doi:10.1063/1.5024611",
     "iupac1970": "IUPAC-IUB Commission on Biochemical Nomenclature, Abbreviations and symbols for the "
     "description of "
@@ -107,16 +123,22 @@ REFERENCES = {
     "Comparison of "
     "simple potential functions for simulating liquid water, J. Chem. Phys. 79, 926 (1983), "
     "doi:10.1063/1.445869",
-    "kabsch1976": "W. Kabsch, A solution for the best rotation to relate two sets of vectors, Acta Cryst. A 32, 922 "
+    "kabsch1976": "W. Kabsch, A solution for the best rotation to relate two sets of vectors, Acta "
+    "Cryst. A 32, 922 "
     "(1976), doi:10.1107/S0567739476001873",
     "keys1981": "R. G. Keys, Cubic convolution interpolation for digital image processing, IEEE Trans. "
     "Acoust. "
     "Speech Signal Process. 29, 1153 (1981), doi:10.1109/TASSP.1981.1163711",
+    "kingma2015": "D. P. Kingma and J. Ba, Adam: a method for stochastic optimization, Proc. ICLR 2015, "
+    "doi:10.48550/arXiv.1412.6980",
     "krautler2001": "V. Kräutler, W. F. van Gunsteren and P. H. Hünenberger, A fast SHAKE algorithm to "
     "solve distance "
     "constraint equations for small molecules in molecular dynamics simulations, J. Comput. Chem. 22, 501 "
     "(2001), "
     "doi:10.1002/1096-987X(20010415)22:5<501::AID-JCC1021>3.0.CO;2-V",
+    "lecun1998": "Y. LeCun, L. Bottou, G. B. Orr and K.-R. Müller, Efficient backprop, in Neural "
+    "Networks: Tricks of the Trade, "
+    "Lect. Notes Comput. Sci. 1524, 9 (1998), doi:10.1007/3-540-49430-8_2",
     "leimkuhler2013": "B. Leimkuhler and C. Matthews, Rational construction of stochastic numerical methods "
     "for "
     "molecular sampling, Appl. Math. Res. Express 2013, 34, doi:10.1093/amrx/abs010",
@@ -127,7 +149,13 @@ REFERENCES = {
     "state model, SIAM J. Matrix Anal. Appl. 34, 738 (2013), doi:10.1137/120891976",
     "lloyd1982": "S. P. Lloyd, Least squares quantization in PCM, IEEE Trans. Inf. Theory 28, 129 "
     "(1982), doi:10.1109/TIT.1982.1056489",
-    "mackerell2004": "A. D. MacKerell, M. Feig and C. L. Brooks, Extending the treatment of backbone energetics in "
+    "loshchilov2017": "I. Loshchilov and F. Hutter, SGDR: stochastic gradient descent with warm "
+    "restarts, Proc. ICLR 2017, "
+    "doi:10.48550/arXiv.1608.03983",
+    "loshchilov2019": "I. Loshchilov and F. Hutter, Decoupled weight decay regularization, Proc. ICLR 2019, "
+    "doi:10.48550/arXiv.1711.05101",
+    "mackerell2004": "A. D. MacKerell, M. Feig and C. L. Brooks, Extending the treatment of backbone "
+    "energetics in "
     "protein force fields, J. Comput. Chem. 25, 1400 (2004), doi:10.1002/jcc.20065",
     "maier2015": "J. A. Maier et al., ff14SB: improving the accuracy of protein side chain and backbone "
     "parameters "
@@ -144,7 +172,8 @@ REFERENCES = {
     "molgedey1994": "L. Molgedey and H. G. Schuster, Separation of a mixture of independent signals using "
     "time delayed correlations, Phys. Rev. Lett. 72, 3634 (1994), "
     "doi:10.1103/PhysRevLett.72.3634",
-    "morse1929": "P. M. Morse, Diatomic molecules according to the wave mechanics. II. Vibrational levels, Phys. "
+    "morse1929": "P. M. Morse, Diatomic molecules according to the wave mechanics. II. Vibrational "
+    "levels, Phys. "
     "Rev. 34, 57 (1929), doi:10.1103/PhysRev.34.57",
     "muller1979": "K. Müller and L. D. Brown, Location of saddle points and minimum energy paths by a "
     "constrained "
@@ -167,6 +196,8 @@ REFERENCES = {
     "perezhernandez2013": "G. Pérez-Hernández et al., Identification of slow molecular order parameters "
     "for Markov "
     "model construction, J. Chem. Phys. 139, 015102 (2013), doi:10.1063/1.4811489",
+    "polyak1992": "B. T. Polyak and A. B. Juditsky, Acceleration of stochastic approximation by averaging, "
+    "SIAM J. Control Optim. 30, 838 (1992), doi:10.1137/0330046",
     "pozdnyakov2020": "S. N. Pozdnyakov et al., Incompleteness of atomic structure representations, "
     "Phys. Rev. Lett. 125, 166001 (2020), doi:10.1103/PhysRevLett.125.166001",
     "prinz2011": "J.-H. Prinz et al., Markov models of molecular kinetics: generation and validation, "
@@ -174,6 +205,8 @@ REFERENCES = {
     "raiteri2006": "P. Raiteri et al., Efficient reconstruction of complex free energy landscapes "
     "by multiple "
     "walkers metadynamics, J. Phys. Chem. B 110, 3533 (2006), doi:10.1021/jp054359r",
+    "reddi2018": "S. J. Reddi, S. Kale and S. Kumar, On the convergence of Adam and beyond, Proc. ICLR 2018, "
+    "doi:10.48550/arXiv.1904.09237",
     "richardson1911": "L. F. Richardson, The approximate arithmetical solution by finite differences of "
     "physical "
     "problems involving differential equations, with an application to the stresses in a masonry dam, "
@@ -195,11 +228,24 @@ REFERENCES = {
     "peptides: molecular dynamics simulation with an implicit solvation model, J. Mol. Biol. 284, 835 "
     "(1998), "
     "doi:10.1006/jmbi.1998.2172",
+    "schutt2017": "K. T. Schütt, F. Arbabzadah, S. Chmiela, K. R. Müller and A. Tkatchenko, "
+    "Quantum-chemical insights from deep "
+    "tensor neural networks, Nat. Commun. 8, 13890 (2017), doi:10.1038/ncomms13890",
+    "schutt2018": "K. T. Schütt, H. E. Sauceda, P.-J. Kindermans, A. Tkatchenko and K.-R. Müller, SchNet "
+    "- a deep learning "
+    "architecture for molecules and materials, J. Chem. Phys. 148, 241722 (2018), doi:10.1063/1.5019779",
+    "schutt2021": "K. T. Schütt, O. T. Unke and M. Gastegger, Equivariant message passing for the "
+    "prediction of tensorial "
+    "properties and molecular spectra, Proc. ICML 2021, doi:10.48550/arXiv.2102.03150",
     "schutte2013": "C. Schütte and M. Sarich, Metastability and Markov State Models in Molecular Dynamics, "
     "Courant Lecture Notes 24, American Mathematical Society (2013), doi:10.1090/cln/024",
-    "shapeev2016": "A. V. Shapeev, Moment tensor potentials: a class of systematically improvable interatomic "
+    "seung1992": "H. S. Seung, M. Opper and H. Sompolinsky, Query by committee, Proc. COLT 1992, 287, "
+    "doi:10.1145/130385.130417",
+    "shapeev2016": "A. V. Shapeev, Moment tensor potentials: a class of systematically improvable "
+    "interatomic "
     "potentials, Multiscale Model. Simul. 14, 1153 (2016), doi:10.1137/15M1054183",
-    "shirts2007": "M. R. Shirts, D. L. Mobley, J. D. Chodera and V. S. Pande, Accurate and efficient corrections for "
+    "shirts2007": "M. R. Shirts, D. L. Mobley, J. D. Chodera and V. S. Pande, Accurate and efficient "
+    "corrections for "
     "missing dispersion interactions in molecular simulations, J. Phys. Chem. B 111, 13052 (2007), "
     "doi:10.1021/jp0735987",
     "shirts2008": "M. R. Shirts and J. D. Chodera, Statistically optimal analysis of samples from multiple "
@@ -210,7 +256,8 @@ REFERENCES = {
     "still1990": "W. C. Still, A. Tempczyk, R. C. Hawley and T. Hendrickson, Semianalytical treatment of "
     "solvation "
     "for molecular mechanics and dynamics, J. Am. Chem. Soc. 112, 6127 (1990), doi:10.1021/ja00172a038",
-    "stillinger1985": "F. H. Stillinger and T. A. Weber, Computer simulation of local order in condensed phases of "
+    "stillinger1985": "F. H. Stillinger and T. A. Weber, Computer simulation of local order in condensed "
+    "phases of "
     "silicon, Phys. Rev. B 31, 5262 (1985), doi:10.1103/PhysRevB.31.5262",
     "swope2004": "W. C. Swope, J. W. Pitera and F. Suits, Describing protein folding kinetics by "
     "molecular dynamics simulations. 1. Theory, J. Phys. Chem. B 108, 6571 (2004), "
@@ -232,7 +279,8 @@ REFERENCES = {
     "trendelkampschroer2015": "B. Trendelkamp-Schroer, H. Wu, F. Paul and F. Noé, Estimation and uncertainty "
     "of "
     "reversible Markov models, J. Chem. Phys. 143, 174101 (2015), doi:10.1063/1.4934536",
-    "trendelkampschroer2016": "B. Trendelkamp-Schroer and F. Noé, Efficient estimation of rare-event kinetics, "
+    "trendelkampschroer2016": "B. Trendelkamp-Schroer and F. Noé, Efficient estimation of rare-event "
+    "kinetics, "
     ""
     "Phys. Rev. X 6, 011009 (2016), doi:10.1103/PhysRevX.6.011009",
     "uhlenbeck1930": "G. E. Uhlenbeck and L. S. Ornstein, On the theory of the Brownian motion, "
@@ -241,16 +289,24 @@ REFERENCES = {
     "J. Stat. Phys. 123, 503 (2006), doi:10.1007/s10955-005-9003-9",
     "verlet1967": "L. Verlet, Computer experiments on classical fluids. I. Thermodynamical properties of "
     "Lennard-Jones molecules, Phys. Rev. 159, 98 (1967), doi:10.1103/PhysRev.159.98",
-    "wang2018": "H. Wang, L. Zhang, J. Han and W. E, DeePMD-kit: a deep learning package for many-body potential "
+    "wang2018": "H. Wang, L. Zhang, J. Han and W. E, DeePMD-kit: a deep learning package for many-body "
+    "potential "
     "energy representation and molecular dynamics, Comput. Phys. Commun. 228, 178 (2018), "
     "doi:10.1016/j.cpc.2018.03.016",
-    "willatt2018": "M. J. Willatt, F. Musil and M. Ceriotti, Feature optimization for atomistic machine learning "
-    "yields a data-driven construction of the periodic table of the elements, Phys. Chem. Chem. Phys. 20, 29661 "
+    "willatt2018": "M. J. Willatt, F. Musil and M. Ceriotti, Feature optimization for atomistic machine "
+    "learning "
+    "yields a data-driven construction of the periodic table of the elements, Phys. Chem. Chem. Phys. "
+    "20, 29661 "
     "(2018), doi:10.1039/C8CP05921G",
     "wu2017": "H. Wu et al., Variational Koopman models: slow collective variables and molecular kinetics "
     "from short "
     "off-equilibrium simulations, J. Chem. Phys. 146, 154104 (2017), doi:10.1063/1.4979344",
-    "ziegler1985": "J. F. Ziegler and J. P. Biersack, The stopping and range of ions in matter, in Treatise on "
+    "zhang2021": "Y. Zhang, J. Xia and B. Jiang, Physically motivated recursively embedded atom neural "
+    "networks: incorporating "
+    "local completeness and nonlocality, Phys. Rev. Lett. 127, 156002 (2021), "
+    "doi:10.1103/PhysRevLett.127.156002",
+    "ziegler1985": "J. F. Ziegler and J. P. Biersack, The stopping and range of ions in matter, in "
+    "Treatise on "
     "Heavy-Ion Science 6, Springer (1985), doi:10.1007/978-1-4615-8103-1_3",
     "zwanzig2001": "R. Zwanzig, Nonequilibrium Statistical Mechanics, Oxford University Press (2001), "
     "doi:10.1093/oso/9780195140187.001.0001",

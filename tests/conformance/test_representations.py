@@ -6,6 +6,7 @@ A new representation needs one line in `EXAMPLES`; the suite finds it by itself 
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 
 import equinox as eqx
@@ -15,8 +16,12 @@ import numpy as np
 import pytest
 
 import thalweg.representations
+from thalweg.representations.dtnn import DTNN
+from thalweg.representations.embedded_density import EmbeddedDensity
 from thalweg.representations.environments import Environments, Neighborhoods, points_of
+from thalweg.representations.painn import PaiNN
 from thalweg.representations.representation import Representation
+from thalweg.representations.schnet import SchNet
 from thalweg.systems.configuration import Configuration
 
 ELEMENTS, CUTOFF = (6, 8), 0.4
@@ -35,7 +40,14 @@ EXAMPLES = {
     "SOAP": lambda kind: kind(radial=3, degree=2, smearing=0.08, **BOTH),
     "MomentTensors": lambda kind: kind(level=10, **BOTH),
     "FCHL19": lambda kind: kind(radial=4, angular=3, **BOTH),
+    "Scattering": lambda kind: kind(widths=(0.08, 0.15), degree=1, **BOTH),
     "ACE": lambda kind: kind(levels=(6, 5, 4), degrees=(0, 2, 2), **BOTH),
+    "SchNetMessages": lambda kind: SchNet(CUTOFF, 2, 8, 6).init(ELEMENTS, 8.0, jax.random.key(0)),
+    "DTNNMessages": lambda kind: DTNN(CUTOFF, 2, 8, 8, 6).init(ELEMENTS, 8.0, jax.random.key(0)),
+    "PaiNNMessages": lambda kind: PaiNN(CUTOFF, 2, 8, 6).init(ELEMENTS, 8.0, jax.random.key(0)),
+    "EmbeddedDensityMessages": lambda kind: EmbeddedDensity(CUTOFF, 2, 8, 4, 4, 4, 8).init(
+        ELEMENTS, 8.0, jax.random.key(0)
+    ),
 }
 """A small example of each representation, given its class."""
 
@@ -49,7 +61,7 @@ def representations():
         subclasses = open_ends.pop().__subclasses__()
         open_ends += subclasses
         found |= {one.__name__: one for one in subclasses if one.__module__.startswith("thalweg.")}
-    return found
+    return {name: one for name, one in found.items() if not inspect.isabstract(one)}
 
 
 FOUND = representations()

@@ -1,0 +1,48 @@
+"""The state of a run in one file that is either the old one or the new one, whenever the power goes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def save(path: Path | str, state: Any, name: str) -> None:
+    """Write the arrays of ``state`` and the ``name`` of the run: a temporary file, flushed, renamed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    leaves = {f"leaf{k}": np.asarray(leaf) for k, leaf in enumerate(jax.tree.leaves(state))}
+    beside = path.with_name(path.name + ".new")
+    with beside.open("wb") as file:
+        np.savez(file, name=np.array(name), **leaves)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def restored(path: Path | str, like: Any, name: str) -> Any:
+    """The state in the file, with the structure of ``like``.
+
+    Raises
+    ------
+    ValueError
+        If the file is of a run of another name, or of another model.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        if (found := str(file["name"])) != name:
+            raise ValueError(
+                f"{path} is the checkpoint of {found}, not of {name}; remove it or choose another file"
+            )
+        leaves, tree = jax.tree.flatten(like)
+        stored = [file[f"leaf{k}"] for k in range(len(file.files) - 1)]
+    shapes = [np.shape(leaf) for leaf in leaves]
+    if [leaf.shape[-1:] for leaf in stored] != [shape[-1:] for shape in shapes]:
+        raise ValueError(
+            f"{path} is the checkpoint of a model of other shapes; remove it or choose another file"
+        )
+    kept = [jnp.asarray(a) if isinstance(b, jax.Array) else a for a, b in zip(stored, leaves, strict=True)]
+    return jax.tree.unflatten(tree, kept)

@@ -1,0 +1,225 @@
+"""The one loop that trains networks: whatever has parameters, a loss, and batches.
+
+One *epoch* walks once over the batches. After it the averaged weights,
+
+    a <- d a + (1 - d) w,   d = min(average, (1 + t) / (10 + t)),   t the number of steps so far [polyak1992],
+
+are tried on held-out batches; the best ones of all epochs are what `Trainer.fit` returns. With a checkpoint file, a
+run that was killed goes on from the last finished epoch and ends in the very same numbers: all randomness of an epoch
+comes from the seed and the number of the epoch, and all else is in the file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thalweg.learning.checkpoint import restored, save
+from thalweg.learning.optimizers import LBFGS, Adam
+from thalweg.learning.schedules import Constant, Cosine, Plateau
+
+Model = TypeVar("Model", bound=eqx.Module)
+Batch = Any
+Loss = Callable[[Any, Any], jax.Array]
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """The same batches in another order every epoch."""
+
+    batches: Sequence[Batch]
+
+    def __call__(self, generator: np.random.Generator) -> Iterable[Batch]:
+        return (self.batches[k] for k in generator.permutation(len(self.batches)))
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened, epoch by epoch.
+
+    Attributes
+    ----------
+    training : mean loss of the batches as they came, before each step
+    held_out : loss of the averaged weights on held-out batches; NaN without any
+    learning_rate : at the end of each epoch
+    skipped : steps not taken since their gradient was not finite
+    seconds : wall time of each epoch
+    best : epoch that the returned weights are from
+    stopped : whether patience ended the run before its time
+    """
+
+    training: np.ndarray
+    held_out: np.ndarray
+    learning_rate: np.ndarray
+    skipped: np.ndarray
+    seconds: np.ndarray
+    best: int
+    stopped: bool
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted module and how it came about."""
+
+    model: Any
+    history: History
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Settings of the loop.
+
+    Parameters
+    ----------
+    epochs : walks over the batches; for `LBFGS`, iterations over all of them at once
+    optimizer : `Adam` (also with decoupled weight decay, also AMSGrad) or `LBFGS`
+    schedule : how the learning rate changes: `Constant`, `Cosine` with warmup, or `Plateau`
+    clip : largest norm of a gradient; longer ones are scaled down
+    average : how slowly the averaged weights follow, between 0 (not at all averaged) and 1
+    patience : epochs without a better held-out loss after which to stop; None to use all epochs
+    """
+
+    epochs: int = 100
+    optimizer: Adam | LBFGS = Adam()  # noqa: RUF009
+    schedule: Constant | Cosine | Plateau = Cosine()  # noqa: RUF009
+    clip: float = 10.0
+    average: float = 0.99
+    patience: int | None = None
+
+    def fit(
+        self,
+        model: Model,
+        loss: Loss,
+        batches: Callable[[np.random.Generator], Iterable[Batch]] | Sequence[Batch],
+        *,
+        held_out: Sequence[Batch] = (),
+        trainable: Any = eqx.is_inexact_array,
+        seed: int = 0,
+        checkpoint: Path | str | None = None,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> Trained:
+        """The model that does best on ``held_out`` (the last one where there is nothing held out), and the history.
+
+        Parameters
+        ----------
+        model : where to start
+        loss : ``loss(model, batch)``, a scalar; a mean, not a sum, where batches differ in size
+        batches : called with a generator for the batches of one epoch, or a sequence of batches to shuffle. Arrays
+            of few different shapes keep compilation rare.
+        held_out : batches never trained on
+        trainable : which leaves of the model are parameters, as in `equinox.partition`
+        seed : of the order of the batches
+        checkpoint : file kept up to date after every epoch, and gone on from if it is there
+        progress : called with a message (remaining time included) and the fraction done
+
+        Raises
+        ------
+        ValueError
+            If there are no batches, the first loss is not finite, or the checkpoint is of another run.
+
+        Examples
+        --------
+        >>> line = eqx.nn.Linear(1, 1, key=jax.random.key(0))
+        >>> x = jnp.linspace(-1, 1, 8)[:, None]
+        >>> def error(model, x): return ((jax.vmap(model)(x) - 3 * x) ** 2).mean()
+        >>> trained = Trainer(epochs=30, optimizer=LBFGS(), average=0.0).fit(line, error, [x])
+        >>> round(float(trained.model.weight[0, 0]), 3)
+        3.0
+        """
+        source = Shuffled(batches) if isinstance(batches, Sequence) else batches
+        weights, rest = eqx.partition(model, trainable)
+        step, start = self.optimizer.process(loss, rest, self.clip)
+        count = 0
+        for count, batch in enumerate(source(np.random.default_rng([seed, 0])), 1):
+            if count == 1 and not np.isfinite(first := float(_loss(loss, weights, rest, batch))):
+                raise ValueError(
+                    f"the loss is {first} before training; look for bad labels or coinciding points"
+                )
+        if count == 0:
+            raise ValueError("there are no batches to train on; give at least one")
+        state = {
+            "weights": weights,
+            "optimizer": start(weights),
+            "average": weights,
+            "best": weights,
+            "schedule": self.schedule.start(),
+            "log": np.zeros((0, 5)),
+            "steps": np.zeros((), np.int64),
+        }
+        name = f"{self!r} seed={seed}"
+        if checkpoint is not None and Path(checkpoint).exists():
+            state = restored(checkpoint, state, name)
+        began, before = time.perf_counter(), len(state["log"])
+        while len(state["log"]) < self.epochs and not self._waited_too_long(state["log"][:, 1]):
+            epoch = len(state["log"])
+            inside = source(np.random.default_rng([seed, epoch]))
+            state = self._epoch(state, step, inside, count, loss, rest, held_out)
+            if checkpoint is not None:
+                save(checkpoint, state, name)
+            if progress is not None:
+                pace = (time.perf_counter() - began) / (epoch + 1 - before)
+                progress(_message(state["log"], pace * (self.epochs - epoch - 1)), (epoch + 1) / self.epochs)
+        log = state["log"]
+        best = int(np.nanargmin(log[:, 1])) if np.isfinite(log[:, 1]).any() else len(log) - 1
+        history = History(*log.T, best, len(log) < self.epochs)
+        return Trained(eqx.combine(state["best"], rest), history)
+
+    def _epoch(self, state, step, batches, count, loss, rest, held_out):
+        began, losses, sound = time.perf_counter(), [], []
+        weights, optimizer, average = state["weights"], state["optimizer"], state["average"]
+        taken, epoch = int(state["steps"]), len(state["log"])
+        for batch in self.optimizer.gathered(batches):
+            progress = (epoch + min(len(losses) / count, 1.0)) / self.epochs
+            rate = self.optimizer.learning_rate * self.schedule.factor(progress, state["schedule"])
+            weights, optimizer, value, finite = step(weights, optimizer, batch, jnp.float32(rate))
+            decay = min(self.average, (1 + taken) / (10 + taken))
+            average = _follow(average, weights, jnp.float32(decay))
+            losses.append(value)
+            sound.append(finite)
+            taken += 1
+        tried = [float(_loss(loss, average, rest, batch)) for batch in held_out]
+        outcome = float(np.mean(tried)) if tried else float("nan")
+        log = state["log"]
+        better = not held_out or not np.isfinite(log[:, 1]).any() or outcome < np.nanmin(log[:, 1])
+        training = float(np.mean([float(value) for value in losses]))
+        skipped = sum(not bool(finite) for finite in sound)
+        row = [training, outcome, rate, skipped, time.perf_counter() - began]
+        return {
+            "weights": weights,
+            "optimizer": optimizer,
+            "average": average,
+            "best": average if better else state["best"],
+            "schedule": self.schedule.after(state["schedule"], row[1] if held_out else row[0]),
+            "log": np.vstack([log, row]),
+            "steps": np.asarray(taken, np.int64),
+        }
+
+    def _waited_too_long(self, held_out):
+        if self.patience is None or not np.isfinite(held_out).any():
+            return False
+        return len(held_out) - 1 - int(np.nanargmin(held_out)) >= self.patience
+
+
+@eqx.filter_jit
+def _loss(loss, weights, rest, batch):
+    return loss(eqx.combine(weights, rest), batch)
+
+
+@jax.jit
+def _follow(average, weights, decay):
+    return jax.tree.map(lambda a, w: (decay * a + (1 - decay) * w).astype(w.dtype), average, weights)
+
+
+def _message(log, remaining):
+    training, held_out = log[-1, :2]
+    clock = f"{remaining / 3600:.1f} h" if remaining > 5400 else f"{remaining / 60:.0f} min"
+    tried = "" if np.isnan(held_out) else f", held-out {held_out:.4g} (best {np.nanmin(log[:, 1]):.4g})"
+    return f"epoch {len(log)}: loss {training:.4g}{tried}, {clock} left"
