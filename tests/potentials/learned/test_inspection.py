@@ -83,12 +83,33 @@ def test_energies_without_forces_or_unrelated_to_them_or_few_frames_say_nothing(
     assert force_scale([frames[0]] * 40) is None
 
 
+@pytest.mark.parametrize("amplitude", [0.005, 0.02, 0.04, 0.08])
+def test_molecules_rattled_up_repulsive_walls_are_not_accused(molecules, amplitude):
+    scale = force_scale(molecules(100, amplitude))
+    assert scale is None or scale.consistent
+
+
+def test_a_scan_of_a_bond_is_enough_to_tell():
+    frames = []
+    for r in np.linspace(0.28, 0.7, 24):
+        attraction = (0.34 / r) ** 6
+        slope = 24 * (attraction - 2 * attraction**2) / r
+        pull = np.array([[0, 0, slope], [0, 0, -slope]])
+        points = np.array([[0, 0, 0], [0, 0, r]])
+        frames.append(
+            Configuration(np.array([18, 18]), points, energy=4 * (attraction**2 - attraction), forces=pull)
+        )
+    assert force_scale(frames).consistent
+    scale = force_scale([replace(frame, energy=frame.energy / 27.2114) for frame in frames])
+    assert scale.readings[0] == "eV read as Hartree"
+
+
 def test_one_file_in_other_units_is_told_by_its_name(molecules):
     good = [replace(frame, info={"file": "a.xyz"}) for frame in molecules(40)]
     bad = [replace(f, forces=27.2114 * f.forces, info={"file": "b.xyz"}) for f in molecules(40, seed=1)]
     messages = [finding.message for finding in inspect([*good, *bad]).errors]
     assert len(messages) == 1
-    assert messages[0].startswith("b.xyz: energies change 0.037")
+    assert messages[0].startswith("b.xyz: energies change 0.036")
     assert "eV read as Hartree" in messages[0]
 
 

@@ -7,7 +7,8 @@ Between two frames a and b of the same atoms, close to each other, the energy ch
 after b was turned onto a [kabsch1976] or, in a cell, moved to the nearest images. The slope of ``dE`` on ``W`` over
 pairs of nearest frames is one. As the cubic error is mostly in ``W``, a plain regression is too flat; the slope lies
 between that of ``dE`` on ``W`` and the inverse of that of ``W`` on ``dE``, which is the bracket reported. Frames that
-are too far apart widen it until nothing can be said.
+are too far apart widen it until nothing can be said. Pairs weigh less the farther apart they are, and the more their
+energies change beyond the usual: up a repulsive wall the work says little.
 """
 
 from __future__ import annotations
@@ -78,11 +79,8 @@ class ForceScale:
 
     @property
     def factor(self) -> float:
-        """What forces have to be multiplied by to be the negative gradient.
-
-        As the error is mostly in the work, it is taken three quarters of the way, in the logarithm, to the high end.
-        """
-        return float(np.sign(self.low) * abs(self.low) ** 0.25 * abs(self.high) ** 0.75)
+        """What forces have to be multiplied by to be the negative gradient: the middle of the bracket (logarithmic)."""
+        return float(np.sign(self.low) * np.sqrt(abs(self.low * self.high)))
 
     @property
     def consistent(self) -> bool:
@@ -140,7 +138,8 @@ def force_scale(configurations: Sequence[Configuration], seed: int = 0) -> Force
     if len(work) < LEAST_PAIRS:
         return None
     near = np.sort(distance)[max(LEAST_PAIRS, len(distance) // 5) - 1]
-    weights = 1 / (1 + (distance / near) ** 6)
+    usual = [max(float(np.median(np.abs(side))), 1e-12) for side in (work, change)]
+    weights = 1 / (1 + (distance / near) ** 6) / (1 + (work / usual[0]) ** 2 + (change / usual[1]) ** 2)
     low, high, correlation = _bracket(work, change, weights)
     draws = np.random.default_rng(seed).integers(len(work), size=(200, len(work)))
     slopes = [_bracket(work[draw], change[draw], weights[draw])[0] for draw in draws]
