@@ -19,6 +19,9 @@ REFERENCES = {
     "converging and "
     "tunable free-energy method, Phys. Rev. Lett. 100, 020603 (2008), "
     "doi:10.1103/PhysRevLett.100.020603",
+    "bartok2010": "A. P. Bartók, M. C. Payne, R. Kondor and G. Csányi, Gaussian approximation potentials: the "
+    "accuracy of quantum mechanics, without the electrons, Phys. Rev. Lett. 104, 136403 (2010), "
+    "doi:10.1103/PhysRevLett.104.136403",
     "behler2007": "J. Behler and M. Parrinello, Generalized neural-network representation of "
     "high-dimensional "
     "potential-energy surfaces, Phys. Rev. Lett. 98, 146401 (2007), doi:10.1103/PhysRevLett.98.146401",
@@ -265,6 +268,9 @@ REFERENCES = {
     "thiede2019": "E. H. Thiede, D. Giannakis, A. R. Dinner and J. Weare, Galerkin approximation of "
     "dynamical "
     "quantities using trajectory data, J. Chem. Phys. 150, 244111 (2019), doi:10.1063/1.5063730",
+    "thompson2015": "A. P. Thompson, L. P. Swiler, C. R. Trott, S. M. Foiles and G. J. Tucker, Spectral neighbor "
+    "analysis method for automated generation of quantum-accurate interatomic potentials, J. Comput."
+    " Phys. 285, 316 (2015), doi:10.1016/j.jcp.2014.12.018",
     "thompson2022": "A. P. Thompson et al., LAMMPS - a flexible simulation tool for particle-based materials "
     "modeling at the atomic, meso, and continuum scales, Comput. Phys. Commun. 271, 108171 (2022), "
     "doi:10.1016/j.cpc.2021.108171",
@@ -298,6 +304,8 @@ REFERENCES = {
     "yields a data-driven construction of the periodic table of the elements, Phys. Chem. Chem. Phys. "
     "20, 29661 "
     "(2018), doi:10.1039/C8CP05921G",
+    "wood2018": "M. A. Wood and A. P. Thompson, Extending the accuracy of the SNAP interatomic potential form, "
+    "J. Chem. Phys. 148, 241721 (2018), doi:10.1063/1.5017641",
     "wu2017": "H. Wu et al., Variational Koopman models: slow collective variables and molecular kinetics "
     "from short "
     "off-equilibrium simulations, J. Chem. Phys. 146, 154104 (2017), doi:10.1063/1.4979344",

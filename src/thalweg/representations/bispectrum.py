@@ -1,0 +1,236 @@
+"""Hyperspherical bispectrum of the neighbor density [bartok2010], as SNAP defines it [thompson2015].
+
+A neighbor at ``(x, y, z)``, distance r, is a point on the three-sphere and so a rotation,
+
+    a = cos t - i (z / r) sin t,    b = (y / r) sin t - i (x / r) sin t,    t = f pi (r - r_min) / (r_c - r_min),
+
+whose representation matrices ``U_j(a, b)``, j = 0, 1/2, 1, ..., are summed over neighbors,
+
+    u_j = w_self 1 + sum_k s(r_k) w_k U_j(a_k, b_k),    s(r) = (1 + cos(pi (r - r_min) / (r_c - r_min))) / 2,
+
+and coupled by Clebsch-Gordan coefficients to numbers that rotations leave alone:
+
+    B_(j1 j2 j) = tr(u_j^+ C (u_j1 x u_j2) C^T),    0 <= j2 <= j1 <= j <= J,  |j1 - j2| <= j <= j1 + j2.
+
+Indices are doubled in code, as in SNAP. The cosine has one continuous derivative at the cutoff, as there.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from math import factorial, sqrt
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from thalweg.representations.environments import Environments
+from thalweg.representations.representation import Representation
+from thalweg.shapes import Array, Float
+
+
+class Bispectrum(Representation):
+    """SNAP's bispectrum components, in the order in which LAMMPS has them.
+
+    Attributes
+    ----------
+    cutoff : of the largest element [nm]; LAMMPS's ``rcutfac`` in Å
+    twojmax : twice the largest angular momentum
+    rfac0, rmin0 : fraction f of the half circle that distances are mapped to, and r_min [nm]
+    weights : w of each element; one for all by default
+    radii : the cutoff of two elements is the sum of theirs times ``cutoff``; the largest must be one half
+    wself : weight of the central atom
+    bzero : whether the components of an atom alone are subtracted
+    switch : whether neighbors fade out towards the cutoff
+    elements : atomic numbers
+
+    Raises
+    ------
+    ValueError
+        If weights or radii do not match the elements.
+    """
+
+    cutoff: float = eqx.field(static=True, default=0.47)
+    twojmax: int = eqx.field(static=True, default=6)
+    rfac0: float = eqx.field(static=True, default=0.99363)
+    rmin0: float = eqx.field(static=True, default=0.0)
+    weights: tuple[float, ...] | None = eqx.field(static=True, default=None)
+    radii: tuple[float, ...] | None = eqx.field(static=True, default=None)
+    wself: float = eqx.field(static=True, default=1.0)
+    bzero: bool = eqx.field(static=True, default=True)
+    switch: bool = eqx.field(static=True, default=True)
+    elements: tuple[int, ...] | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        for name, values in (("weights", self.weights), ("radii", self.radii)):
+            if values is not None and self.elements is not None and len(values) != len(self.elements):
+                raise ValueError(
+                    f"{len(values)} {name} given for {len(self.elements)} elements; give one for each"
+                )
+        if self.radii is not None and abs(max(self.radii) - 0.5) > 1e-12:
+            raise ValueError(
+                f"radii {self.radii}: the largest must be 0.5, as cutoff belongs to two such atoms"
+            )
+
+    def __call__(self, environments: Environments) -> Float[Array, "features sites"]:
+        real, imaginary = self._sums(environments)
+        rows = []
+        for j1, j2, j in components(self.twojmax):
+            first, second, signs, target = _couplings(j1, j2, j)
+            ar, ai = real[j1][first], imaginary[j1][first]
+            br, bi = real[j2][second], imaginary[j2][second]
+            factor = jnp.asarray(signs, ar.dtype)[:, :, None]
+            zr = (factor * (ar * br - ai * bi)).sum(0)
+            zi = (factor * (ar * bi + ai * br)).sum(0)
+            rows.append((real[j][target] * zr + imaginary[j][target] * zi).sum(0))
+        if self.bzero:
+            rows = [row - self.wself**3 * (j + 1) for row, (_, _, j) in zip(rows, components(self.twojmax))]
+        return jnp.stack(rows)
+
+    def _sums(self, environments):
+        """Real and imaginary parts of ``u_j``, ``((j + 1)^2, sites)`` for each j."""
+        r, (x, y, z) = environments.distances, environments.vectors
+        cutoff, weight = self._pairs(environments)
+        near = jnp.minimum(r, cutoff)
+        turn = jnp.pi * (near - self.rmin0) / (cutoff - self.rmin0)
+        sine = jnp.abs(jnp.sin(self.rfac0 * turn))
+        a = jnp.cos(self.rfac0 * turn) * jnp.sign(near - self.rmin0), -z * sine / r
+        b = y * sine / r, -x * sine / r
+        fading = jnp.where(r < cutoff, weight, 0.0)
+        if self.switch:
+            fading = fading * 0.5 * (1 + jnp.cos(jnp.maximum(turn, 0)))
+        re, im = fading[None, None], jnp.zeros_like(fading)[None, None]
+        real, imaginary = [], []
+        for j in range(self.twojmax + 1):
+            re, im = _next_left_half(re, im, j, a, b) if j else (re, im)
+            left = re.sum(2), im.sum(2)
+            right = (
+                _turned(left[0][: (j + 1) // 2][::-1], j, 1),
+                _turned(left[1][: (j + 1) // 2][::-1], j, -1),
+            )
+            whole, other = (jnp.concatenate(halves).reshape((j + 1) ** 2, -1) for halves in zip(left, right))
+            itself = self.wself * np.eye(j + 1).reshape(-1, 1)
+            real.append(whole + jnp.asarray(itself, whole.dtype))
+            imaginary.append(other)
+        return real, imaginary
+
+    def _pairs(self, environments):
+        """Cutoff of each pair and weight of each neighbor."""
+        dtype, others = environments.vectors.dtype, environments.neighbor_kinds
+        weight = jnp.ones(others.shape, dtype)
+        if self.weights is not None:
+            weight = jnp.asarray(self.weights, dtype)[others]
+        if self.radii is None:
+            return jnp.full(others.shape, self.cutoff, dtype), weight
+        radii = jnp.asarray(self.radii, dtype)
+        return self.cutoff * (radii[environments.kinds] + radii[others]), weight
+
+
+def components(twojmax: int) -> list[tuple[int, int, int]]:
+    """Doubled (j1, j2, j) of each component, in SNAP's order.
+
+    Examples
+    --------
+    >>> components(2)
+    [(0, 0, 0), (1, 0, 1), (1, 1, 2), (2, 0, 2), (2, 2, 2)]
+    """
+    return [
+        (j1, j2, j)
+        for j1 in range(twojmax + 1)
+        for j2 in range(j1 + 1)
+        for j in range(j1 - j2, min(twojmax, j1 + j2) + 1, 2)
+        if j >= j1
+    ]
+
+
+def _next_left_half(re, im, j, a, b):
+    """Rows up to j / 2 of U_j, ``(rows, columns, neighbors, sites)``, from those of U_(j - 1), by recursion."""
+    if j % 2 == 0:
+        re = jnp.concatenate([re, _turned(re[-1:], j - 1, 1)])
+        im = jnp.concatenate([im, _turned(im[-1:], j - 1, -1)])
+    rows, columns = np.arange(j // 2 + 1)[:, None], np.arange(j)[None, :]
+
+    def scaled(numbers):
+        return jnp.asarray(np.sqrt(numbers)[:, :, None, None], re.dtype)
+
+    stay, move = scaled((j - columns) / (j - rows)), scaled((columns + 1) / (j - rows))
+    here = stay * (a[0] * re + a[1] * im), stay * (a[0] * im - a[1] * re)
+    next_ = move * (b[0] * re + b[1] * im), move * (b[0] * im - b[1] * re)
+    edge = ((0, 0), (0, 1), (0, 0), (0, 0))
+    shifted = ((0, 0), (1, 0), (0, 0), (0, 0))
+    return tuple(jnp.pad(one, edge) - jnp.pad(other, shifted) for one, other in zip(here, next_))
+
+
+def _turned(rows, j, parity):
+    """Rows of the other half of U_j that mirror these, the last of ``rows`` first: ``(-1)^(m - m') conj``, reversed.
+
+    ``rows`` are the last ones of the left half, in reverse order or one alone; ``parity`` is -1 for imaginary parts.
+    """
+    count, columns = rows.shape[:2]
+    row = (j + 1) // 2 - 1 - np.arange(count)
+    signs = parity * (1.0 - 2.0 * ((row[:, None] + np.arange(columns)[None, :]) % 2))
+    signs = signs.reshape(count, columns, *[1] * (rows.ndim - 2))
+    return (rows * jnp.asarray(signs, rows.dtype))[:, ::-1]
+
+
+@cache
+def _couplings(j1: int, j2: int, j: int):
+    """Entries of u_j1 and u_j2 that couple to those of u_j, with what coefficients: tables ``(terms, entries)``.
+
+    Of u_j only the left half is needed: the right half adds the same. Short columns end in terms of weight zero.
+    """
+    entries, target = [], []
+    for row in range(j // 2 + 1):
+        for column in range(j + 1):
+            if 2 * row == j and 2 * column > j:
+                continue
+            double = 1.0 if 2 * row == j == 2 * column else 2.0
+            terms = [
+                (p * (j1 + 1) + q, p2 * (j2 + 1) + q2, double * c * d)
+                for p, p2, c in _clebsch_gordan(j1, j2, j)[row]
+                for q, q2, d in _clebsch_gordan(j1, j2, j)[column]
+            ]
+            entries.append(terms)
+            target.append(row * (j + 1) + column)
+    most = max(map(len, entries))
+    padded = [terms + [(0, 0, 0.0)] * (most - len(terms)) for terms in entries]
+    first, second, weight = (np.array([[t[k] for t in terms] for terms in padded]).T for k in range(3))
+    return first.astype(np.int32), second.astype(np.int32), weight.astype(float), np.array(target, np.int32)
+
+
+@cache
+def _clebsch_gordan(j1: int, j2: int, j: int):
+    """For each m of j: the (m1, m2, coefficient) that add up to it; all counted from 0, momenta doubled."""
+    rows = []
+    for m in range(j + 1):
+        row = []
+        for m1 in range(j1 + 1):
+            m2 = m - m1 + (j1 + j2 - j) // 2
+            if 0 <= m2 <= j2:
+                row.append((m1, m2, _coefficient(j1, j2, j, m1, m2, m)))
+        rows.append(row)
+    return rows
+
+
+def _coefficient(j1, j2, j, m1, m2, m):
+    """Clebsch-Gordan coefficient by Racah's sum."""
+    total = 0.0
+    for z in range((j1 + j2 - j) // 2 + 1):
+        parts = (
+            z,
+            (j1 + j2 - j) // 2 - z,
+            j1 - m1 - z,
+            m2 - z,
+            (j - j1 - j2) // 2 + m1 + z,
+            (j - j1 + j2) // 2 - m2 + z,
+        )
+        if min(parts) >= 0:
+            total += (-1) ** z / np.prod([float(factorial(part)) for part in parts])
+    delta = (
+        factorial((j1 + j2 - j) // 2)
+        * factorial((j1 - j2 + j) // 2)
+        * factorial((j2 - j1 + j) // 2)
+        / factorial((j1 + j2 + j) // 2 + 1)
+    )
+    spins = factorial(m1) * factorial(j1 - m1) * factorial(m2) * factorial(j2 - m2)
+    return total * sqrt(delta * spins * factorial(m) * factorial(j - m) * (j + 1))
