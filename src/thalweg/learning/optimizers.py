@@ -44,7 +44,7 @@ class Adam:
         @eqx.filter_jit
         def step(weights, state, batch, rate):
             value, gradient = jax.value_and_grad(lambda w: loss(eqx.combine(w, rest), batch))(weights)
-            finite = jnp.isfinite(optax.global_norm(gradient)) & jnp.isfinite(value)
+            finite = all_finite((gradient, value))
             change, moved = rule.update(gradient, state, weights)
             new = jax.tree.map(lambda w, d: (w - rate * d).astype(w.dtype), weights, change)
             weights, state = jax.tree.map(
@@ -84,7 +84,7 @@ class LBFGS:
             value, gradient = optax.value_and_grad_from_state(mean)(weights, state=state)
             change, moved = rule.update(gradient, state, weights, value=value, grad=gradient, value_fn=mean)
             new = optax.apply_updates(weights, change)
-            finite = jnp.isfinite(optax.global_norm(change)) & jnp.isfinite(value)
+            finite = all_finite((change, value))
             new, moved = jax.tree.map(lambda a, b: jnp.where(finite, a, b), (new, moved), (weights, state))
             return new, moved, value, finite
 
@@ -105,3 +105,8 @@ class LBFGS:
                 f"a full-batch optimizer needs batches of one shape, got {len(shapes)}; pad them alike"
             )
         yield fixed[0], jax.tree.map(lambda *leaves: jnp.stack(leaves), *arrays)
+
+
+def all_finite(tree: Any) -> jax.Array:
+    """Whether no number in the tree is infinite or NaN."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()

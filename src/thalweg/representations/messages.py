@@ -12,7 +12,7 @@ rows is 4 times faster than that of columns).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -23,6 +23,7 @@ from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float, Int
 
 
+@runtime_checkable
 class Messages(Protocol):
     """Settings of one kind of learned messages."""
 
