@@ -22,6 +22,8 @@ REFERENCES = {
     "bartok2010": "A. P. Bartók, M. C. Payne, R. Kondor and G. Csányi, Gaussian approximation potentials: the "
     "accuracy of quantum mechanics, without the electrons, Phys. Rev. Lett. 104, 136403 (2010), "
     "doi:10.1103/PhysRevLett.104.136403",
+    "bartok2013": "A. P. Bartók, R. Kondor and G. Csányi, On representing chemical environments, "
+    "Phys. Rev. B 87, 184115 (2013), doi:10.1103/PhysRevB.87.184115",
     "behler2007": "J. Behler and M. Parrinello, Generalized neural-network representation of "
     "high-dimensional "
     "potential-energy surfaces, Phys. Rev. Lett. 98, 146401 (2007), doi:10.1103/PhysRevLett.98.146401",
@@ -157,6 +159,8 @@ REFERENCES = {
     "doi:10.48550/arXiv.1608.03983",
     "loshchilov2019": "I. Loshchilov and F. Hutter, Decoupled weight decay regularization, Proc. ICLR 2019, "
     "doi:10.48550/arXiv.1711.05101",
+    "mackay1992": "D. J. C. MacKay, Bayesian interpolation, Neural Comput. 4, 415 (1992), "
+    "doi:10.1162/neco.1992.4.3.415",
     "mackerell2004": "A. D. MacKerell, M. Feig and C. L. Brooks, Extending the treatment of backbone "
     "energetics in "
     "protein force fields, J. Comput. Chem. 25, 1400 (2004), doi:10.1002/jcc.20065",

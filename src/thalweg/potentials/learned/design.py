@@ -1,0 +1,160 @@
+"""Rows of the least-squares problem of a potential that is linear in its coefficients.
+
+With basis functions ``phi`` of the features of a site, one set of coefficients per element,
+
+    E = sum_i phi(f_i) . c,     F_a = - sum_i  d phi(f_i) / d x_a . c,     V S = sum_i sum_j  r_ij (d phi / d r_ij) . c,
+
+every label is a row. Rows are made a few frames at a time and used up at once: the matrix of all rows is never there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import jax
+import numpy as np
+from scipy import sparse
+
+from thalweg.representations.derivatives import TOGETHER, features_and_pulls
+from thalweg.representations.environments import Neighborhoods, batches, points_of
+from thalweg.representations.representation import Representation
+from thalweg.shapes import Float
+from thalweg.systems.configuration import Configuration
+
+BLOCK_BYTES = 200e6
+"""About as much memory goes to the derivatives of a block of frames."""
+
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+"""The six components of a symmetric tensor."""
+
+
+class SiteBasis(Protocol):
+    """Functions of the features of a site that a linear potential is made of, one set per element."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of functions for each element."""
+        ...
+
+    def values(self, kind: int, features: Float[np.ndarray, "sites features"]) -> np.ndarray:
+        """Functions of sites of one element, ``(sites, functions)``."""
+        ...
+
+    def pushed(
+        self,
+        kind: int,
+        features: Float[np.ndarray, "sites features"],
+        owners: np.ndarray,
+        pulls: Float[np.ndarray, "pairs 3 features"],
+    ) -> np.ndarray:
+        """Derivatives of the functions, ``(pairs, 3, functions)``, given those of the features.
+
+        ``owners`` says to which row of ``features`` each pair belongs.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of some frames.
+
+    Attributes
+    ----------
+    frames : indices of the frames
+    energies : (frames, coefficients)
+    forces : one (3 atoms, coefficients) per frame, in the order of a flattened (atoms, 3)
+    virials : one (6, coefficients) per frame, in the order of `VOIGT`; stress times volume
+    """
+
+    frames: np.ndarray
+    energies: np.ndarray
+    forces: tuple[np.ndarray, ...]
+    virials: tuple[np.ndarray, ...]
+
+
+def design_rows(
+    representation: Representation, basis: SiteBasis, configurations: Sequence[Configuration]
+) -> Iterator[Rows]:
+    """Rows of all ``configurations``, block by block, in 64 bits."""
+    elements, cutoff = representation.elements, representation.cutoff
+    most = max((len(near.partners) for _, near in batches(configurations, elements, cutoff, 512)), default=0)
+    offsets = np.concatenate([[0], np.cumsum(basis.sizes)])
+    with jax.enable_x64(True):
+        width = max(1, feature_count(representation))
+        sites = TOGETHER * max(2, int(BLOCK_BYTES / (24 * max(width, max(basis.sizes)) * most) / TOGETHER))
+        for chosen, near in batches(configurations, elements, cutoff, min(sites, 512)):
+            frames = [configurations[k] for k in chosen]
+            padded = -(-len(near.kinds) // TOGETHER) * TOGETHER
+            near = Neighborhoods.of(frames, elements, cutoff, most, padded)
+            points = points_of(frames, padded)
+            features, pulls = map(np.asarray, features_and_pulls(representation, near, points))
+            yield _rows(chosen, frames, near, points, features, pulls, basis, offsets, cutoff)
+
+
+def feature_count(representation: Representation) -> int:
+    """Number of features of a representation whose elements are filled in."""
+    shape = jax.ShapeDtypeStruct
+    near = Neighborhoods(
+        shape((4, 16), np.int32), shape((3, 4, 16), float), shape((16,), np.int32), shape((16,), np.int32), 1
+    )
+    return jax.eval_shape(
+        lambda near, points: representation(near.environments(points)), near, shape((3, 16), float)
+    ).shape[0]
+
+
+def _rows(chosen, frames, near, points, features, pulls, basis, offsets, cutoff):
+    sizes = np.array([len(frame) for frame in frames])
+    atoms, count = int(sizes.sum()), offsets[-1]
+    energies, forces = np.zeros((len(frames), count)), np.zeros((3 * atoms, count))
+    strained = any(frame.stress is not None for frame in frames)
+    virials = np.zeros((6 * len(frames), count)) if strained else None
+    vectors = points[:, near.partners] - points[:, None] + near.offsets
+    present = cutoff**2 > (vectors**2).sum(0).T
+    for kind in range(len(offsets) - 1):
+        mine = np.flatnonzero(near.kinds == kind)
+        if not len(mine):
+            continue
+        columns = slice(offsets[kind], offsets[kind + 1])
+        ones = np.ones(len(mine))
+        by_frame = sparse.csr_matrix(
+            (ones, (near.frames[mine], np.arange(len(mine)))), (len(frames), len(mine))
+        )
+        energies[:, columns] = by_frame @ basis.values(kind, features[mine])
+        owners, slots = np.nonzero(present[mine])
+        pushed = basis.pushed(kind, features[mine], owners, pulls[mine][owners, slots])
+        flat = pushed.reshape(3 * len(owners), -1)
+        centers = mine[owners]
+        neighbors = near.partners[slots, centers]
+        forces[:, columns] = _differences(centers, neighbors, atoms) @ flat
+        if strained:
+            along = vectors[:, slots, centers]
+            virials[:, columns] = _strains(near.frames[centers], along, len(frames)) @ flat
+    ends = np.cumsum(sizes)[:-1]
+    split = np.split(virials, len(frames)) if strained else [np.full((6, 0), np.nan)] * len(frames)
+    return Rows(chosen, energies, tuple(np.split(forces, 3 * ends)), tuple(split))
+
+
+def _differences(centers, neighbors, atoms):
+    """Forces from derivatives in the vectors of pairs: minus for the neighbor, plus for the center."""
+    pairs = np.arange(3 * len(centers))
+    axes = np.tile(np.arange(3), len(centers))
+    rows = np.concatenate([3 * np.repeat(neighbors, 3) + axes, 3 * np.repeat(centers, 3) + axes])
+    signs = np.concatenate([-np.ones(len(pairs)), np.ones(len(pairs))])
+    return sparse.csr_matrix((signs, (rows, np.concatenate([pairs, pairs]))), (3 * atoms, len(pairs)))
+
+
+def _strains(frames, along, count):
+    """Virials, symmetric, from derivatives in the vectors of pairs."""
+    pairs = np.arange(len(frames))
+    rows, columns, values = [], [], []
+    for v, (a, b) in enumerate(VOIGT):
+        for first, second in ((a, b), (b, a)):
+            rows.append(6 * frames + v)
+            columns.append(3 * pairs + second)
+            values.append(0.5 * along[first])
+    return sparse.csr_matrix(
+        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))),
+        (6 * count, 3 * len(frames)),
+    )

@@ -1,0 +1,121 @@
+"""Smooth overlap of atomic positions: the power spectrum of smeared neighbors [bartok2013].
+
+Every neighbor is a Gaussian of width ``smearing``; their density is expanded in orthonormal radial functions ``g_n``
+and spherical harmonics, and
+
+    p_(cn)(c'n')l = sqrt(8 pi^2 / (2l + 1)) sum_m  c_(cn)lm c_(c'n')lm,
+
+each pair once, those of unlike functions times sqrt(2), so that the dot product of two power spectra is the overlap of
+two densities, squared and averaged over all rotations.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import ive
+
+from thalweg.representations.density import DensityRepresentation, harmonic_factors
+from thalweg.representations.element_channels import element_channels
+from thalweg.representations.environments import Environments
+from thalweg.representations.radial import ChebyshevBasis
+from thalweg.shapes import Array, Float
+
+STRETCH = 1e-3
+"""Radial polynomials are polynomials of the distance itself, to one part in a thousand."""
+
+
+class SOAP(DensityRepresentation):
+    """SOAP power spectrum.
+
+    Parameters
+    ----------
+    cutoff : [nm]
+    radial : number of radial functions
+    degree : highest degree of the spherical harmonics
+    smearing : width of the Gaussians [nm]
+    normalized : scale each spectrum to length one, as kernels want it
+    channels : number of mixtures the elements of neighbors are compressed into; None keeps them apart
+    elements : atomic numbers, or None until `over` fills them in
+
+    Examples
+    --------
+    >>> from thalweg.systems.configuration import Configuration
+    >>> water = Configuration(np.array([8, 1, 1]), np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]]))
+    >>> SOAP(cutoff=0.5, radial=4, degree=3).features([water])[0].shape
+    (3, 144)
+    """
+
+    cutoff: float = eqx.field(static=True, default=0.5)
+    radial: int = eqx.field(static=True, default=8)
+    degree: int = eqx.field(static=True, default=6)
+    smearing: float = eqx.field(static=True, default=0.05)
+    normalized: bool = eqx.field(static=True, default=True)
+    channels: int | None = eqx.field(static=True, default=None)
+    elements: tuple[int, ...] | None = eqx.field(static=True, default=None)
+
+    def factors(self, environments: Environments):
+        primitives = self._contractions[0].shape[1]
+        basis = ChebyshevBasis(primitives, self.cutoff, STRETCH)
+        return harmonic_factors(environments, basis, self.degree, self.elements, self.channels)
+
+    def invariants(self, density: Float[Array, "functions angular sites"]) -> Float[Array, "features sites"]:
+        channels, sites = len(element_channels(self.elements, self.channels)), density.shape[-1]
+        parts = density.reshape(channels, -1, density.shape[1], sites)
+        spectra = []
+        for l, matrix in enumerate(self._contractions):
+            part = parts[:, :, l * l : (l + 1) ** 2].reshape(channels, matrix.shape[1], -1)
+            smeared = jnp.matmul(jnp.asarray(matrix, part.dtype), part)
+            smeared = smeared.reshape(channels * self.radial, 2 * l + 1, sites)
+            spectra.append(_products(smeared) * np.sqrt(8 * np.pi**2 / (2 * l + 1)))
+        spectrum = jnp.concatenate(spectra)
+        if self.normalized:
+            spectrum = spectrum / jnp.sqrt((spectrum * spectrum).sum(0) + 1e-12)
+        return spectrum
+
+    @property
+    def _contractions(self):
+        return smeared_contractions(self.cutoff, self.radial, self.degree, self.smearing)
+
+
+def _products(functions):
+    """``sum_m c_m c'_m`` of each pair of functions ``(functions, m, sites)``, unlike ones times sqrt(2)."""
+    rows = []
+    for a in range(len(functions)):
+        rest = (functions[a] * functions[a:]).sum(1)
+        rows.append(jnp.concatenate([rest[:1], np.sqrt(2.0) * rest[1:]]))
+    return jnp.concatenate(rows)
+
+
+@lru_cache
+def smeared_contractions(cutoff: float, radial: int, degree: int, smearing: float) -> tuple[np.ndarray, ...]:
+    """For each degree, the matrix that turns Chebyshev polynomials into radial functions of smeared atoms.
+
+    With ``i_l`` the modified spherical Bessel functions, a Gaussian of unit weight at distance ``r`` has coefficients
+
+        c_nl(r) = 4 pi (r_c / 2 pi s^2)^(3/2) int_0^inf x^2 g_n(x) exp(-(x^2 + r^2) / 2 s^2) i_l(x r / s^2) dx,
+
+    computed by quadrature and fitted by polynomials in ``r`` up to the cutoff. Matrices ``(radial, polynomials)``.
+    """
+    end = cutoff + 3 * smearing
+    nodes, measure = np.polynomial.legendre.leggauss(200)
+    x, dx = (nodes + 1) * end / 2, measure * end / 2
+    powers = np.stack([np.polynomial.legendre.Legendre.basis(n)(nodes) for n in range(radial)])
+    overlap = np.linalg.cholesky((powers * x**2 * dx) @ powers.T)
+    basis = np.linalg.solve(overlap, powers)
+    polynomials = int(np.ceil(1.3 * cutoff / smearing)) + 5
+    r = (np.cos(np.pi * (np.arange(400) + 0.5) / 400) + 1) * cutoff / 2
+    stretched = 2 * (np.exp(-STRETCH * r / cutoff) - np.exp(-STRETCH)) / (1 - np.exp(-STRETCH)) - 1
+    chebyshev = np.polynomial.chebyshev.chebvander(stretched, polynomials - 1)
+    argument = x[None, :] * r[:, None] / smearing**2
+    gaussian = np.exp(-((x[None, :] - r[:, None]) ** 2) / (2 * smearing**2))
+    matrices = []
+    for l in range(degree + 1):
+        bessel = ive(l + 0.5, argument) * np.sqrt(np.pi / (2 * argument))
+        functions = 4 * np.pi * (gaussian * bessel * x**2 * dx) @ basis.T
+        functions *= cutoff**1.5 / (2 * np.pi * smearing**2) ** 1.5
+        matrices.append(np.linalg.lstsq(chebyshev, functions, rcond=None)[0].T)
+    return tuple(matrices)
