@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import sys
 
 import equinox as eqx
 import jax
@@ -16,12 +17,8 @@ import numpy as np
 import pytest
 
 import thalweg.representations
-from thalweg.representations.dtnn import DTNN
-from thalweg.representations.embedded_density import EmbeddedDensity
 from thalweg.representations.environments import Environments, Neighborhoods, points_of
-from thalweg.representations.painn import PaiNN
 from thalweg.representations.representation import Representation
-from thalweg.representations.schnet import SchNet
 from thalweg.systems.configuration import Configuration
 
 ELEMENTS, CUTOFF = (6, 8), 0.4
@@ -29,6 +26,13 @@ ROWS, SITES = 28, 72
 """One shape for all blocks, so that every representation is compiled once."""
 
 BOTH = dict(cutoff=CUTOFF, elements=ELEMENTS)
+
+
+def drawn(kind, **settings):
+    """Learned messages with random weights, from the settings of their kind, which stand beside it."""
+    method = getattr(sys.modules[kind.__module__], kind.__name__.removesuffix("Messages"))
+    return method(cutoff=CUTOFF, **settings).init(ELEMENTS, 8.0, jax.random.key(0))
+
 
 EXAMPLES = {
     "SymmetryFunctions": lambda kind: kind(
@@ -42,14 +46,19 @@ EXAMPLES = {
     "FCHL19": lambda kind: kind(radial=4, angular=3, **BOTH),
     "Scattering": lambda kind: kind(widths=(0.08, 0.15), degree=1, **BOTH),
     "ACE": lambda kind: kind(levels=(6, 5, 4), degrees=(0, 2, 2), **BOTH),
-    "SchNetMessages": lambda kind: SchNet(CUTOFF, 2, 8, 6).init(ELEMENTS, 8.0, jax.random.key(0)),
-    "DTNNMessages": lambda kind: DTNN(CUTOFF, 2, 8, 8, 6).init(ELEMENTS, 8.0, jax.random.key(0)),
-    "PaiNNMessages": lambda kind: PaiNN(CUTOFF, 2, 8, 6).init(ELEMENTS, 8.0, jax.random.key(0)),
-    "EmbeddedDensityMessages": lambda kind: EmbeddedDensity(CUTOFF, 2, 8, 4, 4, 4, 8).init(
-        ELEMENTS, 8.0, jax.random.key(0)
+    "SchNetMessages": lambda kind: drawn(kind, layers=2, width=8, radial=6),
+    "DTNNMessages": lambda kind: drawn(kind, layers=2, width=8, factors=6, radial=6),
+    "PaiNNMessages": lambda kind: drawn(kind, layers=2, width=8, radial=6),
+    "EmbeddedDensityMessages": lambda kind: drawn(
+        kind, channels=6, states=4, directions=3, radial=4, width=8
     ),
+    "Bispectrum": lambda kind: kind(twojmax=2, weights=(1.0, 0.6), **BOTH),
 }
 """A small example of each representation, given its class."""
+
+
+ONE_DERIVATIVE = {"Bispectrum"}
+"""Those whose cutoff function is that of another program and leaves with one continuous derivative only."""
 
 
 def representations():
@@ -243,7 +252,8 @@ def test_two_derivatives_are_continuous_as_a_neighbor_crosses_the_cutoff(bench):
     before, after = (slopes[1] - slopes[0]) / step, (slopes[4] - slopes[3]) / step
     assert abs(values[4] - values[0] - 4 * step * slopes[2]) < 1e-6 * np.abs(values).max()
     assert abs(slopes[4] - slopes[0]) < 1e-3 * np.abs(slopes[5:]).max()
-    assert abs(after - before) < 1e-2 * bends.max()
+    if type(bench.representation).__name__ not in ONE_DERIVATIVE:
+        assert abs(after - before) < 1e-2 * bends.max()
 
 
 def test_lone_atoms_and_sites_that_only_fill_a_block_are_finite(bench):

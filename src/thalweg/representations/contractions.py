@@ -60,6 +60,11 @@ class Contractions:
     levels: np.ndarray
     radial: int
 
+    @property
+    def rank(self) -> int:
+        """Highest rank of a moment."""
+        return max(max(one.ranks) for one in self.connected)
+
 
 @lru_cache
 def contractions(level: int, step: int = 4, channels: int = 1) -> Contractions:

@@ -21,14 +21,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.representations.contractions import Connected, Contractions, contractions
+from thalweg.representations.density import DensityRepresentation
 from thalweg.representations.element_channels import channel_weights, element_channels
 from thalweg.representations.environments import Environments
 from thalweg.representations.radial import ChebyshevBasis
-from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float
 
 
-class MomentTensors(Representation):
+class MomentTensors(DensityRepresentation):
     """Moment tensor invariants up to a level.
 
     Parameters
@@ -60,17 +60,18 @@ class MomentTensors(Representation):
         """The scalars, with their levels."""
         return contractions(self.level, self.step, len(element_channels(self.elements, self.channels)))
 
-    def __call__(self, environments: Environments) -> Float[Array, "features sites"]:
+    def factors(self, environments: Environments) -> tuple[jax.Array, jax.Array]:
         plan = self.plan
         weights = channel_weights(element_channels(self.elements, self.channels), environments)
         distances = environments.distances
         basis = ChebyshevBasis(plan.radial // len(weights), self.cutoff, self.stretch)(distances)
         radial = (basis[:, None] * weights).reshape(-1, *distances.shape)
-        rank = max(max(one.ranks) for one in plan.connected)
-        monomials = _monomials(environments.vectors / distances, rank)
-        packed = jnp.matmul(radial.transpose(2, 0, 1), monomials.transpose(2, 1, 0)).transpose(1, 2, 0)
-        starts = np.cumsum([0, *(_size(nu) for nu in range(rank + 1))])
-        moments = [packed[:, a:b] for a, b in itertools.pairwise(starts)]
+        return radial, _monomials(environments.vectors / distances, plan.rank)
+
+    def invariants(self, density: Float[Array, "functions angular sites"]) -> Float[Array, "features sites"]:
+        plan = self.plan
+        starts = np.cumsum([0, *(_size(nu) for nu in range(plan.rank + 1))])
+        moments = [density[:, a:b] for a, b in itertools.pairwise(starts)]
         full: dict[int, jax.Array] = {}
         blocks = [jnp.concatenate([_contracted(one, moments, full) for one in plan.connected])]
         for table in plan.products:
