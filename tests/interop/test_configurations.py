@@ -11,12 +11,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
 
 from thalweg.interop.configurations import (
-    FileUnits,
     from_atoms,
     read_configurations,
     to_atoms,
     write_configurations,
 )
+from thalweg.interop.file_units import FileUnits
 from thalweg.systems.configuration import Configuration
 from thalweg.units import ANGSTROM, BOHR, ELECTRONVOLT, GIGAPASCAL, HARTREE
 

@@ -14,7 +14,6 @@ import logging
 import lzma
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import ase
@@ -24,40 +23,13 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
 from thalweg.interop.deepmd_folders import is_deepmd, read_deepmd
+from thalweg.interop.file_units import FileUnits
 from thalweg.interop.label_keys import label_key
 from thalweg.systems.configuration import Configuration
-from thalweg.units import unit
 
 log = logging.getLogger(__name__)
 
 OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-
-
-@dataclass(frozen=True)
-class FileUnits:
-    """Units of a file; those of ASE unless said otherwise.
-
-    Parameters
-    ----------
-    energy, length : names such as "eV", "Ha", "kcal/mol"; "Å", "bohr", "nm". Virials are energies
-    force, stress : names such as "Ha/bohr", "GPa"; made of ``energy`` and ``length`` unless given
-    """
-
-    energy: str = "eV"
-    length: str = "Å"
-    force: str | None = None
-    stress: str | None = None
-
-    @property
-    def factors(self) -> dict[str, float]:
-        """One of each unit in internal units, by kind of label (and ``length``)."""
-        return {
-            "length": unit(self.length, "length"),
-            "energy": unit(self.energy, "energy"),
-            "virial": unit(self.energy, "energy"),
-            "forces": unit(self.force or f"{self.energy}/{self.length}", "force"),
-            "stress": unit(self.stress or f"{self.energy}/{self.length}^3", "stress"),
-        }
 
 
 def read_configurations(
@@ -68,7 +40,7 @@ def read_configurations(
     forces_key: str | None = None,
     stress_key: str | None = None,
     virial_key: str | None = None,
-    units: FileUnits = FileUnits(),
+    units: FileUnits = FileUnits(),  # noqa: B008
     format: str | None = None,
 ) -> list[Configuration]:
     """Configurations in a file or DeePMD-kit folder, with the labels there are.

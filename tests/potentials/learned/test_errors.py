@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.potentials.learned.errors import Error, errors, errors_by_distance, errors_of, residuals
+from thalweg.potentials.learned.distance_to_training import distances_to_training, errors_by_distance
+from thalweg.potentials.learned.errors import Error, errors, errors_of, residuals
 from thalweg.potentials.learned.term import Labels
+from thalweg.representations.radial import smooth_cutoff
+from thalweg.representations.representation import Representation
 from thalweg.systems.configuration import Configuration
 from thalweg.units import ELECTRONVOLT
 
 RNG = np.random.default_rng(0)
+
+
+class Crowding(Representation):
+    """How crowded an atom is, seen through two cutoffs."""
+
+    elements: tuple[int, ...] | None = eqx.field(static=True, default=None)
+    cutoff: float = eqx.field(static=True, default=0.4)
+
+    def __call__(self, environments):
+        distances = environments.distances
+        return jnp.stack([smooth_cutoff(distances, reach).sum(0) for reach in (0.4, 0.3)])
 
 
 def test_errors_of_known_residuals():
@@ -59,3 +75,12 @@ def test_errors_by_distance_find_what_grows_with_it():
     for distance, error in groups:
         assert error.mae == pytest.approx(distance)
     assert [distance for distance, _ in groups] == sorted(distance for distance, _ in groups)
+
+
+def test_training_frames_are_at_no_distance_and_strangers_infinitely_far(molecules):
+    train, others = molecules(6), molecules(3, 0.03, seed=1)
+    stranger = molecules(1, numbers=(6, 1, 1, 7))
+    far = distances_to_training(Crowding(), train, [train[2], *others, *stranger])
+    assert far[0].max() < 1e-5
+    assert all((each > 1e-3).all() for each in far[1:])
+    assert np.isinf(far[-1]).tolist() == [False, False, False, True]

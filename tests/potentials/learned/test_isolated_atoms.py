@@ -40,6 +40,7 @@ def test_atoms_far_apart_have_the_energies_of_isolated_ones(learner, molecules):
     alone = {1: -10.0, 6: -20.0, 8: -30.0}
     frames = [replace(frame, energy=frame.energy - 70.0) for frame in molecules(20)]
     atoms = [atom(z, energy) for z, energy in alone.items()]
-    potential = Recipe(learner, references=isolated_atom_energies([*frames, *atoms])).fit(frames)
+    references = isolated_atom_energies([*frames, *atoms])
+    potential = Recipe(learner, references=references, core_repulsion=None).fit(frames)
     apart = Configuration(np.array([6, 1, 1, 8]), 10.0 * np.arange(12.0).reshape(4, 3))
     assert potential.evaluate([apart]).energies[0] == pytest.approx(-70.0)

@@ -1,8 +1,7 @@
 """How far predictions are from labels: mean absolute and root mean square errors of each kind of label.
 
-Forces are judged by Cartesian components, stresses by all nine, energies per frame and per atom. Beside the totals
-stand errors by element and by how far an atom's environment is from the training set, which says where more data
-would help.
+Forces are judged by Cartesian components, in all and by element, stresses by all nine, energies per frame and per
+atom.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.potentials.learned.term import Labels, Term
-from thalweg.representations.representation import Representation
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS
 from thalweg.units import unit
@@ -169,61 +167,3 @@ def residuals(configurations: Sequence[Configuration], predicted: Labels) -> Res
         for frame, energy, forces, stress in together
     ]
     return Residuals(*(tuple(column) for column in zip(*found))) if found else Residuals((), (), ())
-
-
-def distances_to_training(
-    representation: Representation,
-    training: Sequence[Configuration],
-    configurations: Sequence[Configuration],
-    block: int = 512,
-) -> tuple[np.ndarray, ...]:
-    """How far each atom's environment is from the nearest of the same element in the training set.
-
-    Distances are Euclidean between features, in units of the root mean square distance of training features from
-    their mean.
-
-    Returns
-    -------
-    One (atoms,) array per frame of ``configurations``; infinite for elements that are not in the training set.
-    """
-    representation = representation.over(elements_of([*training, *configurations]))
-    known, asked = representation.features(training), representation.features(configurations)
-    kinds = np.concatenate([frame.numbers for frame in training])
-    others = np.concatenate([frame.numbers for frame in configurations])
-    library, points = np.concatenate(known), np.concatenate(asked)
-    scale = np.sqrt(((library - library.mean(0)) ** 2).sum(1).mean())
-    nearest = np.full(len(points), np.inf)
-    for z in np.intersect1d(kinds, others):
-        there, mine = library[kinds == z], np.flatnonzero(others == z)
-        norms = (there**2).sum(1)
-        for start in range(0, len(mine), block):
-            chosen = mine[start : start + block]
-            squares = norms - 2 * points[chosen] @ there.T + (points[chosen] ** 2).sum(1)[:, None]
-            nearest[chosen] = np.sqrt(np.maximum(squares.min(1), 0)) / (scale or 1.0)
-    return tuple(np.split(nearest, np.cumsum([len(frame) for frame in configurations])[:-1]))
-
-
-def errors_by_distance(
-    distances: Sequence[np.ndarray], forces: Sequence[np.ndarray | None], bins: int = 8
-) -> list[tuple[float, Error]]:
-    """Force errors in ``bins`` equally filled groups of atoms, by distance to the training set.
-
-    Parameters
-    ----------
-    distances : one (atoms,) per frame, as from `distances_to_training`
-    forces : residuals (atoms, 3) of each frame, or None [kJ/mol/nm]
-
-    Returns
-    -------
-    Mean distance and error of each group, nearest first.
-    """
-    pairs = [(far, off) for far, off in zip(distances, forces, strict=True) if off is not None]
-    if not pairs:
-        return []
-    far, off = (np.concatenate(side) for side in zip(*pairs))
-    order = np.argsort(far, kind="stable")
-    return [
-        (float(far[part].mean()), Error.of(off[part]))
-        for part in np.array_split(order, min(bins, len(order)))
-        if len(part)
-    ]
