@@ -82,5 +82,5 @@ def test_training_frames_are_at_no_distance_and_strangers_infinitely_far(molecul
     stranger = molecules(1, numbers=(6, 1, 1, 7))
     far = distances_to_training(Crowding(), train, [train[2], *others, *stranger])
     assert far[0].max() < 1e-5
-    assert all((each > 1e-3).all() for each in far[1:])
+    assert all(each.max() > 1e-2 for each in far[1:])
     assert np.isinf(far[-1]).tolist() == [False, False, False, True]
