@@ -18,6 +18,7 @@ from thalweg.potentials.learned.card import content_hash
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.pair_terms import lennard_jones
 from thalweg.potentials.learned.recipe import Recipe
+from thalweg.potentials.learned.term import NoUncertainty
 
 
 def test_the_card_says_what_a_model_was_taught_and_how_well(learner, molecules):
@@ -98,6 +99,24 @@ def test_a_recipe_calibrates_on_validation_frames_and_not_without(learner, molec
         Recipe(learner, core_repulsion=None).fit(molecules(10), validation=molecules(5, seed=1)).calibration
         > 0
     )
+
+
+def test_a_term_that_forgot_its_posterior_is_not_calibrated_and_the_card_says_why(learner, molecules):
+    class Forgetful:
+        def fit(self, *frames, **settings):
+            return ForgetfulTerm(learner.fit(*frames))
+
+    class ForgetfulTerm:
+        def __init__(self, term):
+            self.bind, self.evaluate = term.bind, term.evaluate
+
+        def spread(self, configurations):
+            raise NoUncertainty("the posterior was not kept")
+
+    recipe = Recipe(Forgetful(), core_repulsion=None)
+    potential = recipe.fit(molecules(10), validation=molecules(5, seed=1))
+    assert np.isnan(potential.calibration)
+    assert potential.card["calibration"] == "the posterior was not kept"
 
 
 def test_calibration_without_forces_is_refused(learner, molecules):

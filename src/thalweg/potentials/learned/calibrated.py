@@ -26,7 +26,9 @@ def force_calibration(potential: LearnedPotential, held_out: Sequence[Configurat
     Raises
     ------
     ValueError
-        If no frame has forces, or no term knows how unsure it is.
+        If no frame has forces.
+    NoUncertainty
+        If no term knows how unsure it is.
     """
     labeled = [frame for frame in held_out if frame.forces is not None]
     if not labeled:

@@ -12,7 +12,7 @@ import numpy as np
 
 from thalweg.learning.storage import load_tree, save_tree
 from thalweg.potentials.energy import Energy, Sum
-from thalweg.potentials.learned.term import Labels, Spread, Term, Uncertain
+from thalweg.potentials.learned.term import Labels, NoUncertainty, Spread, Term, Uncertain
 from thalweg.shapes import Box, Energies, Positions
 from thalweg.systems.configuration import Configuration
 
@@ -67,12 +67,12 @@ class LearnedPotential:
 
         Raises
         ------
-        ValueError
+        NoUncertainty
             If no term knows how unsure it is.
         """
         unsure = [term.spread(configurations) for term in self.terms if isinstance(term, Uncertain)]
         if not unsure:
-            raise ValueError("no term of this potential has an uncertainty; fit a committee of it")
+            raise NoUncertainty("no term of this potential has an uncertainty; fit a committee of it")
         factor = 1.0 if np.isnan(self.calibration) else self.calibration
         return Spread(
             factor * np.sqrt(sum(one.energies**2 for one in unsure)),

@@ -27,7 +27,7 @@ from thalweg.potentials.learned.regularization import (
     Solution,
     pareto_front,
 )
-from thalweg.potentials.learned.term import Spread, Weights
+from thalweg.potentials.learned.term import NoUncertainty, Spread, Weights
 from thalweg.representations.environments import Environments
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float, Int
@@ -107,11 +107,11 @@ class LinearTerm(SiteTerm):
 
         Raises
         ------
-        ValueError
+        NoUncertainty
             If the posterior was not kept, because there are more than `KEPT` coefficients.
         """
         if self.factor is None:
-            raise ValueError(
+            raise NoUncertainty(
                 f"the posterior of these {len(self.coefficients)} coefficients was not kept (the limit is {KEPT}); "
                 "fit fewer, or a committee"
             )

@@ -14,7 +14,7 @@ from thalweg.potentials.learned.core_repulsion import CoreRepulsion
 from thalweg.potentials.learned.errors import errors_of
 from thalweg.potentials.learned.inspection import require_sound
 from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.term import Labels, Learner, Term, Uncertain, Weights
+from thalweg.potentials.learned.term import Labels, Learner, NoUncertainty, Term, Uncertain, Weights
 from thalweg.systems.configuration import Configuration, elements_of
 
 CALIBRATED = 100
@@ -90,7 +90,10 @@ class Recipe:
         pulled = [frame for frame in validation if frame.forces is not None]
         if pulled and isinstance(term, Uncertain):
             chosen = random_split(len(pulled), [min(CALIBRATED, len(pulled))], seed)[0]
-            fitted = calibrated(fitted, [pulled[k] for k in chosen])
+            try:
+                fitted = calibrated(fitted, [pulled[k] for k in chosen])
+            except NoUncertainty as reason:
+                fitted = replace(fitted, card={**card, "calibration": str(reason)})
         return fitted
 
     @property

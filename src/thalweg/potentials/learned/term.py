@@ -75,12 +75,22 @@ class Term(Protocol):
         ...
 
 
+class NoUncertainty(ValueError):
+    """A potential does not know how unsure it is; the message says why and what to do."""
+
+
 @runtime_checkable
 class Uncertain(Protocol):
     """A term that knows how unsure it is."""
 
     def spread(self, configurations: Sequence[Configuration]) -> Spread:
-        """Standard deviations of energies and force components."""
+        """Standard deviations of energies and force components.
+
+        Raises
+        ------
+        NoUncertainty
+            If this one term of its kind does not know.
+        """
         ...
 
 
