@@ -15,6 +15,9 @@ REFERENCES = {
     "SODA 2007, 1027, doi:10.5555/1283383.1283494",
     "axilrod1943": "B. M. Axilrod and E. Teller, Interaction of the van der Waals type between three atoms, "
     "J. Chem. Phys. 11, 299 (1943), doi:10.1063/1.1723844",
+    "bannwarth2019": "C. Bannwarth, S. Ehlert and S. Grimme, GFN2-xTB: an accurate and broadly parametrized "
+    "self-consistent tight-binding quantum chemical method, J. Chem. Theory Comput. 15, 1652 "
+    "(2019), doi:10.1021/acs.jctc.8b01176",
     "barducci2008": "A. Barducci, G. Bussi and M. Parrinello, Well-tempered metadynamics: a smoothly "
     "converging and "
     "tunable free-energy method, Phys. Rev. Lett. 100, 020603 (2008), "
@@ -44,6 +47,9 @@ REFERENCES = {
     "sampling of Markov state models, J. Chem. Theory Comput. 6, 787 (2010), doi:10.1021/ct900620b",
     "box1958": "G. E. P. Box and M. E. Muller, A note on the generation of random normal deviates, "
     "Ann. Math. Statist. 29, 610 (1958), doi:10.1214/aoms/1177706645",
+    "braams2009": "B. J. Braams and J. M. Bowman, Permutationally invariant potential energy surfaces in "
+    "high dimensionality, Int. Rev. Phys. Chem. 28, 577 (2009), "
+    "doi:10.1080/01442350903234923",
     "bradley1952": "R. A. Bradley and M. E. Terry, Rank analysis of incomplete block designs: I. The method "
     "of "
     "paired comparisons, Biometrika 39, 324 (1952), doi:10.2307/2334029",
@@ -62,6 +68,13 @@ REFERENCES = {
     "cheng2024": "B. Cheng, Cartesian atomic cluster expansion for machine learning interatomic "
     "potentials, npj Comput. Mater. "
     "10, 157 (2024), doi:10.1038/s41524-024-01332-4",
+    "chmiela2017": "S. Chmiela et al., Machine learning of accurate energy-conserving molecular force "
+    "fields, Sci. Adv. 3, e1603015 (2017), doi:10.1126/sciadv.1603015",
+    "chmiela2018": "S. Chmiela, H. E. Sauceda, K.-R. Müller and A. Tkatchenko, Towards exact molecular "
+    "dynamics simulations with machine-learned force fields, Nat. Commun. 9, 3887 (2018), "
+    "doi:10.1038/s41467-018-06169-2",
+    "chmiela2023": "S. Chmiela et al., Accurate global machine learning force fields for molecules with "
+    "hundreds of atoms, Sci. Adv. 9, eadf0873 (2023), doi:10.1126/sciadv.adf0873",
     "chodera2007": "J. D. Chodera, W. C. Swope, J. W. Pitera, C. Seok and K. A. Dill, Use of the weighted "
     "histogram "
     "analysis method for the analysis of simulated and parallel tempering simulations, "
@@ -103,6 +116,10 @@ REFERENCES = {
     "doi:10.1006/jcph.2001.6977",
     "gonzalez1985": "T. F. Gonzalez, Clustering to minimize the maximum intercluster distance, Theor. "
     "Comput. Sci. 38, 293 (1985), doi:10.1016/0304-3975(85)90224-5",
+    "grimme2017": "S. Grimme, C. Bannwarth and P. Shushkov, A robust and accurate tight-binding quantum "
+    "chemical method for structures, vibrational frequencies, and noncovalent interactions "
+    "of large molecular systems (GFN-xTB), J. Chem. Theory Comput. 13, 1989 (2017), "
+    "doi:10.1021/acs.jctc.7b00118",
     "hawkins1996": "G. D. Hawkins, C. J. Cramer and D. G. Truhlar, Parametrized models of aqueous free "
     "energies of "
     "solvation based on pairwise descreening of solute atomic charges from a dielectric medium, "
@@ -116,6 +133,10 @@ REFERENCES = {
     "series data, Mach. Learn.: Sci. Technol. 3, 015009 (2021), doi:10.1088/2632-2153/ac3de0",
     "horn1987": "B. K. P. Horn, Closed-form solution of absolute orientation using unit quaternions, "
     "J. Opt. Soc. Am. A 4, 629 (1987), doi:10.1364/JOSAA.4.000629",
+    "houston2022": "P. L. Houston et al., Permutationally invariant polynomial regression for energies and "
+    "gradients, using reverse differentiation, achieves orders of magnitude speed-up with "
+    "high precision compared to other machine learning methods, J. Chem. Phys. 156, 044120 "
+    "(2022), doi:10.1063/5.0080506",
     "imbalzano2018": "G. Imbalzano et al., Automatic selection of atomic fingerprints and reference "
     "configurations "
     "for machine-learning potentials, J. Chem. Phys. 148, 241730 (2018), doi:10.1063/1.5024611",
@@ -179,6 +200,8 @@ REFERENCES = {
     "molgedey1994": "L. Molgedey and H. G. Schuster, Separation of a mixture of independent signals using "
     "time delayed correlations, Phys. Rev. Lett. 72, 3634 (1994), "
     "doi:10.1103/PhysRevLett.72.3634",
+    "montavon2013": "G. Montavon et al., Machine learning of molecular electronic properties in chemical "
+    "compound space, New J. Phys. 15, 095003 (2013), doi:10.1088/1367-2630/15/9/095003",
     "morse1929": "P. M. Morse, Diatomic molecules according to the wave mechanics. II. Vibrational "
     "levels, Phys. "
     "Rev. 34, 57 (1929), doi:10.1103/PhysRev.34.57",
@@ -212,6 +235,8 @@ REFERENCES = {
     "raiteri2006": "P. Raiteri et al., Efficient reconstruction of complex free energy landscapes "
     "by multiple "
     "walkers metadynamics, J. Phys. Chem. B 110, 3533 (2006), doi:10.1021/jp054359r",
+    "rasmussen2006": "C. E. Rasmussen and C. K. I. Williams, Gaussian Processes for Machine Learning, MIT "
+    "Press (2006), doi:10.7551/mitpress/3206.001.0001",
     "reddi2018": "S. J. Reddi, S. Kale and S. Kumar, On the convergence of Adam and beyond, Proc. ICLR 2018, "
     "doi:10.48550/arXiv.1904.09237",
     "richardson1911": "L. F. Richardson, The approximate arithmetical solution by finite differences of "
@@ -223,6 +248,9 @@ REFERENCES = {
     "roblitz2013": "S. Röblitz and M. Weber, Fuzzy spectral clustering by PCCA+: application to Markov "
     "state models and data classification, Adv. Data Anal. Classif. 7, 147 (2013), "
     "doi:10.1007/s11634-013-0134-6",
+    "rupp2012": "M. Rupp, A. Tkatchenko, K.-R. Müller and O. A. von Lilienfeld, Fast and accurate "
+    "modeling of molecular atomization energies with machine learning, Phys. Rev. Lett. 108, "
+    "058301 (2012), doi:10.1103/PhysRevLett.108.058301",
     "ryckaert1977": "J.-P. Ryckaert, G. Ciccotti and H. J. C. Berendsen, Numerical integration of the "
     "Cartesian "
     "equations of motion of a system with constraints: molecular dynamics of n-alkanes, "
@@ -313,6 +341,9 @@ REFERENCES = {
     "wu2017": "H. Wu et al., Variational Koopman models: slow collective variables and molecular kinetics "
     "from short "
     "off-equilibrium simulations, J. Chem. Phys. 146, 154104 (2017), doi:10.1063/1.4979344",
+    "xie2010": "Z. Xie and J. M. Bowman, Permutationally invariant polynomial basis for molecular "
+    "energy surface fitting via monomial symmetrization, J. Chem. Theory Comput. 6, 26 "
+    "(2010), doi:10.1021/ct9004917",
     "zhang2021": "Y. Zhang, J. Xia and B. Jiang, Physically motivated recursively embedded atom neural "
     "networks: incorporating "
     "local completeness and nonlocality, Phys. Rev. Lett. 127, 156002 (2021), "

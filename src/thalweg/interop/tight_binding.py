@@ -1,0 +1,188 @@
+"""GFN2-xTB and its relatives through tblite: a quantum baseline of a tenth of a millisecond per atom.
+
+A model that learns only what a semi-empirical method leaves needs several times fewer labels; simulations with it pay
+for the method at every step. Needs the extra ``quantum`` (tblite). tblite works in hartree and bohr; units end here.
+
+Source: [bannwarth2019] (GFN2), [grimme2017] (GFN1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thalweg.potentials.explicit_gradient import ExplicitGradient
+from thalweg.potentials.learned.term import Labels
+from thalweg.shapes import Box, Energies, Positions
+from thalweg.systems.configuration import Configuration
+from thalweg.units import BOHR, HARTREE, thermal_energy
+
+METHODS = ("GFN2-xTB", "GFN1-xTB", "IPEA1-xTB")
+"""Methods that tblite has."""
+
+
+@dataclass(frozen=True)
+class TightBinding:
+    """A tight-binding method as a term; same atoms, same numbers, nothing kept between frames.
+
+    Parameters
+    ----------
+    method : one of `METHODS`; GFN2-xTB has no periodic form in some versions of tblite, GFN1-xTB has
+    charge : total charge [e]
+    unpaired : number of unpaired electrons
+    accuracy : factor on the thresholds of self-consistency; smaller is tighter
+    electronic_temperature : of the occupations [K]
+
+    Raises
+    ------
+    ValueError
+        If the method is unknown.
+
+    Examples
+    --------
+    >>> TightBinding("AM1")
+    Traceback (most recent call last):
+        ...
+    ValueError: method='AM1' is unknown to tblite; use one of GFN2-xTB, GFN1-xTB, IPEA1-xTB
+    """
+
+    method: str = "GFN2-xTB"
+    charge: float = 0.0
+    unpaired: int = 0
+    accuracy: float = 1.0
+    electronic_temperature: float = 300.0
+
+    def __post_init__(self):
+        if self.method not in METHODS:
+            raise ValueError(f"method={self.method!r} is unknown to tblite; use one of {', '.join(METHODS)}")
+
+    def bind(
+        self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None
+    ) -> TightBindingEnergy:
+        """The energy of atoms ``numbers`` for engines; every call leaves the compiled program for tblite.
+
+        Raises
+        ------
+        ImportError
+            If tblite is not installed.
+        """
+        _tblite()
+        flags = (box is not None,) * 3 if periodic is None else tuple(bool(flag) for flag in periodic)
+        return TightBindingEnergy(self, tuple(int(z) for z in numbers), flags)
+
+    def evaluate(self, configurations: Sequence[Configuration]) -> Labels:
+        """Energies, forces, and stresses of periodic frames.
+
+        Raises
+        ------
+        ImportError
+            If tblite is not installed.
+        RuntimeError
+            If the self-consistent cycle of a frame fails; says which.
+        """
+        energies, forces, stresses = [], [], []
+        calculator = None
+        for k, frame in enumerate(configurations):
+            before = configurations[k - 1] if k else None
+            periodic = tuple(bool(flag) for flag in frame.periodic)
+            if calculator is None or not _same_system(frame, before):
+                calculator = self.calculator(frame.numbers, frame.positions, frame.box, periodic)
+            energy, force, virial = _single_point(
+                calculator, frame.positions, frame.box if any(periodic) else None, f"frame {k}"
+            )
+            energies.append(energy)
+            forces.append(force)
+            stresses.append(virial / frame.volume if any(periodic) else np.full((3, 3), np.nan))
+        return Labels(np.array(energies, float), tuple(forces), tuple(stresses))
+
+    def calculator(self, numbers, positions, box=None, periodic=(False, False, False)):
+        """tblite's calculator of a system at ``positions`` [nm] in ``box`` [nm]."""
+        cell = {}
+        if any(periodic):
+            cell = {"lattice": np.asarray(box, float) / BOHR, "periodic": np.array(periodic)}
+        calculator = _tblite().Calculator(
+            self.method,
+            np.asarray(numbers, int),
+            np.asarray(positions, float) / BOHR,
+            charge=float(self.charge),
+            uhf=int(self.unpaired),
+            **cell,
+        )
+        calculator.set("verbosity", 0)
+        calculator.set("accuracy", self.accuracy)
+        calculator.set("temperature", thermal_energy(self.electronic_temperature) / HARTREE)
+        return calculator
+
+
+class TightBindingEnergy(ExplicitGradient):
+    """A tight-binding energy of given atoms that a compiled loop calls back to; replicas are done one after another.
+
+    Attributes
+    ----------
+    term : the method
+    numbers : atomic numbers
+    periodic : which cell vectors repeat
+    """
+
+    term: TightBinding
+    numbers: tuple[int, ...]
+    periodic: tuple[bool, bool, bool]
+
+    def energy_and_gradient(self, positions: Positions, box: Box | None) -> tuple[Energies, Positions]:
+        replicas = positions.shape[2:]
+        shapes = (
+            jax.ShapeDtypeStruct(replicas, positions.dtype),
+            jax.ShapeDtypeStruct(positions.shape, positions.dtype),
+        )
+        if any(self.periodic) and box is None:
+            raise ValueError("this energy is of a periodic system; give the box")
+        cell = jnp.zeros((3, 3), positions.dtype) if box is None else box
+        return jax.pure_callback(self._on_host, shapes, positions, cell, vmap_method="sequential")
+
+    def _on_host(self, positions, box):
+        """Energies and gradients of all replicas, in the precision of ``positions``."""
+        positions, box = np.asarray(positions), np.asarray(box, float)
+        flat = positions.reshape(*positions.shape[:2], -1).astype(float)
+        cell = box if any(self.periodic) else None
+        energies, gradients = np.empty(flat.shape[2]), np.empty(flat.shape)
+        calculator = self.term.calculator(self.numbers, flat[..., 0], cell, self.periodic)
+        for r in range(flat.shape[2]):
+            energies[r], force, _ = _single_point(calculator, flat[..., r], cell, f"replica {r}")
+            gradients[..., r] = -force
+        return (
+            energies.reshape(positions.shape[2:]).astype(positions.dtype),
+            gradients.reshape(positions.shape).astype(positions.dtype),
+        )
+
+
+def _single_point(calculator, positions, box, name):
+    """Energy [kJ/mol], forces [kJ/mol/nm] and stress times volume [kJ/mol] from a fresh start of the density."""
+    lattice = None if box is None else np.asarray(box, float) / BOHR
+    try:
+        calculator.update(np.asarray(positions, float) / BOHR, lattice)
+        result = calculator.singlepoint()
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"tblite failed for {name}: {error}; atoms may be too close, or charge and spin wrong"
+        ) from error
+    energy, gradient = float(result.get("energy")), np.asarray(result.get("gradient"))
+    return energy * HARTREE, -gradient * HARTREE / BOHR, np.asarray(result.get("virial")) * HARTREE
+
+
+def _same_system(one, other):
+    """Whether a calculator made for ``other`` can be used for ``one``."""
+    return np.array_equal(one.numbers, other.numbers) and tuple(one.periodic) == tuple(other.periodic)
+
+
+def _tblite():
+    try:
+        import tblite.interface
+    except ImportError as error:
+        raise ImportError(
+            "GFN2-xTB needs tblite, which is not installed; pip install 'thalweg[quantum]'"
+        ) from error
+    return tblite.interface

@@ -1,0 +1,279 @@
+"""A fitted gradient-domain model: the contracted kernel as an energy that runs in engines, and its uncertainty.
+
+Source: [chmiela2018].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.linalg import cho_factor, solve_triangular
+
+from thalweg.potentials.explicit_gradient import ExplicitGradient
+from thalweg.potentials.learned.hessian_kernel import (
+    Covariance,
+    energy_covariance,
+    force_covariance,
+    joint_covariance,
+    noise_variances,
+)
+from thalweg.potentials.learned.term import Labels, Spread
+from thalweg.representations.inverse_distances import all_pairs, permuted_pairs
+from thalweg.shapes import Array, Box, Energies, Float, Positions
+from thalweg.systems.configuration import Configuration
+
+SIDE_BY_SIDE = 64
+"""Frames evaluated together."""
+
+
+class GradientDomainTerm(eqx.Module):
+    """``E(x) = constant + sum_{points, c} 2 k'(|x - point|_c^2) <x - point, weight>_c``, see `gradient_domain`.
+
+    Attributes
+    ----------
+    numbers : (atoms,) atomic numbers of the molecule
+    covariance : of energies
+    scale : (atoms, atoms) factors of inverse distances, divided by the width of the kernel [nm]
+    parts : (components, atoms, atoms) weights of pairs in each addend of the covariance
+    permutations : group of like atoms, (order, atoms)
+    points, weights : (frames, pairs) descriptors of training frames and what multiplies them [kJ/mol]
+    heights : (frames,) coefficients of energies [kJ/mol]
+    constant : [kJ/mol]
+    variance : scale of the covariance that explains the training forces best [kJ^2/mol^2]
+    noise : relative to the mean prior variance of forces
+    landmarks : (frames, atoms, 3) training frames kept for uncertainties [nm]
+    """
+
+    numbers: np.ndarray
+    covariance: Covariance
+    scale: np.ndarray
+    parts: np.ndarray
+    permutations: np.ndarray
+    points: np.ndarray
+    weights: np.ndarray
+    heights: np.ndarray
+    constant: float
+    variance: float
+    noise: float
+    landmarks: np.ndarray
+
+    @staticmethod
+    def of(
+        numbers: np.ndarray,
+        covariance: Covariance,
+        scale: np.ndarray,
+        parts: np.ndarray,
+        group: np.ndarray,
+        positions: np.ndarray,
+        coefficients: np.ndarray,
+        heights: np.ndarray,
+        forces: np.ndarray,
+        noise: float,
+        remembered: int = 3000,
+    ) -> GradientDomainTerm:
+        """Contract ``coefficients`` (frames, atoms, 3) of training forces with the Jacobians of their frames.
+
+        ``remembered`` is about how many force components are kept to answer for uncertainties.
+        """
+        first, second = all_pairs(len(numbers))
+        vectors = positions[:, first] - positions[:, second]
+        distances = np.linalg.norm(vectors, axis=-1)
+        factors = scale[first, second]
+        along = (vectors * (coefficients[:, first] - coefficients[:, second])).sum(-1)
+        kept = np.linspace(
+            0, len(positions) - 1, min(len(positions), max(2, remembered // (3 * len(numbers))))
+        )
+        return GradientDomainTerm(
+            np.asarray(numbers, int),
+            covariance,
+            np.asarray(scale, float),
+            np.asarray(parts, float),
+            np.asarray(group, int),
+            factors / distances,
+            -factors / distances**3 * along,
+            np.asarray(heights, float),
+            0.0,
+            float(max((coefficients * forces).sum() / coefficients.size, 1e-300)),
+            float(noise),
+            positions[np.unique(kept.astype(int))],
+        )
+
+    def bind(
+        self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None
+    ) -> GradientDomainEnergy:
+        """The energy of the molecule.
+
+        Raises
+        ------
+        ValueError
+            If ``numbers`` are not those of the molecule fitted, in the same order.
+        """
+        if not np.array_equal(numbers, self.numbers):
+            raise ValueError(
+                f"this potential is of one molecule with atoms {self.numbers.tolist()}; got "
+                f"{np.asarray(numbers).tolist()}; give the same atoms in the same order"
+            )
+        moved = [permuted_pairs(one) for one in self.permutations]
+        points = np.concatenate([self.points[:, one] for one in moved])
+        weights = np.concatenate([self.weights[:, one] for one in moved])
+        center = points.mean(0)
+        points = points - center
+        first, second = all_pairs(len(self.numbers))
+        parts = self.parts[:, first, second]
+        return GradientDomainEnergy(
+            self.covariance,
+            self.scale[first, second],
+            parts,
+            center,
+            points,
+            weights,
+            np.tile(self.heights, len(moved)),
+            (points * points) @ parts.T,
+            (points * weights) @ parts.T,
+            self.constant,
+        )
+
+    def evaluate(self, configurations: Sequence[Configuration]) -> Labels:
+        positions = self._positions(configurations)
+        energies, forces = self._labels(positions)
+        return Labels(energies, tuple(forces), tuple(np.full((3, 3), np.nan) for _ in configurations))
+
+    def forces_at(self, positions: Float[np.ndarray, "frames atoms 3"]) -> np.ndarray:
+        """Forces of frames at ``positions`` [kJ/mol/nm], 64 bits."""
+        return self._labels(positions)[1]
+
+    def spread(self, configurations: Sequence[Configuration]) -> Spread:
+        """Posterior standard deviations, given forces and energies of the frames remembered.
+
+        Conditioned on a part of the training frames only where these are many: cautious, not exact.
+        """
+        positions = self._positions(configurations)
+        marks = self.landmarks
+        prior = self.covariance, self.scale, self.parts, self.permutations
+        size = 3 * len(self.numbers)
+        inner = joint_covariance(*prior, marks, marks, True)
+        inner[np.diag_indices(len(inner))] += noise_variances(inner, len(marks), size, self.noise)
+        factor = cho_factor(inner, lower=True, overwrite_a=True)[0]
+        energies, forces = np.empty(len(positions)), np.empty((len(positions), size))
+        for start in range(0, len(positions), SIDE_BY_SIDE):
+            part = slice(start, start + SIDE_BY_SIDE)
+            some = positions[part]
+            known = solve_triangular(factor, joint_covariance(*prior, marks, some, True), lower=True)
+            explained = (known * known).sum(0)
+            before = [
+                (
+                    energy_covariance(*prior, one[None], one[None])[0][0, 0],
+                    np.diag(force_covariance(*prior, one[None], one[None])),
+                )
+                for one in some
+            ]
+            energies[part] = np.array([one[0] for one in before]) - explained[len(some) * size :]
+            forces[part] = np.array([one[1] for one in before]) - explained[: len(some) * size].reshape(
+                -1, size
+            )
+        deviations = [np.sqrt(self.variance * np.maximum(each, 0)) for each in (energies, forces)]
+        return Spread(deviations[0], tuple(deviations[1].reshape(len(positions), -1, 3)))
+
+    def _labels(self, positions):
+        energies, forces = np.empty(len(positions)), np.empty(positions.shape)
+        with jax.enable_x64(True):
+            energy = jax.tree.map(jnp.asarray, self.bind(self.numbers))
+            for start in range(0, len(positions), SIDE_BY_SIDE):
+                chunk = positions[start : start + SIDE_BY_SIDE]
+                filler = np.repeat(chunk[:1], SIDE_BY_SIDE - len(chunk), 0)
+                block = jnp.asarray(np.concatenate([chunk, filler]).transpose(1, 2, 0))
+                value, gradient = (np.asarray(one) for one in _evaluated(energy, block))
+                energies[start : start + len(chunk)] = value[: len(chunk)]
+                forces[start : start + len(chunk)] = -gradient.transpose(2, 0, 1)[: len(chunk)]
+        return energies, forces
+
+    def _positions(self, configurations):
+        for k, frame in enumerate(configurations):
+            if not np.array_equal(frame.numbers, self.numbers):
+                raise ValueError(
+                    f"frame {k} has atoms {np.asarray(frame.numbers).tolist()}; this potential is of one molecule with "
+                    f"atoms {self.numbers.tolist()} in this order"
+                )
+        return np.array([frame.positions for frame in configurations], float).reshape(
+            -1, len(self.numbers), 3
+        )
+
+
+class GradientDomainEnergy(ExplicitGradient):
+    """The contracted kernel, permutations written out as points; per step one product of matrices for each sum.
+
+    Attributes
+    ----------
+    covariance : of energies
+    scale : (pairs,) factors of inverse distances [nm]
+    parts : (components, pairs) weights of pairs in each component
+    center : (pairs,) mean of the points, taken off everything so that squares do not cancel
+    points, weights : (points, pairs)
+    heights : (points,)
+    squares, products : (points, components) ``|point|^2`` and ``<point, weight>`` of each component
+    constant : [kJ/mol]
+    """
+
+    covariance: Covariance
+    scale: Float[Array, "pairs"]
+    parts: Float[Array, "components pairs"]
+    center: Float[Array, "pairs"]
+    points: Float[Array, "points pairs"]
+    weights: Float[Array, "points pairs"]
+    heights: Float[Array, "points"]
+    squares: Float[Array, "points components"]
+    products: Float[Array, "points components"]
+    constant: float
+
+    def energy_and_gradient(self, positions: Positions, box: Box | None) -> tuple[Energies, Positions]:
+        shape, dtype = positions.shape, positions.dtype
+        atoms = shape[0]
+        first, second = all_pairs(atoms)
+        flat = positions.reshape(atoms, 3, -1)
+        scale, parts, center, points, weights, heights, squares, products = (
+            jnp.asarray(one, dtype)
+            for one in (
+                self.scale,
+                self.parts,
+                self.center,
+                self.points,
+                self.weights,
+                self.heights,
+                self.squares,
+                self.products,
+            )
+        )
+        vectors = flat[first] - flat[second]
+        inverse = 1 / jnp.sqrt((vectors * vectors).sum(1))
+        x = scale[:, None] * inverse - center[:, None]
+        count, replicas = len(parts), x.shape[1]
+        # columns are (component, replica), so that each sum over pairs or points is one product of matrices
+        weighed = (parts.T[:, :, None] * x[:, None]).reshape(len(scale), -1)
+        norms = (parts @ (x * x)).reshape(-1)
+        q = jnp.maximum(jnp.repeat(squares, replicas, 1) + norms - 2 * (points @ weighed), 0)
+        along = weights @ weighed - jnp.repeat(products, replicas, 1)
+        value, slope, curve = self.covariance.derivatives(q)
+        summed = (2 * slope * along + heights[:, None] * value).sum(0)
+        energies = summed.reshape(count, replicas).sum(0) + self.constant
+        pull = 4 * curve * along + 2 * heights[:, None] * slope
+        each = (2 * (weights.T @ slope) - points.T @ pull).reshape(-1, count, replicas)
+        each = each + x[:, None] * pull.sum(0).reshape(count, replicas)
+        by_x = (parts.T[:, :, None] * each).sum(1)
+        by_vector = (-by_x * scale[:, None] * inverse**3)[:, None] * vectors
+        place = np.zeros((atoms, atoms), int)
+        place[first, second] = place[second, first] = np.arange(len(first))
+        gradient = []
+        for i in range(atoms):
+            others = np.delete(np.arange(atoms), i)
+            sign = jnp.asarray(np.where(others > i, 1.0, -1.0), dtype)[:, None, None]
+            gradient.append((sign * by_vector[place[i, others]]).sum(0))
+        return energies.reshape(shape[2:]), jnp.stack(gradient).reshape(shape)
+
+
+@eqx.filter_jit
+def _evaluated(energy, positions):
+    return energy.energy_and_gradient(positions, None)

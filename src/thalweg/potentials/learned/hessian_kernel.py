@@ -1,0 +1,242 @@
+"""Covariances of forces when energies are a Gaussian process of scaled inverse distances: a kernel's Hessian.
+
+With ``x_ij = s_ij / |r_i - r_j|``, energies of two geometries of a molecule have the covariance
+
+    sum_permutations sum_c k(q_c),   q_c = sum_ij w_cij (x_ij - x'_ij)^2,
+
+over permutations of like atoms of the second and over components ``c``: one that weighs all pairs alike is the
+kernel of [chmiela2017] and [chmiela2018]; one per atom that weighs pairs by their nearness to it makes the energy a sum
+of functions of local environments, as in [bartok2010]. Forces are derivatives of energies, so theirs is, with
+``d = x - x'``,
+
+    cov(F, F') = sum_permutations sum_c -4 k''(q_c) (J^T w_c d)(J'^T w_c d)^T - 2 k'(q_c) J^T w_c J',   J = dx/dr,
+
+and ``cov(E, F') = sum 2 k'(q_c) d^T w_c J'``. Blocks of frames are computed with the first frame's index last and never
+form ``J``, only its entries per pair. Covariance functions: [rasmussen2006].
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thalweg.shapes import Array, Float, Int
+
+CHUNK = 16
+"""Frames worked on side by side."""
+
+
+class Gaussian(eqx.Module):
+    """``k(q) = exp(-q / 2)``: for energies without kinks the smoothest choice, and the hungriest for precision."""
+
+    def derivatives(self, q: Array) -> tuple[Array, Array, Array]:
+        """``k, k', k''`` at squared distances ``q``."""
+        value = jnp.exp(-q / 2)
+        return value, -value / 2, value / 4
+
+
+class Matern52(eqx.Module):
+    """``k = (1 + t + t^2 / 3) exp(-t)``, ``t = sqrt(5 q)``: twice differentiable energies."""
+
+    def derivatives(self, q: Array) -> tuple[Array, Array, Array]:
+        """``k, k', k''`` at squared distances ``q``."""
+        t = jnp.sqrt(5 * q + 1e-30)
+        decay = jnp.exp(-t)
+        return (1 + t + t * t / 3) * decay, -(5 / 6) * (1 + t) * decay, (25 / 12) * decay
+
+
+class Matern72(eqx.Module):
+    """``k = (1 + t + 2 t^2 / 5 + t^3 / 15) exp(-t)``, ``t = sqrt(7 q)``: energies differentiable three times."""
+
+    def derivatives(self, q: Array) -> tuple[Array, Array, Array]:
+        """``k, k', k''`` at squared distances ``q``."""
+        t = jnp.sqrt(7 * q + 1e-30)
+        decay = jnp.exp(-t)
+        value = (1 + t + 0.4 * t * t + t**3 / 15) * decay
+        return value, -0.7 * (1 + t + t * t / 3) * decay, (49 / 60) * (1 + t) * decay
+
+
+Covariance = Gaussian | Matern52 | Matern72
+
+
+def scaled_inverse_distances(points, scale):
+    """``x_ij = scale_ij / r_ij`` (atoms, atoms, frames) and its derivatives by ``r_i`` (atoms, atoms, 3, frames)."""
+    atoms = len(scale)
+    one = jnp.eye(atoms)[:, :, None]
+    vectors = points[:, None] - points[None]
+    inverse = (1 - one) / jnp.sqrt((vectors * vectors).sum(2) + one)
+    return scale[:, :, None] * inverse, -(scale[:, :, None] * inverse**3)[:, :, None] * vectors
+
+
+@eqx.filter_jit
+def _force_blocks(covariance, scale, parts, group, first, second):
+    """Covariances of forces of frames ``second`` (atoms, 3, B) with those of ``first`` (atoms, 3, A): (B, ..., A)."""
+    x, g = scaled_inverse_distances(first, scale)
+    y, h = scaled_inverse_distances(second, scale)
+    atoms = len(scale)
+
+    def column(one):
+        y, h = one
+        start = jnp.zeros((atoms, 3, atoms, 3, first.shape[-1]))
+
+        def add(total, permutations):
+            forth, back = permutations
+            moved_rows = g[:, back]
+            delta = x[back][:, back] - y[:, :, None]
+            _, slope, curve = covariance.derivatives(jnp.tensordot(parts, delta * delta) / 2)
+            slopes = jnp.tensordot(parts, 2 * slope, (0, 0))[forth]
+            v = _by_atom(parts, delta[:, :, None] * h[:, :, :, None])
+            u = _by_atom(parts[:, forth], delta[forth][:, :, None] * moved_rows) * (4 * curve)[:, None, None]
+            # between atom i of the first frame and atom j of the second, which stands for atom back[j] of the first
+            pairs = moved_rows[:, :, :, None] * (h[forth][:, :, None, :, None] * slopes[:, :, None, None])
+            same = jax.nn.one_hot(forth, atoms)[:, None, :, None, None]
+            total += pairs.transpose(0, 2, 1, 3, 4) - same * pairs.sum(1)[:, :, None]
+            return total - sum(one[:, :, None, None] * other for one, other in zip(u, v)), None
+
+        return jax.lax.scan(add, start, group)[0]
+
+    return jax.lax.map(column, (y.transpose(2, 0, 1), h.transpose(3, 0, 1, 2)))
+
+
+def _by_atom(parts, pairs):
+    """``sum_j parts_cij pairs_ijx``, frames last: (components, atoms, 3, frames)."""
+    return jnp.einsum("cij,ijxa->cixa", parts, pairs)
+
+
+@eqx.filter_jit
+def _energy_blocks(covariance, scale, parts, group, first, second):
+    """Covariances of energies of ``first`` with forces of ``second``: (B, atoms, 3, A); and with energies (B, A)."""
+    x, _ = scaled_inverse_distances(first, scale)
+    y, h = scaled_inverse_distances(second, scale)
+
+    def column(one):
+        y, h = one
+
+        def add(total, permutations):
+            back = permutations[1]
+            delta = x[back][:, back] - y[:, :, None]
+            value, slope, _ = covariance.derivatives(jnp.tensordot(parts, delta * delta) / 2)
+            v = _by_atom(parts, delta[:, :, None] * h[:, :, :, None])
+            return (total[0] + value.sum(0), total[1] + (2 * slope[:, None, None] * v).sum(0)), None
+
+        start = (jnp.zeros(first.shape[-1]), jnp.zeros((*h.shape[::2], first.shape[-1])))
+        return jax.lax.scan(add, start, group)[0]
+
+    return jax.lax.map(column, (y.transpose(2, 0, 1), h.transpose(3, 0, 1, 2)))
+
+
+def force_covariance(
+    covariance: Covariance,
+    scale: Float[Array, "atoms atoms"],
+    parts: Float[Array, "components atoms atoms"],
+    group: Int[np.ndarray, "order atoms"],
+    first: Float[np.ndarray, "rows atoms 3"],
+    second: Float[np.ndarray, "columns atoms 3"],
+    lower: np.ndarray | None = None,
+) -> np.ndarray:
+    """Covariance matrix of all force components of frames, 64 bits, (rows x atoms x 3, columns x atoms x 3).
+
+    Parameters
+    ----------
+    covariance : of energies, as a function of squared distances
+    scale : symmetric factors ``s_ij``, unchanged by the group; in units in which the width of the kernel is one
+    parts : symmetric weights of pairs in each component, unchanged as a whole by the group
+    group : permutations of like atoms
+    first, second : positions in the unit of length of ``scale``
+    lower : where ``first`` is ``second``, a matrix to fill: only what is on and below the diagonal of frames is
+        computed and the rest left as it is
+    """
+    rows, columns, size = len(first), len(second), 3 * first.shape[1]
+    matrix = np.empty((rows * size, columns * size)) if lower is None else lower
+    view = matrix.reshape(rows, size, columns, size)
+    with jax.enable_x64(True):
+        metric = jnp.asarray(scale, float), jnp.asarray(parts, float)
+        evaluate = partial(_force_blocks, covariance, *metric, _both_ways(group))
+        for b, second_chunk in _chunks(second):
+            for a, first_chunk in _chunks(first):
+                if lower is None or a.stop > b.start:
+                    block = np.asarray(evaluate(first_chunk, second_chunk))
+                    block = block.reshape(CHUNK, size, size, CHUNK)[
+                        : b.stop - b.start, ..., : a.stop - a.start
+                    ]
+                    view[a, :, b] = block.transpose(3, 1, 0, 2)
+    return matrix
+
+
+def energy_covariance(
+    covariance: Covariance,
+    scale: Float[Array, "atoms atoms"],
+    parts: Float[Array, "components atoms atoms"],
+    group: Int[np.ndarray, "order atoms"],
+    first: Float[np.ndarray, "rows atoms 3"],
+    second: Float[np.ndarray, "columns atoms 3"],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Covariances of the energies of ``first`` with energies (rows, columns) and forces (rows, columns x atoms x 3)."""
+    rows, columns, size = len(first), len(second), 3 * first.shape[1]
+    energies, forces = np.empty((rows, columns)), np.empty((rows, columns, size))
+    with jax.enable_x64(True):
+        metric = jnp.asarray(scale, float), jnp.asarray(parts, float)
+        evaluate = partial(_energy_blocks, covariance, *metric, _both_ways(group))
+        for b, second_chunk in _chunks(second):
+            for a, first_chunk in _chunks(first):
+                one, other = (np.asarray(block) for block in evaluate(first_chunk, second_chunk))
+                energies[a, b] = one[: b.stop - b.start, : a.stop - a.start].T
+                other = other.reshape(CHUNK, size, CHUNK)[: b.stop - b.start, :, : a.stop - a.start]
+                forces[a, b] = other.transpose(2, 0, 1)
+    return energies, forces.reshape(rows, columns * size)
+
+
+def joint_covariance(
+    covariance: Covariance,
+    scale: Float[Array, "atoms atoms"],
+    parts: Float[Array, "components atoms atoms"],
+    group: Int[np.ndarray, "order atoms"],
+    first: Float[np.ndarray, "rows atoms 3"],
+    second: Float[np.ndarray, "columns atoms 3"],
+    energies: bool,
+) -> np.ndarray:
+    """Covariances of all force components of ``first``, then its ``energies`` if wanted, with those of ``second``.
+
+    Where ``first`` is ``second`` only what is on and below the diagonal means anything.
+    """
+    prior = covariance, scale, parts, group
+    size = 3 * first.shape[1]
+    rows, columns = len(first) * size, len(second) * size
+    matrix = np.zeros((rows + energies * len(first), columns + energies * len(second)))
+    if first is second:
+        force_covariance(*prior, first, first, matrix[:rows, :columns])
+    else:
+        matrix[:rows, :columns] = force_covariance(*prior, first, second)
+    if energies:
+        matrix[rows:, columns:], matrix[rows:, :columns] = energy_covariance(*prior, first, second)
+        if first is not second:
+            matrix[:rows, columns:] = energy_covariance(*prior, second, first)[1].T
+    return matrix
+
+
+def noise_variances(matrix: np.ndarray, frames: int, size: int, noise: float) -> np.ndarray:
+    """What to add to the diagonal of a joint covariance of ``frames`` with ``size`` force components each.
+
+    ``noise`` relative to the mean prior variance of a force component; energies get what such a force does over 0.1 nm.
+    """
+    variances = np.full(len(matrix), max(noise, 1e-12) * np.diag(matrix)[: frames * size].mean())
+    variances[frames * size :] *= 0.01
+    return variances
+
+
+def _both_ways(group):
+    group = np.asarray(group, np.int32)
+    return jnp.asarray(group), jnp.asarray(np.argsort(group, 1).astype(np.int32))
+
+
+def _chunks(frames):
+    """Slices and frames of a chunk, frames last, the last chunk filled up with copies of its first frame."""
+    for start in range(0, len(frames), CHUNK):
+        chunk = frames[start : start + CHUNK]
+        filler = np.repeat(chunk[:1], CHUNK - len(chunk), 0)
+        stop = start + len(chunk)
+        yield slice(start, stop), jnp.asarray(np.concatenate([chunk, filler]).transpose(1, 2, 0))

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from thalweg.interop.tight_binding import TightBinding
+from thalweg.potentials.energy import energy_and_forces
+from thalweg.potentials.learned.term import Term
+from thalweg.systems.configuration import Configuration
+
+pytest.importorskip("tblite")
+
+WATER = np.array([[0.0, 0.0, 0.0], [0.0757, 0.0586, 0.0], [-0.0757, 0.0586, 0.0]])
+NUMBERS = np.array([8, 1, 1])
+
+
+def moved(seed=0):
+    return Configuration(NUMBERS, WATER + 0.005 * np.random.default_rng(seed).normal(size=(3, 3)))
+
+
+def test_water_has_the_energy_of_gfn2_xtb():
+    energy = TightBinding().evaluate([Configuration(NUMBERS, WATER)]).energies[0]
+    assert energy / 2625.49964 == pytest.approx(-5.0705, abs=2e-3)  # xtb's water near its minimum [hartree]
+
+
+def test_forces_are_minus_the_gradient():
+    frame, step = moved(), 1e-4
+    labels = TightBinding(accuracy=0.01).evaluate([frame])
+    shift = np.zeros((3, 3))
+    shift[1, 0] = step
+    ends = [Configuration(NUMBERS, frame.positions + sign * shift) for sign in (1, -1)]
+    up, down = TightBinding(accuracy=0.01).evaluate(ends).energies
+    assert labels.forces[0][1, 0] == pytest.approx(-(up - down) / (2 * step), rel=1e-4)
+
+
+def test_stress_is_the_derivative_by_strain():
+    term = TightBinding("GFN1-xTB", accuracy=0.01)
+    box, strain = np.eye(3) * 0.6, 1e-4
+    labels = term.evaluate([Configuration(NUMBERS, moved().positions, box, (True,) * 3)])
+    energies = []
+    for sign in (1, -1):
+        deformed = np.eye(3)
+        deformed[0, 0] += sign * strain
+        frame = Configuration(NUMBERS, moved().positions @ deformed, box @ deformed, (True,) * 3)
+        energies.append(term.evaluate([frame]).energies[0])
+    assert labels.stresses[0][0, 0] * 0.6**3 == pytest.approx(
+        (energies[0] - energies[1]) / (2 * strain), rel=1e-2
+    )
+
+
+def test_the_bound_energy_of_replicas_is_that_of_frames_one_by_one():
+    frames = [moved(1), moved(2)]
+    labels = TightBinding().evaluate(frames)
+    positions = np.stack([frame.positions for frame in frames], -1)
+    assert isinstance(TightBinding(), Term)
+    with jax.enable_x64(True):
+        energy = TightBinding().bind(NUMBERS)
+        energies, forces = eqx.filter_jit(energy_and_forces)(energy, jnp.asarray(positions))
+    np.testing.assert_allclose(energies, labels.energies, rtol=1e-9)
+    np.testing.assert_allclose(forces, np.stack(labels.forces, -1), atol=1e-2)
