@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -30,6 +30,7 @@ VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 """The six components of a symmetric tensor."""
 
 
+@runtime_checkable
 class SiteBasis(Protocol):
     """Functions of the features of a site that a linear potential is made of, one set per element."""
 

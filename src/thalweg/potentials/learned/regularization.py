@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, lapack
@@ -47,6 +47,7 @@ class Solution:
     held_out: dict[str, float]
 
 
+@runtime_checkable
 class Regularization(Protocol):
     """Chooses a strength and solves."""
 
