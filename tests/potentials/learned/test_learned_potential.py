@@ -14,11 +14,12 @@ from thalweg.potentials.learned.calibrated import (
     force_calibration,
     force_deviations,
 )
-from thalweg.potentials.learned.card import content_hash
+from thalweg.potentials.learned.card import card_text, content_hash
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.pair_terms import lennard_jones
 from thalweg.potentials.learned.recipe import Recipe
 from thalweg.potentials.learned.term import NoUncertainty
+from thalweg.units import unit
 
 
 def test_the_card_says_what_a_model_was_taught_and_how_well(learner, molecules):
@@ -35,6 +36,8 @@ def test_the_card_says_what_a_model_was_taught_and_how_well(learner, molecules):
         [a - f.forces for a, f in zip(potential.evaluate(validation).forces, validation)]
     )
     assert card["errors"]["validation"]["forces"]["mae"] == pytest.approx(np.abs(expected).mean(), rel=1e-9)
+    shown = card["errors"]["validation"]["forces"]["mae"] / unit("meV/Å", "force")
+    assert f"validation  forces: MAE {shown:.3f}" in card_text(card)
     assert card["errors"]["training"]["forces"]["rmse"] < card["errors"]["validation"]["forces"]["rmse"] * 2
 
 

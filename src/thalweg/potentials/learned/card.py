@@ -27,9 +27,10 @@ from importlib.metadata import version
 import numpy as np
 
 from thalweg import __version__
-from thalweg.potentials.learned.errors import Errors
+from thalweg.potentials.learned.errors import SHOWN, Errors
 from thalweg.potentials.learned.term import Weights
 from thalweg.systems.configuration import Configuration, elements_of
+from thalweg.systems.elements import SYMBOLS
 
 UNITS = {"length": "nm", "energy": "kJ/mol", "forces": "kJ/mol/nm", "stress": "kJ/mol/nm^3"}
 
@@ -62,6 +63,35 @@ def model_card(
         },
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def card_text(card: Mapping[str, object]) -> str:
+    """A card to be read: one line for each entry, errors in meV, meV/Å and GPa.
+
+    Examples
+    --------
+    >>> print(card_text({"elements": [1, 8], "cutoff": 0.5, "errors": {}}))
+    elements    H, O
+    cutoff      0.5 nm
+    """
+    lines = []
+    for name, value in card.items():
+        if name == "errors":
+            for where, each in value.items():
+                lines += [
+                    f"{where:<11} {label}: MAE {each[key]['mae'] / one:.3f}, RMSE {each[key]['rmse'] / one:.3f} {unit}"
+                    for label, (unit, one) in SHOWN.items()
+                    if each[key := label.replace(" ", "_")] is not None
+                ]
+            continue
+        if name == "elements":
+            value = ", ".join(SYMBOLS[z] for z in value)
+        elif name == "cutoff":
+            value = "none" if value is None else f"{value:g} nm"
+        elif isinstance(value, Mapping):
+            value = ", ".join(f"{key} {each}" for key, each in value.items())
+        lines.append(f"{name:<11} {value}")
+    return "\n".join(lines)
 
 
 def contents(configurations: Sequence[Configuration]) -> dict[str, object]:

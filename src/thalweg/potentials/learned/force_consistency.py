@@ -46,7 +46,7 @@ NEIGHBORS = 2
 """Each frame is paired with this many of its nearest."""
 
 MOST_FRAMES = 1000
-MOST_WORK = 5e7
+MOST_WORK = 1e7
 MOST_DISTANCES = 2000
 LEAST_PAIRS = 12
 CLEAR = 0.6

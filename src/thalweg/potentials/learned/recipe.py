@@ -99,13 +99,10 @@ class Recipe:
     @property
     def in_words(self) -> str:
         """The settings on one line."""
-        parts = [
-            f"learner={self.learner!r}",
-            f"baseline={self.baseline!r}",
-            f"core_repulsion={self.core_repulsion!r}",
-        ]
-        parts.append("references=" + ("fitted" if self.references is None else repr(dict(self.references))))
-        return " ".join(f"Recipe({', '.join(parts)})".split())
+        with np.printoptions(legacy="1.25"):  # numbers of NumPy without their type
+            settings = {name: repr(getattr(self, name)) for name in ("learner", "baseline", "core_repulsion")}
+            settings["references"] = "fitted" if self.references is None else repr(dict(self.references))
+        return " ".join(f"Recipe({', '.join(f'{name}={text}' for name, text in settings.items())})".split())
 
 
 def remainder(configurations: Sequence[Configuration], known: Labels) -> list[Configuration]:
