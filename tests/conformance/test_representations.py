@@ -19,6 +19,7 @@ import pytest
 import thalweg.representations
 from thalweg.representations.environments import Environments, Neighborhoods, points_of
 from thalweg.representations.representation import Representation
+from thalweg.representations.soap import SOAP
 from thalweg.systems.configuration import Configuration
 
 ELEMENTS, CUTOFF = (6, 8), 0.4
@@ -52,6 +53,7 @@ EXAMPLES = {
     "EmbeddedDensityMessages": lambda kind: drawn(
         kind, channels=6, states=4, directions=3, radial=4, width=8
     ),
+    "Quadratic": lambda kind: kind(SOAP(radial=2, degree=1, smearing=0.08, **BOTH)),
     "Bispectrum": lambda kind: kind(twojmax=2, weights=(1.0, 0.6), **BOTH),
 }
 """A small example of each representation, given its class."""

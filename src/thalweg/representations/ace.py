@@ -152,7 +152,7 @@ def products(levels: Sequence[int], degrees: Sequence[int], channels: int) -> Pr
                 found[order - 1] += [(L, a, b, total) for L, a, b in _invariants(chosen, tables)]
     by_degree = [_by_degree(order, tables) for order in found]
     sorted_levels = [total for order in found for *_, total in sorted(order, key=lambda one: one[0])]
-    singles = by_degree[0][0][0] if by_degree[0] else np.zeros(0, int)
+    singles = by_degree[0][0][0] if by_degree[0] else np.zeros(0, np.int32)
     by_degree += [{}] * 4
     return Products(
         radial=radial,
@@ -192,7 +192,7 @@ class _Coupled:
 
     def arrays(self):
         return {
-            degree: {kind: tuple(np.array(list(pairs), int).T) for kind, pairs in kinds.items()}
+            degree: {kind: tuple(np.array(list(pairs), np.int32).T) for kind, pairs in kinds.items()}
             for degree, kinds in self.rows.items()
         }
 
@@ -224,7 +224,7 @@ def _by_degree(order, tables):
 
     return {
         degree: tuple(
-            np.array([[place(degree, a), place(degree, b)] for L, a, b, _ in order if degree == L], int).T
+            np.array([[place(degree, a), place(degree, b)] for L, a, b, _ in order if degree == L], np.int32).T
         )
         for degree in sorted({one[0] for one in order})
     }

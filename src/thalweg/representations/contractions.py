@@ -87,7 +87,7 @@ def contractions(level: int, step: int = 4, channels: int = 1) -> Contractions:
     for edges in graphs(level):
         tuples = sorted(_assignments(edges, level, step, channels))
         if tuples:
-            assignments = np.array(tuples, int)
+            assignments = np.array(tuples, np.int32)
             ranks = sum(sum(row) for row in edges)
             levels = NODE * len(edges) + ranks + step * (assignments // channels).sum(1)
             connected.append(Connected(edges, assignments, levels))
@@ -101,7 +101,7 @@ def contractions(level: int, step: int = 4, channels: int = 1) -> Contractions:
                     longer.append(((*factors, k), value + int(singles[k])))
                     table.append((row, k))
         if longer:
-            products.append(np.array(table))
+            products.append(np.array(table, np.int32))
             levels.append(np.array([value for _, value in longer]))
         shorter = longer
     return Contractions(tuple(connected), tuple(products), np.concatenate(levels), radial * channels)
