@@ -224,7 +224,9 @@ def _by_degree(order, tables):
 
     return {
         degree: tuple(
-            np.array([[place(degree, a), place(degree, b)] for L, a, b, _ in order if degree == L], np.int32).T
+            np.array(
+                [[place(degree, a), place(degree, b)] for L, a, b, _ in order if degree == L], np.int32
+            ).T
         )
         for degree in sorted({one[0] for one in order})
     }
