@@ -104,6 +104,9 @@ REFERENCES = {
     "doi:10.1063/1.5023798",
     "fawcett2006": "T. Fawcett, An introduction to ROC analysis, Pattern Recognit. Lett. 27, 861 (2006), "
     "doi:10.1016/j.patrec.2005.10.010",
+    "fu2023": "X. Fu et al., Forces are not enough: benchmark and critical evaluation for machine learning "
+    "force fields with molecular simulations, Trans. Mach. Learn. Res. (2023), "
+    "doi:10.48550/arXiv.2210.07237",
     "gastegger2018": "M. Gastegger et al., wACSF: weighted atom-centered symmetry functions as "
     "descriptors in "
     "machine learning potentials, J. Chem. Phys. 148, 241709 (2018), doi:10.1063/1.5019667",
@@ -114,6 +117,8 @@ REFERENCES = {
     "discretization "
     "of the Poisson equation on irregular domains, J. Comput. Phys. 176, 205 (2002), "
     "doi:10.1006/jcph.2001.6977",
+    "gilvarry1956": "J. J. Gilvarry, The Lindemann and Grüneisen laws, Phys. Rev. 102, 308 (1956), "
+    "doi:10.1103/PhysRev.102.308",
     "gonzalez1985": "T. F. Gonzalez, Clustering to minimize the maximum intercluster distance, Theor. "
     "Comput. Sci. 38, 293 (1985), doi:10.1016/0304-3975(85)90224-5",
     "grimme2017": "S. Grimme, C. Bannwarth and P. Shushkov, A robust and accurate tight-binding quantum "
@@ -185,6 +190,8 @@ REFERENCES = {
     "mackerell2004": "A. D. MacKerell, M. Feig and C. L. Brooks, Extending the treatment of backbone "
     "energetics in "
     "protein force fields, J. Comput. Chem. 25, 1400 (2004), doi:10.1002/jcc.20065",
+    "mahoney2009": "M. W. Mahoney and P. Drineas, CUR matrix decompositions for improved data analysis, "
+    "Proc. Natl. Acad. Sci. 106, 697 (2009), doi:10.1073/pnas.0803205106",
     "maier2015": "J. A. Maier et al., ff14SB: improving the accuracy of protein side chain and backbone "
     "parameters "
     "from ff99SB, J. Chem. Theory Comput. 11, 3696 (2015), doi:10.1021/acs.jctc.5b00255",
