@@ -1,6 +1,7 @@
 """Ways downhill: how a gradient becomes a step.
 
-Both kinds give the trainer the same two things: how to start, and one compiled step.
+Both kinds give the trainer the same two things: a state to start with, and one compiled step, kept for all runs whose
+models, losses and batches have the same structure and shapes.
 """
 
 from __future__ import annotations
@@ -32,27 +33,20 @@ class Adam:
     memory: tuple[float, float] = (0.9, 0.999)
     monotone: bool = False
 
-    def process(self, loss: Callable, rest: Any, clip: float) -> tuple[Callable, Callable]:
-        """``step(weights, state, batch, rate) -> weights, state, loss, finite`` and ``start(weights) -> state``."""
+    def start(self, weights: Any, clip: float) -> Any:
+        """State before the first step."""
+        return self._rule(clip).init(weights)
+
+    def step(
+        self, loss: Callable, clip: float, rest: Any, weights: Any, state: Any, batch: Any, rate: jax.Array
+    ) -> tuple[Any, Any, jax.Array, jax.Array]:
+        """Weights and state after a step, the loss before it, and whether its gradient was finite."""
+        return _adam_step(self, clip, loss, rest, weights, state, batch, rate)
+
+    def _rule(self, clip):
         moments = optax.scale_by_amsgrad if self.monotone else optax.scale_by_adam
-        rule = optax.chain(
-            optax.clip_by_global_norm(clip),
-            moments(*self.memory),
-            optax.add_decayed_weights(self.decay),
-        )
-
-        @eqx.filter_jit
-        def step(weights, state, batch, rate):
-            value, gradient = jax.value_and_grad(lambda w: loss(eqx.combine(w, rest), batch))(weights)
-            finite = all_finite((gradient, value))
-            change, moved = rule.update(gradient, state, weights)
-            new = jax.tree.map(lambda w, d: (w - rate * d).astype(w.dtype), weights, change)
-            weights, state = jax.tree.map(
-                lambda a, b: jnp.where(finite, a, b), (new, moved), (weights, state)
-            )
-            return weights, state, value, finite
-
-        return step, rule.init
+        decay = optax.add_decayed_weights(self.decay)
+        return optax.chain(optax.clip_by_global_norm(clip), moments(*self.memory), decay)
 
     def gathered(self, batches: Iterable) -> Iterable:
         """Batches as they come: a step for each."""
@@ -70,25 +64,15 @@ class LBFGS:
     memory: int = 20
     learning_rate: float = 1.0
 
-    def process(self, loss: Callable, rest: Any, clip: float) -> tuple[Callable, Callable]:
-        rule = optax.lbfgs(memory_size=self.memory)
+    def start(self, weights: Any, clip: float) -> Any:
+        """State before the first step."""
+        return optax.lbfgs(memory_size=self.memory).init(weights)
 
-        @eqx.filter_jit
-        def step(weights, state, batches, rate):
-            fixed, stacked = batches
-
-            def mean(w):
-                module = eqx.combine(w, rest)
-                return jax.lax.map(lambda one: loss(module, eqx.combine(one, fixed)), stacked).mean()
-
-            value, gradient = optax.value_and_grad_from_state(mean)(weights, state=state)
-            change, moved = rule.update(gradient, state, weights, value=value, grad=gradient, value_fn=mean)
-            new = optax.apply_updates(weights, change)
-            finite = all_finite((change, value))
-            new, moved = jax.tree.map(lambda a, b: jnp.where(finite, a, b), (new, moved), (weights, state))
-            return new, moved, value, finite
-
-        return step, rule.init
+    def step(
+        self, loss: Callable, clip: float, rest: Any, weights: Any, state: Any, batch: Any, rate: jax.Array
+    ) -> tuple[Any, Any, jax.Array, jax.Array]:
+        """Weights and state after a line search, the loss before it, and whether all was finite."""
+        return _lbfgs_step(self, loss, rest, weights, state, batch)
 
     def gathered(self, batches: Iterable) -> Iterator:
         """All batches stacked on a new first axis, as the one batch of the epoch.
@@ -107,6 +91,31 @@ class LBFGS:
         yield fixed[0], jax.tree.map(lambda *leaves: jnp.stack(leaves), *arrays)
 
 
-def all_finite(tree: Any) -> jax.Array:
-    """Whether no number in the tree is infinite or NaN."""
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+@eqx.filter_jit
+def _adam_step(settings, clip, loss, rest, weights, state, batch, rate):
+    value, gradient = jax.value_and_grad(lambda w: loss(eqx.combine(w, rest), batch))(weights)
+    change, moved = settings._rule(clip).update(gradient, state, weights)
+    new = jax.tree.map(lambda w, d: (w - rate * d).astype(w.dtype), weights, change)
+    return _if_finite((gradient, value), (new, moved), (weights, state), value)
+
+
+@eqx.filter_jit
+def _lbfgs_step(settings, loss, rest, weights, state, batches):
+    fixed, stacked = batches
+    rule = optax.lbfgs(memory_size=settings.memory)
+
+    def mean(w):
+        module = eqx.combine(w, rest)
+        return jax.lax.map(lambda one: loss(module, eqx.combine(one, fixed)), stacked).mean()
+
+    value, gradient = optax.value_and_grad_from_state(mean)(weights, state=state)
+    change, moved = rule.update(gradient, state, weights, value=value, grad=gradient, value_fn=mean)
+    new = optax.apply_updates(weights, change)
+    return _if_finite((change, value), (new, moved), (weights, state), value)
+
+
+def _if_finite(checked, new, old, value):
+    """``new`` weights and state if no number in ``checked`` is infinite or NaN, else the ``old`` ones."""
+    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(checked)]).all()
+    weights, state = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
+    return weights, state, value, finite

@@ -136,7 +136,6 @@ class Trainer:
         """
         source = Shuffled(batches) if isinstance(batches, Sequence) else batches
         weights, rest = eqx.partition(model, trainable)
-        step, start = self.optimizer.process(loss, rest, self.clip)
         count = 0
         for count, batch in enumerate(source(np.random.default_rng([seed, 0])), 1):
             if count == 1 and not np.isfinite(first := float(_loss(loss, weights, rest, batch))):
@@ -147,7 +146,7 @@ class Trainer:
             raise ValueError("there are no batches to train on; give at least one")
         state = {
             "weights": weights,
-            "optimizer": start(weights),
+            "optimizer": self.optimizer.start(weights, self.clip),
             "average": weights,
             "best": weights,
             "schedule": self.schedule.start(),
@@ -161,7 +160,7 @@ class Trainer:
         while len(state["log"]) < self.epochs and not self._waited_too_long(state["log"][:, 1]):
             epoch = len(state["log"])
             inside = source(np.random.default_rng([seed, epoch]))
-            state = self._epoch(state, step, inside, count, loss, rest, held_out)
+            state = self._epoch(state, inside, count, loss, rest, held_out)
             if checkpoint is not None:
                 save(checkpoint, state, name)
             if progress is not None:
@@ -172,14 +171,16 @@ class Trainer:
         history = History(*log.T, best, len(log) < self.epochs)
         return Trained(eqx.combine(state["best"], rest), history)
 
-    def _epoch(self, state, step, batches, count, loss, rest, held_out):
+    def _epoch(self, state, batches, count, loss, rest, held_out):
         began, losses, sound = time.perf_counter(), [], []
         weights, optimizer, average = state["weights"], state["optimizer"], state["average"]
         taken, epoch = int(state["steps"]), len(state["log"])
         for batch in self.optimizer.gathered(batches):
             progress = (epoch + min(len(losses) / count, 1.0)) / self.epochs
             rate = self.optimizer.learning_rate * self.schedule.factor(progress, state["schedule"])
-            weights, optimizer, value, finite = step(weights, optimizer, batch, jnp.float32(rate))
+            weights, optimizer, value, finite = self.optimizer.step(
+                loss, self.clip, rest, weights, optimizer, batch, jnp.float32(rate)
+            )
             decay = min(self.average, (1 + taken) / (10 + taken))
             average = _follow(average, weights, jnp.float32(decay))
             losses.append(value)

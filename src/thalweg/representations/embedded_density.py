@@ -95,7 +95,7 @@ class EmbeddedDensity:
             elements=tuple(int(z) for z in elements),
             cutoff=self.cutoff,
             radial=self.radial,
-            scale=float(scale),
+            scale=np.asarray(scale, np.float32),
         )
 
 
@@ -149,7 +149,7 @@ class EmbeddedDensityMessages(Representation):
     elements: tuple[int, ...] | None = eqx.field(static=True)
     cutoff: float = eqx.field(static=True)
     radial: int = eqx.field(static=True)
-    scale: float = eqx.field(static=True)
+    scale: Float[Array, ""]
 
     @property
     def width(self) -> int:

@@ -129,7 +129,6 @@ class Heads(eqx.Module):
         return tuple(LocalTerm(representation=self.representation, readout=one) for one in self.readouts)
 
 
-@dataclass(frozen=True)
 class HeadsError(RelativeError):
     """Mean of the relative errors of all readouts."""
 

@@ -15,14 +15,14 @@ from thalweg.learning.trainer import Trained, Trainer
 from thalweg.potentials.learned.frame_batches import FrameBatch, FrameBatches, squared_error
 from thalweg.potentials.learned.term import Weights
 from thalweg.representations.environments import Neighborhoods
+from thalweg.shapes import Array, Float
 from thalweg.systems.configuration import Configuration, elements_of
 
 
-@dataclass(frozen=True)
-class RelativeError:
+class RelativeError(eqx.Module):
     """``chi^2`` of a batch over that of a term that says zero, on average."""
 
-    null: float
+    null: Float[Array, ""]
 
     def __call__(self, term: eqx.Module, batch: FrameBatch) -> jax.Array:
         return squared_error(term, batch) / self.null
@@ -80,7 +80,7 @@ class GradientTraining:
             tried = list(aside.dealt(range(len(validation))))
         return self.trainer.fit(
             term,
-            error(batches.null),
+            error(np.asarray(batches.null, np.float32)),
             batches,
             held_out=tried,
             trainable=trainable,
@@ -90,13 +90,13 @@ class GradientTraining:
         )
 
 
-def typical_energy(configurations: Sequence[Configuration]) -> float:
+def typical_energy(configurations: Sequence[Configuration]) -> Float[np.ndarray, ""]:
     """How much the energy of an atom varies [kJ/mol], by its forces over 0.03 nm, or by the energies of frames."""
     forces = [frame.forces for frame in configurations if frame.forces is not None]
     if forces:
-        return 0.03 * float(np.sqrt(np.mean(np.concatenate(forces) ** 2)))
+        return np.asarray(0.03 * np.sqrt(np.mean(np.concatenate(forces) ** 2)), np.float32)
     energies = [frame.energy / np.sqrt(len(frame)) for frame in configurations if frame.energy is not None]
-    return float(np.std(energies)) if len(energies) > 1 else 1.0
+    return np.asarray(np.std(energies) if len(energies) > 1 else 1.0, np.float32)
 
 
 def typical_neighbors(configurations: Sequence[Configuration], reach: float) -> float:

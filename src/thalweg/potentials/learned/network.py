@@ -106,7 +106,7 @@ class ElementNetworks(eqx.Module):
     networks: tuple[Perceptron, ...]
     linear: Float[Array, "elements features"]
     shift: Float[Array, "elements"]
-    scale: float = eqx.field(static=True)
+    scale: Float[Array, ""]
 
     def __call__(self, features: Float[Array, "features sites"], kinds: Int[Array, "sites"]) -> jax.Array:
         total = jnp.zeros_like(features[0])

@@ -23,10 +23,16 @@ class SharedNetwork(eqx.Module):
 
     network: Perceptron
     shift: Float[Array, "elements"]
-    scale: float = eqx.field(static=True)
+    scale: Float[Array, ""]
 
     @staticmethod
-    def init(widths: Sequence[int], elements: int, scale: float, key: jax.Array, nonlinearity: str = "silu"):
+    def init(
+        widths: Sequence[int],
+        elements: int,
+        scale: Float[Array, ""],
+        key: jax.Array,
+        nonlinearity: str = "silu",
+    ):
         """Random weights; the last ones small, so that training starts close to zero."""
         network = Perceptron.init((*widths, 1), key, nonlinearity, last=0.1)
         return SharedNetwork(network, jnp.zeros(elements, jnp.float32), scale)
