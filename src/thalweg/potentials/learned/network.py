@@ -42,7 +42,7 @@ class Network:
     representation: Representation
     widths: tuple[int, ...] = (32, 32)
     nonlinearity: str = "tanh"
-    floor: float = 0.03
+    floor: float = 0.1
     training: GradientTraining = GradientTraining()  # noqa: RUF009
 
     def start(self, configurations: Sequence[Configuration], seed: int) -> LocalTerm:
