@@ -96,13 +96,11 @@ def design_rows(
 
 def feature_count(representation: Representation) -> int:
     """Number of features of a representation whose elements are filled in."""
-    shape = jax.ShapeDtypeStruct
-    near = Neighborhoods(
-        shape((4, 16), np.int32), shape((3, 4, 16), float), shape((16,), np.int32), shape((16,), np.int32), 1
-    )
-    return jax.eval_shape(
-        lambda near, points: representation(near.environments(points)), near, shape((3, 16), float)
-    ).shape[0]
+    points = np.zeros((3, TOGETHER))
+    points[0] = np.arange(TOGETHER)
+    alone = Configuration(np.full(TOGETHER, representation.elements[0]), points.T)
+    near = Neighborhoods.of([alone], representation.elements, representation.cutoff)
+    return jax.eval_shape(lambda points: representation(near.environments(points)), points).shape[0]
 
 
 def _rows(chosen, frames, near, points, features, pulls, basis, offsets, cutoff):

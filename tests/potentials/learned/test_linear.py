@@ -1,0 +1,194 @@
+"""Linear and sparse-kernel potentials: one pass over the labels, solved many times."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from thalweg.learning import memory
+from thalweg.potentials.learned.design import VOIGT, design_rows
+from thalweg.potentials.learned.kernels import DotProduct, Gaussian
+from thalweg.potentials.learned.linear import Features, Linear
+from thalweg.potentials.learned.normal_equations import NormalEquations
+from thalweg.potentials.learned.regularization import AutomaticRelevance, CrossValidated, Evidence, Ridge
+from thalweg.potentials.learned.sparse_kernel import SELECTIONS, SparseKernel
+from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
+from thalweg.potentials.learned.term import Weights
+from thalweg.representations.ace import ACE
+from thalweg.representations.soap import SOAP
+from thalweg.systems.configuration import Configuration
+
+ACE_SMALL = ACE(cutoff=0.4, levels=(8, 7), degrees=(0, 3), elements=(14,))
+SOAP_SMALL = SOAP(cutoff=0.4, radial=4, degree=2, smearing=0.08, elements=(14,))
+
+
+def silicon(count, seed=0, amplitude=0.015):
+    """Rattled diamond cells labeled by the Stillinger-Weber potential, with stress."""
+    generator = np.random.default_rng(seed)
+    fractions = np.array([[0, 0, 0], [0, 2, 2], [2, 0, 2], [2, 2, 0]])
+    sites = np.concatenate([fractions, fractions + 1]) / 4
+    frames = []
+    for _ in range(count):
+        box = 0.5431 * (np.eye(3) + generator.normal(0, 0.02, (3, 3)))
+        points = sites @ box + generator.normal(0, amplitude, (8, 3))
+        frames.append(Configuration(np.full(8, 14), points, box, (True,) * 3))
+    labels = stillinger_weber_silicon().evaluate(frames)
+    return [
+        replace(frame, energy=float(e), forces=f, stress=s)
+        for frame, e, f, s in zip(frames, labels.energies, labels.forces, labels.stresses)
+    ]
+
+
+FRAMES, HELD_OUT = silicon(24), silicon(6, seed=1)
+
+
+def force_error(term, frames=HELD_OUT):
+    labels = term.evaluate(frames)
+    return np.sqrt(np.mean([(a - b.forces) ** 2 for a, b in zip(labels.forces, frames)]))
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return Linear(ACE_SMALL).problem(FRAMES)
+
+
+def test_rows_times_coefficients_are_the_labels_of_the_term(problem):
+    term = problem.term(CrossValidated().solve(problem.equations, problem.prior, Weights()))
+    labels = term.evaluate(FRAMES[:5])
+    for block in design_rows(term.representation, term.basis, FRAMES[:5]):
+        for k, energy, force, virial in zip(block.frames, block.energies, block.forces, block.virials):
+            assert energy @ term.coefficients == pytest.approx(labels.energies[k], abs=1e-6)
+            np.testing.assert_allclose(force @ term.coefficients, labels.forces[k].ravel(), atol=1e-5)
+            stress = np.array([labels.stresses[k][a, b] for a, b in VOIGT]) * FRAMES[k].volume
+            np.testing.assert_allclose(virial @ term.coefficients, stress, atol=1e-5)
+
+
+def test_normal_equations_give_the_least_squares_solution_of_all_rows(problem):
+    rows, labels = [], []
+    blocks = list(design_rows(problem.representation, problem.basis, FRAMES))
+    for block in blocks:
+        for k, energy, force, virial in zip(block.frames, block.energies, block.forces, block.virials):
+            stress = np.array([FRAMES[k].stress[a][b] for a, b in VOIGT]) * FRAMES[k].volume
+            rows += [energy[None] / 0.1 / 8**0.5, force / 10, virial / 8**0.5]
+            labels += [[FRAMES[k].energy / 0.1 / 8**0.5], FRAMES[k].forces.ravel() / 10, stress / 8**0.5]
+    rows, labels = np.concatenate(rows), np.concatenate(labels)
+    strength = 1e-6 * (rows**2).sum() / problem.prior.sum()
+    augmented = np.concatenate([rows, np.diag(np.sqrt(strength * problem.prior))])
+    direct = np.linalg.lstsq(augmented, np.concatenate([labels, np.zeros(len(problem.prior))]))[0]
+    solved = Ridge(1e-6).solve(problem.equations, problem.prior, Weights()).coefficients
+    np.testing.assert_allclose(rows @ solved, rows @ direct, atol=1e-4 * np.abs(labels).max())
+
+
+def test_held_out_error_from_the_sums_is_that_of_a_refit(problem):
+    found = CrossValidated((1e-5,)).solve(problem.equations, problem.prior, Weights())
+    folds = np.random.default_rng(0).permutation(len(FRAMES)) % 4
+    squares = []
+    for fold in range(4):
+        kept = [frame for frame, f in zip(FRAMES, folds) if f != fold]
+        left = [frame for frame, f in zip(FRAMES, folds) if f == fold]
+        rows = design_rows(problem.representation, problem.basis, kept)
+        equations = NormalEquations.of(rows, kept, len(problem.prior), 1)
+        term = problem.term(
+            Ridge(found.strength / _scale(equations, problem)).solve(equations, problem.prior, Weights())
+        )
+        labels = term.evaluate(left)
+        squares += [((a - b.forces) ** 2).mean() for a, b in zip(labels.forces, left)]
+    assert found.held_out["force"] == pytest.approx(np.sqrt(np.mean(squares)), rel=1e-4)
+
+
+def _scale(equations, problem):
+    return np.trace(equations.weighted(Weights())[0]) / problem.prior.sum()
+
+
+@pytest.mark.parametrize("rule", [CrossValidated(), Evidence(), AutomaticRelevance()])
+def test_each_rule_of_regularization_learns_silicon(problem, rule):
+    term = problem.term(rule.solve(problem.equations, problem.prior, Weights()))
+    assert force_error(term) < 0.15 * np.sqrt(np.mean([frame.forces**2 for frame in HELD_OUT]))
+
+
+def test_automatic_relevance_switches_off_what_is_noise():
+    generator = np.random.default_rng(0)
+    rows = generator.normal(size=(400, 12))
+    labels = rows[:, 0] - 2 * rows[:, 3] + 0.1 * generator.normal(size=400)
+    equations = NormalEquations.of([], [HELD_OUT[0]], 12, 1)
+    equations.folds[0]["force"].add(rows, labels)
+    equations.folds[0]["force"].flush()
+    found = AutomaticRelevance().solve(equations, np.ones(12), Weights(force=1.0))
+    relevant = np.abs(found.coefficients) > 0.02
+    assert set(np.flatnonzero(relevant)) == {0, 3}
+    assert found.noise == pytest.approx(0.01, rel=0.2)
+
+
+def test_posterior_spread_covers_errors_of_a_model_that_is_right(problem):
+    truth = problem.term(Ridge(1e-4).solve(problem.equations, problem.prior, Weights()))
+    generator = np.random.default_rng(3)
+    noisy = []
+    for frame, forces in zip(FRAMES, truth.evaluate(FRAMES).forces):
+        noisy.append(
+            replace(frame, energy=None, stress=None, forces=forces + generator.normal(0, 20, forces.shape))
+        )
+    fitted = Linear(ACE_SMALL, regularization=Ridge(1e-9)).fit(noisy)
+    spread = np.concatenate(fitted.spread(HELD_OUT).forces).ravel()
+    wrong = np.concatenate(fitted.evaluate(HELD_OUT).forces) - np.concatenate(truth.evaluate(HELD_OUT).forces)
+    assert np.sqrt(np.mean((wrong.ravel() / spread) ** 2)) == pytest.approx(1.0, abs=0.25)
+
+
+def test_the_front_trades_energies_for_forces(problem):
+    def left(point, label):
+        return problem.equations.residuals(point.solution.coefficients)[label][0]
+
+    first, *_, last = problem.front()
+    assert left(first, "energy") < left(last, "energy")
+    assert left(first, "force") > left(last, "force")
+
+
+@pytest.mark.parametrize("kernel", [DotProduct(3), Gaussian(2.0)])
+def test_a_sparse_kernel_learns_silicon_and_its_rows_are_its_labels(kernel):
+    term = SparseKernel(SOAP_SMALL, points=40, kernel=kernel).fit(FRAMES)
+    assert force_error(term) < 0.25 * np.sqrt(np.mean([frame.forces**2 for frame in HELD_OUT]))
+    labels = term.evaluate(HELD_OUT[:2])
+    for block in term.rows(HELD_OUT[:2]):
+        for k, force in zip(block.frames, block.forces):
+            np.testing.assert_allclose(force @ term.coefficients, labels.forces[k].ravel(), atol=1e-5)
+
+
+def test_a_kernel_refuses_automatic_relevance():
+    with pytest.raises(ValueError, match="independent coefficients"):
+        SparseKernel(SOAP_SMALL, regularization=AutomaticRelevance())
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_chosen_environments_are_distinct(selection):
+    features = np.concatenate(SOAP_SMALL.features(FRAMES[:4]))
+    chosen = SELECTIONS[selection](features, DotProduct(4), 10)
+    assert len(set(chosen.tolist())) == 10
+
+
+def test_missing_labels_are_left_out_rather_than_taken_for_zero():
+    some = [
+        replace(frame, forces=None) if k % 2 else replace(frame, energy=None)
+        for k, frame in enumerate(FRAMES)
+    ]
+    equations = Linear(ACE_SMALL).problem(some).equations
+    counted = {label: sum(fold[label].count for fold in equations.folds) for label in equations.folds[0]}
+    assert counted == {"energy": 12, "force": 12 * 24, "stress": 24 * 6}
+
+
+def test_a_fit_that_will_not_fit_into_memory_is_refused_with_its_size(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
+    with pytest.raises(MemoryError, match="normal equations of"):
+        NormalEquations.of([], FRAMES, 500, 4)
+
+
+def test_two_elements_have_coefficients_of_their_own():
+    frames = [replace(frame, numbers=np.array([14, 6] * 4)) for frame in FRAMES[:6]]
+    representation = ACE(cutoff=0.4, levels=(6, 5), degrees=(0, 2), elements=(6, 14))
+    term = Linear(representation).fit(frames)
+    assert isinstance(term.basis, Features)
+    assert len(term.coefficients) == 2 * term.basis.count
+    swapped = [replace(frame, numbers=frame.numbers[::-1].copy()) for frame in frames]
+    with jax.enable_x64(True):
+        assert not np.allclose(term.evaluate(frames).energies, term.evaluate(swapped).energies)
