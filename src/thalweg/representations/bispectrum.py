@@ -21,12 +21,16 @@ from functools import cache
 from math import factorial, sqrt
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from thalweg.representations.environments import Environments
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float
+
+TOGETHER = 64
+"""Sites worked on together, so that what is computed on the way stays near the processor."""
 
 
 class Bispectrum(Representation):
@@ -73,24 +77,41 @@ class Bispectrum(Representation):
             )
 
     def __call__(self, environments: Environments) -> Float[Array, "features sites"]:
-        real, imaginary = self._sums(environments)
-        rows = []
-        for j1, j2, j in components(self.twojmax):
-            first, second, signs, target = _couplings(j1, j2, j)
-            ar, ai = real[j1][first], imaginary[j1][first]
-            br, bi = real[j2][second], imaginary[j2][second]
-            factor = jnp.asarray(signs, ar.dtype)[:, :, None]
+        seen = environments.vectors, environments.neighbor_kinds, environments.kinds
+        sites = seen[2].shape[0]
+        if sites <= TOGETHER:
+            return self._components(*seen)
+        blocks = -(-sites // TOGETHER)
+
+        def split(array):
+            edge = [(0, 0)] * (array.ndim - 1) + [(0, blocks * TOGETHER - sites)]
+            padded = jnp.pad(array, edge, mode="edge")
+            return jnp.moveaxis(padded.reshape(*array.shape[:-1], blocks, TOGETHER), -2, 0)
+
+        rows = jax.lax.map(jax.checkpoint(lambda parts: self._components(*parts)), tuple(map(split, seen)))
+        return jnp.moveaxis(rows, 0, 1).reshape(rows.shape[1], -1)[:, :sites]
+
+    def _components(self, vectors, neighbor_kinds, kinds):
+        """Components of a few sites."""
+        real, imaginary = (jnp.concatenate(parts) for parts in self._sums(vectors, neighbor_kinds, kinds))
+        order, rows = [], []
+        for chosen, first, second, weights, target in _coupling_tables(self.twojmax):
+            ar, ai, br, bi = real[first], imaginary[first], real[second], imaginary[second]
+            factor = jnp.asarray(weights, ar.dtype)[..., None]
             zr = (factor * (ar * br - ai * bi)).sum(0)
             zi = (factor * (ar * bi + ai * br)).sum(0)
-            rows.append((real[j][target] * zr + imaginary[j][target] * zi).sum(0))
-        if self.bzero:
-            rows = [row - self.wself**3 * (j + 1) for row, (_, _, j) in zip(rows, components(self.twojmax))]
-        return jnp.stack(rows)
+            rows.append((real[target] * zr + imaginary[target] * zi).sum(1))
+            order += chosen
+        rows = jnp.concatenate(rows)[np.argsort(order)]
+        if not self.bzero:
+            return rows
+        alone = [self.wself**3 * (j + 1) for _, _, j in components(self.twojmax)]
+        return rows - jnp.asarray(alone, rows.dtype)[:, None]
 
-    def _sums(self, environments):
+    def _sums(self, vectors, neighbor_kinds, kinds):
         """Real and imaginary parts of ``u_j``, ``((j + 1)^2, sites)`` for each j."""
-        r, (x, y, z) = environments.distances, environments.vectors
-        cutoff, weight = self._pairs(environments)
+        r, (x, y, z) = jnp.sqrt((vectors * vectors).sum(0)), vectors
+        cutoff, weight = self._pairs(vectors.dtype, neighbor_kinds, kinds)
         near = jnp.minimum(r, cutoff)
         turn = jnp.pi * (near - self.rmin0) / (cutoff - self.rmin0)
         sine = jnp.abs(jnp.sin(self.rfac0 * turn))
@@ -114,16 +135,15 @@ class Bispectrum(Representation):
             imaginary.append(other)
         return real, imaginary
 
-    def _pairs(self, environments):
+    def _pairs(self, dtype, neighbor_kinds, kinds):
         """Cutoff of each pair and weight of each neighbor."""
-        dtype, others = environments.vectors.dtype, environments.neighbor_kinds
-        weight = jnp.ones(others.shape, dtype)
+        weight = jnp.ones(neighbor_kinds.shape, dtype)
         if self.weights is not None:
-            weight = jnp.asarray(self.weights, dtype)[others]
+            weight = jnp.asarray(self.weights, dtype)[neighbor_kinds]
         if self.radii is None:
-            return jnp.full(others.shape, self.cutoff, dtype), weight
+            return jnp.full(neighbor_kinds.shape, self.cutoff, dtype), weight
         radii = jnp.asarray(self.radii, dtype)
-        return self.cutoff * (radii[environments.kinds] + radii[others]), weight
+        return self.cutoff * (radii[kinds] + radii[neighbor_kinds]), weight
 
 
 def components(twojmax: int) -> list[tuple[int, int, int]]:
@@ -196,6 +216,31 @@ def _couplings(j1: int, j2: int, j: int):
     padded = [terms + [(0, 0, 0.0)] * (most - len(terms)) for terms in entries]
     first, second, weight = (np.array([[t[k] for t in terms] for terms in padded]).T for k in range(3))
     return first.astype(np.int32), second.astype(np.int32), weight.astype(float), np.array(target, np.int32)
+
+
+@cache
+def _coupling_tables(twojmax: int):
+    """Couplings of components with the same j and about as many terms, together.
+
+    Of each group: which components they are, tables ``(terms, components, entries)`` of entries of all u_j one after
+    another and of coefficients, and the entries ``(entries,)`` of u_j they meet.
+    """
+    begin = np.cumsum([0] + [(j + 1) ** 2 for j in range(twojmax + 1)])
+    groups: dict[tuple[int, int], list] = {}
+    for k, (j1, j2, j) in enumerate(components(twojmax)):
+        first, second, weights, target = _couplings(j1, j2, j)
+        size = int(np.ceil(np.log2(len(first)) / 2))
+        tables = first + begin[j1], second + begin[j2], weights
+        groups.setdefault((j, size), []).append((k, tables, target + begin[j]))
+    found = []
+    for members in groups.values():
+        most = max(len(tables[0]) for _, tables, _ in members)
+        padded = (
+            np.stack([np.pad(tables[n], ((0, most - len(tables[n])), (0, 0))) for _, tables, _ in members], 1)
+            for n in range(3)
+        )
+        found.append(([k for k, _, _ in members], *padded, members[0][2]))
+    return found
 
 
 @cache
