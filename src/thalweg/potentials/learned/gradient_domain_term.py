@@ -16,10 +16,9 @@ from scipy.linalg import cho_factor, solve_triangular
 from thalweg.potentials.explicit_gradient import ExplicitGradient
 from thalweg.potentials.learned.hessian_kernel import (
     Covariance,
-    energy_covariance,
-    force_covariance,
     joint_covariance,
     noise_variances,
+    prior_variances,
 )
 from thalweg.potentials.learned.term import Labels, Spread
 from thalweg.representations.inverse_distances import all_pairs, permuted_pairs
@@ -124,8 +123,7 @@ class GradientDomainTerm(eqx.Module):
         points = points - center
         first, second = all_pairs(len(self.numbers))
         parts = self.parts[:, first, second]
-        return GradientDomainEnergy(
-            self.covariance,
+        arrays = (
             self.scale[first, second],
             parts,
             center,
@@ -134,8 +132,8 @@ class GradientDomainTerm(eqx.Module):
             np.tile(self.heights, len(moved)),
             (points * points) @ parts.T,
             (points * weights) @ parts.T,
-            self.constant,
         )
+        return GradientDomainEnergy(self.covariance, *(halves(one) for one in arrays), self.constant)
 
     def evaluate(self, configurations: Sequence[Configuration]) -> Labels:
         positions = self._positions(configurations)
@@ -164,17 +162,9 @@ class GradientDomainTerm(eqx.Module):
             some = positions[part]
             known = solve_triangular(factor, joint_covariance(*prior, marks, some, True), lower=True)
             explained = (known * known).sum(0)
-            before = [
-                (
-                    energy_covariance(*prior, one[None], one[None])[0][0, 0],
-                    np.diag(force_covariance(*prior, one[None], one[None])),
-                )
-                for one in some
-            ]
-            energies[part] = np.array([one[0] for one in before]) - explained[len(some) * size :]
-            forces[part] = np.array([one[1] for one in before]) - explained[: len(some) * size].reshape(
-                -1, size
-            )
+            before = prior_variances(*prior, some)
+            energies[part] = before[0] - explained[len(some) * size :]
+            forces[part] = before[1] - explained[: len(some) * size].reshape(-1, size)
         deviations = [np.sqrt(self.variance * np.maximum(each, 0)) for each in (energies, forces)]
         return Spread(deviations[0], tuple(deviations[1].reshape(len(positions), -1, 3)))
 
@@ -206,36 +196,44 @@ class GradientDomainTerm(eqx.Module):
 class GradientDomainEnergy(ExplicitGradient):
     """The contracted kernel, permutations written out as points; per step one product of matrices for each sum.
 
+    Large terms cancel in these sums, so they are done in 64 bits wherever they are called from, and every array is
+    kept as two of 32 bits, its rounded values and what rounding took.
+
     Attributes
     ----------
     covariance : of energies
-    scale : (pairs,) factors of inverse distances [nm]
-    parts : (components, pairs) weights of pairs in each component
-    center : (pairs,) mean of the points, taken off everything so that squares do not cancel
-    points, weights : (points, pairs)
-    heights : (points,)
-    squares, products : (points, components) ``|point|^2`` and ``<point, weight>`` of each component
+    scale : (2, pairs) factors of inverse distances [nm]
+    parts : (2, components, pairs) weights of pairs in each component
+    center : (2, pairs) mean of the points, taken off everything so that squares do not cancel
+    points, weights : (2, points, pairs)
+    heights : (2, points)
+    squares, products : (2, points, components) ``|point|^2`` and ``<point, weight>`` of each component
     constant : [kJ/mol]
     """
 
     covariance: Covariance
-    scale: Float[Array, "pairs"]
-    parts: Float[Array, "components pairs"]
-    center: Float[Array, "pairs"]
-    points: Float[Array, "points pairs"]
-    weights: Float[Array, "points pairs"]
-    heights: Float[Array, "points"]
-    squares: Float[Array, "points components"]
-    products: Float[Array, "points components"]
+    scale: Float[Array, "2 pairs"]
+    parts: Float[Array, "2 components pairs"]
+    center: Float[Array, "2 pairs"]
+    points: Float[Array, "2 points pairs"]
+    weights: Float[Array, "2 points pairs"]
+    heights: Float[Array, "2 points"]
+    squares: Float[Array, "2 points components"]
+    products: Float[Array, "2 points components"]
     constant: float
 
     def energy_and_gradient(self, positions: Positions, box: Box | None) -> tuple[Energies, Positions]:
+        with jax.enable_x64(True):
+            energies, gradient = self._in_64_bits(jax.lax.convert_element_type(positions, np.float64))
+            return tuple(jax.lax.convert_element_type(one, positions.dtype) for one in (energies, gradient))
+
+    def _in_64_bits(self, positions):
         shape, dtype = positions.shape, positions.dtype
         atoms = shape[0]
         first, second = all_pairs(atoms)
         flat = positions.reshape(atoms, 3, -1)
         scale, parts, center, points, weights, heights, squares, products = (
-            jnp.asarray(one, dtype)
+            jax.lax.convert_element_type(one[0], dtype) + jax.lax.convert_element_type(one[1], dtype)
             for one in (
                 self.scale,
                 self.parts,
@@ -272,6 +270,12 @@ class GradientDomainEnergy(ExplicitGradient):
             sign = jnp.asarray(np.where(others > i, 1.0, -1.0), dtype)[:, None, None]
             gradient.append((sign * by_vector[place[i, others]]).sum(0))
         return energies.reshape(shape[2:]), jnp.stack(gradient).reshape(shape)
+
+
+def halves(array: np.ndarray) -> np.ndarray:
+    """``array`` as the sum of two arrays of 32 bits."""
+    rounded = np.asarray(array).astype(np.float32)
+    return np.stack([rounded, (array - rounded).astype(np.float32)])
 
 
 @eqx.filter_jit

@@ -190,6 +190,25 @@ def energy_covariance(
     return energies, forces.reshape(rows, columns * size)
 
 
+def prior_variances(
+    covariance: Covariance,
+    scale: Float[Array, "atoms atoms"],
+    parts: Float[Array, "components atoms atoms"],
+    group: Int[np.ndarray, "order atoms"],
+    frames: Float[np.ndarray, "frames atoms 3"],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Variances of energies (frames,) and of all force components (frames, atoms x 3) before any data."""
+    energies, forces = np.empty(len(frames)), np.empty((len(frames), 3 * frames.shape[1]))
+    with jax.enable_x64(True):
+        prior = covariance, jnp.asarray(scale, float), jnp.asarray(parts, float), _both_ways(group)
+        for k, frame in enumerate(frames):
+            one = jnp.asarray(frame, float)[:, :, None]
+            block = np.asarray(_force_blocks(*prior, one, one))
+            forces[k] = np.diag(block.reshape(forces.shape[1], -1))
+            energies[k] = float(_energy_blocks(*prior, one, one)[0][0, 0])
+    return energies, forces
+
+
 def joint_covariance(
     covariance: Covariance,
     scale: Float[Array, "atoms atoms"],

@@ -21,6 +21,7 @@ from thalweg.potentials.learned.hessian_kernel import (
     force_covariance,
     joint_covariance,
     noise_variances,
+    prior_variances,
 )
 
 
@@ -138,8 +139,7 @@ class ConjugateGradients:
         size = forces[0].size
         rows = (chosen[:, None] * size + np.arange(size)).ravel()
         inner = columns[rows]
-        strength = np.trace(inner) / len(inner)
-        shift = noise * strength
+        shift = noise * prior_variances(covariance, scale, parts, group, positions)[1].mean()
         precondition = nystrom_preconditioner(columns, inner, shift)
         numbers = np.zeros(forces.shape[1], int)
 

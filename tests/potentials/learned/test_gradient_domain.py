@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from thalweg.potentials.energy import energy_and_forces
+from thalweg.potentials.learned.gradient_domain import GradientDomain, left_out_errors, nearness
+from thalweg.potentials.learned.hessian_kernel import (
+    Gaussian,
+    Matern52,
+    Matern72,
+    energy_covariance,
+    force_covariance,
+    joint_covariance,
+)
+from thalweg.potentials.learned.kernel_solvers import ClosedForm, ConjugateGradients, Landmarks
+from thalweg.potentials.learned.molecular_recipes import (
+    global_gradient_domain,
+    local_gradient_domain,
+    sgdml,
+)
+from thalweg.potentials.learned.term import Term, Uncertain
+from thalweg.systems.configuration import Configuration
+
+
+def molecule():
+    """A twisted X-A-A-X chain whose ends are alike."""
+    points = [[-1.0, 0.9, 0.0], [-0.7, 0.0, 0.0], [0.7, 0.0, 0.0], [1.0, -0.5, 0.75]]
+    return np.array([1, 6, 6, 1]), 0.1 * np.array(points)
+
+
+def surface(points):
+    """Energy of harmonic-like bonds and repulsion, symmetric under exchange of like atoms [kJ/mol]."""
+    points = jnp.asarray(points)
+    d = jnp.sqrt(((points[:, None] - points[None]) ** 2).sum(-1) + jnp.eye(4))
+    stiff = 2e4 * ((d[1, 2] - 0.14) ** 2 + (d[0, 1] - 0.1) ** 2 + (d[2, 3] - 0.1) ** 2)
+    return stiff + 0.1 / d[0, 3] + 0.3 * (1 / d[0, 2] + 1 / d[1, 3])
+
+
+def labeled(count, seed=0, energies=True):
+    rng = np.random.default_rng(seed)
+    numbers, start = molecule()
+    frames = []
+    slope_of = jax.jit(jax.value_and_grad(surface))
+    with jax.enable_x64(True):
+        for points in start + 0.004 * rng.normal(size=(count, 4, 3)):
+            energy, slope = slope_of(jnp.asarray(points))
+            frames.append(
+                Configuration(
+                    numbers, points, energy=float(energy) if energies else None, forces=-np.asarray(slope)
+                )
+            )
+    return frames
+
+
+def force_error(term, frames):
+    forces = np.array(term.evaluate(frames).forces)
+    return np.abs(forces - np.array([frame.forces for frame in frames])).mean()
+
+
+EXCHANGE = np.array([3, 2, 1, 0])
+FIXED = GradientDomain(reaches=(0.2,), relatives=(1.0,), widths=(1.0,), noises=(1e-8,))
+GLOBAL = np.ones((1, 4, 4)) - np.eye(4)
+
+
+def prior_energy(covariance, scale, parts, group, first, second):
+    """The covariance of two energies written down once more, for differentiation."""
+
+    def x(points):
+        d = jnp.sqrt(((points[:, None] - points[None]) ** 2).sum(-1) + jnp.eye(4))
+        return scale * (1 - jnp.eye(4)) / d
+
+    total = 0.0
+    for one in group:
+        delta = x(first) - x(second[one])
+        for part in parts:
+            total += covariance.derivatives((part * delta * delta).sum() / 2)[0]
+    return total
+
+
+@pytest.mark.parametrize("covariance", [Gaussian(), Matern52(), Matern72()])
+def test_covariances_of_forces_are_second_derivatives_of_the_kernel(covariance):
+    points = np.array([frame.positions for frame in labeled(2)])
+    group = np.array([np.arange(4), EXCHANGE])
+    distances = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1).mean(0)
+    distances = (distances + distances[np.ix_(EXCHANGE, EXCHANGE)]) / 2
+    scale, parts = 0.2 * (1 - np.eye(4)), nearness(distances, 0.15)
+    ours = force_covariance(covariance, scale, parts, group, points[:1], points[1:])
+    energies, mixed = energy_covariance(covariance, scale, parts, group, points[:1], points[1:])
+    with jax.enable_x64(True):
+
+        def kernel(a, b):
+            return prior_energy(covariance, scale, parts, group, a, b)
+
+        a, b = jnp.asarray(points)
+        hessian = jax.jit(jax.jacfwd(jax.grad(kernel), 1))(a, b).reshape(12, 12)
+        slope = jax.grad(kernel, 1)(a, b).ravel()
+        value = kernel(a, b)
+    np.testing.assert_allclose(ours, hessian, atol=1e-8 * np.abs(hessian).max())
+    np.testing.assert_allclose(mixed[0], -slope, atol=1e-8 * np.abs(slope).max())
+    np.testing.assert_allclose(energies[0, 0], value, rtol=1e-10)
+
+
+def test_the_joint_covariance_of_labels_is_positive_semidefinite():
+    points = np.array([frame.positions for frame in labeled(5)])
+    group = np.array([np.arange(4), EXCHANGE])
+    matrix = joint_covariance(Gaussian(), 0.2 * (1 - np.eye(4)), GLOBAL, group, points, points, True)
+    matrix = np.tril(matrix) + np.tril(matrix, -1).T
+    values = np.linalg.eigvalsh(matrix)
+    assert values.min() > -1e-10 * values.max()
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        sgdml().learner,
+        replace(global_gradient_domain().learner, widths=(2.0,), noises=(1e-8,)),
+        replace(local_gradient_domain().learner, reaches=(0.2,), widths=(1.0,), noises=(1e-8,)),
+    ],
+)
+def test_a_smooth_surface_is_learned_from_few_frames(learner):
+    test = labeled(20, seed=1)
+    term = learner.fit(labeled(40))
+    assert force_error(term, test) < 0.05 * np.abs([frame.forces for frame in test]).mean()
+    errors = term.evaluate(test).energies - [frame.energy for frame in test]
+    assert np.abs(errors).mean() < 0.05 * np.std([frame.energy for frame in test])
+
+
+def test_forces_are_minus_the_gradient_of_the_energy():
+    term = FIXED.fit(labeled(10))
+    frame, step = labeled(1, seed=2)[0], 1e-5
+    shift = np.zeros((4, 3))
+    shift[1, 2] = step
+    ends = [replace(frame, positions=frame.positions + sign * shift) for sign in (1, -1)]
+    up, down = term.evaluate(ends).energies
+    assert term.evaluate([frame]).forces[0][1, 2] == pytest.approx(-(up - down) / (2 * step), rel=1e-3)
+
+
+def test_exchanging_like_atoms_changes_nothing():
+    term = FIXED.fit(labeled(10))
+    frame = labeled(1, seed=2)[0]
+    assert len(term.permutations) == 2
+    both = term.evaluate([frame, replace(frame, positions=frame.positions[EXCHANGE])])
+    assert both.energies[0] == pytest.approx(both.energies[1], rel=1e-10)
+    np.testing.assert_allclose(both.forces[0][EXCHANGE], both.forces[1], rtol=1e-8, atol=1e-8)
+
+
+def test_turning_and_reflecting_changes_nothing():
+    term = FIXED.fit(labeled(10))
+    frame = labeled(1, seed=2)[0]
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    for matrix in (turn, -turn):
+        both = term.evaluate([frame, replace(frame, positions=frame.positions @ matrix.T + 1)])
+        assert both.energies[0] == pytest.approx(both.energies[1], rel=1e-9)
+
+
+def test_iteration_finds_what_the_closed_form_finds():
+    frames, test = labeled(20, energies=False), labeled(5, seed=1)
+    exact = replace(FIXED, noises=(1e-4,)).fit(frames)
+    iterated = replace(FIXED, noises=(1e-4,), solver=ConjugateGradients(4, 1e-8)).fit(frames)
+    for one, other in zip(exact.evaluate(test).forces, iterated.evaluate(test).forces):
+        np.testing.assert_allclose(one, other, atol=1e-3 * np.abs(one).max())
+
+
+@pytest.mark.parametrize("energies", [True, False])
+def test_all_frames_as_landmarks_are_the_closed_form(energies):
+    frames, test = labeled(12, energies=energies), labeled(5, seed=1)
+    exact = replace(FIXED, noises=(1e-4,)).fit(frames)
+    projected = replace(FIXED, noises=(1e-4,), solver=Landmarks(12)).fit(frames)
+    for one, other in zip(exact.evaluate(test).forces, projected.evaluate(test).forces):
+        np.testing.assert_allclose(one, other, atol=1e-3 * np.abs(one).max())
+    assert len(replace(FIXED, solver=Landmarks(5)).fit(frames).points) == 5
+
+
+def test_left_out_errors_are_those_of_fits_without_the_frame():
+    frames = labeled(6, energies=False)
+    learner = replace(FIXED, noises=(1e-3,))
+    points, forces = (np.array([getattr(f, name) for f in frames]) for name in ("positions", "forces"))
+    term = learner.fit(frames)
+    prior = term.covariance, term.scale, term.parts, term.permutations
+    (errors,) = left_out_errors(joint_covariance(*prior, points, points, False), forces, None, 1e-3)
+    matrix = force_covariance(*prior, points, points)
+    noise = 1e-3 * np.trace(matrix) / len(matrix)
+    rest = slice(12, None)
+    predicted = matrix[:12, rest] @ np.linalg.solve(
+        matrix[rest, rest] + noise * np.eye(60), forces[1:].ravel()
+    )
+    np.testing.assert_allclose(errors[0], forces[0].ravel() - predicted, rtol=1e-6, atol=1e-8)
+
+
+def test_uncertainty_is_small_at_training_frames_and_grows_away_from_them():
+    frames = labeled(10)
+    term = FIXED.fit(frames)
+    far = [replace(frame, positions=frame.positions * 1.15) for frame in frames[:3]]
+    near, away = term.spread(frames[:3]), term.spread(far)
+    assert np.mean(away.forces) > 10 * np.mean(near.forces)
+    assert away.energies.min() > near.energies.max()
+    assert isinstance(term, Uncertain)
+    assert isinstance(term, Term)
+
+
+@pytest.mark.parametrize("reach", [0.2, np.inf])
+def test_the_bound_energy_of_replicas_in_32_bits_is_that_in_64(reach):
+    frames, test = labeled(20), labeled(4, seed=1)
+    term = replace(FIXED, reaches=(reach,), noises=(1e-6,)).fit(frames)
+    labels = term.evaluate(test)
+    positions = np.stack([frame.positions for frame in test], -1).astype(np.float32)
+    energies, forces = energy_and_forces(term.bind(test[0].numbers), jnp.asarray(positions))
+    largest = np.abs(labels.forces).max()
+    np.testing.assert_allclose(forces, np.stack(labels.forces, -1), atol=2e-3 * largest)
+    np.testing.assert_allclose(energies, labels.energies, atol=1e-2 * np.ptp(labels.energies) + 1e-3)
+
+
+def test_other_atoms_are_refused():
+    term = FIXED.fit(labeled(5))
+    with pytest.raises(ValueError, match="one molecule with atoms"):
+        term.bind(np.array([1, 6, 6]))
+    with pytest.raises(ValueError, match="frame 0 has atoms"):
+        term.evaluate([Configuration(np.array([6, 6]), np.zeros((2, 3)))])
+
+
+def test_a_fit_that_would_not_fit_is_refused_with_the_number():
+    with pytest.raises(MemoryError, match=r"0\.2 GiB, 0\.0 GiB are there"):
+        replace(FIXED, solver=ClosedForm(1e6)).fit(labeled(5))
+
+
+def test_frames_without_forces_are_refused():
+    with pytest.raises(ValueError, match="none of the frames has forces"):
+        FIXED.fit([replace(frame, forces=None) for frame in labeled(3)])
