@@ -83,6 +83,16 @@ def prior_energy(covariance, scale, parts, group, first, second):
 
 
 @pytest.mark.parametrize("covariance", [Gaussian(), Matern52(), Matern72()])
+def test_slope_and_curvature_are_derivatives_of_the_covariance_by_the_squared_distance(covariance):
+    with jax.enable_x64(True):
+        q = jnp.asarray(0.7)
+        _, slope, curve = covariance.derivatives(q)
+        assert float(covariance.derivatives(jnp.asarray(0.0))[0]) == pytest.approx(1)
+        assert slope == pytest.approx(float(jax.grad(lambda q: covariance.derivatives(q)[0])(q)))
+        assert curve == pytest.approx(float(jax.grad(lambda q: covariance.derivatives(q)[1])(q)))
+
+
+@pytest.mark.parametrize("covariance", [Matern72()])
 def test_covariances_of_forces_are_second_derivatives_of_the_kernel(covariance):
     points = np.array([frame.positions for frame in labeled(2)])
     group = np.array([np.arange(4), EXCHANGE])
@@ -117,8 +127,8 @@ def test_the_joint_covariance_of_labels_is_positive_semidefinite():
 @pytest.mark.parametrize(
     "learner",
     [
-        sgdml().learner,
-        replace(global_gradient_domain().learner, widths=(2.0,), noises=(1e-8,)),
+        sgdml(widths=(10.0,)).learner,
+        replace(global_gradient_domain().learner, relatives=(1.0,), widths=(2.0,), noises=(1e-8,)),
         replace(local_gradient_domain().learner, reaches=(0.2,), widths=(1.0,), noises=(1e-8,)),
     ],
 )
