@@ -34,6 +34,15 @@ class Messages(Protocol):
         ...
 
 
+@runtime_checkable
+class Tabulable(Protocol):
+    """Messages with functions of one distance that a table can stand for."""
+
+    def tabulated(self, intervals: int = 512) -> Representation:
+        """The same messages, faster, not to be trained any more."""
+        ...
+
+
 class Edges(eqx.Module):
     """Environments with sites first.
 

@@ -3,16 +3,20 @@
     x_i <- x_i + out( sum_j W(r_ij) * in(x_j) ),   W(r) = filter(Gaussians(r)) f(r),
 
 ``*`` feature by feature, ``in`` linear, ``out`` and ``filter`` networks of two layers with shifted softplus; ``f`` is
-the smooth cutoff.
+the smooth cutoff. Once trained, the filters are functions of one distance, and in simulations a table of cubics takes
+their place (`SchNetMessages.tabulated`), exact to the rounding of 32 bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from thalweg.learning.perceptron import Linear, Perceptron
 from thalweg.representations.environments import Environments
@@ -66,15 +70,49 @@ class SchNet:
         )
 
 
+class FilterTable(eqx.Module):
+    """Functions of a distance as cubics between equidistant points, their values and slopes right at the points.
+
+    Attributes
+    ----------
+    coefficients : of 1, t, t^2, t^3 side by side, ``t`` from 0 to 1 across each interval
+    spacing : of the points [nm]
+    """
+
+    coefficients: Float[Array, "intervals columns"]
+    spacing: float = eqx.field(static=True)
+
+    @staticmethod
+    def of(functions: Callable, reach: float, intervals: int) -> FilterTable:
+        """Table of ``functions(distances) -> (distances, functions)`` from 0 to ``reach`` [nm]."""
+        with jax.enable_x64(True):
+            points = jnp.linspace(0.0, reach, intervals + 1)
+            values, slopes = jax.jvp(functions, (points,), (jnp.ones_like(points),))
+            f, g = np.asarray(values, float), np.asarray(slopes, float) * reach / intervals
+        rise = f[1:] - f[:-1]
+        cubics = [f[:-1], g[:-1], 3 * rise - 2 * g[:-1] - g[1:], g[:-1] + g[1:] - 2 * rise]
+        return FilterTable(np.concatenate(cubics, 1), reach / intervals)
+
+    def __call__(self, distances: Float[Array, "*shape"]) -> jax.Array:
+        place = jnp.minimum(distances / self.spacing, len(self.coefficients))
+        interval = jnp.minimum(place.astype(jnp.int32), len(self.coefficients) - 1)
+        t = (place - interval)[..., None]
+        a, b, c, d = jnp.split(jnp.asarray(self.coefficients, distances.dtype)[interval], 4, -1)
+        return a + t * (b + t * (c + t * d))
+
+
 class Convolution(eqx.Module):
     """One message of SchNet."""
 
-    filters: Perceptron
+    filters: Perceptron | FilterTable
     inward: Linear
     outward: Perceptron
 
     def __call__(self, x: Float[Array, "sites width"], edges: Edges, decay: jax.Array) -> jax.Array:
-        filters = self.filters(edges.radial) * decay
+        if isinstance(self.filters, FilterTable):
+            filters = self.filters(edges.distances)
+        else:
+            filters = self.filters(edges.radial) * decay
         return x + self.outward((filters * self.inward(x)[edges.partners]).sum(1))
 
 
@@ -99,3 +137,17 @@ class SchNetMessages(Representation):
         for layer in self.layers:
             x = layer(x, edges, decay)
         return x.T
+
+    def tabulated(self, intervals: int = 512) -> SchNetMessages:
+        """The same messages, several times faster, with filters that cannot be trained any more."""
+        basis = GaussianBasis(self.radial, self.cutoff)
+
+        def filters(layer, distances):
+            decay = smooth_cutoff(distances, self.cutoff)[..., None]
+            return layer.filters(jnp.moveaxis(basis(distances), 0, -1)) * decay
+
+        layers = tuple(
+            replace(layer, filters=FilterTable.of(partial(filters, layer), self.cutoff, intervals))
+            for layer in self.layers
+        )
+        return replace(self, layers=layers)

@@ -5,14 +5,51 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import equinox as eqx
 import jax
 
 from thalweg.potentials.learned.gradient_training import GradientTraining, typical_energy, typical_neighbors
-from thalweg.potentials.learned.local import LocalTerm
+from thalweg.potentials.learned.in_blocks import PAIRS, InBlocks
+from thalweg.potentials.learned.local import LocalEnergy, LocalTerm, SiteTerm
 from thalweg.potentials.learned.site_networks import SharedNetwork
 from thalweg.potentials.learned.term import Weights
-from thalweg.representations.messages import Messages
+from thalweg.representations.environments import Environments
+from thalweg.representations.messages import Messages, Tabulable
+from thalweg.representations.representation import Representation
+from thalweg.shapes import Array, Float
 from thalweg.systems.configuration import Configuration, elements_of
+
+
+class MessageTerm(SiteTerm):
+    """Trained messages and their readout.
+
+    Attributes
+    ----------
+    representation : learned messages
+    readout : called with features ``(features, sites)`` and kinds ``(sites,)``; gives ``(sites,)`` [kJ/mol]
+    """
+
+    representation: Representation
+    readout: eqx.Module
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        return self.representation.elements
+
+    @property
+    def cutoff(self) -> float:
+        return self.representation.cutoff
+
+    def site_energies(self, environments: Environments) -> Float[Array, "sites"]:
+        return LocalTerm(representation=self.representation, readout=self.readout).site_energies(environments)
+
+    def bind(self, numbers, box=None, periodic=None) -> LocalEnergy | InBlocks:
+        """As every term; with tables in place of filters where the messages know how, and replicas in blocks."""
+        messages = self.representation
+        quick = messages.tabulated() if isinstance(messages, Tabulable) else messages
+        energy = LocalTerm(representation=quick, readout=self.readout).bind(numbers, box, periodic)
+        atoms = len(energy.kinds)
+        return InBlocks(energy, max(1, PAIRS // max(atoms * (atoms - 1), 1))) if energy.listless else energy
 
 
 @dataclass(frozen=True)
@@ -32,7 +69,7 @@ class MessagePassing:
     readout: int = 32
     nonlinearity: str = "silu"
 
-    def start(self, configurations: Sequence[Configuration], seed: int) -> LocalTerm:
+    def start(self, configurations: Sequence[Configuration], seed: int) -> MessageTerm:
         """The untrained term: random weights, scaled to the labels."""
         elements = elements_of(configurations)
         first, second = jax.random.split(jax.random.key(seed))
@@ -40,7 +77,7 @@ class MessagePassing:
         messages = self.messages.init(elements, neighbors, first)
         widths, scale = (messages.width, self.readout), typical_energy(configurations)
         readout = SharedNetwork.init(widths, len(elements), scale, second, self.nonlinearity)
-        return LocalTerm(representation=messages, readout=readout)
+        return MessageTerm(representation=messages, readout=readout)
 
     def fit(
         self,
@@ -50,7 +87,7 @@ class MessagePassing:
         weights: Weights = Weights(),  # noqa: B008
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
-    ) -> LocalTerm:
+    ) -> MessageTerm:
         """The term of the best epoch.
 
         Raises
