@@ -1,7 +1,9 @@
 """Recipes for one molecule: the gradient-domain kernel as published, a local one that errs less, and polynomials.
 
 A model of one molecule is of these atoms in this order; its energy knows nothing of other molecules. A quantum
-baseline is composed by the caller: ``local_gradient_domain(baseline=(TightBinding(),))``.
+baseline is composed by the caller: ``local_gradient_domain(baseline=(TightBinding(),))``. Core repulsion is off unless
+given: a few dozen frames of one molecule do not have the shortest distances that the next frames will have, and it
+would disturb those.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from thalweg.potentials.learned.core_repulsion import CoreRepulsion
 from thalweg.potentials.learned.gradient_domain import GradientDomain
 from thalweg.potentials.learned.hessian_kernel import Matern52
 from thalweg.potentials.learned.kernel_solvers import ClosedForm, ConjugateGradients, Landmarks
@@ -26,6 +29,7 @@ def sgdml(
     solver: Solver = ClosedForm(),  # noqa: B008
     permutations: np.ndarray | None = None,
     baseline: Sequence[Term] = (),
+    core_repulsion: CoreRepulsion | None = None,
 ) -> Recipe:
     """Symmetric gradient-domain learning as published: Matérn 5/2 on all inverse distances alike [chmiela2018].
 
@@ -39,7 +43,7 @@ def sgdml(
     learner = GradientDomain(
         Matern52(), (float("inf"),), (0.0,), tuple(widths), tuple(noises), solver, permutations
     )
-    return Recipe(learner, tuple(baseline))
+    return Recipe(learner, tuple(baseline), core_repulsion=core_repulsion)
 
 
 def global_gradient_domain(
@@ -48,6 +52,7 @@ def global_gradient_domain(
     solver: Solver = ClosedForm(),  # noqa: B008
     permutations: np.ndarray | None = None,
     baseline: Sequence[Term] = (),
+    core_repulsion: CoreRepulsion | None = None,
 ) -> Recipe:
     """One Gaussian on all inverse distances relative to their means: as cheap as sGDML in simulations, and better."""
     learner = GradientDomain(
@@ -58,7 +63,7 @@ def global_gradient_domain(
         solver=solver,
         permutations=permutations,
     )
-    return Recipe(learner, tuple(baseline))
+    return Recipe(learner, tuple(baseline), core_repulsion=core_repulsion)
 
 
 def local_gradient_domain(
@@ -69,6 +74,7 @@ def local_gradient_domain(
     solver: Solver = ClosedForm(),  # noqa: B008
     permutations: np.ndarray | None = None,
     baseline: Sequence[Term] = (),
+    core_repulsion: CoreRepulsion | None = None,
 ) -> Recipe:
     """A Gaussian around each atom, which sees near pairs best: the most accurate with few frames, and ``atoms`` times
     the work of a global kernel in simulations."""
@@ -80,7 +86,7 @@ def local_gradient_domain(
         solver=solver,
         permutations=permutations,
     )
-    return Recipe(learner, tuple(baseline))
+    return Recipe(learner, tuple(baseline), core_repulsion=core_repulsion)
 
 
 def pip(
@@ -89,8 +95,11 @@ def pip(
     size: int | None = 4000,
     permutations: np.ndarray | None = None,
     baseline: Sequence[Term] = (),
+    core_repulsion: CoreRepulsion | None = None,
 ) -> Recipe:
     """Permutationally invariant polynomials in Morse variables, energies and forces by least squares [braams2009]."""
     return Recipe(
-        PolynomialFit(degree, tuple(lengths), size=size, permutations=permutations), tuple(baseline)
+        PolynomialFit(degree, tuple(lengths), size=size, permutations=permutations),
+        tuple(baseline),
+        core_repulsion=core_repulsion,
     )
