@@ -119,6 +119,8 @@ REFERENCES = {
     "doi:10.1006/jcph.2001.6977",
     "gilvarry1956": "J. J. Gilvarry, The Lindemann and Grüneisen laws, Phys. Rev. 102, 308 (1956), "
     "doi:10.1103/PhysRev.102.308",
+    "gneiting2007": "T. Gneiting, F. Balabdaoui and A. E. Raftery, Probabilistic forecasts, calibration and "
+    "sharpness, J. R. Stat. Soc. B 69, 243 (2007), doi:10.1111/j.1467-9868.2007.00587.x",
     "gonzalez1985": "T. F. Gonzalez, Clustering to minimize the maximum intercluster distance, Theor. "
     "Comput. Sci. 38, 293 (1985), doi:10.1016/0304-3975(85)90224-5",
     "grimme2017": "S. Grimme, C. Bannwarth and P. Shushkov, A robust and accurate tight-binding quantum "

@@ -17,6 +17,7 @@ from thalweg.cli.surroundings import data_folder, prepare
 
 if TYPE_CHECKING:
     from thalweg.cli.study import Study
+    from thalweg.report.potential_results import PotentialResults
     from thalweg.report.results import Results
 
 app = typer.Typer(
@@ -122,6 +123,51 @@ def analyze(
 
 
 @app.command()
+def fit(
+    study: Annotated[
+        Path | None, typer.Argument(help="A study in TOML; see docs/potentials.md.", show_default=False)
+    ] = None,
+    train: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Labeled frames, instead of a study: extended XYZ, ASE database, ...", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the fit; the name of the study or file by default.")
+    ] = None,
+) -> None:
+    """Learn a potential from labeled frames and report how good it is; goes on where it was stopped."""
+    from thalweg.cli.fit_study import fit_from_table, load_fit
+    from thalweg.cli.fitting import MODEL, fit, is_finished
+
+    if (study is None) == (not train):
+        raise typer.BadParameter("give a study, or frames by --train FILE")
+    first = study if study is not None else train[0]
+    _require_file(first)
+    folder = Path(first.name.split(".")[0]) if out is None else out
+    if is_finished(folder):
+        typer.echo(
+            f"{folder} is finished: {folder / MODEL}, {folder / 'report.html'}; for another fit give --out"
+        )
+        return
+    if study is not None:
+        settings = load_fit(study)
+    else:
+        settings = fit_from_table(
+            {"data": {"train": [str(file) for file in train]}}, first.name.split(".")[0]
+        )
+    console = Console(stderr=True, soft_wrap=True)
+    try:
+        results = fit(settings, folder, console)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on", markup=False)
+        raise typer.Exit(130) from None
+    _show_potential(results, folder)
+    typer.echo(f"model: {folder / MODEL}")
+
+
+@app.command()
 def methods(as_json: AsJSON = False) -> None:
     """List every method that belongs here, with its true status."""
     from thalweg.cli.methods import catalog
@@ -220,6 +266,30 @@ def _show(results: Results, folder: Path) -> None:
     for estimate in results.estimates:
         text = f"{estimate.name}: {with_error(estimate.value, estimate.error, estimate.unit)}"
         console.print(text, f"({estimate.remark})" if estimate.remark else "", markup=False, highlight=False)
+    console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)
+
+
+def _show_potential(results: PotentialResults, folder: Path) -> None:
+    """The summary and the errors, and where the whole report is."""
+    from thalweg.report.rounding import significant
+
+    console = Console(soft_wrap=True)
+    table = Table(
+        "label", "unit", *(each.name for each in results.sets), title="MAE / RMSE", title_justify="left"
+    )
+    for label, unit in dict.fromkeys((row[0], row[1]) for each in results.sets for row in each.rows):
+        cells = (
+            ""
+            if (mae := each.error(label)) != mae
+            else f"{significant(mae)} / {significant(each.error(label, 'rmse'))}"
+            for each in results.sets
+        )
+        table.add_row(label, unit, *cells)
+    console.print(table)
+    for sentence in (*results.accuracy, *results.certainty):
+        console.print(sentence, markup=False, highlight=False)
+    for diagnosis in results.diagnoses:
+        console.print(f"{diagnosis.severity}: {diagnosis.sentence}", markup=False, highlight=False)
     console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)
 
 

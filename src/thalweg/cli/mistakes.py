@@ -1,8 +1,8 @@
 """How the command line answers when something is wrong: one message for the user, a traceback only for a bug.
 
-A mistake is an ``OSError``, or a ``ValueError`` or `StoreError` raised by this package: its message is
-printed and the exit code is 2. Anything else is a bug: its traceback goes to a file, whose path is printed,
-and the exit code is 1.
+A mistake is an ``OSError``, or a ``ValueError``, `StoreError`, ``ImportError`` (an extra that is not installed) or
+``MemoryError`` (predicted before the work starts) raised by this package: its message is printed and the exit code is
+2. Anything else is a bug: its traceback goes to a file, whose path is printed, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def is_mistake(error: BaseException) -> bool:
 
     if isinstance(error, CampaignError) and error.__cause__ is not None:
         return isinstance(error.__cause__, BrokenExecutor) or is_mistake(error.__cause__)
-    return isinstance(error, OSError) or (isinstance(error, ValueError | StoreError) and raised_here(error))
+    ours = isinstance(error, ValueError | StoreError | ImportError | MemoryError) and raised_here(error)
+    return isinstance(error, OSError) or ours
 
 
 def raised_here(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,9 +45,9 @@ def choose(
     rest = dict(table)
     kind = rest.pop(key, default)
     if kind is None:
-        raise StudyError(f"[{where}] has no {key}; give {key} = one of {_quoted(kinds)}")
+        raise StudyError(f"[{where}] has no {key}; give {key} = one of {quoted(kinds)}")
     if not isinstance(kind, str) or kind not in kinds:
-        raise StudyError(f"[{where}] {key} = {kind!r} is unknown; {_nearest(str(kind), kinds)}")
+        raise StudyError(f"[{where}] {key} = {kind!r} is unknown; {nearest(str(kind), kinds)}")
     return read(kinds[kind], rest, where, extra=(key,))
 
 
@@ -77,12 +77,12 @@ def read(cls: type, table: Any, where: str, extra: Iterable[str] = ()):
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for key in table:
         if key not in fields:
-            raise StudyError(f'[{where}] has no key "{key}"; {_nearest(key, (*extra, *fields))}')
+            raise StudyError(f'[{where}] has no key "{key}"; {nearest(key, (*extra, *fields))}')
     hints = typing.get_type_hints(cls)
     values = {}
     for name, field in fields.items():
         if name in table:
-            values[name] = _value(table[name], hints[name], field.metadata, f"[{where}] {name}")
+            values[name] = value_of(table[name], hints[name], field.metadata, f"[{where}] {name}")
         elif field.default is REQUIRED and field.default_factory is REQUIRED:
             raise StudyError(f'[{where}] misses the key "{name}" (known: {", ".join((*extra, *fields))})')
     try:
@@ -111,19 +111,30 @@ def as_table(settings: Any) -> dict[str, Any]:
     return table
 
 
-def _value(value: Any, hint: Any, metadata: Mapping, where: str) -> Any:
-    options = [option for option in _union(hint) if option is not type(None)]
-    kind = options[0]
+def value_of(value: Any, hint: Any, metadata: Mapping, where: str) -> Any:
+    """``value`` as the type ``hint`` and the ``metadata`` of a field want it; of several types, the first it fits.
+
+    Raises
+    ------
+    StudyError
+        If it fits none; what is wrong with the last one is said.
+    """
+    *others, kind = [option for option in _union(hint) if option is not type(None)]
+    for option in others:
+        try:
+            return value_of(value, option, metadata, where)
+        except StudyError:
+            continue
     if "dimension" in metadata:
         return _measured(value, kind, metadata, where)
     if typing.get_origin(kind) is Literal:
         if value not in typing.get_args(kind):
-            raise StudyError(f"{where} = {value!r}; {_nearest(str(value), typing.get_args(kind))}")
+            raise StudyError(f"{where} = {value!r}; {nearest(str(value), typing.get_args(kind))}")
         return value
-    if typing.get_origin(kind) is tuple:
+    if typing.get_origin(kind) in (tuple, Sequence):
         if not isinstance(value, list):
             raise StudyError(f"{where} must be a list; got {value!r}")
-        return tuple(_value(entry, typing.get_args(kind)[0], metadata, where) for entry in value)
+        return tuple(value_of(entry, typing.get_args(kind)[0], metadata, where) for entry in value)
     if kind is Path and isinstance(value, str):
         return Path(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -144,7 +155,7 @@ def _value(value: Any, hint: Any, metadata: Mapping, where: str) -> Any:
 
 
 def _measured(value: Any, kind: Any, metadata: Mapping, where: str) -> Any:
-    if typing.get_origin(kind) is tuple:
+    if typing.get_origin(kind) in (tuple, Sequence):
         if not isinstance(value, list):
             raise StudyError(f"{where} must be a list of quantities; got {value!r}")
         return tuple(_measured(entry, float, metadata, where) for entry in value)
@@ -171,10 +182,12 @@ def _union(hint: Any) -> tuple:
     )
 
 
-def _nearest(given: str, known: Iterable) -> str:
+def nearest(given: str, known: Iterable) -> str:
+    """What is known, the likely one first."""
     near = difflib.get_close_matches(given, [str(name) for name in known], 1)
-    return (f'did you mean "{near[0]}"? ' if near else "") + f"Known: {_quoted(known)}"
+    return (f'did you mean "{near[0]}"? ' if near else "") + f"Known: {quoted(known)}"
 
 
-def _quoted(names: Iterable) -> str:
+def quoted(names: Iterable) -> str:
+    """Names in quotation marks."""
     return ", ".join(f'"{name}"' for name in names)

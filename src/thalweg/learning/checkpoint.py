@@ -15,10 +15,12 @@ def save(path: Path | str, state: Any, name: str) -> None:
     """Write the arrays of ``state`` and the ``name`` of the run: a temporary file, flushed, renamed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    leaves = {f"leaf{k}": np.asarray(leaf) for k, leaf in enumerate(jax.tree.leaves(state))}
+    found = jax.tree_util.tree_flatten_with_path(state)[0]
+    leaves = {f"leaf{k}": np.asarray(leaf) for k, (_, leaf) in enumerate(found)}
+    places = np.array([jax.tree_util.keystr(place) for place, _ in found])
     beside = path.with_name(path.name + ".new")
     with beside.open("wb") as file:
-        np.savez(file, name=np.array(name), **leaves)
+        np.savez(file, name=np.array(name), places=places, **leaves)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
@@ -38,7 +40,7 @@ def restored(path: Path | str, like: Any, name: str) -> Any:
                 f"{path} is the checkpoint of {found}, not of {name}; remove it or choose another file"
             )
         leaves, tree = jax.tree.flatten(like)
-        stored = [file[f"leaf{k}"] for k in range(len(file.files) - 1)]
+        stored = [file[f"leaf{k}"] for k in range(len(file["places"]))]
     shapes = [np.shape(leaf) for leaf in leaves]
     if [leaf.shape[-1:] for leaf in stored] != [shape[-1:] for shape in shapes]:
         raise ValueError(
@@ -46,3 +48,19 @@ def restored(path: Path | str, like: Any, name: str) -> Any:
         )
     kept = [jnp.asarray(a) if isinstance(b, jax.Array) else a for a, b in zip(stored, leaves, strict=True)]
     return jax.tree.unflatten(tree, kept)
+
+
+def entry(path: Path | str, key: str) -> np.ndarray:
+    """The array called ``key`` at the top of the state in the file.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        places = file["places"].tolist()
+        place = f"[{key!r}]"
+        if place not in places:
+            raise ValueError(f"{path} has no {key!r}; it has {', '.join(places)}")
+        return file[f"leaf{places.index(place)}"]

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.learning.checkpoint import restored, save
+from thalweg.learning.checkpoint import entry, restored, save
 from thalweg.learning.optimizers import LBFGS, Adam
 from thalweg.learning.schedules import Constant, Cosine, Plateau
 
@@ -166,9 +166,7 @@ class Trainer:
             if progress is not None:
                 pace = (time.perf_counter() - began) / (epoch + 1 - before)
                 progress(_message(state["log"], pace * (self.epochs - epoch - 1)), (epoch + 1) / self.epochs)
-        log = state["log"]
-        best = int(np.nanargmin(log[:, 1])) if np.isfinite(log[:, 1]).any() else len(log) - 1
-        history = History(*log.T, best, len(log) < self.epochs)
+        history = _history(state["log"], len(state["log"]) < self.epochs)
         return Trained(eqx.combine(state["best"], rest), history)
 
     def _epoch(self, state, batches, count, loss, rest, held_out):
@@ -207,6 +205,16 @@ class Trainer:
         if self.patience is None or not np.isfinite(held_out).any():
             return False
         return len(held_out) - 1 - int(np.nanargmin(held_out)) >= self.patience
+
+
+def history_of(checkpoint: Path | str) -> History:
+    """What happened so far in the run of a checkpoint, which may still go on."""
+    return _history(entry(checkpoint, "log"), False)
+
+
+def _history(log, stopped):
+    best = int(np.nanargmin(log[:, 1])) if np.isfinite(log[:, 1]).any() else len(log) - 1
+    return History(*log.T, best, stopped)
 
 
 @eqx.filter_jit

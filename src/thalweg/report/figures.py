@@ -38,7 +38,7 @@ def surface_figure(surface: Surface, ceiling: float = 40.0) -> go.Figure:
             go.Heatmap(
                 x=surface.x.centers,
                 y=surface.y.centers,
-                z=_compact(values.T),
+                z=compact(values.T),
                 zmin=0,
                 zmax=limit,
                 colorscale=colors,
@@ -52,7 +52,7 @@ def surface_figure(surface: Surface, ceiling: float = 40.0) -> go.Figure:
         go.Contour(
             x=surface.x.centers,
             y=surface.y.centers,
-            z=_compact(surface.energy.T),
+            z=compact(surface.energy.T),
             showscale=False,
             showlegend=False,
             hoverinfo="skip",
@@ -64,7 +64,7 @@ def surface_figure(surface: Surface, ceiling: float = 40.0) -> go.Figure:
     )
     figure.update_xaxes(**_axis(surface.x))
     figure.update_yaxes(**_axis(surface.y))
-    return _styled(figure, height=430)
+    return styled(figure, height=430)
 
 
 def seeds_figure(surface: Surface, ceiling: float = 40.0) -> go.Figure:
@@ -78,7 +78,7 @@ def seeds_figure(surface: Surface, ceiling: float = 40.0) -> go.Figure:
             go.Heatmap(
                 x=surface.x.centers,
                 y=surface.y.centers,
-                z=_compact(energy.T),
+                z=compact(energy.T),
                 zmin=0,
                 zmax=top,
                 colorscale="Cividis",
@@ -91,7 +91,7 @@ def seeds_figure(surface: Surface, ceiling: float = 40.0) -> go.Figure:
     figure.update_xaxes(**_axis(surface.x))
     figure.update_yaxes(**_axis(surface.y) | {"title": None})
     figure.update_yaxes(title={"text": _label(surface.y.name, surface.y.unit)}, col=1)
-    return _styled(figure, height=360)
+    return styled(figure, height=360)
 
 
 def timescales_figure(scan: TimescaleScan) -> go.Figure:
@@ -116,7 +116,7 @@ def timescales_figure(scan: TimescaleScan) -> go.Figure:
     for process in range(scan.timescales.shape[1]):
         color, known = PALETTE[process % len(PALETTE)], scan.resolved[process]
         if known:
-            figure.add_trace(_band(lags, scan.lower[:, process], scan.upper[:, process], color))
+            figure.add_trace(band(lags, scan.lower[:, process], scan.upper[:, process], color))
         name = f"process {process + 1}" + ("" if known else ", under-sampled")
         figure.add_trace(
             go.Scatter(
@@ -142,14 +142,14 @@ def timescales_figure(scan: TimescaleScan) -> go.Figure:
     finite = scan.timescales[np.isfinite(scan.timescales)]
     lowest = min(float(lags.min()), float(finite.min())) if finite.size else float(lags.min())
     highest = max(float(lags.max()), float(finite.max())) if finite.size else float(lags.max())
-    figure.update_xaxes(type="log", **_decades(lags), title={"text": "lag time [ps]"})
+    figure.update_xaxes(type="log", **decades(lags), title={"text": "lag time [ps]"})
     figure.update_yaxes(
         type="log",
-        **_decades(np.array([lowest, highest])),
+        **decades(np.array([lowest, highest])),
         title={"text": "implied time scale [ps]"},
         range=[np.log10(lowest / 1.5), np.log10(2 * highest)],
     )
-    return _styled(figure, height=420)
+    return styled(figure, height=420)
 
 
 def chapman_kolmogorov_figure(test: ChapmanKolmogorov) -> go.Figure:
@@ -181,7 +181,7 @@ def chapman_kolmogorov_figure(test: ChapmanKolmogorov) -> go.Figure:
     staying = np.diagonal(test.estimated, axis1=1, axis2=2)
     lowest = min(float(np.nanmin(staying)), float(np.diagonal(test.predicted, axis1=1, axis2=2).min()))
     figure.update_yaxes(title={"text": "probability of being there again"}, range=[0.9 * lowest, 1.01])
-    return _styled(figure, height=380)
+    return styled(figure, height=380)
 
 
 def populations_figure(populations: tuple[Estimate, ...]) -> go.Figure:
@@ -197,9 +197,9 @@ def populations_figure(populations: tuple[Estimate, ...]) -> go.Figure:
             error_x={"type": "data", "array": errors, "thickness": 1.5},
         )
     )
-    figure.update_xaxes(type="log", **_decades(np.array(values)), title={"text": "population"})
+    figure.update_xaxes(type="log", **decades(np.array(values)), title={"text": "population"})
     figure.update_yaxes(autorange="reversed")
-    return _styled(figure, height=130 + 34 * len(populations))
+    return styled(figure, height=130 + 34 * len(populations))
 
 
 def convergence_figure(course: Convergence) -> go.Figure:
@@ -208,7 +208,7 @@ def convergence_figure(course: Convergence) -> go.Figure:
     for repeat in range(course.values.shape[1]):
         color = PALETTE[repeat % len(PALETTE)]
         values, errors = course.values[:, repeat], np.nan_to_num(course.errors[:, repeat])
-        figure.add_trace(_band(course.amount, values - errors, values + errors, color))
+        figure.add_trace(band(course.amount, values - errors, values + errors, color))
         figure.add_trace(
             go.Scatter(
                 x=course.amount,
@@ -220,7 +220,7 @@ def convergence_figure(course: Convergence) -> go.Figure:
         )
     figure.update_xaxes(title={"text": course.label})
     figure.update_yaxes(title={"text": course.unit or course.name})
-    return _styled(figure, height=360)
+    return styled(figure, height=360)
 
 
 def correlation_figure(learned: LearnedVariable) -> go.Figure:
@@ -229,7 +229,7 @@ def correlation_figure(learned: LearnedVariable) -> go.Figure:
         go.Heatmap(
             x=list(learned.physical),
             y=list(learned.names),
-            z=_compact(learned.correlation),
+            z=compact(learned.correlation),
             zmin=0,
             zmax=1,
             colorscale="Blues",
@@ -241,7 +241,7 @@ def correlation_figure(learned: LearnedVariable) -> go.Figure:
         )
     )
     figure.update_yaxes(autorange="reversed")
-    return _styled(figure, height=120 + 38 * len(learned.names))
+    return styled(figure, height=120 + 38 * len(learned.names))
 
 
 def learned_figure(learned: LearnedVariable) -> go.Figure:
@@ -256,13 +256,13 @@ def learned_figure(learned: LearnedVariable) -> go.Figure:
     else:
         horizontal, vertical = sorted(int(i) for i in order)
         marker |= {
-            "color": _compact(color),
+            "color": compact(color),
             "colorscale": "Cividis",
             "colorbar": {"title": {"text": label}, "thickness": 12, "outlinewidth": 0},
         }
         trace = go.Scattergl(
-            x=_compact(learned.physical_values[:, horizontal]),
-            y=_compact(learned.physical_values[:, vertical]),
+            x=compact(learned.physical_values[:, horizontal]),
+            y=compact(learned.physical_values[:, vertical]),
             mode="markers",
             marker=marker,
         )
@@ -270,7 +270,7 @@ def learned_figure(learned: LearnedVariable) -> go.Figure:
     figure = go.Figure(trace)
     figure.update_xaxes(title={"text": _label(learned.physical[horizontal], learned.units[horizontal])})
     figure.update_yaxes(title={"text": title})
-    return _styled(figure, height=420)
+    return styled(figure, height=420)
 
 
 def _label(name: str, unit: str) -> str:
@@ -284,7 +284,7 @@ def _axis(axis: Axis) -> dict:
     return settings
 
 
-def _decades(values: np.ndarray) -> dict:
+def decades(values: np.ndarray) -> dict:
     """Ticks 1, 2, 5 of every decade that ``values`` reach, all written in full."""
     positive = values[np.isfinite(values) & (values > 0)]
     first, last = np.floor(np.log10(positive.min())), np.ceil(np.log10(positive.max()))
@@ -292,12 +292,13 @@ def _decades(values: np.ndarray) -> dict:
     return {"tickmode": "array", "tickvals": ticks, "ticktext": [f"{tick:.6g}" for tick in ticks]}
 
 
-def _compact(values: np.ndarray) -> np.ndarray:
+def compact(values: np.ndarray) -> np.ndarray:
     """Single precision: half the size of the page, far below what a screen or paper shows."""
     return np.asarray(values, np.float32)
 
 
-def _styled(figure: go.Figure, height: int) -> go.Figure:
+def styled(figure: go.Figure, height: int) -> go.Figure:
+    """The figure in the look that all share."""
     figure.update_layout(
         template="none",
         height=height,
@@ -317,7 +318,7 @@ def _styled(figure: go.Figure, height: int) -> go.Figure:
     return figure
 
 
-def _band(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, color: str) -> go.Scatter:
+def band(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, color: str) -> go.Scatter:
     """The area between ``lower`` and ``upper`` along ``x``, behind the line it belongs to."""
     return go.Scatter(
         x=np.concatenate([x, x[::-1]]),

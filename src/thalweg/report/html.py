@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
-from importlib.resources import files
-from string import Template
-
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from thalweg.report import figures
+from thalweg.report.page_parts import Figures, citations, document, provenance, summary, table
 from thalweg.report.results import Results
 from thalweg.report.rounding import significant, with_error
 from thalweg.report.viewer import viewer
@@ -19,7 +14,6 @@ from thalweg.report.viewer import viewer
 
 def page(results: Results) -> str:
     """The whole page for ``results``, sections in reading order; what is absent is left out."""
-    home = files("thalweg.report")
     sections: Sequence[Callable[[Results, Figures], str]] = (
         _summary,
         _numbers,
@@ -35,29 +29,7 @@ def page(results: Results) -> str:
     numbered = Figures()
     body = "\n".join(text for section in sections if (text := section(results, numbered)))
     shown = results.molecule is not None and any(len(state.structures) for state in results.states)
-    return Template((home / "page.html").read_text("utf-8")).substitute(
-        title=escape(results.title),
-        style=(home / "page.css").read_text("utf-8"),
-        body=body,
-        plotly=get_plotlyjs(),
-        viewer=viewer(results.molecule, results.states) if shown else "",
-    )
-
-
-class Figures:
-    """Numbers the figures of one page and puts each into it with its caption."""
-
-    def __init__(self):
-        self._numbers = itertools.count(1)
-
-    def __call__(self, figure: go.Figure, caption: str) -> str:
-        number = next(self._numbers)
-        data = figure.to_json().replace("</", "<\\/")
-        return (
-            f'<div class="figure" id="figure-{number}" style="min-height:{figure.layout.height}px">'
-            f'<script type="application/json">{data}</script></div>\n'
-            f'<p class="caption"><b>Figure {number}.</b> {escape(caption)}</p>'
-        )
+    return document(results.title, body, viewer(results.molecule, results.states) if shown else "")
 
 
 def _summary(results: Results, _: Figures) -> str:
@@ -66,15 +38,7 @@ def _summary(results: Results, _: Figures) -> str:
         ("What was found", results.found),
         ("How sure", results.certainty),
     )
-    blocks = "".join(f"<div><h3>{title}</h3>{_paragraphs(sentences)}</div>" for title, sentences in answers)
-    points = "".join(
-        f'<li class="{escape(d.severity)}"><b>{escape(d.severity.capitalize())}.</b>{escape(d.sentence)}</li>'
-        for d in results.diagnoses
-    )
-    return (
-        f'<h1>{escape(results.title)}</h1><p class="subtitle">{escape(results.subtitle)}</p>'
-        f'<div class="summary">{blocks}</div>' + (f'<ul class="diagnoses">{points}</ul>' if points else "")
-    )
+    return summary(results.title, results.subtitle, answers, results.diagnoses)
 
 
 def _numbers(results: Results, _: Figures) -> str:
@@ -87,7 +51,7 @@ def _numbers(results: Results, _: Figures) -> str:
         for row, estimate in zip(rows, results.estimates):
             row.insert(2, "; ".join(with_error(*repeat) for repeat in estimate.repeats))
     note = '<p class="caption">± is one standard error.</p>'
-    return "<h2>Numbers</h2>" + _table(header, rows) + note
+    return "<h2>Numbers</h2>" + table(header, rows) + note
 
 
 def _surfaces(results: Results, numbered: Figures) -> str:
@@ -133,7 +97,7 @@ def _states(results: Results, numbered: Figures) -> str:
         )
         for s in results.states
     ]
-    parts = ["<h2>States</h2>", _table(("state", "population", "stored frames", *shown), rows)]
+    parts = ["<h2>States</h2>", table(("state", "population", "stored frames", *shown), rows)]
     known = tuple(s.population for s in results.states if s.population.value > 0)
     if known:
         caption = "Populations with one standard error, on a logarithmic scale."
@@ -202,30 +166,12 @@ def _cost(results: Results, _: Figures) -> str:
         ("work", f"{significant(cost.seconds / 60, 3)} min, summed over workers"),
         ("speed", f"{significant(cost.nanoseconds_per_day, 3)} ns/day per worker"),
     ]
-    return "<h2>Cost</h2>" + _table(("", ""), rows)
+    return "<h2>Cost</h2>" + table(("", ""), rows)
 
 
 def _provenance(results: Results, _: Figures) -> str:
-    if not results.provenance:
-        return ""
-    tables = "".join(
-        f"<h3>{escape(title)}</h3>" + _table(("", ""), entries.items())
-        for title, entries in results.provenance.items()
-    )
-    return f"<h2>Provenance</h2><details open><summary>How to make this again</summary>{tables}</details>"
+    return provenance(results.provenance)
 
 
 def _citations(results: Results, _: Figures) -> str:
-    if not results.citations:
-        return ""
-    return "<h2>How to cite</h2><ol>" + "".join(f"<li>{escape(c)}</li>" for c in results.citations) + "</ol>"
-
-
-def _paragraphs(sentences: Iterable[str]) -> str:
-    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in header) if any(header) else ""
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>"
+    return citations(results.citations)

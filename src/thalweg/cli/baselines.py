@@ -1,0 +1,41 @@
+"""Baselines that come from files: a classical force field, and a potential that was learned before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from thalweg.interop.build import build_system
+from thalweg.potentials.learned.force_field_term import ForceFieldTerm
+from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.systems.elements import SYMBOLS
+
+
+def force_field(
+    pdb: str | None = None,
+    prmtop: str | None = None,
+    inpcrd: str | None = None,
+    xml: str | None = None,
+    forcefield: tuple[str, ...] | None = None,
+    implicit_solvent: str | None = None,
+    cutoff: float | None = None,
+) -> ForceFieldTerm:
+    """The classical force field of the system in these files; atoms of all frames must be in its order."""
+    system = build_system(
+        pdb=pdb,
+        prmtop=prmtop,
+        inpcrd=inpcrd,
+        xml=xml,
+        forcefield=forcefield,
+        implicit_solvent=implicit_solvent,
+        cutoff=cutoff,
+        constraints=None if xml is not None else "none",
+    )
+    numbers = np.array([SYMBOLS.index(symbol) for symbol in system.topology.elements])
+    return ForceFieldTerm(system.energy, numbers)
+
+
+def earlier_potential(file: str) -> LearnedPotential:
+    """The learned potential in a file, references and all."""
+    return LearnedPotential.load(Path(file))

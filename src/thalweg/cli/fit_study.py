@@ -1,0 +1,315 @@
+"""A study of a learned potential: data, learner, baselines and weights, as TOML that stands for Python calls.
+
+Whatever is left out is chosen: linear regression on the atomic cluster expansion, as large as the data can decide
+(`usual_learner`), a tenth of the frames for calibration and a tenth for the test.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from thalweg.cli.calls import called
+from thalweg.cli.families import BASELINES, COMMITTEES, FAMILIES, LEARNERS, WEIGHTS
+from thalweg.cli.strict import StudyError, as_table, counted, nearest, read, value_of
+from thalweg.interop.file_units import FileUnits
+from thalweg.potentials.learned.core_repulsion import CoreRepulsion
+from thalweg.potentials.learned.design import feature_count
+from thalweg.potentials.learned.linear import Linear
+from thalweg.potentials.learned.message_passing import MessagePassing
+from thalweg.potentials.learned.recipe import Recipe
+from thalweg.potentials.learned.term import Learner, Weights
+from thalweg.representations.ace import ACE
+from thalweg.systems.configuration import Configuration, elements_of
+from thalweg.systems.elements import SYMBOLS
+
+SIZES = ((16, 14, 12, 11), (14, 12, 10, 9), (12, 10, 9), (10, 9, 8), (10, 8), (8, 6), (6, 5))
+"""Levels of the cluster expansion tried by `usual_learner`, largest first."""
+
+LARGEST = 2500
+"""Most coefficients that `usual_learner` takes: a fit of a few minutes."""
+
+TOP = ("title", "seed", "data", "learner", "representation", "messages", "committee", "baseline", "references",
+       "weights", "core_repulsion", "learning_curve")  # fmt: skip
+"""Tables and keys of a study."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which frames to fit to, to calibrate on and to test on.
+
+    Parameters
+    ----------
+    train : files
+    validation, test : files of their own, or the fraction of the training files to hold out
+    split : held-out frames are drawn at random, as whole groups, as stretches of consecutive frames (for the frames of
+        one trajectory, which resemble each other), or so that the training frames lie far apart
+    group : key of a frame that names its group; ``"file"`` is the name of its file
+    index : which frames of each file, as in ASE
+    energy_key, forces_key, stress_key, virial_key, format : see `thalweg.interop.configurations.read_configurations`
+    seed : of the split
+    """
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...] | float = 0.1
+    test: tuple[str, ...] | float = 0.1
+    split: Literal["random", "group", "blocks", "farthest"] = "random"
+    group: str = "file"
+    index: str = ":"
+    energy_key: str | None = None
+    forces_key: str | None = None
+    stress_key: str | None = None
+    virial_key: str | None = None
+    format: str | None = None
+    seed: int = 0
+
+    def __post_init__(self):
+        if not self.train:
+            raise ValueError("train = []; give at least one file")
+        held = [share for share in (self.validation, self.test) if isinstance(share, float)]
+        if any(not 0 <= share < 1 for share in held) or sum(held) >= 1:
+            raise ValueError(
+                f"validation = {self.validation} and test = {self.test}; give fractions that leave frames to train on"
+            )
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A learning curve: numbers of training frames, and how often each is drawn."""
+
+    sizes: tuple[int, ...]
+    splits: int = counted(3, least=2)
+
+
+@dataclass(frozen=True)
+class FitStudy:
+    """A whole study.
+
+    Attributes
+    ----------
+    learner : alone, without its committee; None to choose when the frames are known
+    baselines : known terms, and learners of such, fitted first
+    references : energies of isolated atoms by atomic number [kJ/mol], or None to find them
+    core_repulsion : settings, or None for none
+    table : the study as a table, every default written out
+    """
+
+    title: str
+    seed: int
+    data: Data
+    units: FileUnits
+    learner: Learner | None
+    baselines: tuple[Any, ...]
+    references: Mapping[int, float] | None
+    weights: Weights
+    core_repulsion: CoreRepulsion | None
+    curve: Curve | None
+    table: Mapping[str, Any]
+
+
+def load_fit(path: Path) -> FitStudy:
+    """The study in a TOML file; paths in it are relative to its folder.
+
+    Raises
+    ------
+    StudyError
+        If the file is no TOML, or a key or value is wrong.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path} is no TOML: {error}") from None
+    return fit_from_table(table, path.stem, path.parent)
+
+
+def fit_from_table(table: Mapping[str, Any], name: str, folder: Path = Path()) -> FitStudy:
+    """The study in ``table``; see `load_fit`.
+
+    Examples
+    --------
+    >>> study = fit_from_table({"data": {"train": ["."]}, "weights": {"energy": "1 meV"}}, "silicon")
+    >>> study.title, study.data.validation, study.learner
+    ('silicon', 0.1, None)
+    >>> fit_from_table({"data": {"train": ["."], "tset": 0.2}}, "silicon")
+    Traceback (most recent call last):
+    ...
+    thalweg.cli.strict.StudyError: [data] has no key "tset"; did you mean "test"? Known: ...
+    """
+    for key in table:
+        if key not in TOP:
+            raise StudyError(f'the study has no key "{key}"; {nearest(key, TOP)}')
+    if "data" not in table:
+        raise StudyError('the study misses [data]; give [data] train = ["frames.xyz"]')
+    resolved: dict[str, Any] = {
+        "title": value_of(table.get("title", name), str, {}, "title"),
+        "seed": value_of(table.get("seed", 0), int, {}, "seed"),
+    }
+    data, units, resolved["data"] = _data(table["data"], folder)
+    learner = None
+    if any(key in table for key in ("learner", "representation", "messages")):
+        learner, resolved["learner"] = _learner(table)
+    if "committee" in table:
+        _, resolved["committee"] = _committee(
+            table["committee"], Linear(ACE()) if learner is None else learner
+        )
+    baselines = []
+    for k, entry in enumerate(_list(table.get("baseline", []), "baseline")):
+        made, written = called(BASELINES, _located(entry, folder), f"baseline {k + 1}", FAMILIES)
+        baselines.append(made)
+        resolved.setdefault("baseline", []).append(written)
+    references = _references(table.get("references"), resolved)
+    weights, resolved["weights"] = called(WEIGHTS, table.get("weights", {}), "weights", FAMILIES)
+    core = _core_repulsion(table.get("core_repulsion", {}))
+    resolved["core_repulsion"] = "none" if core is None else as_table(core)
+    curve = None
+    if "learning_curve" in table:
+        curve = read(Curve, table["learning_curve"], "learning_curve")
+        resolved["learning_curve"] = as_table(curve)
+    return FitStudy(
+        resolved["title"],
+        resolved["seed"],
+        data,
+        units,
+        learner,
+        tuple(baselines),
+        references,
+        weights,
+        core,
+        curve,
+        resolved,
+    )
+
+
+def usual_learner(configurations: Sequence[Configuration]) -> Linear:
+    """Linear regression on the largest of some cluster expansions whose coefficients the labels can decide.
+
+    It has the convex fit, the posterior and the cross-validation that no other family has together, and no setting to
+    turn: half as many coefficients as labels at most, and `LARGEST`.
+    """
+    elements = elements_of(configurations)
+    labels = sum(
+        (frame.energy is not None) + (0 if frame.forces is None else 3 * len(frame))
+        for frame in configurations
+    )
+    for levels in SIZES:
+        representation = ACE(cutoff=0.5, levels=levels).over(elements)
+        if feature_count(representation) * len(elements) <= min(LARGEST, labels / 2):
+            break
+    return Linear(ACE(cutoff=0.5, levels=levels))
+
+
+def committee_of(study: FitStudy, learner: Learner) -> Learner:
+    """The committee of ``learner`` that the study asks for, or ``learner`` itself."""
+    return _committee(study.table["committee"], learner)[0] if "committee" in study.table else learner
+
+
+def with_usual_learner(study: FitStudy, configurations: Sequence[Configuration]) -> FitStudy:
+    """``study`` with `usual_learner`, written out, where it names none."""
+    if study.learner is not None:
+        return study
+    levels = usual_learner(configurations).representation.levels
+    chosen = {"kind": "Linear", "representation": {"kind": "ACE", "cutoff": "5 Å", "levels": list(levels)}}
+    learner, written = called(LEARNERS, chosen, "learner", FAMILIES)
+    return replace(study, learner=learner, table={**study.table, "learner": written})
+
+
+def _data(table: Any, folder: Path) -> tuple[Data, FileUnits, dict[str, Any]]:
+    if not isinstance(table, Mapping):
+        raise StudyError(f"[data] must be a table; got {table!r}")
+    rest = dict(table)
+    units = read(FileUnits, rest.pop("units", {}), "data.units")
+    for key in ("train", "validation", "test"):
+        if isinstance(rest.get(key), str):
+            rest[key] = [rest[key]]
+    data = read(Data, rest, "data", extra=("units",))
+    found = {
+        key: tuple(str(path) for name in names for path in _files(name, folder, key))
+        for key in ("train", "validation", "test")
+        if isinstance(names := getattr(data, key), tuple)
+    }
+    data = replace(data, **found)
+    return data, units, as_table(data) | {"units": as_table(units)}
+
+
+def _files(name: str, folder: Path, key: str) -> list[Path]:
+    """The file or folder ``name``, or all that match it as a pattern."""
+    path = folder / name
+    if path.exists():
+        return [path.resolve()]
+    found = sorted(path.parent.glob(path.name)) if any(sign in path.name for sign in "*?[") else []
+    if not found:
+        raise StudyError(f"[data] {key}: there is no file {path}; check the path")
+    return [one.resolve() for one in found]
+
+
+def _learner(table: Mapping[str, Any]) -> tuple[Learner, dict[str, Any]]:
+    """The learner, its representation or messages in a table of their own or in its own."""
+    given = dict(table.get("learner", {"kind": "MessagePassing" if "messages" in table else "Linear"}))
+    for part in ("representation", "messages"):
+        if part in table:
+            if part in given:
+                raise StudyError(f"[{part}] and [learner.{part}] are both given; keep one")
+            given[part] = table[part]
+    learner, written = called(LEARNERS, given, "learner", FAMILIES)
+    return (learner.learner if isinstance(learner, Recipe) else learner), written
+
+
+def _committee(table: Any, learner: Learner) -> tuple[Learner, dict[str, Any]]:
+    """A committee of ``learner``."""
+    if (
+        isinstance(table, Mapping)
+        and table.get("kind") == "shallow"
+        and not isinstance(learner, MessagePassing)
+    ):
+        raise StudyError(
+            '[committee] kind = "shallow" is of learned messages; use kind = "full", or a learner that passes messages'
+        )
+    given = {"kind": "full"} | table if isinstance(table, Mapping) else table
+    return called(COMMITTEES, given, "committee", FAMILIES, (learner,))
+
+
+def _references(table: Any, resolved: dict[str, Any]) -> dict[int, float] | None:
+    if table is None:
+        return None
+    if not isinstance(table, Mapping):
+        raise StudyError(f'[references] must be a table such as H = "-13.6 eV"; got {table!r}')
+    found = {}
+    for symbol, value in table.items():
+        if symbol not in SYMBOLS[1:]:
+            raise StudyError(f'[references] "{symbol}" is no element; {nearest(symbol, SYMBOLS[1:20])}, ...')
+        metadata = {"dimension": "energy", "positive": False}
+        found[SYMBOLS.index(symbol)] = value_of(value, float, metadata, f"[references] {symbol}")
+    resolved["references"] = dict(table)
+    return found
+
+
+def _core_repulsion(table: Any) -> CoreRepulsion | None:
+    if table == "none":
+        return None
+    if not isinstance(table, Mapping):
+        raise StudyError(f'core_repulsion = {table!r}; give "none", or a table such as {{inner = 0.5}}')
+    return read(CoreRepulsion, table, "core_repulsion")
+
+
+def _located(entry: Any, folder: Path) -> Any:
+    """A baseline with its files made absolute where they are there."""
+    if not isinstance(entry, Mapping):
+        return entry
+
+    def place(value):
+        path = folder / value if isinstance(value, str) else None
+        return str(path.resolve()) if path is not None and path.is_file() else value
+
+    return {
+        key: [place(one) for one in value] if isinstance(value, list) else place(value)
+        for key, value in entry.items()
+    }
+
+
+def _list(value: Any, where: str) -> list:
+    if not isinstance(value, list):
+        raise StudyError(f"{where} must be a list of tables: write [[{where}]]")
+    return value

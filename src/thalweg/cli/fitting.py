@@ -1,0 +1,326 @@
+"""A fit carried out in its folder: frames looked over, a potential fitted and judged, a report written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from thalweg.cli.apparatus import versions
+from thalweg.cli.citing import cited
+from thalweg.cli.fit_study import FitStudy, committee_of, with_usual_learner
+from thalweg.cli.frames import Frames, frames_of
+from thalweg.cli.strict import StudyError
+from thalweg.cli.witness import Witness
+from thalweg.potentials.learned.card import card_text, content_hash
+from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.potentials.learned.learning_curve import LearningCurve, learning_curve
+from thalweg.potentials.learned.recipe import Recipe, remainder
+from thalweg.potentials.learned.term import Learner, NoUncertainty, Term
+from thalweg.report.accounting import citations
+from thalweg.report.potential_analysis import (
+    by_element,
+    courses,
+    curve_lines,
+    force_uncertainty,
+    front,
+    judged,
+    training_course,
+)
+from thalweg.report.potential_files import write_potential_report
+from thalweg.report.potential_results import ForceUncertainty, Judged, PotentialResults
+from thalweg.report.results import Diagnosis
+from thalweg.report.rounding import significant
+from thalweg.report.writing import write_atomically
+from thalweg.systems.configuration import Configuration, elements_of
+from thalweg.systems.elements import SYMBOLS
+
+RUN_FILE, MODEL, PAGE = "run.toml", "model.thalweg", "report.html"
+
+QUIET = 30.0
+"""Seconds between lines of progress in a log."""
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the folder holds a fit and its report."""
+    return (folder / MODEL).is_file() and (folder / PAGE).is_file()
+
+
+def fit(study: FitStudy, folder: Path, console: Console) -> PotentialResults:
+    """Carry out ``study`` in ``folder``, or go on with it if it was stopped there.
+
+    Raises
+    ------
+    StudyError
+        If the folder holds another study or something else, or the data do not do.
+    """
+    frames = frames_of(study)
+    looked = [f"Inspection: {line}." for line in str(frames.findings).splitlines()]
+    for sentence in (*frames.said, *looked):
+        console.print(sentence, markup=False, highlight=False)
+    study = with_usual_learner(study, frames.training)
+    _begin(study, frames, folder)
+    with watched(console) as progress:
+        baselines = _baselines(study, frames.training, progress)
+        learner, witness = _taught(study, folder)
+        recipe = Recipe(
+            learner, baselines, study.references or frames.references, study.weights, study.core_repulsion
+        )
+        potential = recipe.fit(
+            frames.training, validation=frames.validation, seed=study.seed, progress=progress("fitting")
+        )
+        curve = _curve(study, replace(recipe, learner=committee_of(study, study.learner)), frames, progress)
+    with console.status("judging"):
+        results = _results(study, frames, potential, witness, curve, folder)
+    potential.save(folder / MODEL)
+    write_potential_report(results, folder)
+    return results
+
+
+@contextlib.contextmanager
+def watched(console: Console) -> Iterator[Callable[[str], Callable[[str, float], None]]]:
+    """Bars with the time that remains: a function from the name of a task to what it reports to.
+
+    Where nobody watches (a log file), a line at most every half minute instead.
+    """
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, disable=not console.is_terminal, speed_estimate_period=600
+    ) as bar:
+
+        def start(name: str) -> Callable[[str, float], None]:
+            shown, last = bar.add_task(name, total=1.0), [time.monotonic()]
+
+            def told(message: str, fraction: float) -> None:
+                bar.update(shown, completed=fraction, description=f"{name}: {message}")
+                if not console.is_terminal and time.monotonic() - last[0] > QUIET:
+                    last[0] = time.monotonic()
+                    console.print(f"{name}, {100 * fraction:.0f} %: {message}", markup=False, highlight=False)
+
+            return told
+
+        yield start
+
+
+def _begin(study: FitStudy, frames: Frames, folder: Path) -> None:
+    """Write the resolved study into the folder, or see that what is there is the same one."""
+    digest = content_hash([*frames.training, *frames.validation, *frames.test])
+    record = {**study.table, "frames": {"hash": digest}}
+    file = folder / RUN_FILE
+    if file.is_file():
+        before = tomllib.loads(file.read_text("utf-8"))
+        before.pop("versions", None)
+        if before != record:
+            keys = [key for key in {**before, **record} if before.get(key) != record.get(key)]
+            raise StudyError(
+                f"{folder} was begun with another study (it differs in {', '.join(keys)}); give another --out, or "
+                "remove the folder"
+            )
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StudyError(f"{folder} is there and is not an empty folder; give another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, tomli_w.dumps(record | {"versions": versions()}).encode())
+
+
+def _baselines(study: FitStudy, training: Sequence[Configuration], progress) -> tuple[Term, ...]:
+    """Known terms; those of few parameters fitted to what the ones before them leave."""
+    known: list[Term] = []
+    zero = dict.fromkeys(elements_of(training), 0.0)
+    for made in study.baselines:
+        if isinstance(made, Term):
+            known.append(made)
+            continue
+        rest = remainder(training, LearnedPotential(zero, tuple(known)).evaluate(training))
+        known.append(made.fit(rest, weights=study.weights, seed=study.seed, progress=progress("baseline")))
+    return tuple(known)
+
+
+def _taught(study: FitStudy, folder: Path) -> tuple[Learner, Witness]:
+    """The learner, in its committee, and the witness of its fits."""
+    witness, learner = Witness(study.learner, folder), study.learner
+    if study.table.get("committee", {}).get("kind") == "shallow":
+        training = replace(learner.training, checkpoint=folder / f"checkpoint-{study.seed}.npz")
+        return committee_of(study, replace(learner, training=training)), witness
+    return committee_of(study, witness), witness
+
+
+def _curve(study: FitStudy, recipe: Recipe, frames: Frames, progress) -> LearningCurve | None:
+    if study.curve is None:
+        return None
+    return learning_curve(
+        recipe,
+        frames.training,
+        study.curve.sizes,
+        splits=study.curve.splits,
+        seed=study.seed,
+        test=frames.test or None,
+        progress=progress("learning curve"),
+    )
+
+
+def _results(
+    study: FitStudy,
+    frames: Frames,
+    potential: LearnedPotential,
+    witness: Witness,
+    curve: LearningCurve | None,
+    folder: Path,
+) -> PotentialResults:
+    named = {"training": frames.training, "validation": frames.validation, "test": frames.test}
+    named = {name: each for name, each in named.items() if each}
+    predicted = {name: potential.evaluate(each) for name, each in named.items()}
+    sets = tuple(judged(name, each, potential, predicted[name]) for name, each in named.items())
+    on = list(named)[-1]
+    uncertainty, why = (
+        uncertainty_on(potential, named[on], predicted[on], on) if on != "training" else (None, "")
+    )
+    points = None
+    if len(witness.problems) == 1:
+        points = front(witness.problems[0].front(study.weights), study.weights)
+    lines = () if curve is None else curve_lines(curve)
+    return PotentialResults(
+        title=study.title,
+        subtitle=subtitle(potential, frames.training),
+        fitted=(*frames.said, _kind(study)),
+        accuracy=accuracy(sets[-1]),
+        certainty=(*certainty(uncertainty, why), *_promise(lines)),
+        diagnoses=tuple(_diagnoses(frames, sets, uncertainty)),
+        sets=sets,
+        by_element=by_element(sets),
+        courses=courses(named[on], predicted[on], frames.training if on != "training" else ()),
+        curve=lines,
+        uncertainty=uncertainty,
+        front=points,
+        training=tuple(
+            training_course(f"seed {seed}", history) for seed, history in witness.histories().items()
+        ),
+        card=card_rows(potential),
+        provenance=_provenance(folder),
+        citations=citations(cited([committee_of(study, study.learner), *potential.terms])),
+    )
+
+
+def uncertainty_on(potential, frames, predicted, name) -> tuple[ForceUncertainty | None, str]:
+    """What the uncertainty is worth on ``frames``, or None and why there is none."""
+    if not any(frame.forces is not None for frame in frames):
+        return None, "the frames have no forces"
+    try:
+        return force_uncertainty(potential, frames, predicted, name), ""
+    except NoUncertainty as reason:
+        return None, str(reason)
+
+
+def subtitle(potential: LearnedPotential, training: Sequence[Configuration]) -> str:
+    """Elements, cutoff, and what it was taught."""
+    cutoff = potential.card.get("cutoff")
+    parts = [", ".join(SYMBOLS[z] for z in potential.elements)]
+    parts += [f"cutoff {10 * cutoff:g} Å"] if cutoff else []
+    return ", ".join([*parts, f"{len(training)} training frames"])
+
+
+def accuracy(best: Judged) -> tuple[str, ...]:
+    """The errors that count, in sentences."""
+    found = [
+        f"{label}: {significant(best.error(label))} {unit}"
+        for label, unit in (("energy per atom", "meV"), ("forces", "meV/Å"), ("stress", "GPa"))
+        if best.error(label) == best.error(label)
+    ]
+    size = f" Forces themselves are {significant(1e3 * float((best.forces[:, 0] ** 2).mean() ** 0.5))} meV/Å (RMS)."
+    return (
+        f"Mean absolute errors on {best.frames} {best.name} frames: {'; '.join(found) or 'there are no labels'}."
+        + (size if len(best.forces) else ""),
+    )
+
+
+def certainty(uncertainty: ForceUncertainty | None, why: str) -> tuple[str, ...]:
+    """What the uncertainty is worth, in sentences."""
+    if uncertainty is None:
+        return (f"No uncertainty: {why}.",) if why else ()
+    return (
+        f"Of the force errors on the {uncertainty.on} frames, {100 * uncertainty.coverage_68:.0f} % are within one "
+        f"claimed deviation (68 % should be) and {100 * uncertainty.coverage_95:.0f} % within two (95 %). Rank "
+        f"correlation of claimed deviations with errors: {uncertainty.rank_correlation:.2f}.",
+    )
+
+
+def card_rows(potential: LearnedPotential) -> dict[str, str]:
+    """The card, an entry each; errors are in a table of their own."""
+    lines = card_text({key: value for key, value in potential.card.items() if key != "errors"}).splitlines()
+    return {name: value for name, value in (line.split(maxsplit=1) for line in lines if " " in line)}
+
+
+def _kind(study: FitStudy) -> str:
+    table = study.table["learner"]
+    part = table.get("representation", table.get("messages", {})).get("kind")
+    words = f"{table['kind']} on {part}" if part else table["kind"]
+    if "committee" in study.table:
+        words += f", a committee of {study.table['committee']['members']}"
+    known = [entry["kind"] for entry in study.table.get("baseline", [])]
+    return f"Fitted: {words}{', on top of ' + ' and '.join(known) if known else ''}."
+
+
+def _promise(lines) -> tuple[str, ...]:
+    forces = [line for line in lines if line.label == "forces"]
+    if not forces:
+        return ()
+    gain = 1 - 2 ** forces[0].exponent
+    return (
+        f"Twice the frames would lower the force error by some {100 * gain:.0f} %, if the curve goes on as it does.",
+    )
+
+
+def _diagnoses(frames: Frames, sets: Sequence[Judged], uncertainty) -> Iterator[Diagnosis]:
+    severities = {"error": "problem", "warning": "warning", "note": "note"}
+    for finding in frames.findings.findings:
+        yield Diagnosis(severities[finding.severity], str(finding).split(": ", 1)[1])
+    names = {each.name: each for each in sets}
+    if "test" not in names:
+        yield Diagnosis("warning", "No frames were kept for a test: errors on others are not known.")
+    elif names["test"].error("forces") > 2 * names["training"].error("forces"):
+        yield Diagnosis(
+            "note",
+            "Forces are more than twice as wrong on test frames as on training frames: more frames, or fewer "
+            "coefficients, would help.",
+        )
+    if uncertainty is not None and uncertainty.coverage_95 < 0.9:
+        yield Diagnosis("warning", "Large errors are more frequent than the uncertainty says.")
+
+
+def _provenance(folder: Path) -> dict[str, dict[str, str]]:
+    table = tomllib.loads((folder / RUN_FILE).read_text("utf-8"))
+    sections: dict[str, dict[str, str]] = {"study": {}}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            sections[key] = {name: _text(one) for name, one in value.items()}
+        else:
+            sections["study"][key] = _text(value)
+    return sections | {"data": {**sections.get("data", {}), "folder": str(folder.resolve())}}
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)

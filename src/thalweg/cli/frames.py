@@ -1,0 +1,188 @@
+"""Frames of a fit: read, looked over, and dealt to training, validation and test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from thalweg.cli.fit_study import Data, FitStudy
+from thalweg.cli.strict import StudyError
+from thalweg.interop.configurations import read_configurations
+from thalweg.interop.file_units import FileUnits
+from thalweg.learning.splits import farthest_points, group_split, random_split
+from thalweg.potentials.learned.findings import Findings
+from thalweg.potentials.learned.inspection import inspect
+from thalweg.potentials.learned.isolated_atoms import (
+    isolated_atom_energies,
+    without_isolated_atoms,
+)
+from thalweg.representations.ace import ACE
+from thalweg.systems.configuration import Configuration, elements_of
+from thalweg.systems.elements import SYMBOLS
+
+STRETCHES = 20
+"""Stretches of consecutive frames that a file is cut into for ``split = "blocks"``."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What a fit learns from, and is judged on.
+
+    Attributes
+    ----------
+    training, validation, test : frames without isolated atoms
+    references : energies of isolated atoms, of all elements or None [kJ/mol]
+    findings : what the inspection of all frames said
+    said : what was read and left out, in sentences
+    """
+
+    training: list[Configuration]
+    validation: list[Configuration]
+    test: list[Configuration]
+    references: dict[int, float] | None
+    findings: Findings
+    said: tuple[str, ...]
+
+
+def frames_of(study: FitStudy) -> Frames:
+    """Read, look over and deal the frames of a study.
+
+    Frames in error and repetitions of earlier frames are left out; frames of the test come first, so that what is
+    tested on is never trained on.
+
+    Raises
+    ------
+    StudyError
+        If too few frames are left, or the split cannot be made.
+    ValueError
+        If a file cannot be read, or forces are not the gradient of the energies.
+    """
+    data = study.data
+    given = [read_frames(getattr(data, name), data, study.units) for name in ("test", "validation", "train")]
+    everything = [frame for frames in given for frame in frames]
+    findings = inspect(everything)
+    whole = [finding for finding in findings.errors if not finding.frames]
+    if whole:
+        raise StudyError(
+            f"[data] {'; '.join(finding.message for finding in whole)}; convert them, or leave out one"
+        )
+    out = {k for finding in findings.errors for k in finding.frames} | findings.repeated
+    starts = np.cumsum([0, *(len(frames) for frames in given)])
+    test, validation, train = (
+        [frame for k, frame in enumerate(frames) if start + k not in out]
+        for frames, start in zip(given, starts)
+    )
+    said = [_contents(everything)]
+    if out:
+        said.append(f"{len(out)} frames are left out: in error, or the same as an earlier one.")
+    atoms = isolated_atom_energies([*test, *validation, *train])
+    references, sentence = _references(study, atoms, elements_of(everything))
+    said.append(sentence)
+    test, validation, train = (without_isolated_atoms(frames) for frames in (test, validation, train))
+    train, validation, test = _dealt(train, validation, test, data)
+    if not train:
+        raise StudyError("[data] no frames are left to train on; see what the inspection says")
+    said.append(
+        f"{len(train)} frames to train on, {len(validation)} to calibrate on, {len(test)} to test on."
+    )
+    return Frames(train, validation, test, references, findings, tuple(said))
+
+
+def read_frames(files: Sequence[str] | float, data: Data, units: FileUnits) -> list[Configuration]:
+    """Frames of all ``files``; none of a fraction."""
+    if isinstance(files, float):
+        return []
+    return [
+        frame
+        for file in files
+        for frame in read_configurations(
+            Path(file),
+            data.index,
+            energy_key=data.energy_key,
+            forces_key=data.forces_key,
+            stress_key=data.stress_key,
+            virial_key=data.virial_key,
+            units=units,
+            format=data.format,
+        )
+    ]
+
+
+def _contents(frames: Sequence[Configuration]) -> str:
+    labels = {
+        "energies": sum(frame.energy is not None for frame in frames),
+        "forces": sum(frame.forces is not None for frame in frames),
+        "stresses": sum(frame.stress is not None for frame in frames),
+    }
+    symbols = ", ".join(SYMBOLS[z] for z in elements_of(frames))
+    there = ", ".join(f"{name} on {count}" for name, count in labels.items() if count) or "no labels"
+    return f"{len(frames)} frames of {symbols}, {sum(len(frame) for frame in frames)} atoms in all: {there}."
+
+
+def _references(study: FitStudy, atoms: dict[int, float], elements: tuple[int, ...]):
+    """Energies of isolated atoms and the sentence that says where they are from."""
+    wanted = set(elements)
+    if study.references is not None:
+        missing = [SYMBOLS[z] for z in sorted(wanted - set(study.references))]
+        if missing:
+            raise StudyError(f"[references] misses {', '.join(missing)}; give their energies too, or none")
+        return dict(study.references), "Energies of isolated atoms are those of the study."
+    if wanted <= set(atoms):
+        return atoms, "Energies of isolated atoms are in the data and are used."
+    some = f" (only {', '.join(SYMBOLS[z] for z in atoms)} are in the data)" if atoms else ""
+    return None, f"Energies of isolated atoms are fitted{some}."
+
+
+def _dealt(train, validation, test, data: Data):
+    """Training, validation and test frames, the last two out of the first where they are fractions."""
+    shares = [share if isinstance(share, float) else 0.0 for share in (data.validation, data.test)]
+    if not any(shares):
+        return train, validation, test
+    fractions = [1 - sum(shares), *shares]
+    counts = [round(share * len(train)) for share in shares]
+    if any(share and not count for share, count in zip(shares, counts)) or sum(counts) >= len(train):
+        raise StudyError(
+            f"[data] validation = {data.validation} and test = {data.test} of {len(train)} frames leave a set empty; "
+            "give more frames, other fractions, or 0"
+        )
+    parts = _parts(train, fractions, counts, data)
+    kept, first, second = ([train[k] for k in part] for part in parts)
+    return kept, first if shares[0] else validation, second if shares[1] else test
+
+
+def _parts(frames, fractions, counts, data: Data):
+    rest = len(frames) - sum(counts)
+    if data.split == "random":
+        return random_split(len(frames), (rest, *counts), data.seed)
+    if data.split == "farthest":
+        features = ACE(cutoff=0.5, levels=(8, 6)).over(elements_of(frames)).features(frames)
+        far = farthest_points(np.stack([each.mean(0) for each in features]), rest)
+        others = np.setdiff1d(np.arange(len(frames)), far)
+        return np.sort(far), *(others[part] for part in random_split(len(others), counts, data.seed))
+    used = [k for k, fraction in enumerate(fractions) if fraction]
+    parts: list = [np.zeros(0, int)] * 3
+    groups = _groups(frames, data)
+    try:
+        found = group_split(groups, [fractions[k] for k in used], data.seed)
+    except ValueError as error:
+        raise StudyError(f'[data] split = "{data.split}": {error}') from None
+    for k, part in zip(used, found):
+        parts[k] = part
+    return parts
+
+
+def _groups(frames, data: Data) -> list[str]:
+    if data.split == "blocks":
+        length = max(1, -(-len(frames) // STRETCHES))
+        return [f"{frame.info.get('file')} {k // length}" for k, frame in enumerate(frames)]
+    missing = [k for k, frame in enumerate(frames) if data.group not in frame.info]
+    if missing:
+        known = ", ".join(sorted(map(str, frames[missing[0]].info)))
+        raise StudyError(
+            f'[data] group = "{data.group}": frame {missing[0]} has no such entry (it has {known}); use another, or '
+            'split = "blocks"'
+        )
+    return [str(frame.info[data.group]) for frame in frames]

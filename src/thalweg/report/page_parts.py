@@ -1,0 +1,89 @@
+"""What all report pages are made of: the document itself, its summary, numbered figures, tables, what to cite."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from thalweg.report.results import Diagnosis
+
+
+def document(title: str, body: str, scripts: str = "") -> str:
+    """A page that opens offline and loads nothing from anywhere."""
+    home = files("thalweg.report")
+    return Template((home / "page.html").read_text("utf-8")).substitute(
+        title=escape(title),
+        style=(home / "page.css").read_text("utf-8"),
+        body=body,
+        plotly=get_plotlyjs(),
+        viewer=scripts,
+    )
+
+
+class Figures:
+    """Numbers the figures of one page and puts each into it with its caption."""
+
+    def __init__(self):
+        self._numbers = itertools.count(1)
+
+    def __call__(self, figure: go.Figure, caption: str) -> str:
+        number = next(self._numbers)
+        data = figure.to_json().replace("</", "<\\/")
+        return (
+            f'<div class="figure" id="figure-{number}" style="min-height:{figure.layout.height}px">'
+            f'<script type="application/json">{data}</script></div>\n'
+            f'<p class="caption"><b>Figure {number}.</b> {escape(caption)}</p>'
+        )
+
+
+def summary(
+    title: str,
+    subtitle: str,
+    answers: Iterable[tuple[str, Iterable[str]]],
+    diagnoses: Iterable[Diagnosis],
+) -> str:
+    """The head of a page: title, three answers side by side, what a careful reader must know."""
+    blocks = "".join(f"<div><h3>{name}</h3>{paragraphs(sentences)}</div>" for name, sentences in answers)
+    points = "".join(
+        f'<li class="{escape(d.severity)}"><b>{escape(d.severity.capitalize())}.</b>{escape(d.sentence)}</li>'
+        for d in diagnoses
+    )
+    return (
+        f'<h1>{escape(title)}</h1><p class="subtitle">{escape(subtitle)}</p>'
+        f'<div class="summary">{blocks}</div>' + (f'<ul class="diagnoses">{points}</ul>' if points else "")
+    )
+
+
+def provenance(sections: Mapping[str, Mapping[str, str]]) -> str:
+    """Settings, versions and data, by section."""
+    if not sections:
+        return ""
+    tables = "".join(
+        f"<h3>{escape(title)}</h3>" + table(("", ""), entries.items()) for title, entries in sections.items()
+    )
+    return f"<h2>Provenance</h2><details open><summary>How to make this again</summary>{tables}</details>"
+
+
+def citations(works: Sequence[str]) -> str:
+    """What to cite."""
+    if not works:
+        return ""
+    return "<h2>How to cite</h2><ol>" + "".join(f"<li>{escape(c)}</li>" for c in works) + "</ol>"
+
+
+def paragraphs(sentences: Iterable[str]) -> str:
+    """Sentences, each in a paragraph."""
+    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; without a head if no column has a name."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in header) if any(header) else ""
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>"

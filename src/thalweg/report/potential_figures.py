@@ -1,0 +1,272 @@
+"""The figures of a learned potential's report: one function per kind of result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from thalweg.report.figures import INK, PALETTE, compact, decades, styled
+from thalweg.report.potential_results import (
+    CurveLine,
+    ErrorCourse,
+    ForceUncertainty,
+    Front,
+    Judged,
+    TrainingCourse,
+)
+
+COLORS = {"training": "#9AA0A6", "validation": PALETTE[4], "test": PALETTE[0]}
+"""Of the sets whose names are known."""
+
+
+def parity_figure(sets: Sequence[Judged]) -> go.Figure:
+    """Predictions against labels, and below them what is left, for energies per atom and force components."""
+    panels = [
+        (attribute, name, unit)
+        for attribute, name, unit in (
+            ("energies", "energy per atom", "eV"),
+            ("forces", "force component", "eV/Å"),
+        )
+        if any(len(getattr(each, attribute)) for each in sets)
+    ]
+    figure = make_subplots(
+        2,
+        len(panels),
+        row_heights=[0.68, 0.32],
+        vertical_spacing=0.06,
+        horizontal_spacing=0.16,
+        shared_xaxes=True,
+    )
+    for column, (attribute, name, unit) in enumerate(panels, start=1):
+        everything = np.concatenate([getattr(each, attribute) for each in sets])
+        low, high = float(everything[:, 0].min()), float(everything[:, 0].max())
+        line = {"color": INK, "width": 1, "dash": "dot"}
+        for row, ends in ((1, [low, high]), (2, [0, 0])):
+            figure.add_trace(
+                go.Scatter(
+                    x=[low, high], y=ends, mode="lines", line=line, showlegend=False, hoverinfo="skip"
+                ),
+                row=row,
+                col=column,
+            )
+        for k, each in enumerate(sets):
+            points = getattr(each, attribute)
+            if not len(points):
+                continue
+            marker = {"size": 5 if len(points) < 500 else 3, "color": color_of(each.name, k), "opacity": 0.55}
+            left = 1e3 * (points[:, 1] - points[:, 0])
+            for row, values in ((1, points[:, 1]), (2, left)):
+                figure.add_trace(
+                    go.Scattergl(
+                        x=compact(points[:, 0]),
+                        y=compact(values),
+                        mode="markers",
+                        marker=marker,
+                        name=each.name,
+                        legendgroup=each.name,
+                        showlegend=row == 1 and column == 1,
+                    ),
+                    row=row,
+                    col=column,
+                )
+        figure.update_yaxes(title={"text": f"predicted {name} [{unit}]"}, row=1, col=column)
+        figure.update_yaxes(title={"text": f"error [m{unit}]"}, row=2, col=column)
+        figure.update_xaxes(title={"text": f"labeled {name} [{unit}]"}, row=2, col=column)
+    return styled(figure, height=620)
+
+
+def element_figure(errors: Mapping[str, Mapping[str, tuple[float, float]]]) -> go.Figure:
+    """Mean absolute force error of each element, a bar per set; the line above it is the root mean square."""
+    figure = go.Figure()
+    for k, (name, elements) in enumerate(errors.items()):
+        mae, rmse = np.array(list(elements.values())).T
+        above = {"type": "data", "symmetric": False, "array": rmse - mae, "thickness": 1.2, "width": 4}
+        figure.add_trace(
+            go.Bar(x=list(elements), y=mae, name=name, marker={"color": color_of(name, k)}, error_y=above)
+        )
+    figure.update_xaxes(title={"text": "element"})
+    figure.update_yaxes(title={"text": "force error [meV/Å]"}, rangemode="tozero")
+    figure = styled(figure, height=360)
+    return figure.update_layout(bargap=0.35, showlegend=True)
+
+
+def courses_figure(courses: Sequence[ErrorCourse]) -> go.Figure:
+    """Force errors along distances, side by side."""
+    figure = make_subplots(1, len(courses), horizontal_spacing=0.14)
+    for column, course in enumerate(courses, start=1):
+        for name, values, color in (("RMSE", course.rmse, PALETTE[1]), ("MAE", course.mae, PALETTE[0])):
+            figure.add_trace(
+                go.Scatter(
+                    x=course.centers,
+                    y=values,
+                    mode="lines+markers",
+                    name=name,
+                    line={"color": color, "width": 2},
+                    showlegend=column == 1,
+                ),
+                row=1,
+                col=column,
+            )
+        title = f"{course.name} [{course.unit}]" if course.unit else course.name
+        figure.update_xaxes(title={"text": title}, col=column)
+        figure.update_yaxes(title={"text": "force error [meV/Å]"}, rangemode="tozero", col=column)
+    return styled(figure, height=380)
+
+
+def learning_curve_figure(lines: Sequence[CurveLine]) -> go.Figure:
+    """Errors against the number of training frames, both logarithmic, with standard errors over splits."""
+    figure = make_subplots(1, len(lines), horizontal_spacing=0.16)
+    for column, line in enumerate(lines, start=1):
+        figure.add_trace(
+            go.Scatter(
+                x=line.sizes,
+                y=line.mae,
+                mode="lines+markers",
+                error_y={"type": "data", "array": np.nan_to_num(line.error), "thickness": 1.5},
+                line={"color": PALETTE[column - 1], "width": 2},
+                marker={"size": 8},
+                showlegend=False,
+            ),
+            row=1,
+            col=column,
+        )
+        figure.update_xaxes(
+            type="log",
+            tickmode="array",
+            tickvals=line.sizes,
+            ticktext=[f"{size}" for size in line.sizes],
+            title={"text": "training frames"},
+            col=column,
+        )
+        figure.update_yaxes(
+            type="log",
+            **decades(line.mae),
+            title={"text": f"{line.label} MAE [{line.unit}]"},
+            range=[np.log10(0.8 * line.mae.min()), np.log10(1.25 * line.mae.max())],
+            col=column,
+        )
+    return styled(figure, height=380)
+
+
+def uncertainty_figure(found: ForceUncertainty) -> go.Figure:
+    """Residuals against claimed deviations in bins, and coverage at all levels."""
+    figure = make_subplots(1, 2, horizontal_spacing=0.16)
+    ends = [0.0, 1.08 * float(max(found.claimed.max(), found.found.max()))]
+    for column, ideal in ((1, ends), (2, [0, 1])):
+        figure.add_trace(
+            go.Scatter(
+                x=ideal,
+                y=ideal,
+                mode="lines",
+                name="as claimed",
+                line={"color": INK, "width": 1, "dash": "dot"},
+                showlegend=column == 1,
+                hoverinfo="skip",
+            ),
+            row=1,
+            col=column,
+        )
+    figure.add_trace(
+        go.Scatter(
+            x=found.claimed,
+            y=found.found,
+            mode="markers",
+            marker={"size": 9, "color": PALETTE[0]},
+            error_y={"type": "data", "array": found.error, "thickness": 1.5},
+            name="observed",
+        ),
+        row=1,
+        col=1,
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=found.levels,
+            y=found.observed,
+            mode="lines+markers",
+            line={"color": PALETTE[0], "width": 2},
+            showlegend=False,
+        ),
+        row=1,
+        col=2,
+    )
+    figure.update_xaxes(title={"text": "claimed deviation [meV/Å]"}, range=ends, col=1)
+    figure.update_yaxes(title={"text": "RMS force error [meV/Å]"}, range=ends, col=1)
+    figure.update_xaxes(title={"text": "claimed coverage"}, range=[0, 1], col=2)
+    figure.update_yaxes(title={"text": "observed coverage"}, range=[0, 1], col=2)
+    return styled(figure, height=400)
+
+
+def front_figure(front: Front) -> go.Figure:
+    """Held-out force error against energy error as the weights change; the study's choice is marked."""
+    figure = go.Figure(
+        go.Scatter(
+            x=front.energy,
+            y=front.force,
+            mode="lines+markers",
+            line={"color": PALETTE[0], "width": 2},
+            marker={"size": 7},
+            name="weights from forces to energies",
+            customdata=front.weight,
+            hovertemplate="%{x:.3g} meV/√atoms, %{y:.3g} meV/Å<br>energy error x %{customdata:.3g}<extra></extra>",
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=front.energy[[front.chosen]],
+            y=front.force[[front.chosen]],
+            mode="markers",
+            marker={"size": 15, "symbol": "circle-open", "color": PALETTE[1], "line": {"width": 3}},
+            name="this study",
+        )
+    )
+    figure.update_xaxes(title={"text": "held-out energy RMSE [meV/√atoms]"})
+    figure.update_yaxes(title={"text": "held-out force RMSE [meV/Å]"})
+    return styled(figure, height=400)
+
+
+def training_figure(courses: Sequence[TrainingCourse]) -> go.Figure:
+    """Losses by epoch on a logarithmic scale; the kept epoch is marked."""
+    figure = go.Figure()
+    for k, course in enumerate(courses):
+        epochs, color = np.arange(1, len(course.training) + 1), PALETTE[k % len(PALETTE)]
+        prefix = f"{course.name}, " if len(courses) > 1 else ""
+        figure.add_trace(
+            go.Scatter(
+                x=epochs,
+                y=compact(course.training),
+                mode="lines",
+                name=f"{prefix}training",
+                line={"color": color, "width": 1.5, "dash": "dot"},
+            )
+        )
+        if np.isfinite(course.held_out).any():
+            figure.add_trace(
+                go.Scatter(
+                    x=epochs,
+                    y=compact(course.held_out),
+                    mode="lines",
+                    name=f"{prefix}held out",
+                    line={"color": color, "width": 2},
+                )
+            )
+            figure.add_trace(
+                go.Scatter(
+                    x=[course.best + 1],
+                    y=[course.held_out[course.best]],
+                    mode="markers",
+                    name=f"{prefix}kept",
+                    marker={"size": 12, "symbol": "circle-open", "color": color, "line": {"width": 2}},
+                )
+            )
+    figure.update_xaxes(title={"text": "epoch"})
+    values = np.concatenate([np.concatenate([course.training, course.held_out]) for course in courses])
+    figure.update_yaxes(type="log", **decades(values), title={"text": "loss, relative to predicting zero"})
+    return styled(figure, height=380)
+
+
+def color_of(name: str, number: int) -> str:
+    """Color of a set."""
+    return COLORS.get(name, PALETTE[number % len(PALETTE)])

@@ -1,0 +1,153 @@
+"""The report of a learned potential as one page that opens offline, in the look of all reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from thalweg.report import potential_figures as figures
+from thalweg.report.page_parts import Figures, citations, document, provenance, summary, table
+from thalweg.report.potential_results import PotentialResults
+from thalweg.report.rounding import significant, with_error
+
+
+def potential_page(results: PotentialResults) -> str:
+    """The whole page, sections in reading order; what is absent is left out."""
+    sections: Sequence[Callable[[PotentialResults, Figures], str]] = (
+        _summary,
+        _errors,
+        _parity,
+        _places,
+        _curve,
+        _uncertainty,
+        _front,
+        _training,
+        _card,
+        _provenance,
+        _citations,
+    )
+    numbered = Figures()
+    body = "\n".join(text for section in sections if (text := section(results, numbered)))
+    return document(results.title, body)
+
+
+def _summary(results: PotentialResults, _: Figures) -> str:
+    answers = (
+        ("What was done", results.fitted),
+        ("How good it is", results.accuracy),
+        ("How sure", results.certainty),
+    )
+    return summary(results.title, results.subtitle, answers, results.diagnoses)
+
+
+def _errors(results: PotentialResults, _: Figures) -> str:
+    if not results.sets:
+        return ""
+    labels = list(dict.fromkeys((row[0], row[1]) for each in results.sets for row in each.rows))
+    header = ("label", *(f"{each.name} ({each.frames} frames)" for each in results.sets))
+    rows = []
+    for label, unit in labels:
+        cells = []
+        for each in results.sets:
+            found = next((row for row in each.rows if row[0] == label), None)
+            cells.append("" if found is None else f"{significant(found[2])} / {significant(found[3])}")
+        rows.append((f"{label} [{unit}]", *cells))
+    note = '<p class="caption">Mean absolute / root mean square error; of forces and stress by component.</p>'
+    return "<h2>Errors</h2>" + table(header, rows) + note
+
+
+def _parity(results: PotentialResults, numbered: Figures) -> str:
+    drawn = [each for each in results.sets if len(each.energies) or len(each.forces)]
+    if not drawn:
+        return ""
+    sampled = any(len(each.forces) < each.components for each in drawn)
+    caption = (
+        "Predictions against labels, and their difference below. Energies are less those of isolated atoms."
+    )
+    caption += " Of the force components, a random sample is shown." if sampled else ""
+    return "<h2>Predictions against labels</h2>" + numbered(figures.parity_figure(drawn), caption)
+
+
+def _places(results: PotentialResults, numbered: Figures) -> str:
+    parts = []
+    elements = {name: errors for name, errors in results.by_element.items() if errors}
+    if elements:
+        caption = "Force error by element: bars are mean absolute, the line above a bar ends at the root mean square."
+        parts.append(numbered(figures.element_figure(elements), caption))
+    if results.courses:
+        caption = "Force error of atoms in equally filled groups by distance."
+        if any("training" in course.name for course in results.courses):
+            caption += (
+                " The distance to the training set is between features of environments, in units of their spread: "
+                "where the error rises with it, frames like those would help."
+            )
+        parts.append(numbered(figures.courses_figure(results.courses), caption))
+    return "\n".join(["<h2>Where errors are</h2>", *parts]) if parts else ""
+
+
+def _curve(results: PotentialResults, numbered: Figures) -> str:
+    if not results.curve:
+        return ""
+    rows = [
+        (
+            line.label,
+            *(with_error(value, error, line.unit) for value, error in zip(line.mae, line.error)),
+            f"{line.exponent:.2f}",
+        )
+        for line in results.curve
+    ]
+    header = ("label", *(f"{size} frames" for size in results.curve[0].sizes), "exponent")
+    caption = (
+        "Mean absolute error on the test frames against the number of training frames; bars are standard errors over "
+        "random draws."
+    )
+    return (
+        "<h2>Learning curve</h2>"
+        + numbered(figures.learning_curve_figure(results.curve), caption)
+        + table(header, rows)
+    )
+
+
+def _uncertainty(results: PotentialResults, numbered: Figures) -> str:
+    found = results.uncertainty
+    if found is None:
+        return ""
+    caption = (
+        f"Left: force errors on the {found.on} frames against the deviations claimed for them, in equally filled bins "
+        "with standard errors. Right: the fraction of errors inside intervals that should hold a given fraction."
+    )
+    return "<h2>Uncertainty</h2>" + numbered(figures.uncertainty_figure(found), caption)
+
+
+def _front(results: PotentialResults, numbered: Figures) -> str:
+    if results.front is None:
+        return ""
+    caption = (
+        "What other weights would give: cross-validated errors of energies and forces, all from the same sums. The "
+        "circle is the choice of this study."
+    )
+    return "<h2>Energies against forces</h2>" + numbered(figures.front_figure(results.front), caption)
+
+
+def _training(results: PotentialResults, numbered: Figures) -> str:
+    if not results.training:
+        return ""
+    seconds = sum(course.seconds for course in results.training)
+    caption = (
+        "Loss by epoch; the epoch with the best held-out loss is kept. "
+        f"Training took {significant(seconds / 60)} min."
+    )
+    return "<h2>Training</h2>" + numbered(figures.training_figure(results.training), caption)
+
+
+def _card(results: PotentialResults, _: Figures) -> str:
+    if not results.card:
+        return ""
+    return "<h2>Model card</h2>" + table(("", ""), results.card.items())
+
+
+def _provenance(results: PotentialResults, _: Figures) -> str:
+    return provenance(results.provenance)
+
+
+def _citations(results: PotentialResults, _: Figures) -> str:
+    return citations(results.citations)

@@ -1,0 +1,164 @@
+"""Everything the report of a learned potential says, as plain numbers in the units of tables: eV, meV, Å, GPa.
+
+Predictions are compared with labels; errors are mean absolute (MAE) and root mean square (RMSE).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from thalweg.report.results import Diagnosis
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One set of frames: labels, predictions, errors.
+
+    Attributes
+    ----------
+    name : such as ``"test"``
+    frames : their number
+    energies : (frames with an energy, 2) label and prediction per atom, less isolated atoms [eV]
+    forces : (components, 2) label and prediction [eV/Å], a sample if there are many
+    components : number of force components judged
+    rows : label, unit, MAE, RMSE, largest error, count, as in `thalweg.potentials.learned.errors.Errors.rows`
+    """
+
+    name: str
+    frames: int
+    energies: np.ndarray
+    forces: np.ndarray
+    components: int
+    rows: tuple[tuple[str, str, float, float, float, int], ...]
+
+    def error(self, label: str, measure: str = "mae") -> float:
+        """The error of one label in its unit; NaN if no frame has it."""
+        column = {"mae": 2, "rmse": 3}[measure]
+        return next((row[column] for row in self.rows if row[0] == label), float("nan"))
+
+
+@dataclass(frozen=True)
+class ErrorCourse:
+    """Force errors in equally filled groups of atoms along something.
+
+    Attributes
+    ----------
+    name, unit : of what the groups are ordered by
+    centers : (groups,) its mean in each group
+    mae, rmse : (groups,) [meV/Å]
+    """
+
+    name: str
+    unit: str
+    centers: np.ndarray
+    mae: np.ndarray
+    rmse: np.ndarray
+
+
+@dataclass(frozen=True)
+class CurveLine:
+    """One label of a learning curve.
+
+    Attributes
+    ----------
+    label, unit : of the error
+    sizes : (sizes,) numbers of training frames
+    mae, error : (sizes,) mean over splits and its standard error
+    exponent : slope of the logarithms
+    """
+
+    label: str
+    unit: str
+    sizes: np.ndarray
+    mae: np.ndarray
+    error: np.ndarray
+    exponent: float
+
+
+@dataclass(frozen=True)
+class ForceUncertainty:
+    """What claimed deviations of force components are worth.
+
+    Attributes
+    ----------
+    on : the set it was tried on
+    levels, observed : (levels,) fraction that should lie inside the interval, and that does
+    claimed, found, error : (bins,) claimed deviation, root mean square residual, its standard error [meV/Å]
+    coverage_68, coverage_95 : fractions inside one and 1.96 deviations
+    rank_correlation : Spearman's, between deviations and sizes of residuals
+    """
+
+    on: str
+    levels: np.ndarray
+    observed: np.ndarray
+    claimed: np.ndarray
+    found: np.ndarray
+    error: np.ndarray
+    coverage_68: float
+    coverage_95: float
+    rank_correlation: float
+
+
+@dataclass(frozen=True)
+class Front:
+    """Held-out errors as energies weigh from little to much.
+
+    Attributes
+    ----------
+    energy : (points,) [meV per square root of atoms]
+    force : (points,) [meV/Å]
+    weight : (points,) energy error one would be content with, over that of the study
+    chosen : index of the point of the study
+    """
+
+    energy: np.ndarray
+    force: np.ndarray
+    weight: np.ndarray
+    chosen: int
+
+
+@dataclass(frozen=True)
+class TrainingCourse:
+    """How one training went: losses by epoch, the best epoch, seconds in all."""
+
+    name: str
+    training: np.ndarray
+    held_out: np.ndarray
+    best: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class PotentialResults:
+    """A whole report. Whatever is not there is None or empty, and its section is left out.
+
+    Attributes
+    ----------
+    title, subtitle : of the page
+    fitted, accuracy, certainty : the summary's three answers, as sentences
+    sets : training, validation, test, or the files that were evaluated
+    by_element : set -> element -> (MAE, RMSE) of forces [meV/Å]
+    courses : force errors along distances
+    card : the card of the model, by entry
+    provenance : section -> (name -> value)
+    citations : what to cite, as finished references
+    """
+
+    title: str
+    subtitle: str
+    fitted: tuple[str, ...]
+    accuracy: tuple[str, ...]
+    certainty: tuple[str, ...]
+    diagnoses: tuple[Diagnosis, ...] = ()
+    sets: tuple[Judged, ...] = ()
+    by_element: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
+    courses: tuple[ErrorCourse, ...] = ()
+    curve: tuple[CurveLine, ...] = ()
+    uncertainty: ForceUncertainty | None = None
+    front: Front | None = None
+    training: tuple[TrainingCourse, ...] = ()
+    card: dict[str, str] = field(default_factory=dict)
+    provenance: dict[str, dict[str, str]] = field(default_factory=dict)
+    citations: tuple[str, ...] = ()
