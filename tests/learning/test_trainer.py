@@ -114,6 +114,13 @@ def test_only_leaves_called_trainable_change():
     assert (trained.model.weight != line().weight).all()
 
 
+def test_numpy_arrays_are_constants_of_the_model():
+    start = eqx.tree_at(lambda m: m.bias, line(), np.ones(1, np.float32))
+    trained = Trainer(2, Adam(0.05)).fit(start, error, BATCHES)
+    assert (trained.model.bias == start.bias).all()
+    assert (trained.model.weight != start.weight).all()
+
+
 def test_nothing_to_train_on_and_a_bad_start_are_said():
     with pytest.raises(ValueError, match="no batches"):
         Trainer(1).fit(line(), error, [])

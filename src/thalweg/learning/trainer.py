@@ -31,6 +31,11 @@ Batch = Any
 Loss = Callable[[Any, Any], jax.Array]
 
 
+def is_parameter(leaf: Any) -> bool:
+    """Whether a leaf is trained: a JAX array of real numbers. NumPy arrays are constants of the model."""
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
 @dataclass(frozen=True)
 class Shuffled:
     """The same batches in another order every epoch."""
@@ -101,7 +106,7 @@ class Trainer:
         batches: Callable[[np.random.Generator], Iterable[Batch]] | Sequence[Batch],
         *,
         held_out: Sequence[Batch] = (),
-        trainable: Any = eqx.is_inexact_array,
+        trainable: Any = is_parameter,
         seed: int = 0,
         checkpoint: Path | str | None = None,
         progress: Callable[[str, float], None] | None = None,
@@ -115,7 +120,8 @@ class Trainer:
         batches : called with a generator for the batches of one epoch, or a sequence of batches to shuffle. Arrays
             of few different shapes keep compilation rare.
         held_out : batches never trained on
-        trainable : which leaves of the model are parameters, as in `equinox.partition`
+        trainable : which leaves of the model are parameters, as in `equinox.partition`; by default JAX arrays of real
+            numbers, while NumPy arrays are constants
         seed : of the order of the batches
         checkpoint : file kept up to date after every epoch, and gone on from if it is there
         progress : called with a message (remaining time included) and the fraction done

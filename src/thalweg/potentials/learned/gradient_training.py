@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from thalweg.learning.trainer import Trained, Trainer
+from thalweg.learning.trainer import Trained, Trainer, is_parameter
 from thalweg.potentials.learned.frame_batches import FrameBatch, FrameBatches, squared_error
 from thalweg.potentials.learned.term import Weights
 from thalweg.representations.environments import Neighborhoods
@@ -64,7 +64,7 @@ class GradientTraining:
         *,
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
-        trainable: Any = eqx.is_inexact_array,
+        trainable: Any = is_parameter,
         error: type[RelativeError] = RelativeError,
     ) -> Trained:
         """``term`` trained on ``configurations``, the best epoch chosen by ``validation``.

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.learning.perceptron import Perceptron
+from thalweg.learning.trainer import is_parameter
 from thalweg.potentials.learned.gradient_training import GradientTraining, typical_energy
 from thalweg.potentials.learned.local import LocalTerm
 from thalweg.potentials.learned.term import Weights
@@ -84,7 +85,7 @@ class Network:
         start = self.start([*training, *aside], seed)
         trainable = jax.tree.map(lambda _: False, start)
         trainable = eqx.tree_at(
-            lambda term: term.readout, trainable, jax.tree.map(eqx.is_inexact_array, start.readout)
+            lambda term: term.readout, trainable, jax.tree.map(is_parameter, start.readout)
         )
         return self.training.fit(
             start, training, aside, weights, seed=seed, progress=progress, trainable=trainable
