@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tomli_w
 from rich.console import Console
 from rich.progress import (
@@ -50,8 +52,12 @@ from thalweg.report.rounding import significant
 from thalweg.report.writing import write_atomically
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS
+from thalweg.units import unit
 
 RUN_FILE, MODEL, PAGE = "run.toml", "model.thalweg", "report.html"
+
+NUMBER = re.compile(r"\d+\.\d{5,}(?:e[-+]?\d+)?")
+"""A number with more digits than anyone reads."""
 
 QUIET = 30.0
 """Seconds between lines of progress in a log."""
@@ -202,7 +208,7 @@ def _results(
     points = None
     if len(witness.problems) == 1:
         points = front(witness.problems[0].front(study.weights), study.weights)
-    lines = () if curve is None else curve_lines(curve)
+    lines = () if curve is None else curve_lines(curve, len(frames.training))
     return PotentialResults(
         title=study.title,
         subtitle=subtitle(potential, frames.training),
@@ -270,8 +276,17 @@ def certainty(uncertainty: ForceUncertainty | None, why: str) -> tuple[str, ...]
 
 def card_rows(potential: LearnedPotential) -> dict[str, str]:
     """The card, an entry each; errors are in a table of their own."""
-    lines = card_text({key: value for key, value in potential.card.items() if key != "errors"}).splitlines()
-    return {name: value for name, value in (line.split(maxsplit=1) for line in lines if " " in line)}
+    card = {key: value for key, value in potential.card.items() if key not in ("errors", "weights")}
+    rows = dict(line.split(maxsplit=1) for line in card_text(card).splitlines() if " " in line)
+    rows = {name: NUMBER.sub(lambda found: f"{float(found[0]):.4g}", value) for name, value in rows.items()}
+    if "weights" in potential.card:
+        weights = potential.card["weights"]
+        rows["weights"] = (
+            f"errors to be content with: energy {significant(weights['energy'] / unit('meV', 'energy'))} meV/√atoms, "
+            f"force {significant(weights['force'] / unit('meV/Å', 'force'))} meV/Å, stress times volume "
+            f"{significant(weights['stress'] / unit('meV', 'energy'))} meV/√atoms"
+        )
+    return rows
 
 
 def _kind(study: FitStudy) -> str:
@@ -288,7 +303,15 @@ def _promise(lines) -> tuple[str, ...]:
     forces = [line for line in lines if line.label == "forces"]
     if not forces:
         return ()
-    gain = 1 - 2 ** forces[0].exponent
+    line = forces[0]
+    if (
+        line.mae[0] - line.mae[-1] < 2 * np.nan_to_num(np.hypot(line.error[0], line.error[-1]))
+        or line.exponent >= 0
+    ):
+        return (
+            "The learning curve of the forces is flat within its errors: more frames alone would not help.",
+        )
+    gain = 1 - 2**line.exponent
     return (
         f"Twice the frames would lower the force error by some {100 * gain:.0f} %, if the curve goes on as it does.",
     )

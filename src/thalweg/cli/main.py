@@ -144,7 +144,7 @@ def fit(
     if (study is None) == (not train):
         raise typer.BadParameter("give a study, or frames by --train FILE")
     first = study if study is not None else train[0]
-    _require_file(first)
+    _require_file(first, "study" if study is not None else "file")
     folder = Path(first.name.split(".")[0]) if out is None else out
     if is_finished(folder):
         typer.echo(
@@ -165,6 +165,84 @@ def fit(
         raise typer.Exit(130) from None
     _show_potential(results, folder)
     typer.echo(f"model: {folder / MODEL}")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A model, or the folder of a fit.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(help="Labeled frames.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for report.html and its numbers.")] = Path("evaluation"),
+    index: Annotated[str, typer.Option(help="Which frames of each file, as in ASE.")] = ":",
+    energy_key: Annotated[str | None, typer.Option(help="Name of the energy in the files.")] = None,
+    forces_key: Annotated[str | None, typer.Option(help="Name of the forces.")] = None,
+    stress_key: Annotated[str | None, typer.Option(help="Name of the stress.")] = None,
+    virial_key: Annotated[str | None, typer.Option(help="Name of the virial.")] = None,
+) -> None:
+    """Errors and uncertainty of a learned potential on labeled frames."""
+    from thalweg.cli.evaluating import evaluate
+    from thalweg.cli.fit_study import Data
+    from thalweg.interop.file_units import FileUnits
+
+    for file in files:
+        _require_file(file, "file")
+    data = Data(
+        tuple(map(str, files)),
+        index=index,
+        energy_key=energy_key,
+        forces_key=forces_key,
+        stress_key=stress_key,
+        virial_key=virial_key,
+    )
+    _show_potential(evaluate(model, files, data, FileUnits(), out, Console(stderr=True, soft_wrap=True)), out)
+
+
+@app.command()
+def md(
+    model: Annotated[Path, typer.Argument(help="A model, or the folder of a fit.", show_default=False)],
+    start: Annotated[Path, typer.Argument(help="A structure in any format of ASE.", show_default=False)],
+    temperature: Annotated[str, typer.Option(help="Of the bath and of the first momenta.")] = "300 K",
+    time: Annotated[str, typer.Option(help="Length of the run.")] = "10 ps",
+    dt: Annotated[str, typer.Option(help="Time step.")] = "0.5 fs",
+    replicas: Annotated[int, typer.Option(help="Copies, with momenta of their own.", min=1)] = 1,
+    nve: Annotated[bool, typer.Option("--nve", help="Constant energy instead of a Langevin bath.")] = False,
+    friction: Annotated[str, typer.Option(help="Of the Langevin bath.")] = "1 /ps",
+    save_every: Annotated[str | None, typer.Option(help="Time between frames; some 500 by default.")] = None,
+    seed: Annotated[int, typer.Option(help="Of momenta and noise.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder; the name of the structure by default.")] = None,
+) -> None:
+    """Molecular dynamics with a learned potential; says whether it held up."""
+    from thalweg.cli.evaluating import load_potential
+    from thalweg.cli.fitting import watched
+    from thalweg.cli.model_dynamics import Plan, sentences, simulate, write_course
+    from thalweg.interop.configurations import read_configurations
+    from thalweg.units import quantity
+
+    _require_file(start, "structure")
+    folder = Path(f"md-{start.name.split('.')[0]}") if out is None else out
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} is there and is not an empty folder; give another --out")
+    times = [quantity(text, "time") for text in (time, dt, *([save_every] if save_every else []))]
+    kelvin, drag = quantity(temperature, "temperature"), quantity(friction, "rate")
+    if min(*times, kelvin, drag) <= 0:
+        raise ValueError("temperature, time, dt, friction and save-every must be positive")
+    plan = Plan(kelvin, times[0], times[1], replicas, nve, drag, times[2] if save_every else None, seed)
+    potential, frame = load_potential(model), read_configurations(start, -1)[0]
+    console = Console(stderr=True, soft_wrap=True)
+    try:
+        with watched(console) as progress:
+            course = simulate(potential, frame, plan, progress("simulating"))
+    except KeyboardInterrupt:
+        console.print("stopped; nothing was written", markup=False)
+        raise typer.Exit(130) from None
+    said = write_course(course, frame, plan, potential, folder)
+    shown = Console(soft_wrap=True)
+    for sentence in sentences(said):
+        shown.print(sentence, markup=False, highlight=False)
+    shown.print(
+        f"trajectories: {folder}/replica-*.dcd beside {folder}/topology.pdb", markup=False, highlight=False
+    )
+    if len(said["broken"]) == replicas:
+        raise typer.Exit(3)
 
 
 @app.command()
@@ -230,13 +308,16 @@ def bench(
     typer.echo(verdict(rows))
 
 
-def _require_file(path: Path) -> None:
+def _require_file(path: Path, what: str = "study") -> None:
     if not path.exists():
+        endings = "*.toml" if what == "study" else "*"
         near = (
-            ", ".join(sorted(p.name for p in path.parent.glob("*.toml"))[:8]) if path.parent.is_dir() else ""
+            sorted(p.name for p in path.parent.glob(endings) if p.is_file())[:8]
+            if path.parent.is_dir()
+            else []
         )
         raise FileNotFoundError(
-            f"there is no study {path}" + (f"; there are {near}" if near else "; check the path")
+            f"there is no {what} {path}" + (f"; there are {', '.join(near)}" if near else "; check the path")
         )
 
 

@@ -106,14 +106,17 @@ def courses(
     return tuple(course for course in found if course is not None)
 
 
-def curve_lines(curve: LearningCurve) -> tuple[CurveLine, ...]:
-    """Energies per atom and forces of a learning curve."""
+def curve_lines(curve: LearningCurve, available: int) -> tuple[CurveLine, ...]:
+    """Energies per atom and forces of a learning curve drawn from the ``available`` frames.
+
+    Draws of all frames are the same frames: no error is given there.
+    """
     lines = []
     for label in ("energy per atom", "forces"):
         name, one = SHOWN[label]
         mean = curve.mean(label) / one
         if np.isfinite(mean).all():
-            error = curve.standard_error(label) / one
+            error = np.where(np.array(curve.sizes) < available, curve.standard_error(label) / one, np.nan)
             lines.append(CurveLine(label, name, np.array(curve.sizes), mean, error, curve.exponent(label)))
     return tuple(lines)
 

@@ -141,11 +141,14 @@ def learning_curve_figure(lines: Sequence[CurveLine]) -> go.Figure:
             title={"text": "training frames"},
             col=column,
         )
+        bars = np.nan_to_num(line.error)
+        lowest = float(np.maximum(line.mae - bars, 0.5 * line.mae).min()) / 1.15
+        highest = float((line.mae + bars).max()) * 1.15
         figure.update_yaxes(
             type="log",
-            **decades(line.mae),
+            **_ticks(lowest, highest),
             title={"text": f"{line.label} MAE [{line.unit}]"},
-            range=[np.log10(0.8 * line.mae.min()), np.log10(1.25 * line.mae.max())],
+            range=[np.log10(lowest), np.log10(highest)],
             col=column,
         )
     return styled(figure, height=380)
@@ -265,6 +268,15 @@ def training_figure(courses: Sequence[TrainingCourse]) -> go.Figure:
     values = np.concatenate([np.concatenate([course.training, course.held_out]) for course in courses])
     figure.update_yaxes(type="log", **decades(values), title={"text": "loss, relative to predicting zero"})
     return styled(figure, height=380)
+
+
+def _ticks(lowest: float, highest: float) -> dict:
+    """Ticks of a logarithmic axis, as many as a short one needs."""
+    mantissas = (1, 2, 5) if highest / lowest > 20 else (1, 1.5, 2, 3, 4, 5, 7)
+    powers = np.arange(np.floor(np.log10(lowest)), np.ceil(np.log10(highest)) + 1)
+    ticks = [mantissa * 10.0**power for power in powers for mantissa in mantissas]
+    ticks = [tick for tick in ticks if lowest <= tick <= highest]
+    return {"tickmode": "array", "tickvals": ticks, "ticktext": [f"{tick:.6g}" for tick in ticks]}
 
 
 def color_of(name: str, number: int) -> str:

@@ -70,7 +70,7 @@ def _parity(results: PotentialResults, numbered: Figures) -> str:
 def _places(results: PotentialResults, numbered: Figures) -> str:
     parts = []
     elements = {name: errors for name, errors in results.by_element.items() if errors}
-    if elements:
+    if len({element for errors in elements.values() for element in errors}) > 1:
         caption = "Force error by element: bars are mean absolute, the line above a bar ends at the root mean square."
         parts.append(numbered(figures.element_figure(elements), caption))
     if results.courses:

@@ -1,0 +1,104 @@
+"""A learned potential tried on labeled frames it may never have seen: errors, uncertainty, a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from thalweg.cli.apparatus import versions
+from thalweg.cli.citing import cited
+from thalweg.cli.fit_study import Data
+from thalweg.cli.fitting import accuracy, card_rows, certainty, uncertainty_on
+from thalweg.cli.frames import read_frames
+from thalweg.cli.strict import StudyError
+from thalweg.interop.file_units import FileUnits
+from thalweg.potentials.learned.inspection import inspect
+from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.potentials.learned.term import Labels
+from thalweg.report.accounting import citations
+from thalweg.report.potential_analysis import by_element, courses, judged
+from thalweg.report.potential_files import write_potential_report
+from thalweg.report.potential_results import PotentialResults
+from thalweg.report.results import Diagnosis
+from thalweg.systems.configuration import elements_of
+from thalweg.systems.elements import SYMBOLS
+
+
+def evaluate(
+    model: Path, files: Sequence[Path], data: Data, units: FileUnits, folder: Path, console: Console
+) -> PotentialResults:
+    """Errors of the ``model`` on each of the ``files``, and its uncertainty on all; the report goes into ``folder``.
+
+    ``data`` says how files are read.
+
+    Raises
+    ------
+    StudyError
+        If there is no frame, or none has a label.
+    ValueError
+        If the model cannot be read, or a frame has an element it does not know.
+    """
+    potential = load_potential(model)
+    named = {file.name: read_frames([str(file)], data, units) for file in files}
+    frames = [frame for each in named.values() for frame in each]
+    if not any(f.energy is not None or f.forces is not None or f.stress is not None for f in frames):
+        raise StudyError(f"{', '.join(named)}: no frame has an energy, forces or a stress to compare with")
+    with console.status("evaluating"):
+        predicted = {name: potential.evaluate(each) for name, each in named.items()}
+        everything = Labels(
+            *(
+                [value for labels in predicted.values() for value in getattr(labels, kind)]
+                for kind in ("energies", "forces", "stresses")
+            )
+        )
+        sets = [judged(name, named[name], potential, predicted[name]) for name in named]
+        together = judged("all", frames, potential, everything) if len(sets) > 1 else sets[0]
+        uncertainty, why = uncertainty_on(potential, frames, everything, "evaluated")
+        results = PotentialResults(
+            title=f"{model.name} on {', '.join(named)}",
+            subtitle=f"{len(frames)} frames of {', '.join(SYMBOLS[z] for z in elements_of(frames))}",
+            fitted=(
+                f"{len(frames)} frames in {len(files)} file{'s' * (len(files) > 1)} were labeled anew by {model}.",
+            ),
+            accuracy=accuracy(together),
+            certainty=certainty(uncertainty, why),
+            diagnoses=tuple(_diagnoses(potential, frames, uncertainty)),
+            sets=tuple(sets),
+            by_element=by_element(sets),
+            courses=courses(frames, everything),
+            uncertainty=uncertainty,
+            card=card_rows(potential),
+            provenance={
+                "files": {name: str(file.resolve()) for name, file in zip(named, files)},
+                "versions": versions(),
+            },
+            citations=citations(cited(potential.terms)),
+        )
+    write_potential_report(results, folder)
+    return results
+
+
+def load_potential(model: Path) -> LearnedPotential:
+    """The potential in a file, or in the folder of a fit.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    file = model / "model.thalweg" if model.is_dir() else model
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no model {file}; give a file written by: thalweg fit STUDY.toml")
+    return LearnedPotential.load(file)
+
+
+def _diagnoses(potential, frames, uncertainty):
+    severities = {"error": "problem", "warning": "warning", "note": "note"}
+    for finding in inspect(frames).findings:
+        yield Diagnosis(severities[finding.severity], str(finding).split(": ", 1)[1])
+    if uncertainty is not None and potential.calibration != potential.calibration:
+        yield Diagnosis("warning", "The uncertainty of this model was never calibrated on held-out frames.")
+    if uncertainty is not None and uncertainty.coverage_95 < 0.9:
+        yield Diagnosis("warning", "Large errors are more frequent than the uncertainty says.")

@@ -1,0 +1,307 @@
+"""Molecular dynamics with a learned potential, from any structure file: trajectories, energies, how it held up."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thalweg.cli.apparatus import versions
+from thalweg.cli.strict import StudyError
+from thalweg.dynamics.engine import Langevin, VelocityVerlet
+from thalweg.dynamics.native_engine import NativeEngine
+from thalweg.dynamics.structure_watch import LONGEST, NEAREST, StructureWatch
+from thalweg.dynamics.temperature import kinetic_energy
+from thalweg.interop.mdtraj_files import write_trajectory
+from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.potentials.learned.term import NoUncertainty
+from thalweg.report.writing import plain, write_atomically
+from thalweg.systems.configuration import Configuration
+from thalweg.systems.elements import MASSES, SYMBOLS
+from thalweg.systems.state import State, thermal_state
+from thalweg.systems.topology import Topology
+from thalweg.units import thermal_energy, unit
+
+FRAMES = 500
+"""Frames saved unless said otherwise."""
+
+ASKED = 20
+"""Frames along the run whose uncertainty is asked for."""
+
+FAR = 3.0
+"""A frame is far from what was taught where its claimed force deviation is this many times the known error."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of a run.
+
+    Parameters
+    ----------
+    temperature : [K]
+    duration, dt : [ps]
+    replicas : copies, with momenta of their own
+    constant_energy : velocity Verlet instead of Langevin dynamics
+    friction : of the Langevin dynamics [1/ps]
+    save_every : [ps]; some 500 frames unless given
+    seed : of momenta and noise
+    """
+
+    temperature: float
+    duration: float
+    dt: float
+    replicas: int = 1
+    constant_energy: bool = False
+    friction: float = 1.0
+    save_every: float | None = None
+    seed: int = 0
+
+    @property
+    def stride(self) -> int:
+        """Steps between saved frames."""
+        return max(1, round((self.save_every or self.duration / FRAMES) / self.dt))
+
+    @property
+    def frames(self) -> int:
+        """Saved frames.
+
+        Raises
+        ------
+        StudyError
+            If there is none.
+        """
+        count = round(self.duration / self.dt) // self.stride
+        if count < 1 or self.replicas < 1:
+            raise StudyError(
+                f"{self.duration:g} ps in steps of {self.dt:g} ps saved every {self.stride} steps, {self.replicas} "
+                "replicas: there is nothing to save; give a longer time, or shorter intervals"
+            )
+        return count
+
+
+@dataclass
+class Course:
+    """What a run leaves.
+
+    Attributes
+    ----------
+    times : (frames,) [ps]
+    positions : (replicas, frames, atoms, 3) [nm]
+    potential, kinetic : (replicas, frames) [kJ/mol]
+    whole : (replicas,) frames before the structure broke, if it did
+    broken : replica -> sentence
+    """
+
+    times: np.ndarray
+    positions: np.ndarray
+    potential: np.ndarray
+    kinetic: np.ndarray
+    whole: np.ndarray
+    broken: dict[int, str] = field(default_factory=dict)
+
+
+def simulate(
+    potential: LearnedPotential,
+    start: Configuration,
+    plan: Plan,
+    told: Callable[[str, float], None] = lambda message, fraction: None,
+) -> Course:
+    """Run ``plan`` from ``start``; a replica that breaks stops, the others go on.
+
+    Raises
+    ------
+    ValueError
+        If the potential does not know an element of the start.
+    """
+    numbers, box = np.asarray(start.numbers, int), start.box if any(start.periodic) else None
+    masses, kT = MASSES[numbers], thermal_energy(plan.temperature)
+    potential.evaluate([start])  # says at once which element is unknown
+    reference = sum(potential.references[int(z)] for z in numbers)
+    bare = replace(potential, references=dict.fromkeys(potential.references, 0.0))
+    energy = bare.bind(numbers, box, start.periodic)
+    integrator = (
+        VelocityVerlet(dt=plan.dt)
+        if plan.constant_energy
+        else Langevin(kT=kT, dt=plan.dt, friction=plan.friction)
+    )
+    engine, watch = NativeEngine.for_potential(energy, masses, integrator), StructureWatch.of(start)
+    state, frames, steps = _start(start, box, masses, kT, plan), [], plan.frames
+    whole, broken = np.full(plan.replicas, steps), {}
+    began = time.monotonic()
+    for k in range(steps):
+        run = engine.run(state, plan.stride, save_every=plan.stride)
+        state = run.state
+        heat = np.asarray(kinetic_energy(state.momenta, masses), float)
+        frames.append((run.positions[:, -1], reference + run.energy[:, -1].astype(float), heat))
+        now = (k + 1) * plan.stride * plan.dt
+        for r in set(range(plan.replicas)) - set(broken):
+            said = run.diverged.get(r) or _complaint(watch, frames[-1][0][r], r, now)
+            if said:
+                broken[r], whole[r] = said, k
+        told(_pace(now, plan, time.monotonic() - began, len(broken)), (k + 1) / steps)
+        if len(broken) == plan.replicas:
+            break
+    positions, energies, heats = (np.stack(each, 1) for each in zip(*frames))
+    times = plan.stride * plan.dt * (1 + np.arange(len(frames)))
+    return Course(times, positions, energies, heats, np.minimum(whole, len(frames)), broken)
+
+
+def write_course(
+    course: Course, start: Configuration, plan: Plan, potential: LearnedPotential, folder: Path
+) -> dict:
+    """Write the start as PDB, a DCD per replica, ``energies.csv`` and ``stability.json``; what the last one holds.
+
+    Every file is there whole or not at all, and ``stability.json`` is the last.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    topology, box = topology_of(start), start.box if any(start.periodic) else None
+    write_trajectory(folder / "topology.pdb", np.asarray(start.positions)[None], topology, box)
+    for r, count in enumerate(course.whole):
+        if count:
+            file = folder / f"replica-{r}.dcd"
+            write_trajectory(file, course.positions[r, :count], topology, box, float(course.times[0]))
+    write_atomically(folder / "energies.csv", _energies(course, len(start)).encode())
+    said = judgment(course, start, plan, potential)
+    write_atomically(folder / "stability.json", (json.dumps(plain(said), indent=1) + "\n").encode())
+    return said
+
+
+def judgment(course: Course, start: Configuration, plan: Plan, potential: LearnedPotential) -> dict:
+    """How the run held up: temperature, drift, broken replicas, and how unsure the potential was on the way."""
+    degrees, watch = 3 * len(start) - 3 * plan.constant_energy, StructureWatch.of(start)
+    alive = [r for r, count in enumerate(course.whole) if count]
+    late = [course.kinetic[r, course.whole[r] // 2 : course.whole[r]] for r in alive]
+    heat = float(np.mean(np.concatenate(late))) * 2 / degrees / thermal_energy(1.0) if alive else None
+    seen = [x for r in alive for x in course.positions[r, : course.whole[r]].astype(float)]
+    seen = seen[:: max(1, len(seen) // 200)]
+    said = {
+        "replicas": plan.replicas,
+        "time_asked_for_ps": plan.duration,
+        "whole_ps": [float(course.times[count - 1]) if count else 0.0 for count in course.whole],
+        "broken": {str(r): sentence for r, sentence in course.broken.items()},
+        "temperature_K": heat,
+        "longest_bond_over_start": max((watch.stretch(x)[0] for x in seen), default=None),
+        "closest_over_covalent_radii": min((watch.closest(x)[0] for x in seen), default=None),
+        "drift_kT_per_atom_ps": _drift(course, alive, len(start), plan) if plan.constant_energy else None,
+        "settings": {
+            "temperature_K": plan.temperature,
+            "dt_ps": plan.dt,
+            "save_every_ps": plan.stride * plan.dt,
+            "friction_per_ps": None if plan.constant_energy else plan.friction,
+            "seed": plan.seed,
+        },
+        "versions": versions(),
+    }
+    return said | _unsure(potential, start, seen)
+
+
+def sentences(said: dict) -> list[str]:
+    """A judgment in words."""
+    lasted = said["replicas"] - len(said["broken"])
+    found = [
+        f"{lasted} of {said['replicas']} replicas lasted {said['time_asked_for_ps']:g} ps without breaking."
+    ]
+    found += [f"broken: {sentence}" for sentence in said["broken"].values()]
+    if said["temperature_K"] is not None:
+        found.append(f"Kinetic temperature in the second half: {said['temperature_K']:.0f} K.")
+    if said["drift_kT_per_atom_ps"] is not None:
+        found.append(f"Drift of the total energy: {said['drift_kT_per_atom_ps']:.1e} kT per atom and ps.")
+    if "force_deviation_meV_per_angstrom" in said:
+        middle, most = said["force_deviation_meV_per_angstrom"]
+        found.append(f"Claimed force error along the run: {middle:.3g} meV/Å on average, {most:.3g} at most.")
+    if said.get("far_from_training"):
+        found.append(
+            f"In {said['far_from_training']} of {said['asked']} frames looked at it exceeds {FAR:g} times the error "
+            "on held-out frames: the run has left what the potential was taught."
+        )
+    return found
+
+
+def topology_of(start: Configuration) -> Topology:
+    """Atoms of a configuration as one residue, without bonds, which viewers guess."""
+    symbols = tuple(SYMBOLS[z] for z in start.numbers)
+    count = len(symbols)
+    return Topology(symbols, symbols, ("MOL",) * count, (1,) * count, (0,) * count, np.zeros((0, 2), int))
+
+
+def _start(start: Configuration, box, masses, kT: float, plan: Plan) -> State:
+    """All replicas at the start, momenta of their own, the whole at rest."""
+    positions = np.repeat(np.asarray(start.positions, np.float32)[..., None], plan.replicas, -1)
+    cell = None if box is None else jnp.asarray(box, jnp.float32)
+    state = thermal_state(jnp.asarray(positions), masses, kT, jax.random.key(plan.seed), cell)
+    still = state.momenta - masses[:, None, None] * (state.momenta.sum(0) / masses.sum())
+    return replace(state, momenta=jnp.asarray(still, jnp.float32))
+
+
+def _complaint(watch: StructureWatch, positions: np.ndarray, replica: int, now: float) -> str | None:
+    """What broke, if something did; atoms of a liquid or solid may leave their neighbors, those of a molecule not."""
+    where = f"replica {replica} after {now:.4g} ps:"
+    if not np.isfinite(positions).all():
+        return f"{where} positions are not finite"
+    ratio, pair = watch.closest(positions.astype(float))
+    if ratio < NEAREST:
+        return f"{where} atoms {pair} are at {ratio:.2g} of the sum of their covalent radii"
+    ratio, bond = watch.stretch(positions.astype(float))
+    if ratio > LONGEST and not any(watch.frame.periodic):
+        return f"{where} bond {bond} is {ratio:.2g} times as long as at the start"
+    return None
+
+
+def _pace(now: float, plan: Plan, seconds: float, broken: int) -> str:
+    lost = f", {broken} broken" if broken else ""
+    speed = plan.replicas * now * 1e-3 / seconds * 86400
+    return f"{now:.3g} of {plan.duration:g} ps, {speed:.3g} ns/day in all{lost}"
+
+
+def _drift(course: Course, alive: list[int], atoms: int, plan: Plan) -> float | None:
+    """Mean size of the slope of the total energy over replicas [kT per atom and ps]."""
+    slopes = [
+        np.polyfit(course.times[:count], (course.potential + course.kinetic)[r, :count], 1)[0]
+        for r, count in ((r, int(course.whole[r])) for r in alive)
+        if count > 2
+    ]
+    return float(np.abs(slopes).mean()) / (thermal_energy(plan.temperature) * atoms) if slopes else None
+
+
+def _unsure(potential: LearnedPotential, start: Configuration, seen: list[np.ndarray]) -> dict:
+    """Claimed force deviations along the run, where the potential knows them."""
+    some = seen[:: max(1, len(seen) // ASKED)][:ASKED]
+    if not some:
+        return {}
+    try:
+        forces = potential.spread(
+            [replace(start, positions=x, energy=None, forces=None, stress=None) for x in some]
+        ).forces
+    except NoUncertainty:
+        return {}
+    claimed = np.array([np.sqrt(np.mean(each**2)) for each in forces])
+    errors = potential.card.get("errors", {})
+    known = errors.get("validation", errors.get("training", {})).get("forces")
+    far = int((claimed > FAR * known["rmse"]).sum()) if known else None
+    one = unit("meV/Å", "force")
+    return {
+        "force_deviation_meV_per_angstrom": [float(claimed.mean()) / one, float(claimed.max()) / one],
+        "asked": len(some),
+        "far_from_training": far,
+    }
+
+
+def _energies(course: Course, atoms: int) -> str:
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(("replica", "time [ps]", "potential [kJ/mol]", "kinetic [kJ/mol]", "temperature [K]"))
+    for r, count in enumerate(course.whole):
+        for k in range(count):
+            heat = course.kinetic[r, k]
+            kelvin = 2 * heat / (3 * atoms) / thermal_energy(1.0)
+            values = (course.times[k], course.potential[r, k], heat, kelvin)
+            rows.writerow((r, *(f"{value:.10g}" for value in values)))
+    return text.getvalue()
