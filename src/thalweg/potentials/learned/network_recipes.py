@@ -22,20 +22,24 @@ from thalweg.representations.embedded_density import EmbeddedDensity
 from thalweg.representations.messages import Messages
 from thalweg.representations.painn import PaiNN
 from thalweg.representations.schnet import SchNet
-from thalweg.representations.symmetry_functions import SymmetryFunctions
+from thalweg.representations.symmetry_functions import SymmetryFunctions, angular_grid, radial_grid
 
 
 def behler_parrinello(
     cutoff: float = 0.5,
-    widths: tuple[int, ...] = (32, 32),
-    epochs: int = 200,
-    frames: int = 4,
+    nearest: float = 0.05,
+    widths: tuple[int, ...] = (24, 24),
+    epochs: int = 60,
+    frames: int = 2,
     weights: Weights = Weights(),  # noqa: B008
     checkpoint: Path | str | None = None,
 ) -> Recipe:
-    """Networks of each element on symmetry functions up to ``cutoff`` [nm] [behler2007]."""
-    training = GradientTraining(_descent(epochs, 3e-3), frames, checkpoint=checkpoint)
-    return Recipe(Network(SymmetryFunctions(cutoff), widths, training=training), weights=weights)
+    """Networks of each element on symmetry functions from ``nearest`` to ``cutoff`` [nm] [behler2007]."""
+    functions = SymmetryFunctions(
+        cutoff, radial_grid(cutoff, 10, nearest), (), angular_grid(cutoff, 3, (1, 4))
+    )
+    training = GradientTraining(_descent(epochs, 1e-2), frames, checkpoint=checkpoint)
+    return Recipe(Network(functions, widths, training=training), weights=weights)
 
 
 def schnet(
