@@ -8,6 +8,7 @@ import pytest
 from thalweg.interop.lammps_driver import cell_of, open_lammps
 from thalweg.interop.snap_files import write_snap
 from thalweg.potentials.learned.core_repulsion import screened_nuclei
+from thalweg.potentials.learned.design import Part
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.linear import Features, LinearTerm
 from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
@@ -35,7 +36,7 @@ def model(quadratic):
     n = len(components(3))
     count = n + n * (n + 1) // 2 if quadratic else n
     coefficients = np.random.default_rng(0).normal(size=2 * count) * 5.0
-    return LinearTerm(representation, Features(count, 2), coefficients, None, 0.0)
+    return LinearTerm((Part(representation, Features(count, 2)),), coefficients, None, 0.0)
 
 
 @pytest.mark.parametrize("quadratic", [False, True], ids=["linear", "quadratic"])

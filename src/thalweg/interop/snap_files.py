@@ -50,9 +50,11 @@ def write_snap(stem: str | Path, potential: LearnedPotential) -> list[str]:
             f"terms {[type(term).__name__ for term in potential.terms]}: SNAP files hold one linear model on the "
             "bispectrum and pair potentials beside it; fit Linear(Bispectrum(...))"
         )
-    quadratic = isinstance(models[0].representation, Quadratic)
-    spectrum = models[0].representation.representation if quadratic else models[0].representation
-    if not isinstance(spectrum, Bispectrum) or not isinstance(models[0].basis, Features):
+    described = models[0].parts[0].representation
+    quadratic = isinstance(described, Quadratic)
+    spectrum = described.representation if quadratic else described
+    plain = len(models[0].parts) == 1 and isinstance(models[0].parts[0].basis, Features)
+    if not isinstance(spectrum, Bispectrum) or not plain:
         raise ValueError(
             f"a linear model on {type(spectrum).__name__} has no SNAP form; fit one on Bispectrum"
         )

@@ -83,12 +83,13 @@ def _pushed(representation, seen):
 
         (radial, angular) = factors(vectors)
         density = projected(radial, angular)
-        changes = []
-        for axis in range(3):
-            step = jnp.zeros_like(vectors).at[axis].set(1)
-            radial_step, angular_step = jax.jvp(factors, (vectors,), (step,))[1]
-            changes.append(radial_step[:, None] * angular[None] + radial[:, None] * angular_step[None])
-        steps = jnp.stack(changes, 3).reshape(*density.shape[:2], rows * 3, sites)
+        axes = jnp.broadcast_to(jnp.eye(3, dtype=vectors.dtype)[:, :, None, None], (3, *vectors.shape))
+        steps = jax.vmap(lambda step: jax.jvp(factors, (vectors,), (step,))[1])(axes)
+        radial_steps, angular_steps = (step.transpose(1, 2, 0, 3) for step in steps)
+        changes = radial_steps[:, None] * angular[None, :, :, None] + (
+            radial[:, None, :, None] * angular_steps[None]
+        )
+        steps = changes.reshape(*density.shape[:2], rows * 3, sites)
         features, pulls = jax.vmap(
             lambda step: jax.jvp(representation.invariants, (density,), (step,)),
             in_axes=2,

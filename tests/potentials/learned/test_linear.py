@@ -11,7 +11,7 @@ import pytest
 from thalweg.learning import memory
 from thalweg.potentials.learned.design import VOIGT, design_rows
 from thalweg.potentials.learned.kernels import DotProduct, Gaussian
-from thalweg.potentials.learned.linear import Features, Linear
+from thalweg.potentials.learned.linear import Features, Linear, Together
 from thalweg.potentials.learned.normal_equations import NormalEquations
 from thalweg.potentials.learned.regularization import AutomaticRelevance, CrossValidated, Evidence, Ridge
 from thalweg.potentials.learned.sparse_kernel import SELECTIONS, SparseKernel
@@ -58,7 +58,7 @@ def problem():
 def test_rows_times_coefficients_are_the_labels_of_the_term(problem):
     term = problem.term(CrossValidated().solve(problem.equations, problem.prior, Weights()))
     labels = term.evaluate(FRAMES[:5])
-    for block in design_rows(term.representation, term.basis, FRAMES[:5]):
+    for block in design_rows(term.parts, FRAMES[:5]):
         for k, energy, force, virial in zip(block.frames, block.energies, block.forces, block.virials):
             assert energy @ term.coefficients == pytest.approx(labels.energies[k], abs=1e-6)
             np.testing.assert_allclose(force @ term.coefficients, labels.forces[k].ravel(), atol=1e-5)
@@ -68,7 +68,7 @@ def test_rows_times_coefficients_are_the_labels_of_the_term(problem):
 
 def test_normal_equations_give_the_least_squares_solution_of_all_rows(problem):
     rows, labels = [], []
-    blocks = list(design_rows(problem.representation, problem.basis, FRAMES))
+    blocks = list(design_rows(problem.parts, FRAMES))
     for block in blocks:
         for k, energy, force, virial in zip(block.frames, block.energies, block.forces, block.virials):
             stress = np.array([FRAMES[k].stress[a][b] for a, b in VOIGT]) * FRAMES[k].volume
@@ -89,7 +89,7 @@ def test_held_out_error_from_the_sums_is_that_of_a_refit(problem):
     for fold in range(4):
         kept = [frame for frame, f in zip(FRAMES, folds) if f != fold]
         left = [frame for frame, f in zip(FRAMES, folds) if f == fold]
-        rows = design_rows(problem.representation, problem.basis, kept)
+        rows = design_rows(problem.parts, kept)
         equations = NormalEquations.of(rows, kept, len(problem.prior), 1)
         term = problem.term(
             Ridge(found.strength / _scale(equations, problem)).solve(equations, problem.prior, Weights())
@@ -187,8 +187,19 @@ def test_two_elements_have_coefficients_of_their_own():
     frames = [replace(frame, numbers=np.array([14, 6] * 4)) for frame in FRAMES[:6]]
     representation = ACE(cutoff=0.4, levels=(6, 5), degrees=(0, 2), elements=(6, 14))
     term = Linear(representation).fit(frames)
-    assert isinstance(term.basis, Features)
-    assert len(term.coefficients) == 2 * term.basis.count
+    basis = term.parts[0].basis
+    assert isinstance(basis, Features)
+    assert len(term.coefficients) == 2 * basis.count
     swapped = [replace(frame, numbers=frame.numbers[::-1].copy()) for frame in frames]
     with jax.enable_x64(True):
         assert not np.allclose(term.evaluate(frames).energies, term.evaluate(swapped).energies)
+
+
+def test_two_learners_together_are_better_than_each_and_their_rows_are_their_labels():
+    linear, kernel = Linear(ACE(cutoff=0.4, levels=(8,), degrees=(0,))), SparseKernel(SOAP_SMALL, points=20)
+    both = Together((linear, kernel)).fit(FRAMES)
+    assert force_error(both) < min(force_error(linear.fit(FRAMES)), force_error(kernel.fit(FRAMES)))
+    labels = both.evaluate(HELD_OUT[:2])
+    for block in both.rows(HELD_OUT[:2]):
+        for k, force in zip(block.frames, block.forces):
+            np.testing.assert_allclose(force @ both.coefficients, labels.forces[k].ravel(), atol=1e-5)

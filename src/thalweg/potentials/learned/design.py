@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import equinox as eqx
 import jax
 import numpy as np
 from scipy import sparse
@@ -25,6 +26,9 @@ from thalweg.systems.configuration import Configuration
 
 BLOCK_BYTES = 200e6
 """About as much memory goes to the derivatives of a block of frames."""
+
+ROWS = 8
+"""Numbers of neighbors are rounded up to a multiple of this, so that fewer programs are compiled."""
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 """The six components of a symmetric tensor."""
@@ -57,6 +61,18 @@ class SiteBasis(Protocol):
         ...
 
 
+class Part(eqx.Module):
+    """A representation and the functions of its features that an energy is linear in, see `SiteBasis`."""
+
+    representation: Representation
+    basis: eqx.Module
+
+    @property
+    def reach(self) -> tuple[tuple[int, ...], float]:
+        """Elements and cutoff."""
+        return self.representation.elements, self.representation.cutoff
+
+
 @dataclass(frozen=True)
 class Rows:
     """Rows of some frames.
@@ -75,23 +91,36 @@ class Rows:
     virials: tuple[np.ndarray, ...]
 
 
-def design_rows(
-    representation: Representation, basis: SiteBasis, configurations: Sequence[Configuration]
-) -> Iterator[Rows]:
-    """Rows of all ``configurations``, block by block, in 64 bits."""
-    elements, cutoff = representation.elements, representation.cutoff
-    most = max((len(near.partners) for _, near in batches(configurations, elements, cutoff, 512)), default=0)
-    offsets = np.concatenate([[0], np.cumsum(basis.sizes)])
+def design_rows(parts: Sequence[Part], configurations: Sequence[Configuration]) -> Iterator[Rows]:
+    """Rows of all ``configurations``, block by block, in 64 bits; coefficients of the parts side by side."""
+    most = [
+        -(-max(len(near.partners) for _, near in batches(configurations, *part.reach, 512)) // ROWS) * ROWS
+        for part in parts
+    ]
     with jax.enable_x64(True):
-        width = max(1, feature_count(representation))
-        sites = TOGETHER * max(2, int(BLOCK_BYTES / (24 * max(width, max(basis.sizes)) * most) / TOGETHER))
-        for chosen, near in batches(configurations, elements, cutoff, min(sites, 512)):
+        widths = [max(feature_count(part.representation), *part.basis.sizes) for part in parts]
+        bytes_per_site = 24 * max(width * rows for width, rows in zip(widths, most))
+        sites = TOGETHER * int(np.clip(BLOCK_BYTES / bytes_per_site / TOGETHER, 2, 32))
+        for chosen, near in batches(configurations, *parts[0].reach, sites):
             frames = [configurations[k] for k in chosen]
             padded = -(-len(near.kinds) // TOGETHER) * TOGETHER
-            near = Neighborhoods.of(frames, elements, cutoff, most, padded)
             points = points_of(frames, padded)
-            features, pulls = map(np.asarray, features_and_pulls(representation, near, points))
-            yield _rows(chosen, frames, near, points, features, pulls, basis, offsets, cutoff)
+            blocks = []
+            for part, rows in zip(parts, most):
+                near = Neighborhoods.of(frames, *part.reach, rows, padded)
+                features, pulls = map(np.asarray, features_and_pulls(part.representation, near, points))
+                blocks.append(_rows(chosen, frames, near, points, features, pulls, part))
+            yield blocks[0] if len(blocks) == 1 else _beside(blocks)
+
+
+def _beside(blocks):
+    """Rows of the same frames for different coefficients, one after the other."""
+    return Rows(
+        blocks[0].frames,
+        np.concatenate([block.energies for block in blocks], 1),
+        tuple(np.concatenate(parts, 1) for parts in zip(*(block.forces for block in blocks))),
+        tuple(np.concatenate(parts, 1) for parts in zip(*(block.virials for block in blocks))),
+    )
 
 
 def feature_count(representation: Representation) -> int:
@@ -103,7 +132,9 @@ def feature_count(representation: Representation) -> int:
     return jax.eval_shape(lambda points: representation(near.environments(points)), points).shape[0]
 
 
-def _rows(chosen, frames, near, points, features, pulls, basis, offsets, cutoff):
+def _rows(chosen, frames, near, points, features, pulls, part):
+    basis, cutoff = part.basis, part.representation.cutoff
+    offsets = np.concatenate([[0], np.cumsum(basis.sizes)])
     sizes = np.array([len(frame) for frame in frames])
     atoms, count = int(sizes.sum()), offsets[-1]
     energies, forces = np.zeros((len(frames), count)), np.zeros((3 * atoms, count))

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import block_diag, solve_triangular
 
-from thalweg.potentials.learned.design import SiteBasis, design_rows, feature_count
+from thalweg.potentials.learned.design import Part, design_rows, feature_count
 from thalweg.potentials.learned.local import LocalEnergy, SiteTerm
 from thalweg.potentials.learned.normal_equations import NormalEquations
 from thalweg.potentials.learned.regularization import (
@@ -73,30 +74,31 @@ class LinearTerm(SiteTerm):
 
     Attributes
     ----------
-    representation : features of sites
-    basis : functions of the features, see `design.SiteBasis`
-    coefficients : (coefficients,) [kJ/mol per function], element after element
+    parts : representations and the functions of their features, see `design.SiteBasis`
+    coefficients : (coefficients,) [kJ/mol per function], part after part, in each element after element
     factor : upper Cholesky factor of ``A``, or None where the posterior was not kept
     noise : variance of a label in units of its squared weight
     """
 
-    representation: Representation
-    basis: eqx.Module
+    parts: tuple[Part, ...]
     coefficients: Float[Array, "coefficients"]
     factor: Float[Array, "coefficients coefficients"] | None
     noise: float
 
     @property
     def elements(self) -> tuple[int, ...]:
-        return self.representation.elements
+        return self.parts[0].representation.elements
 
     @property
     def cutoff(self) -> float:
-        return self.representation.cutoff
+        return max(part.representation.cutoff for part in self.parts)
 
     def site_energies(self, environments: Environments) -> Float[Array, "sites"]:
-        features = self.representation(environments)
-        energies = self.basis.energies(features, environments.kinds, self.coefficients)
+        ends = np.cumsum([sum(part.basis.sizes) for part in self.parts])
+        energies = sum(
+            part.basis.energies(part.representation(environments), environments.kinds, coefficients)
+            for part, coefficients in zip(self.parts, jnp.split(jnp.asarray(self.coefficients), ends[:-1]))
+        )
         return jnp.where(environments.kinds >= 0, energies, 0)
 
     def bind(self, numbers, box=None, periodic=None) -> LocalEnergy:
@@ -124,7 +126,7 @@ class LinearTerm(SiteTerm):
 
     def rows(self, configurations: Sequence[Configuration]):
         """Rows of the least-squares problem, see `design.design_rows`."""
-        return design_rows(self.representation, self.basis, configurations)
+        return design_rows(self.parts, configurations)
 
     def _deviations(self, rows):
         bent = solve_triangular(np.asarray(self.factor), rows.T, trans="T", lower=False)
@@ -154,6 +156,17 @@ class Linear:
     smoothness: float = 1.0
     folds: int = 4
 
+    def part(self, configurations: Sequence[Configuration], seed: int = 0) -> Part:
+        """The features of all elements that occur."""
+        representation = over_elements(self.representation, configurations)
+        return Part(representation, Features(feature_count(representation), len(representation.elements)))
+
+    def prior(self, part: Part, sizes: Float[np.ndarray, "coefficients"]) -> np.ndarray:
+        """``Lambda``, diagonal: the mean squares ``sizes`` of the columns, and more for rough features."""
+        levels = getattr(getattr(part.representation, "plan", None), "levels", None)
+        rough = 1.0 if levels is None else (levels / levels.mean()) ** (2 * self.smoothness)
+        return (sizes + 1e-12 * sizes.max()) * np.tile(rough * np.ones(part.basis.count), part.basis.elements)
+
     def problem(
         self,
         configurations: Sequence[Configuration],
@@ -161,21 +174,7 @@ class Linear:
         progress: Callable[[str, float], None] | None = None,
     ) -> LinearProblem:
         """The whole least-squares problem, to be solved as often as one likes."""
-        representation = self.representation
-        if representation.elements is None:
-            representation = representation.over(elements_of(configurations))
-        basis = Features(feature_count(representation), len(representation.elements))
-        equations = normal_equations(representation, basis, configurations, self.folds, seed, progress)
-        gram, _, _, count = equations.weighted(Weights())
-        sizes = np.diagonal(gram) / count
-        levels = getattr(getattr(representation, "plan", None), "levels", None)
-        rough = (
-            1.0
-            if levels is None
-            else np.tile((levels / levels.mean()) ** (2 * self.smoothness), basis.elements)
-        )
-        prior = (sizes + 1e-12 * sizes.max()) * rough
-        return LinearProblem(representation, basis, equations, prior)
+        return linear_problem((self,), configurations, self.folds, seed, progress)
 
     def fit(
         self,
@@ -197,13 +196,12 @@ class LinearProblem:
 
     Attributes
     ----------
-    representation, basis : what coefficients multiply
+    parts : what coefficients multiply
     equations : sums of rows
     prior : ``Lambda``, its diagonal or all of it
     """
 
-    representation: Representation
-    basis: eqx.Module
+    parts: tuple[Part, ...]
     equations: NormalEquations
     prior: np.ndarray
 
@@ -211,8 +209,7 @@ class LinearProblem:
         """The potential of a solution."""
         kept = len(solution.coefficients) <= KEPT
         return LinearTerm(
-            self.representation,
-            self.basis,
+            self.parts,
             solution.coefficients,
             solution.factor if kept else None,
             float(solution.noise),
@@ -223,14 +220,83 @@ class LinearProblem:
         return pareto_front(self.equations, self.prior, weights)
 
 
-def normal_equations(
-    representation: Representation,
-    basis: SiteBasis,
+@runtime_checkable
+class PartLearner(Protocol):
+    """A learner whose energies are linear in coefficients: `Linear`, `SparseKernel`."""
+
+    def part(self, configurations: Sequence[Configuration], seed: int = 0) -> Part:
+        """What coefficients multiply."""
+        ...
+
+    def prior(self, part: Part, sizes: Float[np.ndarray, "coefficients"]) -> np.ndarray:
+        """``Lambda`` of these coefficients, its diagonal or all of it, given mean squares of their columns."""
+        ...
+
+
+@dataclass(frozen=True)
+class Together:
+    """Several linear learners fitted at once, such as an expansion of high order and a kernel of sharp sight.
+
+    Their priors are scaled alike: ``trace(Lambda) = trace(G)`` for each, before the common strength.
+    """
+
+    learners: tuple[PartLearner, ...]
+    regularization: Regularization = CrossValidated()  # noqa: RUF009
+    folds: int = 4
+
+    def problem(
+        self,
+        configurations: Sequence[Configuration],
+        seed: int = 0,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> LinearProblem:
+        """The whole least-squares problem, to be solved as often as one likes."""
+        return linear_problem(self.learners, configurations, self.folds, seed, progress)
+
+    def fit(
+        self,
+        configurations: Sequence[Configuration],
+        *,
+        validation: Sequence[Configuration] = (),
+        weights: Weights = USUAL,
+        seed: int = 0,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> LinearTerm:
+        """The term; ``validation`` is not used, as folds of the training frames choose the regularization."""
+        problem = self.problem(configurations, seed, progress)
+        return problem.term(self.regularization.solve(problem.equations, problem.prior, weights))
+
+
+def linear_problem(
+    learners: Sequence[PartLearner],
     configurations: Sequence[Configuration],
     folds: int,
     seed: int,
     progress: Callable[[str, float], None] | None,
-) -> NormalEquations:
-    """Sums of all rows of ``configurations``."""
-    rows = design_rows(representation, basis, configurations)
-    return NormalEquations.of(rows, configurations, sum(basis.sizes), folds, seed, progress)
+) -> LinearProblem:
+    """One pass over ``configurations`` for all ``learners`` together."""
+    parts = tuple(learner.part(configurations, seed) for learner in learners)
+    counts = [sum(part.basis.sizes) for part in parts]
+    rows = design_rows(parts, configurations)
+    equations = NormalEquations.of(rows, configurations, sum(counts), folds, seed, progress)
+    gram, _, _, count = equations.weighted(USUAL)
+    columns = np.split(np.diagonal(gram) / count, np.cumsum(counts)[:-1])
+    priors = [learner.prior(part, sizes) for learner, part, sizes in zip(learners, parts, columns)]
+    if len(priors) == 1:
+        return LinearProblem(parts, equations, priors[0])
+    scaled = [prior * (sizes.sum() / _trace(prior)) for prior, sizes in zip(priors, columns)]
+    if all(prior.ndim == 1 for prior in scaled):
+        return LinearProblem(parts, equations, np.concatenate(scaled))
+    blocks = [np.diag(prior) if prior.ndim == 1 else prior for prior in scaled]
+    return LinearProblem(parts, equations, block_diag(*blocks))
+
+
+def over_elements(representation: Representation, configurations: Sequence[Configuration]) -> Representation:
+    """The representation for the elements of ``configurations``, unless it has its own."""
+    if representation.elements is None:
+        return representation.over(elements_of(configurations))
+    return representation
+
+
+def _trace(prior):
+    return prior.sum() if prior.ndim == 1 else np.trace(prior)

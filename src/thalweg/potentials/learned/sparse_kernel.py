@@ -22,16 +22,21 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from thalweg.learning.splits import farthest_points
-from thalweg.potentials.learned.design import design_rows
+from thalweg.potentials.learned.design import Part
 from thalweg.potentials.learned.kernels import DotProduct, Kernel
-from thalweg.potentials.learned.linear import USUAL, LinearProblem, LinearTerm
-from thalweg.potentials.learned.normal_equations import NormalEquations
+from thalweg.potentials.learned.linear import (
+    USUAL,
+    LinearProblem,
+    LinearTerm,
+    linear_problem,
+    over_elements,
+)
 from thalweg.potentials.learned.regularization import AutomaticRelevance, CrossValidated, Regularization
 from thalweg.potentials.learned.term import Weights
 from thalweg.representations.environments import element_kinds
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float, Int
-from thalweg.systems.configuration import Configuration, elements_of
+from thalweg.systems.configuration import Configuration
 
 CANDIDATES = 20000
 """At most this many environments of an element are candidates."""
@@ -115,6 +120,15 @@ class SparseKernel:
                 "CrossValidated or Evidence"
             )
 
+    def part(self, configurations: Sequence[Configuration], seed: int = 0) -> Part:
+        """Kernels with environments chosen among those of ``configurations``."""
+        representation = over_elements(self.representation, configurations)
+        return Part(representation, self._basis(representation, configurations, np.random.default_rng(seed)))
+
+    def prior(self, part: Part, sizes: Float[np.ndarray, "coefficients"]) -> np.ndarray:
+        """``K_MM``."""
+        return part.basis.prior()
+
     def problem(
         self,
         configurations: Sequence[Configuration],
@@ -122,13 +136,7 @@ class SparseKernel:
         progress: Callable[[str, float], None] | None = None,
     ) -> LinearProblem:
         """The whole least-squares problem, to be solved as often as one likes."""
-        representation = self.representation
-        if representation.elements is None:
-            representation = representation.over(elements_of(configurations))
-        basis = self._basis(representation, configurations, np.random.default_rng(seed))
-        rows = design_rows(representation, basis, configurations)
-        equations = NormalEquations.of(rows, configurations, sum(basis.sizes), self.folds, seed, progress)
-        return LinearProblem(representation, basis, equations, basis.prior())
+        return linear_problem((self,), configurations, self.folds, seed, progress)
 
     def fit(
         self,
