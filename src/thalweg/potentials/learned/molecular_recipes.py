@@ -67,17 +67,21 @@ def global_gradient_domain(
 
 
 def local_gradient_domain(
-    reaches: Sequence[float] = (0.1, 0.2),
-    relatives: Sequence[float] = (0.5, 1.0),
-    widths: Sequence[float] = (0.5, 1.0),
-    noises: Sequence[float] = (1e-5, 1e-6),
+    reaches: Sequence[float] = (0.1, 0.15),
+    relatives: Sequence[float] = (1.0, 1.5, 2.0),
+    widths: Sequence[float] = (0.5, 1.0, 2.0),
+    noises: Sequence[float] = (1e-6, 1e-7, 1e-8, 1e-9),
     solver: Solver = ClosedForm(),  # noqa: B008
     permutations: np.ndarray | None = None,
     baseline: Sequence[Term] = (),
     core_repulsion: CoreRepulsion | None = None,
+    choosing: int = 800,
 ) -> Recipe:
     """A Gaussian around each atom, which sees near pairs best: the most accurate with few frames, and ``atoms`` times
-    the work of a global kernel in simulations."""
+    the work of a global kernel in simulations.
+
+    Settings are chosen on about ``choosing`` force components; with many frames a few thousand choose better.
+    """
     learner = GradientDomain(
         reaches=tuple(reaches),
         relatives=tuple(relatives),
@@ -85,6 +89,7 @@ def local_gradient_domain(
         noises=tuple(noises),
         solver=solver,
         permutations=permutations,
+        choosing=choosing,
     )
     return Recipe(learner, tuple(baseline), core_repulsion=core_repulsion)
 
