@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from thalweg.cli.apparatus import versions
@@ -48,10 +49,9 @@ def evaluate(
     with console.status("evaluating"):
         predicted = {name: potential.evaluate(each) for name, each in named.items()}
         everything = Labels(
-            *(
-                [value for labels in predicted.values() for value in getattr(labels, kind)]
-                for kind in ("energies", "forces", "stresses")
-            )
+            np.concatenate([labels.energies for labels in predicted.values()]),
+            tuple(forces for labels in predicted.values() for forces in labels.forces),
+            tuple(stress for labels in predicted.values() for stress in labels.stresses),
         )
         sets = [judged(name, named[name], potential, predicted[name]) for name in named]
         together = judged("all", frames, potential, everything) if len(sets) > 1 else sets[0]

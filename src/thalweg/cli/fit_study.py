@@ -17,7 +17,6 @@ from thalweg.cli.families import BASELINES, COMMITTEES, FAMILIES, LEARNERS, WEIG
 from thalweg.cli.strict import StudyError, as_table, counted, nearest, read, value_of
 from thalweg.interop.file_units import FileUnits
 from thalweg.potentials.learned.core_repulsion import CoreRepulsion
-from thalweg.potentials.learned.design import feature_count
 from thalweg.potentials.learned.linear import Linear
 from thalweg.potentials.learned.message_passing import MessagePassing
 from thalweg.potentials.learned.recipe import Recipe
@@ -26,10 +25,12 @@ from thalweg.representations.ace import ACE
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS
 
-SIZES = ((16, 14, 12, 11), (14, 12, 10, 9), (12, 10, 9), (10, 9, 8), (10, 8), (8, 6), (6, 5))
-"""Levels of the cluster expansion tried by `usual_learner`, largest first."""
+SIZES = (
+    (6, 5), (8, 6), (10, 8), (9, 8, 6), (10, 8, 7), (10, 9, 8), (12, 10, 9), (14, 12, 10, 9), (16, 14, 12, 11),
+)  # fmt: skip
+"""Levels of the cluster expansion that `usual_learner` tries, smallest first."""
 
-LARGEST = 2500
+LARGEST = 3000
 """Most coefficients that `usual_learner` takes: a fit of a few minutes."""
 
 TOP = ("title", "seed", "data", "learner", "representation", "messages", "committee", "baseline", "references",
@@ -194,11 +195,13 @@ def usual_learner(configurations: Sequence[Configuration]) -> Linear:
         (frame.energy is not None) + (0 if frame.forces is None else 3 * len(frame))
         for frame in configurations
     )
+    chosen = SIZES[0]
     for levels in SIZES:
-        representation = ACE(cutoff=0.5, levels=levels).over(elements)
-        if feature_count(representation) * len(elements) <= min(LARGEST, labels / 2):
+        count = len(ACE(cutoff=0.5, levels=levels).over(elements).plan.levels) * len(elements)
+        if count > min(LARGEST, labels / 2):
             break
-    return Linear(ACE(cutoff=0.5, levels=levels))
+        chosen = levels
+    return Linear(ACE(cutoff=0.5, levels=chosen))
 
 
 def committee_of(study: FitStudy, learner: Learner) -> Learner:

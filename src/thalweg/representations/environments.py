@@ -12,6 +12,7 @@ included, and holds for as long as no atom has moved by half of its skin [verlet
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import equinox as eqx
 import jax
@@ -118,6 +119,20 @@ class Neighborhoods(eqx.Module):
         kinds[: starts[-1]] = element_kinds(numbers, elements)
         frames[: starts[-1]] = np.repeat(np.arange(len(configurations)), sizes)
         return Neighborhoods(partners, offsets, kinds, frames, len(configurations))
+
+    def rounded(self) -> Neighborhoods:
+        """The same with as many frames as the next power of two, those beyond empty: few shapes compile rarely.
+
+        Examples
+        --------
+        >>> frames = [Configuration(np.array([1]), np.zeros((1, 3)))] * 3
+        >>> near = Neighborhoods.of(frames, (1,), 0.1, sites=4).rounded()
+        >>> near.frame_count, near.frames.tolist()
+        (4, [0, 1, 2, 4])
+        """
+        count = 1 << (self.frame_count - 1).bit_length()
+        frames = np.where(np.asarray(self.frames) == self.frame_count, count, self.frames).astype(np.int32)
+        return replace(self, frames=frames, frame_count=count)
 
     def environments(self, points: Float[Array, "3 sites"]) -> Environments:
         """What each site sees with the atoms at ``points`` [nm]."""

@@ -28,7 +28,7 @@ from thalweg.potentials.learned.regularization import (
     Solution,
     pareto_front,
 )
-from thalweg.potentials.learned.term import NoUncertainty, Spread, Weights
+from thalweg.potentials.learned.term import Labels, NoUncertainty, Spread, Weights
 from thalweg.representations.environments import Environments
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float, Int
@@ -102,7 +102,15 @@ class LinearTerm(SiteTerm):
         return jnp.where(environments.kinds >= 0, energies, 0)
 
     def bind(self, numbers, box=None, periodic=None) -> LocalEnergy:
-        return SiteTerm.bind(replace(self, factor=None), numbers, box, periodic)
+        return SiteTerm.bind(self._bare, numbers, box, periodic)
+
+    def evaluate(self, configurations: Sequence[Configuration]) -> Labels:
+        return SiteTerm.evaluate(self._bare, configurations)
+
+    @property
+    def _bare(self):
+        """Without the posterior, whose numbers would make every fit a program of its own to compile."""
+        return replace(self, factor=None, noise=1.0)
 
     def spread(self, configurations: Sequence[Configuration]) -> Spread:
         """Standard deviations of the posterior.

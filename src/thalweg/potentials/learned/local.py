@@ -65,9 +65,9 @@ class SiteTerm(eqx.Module):
             for chosen, near in batches(configurations, self.elements, self.cutoff):
                 frames = [configurations[k] for k in chosen]
                 points = points_of(frames, len(near.kinds))
-                block, gradient, virial = jax.tree.map(np.asarray, labels_of(self, near, points))
+                block, gradient, virial = jax.tree.map(np.asarray, labels_of(self, near.rounded(), points))
                 ends = np.cumsum([len(frame) for frame in frames])
-                energies[chosen] = block
+                energies[chosen] = block[: len(chosen)]
                 for k, frame, force, strained in zip(chosen, frames, np.split(-gradient.T, ends), virial):
                     forces[k], stresses[k] = force, strained / frame.volume
         return Labels(energies, tuple(forces), tuple(stresses))

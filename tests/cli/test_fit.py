@@ -1,0 +1,244 @@
+"""From labeled frames to a potential, its report and its dynamics, through the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tomllib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from thalweg.cli.fit_study import fit_from_table, usual_learner
+from thalweg.cli.frames import frames_of
+from thalweg.cli.main import app
+from thalweg.cli.strict import StudyError
+from thalweg.interop.configurations import read_configurations, write_configurations
+from thalweg.interop.mdtraj_files import read_topology, read_trajectory
+from thalweg.learning.trainer import history_of
+from thalweg.potentials.learned.errors import errors
+from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
+from thalweg.systems.configuration import Configuration
+from thalweg.units import unit
+
+SITES = np.array([[0, 0, 0], [0, 2, 2], [2, 0, 2], [2, 2, 0], [1, 1, 1], [1, 3, 3], [3, 1, 3], [3, 3, 1]]) / 4
+STUDY = """
+title = "Silicon"
+
+[data]
+train = ["silicon.xyz"]
+validation = 0.2
+test = ["other.xyz"]
+
+[representation]
+kind = "ACE"
+cutoff = "3.9 Å"
+levels = [6, 3]
+
+[weights]
+energy = "1 meV"
+force = "10 meV/Å"
+
+[learning_curve]
+sizes = [8, 12]
+splits = 2
+"""
+
+
+def silicon(count, seed, displacement=0.01):
+    """Frames labeled by Stillinger and Weber's potential."""
+    random = np.random.default_rng(seed)
+    lengths = 0.5431 * (1 + 0.01 * random.normal(size=count))
+    frames = [
+        Configuration(
+            np.full(8, 14), a * SITES + displacement * random.normal(size=(8, 3)), a * np.eye(3), (True,) * 3
+        )
+        for a in lengths
+    ]
+    labels = stillinger_weber_silicon().evaluate(frames)
+    return [
+        replace(frame, energy=float(energy), forces=forces)
+        for frame, energy, forces in zip(frames, labels.energies, labels.forces)
+    ]
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder with frames, a study and its fit."""
+    folder = tmp_path_factory.mktemp("fit")
+    write_configurations(folder / "silicon.xyz", silicon(20, 0))
+    write_configurations(folder / "other.xyz", silicon(6, 1))
+    write_configurations(folder / "start.xyz", [silicon(1, 2, 0.0)[0]])
+    (folder / "study.toml").write_text(STUDY, "utf-8")
+    shown = run("fit", folder / "study.toml", "--out", folder / "fit")
+    assert shown.exit_code == 0, shown.output
+    return folder
+
+
+def test_a_fit_leaves_its_study_its_model_and_its_report(work):
+    fit = work / "fit"
+    for name in ("run.toml", "model.thalweg", "report.html", "results/report.json", "results/errors.csv"):
+        assert (fit / name).is_file(), name
+    table = tomllib.loads((fit / "run.toml").read_text("utf-8"))
+    assert table["learner"]["representation"]["stretch"] == 2.0
+    assert table["versions"]["thalweg"]
+    page = (fit / "report.html").read_text("utf-8")
+    for section in (
+        "Predictions against labels",
+        "Learning curve",
+        "Uncertainty",
+        "Energies against forces",
+        "Drautz",
+    ):
+        assert section in page, section
+
+
+def test_the_reported_errors_are_those_of_the_model_on_the_files(work):
+    found = errors(
+        LearnedPotential.load(work / "fit" / "model.thalweg"), read_configurations(work / "other.xyz")
+    )
+    with open(work / "fit" / "results" / "errors.csv", encoding="utf-8") as file:
+        rows = {(row["set"], row["label"]): row for row in csv.DictReader(file)}
+    assert float(rows["test", "forces"]["MAE"]) == pytest.approx(
+        found.forces.mae / unit("meV/Å", "force"), rel=1e-5
+    )
+    shown = run("evaluate", work / "fit", work / "other.xyz", "--out", work / "evaluation")
+    assert shown.exit_code == 0, shown.output
+    report = json.loads((work / "evaluation" / "results" / "report.json").read_text("utf-8"))
+    assert float(rows["test", "energy"]["RMSE"]) == pytest.approx(report["sets"][0]["rows"][1][3], rel=1e-5)
+
+
+def test_a_finished_fit_is_not_done_again(work):
+    before = (work / "fit" / "model.thalweg").stat().st_mtime_ns
+    shown = run("fit", work / "study.toml", "--out", work / "fit")
+    assert shown.exit_code == 0
+    assert "is finished" in shown.output
+    assert (work / "fit" / "model.thalweg").stat().st_mtime_ns == before
+
+
+def test_another_study_is_refused_in_the_folder_of_a_fit(work):
+    (work / "other.toml").write_text(STUDY.replace("3.9", "4.1"), "utf-8")
+    (work / "begun").mkdir(exist_ok=True)
+    (work / "begun" / "run.toml").write_bytes((work / "fit" / "run.toml").read_bytes())
+    shown = run("fit", work / "other.toml", "--out", work / "begun")
+    assert shown.exit_code == 2
+    assert "differs in learner" in shown.output
+
+
+def test_dynamics_leave_trajectories_that_open_and_say_whether_they_held_up(work):
+    arguments = ("--temperature", "300 K", "--time", "0.04 ps", "--dt", "1 fs", "--save-every", "10 fs")
+    shown = run(
+        "md", work / "fit", work / "start.xyz", *arguments, "--replicas", 2, "--nve", "--out", work / "md"
+    )
+    assert shown.exit_code == 0, shown.output
+    assert "2 of 2 replicas lasted" in shown.output
+    frames = read_trajectory(work / "md" / "replica-1.dcd", read_topology(work / "md" / "topology.pdb"))
+    assert frames.positions.shape == (4, 8, 3)
+    with open(work / "md" / "energies.csv", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["replica"] == "0"]
+    total = [float(row["potential [kJ/mol]"]) + float(row["kinetic [kJ/mol]"]) for row in rows]
+    assert np.ptp(total) < 0.01 * float(rows[0]["kinetic [kJ/mol]"])
+    again = run("md", work / "fit", work / "start.xyz", *arguments, "--out", work / "md")
+    assert (again.exit_code, "not an empty folder" in again.output) == (2, True)
+
+
+def test_what_is_wrong_is_said_without_a_traceback(work):
+    for arguments, said in (
+        (("fit", work / "nothing.toml"), "there is no study"),
+        (("evaluate", work / "nothing.thalweg", work / "other.xyz"), "there is no model"),
+        (("evaluate", work / "study.toml", work / "other.xyz"), "study.toml"),
+        (("md", work / "fit", work / "start.xyz", "--time", "10", "--out", work / "no"), "unit"),
+    ):
+        shown = run(*arguments)
+        assert (shown.exit_code, said in shown.output) == (2, True), shown.output
+
+
+def test_frames_of_the_test_are_never_trained_on(tmp_path):
+    frames = silicon(12, 3)
+    write_configurations(tmp_path / "all.xyz", frames)
+    write_configurations(tmp_path / "test.xyz", frames[:4])
+    table = {"data": {"train": ["all.xyz"], "validation": 0.0, "test": ["test.xyz"]}}
+    dealt = frames_of(fit_from_table(table, "study", tmp_path))
+    assert (len(dealt.training), len(dealt.test)) == (8, 4)
+    energies = {round(frame.energy, 6) for frame in dealt.training}
+    assert not energies & {round(frame.energy, 6) for frame in dealt.test}
+
+
+def test_blocks_of_a_trajectory_stay_together(tmp_path):
+    frames = silicon(40, 4)
+    write_configurations(tmp_path / "all.xyz", [replace(f, info={"step": k}) for k, f in enumerate(frames)])
+    table = {"data": {"train": ["all.xyz"], "validation": 0.25, "test": 0.25, "split": "blocks"}}
+    dealt = frames_of(fit_from_table(table, "study", tmp_path))
+    for part in (dealt.training, dealt.validation, dealt.test):
+        steps = {int(frame.info["step"]) for frame in part}
+        assert all(step ^ 1 in steps for step in steps)
+    assert [len(dealt.training), len(dealt.validation), len(dealt.test)] == [20, 10, 10]
+
+
+def test_isolated_atoms_in_the_data_are_the_zero_of_the_energy(tmp_path):
+    atom = Configuration(np.array([14]), np.zeros((1, 3)), energy=-5.0)
+    write_configurations(tmp_path / "all.xyz", [atom, *silicon(10, 5)])
+    dealt = frames_of(fit_from_table({"data": {"train": ["all.xyz"]}}, "study", tmp_path))
+    assert dealt.references == {14: pytest.approx(-5.0)}
+    assert min(len(frame) for frame in dealt.training) == 8
+
+
+def test_forces_in_other_units_stop_a_fit_before_it_starts(tmp_path):
+    first, second = silicon(2, 6)
+    path = [
+        replace(first, positions=first.positions + 0.05 * k * (second.positions - first.positions))
+        for k in range(20)
+    ]
+    labels = stillinger_weber_silicon().evaluate(path)
+    frames = [
+        replace(frame, energy=float(energy), forces=51.4221 * forces)
+        for frame, energy, forces in zip(path, labels.energies, labels.forces)
+    ]
+    write_configurations(tmp_path / "all.xyz", frames)
+    with pytest.raises(StudyError, match="forces"):
+        frames_of(fit_from_table({"data": {"train": ["all.xyz"]}}, "study", tmp_path))
+
+
+def test_the_usual_learner_has_no_more_coefficients_than_half_the_labels():
+    few, many = (usual_learner(silicon(count, 7)) for count in (4, 60))
+    assert sum(few.representation.levels) < sum(many.representation.levels)
+
+
+def test_a_training_that_was_killed_goes_on_to_the_same_model(tmp_path):
+    write_configurations(tmp_path / "silicon.xyz", silicon(6, 8))
+    study = """
+    [data]
+    train = ["silicon.xyz"]
+    validation = 0.34
+    test = 0.0
+    [representation]
+    kind = "ACE"
+    cutoff = "3 Å"
+    levels = [4]
+    [learner]
+    kind = "Network"
+    widths = [3]
+    training = {trainer = {epochs = 2}}
+    """
+    (tmp_path / "study.toml").write_text(study, "utf-8")
+    for out in ("one", "two"):
+        if out == "two":
+            (tmp_path / "two").mkdir()
+            for name in ("run.toml", "checkpoint-0.npz"):
+                (tmp_path / "two" / name).write_bytes((tmp_path / "one" / name).read_bytes())
+        shown = run("fit", tmp_path / "study.toml", "--out", tmp_path / out)
+        assert shown.exit_code == 0, shown.output
+    histories = [history_of(tmp_path / out / "checkpoint-0.npz") for out in ("one", "two")]
+    np.testing.assert_array_equal(histories[0].seconds, histories[1].seconds)
+    first, second = (
+        LearnedPotential.load(tmp_path / out / "model.thalweg").evaluate(silicon(1, 9)).energies
+        for out in ("one", "two")
+    )
+    np.testing.assert_allclose(first, second, rtol=1e-12)
