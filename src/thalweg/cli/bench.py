@@ -27,6 +27,7 @@ def measure(folder: Path, name: str, data: Path, quick: bool) -> list[Row]:
             f"there is no benchmark {file}; "
             + (f"known: {', '.join(known)}" if known else "run this in a checkout of Thalweg")
         )
+    sys.path.insert(0, str(folder.resolve()))  # benchmarks share files
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", file)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

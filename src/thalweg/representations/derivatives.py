@@ -21,14 +21,28 @@ TOGETHER = 16
 """Sites worked on together; numbers of sites must be multiples of it."""
 
 
-@eqx.filter_jit
 def features_and_pulls(
     representation: Representation, near: Neighborhoods, points: Float[Array, "3 sites"]
 ) -> tuple[Float[Array, "sites features"], Float[Array, "sites neighbors 3 features"]]:
     """Features of every site and ``d feature / d vector`` for each of its neighbors [1/nm].
 
     Sites come first here, features last: rows for a least-squares problem.
+
+    Raises
+    ------
+    ValueError
+        If features depend on more than a site's own neighbors, as learned messages do.
     """
+    if not representation.sees_neighbors_only:
+        raise ValueError(
+            f"{type(representation).__name__} passes messages: its features depend on neighbors of neighbors, and "
+            "what it learns is learned with its readout; fit it by MessagePassing"
+        )
+    return _features_and_pulls(representation, near, points)
+
+
+@eqx.filter_jit
+def _features_and_pulls(representation, near, points):
     present = near.environments(points)
     rows, sites = present.partners.shape
     blocks = sites // TOGETHER

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -76,6 +77,8 @@ class TensorProduct(eqx.Module):
 
 class DTNNMessages(Representation):
     """A deep tensor neural network with its weights."""
+
+    sees_neighbors_only: ClassVar[bool] = False
 
     elements: tuple[int, ...] | None = eqx.field(static=True)
     cutoff: float = eqx.field(static=True)

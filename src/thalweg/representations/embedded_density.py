@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -144,6 +145,8 @@ class DensityLayer(eqx.Module):
 
 class EmbeddedDensityMessages(Representation):
     """A recursively embedded density with its weights; features are the hidden states of all layers."""
+
+    sees_neighbors_only: ClassVar[bool] = False
 
     layers: tuple[DensityLayer, ...]
     elements: tuple[int, ...] | None = eqx.field(static=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -92,6 +93,8 @@ class VectorMessage(eqx.Module):
 
 class PaiNNMessages(Representation):
     """PaiNN with its weights; features are the scalars."""
+
+    sees_neighbors_only: ClassVar[bool] = False
 
     elements: tuple[int, ...] | None = eqx.field(static=True)
     cutoff: float = eqx.field(static=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -23,6 +24,9 @@ class Representation(eqx.Module):
     derivatives vanish at the cutoff. Features do not change when an environment is rotated or reflected or its
     like neighbors change places.
     """
+
+    sees_neighbors_only: ClassVar[bool] = True
+    """Whether features depend on neighbors' vectors and elements alone, not on what these see in their turn."""
 
     elements: eqx.AbstractVar[tuple[int, ...] | None]
     cutoff: eqx.AbstractVar[float]

@@ -119,6 +119,8 @@ class Convolution(eqx.Module):
 class SchNetMessages(Representation):
     """SchNet with its weights."""
 
+    sees_neighbors_only: ClassVar[bool] = False
+
     elements: tuple[int, ...] | None = eqx.field(static=True)
     cutoff: float = eqx.field(static=True)
     embedding: Linear

@@ -96,17 +96,20 @@ class CoreRepulsion:
 
     Parameters
     ----------
-    inner : fraction of the shortest training distance up to which the repulsion is full
+    inner : fraction of where it ends up to which the repulsion is full
+    outer : where it ends, as a fraction of the shortest training distance; less than one, because the next frame may
+        have a distance a little shorter than a few training frames have
     """
 
     inner: float = 0.5
+    outer: float = 0.9
 
     def for_frames(self, configurations: Sequence[Configuration]) -> PairTerm:
         """The repulsion that is exactly zero in ``configurations``.
 
-        It ends at the shortest distance of each pair of elements, or at twice the sum of their covalent radii
-        [cordero2008] where they keep further apart. Elements that are never near each other get that sum times the
-        least ratio of shortest distance to sum seen in other pairs, at most one.
+        It ends at ``outer`` times the shortest distance of each pair of elements, or twice the sum of their covalent
+        radii [cordero2008] where they keep further apart. Elements that are never near each other get that sum times
+        the least ratio of shortest distance to sum seen in other pairs, at most one.
         """
         elements = elements_of(configurations)
         sums = pair_table(elements, lambda a, b: COVALENT_RADII[a] + COVALENT_RADII[b])
@@ -114,9 +117,8 @@ class CoreRepulsion:
         shortest = nearest_distances(configurations, elements, reach)
         met = shortest < reach
         ratio = min(1.0, float((shortest / sums)[met].min())) if met.any() else 1.0
-        return screened_nuclei(
-            elements, np.where(met, np.minimum(shortest, NEAR * sums), ratio * sums), self.inner
-        )
+        ends = np.where(met, np.minimum(shortest, NEAR * sums), ratio * sums)
+        return screened_nuclei(elements, self.outer * ends, self.inner)
 
 
 def core_repulsion(configurations: Sequence[Configuration]) -> PairTerm:

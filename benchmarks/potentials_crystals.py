@@ -1,0 +1,237 @@
+"""Potentials of solids and liquids: silicon, copper and molybdenum (Zuo et al. 2020), water (DeePMD), and speed.
+
+Errors are mean absolute ones on the official test frames; regularization is chosen on folds of the training frames, and
+the recipe is one for all elements. Seconds are processor time of whole fits on one thread, compilation included. Published errors: GAP, MTP (Zuo et al. 2020), network (ours of their coefficients).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import ase.build
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from potential_peers import measure
+
+from thalweg.interop.configurations import from_atoms, read_configurations
+from thalweg.potentials.energy import energy_and_forces
+from thalweg.potentials.learned.errors import errors
+from thalweg.potentials.learned.linear_recipes import (
+    expansion,
+    expansion_with_kernel,
+    gaussian_approximation,
+    moment_tensors,
+)
+from thalweg.potentials.learned.network_recipes import behler_parrinello, embedded_density
+from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
+from thalweg.report.benchmark import Row
+from thalweg.units import unit
+
+MEV, MEV_PER_ANGSTROM = unit("meV", "energy"), unit("meV/Å", "force")
+
+ELEMENTS = ("Si", "Cu", "Mo")
+
+GAP = {"Si": (2.91, 70), "Cu": (0.46, 10), "Mo": (2.24, 90)}
+"""Energy [meV/atom] and force [meV/Å] errors of GAP (Zuo et al. 2020)."""
+
+MTP = {"Si": (2.21, 60)}
+ACE = {"Si": (2.59, 66)}
+"""About 1000 functions (arXiv 2309.03161)."""
+
+NETWORK = {"Si": (5.59, 109)}
+"""Of the published coefficients, evaluated on the test frames."""
+
+BOTH = {"energy": 1.5, "force": 50.0}
+"""Targets for the mean over the three elements [meV/atom, meV/Å]."""
+
+SECONDS = 180.0
+
+
+def rows(data: Path, quick: bool) -> Iterator[Row]:
+    folder = data / "potentials" / "mlearn"
+    if folder.is_dir():
+        yield from three_elements(folder, quick)
+        yield from families(folder, quick)
+    else:
+        yield skipped("mlearn Si, Cu, Mo", folder, "github.com/materialsvirtuallab/mlearn")
+    water_folder = data / "potentials" / "deepmd_water"
+    if quick:
+        yield Row("water, 320 frames, embedded density", None, "meV/Å", target="skipped: takes five minutes")
+    elif water_folder.is_dir():
+        yield water(water_folder)
+    else:
+        yield skipped("water", water_folder, "github.com/deepmodeling/deepmd-kit examples/water/data")
+    yield from speed(quick)
+
+
+def skipped(test, folder, where):
+    return Row(test, None, "", target=f"skipped: {folder} is not there; get it from {where}")
+
+
+def fitted(recipe, training, testing):
+    """Errors of a recipe on ``testing``, energies per atom [meV], forces [meV/Å], and processor seconds of the fit."""
+    started = time.process_time()
+    potential = recipe.fit(training)
+    seconds = time.process_time() - started
+    found = errors(potential, testing)
+    return found.energy_per_atom.mae / MEV, found.forces.mae / MEV_PER_ANGSTROM, seconds
+
+
+def three_elements(folder: Path, quick: bool) -> Iterator[Row]:
+    """One recipe for three elements."""
+    found = {}
+    for element in ELEMENTS:
+        training, testing = (
+            read_configurations(folder / f"{element}_{part}.extxyz.gz") for part in ("train", "test")
+        )
+        if quick:
+            training, testing = training[::10], testing[::4]
+        energy, force, seconds = found[element] = fitted(expansion_with_kernel(), training, testing)
+        name, peer = f"{element}, expansion and kernel", "GAP, published"
+        yield Row(
+            f"{name}: energy",
+            energy,
+            "meV/atom",
+            None,
+            None,
+            None,
+            "GAP, published",
+            *versus(GAP[element][0], energy),
+        )
+        yield Row(
+            f"{name}: force",
+            force,
+            "meV/Å",
+            None,
+            None,
+            None,
+            "GAP, published",
+            *versus(GAP[element][1], force),
+        )
+        yield Row(
+            f"{name}: fit", seconds, "s", None, f"<= {SECONDS:.0f}", None if quick else seconds <= SECONDS
+        )
+    for k, label in enumerate(("energy", "force")):
+        mean = float(np.mean([each[k] for each in found.values()]))
+        target, unit_ = BOTH[label], ("meV/atom", "meV/Å")[k]
+        published = float(np.mean([GAP[element][k] for element in ELEMENTS]))
+        met = None if quick else mean <= target
+        yield Row(
+            f"mean of three elements: {label}",
+            mean,
+            unit_,
+            None,
+            f"<= {target}",
+            met,
+            "GAP, published",
+            *versus(published, mean),
+        )
+
+
+def versus(theirs, ours):
+    """The last two columns: the peer's number and how many times ours goes into it."""
+    return theirs, theirs / ours
+
+
+def families(folder: Path, quick: bool) -> Iterator[Row]:
+    """Each family on silicon beside its own published numbers."""
+    training, testing = (read_configurations(folder / f"Si_{part}.extxyz.gz") for part in ("train", "test"))
+    if quick:
+        training, testing = training[::10], testing[::4]
+    network = behler_parrinello(nearest=0.15, epochs=3 if quick else 60)
+    cases = (
+        ("Gaussian approximation", gaussian_approximation(), "GAP, published", GAP["Si"]),
+        ("moment tensors", moment_tensors(), "MTP, published", MTP["Si"]),
+        ("expansion", expansion(), "ACE, published", ACE["Si"]),
+        ("Behler-Parrinello", network, "network, published", NETWORK["Si"]),
+    )
+    for name, recipe, peer, published in cases:
+        energy, force, seconds = fitted(recipe, training, testing)
+        for label, ours, theirs, unit_ in zip(
+            ("energy", "force"), (energy, force), published, ("meV/atom", "meV/Å")
+        ):
+            met = None if quick else ours <= 1.3 * theirs
+            test = f"Si, {name}: {label} (fit {seconds:.0f} s)"
+            yield Row(test, ours, unit_, None, f"<= {1.3 * theirs:.3g}", met, peer, *versus(theirs, ours))
+
+
+def water(folder: Path) -> Row:
+    """Water from 320 frames, 80 held out, by an embedded density."""
+    frames = [frame for k in range(3) for frame in read_configurations(folder / f"data_{k}.extxyz.gz")]
+    testing = read_configurations(folder / "data_3.extxyz.gz")
+    started = time.process_time()
+    potential = embedded_density(epochs=40).fit(frames)
+    seconds = time.process_time() - started
+    force = errors(potential, testing).forces.rmse / MEV_PER_ANGSTROM
+    return Row(
+        f"water, 320 frames, embedded density: force RMSE (fit {seconds:.0f} s)",
+        force,
+        "meV/Å",
+        None,
+        "<= 60",
+        force <= 60,
+    )
+
+
+def speed(quick: bool) -> Iterator[Row]:
+    """Energy and forces of 512 silicon atoms on one thread, neighbor list renewed every 20 calls, beside peers."""
+    atoms = ase.build.bulk("Si", cubic=True).repeat(2 if quick else 4)
+    atoms.rattle(0.1, seed=0)
+    frame = from_atoms(atoms)
+    training = []
+    for seed in range(4):
+        cell = ase.build.bulk("Si", cubic=True).repeat(2)
+        cell.rattle(0.15, seed=seed)
+        training.append(from_atoms(cell))
+    peers = {
+        name: {"reason": "quick"}
+        if quick
+        else measure(name, atoms.numbers, atoms.positions, atoms.cell.array)
+        for name in ("quippy", "snap", "mace")
+    }
+    labels = [labeled(one) for one in training]
+    cases = (
+        ("SOAP kernel, 300 points", gaussian_approximation(points=300), 25.0),
+        ("expansion", expansion(), 60.0),
+        ("expansion and kernel", expansion_with_kernel(points=100 if quick else 600), None),
+    )
+    for name, recipe, target in cases:
+        potential = recipe.fit(labels)
+        cost = microseconds(potential, frame)
+        for peer, answer in peers.items():
+            theirs = answer.get("microseconds")
+            said = f"<= {target:.0f}" if target else None
+            met = None if target is None or quick else cost <= target
+            described = answer.get("what", f"{peer}: {answer.get('reason')}")
+            ratio = None if theirs is None else theirs / cost
+            yield Row(
+                f"Si, {len(frame)} atoms, {name}", cost, "us/atom", None, said, met, described, theirs, ratio
+            )
+
+
+def labeled(frame):
+    """The frame with the energy and forces of Stillinger-Weber silicon; what they are does not change the cost."""
+    said = stillinger_weber_silicon().evaluate([frame])
+    return replace(frame, energy=float(said.energies[0]), forces=said.forces[0])
+
+
+def microseconds(potential, frame, calls: int = 20) -> float:
+    """Processor time per atom of an energy and its forces in 32 bits, with one renewal of lists per ``calls``."""
+    energy = potential.bind(frame.numbers, frame.box)
+    positions, box = jnp.asarray(frame.positions, jnp.float32), jnp.asarray(frame.box, jnp.float32)
+    energy = energy.refreshed(positions, box)
+    evaluate = eqx.filter_jit(energy_and_forces)
+    jax.block_until_ready(evaluate(energy, positions, box))
+    rounds = []
+    for _ in range(5):
+        started = time.process_time()
+        energy = energy.refreshed(positions + 0.06 * (len(rounds) % 2), box)
+        for _ in range(calls):
+            jax.block_until_ready(evaluate(energy, positions, box))
+        rounds.append((time.process_time() - started) / calls)
+    return 1e6 * min(rounds) / len(frame)

@@ -1,0 +1,98 @@
+"""Recipes that are linear in their coefficients: an expansion, a kernel, or both together.
+
+Fitted in closed form, in one pass over the labels; regularization is chosen by frames left out. They know how unsure
+they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from thalweg.potentials.learned.kernels import DotProduct
+from thalweg.potentials.learned.linear import Linear, Together
+from thalweg.potentials.learned.recipe import Recipe
+from thalweg.potentials.learned.sparse_kernel import SparseKernel
+from thalweg.potentials.learned.term import Term, Weights
+from thalweg.representations.ace import ACE
+from thalweg.representations.bispectrum import Bispectrum
+from thalweg.representations.moment_tensors import MomentTensors
+from thalweg.representations.quadratic import Quadratic
+from thalweg.representations.soap import SOAP
+from thalweg.units import unit
+
+FORCES_FIRST = Weights(energy=2 * unit("meV", "energy"), force=30 * unit("meV/Å", "force"))
+"""Errors that one is content with where frames are hot and strained: 2 meV and 30 meV/Å."""
+
+
+def expansion(
+    cutoff: float = 0.5,
+    levels: Sequence[int] = (16, 14, 12, 11),
+    degrees: Sequence[int] = (0, 8, 6, 4),
+    baseline: Sequence[Term] = (),
+    weights: Weights = FORCES_FIRST,
+) -> Recipe:
+    """Linear atomic cluster expansion up to five bodies [drautz2019]."""
+    representation = ACE(cutoff=cutoff, levels=tuple(levels), degrees=tuple(degrees))
+    return Recipe(Linear(representation, smoothness=2.0), tuple(baseline), weights=weights)
+
+
+def gaussian_approximation(
+    cutoff: float = 0.5,
+    radial: int = 8,
+    degree: int = 6,
+    smearing: float = 0.05,
+    points: int = 1000,
+    baseline: Sequence[Term] = (),
+    weights: Weights = FORCES_FIRST,
+) -> Recipe:
+    """Gaussian approximation potential: a sparse kernel on the SOAP power spectrum [bartok2010, bartok2013]."""
+    representation = SOAP(cutoff=cutoff, radial=radial, degree=degree, smearing=smearing)
+    return Recipe(SparseKernel(representation, points, DotProduct(4)), tuple(baseline), weights=weights)
+
+
+def expansion_with_kernel(
+    cutoff: float = 0.5,
+    levels: Sequence[int] = (18, 16, 13, 12),
+    points: int = 600,
+    kernel_cutoff: float = 0.6,
+    baseline: Sequence[Term] = (),
+    weights: Weights = FORCES_FIRST,
+) -> Recipe:
+    """An expansion of up to five bodies and a kernel on power spectra that looks further, fitted as one."""
+    expansion = Linear(ACE(cutoff=cutoff, levels=tuple(levels)), smoothness=2.0)
+    kernel = SparseKernel(SOAP(cutoff=kernel_cutoff, radial=10, degree=6), points, DotProduct(4))
+    return Recipe(Together((expansion, kernel)), tuple(baseline), weights=weights)
+
+
+def moment_tensors(
+    cutoff: float = 0.5,
+    level: int = 14,
+    step: int = 1,
+    baseline: Sequence[Term] = (),
+    weights: Weights = FORCES_FIRST,
+) -> Recipe:
+    """Moment tensor potential [shapeev2016] with fixed radial functions."""
+    return Recipe(
+        Linear(MomentTensors(cutoff=cutoff, level=level, step=step)), tuple(baseline), weights=weights
+    )
+
+
+def snap(
+    cutoff: float = 0.5,
+    twojmax: int = 6,
+    order: int = 1,
+    baseline: Sequence[Term] = (),
+    weights: Weights = FORCES_FIRST,
+) -> Recipe:
+    """Spectral neighbor analysis potential [thompson2015], of first or second ``order`` in the bispectrum.
+
+    Raises
+    ------
+    ValueError
+        If the order is neither one nor two.
+    """
+    if order not in (1, 2):
+        raise ValueError(f"order={order}; the bispectrum enters linearly (1) or with its products (2)")
+    bispectrum = Bispectrum(cutoff=cutoff, twojmax=twojmax)
+    representation = bispectrum if order == 1 else Quadratic(bispectrum)
+    return Recipe(Linear(representation), tuple(baseline), weights=weights)
