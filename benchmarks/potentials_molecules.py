@@ -31,7 +31,7 @@ from thalweg.potentials.learned.errors import Errors, errors
 from thalweg.potentials.learned.gradient_domain import mean_distances, nearness, relative_scale
 from thalweg.potentials.learned.gradient_domain_term import GradientDomainTerm
 from thalweg.potentials.learned.hessian_kernel import Matern52
-from thalweg.potentials.learned.kernel_solvers import ClosedForm, Landmarks
+from thalweg.potentials.learned.kernel_solvers import Landmarks
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.message_passing import MessagePassing
 from thalweg.potentials.learned.molecular_recipes import local_gradient_domain
@@ -62,14 +62,9 @@ MACE_50 = {
 MACE_600 = 22.4
 """Force RMSE of MACE at 600 K after training at 300 K [meV/Å] (Batatia et al. 2022)."""
 
-SOLVERS = {
-    "ethanol": ClosedForm(),
-    "malonaldehyde": ClosedForm(),
-    "toluene": Landmarks(250),
-    "benzene": Landmarks(300),
-    "aspirin": Landmarks(170),
-}
-"""What ends within ten minutes of one processor with 1000 frames."""
+FRAMES = {"ethanol": 1000, "malonaldehyde": 1000, "toluene": 620, "benzene": 750, "aspirin": 440}
+"""How many of the 1000 training frames are used: the closed form with 28,000 force components takes some minutes. With as
+much work, fewer frames in closed form err less than landmarks among all."""
 
 CHOOSING = 2700
 """Force components that choose the settings of a model of 1000 frames."""
@@ -93,14 +88,12 @@ def rows(data: Path, quick: bool) -> Iterator[Row]:
 def many_frames(data: Path, molecule: str, quick: bool) -> Iterator[Row]:
     """1000 training frames, no baseline."""
     train, test = _rmd17(data, molecule)
-    solver = SOLVERS[molecule]
-    if quick:
-        train, test, solver = train[::10], test[::10], Landmarks(40)
-    recipe = local_gradient_domain(solver=solver, choosing=CHOOSING)
+    train, test = (train[:100], test[::10]) if quick else (train[: FRAMES[molecule]], test)
+    recipe = local_gradient_domain(choosing=CHOOSING)
     seconds, potential = _timed(lambda: recipe.fit(train, progress=_log))
     found = errors(potential, test)
-    name, kernel = f"{molecule}, {len(train)} frames", f"local gradient-domain kernel, {solver}"
-    yield _published(f"{name}: forces, {kernel}", _forces(found), "meV/Å", "ACE", ACE[molecule])
+    name = f"{molecule}, {len(train)} of 1000 frames, local gradient-domain kernel"
+    yield _published(f"{name}: forces", _forces(found), "meV/Å", "ACE", ACE[molecule])
     yield Row(f"{name}: energies", _energies(found), "meV")
     yield _limited(f"{name}: fit", seconds, "CPU s", 600)
 
