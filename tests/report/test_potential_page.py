@@ -1,0 +1,158 @@
+"""The report of a learned potential: every section from numbers, every number in a file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from thalweg.potentials.learned.errors import errors_of
+from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.potentials.learned.regularization import FrontPoint, Solution
+from thalweg.potentials.learned.term import Labels, Weights
+from thalweg.report.potential_analysis import by_element, courses, front, judged
+from thalweg.report.potential_files import write_potential_report
+from thalweg.report.potential_page import potential_page
+from thalweg.report.potential_results import CurveLine, ForceUncertainty, PotentialResults, TrainingCourse
+from thalweg.report.results import Diagnosis
+from thalweg.systems.configuration import Configuration
+from thalweg.units import unit
+
+SECTIONS = {
+    "Errors": {"sets": ()},
+    "Predictions against labels": {"sets": ()},
+    "Where errors are": {"by_element": {}, "courses": ()},
+    "Learning curve": {"curve": ()},
+    "Uncertainty": {"uncertainty": None},
+    "Energies against forces": {"front": None},
+    "Training": {"training": ()},
+    "Model card": {"card": {}},
+    "Provenance": {"provenance": {}},
+    "How to cite": {"citations": ()},
+}
+"""Title of each section and what is missing where it is left out."""
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Water molecules with made-up labels."""
+    random = np.random.default_rng(0)
+    water = np.array([[0, 0, 0], [0.096, 0, 0], [-0.024, 0.093, 0]])
+    return [
+        Configuration(
+            np.array([8, 1, 1]),
+            water + random.normal(0, 0.005, (3, 3)),
+            energy=float(random.normal(-900, 5)),
+            forces=random.normal(0, 500, (3, 3)),
+        )
+        for _ in range(30)
+    ]
+
+
+@pytest.fixture(scope="module")
+def predicted(frames):
+    """Predictions whose forces are off by 30 meV/Å or so."""
+    random = np.random.default_rng(1)
+    return Labels(
+        np.array([frame.energy + random.normal(0, 0.5) for frame in frames]),
+        tuple(frame.forces + random.normal(0, 30, (3, 3)) for frame in frames),
+        (np.full((3, 3), np.nan),) * len(frames),
+    )
+
+
+@pytest.fixture(scope="module")
+def everything(frames, predicted):
+    """A report with every section filled."""
+    potential = LearnedPotential({1: -100.0, 8: -600.0}, ())
+    sets = tuple(judged(name, frames, potential, predicted) for name in ("training", "test"))
+    sizes, falling = np.array([50, 100, 200]), np.array([4.0, 2.0, 1.1])
+    levels = np.linspace(0.05, 0.95, 19)
+    bins = np.linspace(10, 60, 10)
+    epochs = np.exp(-np.linspace(0, 5, 80))
+    nothing = Solution(np.zeros(1), np.zeros((1, 1)), 0.0, 1.0, {})
+    points = [
+        FrontPoint(Weights(0.1 * ratio), {"energy": 0.2 * ratio**0.3, "force": 30 * ratio**-0.2}, nothing)
+        for ratio in (0.1, 0.3, 1.0, 3.0, 10.0)
+    ]
+    return PotentialResults(
+        title="Water <made up>",
+        subtitle="H, O",
+        fitted=("30 frames.",),
+        accuracy=("Good.",),
+        certainty=("Sure.",),
+        diagnoses=(Diagnosis("warning", "Frames repeat."),),
+        sets=sets,
+        by_element=by_element(sets),
+        courses=courses(frames, predicted),
+        curve=(
+            CurveLine("energy per atom", "meV", sizes, falling, np.array([0.3, 0.1, np.nan]), -0.9),
+            CurveLine("forces", "meV/Å", sizes, 20 * falling, np.array([3.0, 2.0, np.nan]), -0.9),
+        ),
+        uncertainty=ForceUncertainty(
+            "test", levels, levels**0.9, bins, bins * 1.1, bins * 0.05, 0.7, 0.96, 0.6
+        ),
+        front=front(points, Weights()),
+        training=(TrainingCourse("seed 0", epochs, 1.2 * epochs, 79, 321.0),),
+        card={"elements": "H, O", "cutoff": "0.5 nm"},
+        provenance={"versions": {"thalweg": "0"}},
+        citations=("Somebody, Something (2000).",),
+    )
+
+
+def test_parity_is_in_electronvolts_per_atom_above_isolated_atoms(frames, predicted, everything):
+    first = everything.sets[0]
+    expected = (frames[0].energy + 800.0) / 3 / unit("eV", "energy")
+    assert first.energies[0, 0] == pytest.approx(expected)
+    assert first.forces[0, 1] == pytest.approx(predicted.forces[0][0, 0] / unit("eV/Å", "force"))
+
+
+def test_the_table_holds_the_errors_of_the_predictions(frames, predicted, everything):
+    found = errors_of(frames, predicted)
+    assert everything.sets[0].error("forces") == pytest.approx(found.forces.mae / unit("meV/Å", "force"))
+    assert everything.sets[0].error("energy", "rmse") == pytest.approx(
+        found.energy.rmse / unit("meV", "energy")
+    )
+    assert np.isnan(everything.sets[0].error("stress"))
+    assert set(everything.by_element["test"]) == {"H", "O"}
+
+
+def test_the_front_marks_the_weights_of_the_study(everything):
+    assert everything.front.chosen == 2
+    assert everything.front.force[2] == pytest.approx(30 / unit("meV/Å", "force"))
+
+
+def test_the_nearest_neighbor_of_an_atom_of_water_is_an_angstrom_away(everything):
+    course = everything.courses[0]
+    assert course.unit == "Å"
+    assert ((course.centers > 0.8) & (course.centers < 1.1)).all()
+    assert (course.rmse >= course.mae).all()
+
+
+def test_the_page_opens_offline_and_shows_every_section(everything):
+    page = potential_page(everything)
+    assert "Water &lt;made up&gt;" in page
+    for title in SECTIONS:
+        assert f"<h2>{title}</h2>" in page, title
+    assert page.count('class="figure"') == 7
+    assert "src=" not in page.split("<script>")[0]
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_a_section_without_results_is_left_out(everything, title):
+    assert f"<h2>{title}</h2>" not in potential_page(replace(everything, **SECTIONS[title]))
+
+
+def test_files_hold_the_numbers_behind_the_figures(everything, tmp_path):
+    write_potential_report(everything, tmp_path)
+    with open(tmp_path / "results" / "energies.csv", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert len(rows) == 1 + 2 * 30
+    assert float(rows[1][1]) == pytest.approx(everything.sets[0].energies[0, 0], rel=1e-6)
+    report = json.loads((tmp_path / "results" / "report.json").read_text("utf-8"))
+    assert report["curve"][1]["mae"] == [80.0, 40.0, 22.0]
+    assert report["curve"][0]["error"][2] is None
+    names = {path.name for path in (tmp_path / "results").iterdir()}
+    assert {"errors.csv", "forces.csv", "learning-curve.csv", "pareto-front.csv", "uncertainty.csv"} <= names
