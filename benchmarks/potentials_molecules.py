@@ -62,9 +62,9 @@ MACE_50 = {
 MACE_600 = 22.4
 """Force RMSE of MACE at 600 K after training at 300 K [meV/Å] (Batatia et al. 2022)."""
 
-FRAMES = {"ethanol": 1000, "malonaldehyde": 1000, "toluene": 620, "benzene": 750, "aspirin": 440}
-"""How many of the 1000 training frames are used: the closed form with 28,000 force components takes some minutes. With as
-much work, fewer frames in closed form err less than landmarks among all."""
+FRAMES = {"ethanol": 1000, "malonaldehyde": 1000, "toluene": 500, "benzene": 500, "aspirin": 500}
+"""How many of the 1000 training frames are used: the closed form with 30,000 force components takes some minutes. For
+as much work, fewer frames in closed form err less than landmarks among all do."""
 
 CHOOSING = 2700
 """Force components that choose the settings of a model of 1000 frames."""
@@ -121,7 +121,7 @@ def few_frames(data: Path, molecule: str, quick: bool) -> Iterator[Row]:
 
 
 def hotter(data: Path) -> Iterator[Row]:
-    """Acetylacetone: trained and calibrated at 300 K, judged at 600 K.
+    """Acetylacetone: trained and calibrated at 300 K, judged at 600 K on every second test frame.
 
     A frame raises an alarm if its calibrated root mean square force deviation exceeds twice the force error of the
     training frames held out. It should if its force error exceeds three times that of the test frames at 300 K.
@@ -131,6 +131,7 @@ def hotter(data: Path) -> Iterator[Row]:
         read_configurations(folder / f"{name}.extxyz.gz")
         for name in ("train_300K", "test_MD_300K", "test_MD_600K")
     )
+    warm, hot = warm[::2], hot[::2]
     fitted, held_out = random_split(len(train), [len(train) - 50, 50])
     held_out = [train[k] for k in held_out]
     seconds, potential = _timed(lambda: local_gradient_domain().fit([train[k] for k in fitted]))
