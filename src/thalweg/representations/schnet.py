@@ -10,7 +10,8 @@ their place (`SchNetMessages.tabulated`), exact to the rounding of 32 bits.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import ClassVar, replace
 from functools import partial
 
 import equinox as eqx
