@@ -10,9 +10,9 @@ their place (`SchNetMessages.tabulated`), exact to the rounding of 32 bits.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import equinox as eqx
 import jax
