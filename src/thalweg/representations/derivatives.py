@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.representations.density import DensityRepresentation, projected
-from thalweg.representations.environments import Environments, Neighborhoods
+from thalweg.representations.environments import Detached, Neighborhoods, in_blocks
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float
 
 TOGETHER = 16
-"""Sites worked on together; numbers of sites must be multiples of it."""
+"""Sites worked on together."""
 
 
 def features_and_pulls(
@@ -45,55 +45,24 @@ def features_and_pulls(
 def _features_and_pulls(representation, near, points):
     present = near.environments(points)
     rows, sites = present.partners.shape
-    blocks = sites // TOGETHER
-
-    def split(array):
-        return jnp.moveaxis(array.reshape(*array.shape[:-1], blocks, TOGETHER), -2, 0)
-
-    def block(parts):
-        vectors, neighbor_kinds, kinds = parts
-        # partners point into a block that holds one site of each kind behind the sites themselves
-        partners = TOGETHER + jnp.maximum(neighbor_kinds, 0)
-        seen = _Seen(vectors, partners, kinds, len(representation.elements))
-        return _pushed(representation, seen)
-
-    features, pulls = jax.lax.map(
-        block, (split(present.vectors), split(present.neighbor_kinds), split(present.kinds))
-    )
-    return features.reshape(sites, -1), pulls.reshape(sites, rows, 3, -1)
+    features, pulls = jax.lax.map(lambda block: _pushed(representation, block), in_blocks(present, TOGETHER))
+    return features.reshape(-1, features.shape[-1])[:sites], pulls.reshape(-1, rows, 3, features.shape[-1])[
+        :sites
+    ]
 
 
-class _Seen(eqx.Module):
-    """A few sites and the kinds of their neighbors, without the neighbors' own environments."""
-
-    vectors: jax.Array
-    partners: jax.Array
-    kinds: jax.Array
-    elements: int = eqx.field(static=True)
-
-    def around(self, vectors):
-        kinds = jnp.concatenate([self.kinds, jnp.arange(self.elements, dtype=self.kinds.dtype)])
-        return _Detached(vectors, self.partners, self.kinds, kinds)
-
-
-class _Detached(Environments):
-    """Environments whose partners are kinds only."""
-
-    partner_kinds: jax.Array
-
-    @property
-    def neighbor_kinds(self):
-        return self.partner_kinds[self.partners]
-
-
-def _pushed(representation, seen):
+def _pushed(representation, block):
     """Features ``(sites, features)`` and pulls ``(sites, neighbors, 3, features)`` of a block."""
-    vectors = seen.vectors
+    vectors = block.vectors
     rows, sites = vectors.shape[1:]
+
+    def around(vectors):
+        return Detached(vectors, block.partners, block.kinds)
+
     if isinstance(representation, DensityRepresentation):
 
         def factors(vectors):
-            return representation.factors(seen.around(vectors))
+            return representation.factors(around(vectors))
 
         (radial, angular) = factors(vectors)
         density = projected(radial, angular)
@@ -114,7 +83,7 @@ def _pushed(representation, seen):
         def push(index):
             step = jnp.zeros((rows * 3,), vectors.dtype).at[index].set(1).reshape(rows, 3, 1)
             step = jnp.broadcast_to(step.transpose(1, 0, 2), vectors.shape)
-            return jax.jvp(lambda at: representation(seen.around(at)), (vectors,), (step,))
+            return jax.jvp(lambda at: representation(around(at)), (vectors,), (step,))
 
         features, pulls = jax.lax.map(push, np.arange(rows * 3))
         features = features[0]

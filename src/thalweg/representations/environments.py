@@ -55,6 +55,35 @@ class Environments(eqx.Module):
         return jnp.asarray(self.kinds)[self.partners]
 
 
+class Detached(Environments):
+    """Some sites cut out of a block: ``partners`` holds the kinds of neighbors, which themselves are elsewhere."""
+
+    @property
+    def neighbor_kinds(self) -> Int[Array, "neighbors sites"]:
+        """Element indices of the neighbors."""
+        return self.partners
+
+
+def in_blocks(environments: Environments, size: int) -> Detached:
+    """Sites in blocks of ``size``, a new first axis; the last block is filled up with lone sites of kind -1."""
+    vectors, kinds, seen = environments.vectors, environments.kinds, environments.neighbor_kinds
+    missing = -vectors.shape[-1] % size
+    if missing:
+        far = FAR * jnp.ones((*vectors.shape[:-1], missing), vectors.dtype)
+        vectors = jnp.concatenate([vectors, far * (1 + jnp.abs(vectors).max())], -1)
+        kinds = jnp.concatenate([kinds, jnp.full((missing,), -1, kinds.dtype)])
+        seen = jnp.concatenate([seen, jnp.zeros((seen.shape[0], missing), seen.dtype)], -1)
+
+    def split(array):
+        return jnp.moveaxis(array.reshape(*array.shape[:-1], -1, size), -2, 0)
+
+    return eqx.tree_at(
+        lambda one: (one.vectors, one.partners, one.kinds),
+        Detached(vectors, seen, kinds),
+        (split(vectors), split(seen), split(kinds)),
+    )
+
+
 class Neighborhoods(eqx.Module):
     """Who is within reach of whom, for all atoms of some frames together.
 
@@ -208,4 +237,4 @@ def _neighbors(configuration, reach):
         closest = int(np.argmin(distance))
         raise ValueError(f"atoms {i[closest]} and {j[closest]} are on top of each other; remove the frame")
     order = np.argsort(i, kind="stable")
-    return i[order].astype(int), j[order].astype(int), shift[order] @ box
+    return i[order].astype(int), j[order].astype(int), shift[order].astype(float) @ box

@@ -40,6 +40,10 @@ class MessageTerm(SiteTerm):
     def cutoff(self) -> float:
         return self.representation.cutoff
 
+    @property
+    def sees_neighbors_only(self) -> bool:
+        return False
+
     def site_energies(self, environments: Environments) -> Float[Array, "sites"]:
         return LocalTerm(representation=self.representation, readout=self.readout).site_energies(environments)
 
