@@ -1,0 +1,16 @@
+"""Learned potentials, everything: crystals and liquids, then molecules. Each part is a benchmark of its own, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import potentials_crystals
+import potentials_molecules
+
+from thalweg.report.benchmark import Row
+
+
+def rows(data: Path, quick: bool) -> Iterator[Row]:
+    yield from potentials_crystals.rows(data, quick)
+    yield from potentials_molecules.rows(data, quick)
