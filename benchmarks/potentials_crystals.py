@@ -200,7 +200,7 @@ def speed(quick: bool) -> Iterator[Row]:
     cases = (
         ("SOAP kernel, 300 points", gaussian_approximation(points=300), 25.0),
         ("expansion", expansion(), 60.0),
-        ("expansion and kernel", expansion_with_kernel(points=100 if quick else 600), None),
+        ("expansion and kernel", expansion_with_kernel(points=100 if quick else 500), None),
     )
     for name, recipe, target in cases:
         potential = recipe.fit(labels)

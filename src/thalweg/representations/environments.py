@@ -23,7 +23,7 @@ import vesin
 from thalweg.shapes import Array, Float, Int
 from thalweg.systems.configuration import Configuration
 
-ROWS = 4
+ROWS = 8
 """Neighbor rows come in multiples of this many."""
 
 FAR = 3.0
@@ -127,7 +127,7 @@ class Neighborhoods(eqx.Module):
         >>> water = Configuration(np.array([8, 1, 1]), np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]]))
         >>> near = Neighborhoods.of([water], (1, 8), 0.12)
         >>> near.partners.shape, near.kinds.tolist()
-        ((4, 3), [1, 0, 0])
+        ((8, 3), [1, 0, 0])
         """
         found = [_neighbors(configuration, reach) for configuration in configurations]
         sizes = np.array([len(configuration) for configuration in configurations], int)
@@ -148,6 +148,20 @@ class Neighborhoods(eqx.Module):
         kinds[: starts[-1]] = element_kinds(numbers, elements)
         frames[: starts[-1]] = np.repeat(np.arange(len(configurations)), sizes)
         return Neighborhoods(partners, offsets, kinds, frames, len(configurations))
+
+    def with_rows(self, rows: int, reach: float) -> Neighborhoods:
+        """The same with room for more neighbors, who are not there."""
+        missing = rows - len(self.partners)
+        if missing <= 0:
+            return self
+        itself = np.arange(self.partners.shape[1], dtype=np.int32)
+        far = np.zeros((3, missing, len(itself)))
+        far[0] = FAR * reach
+        return replace(
+            self,
+            partners=np.concatenate([self.partners, np.tile(itself, (missing, 1))]),
+            offsets=np.concatenate([self.offsets, far], 1),
+        )
 
     def rounded(self) -> Neighborhoods:
         """The same with as many frames as the next power of two, those beyond empty: few shapes compile rarely.
@@ -190,7 +204,7 @@ def batches(
     Frames are taken in order of size, so that little is padding; a frame larger than ``sites`` is a block alone.
     """
     order = np.argsort([len(configuration) for configuration in configurations], kind="stable")
-    start = 0
+    start, found = 0, []
     while start < len(order):
         size, stop = 0, start
         while stop < len(order) and (stop == start or size + len(configurations[order[stop]]) <= sites):
@@ -198,8 +212,12 @@ def batches(
             stop += 1
         chosen = order[start:stop]
         padded = sites if size <= sites else -(-size // 64) * 64
-        yield chosen, Neighborhoods.of([configurations[k] for k in chosen], elements, reach, 0, padded)
+        frames = [configurations[k] for k in chosen]
+        found.append((chosen, Neighborhoods.of(frames, elements, reach, 0, padded)))
         start = stop
+    rows = max((len(near.partners) for _, near in found), default=0)
+    for chosen, near in found:
+        yield chosen, near.with_rows(rows, reach)
 
 
 def element_kinds(numbers: Sequence[int] | np.ndarray, elements: Sequence[int]) -> np.ndarray:

@@ -27,9 +27,6 @@ from thalweg.systems.configuration import Configuration
 BLOCK_BYTES = 200e6
 """About as much memory goes to the derivatives of a block of frames."""
 
-ROWS = 8
-"""Numbers of neighbors are rounded up to a multiple of this, so that fewer programs are compiled."""
-
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 """The six components of a symmetric tensor."""
 
@@ -94,8 +91,7 @@ class Rows:
 def design_rows(parts: Sequence[Part], configurations: Sequence[Configuration]) -> Iterator[Rows]:
     """Rows of all ``configurations``, block by block, in 64 bits; coefficients of the parts side by side."""
     most = [
-        -(-max(len(near.partners) for _, near in batches(configurations, *part.reach, 512)) // ROWS) * ROWS
-        for part in parts
+        max(len(near.partners) for _, near in batches(configurations, *part.reach, 512)) for part in parts
     ]
     with jax.enable_x64(True):
         widths = [max(feature_count(part.representation), *part.basis.sizes) for part in parts]

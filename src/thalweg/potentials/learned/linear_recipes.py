@@ -53,14 +53,14 @@ def gaussian_approximation(
 def expansion_with_kernel(
     cutoff: float = 0.5,
     levels: Sequence[int] = (18, 16, 13, 12),
-    points: int = 600,
+    points: int = 500,
     kernel_cutoff: float = 0.6,
     baseline: Sequence[Term] = (),
     weights: Weights = FORCES_FIRST,
 ) -> Recipe:
     """An expansion of up to five bodies and a kernel on power spectra that looks further, fitted as one."""
     expansion = Linear(ACE(cutoff=cutoff, levels=tuple(levels)), smoothness=2.0)
-    kernel = SparseKernel(SOAP(cutoff=kernel_cutoff, radial=10, degree=6), points, DotProduct(4))
+    kernel = SparseKernel(SOAP(cutoff=kernel_cutoff), points, DotProduct(4))
     return Recipe(Together((expansion, kernel)), tuple(baseline), weights=weights)
 
 
