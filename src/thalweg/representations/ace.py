@@ -49,7 +49,7 @@ class ACE(DensityRepresentation):
     >>> from thalweg.systems.configuration import Configuration
     >>> water = Configuration(np.array([8, 1, 1]), np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]]))
     >>> ACE(cutoff=0.5, levels=(6, 6)).features([water])[0].shape
-    (3, 84)
+    (3, 62)
     """
 
     cutoff: float = eqx.field(static=True, default=0.5)

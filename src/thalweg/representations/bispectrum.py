@@ -225,7 +225,7 @@ def _coupling_tables(twojmax: int):
     Of each group: which components they are, tables ``(terms, components, entries)`` of entries of all u_j one after
     another and of coefficients, and the entries ``(entries,)`` of u_j they meet.
     """
-    begin = np.cumsum([0] + [(j + 1) ** 2 for j in range(twojmax + 1)])
+    begin = np.cumsum([0] + [(j + 1) ** 2 for j in range(twojmax + 1)]).astype(np.int32)
     groups: dict[tuple[int, int], list] = {}
     for k, (j1, j2, j) in enumerate(components(twojmax)):
         first, second, weights, target = _couplings(j1, j2, j)

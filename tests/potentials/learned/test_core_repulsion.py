@@ -47,7 +47,7 @@ def test_training_frames_feel_nothing_and_closer_atoms_are_pushed_apart():
     labels = term.evaluate(frames)
     assert (labels.energies == 0).all()
     assert all((forces == 0).all() for forces in labels.forces)
-    closer = term.evaluate([pair(6, 1, r) for r in (0.09, 0.07, 0.05, 0.03)])
+    closer = term.evaluate([pair(6, 1, r) for r in (0.08, 0.065, 0.05, 0.03)])
     assert (np.diff(closer.energies) > 0).all()
     assert all(forces[1, 2] > 0 for forces in closer.forces)
     assert closer.energies[1] > 50
