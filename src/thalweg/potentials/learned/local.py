@@ -34,7 +34,7 @@ from thalweg.systems.configuration import Configuration
 TOGETHER = 32
 """Sites worked on together."""
 
-SKIN = 0.1
+SKIN = 0.08
 """How much further than the cutoff neighbor lists of a simulation look [nm]."""
 
 WORN = 0.4
