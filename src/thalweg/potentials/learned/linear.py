@@ -141,8 +141,42 @@ class LinearTerm(SiteTerm):
         return np.sqrt(self.noise * (bent * bent).sum(0))
 
 
+class OnePass:
+    """What learners of linear potentials share: one pass over the labels, then a solution of the sums.
+
+    Subclasses are final dataclasses with a ``regularization`` and a number of ``folds``.
+    """
+
+    @property
+    def addends(self) -> tuple[PartLearner, ...]:
+        """The learners whose coefficients are fitted together."""
+        return (self,)
+
+    def problem(
+        self,
+        configurations: Sequence[Configuration],
+        seed: int = 0,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> LinearProblem:
+        """The whole least-squares problem, to be solved as often as one likes."""
+        return linear_problem(self.addends, configurations, self.folds, seed, progress)
+
+    def fit(
+        self,
+        configurations: Sequence[Configuration],
+        *,
+        validation: Sequence[Configuration] = (),
+        weights: Weights = USUAL,
+        seed: int = 0,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> LinearTerm:
+        """The term; ``validation`` is not used, as folds of the training frames choose the regularization."""
+        problem = self.problem(configurations, seed, progress)
+        return problem.term(self.regularization.solve(problem.equations, problem.prior, weights))
+
+
 @dataclass(frozen=True)
-class Linear:
+class Linear(OnePass):
     """Linear regression on the features of a representation.
 
     Parameters
@@ -174,28 +208,6 @@ class Linear:
         levels = getattr(getattr(part.representation, "plan", None), "levels", None)
         rough = 1.0 if levels is None else (levels / levels.mean()) ** (2 * self.smoothness)
         return (sizes + 1e-12 * sizes.max()) * np.tile(rough * np.ones(part.basis.count), part.basis.elements)
-
-    def problem(
-        self,
-        configurations: Sequence[Configuration],
-        seed: int = 0,
-        progress: Callable[[str, float], None] | None = None,
-    ) -> LinearProblem:
-        """The whole least-squares problem, to be solved as often as one likes."""
-        return linear_problem((self,), configurations, self.folds, seed, progress)
-
-    def fit(
-        self,
-        configurations: Sequence[Configuration],
-        *,
-        validation: Sequence[Configuration] = (),
-        weights: Weights = USUAL,
-        seed: int = 0,
-        progress: Callable[[str, float], None] | None = None,
-    ) -> LinearTerm:
-        """The term; ``validation`` is not used, as folds of the training frames choose the regularization."""
-        problem = self.problem(configurations, seed, progress)
-        return problem.term(self.regularization.solve(problem.equations, problem.prior, weights))
 
 
 @dataclass(frozen=True)
@@ -242,7 +254,7 @@ class PartLearner(Protocol):
 
 
 @dataclass(frozen=True)
-class Together:
+class Together(OnePass):
     """Several linear learners fitted at once, such as an expansion of high order and a kernel of sharp sight.
 
     Their priors are scaled alike: ``trace(Lambda) = trace(G)`` for each, before the common strength.
@@ -252,27 +264,9 @@ class Together:
     regularization: Regularization = CrossValidated()  # noqa: RUF009
     folds: int = 4
 
-    def problem(
-        self,
-        configurations: Sequence[Configuration],
-        seed: int = 0,
-        progress: Callable[[str, float], None] | None = None,
-    ) -> LinearProblem:
-        """The whole least-squares problem, to be solved as often as one likes."""
-        return linear_problem(self.learners, configurations, self.folds, seed, progress)
-
-    def fit(
-        self,
-        configurations: Sequence[Configuration],
-        *,
-        validation: Sequence[Configuration] = (),
-        weights: Weights = USUAL,
-        seed: int = 0,
-        progress: Callable[[str, float], None] | None = None,
-    ) -> LinearTerm:
-        """The term; ``validation`` is not used, as folds of the training frames choose the regularization."""
-        problem = self.problem(configurations, seed, progress)
-        return problem.term(self.regularization.solve(problem.equations, problem.prior, weights))
+    @property
+    def addends(self) -> tuple[PartLearner, ...]:
+        return self.learners
 
 
 def linear_problem(

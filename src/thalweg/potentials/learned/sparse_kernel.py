@@ -12,7 +12,7 @@ the principal directions of the features (`by_leverage`, CUR [mahoney2009]).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,15 +24,8 @@ from scipy.linalg import block_diag
 from thalweg.learning.splits import farthest_points
 from thalweg.potentials.learned.design import Part
 from thalweg.potentials.learned.kernels import DotProduct, Kernel
-from thalweg.potentials.learned.linear import (
-    USUAL,
-    LinearProblem,
-    LinearTerm,
-    linear_problem,
-    over_elements,
-)
+from thalweg.potentials.learned.linear import OnePass, over_elements
 from thalweg.potentials.learned.regularization import AutomaticRelevance, CrossValidated, Regularization
-from thalweg.potentials.learned.term import Weights
 from thalweg.representations.environments import element_kinds
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float, Int
@@ -93,7 +86,7 @@ class KernelBasis(eqx.Module):
 
 
 @dataclass(frozen=True)
-class SparseKernel:
+class SparseKernel(OnePass):
     """Kernel regression on a few chosen environments.
 
     Parameters
@@ -128,28 +121,6 @@ class SparseKernel:
     def prior(self, part: Part, sizes: Float[np.ndarray, "coefficients"]) -> np.ndarray:
         """``K_MM``."""
         return part.basis.prior()
-
-    def problem(
-        self,
-        configurations: Sequence[Configuration],
-        seed: int = 0,
-        progress: Callable[[str, float], None] | None = None,
-    ) -> LinearProblem:
-        """The whole least-squares problem, to be solved as often as one likes."""
-        return linear_problem((self,), configurations, self.folds, seed, progress)
-
-    def fit(
-        self,
-        configurations: Sequence[Configuration],
-        *,
-        validation: Sequence[Configuration] = (),
-        weights: Weights = USUAL,
-        seed: int = 0,
-        progress: Callable[[str, float], None] | None = None,
-    ) -> LinearTerm:
-        """The term; ``validation`` is not used, as folds of the training frames choose the regularization."""
-        problem = self.problem(configurations, seed, progress)
-        return problem.term(self.regularization.solve(problem.equations, problem.prior, weights))
 
     def _basis(self, representation, configurations, generator):
         columns = np.concatenate(representation.features(configurations))
