@@ -1,4 +1,4 @@
-"""Learned potentials, everything: crystals and liquids, then molecules. Each part is a benchmark of its own, too."""
+"""Learned potentials, everything: crystals, molecules, then networks and water. Each part is a benchmark of its own, too."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import potentials_crystals
 import potentials_molecules
+import potentials_networks
 
 from thalweg.report.benchmark import Row
 
@@ -14,3 +15,4 @@ from thalweg.report.benchmark import Row
 def rows(data: Path, quick: bool) -> Iterator[Row]:
     yield from potentials_crystals.rows(data, quick)
     yield from potentials_molecules.rows(data, quick)
+    yield from potentials_networks.rows(data, quick)

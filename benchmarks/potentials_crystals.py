@@ -1,4 +1,4 @@
-"""Potentials of solids and liquids: silicon, copper and molybdenum (Zuo et al. 2020), water (DeePMD), and speed.
+"""Potentials of solids: silicon, copper and molybdenum (Zuo et al. 2020), and speed.
 
 Errors are mean absolute ones on the official test frames; regularization is chosen on folds of the training frames,
 and the recipe is one for all elements. Seconds are processor time of whole fits on one thread, compilation included.
@@ -29,7 +29,7 @@ from thalweg.potentials.learned.linear_recipes import (
     gaussian_approximation,
     moment_tensors,
 )
-from thalweg.potentials.learned.network_recipes import behler_parrinello, embedded_density
+from thalweg.potentials.learned.network_recipes import behler_parrinello
 from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
 from thalweg.report.benchmark import Row
 from thalweg.units import unit
@@ -61,13 +61,6 @@ def rows(data: Path, quick: bool) -> Iterator[Row]:
         yield from families(folder, quick)
     else:
         yield skipped("mlearn Si, Cu, Mo", folder, "github.com/materialsvirtuallab/mlearn")
-    water_folder = data / "potentials" / "deepmd_water"
-    if quick:
-        yield Row("water, 320 frames, embedded density", None, "meV/Å", target="skipped: takes five minutes")
-    elif water_folder.is_dir():
-        yield water(water_folder)
-    else:
-        yield skipped("water", water_folder, "github.com/deepmodeling/deepmd-kit examples/water/data")
     yield from speed(quick)
 
 
@@ -160,24 +153,6 @@ def families(folder: Path, quick: bool) -> Iterator[Row]:
             met = None if quick else ours <= 1.3 * theirs
             test = f"Si, {name}: {label} (fit {seconds:.0f} s)"
             yield Row(test, ours, unit_, None, f"<= {1.3 * theirs:.3g}", met, peer, *versus(theirs, ours))
-
-
-def water(folder: Path) -> Row:
-    """Water from 320 frames, 80 held out, by an embedded density."""
-    frames = [frame for k in range(3) for frame in read_configurations(folder / f"data_{k}.extxyz.gz")]
-    testing = read_configurations(folder / "data_3.extxyz.gz")
-    started = time.process_time()
-    potential = embedded_density(epochs=40).fit(frames)
-    seconds = time.process_time() - started
-    force = errors(potential, testing).forces.rmse / MEV_PER_ANGSTROM
-    return Row(
-        f"water, 320 frames, embedded density: force RMSE (fit {seconds:.0f} s)",
-        force,
-        "meV/Å",
-        None,
-        "<= 60",
-        force <= 60,
-    )
 
 
 def speed(quick: bool) -> Iterator[Row]:
