@@ -1,4 +1,4 @@
-"""Learned potentials, everything: crystals, molecules, then networks and water. Each part is a benchmark of its own, too."""
+"""Learned potentials, everything: crystals, molecules, networks and water. Each part is a benchmark of its own, too."""
 
 from __future__ import annotations
 
