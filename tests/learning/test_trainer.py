@@ -93,6 +93,17 @@ def test_the_best_epoch_on_held_out_data_is_returned_and_patience_ends_the_run()
     assert float(error(trained.model, opposite[0])) == pytest.approx(trained.history.held_out[0], rel=1e-6)
 
 
+def test_one_hard_held_out_batch_does_not_choose_the_epoch():
+    """Its loss is nearly all of the sum and grows while those of the others fall."""
+    start = Linear(jnp.zeros((2, 1)), jnp.zeros(1))
+    hard = (POINTS, -100 * VALUES)
+    trained = Trainer(8, Adam(0.01), Constant(), average=0.0).fit(
+        start, error, BATCHES, held_out=[*BATCHES, hard]
+    )
+    assert float(error(trained.model, hard)) > float(error(start, hard)) > 100 * error(start, BATCHES[0])
+    assert trained.history.best == 7
+
+
 def test_averaged_weights_lie_between_first_and_last():
     kept = [Trainer(3, Adam(0.05), average=a).fit(line(), error, BATCHES).model for a in (0.0, 0.9)]
     start = line().weight

@@ -4,9 +4,11 @@ One *epoch* walks once over the batches. After it the averaged weights,
 
     a <- d a + (1 - d) w,   d = min(average, (1 + t) / (10 + t)),   t the number of steps so far [polyak1992],
 
-are tried on held-out batches; the best ones of all epochs are what `Trainer.fit` returns. With a checkpoint file, a
-run that was killed goes on from the last finished epoch and ends in the very same numbers: all randomness of an epoch
-comes from the seed and the number of the epoch, and all else is in the file.
+are tried on held-out batches; the best ones of all epochs are what `Trainer.fit` returns. Best is the least geometric
+mean of the losses of these batches: losses are squares, and in an arithmetic mean one frame unlike all others would
+often decide against the rest. With a checkpoint file, a run that was killed goes on from the last finished epoch and
+ends in the very same numbers: all randomness of an epoch comes from the seed and the number of the epoch, and all else
+is in the file.
 """
 
 from __future__ import annotations
@@ -31,6 +33,10 @@ Batch = Any
 Loss = Callable[[Any, Any], jax.Array]
 
 
+TINY = 1e-30
+"""Losses below this count as this much."""
+
+
 def is_parameter(leaf: Any) -> bool:
     """Whether a leaf is trained: a JAX array of real numbers. NumPy arrays are constants of the model."""
     return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.inexact)
@@ -53,7 +59,7 @@ class History:
     Attributes
     ----------
     training : mean loss of the batches as they came, before each step
-    held_out : loss of the averaged weights on held-out batches; NaN without any
+    held_out : geometric mean of the losses of held-out batches with the averaged weights; NaN without any
     learning_rate : at the end of each epoch
     skipped : steps not taken since their gradient was not finite
     seconds : wall time of each epoch
@@ -191,7 +197,7 @@ class Trainer:
             sound.append(finite)
             taken += 1
         tried = [float(_loss(loss, average, rest, batch)) for batch in held_out]
-        outcome = float(np.mean(tried)) if tried else float("nan")
+        outcome = float(np.exp(np.mean(np.log(np.maximum(tried, TINY))))) if tried else float("nan")
         log = state["log"]
         better = not held_out or not np.isfinite(log[:, 1]).any() or outcome < np.nanmin(log[:, 1])
         training = float(np.mean([float(value) for value in losses]))
