@@ -30,7 +30,7 @@ from thalweg.potentials.learned.calibrated import calibrated, force_deviations, 
 from thalweg.potentials.learned.errors import Errors, errors
 from thalweg.potentials.learned.gradient_domain import mean_distances, nearness, relative_scale
 from thalweg.potentials.learned.gradient_domain_term import GradientDomainTerm
-from thalweg.potentials.learned.hessian_kernel import Matern52
+from thalweg.potentials.learned.hessian_kernel import Matern52, Prior
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.message_passing import MessagePassing
 from thalweg.potentials.learned.molecular_recipes import global_gradient_domain, local_gradient_domain
@@ -207,18 +207,11 @@ def speed(data: Path, molecule: str, quick: bool) -> Iterator[Row]:
 def _kernel_of(numbers: np.ndarray, positions: np.ndarray, group: np.ndarray) -> Energy:
     """The kernel of sGDML at ``positions`` with coefficients so small that nothing moves by them."""
     distances, random = mean_distances(positions, group), np.random.default_rng(0)
-    return GradientDomainTerm.of(
-        numbers,
-        Matern52(),
-        relative_scale(distances, 0.0) / 10.0,
-        nearness(distances, float("inf")),
-        group,
-        positions,
-        1e-9 * random.normal(size=positions.shape),
-        np.zeros(len(positions)),
-        np.zeros(positions.shape),
-        1e-10,
-    ).bind(numbers)
+    prior = Prior(
+        Matern52(), relative_scale(distances, 0.0) / 10.0, nearness(distances, float("inf")), group
+    )
+    weights, heights = 1e-9 * random.normal(size=positions.shape), np.zeros(len(positions))
+    return GradientDomainTerm.of(numbers, prior, positions, weights, heights).bind(numbers)
 
 
 def _schnet(train: Sequence[Configuration], width: int) -> Energy:

@@ -20,13 +20,14 @@ def available_memory() -> int:
     return min(psutil.virtual_memory().available, _group_memory())
 
 
-def require_memory(needed: float | int, what: str) -> None:
+def require_memory(needed: float | int, what: str, most: float | None = None) -> None:
     """Refuse ``what`` where it needs more than there is.
 
     Parameters
     ----------
     needed : peak of bytes, such as ``8 * rows * columns`` for a matrix in 64 bits, copies included
     what : what needs them and how to need less, for the message
+    most : bytes that may be taken; None is what there is
 
     Raises
     ------
@@ -40,7 +41,7 @@ def require_memory(needed: float | int, what: str) -> None:
     Traceback (most recent call last):
     MemoryError: kernel of 10^9 rows; use fewer frames: needs 1,000,000,000.00 GB, ...
     """
-    usable = (1 - SPARED) * available_memory()
+    usable = (1 - SPARED) * available_memory() if most is None else most
     if needed > usable:
         raise MemoryError(f"{what}: needs {needed / 1e9:,.2f} GB, {usable / 1e9:,.2f} GB can be had here")
 

@@ -13,6 +13,7 @@ from thalweg.potentials.learned.hessian_kernel import (
     Gaussian,
     Matern52,
     Matern72,
+    Prior,
     energy_covariance,
     force_covariance,
     joint_covariance,
@@ -23,6 +24,7 @@ from thalweg.potentials.learned.molecular_recipes import (
     local_gradient_domain,
     sgdml,
 )
+from thalweg.potentials.learned.observations import Observations
 from thalweg.potentials.learned.term import Term, Uncertain
 from thalweg.systems.configuration import Configuration
 
@@ -99,8 +101,10 @@ def test_covariances_of_forces_are_second_derivatives_of_the_kernel(covariance):
     distances = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1).mean(0)
     distances = (distances + distances[np.ix_(EXCHANGE, EXCHANGE)]) / 2
     scale, parts = 0.2 * (1 - np.eye(4)), nearness(distances, 0.15)
-    ours = force_covariance(covariance, scale, parts, group, points[:1], points[1:])
-    energies, mixed = energy_covariance(covariance, scale, parts, group, points[:1], points[1:])
+    prior = Prior(covariance, scale, parts, group)
+    first, second = Observations(points[:1], None, True), Observations(points[1:], None, True)
+    ours = force_covariance(prior, first, second)
+    energies, mixed = energy_covariance(prior, first, second)
     with jax.enable_x64(True):
 
         def kernel(a, b):
@@ -118,7 +122,8 @@ def test_covariances_of_forces_are_second_derivatives_of_the_kernel(covariance):
 def test_the_joint_covariance_of_labels_is_positive_semidefinite():
     points = np.array([frame.positions for frame in labeled(5)])
     group = np.array([np.arange(4), EXCHANGE])
-    matrix = joint_covariance(Gaussian(), 0.2 * (1 - np.eye(4)), GLOBAL, group, points, points, True)
+    observed = Observations(points, None, True)
+    matrix = joint_covariance(Prior(Gaussian(), 0.2 * (1 - np.eye(4)), GLOBAL, group), observed, observed)
     matrix = np.tril(matrix) + np.tril(matrix, -1).T
     values = np.linalg.eigvalsh(matrix)
     assert values.min() > -1e-10 * values.max()
@@ -153,7 +158,7 @@ def test_forces_are_minus_the_gradient_of_the_energy():
 def test_exchanging_like_atoms_changes_nothing():
     term = FIXED.fit(labeled(10))
     frame = labeled(1, seed=2)[0]
-    assert len(term.permutations) == 2
+    assert len(term.prior.group) == 2
     both = term.evaluate([frame, replace(frame, positions=frame.positions[EXCHANGE])])
     assert both.energies[0] == pytest.approx(both.energies[1], rel=1e-10)
     np.testing.assert_allclose(both.forces[0][EXCHANGE], both.forces[1], rtol=1e-8, atol=1e-8)
@@ -191,15 +196,27 @@ def test_left_out_errors_are_those_of_fits_without_the_frame():
     learner = replace(FIXED, noises=(1e-3,))
     points, forces = (np.array([getattr(f, name) for f in frames]) for name in ("positions", "forces"))
     term = learner.fit(frames)
-    prior = term.covariance, term.scale, term.parts, term.permutations
-    (errors,) = left_out_errors(joint_covariance(*prior, points, points, False), forces, None, 1e-3)
-    matrix = force_covariance(*prior, points, points)
-    noise = 1e-3 * np.trace(matrix) / len(matrix)
-    rest = slice(12, None)
-    predicted = matrix[:12, rest] @ np.linalg.solve(
-        matrix[rest, rest] + noise * np.eye(60), forces[1:].ravel()
+    observed = Observations.internal(points, False)
+    matrix, labels = joint_covariance(term.prior, observed, observed), observed.labels(forces)
+    (errors,) = left_out_errors(matrix, observed, labels, 1e-3)
+    matrix = np.tril(matrix) + np.tril(matrix, -1).T
+    noise, own, rest = 1e-3 * np.trace(matrix) / len(matrix), slice(0, 6), slice(6, None)
+    inner = matrix[rest, rest] + noise * np.eye(30)
+    predicted = matrix[own, rest] @ np.linalg.solve(inner, labels[rest])
+    np.testing.assert_allclose(observed[:1].labels(errors[:1]), labels[own] - predicted, rtol=1e-6, atol=1e-8)
+
+
+def test_rigid_motions_carry_no_information():
+    points = np.array([frame.positions for frame in labeled(3)])
+    prior = Prior(Gaussian(), 0.2 * (1 - np.eye(4)), GLOBAL, np.array([np.arange(4), EXCHANGE]))
+    full, internal = Observations(points, None, False), Observations.internal(points, False)
+    assert (full.size, internal.size) == (12, 6)
+    expected = force_covariance(prior, full, full[:1])
+    forces = np.array(
+        [internal.forces(column) for column in force_covariance(prior, internal, internal[:1]).T]
     )
-    np.testing.assert_allclose(errors[0], forces[0].ravel() - predicted, rtol=1e-6, atol=1e-8)
+    back = forces.reshape(6, -1).T @ internal.directions[0].T
+    np.testing.assert_allclose(back, expected, atol=1e-9 * np.abs(expected).max())
 
 
 def test_uncertainty_is_small_at_training_frames_and_grows_away_from_them():
@@ -234,7 +251,7 @@ def test_other_atoms_are_refused():
 
 
 def test_a_fit_that_would_not_fit_is_refused_with_the_number():
-    with pytest.raises(MemoryError, match=r"0\.2 GiB, 0\.0 GiB are there"):
+    with pytest.raises(MemoryError, match=r"needs 0\.25 GB, 0\.00 GB can be had"):
         replace(FIXED, solver=ClosedForm(1e6)).fit(labeled(5))
 
 

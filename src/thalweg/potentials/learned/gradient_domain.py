@@ -22,8 +22,15 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, lapack
 
 from thalweg.potentials.learned.gradient_domain_term import GradientDomainTerm
-from thalweg.potentials.learned.hessian_kernel import Covariance, Gaussian, joint_covariance, noise_variances
-from thalweg.potentials.learned.kernel_solvers import ClosedForm, ConjugateGradients, Landmarks, joined
+from thalweg.potentials.learned.hessian_kernel import (
+    Covariance,
+    Gaussian,
+    Prior,
+    joint_covariance,
+    noise_variances,
+)
+from thalweg.potentials.learned.kernel_solvers import ClosedForm, ConjugateGradients, Landmarks, require_room
+from thalweg.potentials.learned.observations import Observations
 from thalweg.potentials.learned.term import Weights
 from thalweg.representations.molecular_symmetry import molecular_symmetry, same_atoms
 from thalweg.systems.configuration import Configuration
@@ -49,13 +56,14 @@ class GradientDomain:
     solver : `ClosedForm`, or `Landmarks` or `ConjugateGradients` where the covariance matrix does not fit
     permutations : of like atoms, a group; from the bond graph if None
     choosing : at most about this many force components are used to choose
+    remembered : about how many force components are kept to answer for uncertainties
 
     Examples
     --------
     >>> frames = [Configuration(np.array([8, 1, 1]), np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1 + d, 0]]), energy=d,
     ...     forces=np.array([[0, 1.0, 0], [0, 0, 0], [0, -1.0, 0]])) for d in (0.0, 0.01, 0.02)]
     >>> term = GradientDomain().fit(frames)
-    >>> len(term.permutations), term.evaluate(frames).energies.shape
+    >>> len(term.prior.group), term.evaluate(frames).energies.shape
     (2, (3,))
     """
 
@@ -67,6 +75,7 @@ class GradientDomain:
     solver: ClosedForm | Landmarks | ConjugateGradients = ClosedForm()  # noqa: RUF009
     permutations: np.ndarray | None = None
     choosing: int = 800
+    remembered: int = 3000
 
     def fit(
         self,
@@ -101,32 +110,29 @@ class GradientDomain:
         group = self.permutations if self.permutations is not None else molecular_symmetry(frames)
         positions = np.array([frame.positions for frame in frames], float)
         forces = np.array([frame.forces for frame in frames], float)
-        self.solver.check(len(frames), len(numbers))
         report(f"{len(group)} permutations of like atoms", 0.0)
         labels = [frame.energy for frame in frames]
         middle = np.mean([e for e in labels if e is not None]) if any(e is not None for e in labels) else 0.0
         energies = None if any(e is None for e in labels) else np.array(labels, float) - middle
-        distances = mean_distances(positions, group)
-        reach, relative, width, noise = self._choice(
-            positions, forces, energies, distances, group, seed, report
-        )
+        observed = Observations.internal(positions, energies is not None)
+        require_room(self.solver, len(frames), observed.size)
+        values, distances = observed.labels(forces, energies), mean_distances(positions, group)
+        reach, relative, width, noise = self._choice(observed, values, distances, group, seed, report)
         report(f"reach {reach:g} nm, relative {relative:g}, width {width:g}, noise {noise:g}", 0.2)
-        scale, parts = relative_scale(distances, relative) / width, nearness(distances, reach)
-        coefficients, heights = self.solver.solve(
-            self.covariance, scale, parts, group, positions, forces, energies, noise, report
-        )
+        prior = self._prior(distances, group, reach, relative, width)
+        solution = self.solver.solve(prior, observed, values, noise, report)
+        coefficients, heights = observed.forces(solution), observed.heights(solution)
         used = np.flatnonzero(np.abs(coefficients).max((1, 2)) > 0)
+        variance = float(values @ solution) / len(values)
         term = GradientDomainTerm.of(
             numbers,
-            self.covariance,
-            scale,
-            parts,
-            group,
+            prior,
             positions[used],
             coefficients[used],
             heights[used],
-            forces[used],
+            variance,
             noise,
+            self.remembered,
         )
         labeled = [frame for frame in configurations if frame.energy is not None]
         if labeled:
@@ -134,30 +140,31 @@ class GradientDomain:
             term = replace(term, constant=float(left.mean()))
         return term
 
-    def _choice(self, positions, forces, energies, distances, group, seed, report):
+    def _prior(self, distances, group, reach, relative, width):
+        return Prior(
+            self.covariance, relative_scale(distances, relative) / width, nearness(distances, reach), group
+        )
+
+    def _choice(self, observed, labels, distances, group, seed, report):
         """Settings with the least product of mean force and energy error of frames left out.
 
         Each is chosen with the others at the best so far, or their middle.
         """
         candidates = (self.reaches, self.relatives, self.widths, self.noises)
         best = [values[len(values) // 2] for values in candidates]
-        size = 3 * positions.shape[1]
-        count = min(len(positions), max(4, self.choosing // size))
-        chosen = np.random.default_rng(seed).permutation(len(positions))[:count]
-        positions, forces = positions[chosen], forces[chosen]
-        energies = None if energies is None else energies[chosen]
+        frames, atoms, _ = observed.positions.shape
+        count = min(frames, max(4, self.choosing // (3 * atoms)))
+        chosen = np.random.default_rng(seed).permutation(frames)[:count]
+        observed, labels = observed[chosen], labels[observed.rows(chosen)]
         errors, matrices = {}, {}
 
         def error(settings):
-            reach, relative, width, noise = settings
             if settings not in errors:
                 if settings[:3] not in matrices:
                     matrices.clear()
-                    metric = relative_scale(distances, relative) / width, nearness(distances, reach)
-                    matrices[settings[:3]] = joint_covariance(
-                        self.covariance, *metric, group, positions, positions, energies is not None
-                    )
-                missed = left_out_errors(matrices[settings[:3]], forces, energies, noise)
+                    prior = self._prior(distances, group, *settings[:3])
+                    matrices[settings[:3]] = joint_covariance(prior, observed, observed)
+                missed = left_out_errors(matrices[settings[:3]], observed, labels, settings[3])
                 errors[settings] = float(np.prod([np.abs(one).mean() for one in missed]))
                 report(f"{settings}: {errors[settings]:.4g}", 0.2 * min(1, len(errors) / 10))
             return errors[settings]
@@ -189,27 +196,29 @@ def nearness(distances: np.ndarray, reach: float) -> np.ndarray:
 
 
 def left_out_errors(
-    matrix: np.ndarray, forces: np.ndarray, energies: np.ndarray | None, noise: float
+    matrix: np.ndarray, observed: Observations, labels: np.ndarray, noise: float
 ) -> tuple[np.ndarray, ...]:
     """Errors of the forces and energies of each frame when fitted to all others, ``(K^-1)_ff^-1 (K^-1 y)_f``.
 
-    ``matrix`` is a joint covariance, of which the lower triangle counts; infinite errors where it is not positive
-    definite with ``noise``. Closed form: [rasmussen2006].
+    ``matrix`` is a joint covariance of what was ``observed``, of which the lower triangle counts; infinite errors where
+    it is not positive definite with ``noise``. Closed form: [rasmussen2006].
+
+    Returns
+    -------
+    (frames, atoms, 3), and (frames,) where energies were observed.
     """
-    frames, size = len(forces), forces[0].size
     noisy = matrix.copy()
-    noisy[np.diag_indices(len(noisy))] += noise_variances(matrix, frames, size, noise)
+    noisy[np.diag_indices(len(noisy))] += noise_variances(matrix, observed, noise)
     try:
         factor, _ = cho_factor(noisy, lower=True, overwrite_a=True, check_finite=False)
     except np.linalg.LinAlgError:
-        return tuple(np.full(len(forces), np.inf) for _ in range(1 if energies is None else 2))
-    coefficients = cho_solve((factor, True), joined(forces, energies), check_finite=False)
-    inverse = lapack.dpotri(factor, lower=1)[0]
-    errors = []
-    for k in range(frames):
-        own = np.arange(k * size, (k + 1) * size)
-        own = own if energies is None else np.append(own, frames * size + k)
-        block = np.tril(inverse[np.ix_(own, own)])
-        errors.append(np.linalg.solve(block + np.tril(block, -1).T, coefficients[own]))
-    errors = np.array(errors)
-    return (errors[:, :size],) if energies is None else (errors[:, :size], errors[:, size])
+        errors = np.full(len(labels), np.inf)
+    else:
+        coefficients = cho_solve((factor, True), labels, check_finite=False)
+        inverse = lapack.dpotri(factor, lower=1)[0]
+        errors = np.empty(len(labels))
+        for k in range(len(observed.positions)):
+            own = observed.rows(np.array([k]))
+            block = np.tril(inverse[np.ix_(own, own)])
+            errors[own] = np.linalg.solve(block + np.tril(block, -1).T, coefficients[own])
+    return (observed.forces(errors), *([observed.heights(errors)] if observed.energies else []))

@@ -6,6 +6,7 @@ Source: [chmiela2018].
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import equinox as eqx
 import jax
@@ -13,13 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import cho_factor, solve_triangular
 
+from thalweg.potentials.energy import Energy, Sum
 from thalweg.potentials.explicit_gradient import ExplicitGradient
+from thalweg.potentials.learned.force_field_term import ForceFieldTerm
 from thalweg.potentials.learned.hessian_kernel import (
     Covariance,
+    Prior,
     joint_covariance,
     noise_variances,
     prior_variances,
 )
+from thalweg.potentials.learned.observations import Observations
 from thalweg.potentials.learned.term import Labels, Spread
 from thalweg.representations.inverse_distances import all_pairs, permuted_pairs
 from thalweg.shapes import Array, Box, Energies, Float, Positions
@@ -30,28 +35,24 @@ SIDE_BY_SIDE = 64
 
 
 class GradientDomainTerm(eqx.Module):
-    """``E(x) = constant + sum_{points, c} 2 k'(|x - point|_c^2) <x - point, weight>_c``, see `gradient_domain`.
+    """``E(x) = mean(x) + constant + sum_{points, c} 2 k'(|x - point|_c^2) <x - point, weight>_c``, see
+    `gradient_domain`.
 
     Attributes
     ----------
     numbers : (atoms,) atomic numbers of the molecule
-    covariance : of energies
-    scale : (atoms, atoms) factors of inverse distances, divided by the width of the kernel [nm]
-    parts : (components, atoms, atoms) weights of pairs in each addend of the covariance
-    permutations : group of like atoms, (order, atoms)
+    prior : covariance of energies
     points, weights : (frames, pairs) descriptors of training frames and what multiplies them [kJ/mol]
     heights : (frames,) coefficients of energies [kJ/mol]
     constant : [kJ/mol]
-    variance : scale of the covariance that explains the training forces best [kJ^2/mol^2]
+    variance : scale of the covariance that explains the training labels best [kJ^2/mol^2]
     noise : relative to the mean prior variance of forces
     landmarks : (frames, atoms, 3) training frames kept for uncertainties [nm]
+    mean : energy far from all training frames; None for the constant alone
     """
 
     numbers: np.ndarray
-    covariance: Covariance
-    scale: np.ndarray
-    parts: np.ndarray
-    permutations: np.ndarray
+    prior: Prior
     points: np.ndarray
     weights: np.ndarray
     heights: np.ndarray
@@ -59,20 +60,19 @@ class GradientDomainTerm(eqx.Module):
     variance: float
     noise: float
     landmarks: np.ndarray
+    mean: ForceFieldTerm | None
 
     @staticmethod
     def of(
         numbers: np.ndarray,
-        covariance: Covariance,
-        scale: np.ndarray,
-        parts: np.ndarray,
-        group: np.ndarray,
+        prior: Prior,
         positions: np.ndarray,
         coefficients: np.ndarray,
         heights: np.ndarray,
-        forces: np.ndarray,
-        noise: float,
-        remembered: int = 3000,
+        variance: float = 1.0,
+        noise: float = 0.0,
+        remembered: int = 0,
+        mean: ForceFieldTerm | None = None,
     ) -> GradientDomainTerm:
         """Contract ``coefficients`` (frames, atoms, 3) of training forces with the Jacobians of their frames.
 
@@ -81,29 +81,26 @@ class GradientDomainTerm(eqx.Module):
         first, second = all_pairs(len(numbers))
         vectors = positions[:, first] - positions[:, second]
         distances = np.linalg.norm(vectors, axis=-1)
-        factors = scale[first, second]
+        factors = prior.scale[first, second]
         along = (vectors * (coefficients[:, first] - coefficients[:, second])).sum(-1)
-        kept = np.linspace(
-            0, len(positions) - 1, min(len(positions), max(2, remembered // (3 * len(numbers))))
-        )
+        count = min(len(positions), max(2, remembered // (3 * len(numbers))))
+        kept = np.linspace(0, len(positions) - 1, count).astype(int)
         return GradientDomainTerm(
             np.asarray(numbers, int),
-            covariance,
-            np.asarray(scale, float),
-            np.asarray(parts, float),
-            np.asarray(group, int),
+            prior,
             factors / distances,
             -factors / distances**3 * along,
             np.asarray(heights, float),
             0.0,
-            float(max((coefficients * forces).sum() / coefficients.size, 1e-300)),
+            float(max(variance, 1e-300)),
             float(noise),
-            positions[np.unique(kept.astype(int))],
+            positions[np.unique(kept)],
+            mean,
         )
 
     def bind(
         self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None
-    ) -> GradientDomainEnergy:
+    ) -> Energy:
         """The energy of the molecule.
 
         Raises
@@ -116,15 +113,15 @@ class GradientDomainTerm(eqx.Module):
                 f"this potential is of one molecule with atoms {self.numbers.tolist()}; got "
                 f"{np.asarray(numbers).tolist()}; give the same atoms in the same order"
             )
-        moved = [permuted_pairs(one) for one in self.permutations]
+        moved = [permuted_pairs(one) for one in self.prior.group]
         points = np.concatenate([self.points[:, one] for one in moved])
         weights = np.concatenate([self.weights[:, one] for one in moved])
         center = points.mean(0)
         points = points - center
         first, second = all_pairs(len(self.numbers))
-        parts = self.parts[:, first, second]
+        parts = self.prior.parts[:, first, second]
         arrays = (
-            self.scale[first, second],
+            self.prior.scale[first, second],
             parts,
             center,
             points,
@@ -133,15 +130,17 @@ class GradientDomainTerm(eqx.Module):
             (points * points) @ parts.T,
             (points * weights) @ parts.T,
         )
-        return GradientDomainEnergy(self.covariance, *(halves(one) for one in arrays), self.constant)
+        learned = GradientDomainEnergy(self.prior.covariance, *(halves(one) for one in arrays), self.constant)
+        return learned if self.mean is None else Sum((learned, self.mean.bind(numbers)))
 
     def evaluate(self, configurations: Sequence[Configuration]) -> Labels:
         positions = self._positions(configurations)
         energies, forces = self._labels(positions)
-        return Labels(energies, tuple(forces), tuple(np.full((3, 3), np.nan) for _ in configurations))
+        learned = Labels(energies, tuple(forces), tuple(np.full((3, 3), np.nan) for _ in configurations))
+        return learned if self.mean is None else learned + self.mean.evaluate(configurations)
 
     def forces_at(self, positions: Float[np.ndarray, "frames atoms 3"]) -> np.ndarray:
-        """Forces of frames at ``positions`` [kJ/mol/nm], 64 bits."""
+        """Forces of frames at ``positions`` without those of the mean [kJ/mol/nm], 64 bits."""
         return self._labels(positions)[1]
 
     def spread(self, configurations: Sequence[Configuration]) -> Spread:
@@ -150,28 +149,33 @@ class GradientDomainTerm(eqx.Module):
         Conditioned on a part of the training frames only where these are many: cautious, not exact.
         """
         positions = self._positions(configurations)
-        marks = self.landmarks
-        prior = self.covariance, self.scale, self.parts, self.permutations
-        size = 3 * len(self.numbers)
-        inner = joint_covariance(*prior, marks, marks, True)
-        inner[np.diag_indices(len(inner))] += noise_variances(inner, len(marks), size, self.noise)
-        factor = cho_factor(inner, lower=True, overwrite_a=True)[0]
+        marks = Observations.internal(self.landmarks, bool(np.any(self.heights)))
+        inner = joint_covariance(self.prior, marks, marks)
+        inner[np.diag_indices(len(inner))] += noise_variances(inner, marks, self.noise)
+        factor = cho_factor(inner.T, lower=False, overwrite_a=True, check_finite=False)[0]
+        size = positions[0].size if len(positions) else 0
         energies, forces = np.empty(len(positions)), np.empty((len(positions), size))
         for start in range(0, len(positions), SIDE_BY_SIDE):
             part = slice(start, start + SIDE_BY_SIDE)
-            some = positions[part]
-            known = solve_triangular(factor, joint_covariance(*prior, marks, some, True), lower=True)
-            explained = (known * known).sum(0)
-            before = prior_variances(*prior, some)
-            energies[part] = before[0] - explained[len(some) * size :]
-            forces[part] = before[1] - explained[: len(some) * size].reshape(-1, size)
+            some = Observations(positions[part], None, True)
+            known = solve_triangular(
+                factor,
+                joint_covariance(self.prior, marks, some),
+                trans="T",
+                overwrite_b=True,
+                check_finite=False,
+            )
+            explained = np.einsum("ij,ij->j", known, known)
+            before = prior_variances(self.prior, some.positions)
+            energies[part] = before[0] - explained[some.components :]
+            forces[part] = before[1] - explained[: some.components].reshape(-1, size)
         deviations = [np.sqrt(self.variance * np.maximum(each, 0)) for each in (energies, forces)]
         return Spread(deviations[0], tuple(deviations[1].reshape(len(positions), -1, 3)))
 
     def _labels(self, positions):
         energies, forces = np.empty(len(positions)), np.empty(positions.shape)
         with jax.enable_x64(True):
-            energy = jax.tree.map(jnp.asarray, self.bind(self.numbers))
+            energy = jax.tree.map(jnp.asarray, replace(self, mean=None).bind(self.numbers))
             for start in range(0, len(positions), SIDE_BY_SIDE):
                 chunk = positions[start : start + SIDE_BY_SIDE]
                 filler = np.repeat(chunk[:1], SIDE_BY_SIDE - len(chunk), 0)

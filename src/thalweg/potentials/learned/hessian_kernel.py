@@ -11,12 +11,14 @@ of functions of local environments, as in [bartok2010]. Forces are derivatives o
 
     cov(F, F') = sum_permutations sum_c -4 k''(q_c) (J^T w_c d)(J'^T w_c d)^T - 2 k'(q_c) J^T w_c J',   J = dx/dr,
 
-and ``cov(E, F') = sum 2 k'(q_c) d^T w_c J'``. Blocks of frames are computed with the first frame's index last and never
-form ``J``, only its entries per pair. Covariance functions: [rasmussen2006].
+and ``cov(E, F') = sum 2 k'(q_c) d^T w_c J'``. Blocks of frames are computed with the first frame's index last and
+never form ``J``, only its entries per pair. Rows and columns are what is observed of the frames (`observations`):
+forces along directions, then energies. Covariance functions: [rasmussen2006].
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import equinox as eqx
@@ -24,6 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.potentials.learned.observations import Observations
 from thalweg.shapes import Array, Float, Int
 
 CHUNK = 16
@@ -61,6 +64,31 @@ class Matern72(eqx.Module):
 
 
 Covariance = Gaussian | Matern52 | Matern72
+
+
+class Prior(eqx.Module):
+    """What is believed of a molecule's energy before any label is seen.
+
+    Attributes
+    ----------
+    covariance : of energies, as a function of squared distances
+    scale : (atoms, atoms) symmetric factors ``s_ij`` [nm], unchanged by the group, in units in which the width of the
+        kernel is one
+    parts : (components, atoms, atoms) symmetric weights of pairs, unchanged as a whole by the group
+    group : permutations of like atoms, (order, atoms)
+    """
+
+    covariance: Covariance
+    scale: Float[np.ndarray, "atoms atoms"]
+    parts: Float[np.ndarray, "components atoms atoms"]
+    group: Int[np.ndarray, "order atoms"]
+
+    def blocks(self, of: Callable) -> Callable:
+        """``of`` (`_force_blocks` or `_energy_blocks`) as a function of two chunks of frames."""
+        group = np.asarray(self.group, np.int32)
+        both_ways = jnp.asarray(group), jnp.asarray(np.argsort(group, 1).astype(np.int32))
+        rest = self.covariance, jnp.asarray(self.scale, float), jnp.asarray(self.parts, float), both_ways
+        return lambda first, second: of(*rest, first, second)
 
 
 def scaled_inverse_distances(points, scale):
@@ -130,126 +158,94 @@ def _energy_blocks(covariance, scale, parts, group, first, second):
 
 
 def force_covariance(
-    covariance: Covariance,
-    scale: Float[Array, "atoms atoms"],
-    parts: Float[Array, "components atoms atoms"],
-    group: Int[np.ndarray, "order atoms"],
-    first: Float[np.ndarray, "rows atoms 3"],
-    second: Float[np.ndarray, "columns atoms 3"],
-    lower: np.ndarray | None = None,
+    prior: Prior, first: Observations, second: Observations, matrix: np.ndarray | None = None
 ) -> np.ndarray:
-    """Covariance matrix of all force components of frames, 64 bits, (rows x atoms x 3, columns x atoms x 3).
+    """Covariance matrix of forces along all directions of frames, 64 bits, (rows, columns).
 
-    Parameters
-    ----------
-    covariance : of energies, as a function of squared distances
-    scale : symmetric factors ``s_ij``, unchanged by the group; in units in which the width of the kernel is one
-    parts : symmetric weights of pairs in each component, unchanged as a whole by the group
-    group : permutations of like atoms
-    first, second : positions in the unit of length of ``scale``
-    lower : where ``first`` is ``second``, a matrix to fill: only what is on and below the diagonal of frames is
-        computed and the rest left as it is
+    ``matrix`` is filled if given. Where ``first`` is ``second`` only what is on and below the diagonal of frames is
+    computed.
     """
-    rows, columns, size = len(first), len(second), 3 * first.shape[1]
-    matrix = np.empty((rows * size, columns * size)) if lower is None else lower
-    view = matrix.reshape(rows, size, columns, size)
-    with jax.enable_x64(True):
-        metric = jnp.asarray(scale, float), jnp.asarray(parts, float)
-        evaluate = partial(_force_blocks, covariance, *metric, _both_ways(group))
-        for b, second_chunk in _chunks(second):
-            for a, first_chunk in _chunks(first):
-                if lower is None or a.stop > b.start:
-                    block = np.asarray(evaluate(first_chunk, second_chunk))
-                    block = block.reshape(CHUNK, size, size, CHUNK)[
-                        : b.stop - b.start, ..., : a.stop - a.start
-                    ]
-                    view[a, :, b] = block.transpose(3, 1, 0, 2)
+    rows, columns = len(first.positions), len(second.positions)
+    if matrix is None:
+        matrix = np.empty((rows * first.size, columns * second.size))
+    view = matrix.reshape(rows, first.size, columns, second.size)
+    for a, b, block in _blocks(prior, _force_blocks, first, second, lower=first is second):
+        # (columns, components, components, rows) of frames and of what is seen of them
+        view[a, :, b] = second.seen(
+            b, first.seen(a, block.transpose(3, 0, 2, 1)).transpose(1, 0, 3, 2)
+        ).transpose(1, 2, 0, 3)
     return matrix
 
 
 def energy_covariance(
-    covariance: Covariance,
-    scale: Float[Array, "atoms atoms"],
-    parts: Float[Array, "components atoms atoms"],
-    group: Int[np.ndarray, "order atoms"],
-    first: Float[np.ndarray, "rows atoms 3"],
-    second: Float[np.ndarray, "columns atoms 3"],
+    prior: Prior, first: Observations, second: Observations
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Covariances of the energies of ``first`` with energies (rows, columns) and forces (rows, columns x atoms x 3)."""
-    rows, columns, size = len(first), len(second), 3 * first.shape[1]
-    energies, forces = np.empty((rows, columns)), np.empty((rows, columns, size))
-    with jax.enable_x64(True):
-        metric = jnp.asarray(scale, float), jnp.asarray(parts, float)
-        evaluate = partial(_energy_blocks, covariance, *metric, _both_ways(group))
-        for b, second_chunk in _chunks(second):
-            for a, first_chunk in _chunks(first):
-                one, other = (np.asarray(block) for block in evaluate(first_chunk, second_chunk))
-                energies[a, b] = one[: b.stop - b.start, : a.stop - a.start].T
-                other = other.reshape(CHUNK, size, CHUNK)[: b.stop - b.start, :, : a.stop - a.start]
-                forces[a, b] = other.transpose(2, 0, 1)
-    return energies, forces.reshape(rows, columns * size)
+    """Covariances of the energies of ``first`` with energies (rows, columns) and forces of ``second``, which stand in
+    columns as in `force_covariance`."""
+    rows, columns = len(first.positions), len(second.positions)
+    energies, forces = np.empty((rows, columns)), np.empty((rows, columns, second.size))
+    for a, b, (one, other) in _blocks(prior, _energy_blocks, first, second):
+        energies[a, b] = one.T
+        forces[a, b] = second.seen(b, other.transpose(0, 2, 1)).transpose(1, 0, 2)
+    return energies, forces.reshape(rows, -1)
 
 
 def prior_variances(
-    covariance: Covariance,
-    scale: Float[Array, "atoms atoms"],
-    parts: Float[Array, "components atoms atoms"],
-    group: Int[np.ndarray, "order atoms"],
-    frames: Float[np.ndarray, "frames atoms 3"],
+    prior: Prior, frames: Float[np.ndarray, "frames atoms 3"]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Variances of energies (frames,) and of all force components (frames, atoms x 3) before any data."""
     energies, forces = np.empty(len(frames)), np.empty((len(frames), 3 * frames.shape[1]))
     with jax.enable_x64(True):
-        prior = covariance, jnp.asarray(scale, float), jnp.asarray(parts, float), _both_ways(group)
+        force_block, energy_block = prior.blocks(_force_blocks), prior.blocks(_energy_blocks)
         for k, frame in enumerate(frames):
             one = jnp.asarray(frame, float)[:, :, None]
-            block = np.asarray(_force_blocks(*prior, one, one))
-            forces[k] = np.diag(block.reshape(forces.shape[1], -1))
-            energies[k] = float(_energy_blocks(*prior, one, one)[0][0, 0])
+            forces[k] = np.diag(np.asarray(force_block(one, one)).reshape(forces.shape[1], -1))
+            energies[k] = float(energy_block(one, one)[0][0, 0])
     return energies, forces
 
 
-def joint_covariance(
-    covariance: Covariance,
-    scale: Float[Array, "atoms atoms"],
-    parts: Float[Array, "components atoms atoms"],
-    group: Int[np.ndarray, "order atoms"],
-    first: Float[np.ndarray, "rows atoms 3"],
-    second: Float[np.ndarray, "columns atoms 3"],
-    energies: bool,
-) -> np.ndarray:
-    """Covariances of all force components of ``first``, then its ``energies`` if wanted, with those of ``second``.
+def joint_covariance(prior: Prior, first: Observations, second: Observations) -> np.ndarray:
+    """Covariances of all that is observed of ``first``, forces before energies, with what is of ``second``.
 
     Where ``first`` is ``second`` only what is on and below the diagonal means anything.
     """
-    prior = covariance, scale, parts, group
-    size = 3 * first.shape[1]
-    rows, columns = len(first) * size, len(second) * size
-    matrix = np.zeros((rows + energies * len(first), columns + energies * len(second)))
-    if first is second:
-        force_covariance(*prior, first, first, matrix[:rows, :columns])
-    else:
-        matrix[:rows, :columns] = force_covariance(*prior, first, second)
-    if energies:
-        matrix[rows:, columns:], matrix[rows:, :columns] = energy_covariance(*prior, first, second)
-        if first is not second:
-            matrix[:rows, columns:] = energy_covariance(*prior, second, first)[1].T
+    rows, columns = first.components, second.components
+    matrix = np.zeros((first.count, second.count))
+    force_covariance(prior, first, second, matrix[:rows, :columns])
+    if first.energies:
+        energies, matrix[rows:, :columns] = energy_covariance(prior, first, second)
+        matrix[rows:, columns:] = energies[:, : second.count - columns]
+    if second.energies and first is not second:
+        matrix[:rows, columns:] = energy_covariance(prior, second, first)[1].T
     return matrix
 
 
-def noise_variances(matrix: np.ndarray, frames: int, size: int, noise: float) -> np.ndarray:
-    """What to add to the diagonal of a joint covariance of ``frames`` with ``size`` force components each.
+def noise_variances(matrix: np.ndarray, observed: Observations, noise: float) -> np.ndarray:
+    """What to add to the diagonal of a joint covariance of what was ``observed``.
 
-    ``noise`` relative to the mean prior variance of a force component; energies get what such a force does over 0.1 nm.
+    ``noise`` relative to the mean prior variance of a force; energies get what such a force does over 0.1 nm.
     """
-    variances = np.full(len(matrix), max(noise, 1e-12) * np.diag(matrix)[: frames * size].mean())
-    variances[frames * size :] *= 0.01
+    variances = np.full(len(matrix), max(noise, 1e-12) * np.diag(matrix)[: observed.components].mean())
+    variances[observed.components :] *= 0.01
     return variances
 
 
-def _both_ways(group):
-    group = np.asarray(group, np.int32)
-    return jnp.asarray(group), jnp.asarray(np.argsort(group, 1).astype(np.int32))
+def _blocks(prior, of, first, second, lower=False):
+    """Slices of the frames of ``first`` and ``second`` and what ``of`` says of them, columns first and rows last."""
+    with jax.enable_x64(True):
+        evaluate = prior.blocks(of)
+        for b, second_chunk in _chunks(second.positions):
+            for a, first_chunk in _chunks(first.positions):
+                if not lower or a.stop > b.start:
+                    found = evaluate(first_chunk, second_chunk)
+                    yield a, b, jax.tree.map(partial(_trimmed, a.stop - a.start, b.stop - b.start), found)
+
+
+def _trimmed(rows, columns, block):
+    """A block without filler, atoms and axes as one axis of components."""
+    shape = block.shape
+    pairs = [shape[k] * shape[k + 1] for k in range(1, len(shape) - 1, 2)]
+    return np.asarray(block).reshape(shape[0], *pairs, shape[-1])[:columns, ..., :rows]
 
 
 def _chunks(frames):

@@ -7,34 +7,25 @@ converge fast when preconditioned by the covariance of all frames with some of t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import blas, cho_factor, cho_solve, solve_triangular
 
+from thalweg.learning.memory import require_memory
 from thalweg.potentials.learned.gradient_domain_term import GradientDomainTerm
 from thalweg.potentials.learned.hessian_kernel import (
     CHUNK,
-    Covariance,
+    Prior,
     force_covariance,
     joint_covariance,
     noise_variances,
     prior_variances,
 )
+from thalweg.potentials.learned.observations import Observations
 
-
-def free_memory() -> float:
-    """Memory that could be used now [bytes]; infinite where the system does not tell."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable"):
-                    return 1024.0 * int(line.split()[1])
-        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (OSError, ValueError):
-        return float("inf")
+Report = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -48,46 +39,26 @@ class ClosedForm:
 
     memory: float | None = None
 
-    def needed(self, frames: int, atoms: int) -> float:
-        """Memory that a fit takes [bytes]."""
-        return 8.0 * (3 * atoms * frames) ** 2 + 2.5e8
-
-    def check(self, frames: int, atoms: int) -> None:
-        """Refuse a fit that would not fit.
-
-        Raises
-        ------
-        MemoryError
-            If it needs more memory than there is.
-        """
-        refuse(self.needed(frames, atoms), self.memory, f"{frames} frames of {atoms} atoms in closed form")
+    def needed(self, frames: int, size: int) -> float:
+        """Memory that a fit of ``frames`` with ``size`` forces each takes [bytes]."""
+        return 8.0 * ((size + 1) * frames) ** 2 + 2.5e8
 
     def solve(
-        self,
-        covariance: Covariance,
-        scale: np.ndarray,
-        parts: np.ndarray,
-        group: np.ndarray,
-        positions: np.ndarray,
-        forces: np.ndarray,
-        energies: np.ndarray | None,
-        noise: float,
-        report: Callable[[str, float], None],
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients of forces, shaped like them, and of energies (frames,)."""
-        prior = covariance, scale, parts, group
-        matrix = joint_covariance(*prior, positions, positions, energies is not None)
+        self, prior: Prior, observed: Observations, labels: np.ndarray, noise: float, report: Report
+    ) -> np.ndarray:
+        """Coefficients of all ``labels``."""
+        matrix = joint_covariance(prior, observed, observed)
         report("covariances of all labels", 0.4)
-        matrix[np.diag_indices(len(matrix))] += noise_variances(matrix, len(forces), forces[0].size, noise)
+        matrix[np.diag_indices(len(matrix))] += noise_variances(matrix, observed, noise)
         # rows of the lower triangle are columns of the upper one of the transpose, which LAPACK takes in place
         factor = cho_factor(matrix.T, lower=False, overwrite_a=True, check_finite=False)
         report("factorized", 0.9)
-        return split(cho_solve(factor, joined(forces, energies), check_finite=False), forces)
+        return cho_solve(factor, labels, check_finite=False)
 
 
 @dataclass(frozen=True)
 class ConjugateGradients:
-    """Conjugate gradients, preconditioned by the covariances with some of the frames.
+    """Conjugate gradients, preconditioned by the covariances with some of the frames; energies are not fitted.
 
     Parameters
     ----------
@@ -103,55 +74,31 @@ class ConjugateGradients:
     iterations: int = 300
     memory: float | None = None
 
-    def needed(self, frames: int, atoms: int) -> float:
-        """Memory that a fit takes [bytes]."""
-        return 8.0 * (3 * atoms) ** 2 * frames * min(self.landmarks, frames) * 2 + 5e8
-
-    def check(self, frames: int, atoms: int) -> None:
-        """Refuse a fit that would not fit.
-
-        Raises
-        ------
-        MemoryError
-            If it needs more memory than there is.
-        """
-        what = f"{frames} frames of {atoms} atoms with {self.landmarks} landmarks"
-        refuse(self.needed(frames, atoms), self.memory, what)
+    def needed(self, frames: int, size: int) -> float:
+        """Memory that a fit of ``frames`` with ``size`` forces each takes [bytes]."""
+        return 16.0 * size**2 * frames * min(self.landmarks, frames) + 5e8
 
     def solve(
-        self,
-        covariance: Covariance,
-        scale: np.ndarray,
-        parts: np.ndarray,
-        group: np.ndarray,
-        positions: np.ndarray,
-        forces: np.ndarray,
-        energies: np.ndarray | None,
-        noise: float,
-        report: Callable[[str, float], None],
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients of forces, shaped like them, and of energies: zero, as energies are not fitted here."""
-        chosen = np.unique(
-            np.linspace(0, len(positions) - 1, min(self.landmarks, len(positions))).astype(int)
-        )
-        columns = force_covariance(covariance, scale, parts, group, positions, positions[chosen])
+        self, prior: Prior, observed: Observations, labels: np.ndarray, noise: float, report: Report
+    ) -> np.ndarray:
+        """Coefficients of all ``labels``, zero for energies."""
+        forces_only = Observations(observed.positions, observed.directions, False)
+        marks = forces_only[evenly(len(observed.positions), self.landmarks)]
+        columns = force_covariance(prior, forces_only, marks)
         report("covariances with landmarks", 0.25)
-        size = forces[0].size
-        rows = (chosen[:, None] * size + np.arange(size)).ravel()
-        inner = columns[rows]
-        shift = noise * prior_variances(covariance, scale, parts, group, positions)[1].mean()
+        inner = columns[forces_only.rows(evenly(len(observed.positions), self.landmarks))]
+        variances = prior_variances(prior, observed.positions)[1]
+        shift = noise * variances.sum() / observed.components
         precondition = nystrom_preconditioner(columns, inner, shift)
-        numbers = np.zeros(forces.shape[1], int)
-
-        rest = np.zeros(len(forces)), forces, noise
+        positions = observed.positions
+        numbers, heights = np.zeros(positions.shape[1], int), np.zeros(len(positions))
 
         def times(vector):
-            model = GradientDomainTerm.of(
-                numbers, covariance, scale, parts, group, positions, vector.reshape(forces.shape), *rest
-            )
-            return model.forces_at(positions).ravel() + shift * vector
+            model = GradientDomainTerm.of(numbers, prior, positions, forces_only.forces(vector), heights)
+            return forces_only.labels(model.forces_at(positions)) + shift * vector
 
-        solution, residual = np.zeros(forces.size), forces.ravel().copy()
+        residual = labels[: observed.components].copy()
+        solution = np.zeros(len(residual))
         reach = self.tolerance * np.linalg.norm(residual)
         direction = improved = precondition(residual)
         product = residual @ improved
@@ -169,7 +116,7 @@ class ConjugateGradients:
             improved = precondition(residual)
             product, before = residual @ improved, product
             direction = improved + product / before * direction
-        return split(solution, forces)
+        return np.concatenate([solution, np.zeros(observed.count - observed.components)])
 
 
 @dataclass(frozen=True)
@@ -188,68 +135,64 @@ class Landmarks:
     count: int = 200
     memory: float | None = None
 
-    def needed(self, frames: int, atoms: int) -> float:
-        """Memory that a fit takes [bytes]."""
+    def needed(self, frames: int, size: int) -> float:
+        """Memory that a fit of ``frames`` with ``size`` forces each takes [bytes]."""
         chosen = min(self.count, frames)
-        return 8.0 * (3 * atoms) ** 2 * chosen * (frames + 2 * chosen) + 5e8
-
-    def check(self, frames: int, atoms: int) -> None:
-        """Refuse a fit that would not fit.
-
-        Raises
-        ------
-        MemoryError
-            If it needs more memory than there is.
-        """
-        refuse(
-            self.needed(frames, atoms),
-            self.memory,
-            f"{frames} frames of {atoms} atoms, {self.count} landmarks",
-        )
+        return 8.0 * size**2 * chosen * (frames + 2 * chosen) + 5e8
 
     def solve(
-        self,
-        covariance: Covariance,
-        scale: np.ndarray,
-        parts: np.ndarray,
-        group: np.ndarray,
-        positions: np.ndarray,
-        forces: np.ndarray,
-        energies: np.ndarray | None,
-        noise: float,
-        report: Callable[[str, float], None],
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients of forces, shaped like them, and of energies (frames,); zero for other frames than landmarks."""
-        prior = covariance, scale, parts, group
-        chosen = np.unique(np.linspace(0, len(positions) - 1, min(self.count, len(positions))).astype(int))
-        marks = positions[chosen]
-        with_energies = energies is not None
-        inner = joint_covariance(*prior, marks, marks, with_energies)
-        size = forces[0].size
-        force_variance = noise_variances(inner, len(marks), size, noise)[0]
-        inner[np.diag_indices(len(inner))] += noise_variances(inner, len(marks), size, 1e-11)
+        self, prior: Prior, observed: Observations, labels: np.ndarray, noise: float, report: Report
+    ) -> np.ndarray:
+        """Coefficients of all ``labels``, zero for those of other frames than landmarks."""
+        frames = len(observed.positions)
+        chosen = evenly(frames, self.count)
+        marks = observed[chosen]
+        inner = joint_covariance(prior, marks, marks)
+        force_variance = noise_variances(inner, marks, noise)[0]
+        inner[np.diag_indices(len(inner))] += noise_variances(inner, marks, 1e-11)
         factor = cho_factor(inner, lower=True, overwrite_a=True, check_finite=False)[0]
         normal, right = np.zeros((len(inner), len(inner)), order="F"), np.zeros(len(inner))
         step = max(CHUNK, len(chosen) // CHUNK * CHUNK)
-        for start in range(0, len(positions), step):
-            part = slice(start, start + step)
-            columns = joint_covariance(*prior, positions[part], marks, with_energies)
-            labels = joined(forces[part], None if energies is None else energies[part])
-            heavy = len(forces[part]) * size
-            columns[heavy:] *= 10  # the noise of energies is that of forces times 0.1 nm
-            labels[heavy:] *= 10
+        for start in range(0, frames, step):
+            part = np.arange(start, min(start + step, frames))
+            some = observed[part]
+            columns, values = joint_covariance(prior, some, marks), labels[observed.rows(part)]
+            columns[some.components :] *= 10  # the noise of energies is that of forces times 0.1 nm
+            values[some.components :] *= 10
             basis = solve_triangular(factor, columns.T, lower=True, check_finite=False)
             normal = blas.dsyrk(1.0, basis, 1.0, normal, overwrite_c=1)
-            right += basis @ labels
-            report("normal equations", 0.2 + 0.6 * min(1.0, (start + step) / len(positions)))
+            right += basis @ values
+            report("normal equations", 0.2 + 0.6 * min(1.0, (start + step) / frames))
         normal[np.diag_indices(len(normal))] += force_variance
         whitened = cho_solve(cho_factor(normal, overwrite_a=True, check_finite=False), right)
-        solution, heights = np.zeros(forces.shape), np.zeros(len(forces))
-        solution[chosen], heights[chosen] = split(
-            solve_triangular(factor, whitened, lower=True, trans="T"), forces[chosen]
-        )
+        solution = np.zeros(observed.count)
+        solution[observed.rows(chosen)] = solve_triangular(factor, whitened, lower=True, trans="T")
         report("solved", 0.9)
-        return solution, heights
+        return solution
+
+
+Solver = ClosedForm | Landmarks | ConjugateGradients
+
+
+def require_room(solver: Solver, frames: int, size: int) -> None:
+    """Refuse a fit that would not fit.
+
+    Raises
+    ------
+    MemoryError
+        If it needs more memory than there is, or than the solver may use.
+    """
+    require_memory(
+        solver.needed(frames, size),
+        f"{type(solver).__name__} of {frames} frames with {size} forces each; use fewer frames, or the solver "
+        "Landmarks() or ConjugateGradients() with few landmarks",
+        solver.memory,
+    )
+
+
+def evenly(frames: int, count: int) -> np.ndarray:
+    """Numbers of at most ``count`` frames, spread evenly."""
+    return np.unique(np.linspace(0, frames - 1, min(count, frames)).astype(int))
 
 
 def nystrom_preconditioner(
@@ -263,24 +206,3 @@ def nystrom_preconditioner(
     capacitance[np.diag_indices(len(capacitance))] += shift
     small = cho_factor(capacitance, lower=True)
     return lambda vector: (vector - basis.T @ cho_solve(small, basis @ vector)) / shift
-
-
-def joined(forces: np.ndarray, energies: np.ndarray | None) -> np.ndarray:
-    """All force components, then energies if there are any."""
-    return forces.ravel() if energies is None else np.concatenate([forces.ravel(), energies])
-
-
-def split(labels: np.ndarray, forces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What `joined` joined, shaped like ``forces`` and (frames,); zeros for energies that are not there."""
-    rest = labels[forces.size :]
-    return labels[: forces.size].reshape(forces.shape), rest if len(rest) else np.zeros(len(forces))
-
-
-def refuse(needed: float, allowed: float | None, what: str) -> None:
-    """Raise a MemoryError with the numbers if ``needed`` [bytes] is more than there is."""
-    available = free_memory() if allowed is None else allowed
-    if needed > available:
-        raise MemoryError(
-            f"fitting {what} needs {needed / 2**30:.1f} GiB, {available / 2**30:.1f} GiB are there; use fewer "
-            "frames, or the solver Landmarks() or ConjugateGradients() with few landmarks"
-        )

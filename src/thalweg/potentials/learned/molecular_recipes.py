@@ -15,12 +15,10 @@ import numpy as np
 from thalweg.potentials.learned.core_repulsion import CoreRepulsion
 from thalweg.potentials.learned.gradient_domain import GradientDomain
 from thalweg.potentials.learned.hessian_kernel import Matern52
-from thalweg.potentials.learned.kernel_solvers import ClosedForm, ConjugateGradients, Landmarks
+from thalweg.potentials.learned.kernel_solvers import ClosedForm, Solver
 from thalweg.potentials.learned.polynomial_fit import PolynomialFit
 from thalweg.potentials.learned.recipe import Recipe
 from thalweg.potentials.learned.term import Term
-
-Solver = ClosedForm | Landmarks | ConjugateGradients
 
 
 def sgdml(

@@ -20,8 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import blas, cho_factor, cho_solve
 
+from thalweg.learning.memory import require_memory
 from thalweg.potentials.energy import Energy, energy_and_forces
-from thalweg.potentials.learned.kernel_solvers import refuse
 from thalweg.potentials.learned.term import Labels, Weights
 from thalweg.representations.invariant_polynomials import InvariantPolynomials
 from thalweg.representations.molecular_symmetry import molecular_symmetry, same_atoms
@@ -83,7 +83,9 @@ class PolynomialFit:
         candidates = []
         for length in self.lengths:
             basis = self._basis(frames, group, length)
-            refuse(5 * 8.0 * basis.count**2, self.memory, f"{basis.count} polynomials")
+            require_memory(
+                40.0 * basis.count**2, f"{basis.count} polynomials; keep fewer by size", self.memory
+            )
             report(f"{basis.count} polynomials of {len(basis.factors)} monomials", 0.0)
             inside = NormalEquations.of(basis, frames[held:], weights)
             outside = (
