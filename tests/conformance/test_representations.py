@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 
 import thalweg.representations
+from thalweg.representations.dtnn import DTNN
 from thalweg.representations.environments import Environments, Neighborhoods, points_of
 from thalweg.representations.representation import Representation
+from thalweg.representations.schnet import SchNet
 from thalweg.representations.soap import SOAP
 from thalweg.systems.configuration import Configuration
 
@@ -32,7 +34,11 @@ BOTH = dict(cutoff=CUTOFF, elements=ELEMENTS)
 def drawn(kind, **settings):
     """Learned messages with random weights, from the settings of their kind, which stand beside it."""
     method = getattr(sys.modules[kind.__module__], kind.__name__.removesuffix("Messages"))
-    return method(cutoff=CUTOFF, **settings).init(ELEMENTS, 8.0, jax.random.key(0))
+    return begun(method(cutoff=CUTOFF, **settings))
+
+
+def begun(messages):
+    return messages.init(ELEMENTS, 8.0, jax.random.key(0))
 
 
 EXAMPLES = {
@@ -47,8 +53,8 @@ EXAMPLES = {
     "FCHL19": lambda kind: kind(radial=4, angular=3, **BOTH),
     "Scattering": lambda kind: kind(widths=(0.08, 0.15), degree=1, **BOTH),
     "ACE": lambda kind: kind(levels=(6, 5, 4), degrees=(0, 2, 2), **BOTH),
-    "SchNetMessages": lambda kind: drawn(kind, layers=2, width=8, radial=6),
-    "DTNNMessages": lambda kind: drawn(kind, layers=2, width=8, factors=6, radial=6),
+    "DistanceMessages: SchNet": lambda kind: begun(SchNet(CUTOFF, layers=2, width=8, radial=6)),
+    "DistanceMessages: DTNN": lambda kind: begun(DTNN(CUTOFF, layers=2, width=8, factors=6, radial=6)),
     "PaiNNMessages": lambda kind: drawn(kind, layers=2, width=8, radial=6),
     "EmbeddedDensityMessages": lambda kind: drawn(
         kind, channels=6, states=4, directions=3, radial=4, width=8
@@ -56,7 +62,7 @@ EXAMPLES = {
     "Quadratic": lambda kind: kind(SOAP(radial=2, degree=1, smearing=0.08, **BOTH)),
     "Bispectrum": lambda kind: kind(twojmax=2, weights=(1.0, 0.6), **BOTH),
 }
-"""A small example of each representation, given its class."""
+"""A small example of each representation, given its class; what comes after a colon tells examples of one apart."""
 
 
 ONE_DERIVATIVE = {"Bispectrum"}
@@ -75,11 +81,16 @@ def representations():
     return {name: one for name, one in found.items() if not inspect.isabstract(one)}
 
 
+def kind_of(example):
+    """The name of the class of an example."""
+    return example.partition(":")[0]
+
+
 FOUND = representations()
 
 
 def test_every_representation_has_an_example_here():
-    assert set(FOUND) <= set(EXAMPLES), "give each representation a line in EXAMPLES"
+    assert set(FOUND) <= {kind_of(name) for name in EXAMPLES}, "give each representation a line in EXAMPLES"
 
 
 def frame(points, numbers, box=None):
@@ -170,9 +181,9 @@ class Bench:
         assert (np.abs(columns - expected).max(1) < 1e-6 * self.scale).all()
 
 
-@pytest.fixture(scope="module", params=sorted(set(FOUND) & set(EXAMPLES)))
+@pytest.fixture(scope="module", params=[name for name in sorted(EXAMPLES) if kind_of(name) in FOUND])
 def bench(request):
-    return Bench(EXAMPLES[request.param](FOUND[request.param]))
+    return Bench(EXAMPLES[request.param](FOUND[kind_of(request.param)]))
 
 
 def test_features_stay_when_the_world_is_turned_mirrored_or_moved(bench):

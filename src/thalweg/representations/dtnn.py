@@ -1,6 +1,6 @@
 """Deep tensor neural network: neighbors' states and distances meet in a factored tensor product [schutt2017].
 
-    x_i <- x_i + sum_j tanh( W ( (A x_j + a) * (D Gaussians(r_ij) + d) ) ) f(r_ij)
+    x_i <- x_i + sum_j tanh( V ( (A x_j + a) * W(r_ij) ) ) f(r_ij),   W(r) = D Gaussians(r) + d
 
 The published network has no cutoff; here a smooth one, ``f``, takes messages away at a distance that may be chosen as
 large as the molecule.
@@ -10,17 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from thalweg.learning.perceptron import Linear
-from thalweg.representations.environments import Environments
-from thalweg.representations.messages import Edges
-from thalweg.representations.radial import GaussianBasis, smooth_cutoff
-from thalweg.representations.representation import Representation
+from thalweg.representations.distance_messages import DistanceMessages
 from thalweg.shapes import Array, Float
 
 
@@ -43,8 +39,8 @@ class DTNN:
     factors: int = 64
     radial: int = 25
 
-    def init(self, elements: Sequence[int], neighbors: float, key: jax.Array) -> DTNNMessages:
-        """A random start; see `Messages`."""
+    def init(self, elements: Sequence[int], neighbors: float, key: jax.Array) -> DistanceMessages:
+        """A random start; see `thalweg.representations.messages.Messages`."""
         keys = iter(jax.random.split(key, 3 * self.layers + 1))
         layers = [
             TensorProduct(
@@ -54,13 +50,7 @@ class DTNN:
             )
             for _ in range(self.layers)
         ]
-        return DTNNMessages(
-            embedding=Linear.init(len(elements), self.width, next(keys), False, len(elements) ** 0.5),
-            layers=tuple(layers),
-            elements=tuple(int(z) for z in elements),
-            cutoff=self.cutoff,
-            radial=self.radial,
-        )
+        return DistanceMessages.of(layers, elements, self.cutoff, self.width, self.radial, next(keys))
 
 
 class TensorProduct(eqx.Module):
@@ -70,31 +60,9 @@ class TensorProduct(eqx.Module):
     distances: Linear
     product: Linear
 
-    def __call__(self, x: Float[Array, "sites width"], edges: Edges, decay: jax.Array) -> jax.Array:
-        factors = self.states(x)[edges.partners] * self.distances(edges.radial)
-        return x + (jnp.tanh(self.product(factors)) * decay).sum(1)
+    def filters(self, radial, decay) -> Float[Array, "*shape factors"]:
+        """``W``."""
+        return self.distances(radial)
 
-
-class DTNNMessages(Representation):
-    """A deep tensor neural network with its weights."""
-
-    sees_neighbors_only: ClassVar[bool] = False
-
-    elements: tuple[int, ...] | None = eqx.field(static=True)
-    cutoff: float = eqx.field(static=True)
-    embedding: Linear
-    layers: tuple[TensorProduct, ...]
-    radial: int = eqx.field(static=True)
-
-    @property
-    def width(self) -> int:
-        """Number of features."""
-        return self.embedding.weight.shape[1]
-
-    def __call__(self, environments: Environments) -> Float[Array, "features sites"]:
-        edges = Edges.of(environments, len(self.elements), GaussianBasis(self.radial, self.cutoff))
-        decay = smooth_cutoff(edges.distances, self.cutoff)[..., None]
-        x = self.embedding(edges.kinds)
-        for layer in self.layers:
-            x = layer(x, edges, decay)
-        return x.T
+    def __call__(self, x, filters, partners, decay) -> Float[Array, "sites width"]:
+        return (jnp.tanh(self.product(self.states(x)[partners] * filters)) * decay).sum(1)
