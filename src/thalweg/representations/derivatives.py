@@ -38,12 +38,11 @@ def features_and_pulls(
             f"{type(representation).__name__} passes messages: its features depend on neighbors of neighbors, and "
             "what it learns is learned with its readout; fit it by MessagePassing"
         )
-    return _features_and_pulls(representation, near, points)
+    return _features_and_pulls(representation, near.environments(points))
 
 
 @eqx.filter_jit
-def _features_and_pulls(representation, near, points):
-    present = near.environments(points)
+def _features_and_pulls(representation, present):
     rows, sites = present.partners.shape
     features, pulls = jax.lax.map(lambda block: _pushed(representation, block), in_blocks(present, TOGETHER))
     return features.reshape(-1, features.shape[-1])[:sites], pulls.reshape(-1, rows, 3, features.shape[-1])[

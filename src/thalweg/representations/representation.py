@@ -53,7 +53,8 @@ class Representation(eqx.Module):
         with jax.enable_x64(True):
             for chosen, near in batches(configurations, self.elements, self.cutoff):
                 frames = [configurations[k] for k in chosen]
-                columns = np.asarray(_evaluate(self, near, points_of(frames, len(near.kinds))))
+                present = near.environments(points_of(frames, len(near.kinds)))
+                columns = np.asarray(_evaluate(self, present))
                 ends = np.cumsum([len(frame) for frame in frames])
                 for k, block in zip(chosen, np.split(columns[:, : ends[-1]].T, ends[:-1])):
                     found[k] = block
@@ -61,5 +62,5 @@ class Representation(eqx.Module):
 
 
 @eqx.filter_jit
-def _evaluate(representation, near, points):
-    return representation(near.environments(points))
+def _evaluate(representation, environments):
+    return representation(environments)
