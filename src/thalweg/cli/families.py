@@ -34,10 +34,7 @@ MESSAGES: Family = {
 
 PAPERS: Family = {
     "BehlerParrinello": Kind(f"{LEARNED}.network_recipes:behler_parrinello", NEAR, ("weights", "checkpoint")),
-    "SchNet": Kind(f"{LEARNED}.network_recipes:schnet", NEAR, ("weights", "checkpoint")),
-    "DTNN": Kind(f"{LEARNED}.network_recipes:dtnn", NEAR, ("weights", "checkpoint")),
-    "PaiNN": Kind(f"{LEARNED}.network_recipes:painn", NEAR, ("weights", "checkpoint")),
-    "EmbeddedDensity": Kind(f"{LEARNED}.network_recipes:embedded_density", NEAR, ("weights", "checkpoint")),
+    "LearnedMessages": Kind(f"{LEARNED}.network_recipes:learned_messages", {}, ("weights", "checkpoint")),
     "sGDML": Kind(f"{LEARNED}.molecular_recipes:sgdml", {}, ("permutations", "baseline")),
     "GlobalGradientDomain": Kind(
         f"{LEARNED}.molecular_recipes:global_gradient_domain", {}, ("permutations", "baseline")

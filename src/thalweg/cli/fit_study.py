@@ -250,7 +250,7 @@ def _files(name: str, folder: Path, key: str) -> list[Path]:
 
 def _learner(table: Mapping[str, Any]) -> tuple[Learner, dict[str, Any]]:
     """The learner, its representation or messages in a table of their own or in its own."""
-    given = dict(table.get("learner", {"kind": "MessagePassing" if "messages" in table else "Linear"}))
+    given = dict(table.get("learner", {"kind": "LearnedMessages" if "messages" in table else "Linear"}))
     for part in ("representation", "messages"):
         if part in table:
             if part in given:
