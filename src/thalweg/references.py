@@ -59,6 +59,8 @@ REFERENCES = {
     "doi:10.1137/S1064827595289108",
     "brubeck2021": "P. D. Brubeck, Y. Nakatsukasa and L. N. Trefethen, Vandermonde with Arnoldi, "
     "SIAM Rev. 63, 405 (2021), doi:10.1137/19M130100X",
+    "caron2012": "F. Caron and A. Doucet, Efficient Bayesian inference for generalized Bradley-Terry models, "
+    "J. Comput. Graph. Stat. 21, 174 (2012), doi:10.1080/10618600.2012.638220",
     "chan1983": "T. F. Chan, G. H. Golub and R. J. LeVeque, Algorithms for computing the sample variance: "
     "analysis "
     "and recommendations, Am. Stat. 37, 242 (1983), doi:10.1080/00031305.1983.10483115",
@@ -182,6 +184,9 @@ REFERENCES = {
     "state model, SIAM J. Matrix Anal. Appl. 34, 738 (2013), doi:10.1137/120891976",
     "lloyd1982": "S. P. Lloyd, Least squares quantization in PCM, IEEE Trans. Inf. Theory 28, 129 "
     "(1982), doi:10.1109/TIT.1982.1056489",
+    "lorpaiboon2020": "C. Lorpaiboon, E. H. Thiede, R. J. Webber, J. Weare and A. R. Dinner, Integrated variational "
+    "approach to conformational dynamics: a robust strategy for identifying eigenfunctions of dynamical "
+    "operators, J. Phys. Chem. B 124, 9354 (2020), doi:10.1021/acs.jpcb.0c06477",
     "loshchilov2017": "I. Loshchilov and F. Hutter, SGDR: stochastic gradient descent with warm "
     "restarts, Proc. ICLR 2017, "
     "doi:10.48550/arXiv.1608.03983",
@@ -202,6 +207,8 @@ REFERENCES = {
     "doi:10.1093/biomet/63.2.403",
     "mcgibbon2015": "R. T. McGibbon and V. S. Pande, Variational cross-validation of slow dynamical modes in "
     "molecular kinetics, J. Chem. Phys. 142, 124105 (2015), doi:10.1063/1.4916292",
+    "mcgibbon2017": "R. T. McGibbon, B. E. Husic and V. S. Pande, Identification of simple reaction coordinates from "
+    "complex dynamics, J. Chem. Phys. 146, 044109 (2017), doi:10.1063/1.4974306",
     "meija2016": "J. Meija et al., Atomic weights of the elements 2013, Pure Appl. Chem. 88, 265 (2016), "
     "doi:10.1515/pac-2015-0305",
     "metzner2009": "P. Metzner, C. Schütte and E. Vanden-Eijnden, Transition path theory for Markov jump "
@@ -217,15 +224,25 @@ REFERENCES = {
     "muller1979": "K. Müller and L. D. Brown, Location of saddle points and minimum energy paths by a "
     "constrained "
     "simplex optimization procedure, Theor. Chim. Acta 53, 75 (1979), doi:10.1007/BF00547608",
+    "murray2010": "I. Murray, R. P. Adams and D. J. C. MacKay, Elliptical slice sampling, Proc. AISTATS 2010, 541, "
+    "doi:10.48550/arXiv.1001.0175",
+    "nadeau2003": "C. Nadeau and Y. Bengio, Inference for the generalization error, Mach. Learn. 52, 239 (2003), "
+    "doi:10.1023/A:1024068626366",
     "nocedal1980": "J. Nocedal, Updating quasi-Newton matrices with limited storage, Math. Comput. 35, 773 "
     "(1980), "
     "doi:10.1090/S0025-5718-1980-0572855-7",
+    "noe2008": "F. Noé, Probability distributions of molecular observables computed from Markov models, "
+    "J. Chem. Phys. 128, 244103 (2008), doi:10.1063/1.2916718",
+    "noe2013": "F. Noé and F. Nüske, A variational approach to modeling slow processes in stochastic dynamical "
+    "systems, Multiscale Model. Simul. 11, 635 (2013), doi:10.1137/110858616",
     "noe2015": "F. Noé and C. Clementi, Kinetic distance and kinetic maps from molecular dynamics "
     "simulation, "
     "J. Chem. Theory Comput. 11, 5002 (2015), doi:10.1021/acs.jctc.5b00553",
     "noe2016": "F. Noé, R. Banisch and C. Clementi, Commute maps: separating slowly mixing molecular "
     "configurations "
     "for kinetic modeling, J. Chem. Theory Comput. 12, 5620 (2016), doi:10.1021/acs.jctc.6b00762",
+    "nuske2014": "F. Nüske, B. G. Keller, G. Pérez-Hernández, A. S. J. S. Mey and F. Noé, Variational approach to "
+    "molecular kinetics, J. Chem. Theory Comput. 10, 1739 (2014), doi:10.1021/ct4009156",
     "onufriev2004": "A. Onufriev, D. Bashford and D. A. Case, Exploring protein native states and "
     "large-scale "
     "conformational changes with a modified generalized Born model, Proteins 55, 383 (2004), "
@@ -241,6 +258,8 @@ REFERENCES = {
     "Phys. Rev. Lett. 125, 166001 (2020), doi:10.1103/PhysRevLett.125.166001",
     "prinz2011": "J.-H. Prinz et al., Markov models of molecular kinetics: generation and validation, "
     "J. Chem. Phys. 134, 174105 (2011), doi:10.1063/1.3565032",
+    "rahimi2007": "A. Rahimi and B. Recht, Random features for large-scale kernel machines, Adv. Neural Inf. Process. "
+    "Syst. 20 (2007), doi:10.5555/2981562.2981710",
     "raiteri2006": "P. Raiteri et al., Efficient reconstruction of complex free energy landscapes "
     "by multiple "
     "walkers metadynamics, J. Phys. Chem. B 110, 3533 (2006), doi:10.1021/jp054359r",
@@ -272,6 +291,8 @@ REFERENCES = {
     "peptides: molecular dynamics simulation with an implicit solvation model, J. Mol. Biol. 284, 835 "
     "(1998), "
     "doi:10.1006/jmbi.1998.2172",
+    "schmid2010": "P. J. Schmid, Dynamic mode decomposition of numerical and experimental data, J. Fluid Mech. 656, 5 "
+    "(2010), doi:10.1017/S0022112010001217",
     "schutt2017": "K. T. Schütt, F. Arbabzadah, S. Chmiela, K. R. Müller and A. Tkatchenko, "
     "Quantum-chemical insights from deep "
     "tensor neural networks, Nat. Commun. 8, 13890 (2017), doi:10.1038/ncomms13890",
@@ -283,6 +304,8 @@ REFERENCES = {
     "properties and molecular spectra, Proc. ICML 2021, doi:10.48550/arXiv.2102.03150",
     "schutte2013": "C. Schütte and M. Sarich, Metastability and Markov State Models in Molecular Dynamics, "
     "Courant Lecture Notes 24, American Mathematical Society (2013), doi:10.1090/cln/024",
+    "schwantes2015": "C. R. Schwantes and V. S. Pande, Modeling molecular kinetics with tICA and the kernel trick, "
+    "J. Chem. Theory Comput. 11, 600 (2015), doi:10.1021/ct5007357",
     "seung1992": "H. S. Seung, M. Opper and H. Sompolinsky, Query by committee, Proc. COLT 1992, 287, "
     "doi:10.1145/130385.130417",
     "shapeev2016": "A. V. Shapeev, Moment tensor potentials: a class of systematically improvable "
@@ -306,6 +329,8 @@ REFERENCES = {
     "swope2004": "W. C. Swope, J. W. Pitera and F. Suits, Describing protein folding kinetics by "
     "molecular dynamics simulations. 1. Theory, J. Phys. Chem. B 108, 6571 (2004), "
     "doi:10.1021/jp037421y",
+    "tan2018": "K. M. Tan, Z. Wang, H. Liu and T. Zhang, Sparse generalized eigenvalue problem: optimal statistical "
+    "rates via truncated Rayleigh flow, J. R. Stat. Soc. B 80, 1057 (2018), doi:10.1111/rssb.12291",
     "thiede2019": "E. H. Thiede, D. Giannakis, A. R. Dinner and J. Weare, Galerkin approximation of "
     "dynamical "
     "quantities using trajectory data, J. Chem. Phys. 150, 244111 (2019), doi:10.1063/1.5063730",
@@ -330,6 +355,8 @@ REFERENCES = {
     "kinetics, "
     ""
     "Phys. Rev. X 6, 011009 (2016), doi:10.1103/PhysRevX.6.011009",
+    "tu2014": "J. H. Tu et al., On dynamic mode decomposition: theory and applications, J. Comput. Dyn. 1, 391 "
+    "(2014), doi:10.3934/jcd.2014.1.391",
     "uhlenbeck1930": "G. E. Uhlenbeck and L. S. Ornstein, On the theory of the Brownian motion, "
     "Phys. Rev. 36, 823 (1930), doi:10.1103/PhysRev.36.823",
     "vandeneijnden2006": "W. E and E. Vanden-Eijnden, Towards a theory of transition paths, "
@@ -345,11 +372,16 @@ REFERENCES = {
     "yields a data-driven construction of the periodic table of the elements, Phys. Chem. Chem. Phys. "
     "20, 29661 "
     "(2018), doi:10.1039/C8CP05921G",
+    "williams2015": "M. O. Williams, I. G. Kevrekidis and C. W. Rowley, A data-driven approximation of the Koopman "
+    "operator: extending dynamic mode decomposition, J. Nonlinear Sci. 25, 1307 (2015), "
+    "doi:10.1007/s00332-015-9258-5",
     "wood2018": "M. A. Wood and A. P. Thompson, Extending the accuracy of the SNAP interatomic potential form, "
     "J. Chem. Phys. 148, 241721 (2018), doi:10.1063/1.5017641",
     "wu2017": "H. Wu et al., Variational Koopman models: slow collective variables and molecular kinetics "
     "from short "
     "off-equilibrium simulations, J. Chem. Phys. 146, 154104 (2017), doi:10.1063/1.4979344",
+    "wu2020": "H. Wu and F. Noé, Variational approach for learning Markov processes from time series data, "
+    "J. Nonlinear Sci. 30, 23 (2020), doi:10.1007/s00332-019-09567-y",
     "xie2010": "Z. Xie and J. M. Bowman, Permutationally invariant polynomial basis for molecular "
     "energy surface fitting via monomial symmetrization, J. Chem. Theory Comput. 6, 26 "
     "(2010), doi:10.1021/ct9004917",

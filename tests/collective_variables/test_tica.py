@@ -145,7 +145,7 @@ def test_coordinates_have_the_length_their_scaling_says(mixed, scaling):
 @pytest.mark.parametrize(
     ("method", "message"),
     [
-        (TICA(lagtime=5, dim=3), "dim=3 must lie between 1 and the rank of the features, 2"),
+        (TICA(lagtime=5, dim=3), "dim=3 must lie between 1 and the rank of the functions, 2"),
         (TICA(lagtime=70000), "lagtime=70000 leaves no pairs in a trajectory of 60000 frames"),
     ],
 )

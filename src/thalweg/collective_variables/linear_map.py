@@ -1,22 +1,24 @@
-"""The linear map that PCA and TICA models share: frames in, coordinates out."""
+"""The map that linear models share: frames in, functions of them, coordinates out."""
 
 from __future__ import annotations
 
-from typing import overload
+from typing import Any
 
 import numpy as np
 
+from thalweg.collective_variables.basis import Functions, along
 from thalweg.collective_variables.trajectories import Trajectories
 
 
-@overload
-def project(data: Trajectories, mean: np.ndarray, matrix: np.ndarray) -> Trajectories: ...
-@overload
-def project(data: np.ndarray, mean: np.ndarray, matrix: np.ndarray) -> np.ndarray: ...
+def seen(data: Any, functions: Functions) -> Any:
+    """Functions of an array of frames, or of every trajectory."""
+    if isinstance(data, Trajectories):
+        return along(data, functions)
+    return functions(as_frames(data))
 
 
-def project(data, mean, matrix):
-    """``(x - mean) @ matrix`` of an array ``(frames, features)``, or of every trajectory.
+def project(data: Any, mean: np.ndarray, matrix: np.ndarray) -> Any:
+    """``(x - mean) @ matrix`` of an array ``(frames, functions)``, NumPy or JAX, or of every trajectory.
 
     Examples
     --------
@@ -25,13 +27,21 @@ def project(data, mean, matrix):
            [3.]])
     """
     if not isinstance(data, Trajectories):
-        data = np.asarray(data)
+        data = as_frames(data)
         if data.ndim != 2 or data.shape[1] != len(mean):
             raise ValueError(f"got shape {data.shape}, needed is (frames, {len(mean)}) as in the fit")
-        return (data - mean.astype(data.dtype if data.dtype.kind == "f" else float)) @ matrix
+        xp = data.__array_namespace__()
+        if xp is np:
+            return (data - mean.astype(data.dtype if data.dtype.kind == "f" else float)) @ matrix
+        return (data - xp.asarray(mean, dtype=data.dtype)) @ xp.asarray(matrix, dtype=data.dtype)
     if data.n_features != len(mean):
         raise ValueError(f"got {data.n_features} features, needed are {len(mean)} as in the fit")
     parts: list[list[np.ndarray]] = [[] for _ in range(len(data))]
     for k, _, frames in data.chunks():
         parts[k].append((frames - mean) @ matrix)
     return Trajectories([np.concatenate(chunks) for chunks in parts], dt=data.dt, weights=data.weights)
+
+
+def as_frames(data: Any) -> Any:
+    """An array as it is, anything else as a NumPy array."""
+    return data if hasattr(data, "__array_namespace__") else np.asarray(data)

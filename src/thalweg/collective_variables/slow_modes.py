@@ -47,13 +47,19 @@ def reversible_modes(sums: Covariances, cutoff: float) -> SlowModes:
     >>> round(float(reversible_modes(covariances(x, lagtime=10), 1e-6).eigenvalues[0]), 2)
     0.99
     """
-    mean, apart = (sums.mean_0 + sums.mean_t) / 2, (sums.mean_t - sums.mean_0) / 2
-    c0 = (sums.c00 + sums.ctt) / 2 + np.outer(apart, apart)
-    ct = (sums.c0t + sums.c0t.T) / 2 - np.outer(apart, apart)
+    mean, c0, ct = symmetrized(sums)
     whitened = whitening(mean, c0, cutoff)
     values, vectors = eigh(whitened.matrix.T @ ct @ whitened.matrix)
     values, vectors = values[::-1], vectors[:, ::-1]
     return SlowModes(mean, whitened.matrix @ vectors, values, decay_times(values, sums))
+
+
+def symmetrized(sums: Covariances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, instantaneous and time-lagged covariance of data averaged with their time reverse."""
+    mean, apart = (sums.mean_0 + sums.mean_t) / 2, (sums.mean_t - sums.mean_0) / 2
+    c0 = (sums.c00 + sums.ctt) / 2 + np.outer(apart, apart)
+    ct = (sums.c0t + sums.c0t.T) / 2 - np.outer(apart, apart)
+    return mean, c0, ct
 
 
 def nonreversible_modes(koopman: KoopmanModel, sums: Covariances) -> SlowModes:

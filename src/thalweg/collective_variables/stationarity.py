@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.collective_variables.covariance import Covariances
-from thalweg.collective_variables.whitening import Whitening
+from thalweg.collective_variables.whitening import Whitening, whitening
 
 STATIONARY = 1e-4
 """Relative variance of the weights up to which data count as stationary: corrections of one per cent."""
@@ -68,7 +68,6 @@ def koopman_model(sums: Covariances, whitened: Whitening) -> KoopmanModel:
     Examples
     --------
     >>> from thalweg.collective_variables.covariance import covariances
-    >>> from thalweg.collective_variables.whitening import whitening
     >>> sums = covariances(np.random.default_rng(0).standard_normal((5000, 2)), lagtime=1)
     >>> koopman_model(sums, whitening(sums.mean_0, sums.c00)).variance < 1e-3
     True
@@ -79,6 +78,11 @@ def koopman_model(sums: Covariances, whitened: Whitening) -> KoopmanModel:
     exchanging = np.linalg.svd(gap, compute_uv=False)[-1] > 1e-8
     tilt = np.linalg.solve(gap, drift) if exchanging else np.full(len(drift), np.nan)
     return KoopmanModel(whitened, matrix, drift, tilt)
+
+
+def unsymmetrized(sums: Covariances, cutoff: float) -> KoopmanModel:
+    """The operator without any symmetry assumed."""
+    return koopman_model(sums, whitening(sums.mean_0, sums.c00, cutoff))
 
 
 @dataclass

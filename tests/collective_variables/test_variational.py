@@ -1,0 +1,165 @@
+"""The variational approach, its kinds and its scores, on processes whose answers are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from thalweg.collective_variables.cross_validation import Folds, ShuffleSplit, cross_validate
+from thalweg.collective_variables.dynamic_modes import DMD, EDMD
+from thalweg.collective_variables.fourier_basis import Fourier
+from thalweg.collective_variables.indicator_basis import Indicators
+from thalweg.collective_variables.integrated_vac import IntegratedVAC
+from thalweg.collective_variables.kernel_basis import Landmarks, RandomWaves
+from thalweg.collective_variables.kernel_tica import KernelTICA
+from thalweg.collective_variables.sparse_tica import SparseTICA
+from thalweg.collective_variables.tica import TICA
+from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.vac import VAC
+from thalweg.collective_variables.vamp import VAMP
+from thalweg.testsystems.generator import Generator
+from thalweg.testsystems.wells import PrinzPotential
+
+
+@pytest.fixture(scope="module")
+def prinz():
+    return Generator(PrinzPotential(), ((-1.2, 1.2),), 100)
+
+
+@pytest.fixture(scope="module")
+def equilibrium(prinz):
+    return Trajectories(list(prinz.sample(40, 2500, 1e-3, seed=2)), dt=1e-3)
+
+
+@pytest.fixture(scope="module")
+def from_one_well(prinz):
+    runs = prinz.sample(500, 417, 1e-3, start=lambda x: np.abs(x[0] + 0.22) < 0.02, seed=1)
+    return Trajectories(list(runs), dt=1e-3)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        VAC(50, 2, Landmarks(30, width=0.3)),
+        VAC(50, 2, RandomWaves(60, width=0.4)),
+        VAC(50, 2, Indicators(np.linspace(-1.1, 1.1, 25)[:, None])),
+        VAC(50, 2, Fourier(periods=3.0, order=8)),
+        VAMP(50, 2, Landmarks(30, width=0.3)),
+    ],
+    ids=lambda method: f"{type(method).__name__} {type(method.basis).__name__}",
+)
+def test_two_timescales_at_equilibrium_within_three_errors(method, prinz, equilibrium):
+    estimate = method.fit(equilibrium).timescale_errors(samples=50)
+    assert (np.abs(estimate.value - prinz.timescales(2)) < 3 * estimate.error).all()
+    assert (estimate.error < 0.35 * prinz.timescales(2)).all()
+
+
+def test_short_runs_from_one_well_give_the_slowest_time_by_every_method(prinz, from_one_well):
+    exact, kernels = prinz.timescales(1)[0], Landmarks(30, width=0.3)
+    found = [
+        VAC(50, 1, kernels).fit(from_one_well).timescales[0],
+        VAMP(50, 1, kernels).fit(from_one_well).timescales[0],
+        EDMD(50, kernels, cutoff=1e-6).fit(from_one_well).timescales[1],
+        IntegratedVAC(20, 120, 1, kernels).fit(from_one_well).timescales[0],
+    ]
+    np.testing.assert_allclose(found, exact, rtol=0.15)
+
+
+def test_kernel_tica_finds_a_width_that_resolves_the_wells(prinz, equilibrium):
+    model = KernelTICA(50, dim=3, landmarks=40).fit(equilibrium)
+    exact = prinz.timescales(3)
+    assert (np.abs(model.timescales[:3] - exact) < 3 * model.timescale_errors(50).error).all()
+    assert 0.05 < model.method.basis.width < 1.0
+
+
+def test_integration_over_lags_is_exact_for_sums_of_exponentials():
+    random, decay = np.random.default_rng(3), np.array([0.995, 0.9])
+    x = np.zeros((100_000, 2))
+    noise = random.standard_normal(x.shape) * np.sqrt(1 - decay**2)
+    for t in range(1, len(x)):
+        x[t] = decay * x[t - 1] + noise[t]
+    model = IntegratedVAC(5, 200).fit(Trajectories([x @ [[1.0, 2.0], [3.0, -1.0]]], dt=2.0))
+    np.testing.assert_allclose(model.timescales, -2 / np.log(decay), rtol=0.15)
+
+
+def test_dynamic_modes_of_a_damped_rotation_are_its_eigenvalues():
+    angle, damping, steps = 0.2, 0.98, np.arange(120)
+    turning = damping**steps * np.exp(1j * angle * steps)
+    x = np.stack([turning.real, turning.imag, turning.real + turning.imag], axis=1)
+    model = DMD(lagtime=2).fit(Trajectories([x], dt=0.5))
+    np.testing.assert_allclose(np.sort(model.frequencies), np.array([-1, 1]) * angle / (np.pi), rtol=1e-8)
+    np.testing.assert_allclose(model.timescales, -0.5 / np.log(damping), rtol=1e-8)
+    np.testing.assert_allclose(model.predict(x[:20], steps=5), x[10:30], atol=1e-10)
+    assert model.notes == ("1 of 3 directions are combinations of the others and were dropped",)
+    shifted = EDMD(lagtime=2).fit(Trajectories([x + 7.0], dt=0.5))
+    np.testing.assert_allclose(shifted.predict(x[:20] + 7.0, steps=5), x[10:30] + 7.0, atol=1e-8)
+
+
+def test_eigenfunctions_shrink_by_their_eigenvalues_on_average(equilibrium):
+    model = EDMD(20, Landmarks(15, width=0.4), cutoff=1e-6).fit(equilibrium)
+    start = np.concatenate([block[:-20] for block in equilibrium.blocks])
+    end = np.concatenate([block[20:] for block in equilibrium.blocks])
+    now, later = model.eigenfunctions(start)[:, :3], model.eigenfunctions(end)[:, :3]
+    slope = (now.conj() * later).mean(axis=0) / (np.abs(now) ** 2).mean(axis=0)
+    np.testing.assert_allclose(slope, model.eigenvalues[:3], atol=0.02)
+
+
+def test_exact_scores_are_approached_from_below(prinz, equilibrium):
+    exact = 1 + np.exp(-2 * 0.05 / prinz.timescales(3)).sum()
+    result = cross_validate(VAMP(50, 3, Landmarks(30, width=0.3)), equilibrium, ShuffleSplit(4))
+    assert abs(result.mean - exact) < 3 * result.error + 0.02
+    assert result.held_out.shape == (4,)
+
+
+def test_useless_functions_raise_training_scores_only():
+    random = np.random.default_rng(5)
+    noise = Trajectories([random.standard_normal((300, 40)) for _ in range(10)])
+    result = cross_validate(VAMP(1, 10), noise, Folds(5))
+    assert np.nanmean(result.training) > 1.3
+    assert result.mean < 1 + 1.5 * 10**2 / 600
+
+
+def test_long_trajectories_are_divided_and_no_pair_is_shared():
+    seen = []
+
+    class Recorder:
+        def fit(self, data):
+            seen.append(data)
+            return self
+
+        def score(self, data, r=2):
+            seen.append(data)
+            return 0.0
+
+    data = Trajectories([np.arange(1000.0)[:, None], np.arange(2000.0, 2040.0)[:, None]])
+    cross_validate(Recorder(), data, ShuffleSplit(1), parts=10)
+    training, _, held_out = (np.concatenate(part.blocks).ravel() for part in seen)
+    assert not set(training) & set(held_out)
+    assert len(training) + len(held_out) == 1040
+
+
+def test_a_split_without_a_model_is_told_and_survived():
+    runs = [np.zeros((200, 1)) for _ in range(5)] + [np.random.default_rng(0).standard_normal((200, 1))]
+    result = cross_validate(TICA(1, dim=1), Trajectories(runs), ShuffleSplit(6), parts=6)
+    assert 0 < len(result.failures) < 6
+    assert "constant" in next(iter(result.failures.values()))
+
+
+def test_sparse_coordinates_name_the_slow_features_among_many():
+    random = np.random.default_rng(2)
+    x = 7 * random.standard_normal((30_000, 60))
+    slow = np.zeros((len(x), 2))
+    for t in range(1, len(x)):
+        slow[t] = np.array([0.99, 0.95]) * slow[t - 1] + random.standard_normal(2)
+    x[:, 7] += slow[:, 0]
+    x[:, 21] -= slow[:, 0]
+    x[:, 40] += 9 * slow[:, 1]
+    names = [f"d{i}" for i in range(60)]
+    model = SparseTICA(10, dim=2, keep=0.9).fit(Trajectories([x], dt=0.1, names=names))
+    assert set(model.supports[0]) == {7, 21}
+    assert 40 in model.supports[1][:1]
+    np.testing.assert_allclose(model.timescales[0], model.dense.timescales[0], rtol=0.1)
+    values = model.transform(x)
+    np.testing.assert_allclose(values.var(axis=0), 1, rtol=0.05)
+    assert abs(np.corrcoef(values.T)[0, 1]) < 0.05
+    assert "d7" in str(model)
