@@ -171,6 +171,7 @@ REFERENCES = {
     "constraint equations for small molecules in molecular dynamics simulations, J. Comput. Chem. 22, 501 "
     "(2001), "
     "doi:10.1002/1096-987X(20010415)22:5<501::AID-JCC1021>3.0.CO;2-V",
+    "lawson1974": "C. L. Lawson and R. J. Hanson, Solving least squares problems, Prentice-Hall (1974), chapter 23",
     "lecun1998": "Y. LeCun, L. Bottou, G. B. Orr and K.-R. Müller, Efficient backprop, in Neural "
     "Networks: Tricks of the Trade, "
     "Lect. Notes Comput. Sci. 1524, 9 (1998), doi:10.1007/3-540-49430-8_2",

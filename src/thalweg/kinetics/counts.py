@@ -2,15 +2,15 @@ r"""Transition counts at a lag time, kept block by block.
 
 .. math::  c_{ij} = \sum_t w_t\, [s_t = i]\, [s_{t+\tau} = j]
 
-over all start frames (sliding window). Consecutive counts are not independent, which changes no estimate
-but every error bar: those come from re-adding the counts of blocks (`bootstrap`), not from the number of
-counts.
+over all start frames (sliding window; other ways in `counting`). Consecutive counts are not independent,
+which changes no estimate but every error bar: those come from re-adding the counts of blocks (`bootstrap`),
+not from the number of counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import groupby
 
@@ -41,6 +41,7 @@ class TransitionCounts:
     rows, columns : (seen,), the pairs of states between which transitions were seen, ordered
     blocks : (blocks, seen) sparse, their counts in each block
     report : pairs used and lost per trajectory
+    apart : frames between the starts of consecutive pairs
 
     Examples
     --------
@@ -56,6 +57,7 @@ class TransitionCounts:
     columns: np.ndarray
     blocks: csr_array
     report: PairReport
+    apart: int = 1
 
     @property
     def n_blocks(self) -> int:
@@ -64,8 +66,8 @@ class TransitionCounts:
 
     @property
     def n_pairs(self) -> int:
-        """Pairs of frames counted."""
-        return int(self.report.used.sum())
+        """Frames covered by the starts of pairs; as many as there are pairs, unless they lie apart."""
+        return int(self.report.used.sum()) * self.apart
 
     @cached_property
     def matrix(self) -> csr_array:
@@ -76,9 +78,7 @@ class TransitionCounts:
     def resampled(self, multiplicities: Float[np.ndarray, "blocks"]) -> TransitionCounts:
         """Counts of data in which each block occurs as often as ``multiplicities`` says."""
         total = np.asarray(self.blocks.T @ multiplicities)
-        return TransitionCounts(
-            self.lagtime, self.dt, self.n_states, self.rows, self.columns, csr_array(total[None]), self.report
-        )
+        return replace(self, blocks=csr_array(total[None]))
 
 
 def transition_counts(

@@ -16,7 +16,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from thalweg.kinetics.active_set import ActiveSet, active_set
-from thalweg.kinetics.counts import TransitionCounts, transition_counts
+from thalweg.kinetics.counting import Counting, Sliding
+from thalweg.kinetics.counts import TransitionCounts
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories, as_discrete
 from thalweg.kinetics.processes import Process, processes
 from thalweg.kinetics.reversible import Reversible
@@ -34,8 +35,6 @@ class MarkovModel:
     counts : transition counts with their blocks
     active : the states it speaks of
     fit : transition matrix between the active states, and how its estimation ended
-    eigenvalues : (n_processes + 1,), one first
-    eigenfunctions : (n_states, n_processes + 1), right eigenvectors; NaN outside the active set
     trajectories : what it was counted on; None for models of counts
     """
 
@@ -43,9 +42,7 @@ class MarkovModel:
     counts: TransitionCounts
     active: ActiveSet
     fit: TransitionMatrix
-    eigenvalues: np.ndarray
-    eigenfunctions: np.ndarray
-    trajectories: DiscreteTrajectories | None
+    trajectories: DiscreteTrajectories | None = None
 
     @property
     def n_states(self) -> int:
@@ -76,6 +73,21 @@ class MarkovModel:
     def stationary_distribution(self) -> np.ndarray:
         """Equilibrium probability of every state ``(n_states,)``; zero outside the active set."""
         return self.active.spread(self.fit.stationary_distribution, outside=0.0)
+
+    @cached_property
+    def _spectrum(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues and eigenfunctions between the active states, computed when first asked for."""
+        return spectrum(self.fit, self.method.n_processes + 1)
+
+    @property
+    def eigenvalues(self) -> np.ndarray:
+        """Eigenvalues ``(n_processes + 1,)``, one first."""
+        return self._spectrum[0]
+
+    @cached_property
+    def eigenfunctions(self) -> np.ndarray:
+        """Right eigenvectors ``(n_states, n_processes + 1)``; NaN outside the active set."""
+        return self.active.spread(self._spectrum[1], np.nan)
 
     @property
     def timescales(self) -> np.ndarray:
@@ -127,6 +139,7 @@ class MarkovStateModel:
         Number of slow processes to compute.
     n_blocks : int
         About how many blocks of data to keep apart for error bars.
+    counting : `Sliding`, `Strided` or `Effective`
 
     Examples
     --------
@@ -141,6 +154,7 @@ class MarkovStateModel:
     estimator: Estimator = field(default_factory=Reversible)
     n_processes: int = 5
     n_blocks: int = 40
+    counting: Counting = field(default_factory=Sliding)
 
     def fit(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray]) -> MarkovModel:
         """The model of discrete trajectories.
@@ -151,7 +165,8 @@ class MarkovStateModel:
             If the lag time leaves no pairs or no states are connected.
         """
         data = as_discrete(trajectories)
-        return self.fit_counts(transition_counts(data, self.lagtime, self.n_blocks), trajectories=data)
+        counts = self.counting.count(data, self.lagtime, self.n_blocks)
+        return self.fit_counts(counts, trajectories=data)
 
     def fit_counts(
         self,
@@ -165,5 +180,4 @@ class MarkovStateModel:
         if guess is not None and not (guess > 0).all():
             guess = None
         fit = self.estimator.among(active.states).fit(active.restrict(counts.matrix), guess)
-        values, functions = spectrum(fit, self.n_processes + 1)
-        return MarkovModel(self, counts, active, fit, values, active.spread(functions, np.nan), trajectories)
+        return MarkovModel(self, counts, active, fit, trajectories)

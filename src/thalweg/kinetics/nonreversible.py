@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +36,21 @@ class Nonreversible:
         """The transition matrix of strongly connected ``counts``; it needs no ``start``."""
         matrix = csr_array(diags_array(1 / np.asarray(counts.sum(axis=1)).ravel()) @ counts)
         return TransitionMatrix(matrix, stationary_distribution(matrix), reversible=False)
+
+    def samples(
+        self, counts: csr_array, fit: TransitionMatrix, random: np.random.Generator
+    ) -> Iterator[TransitionMatrix]:
+        """Matrices from the posterior, without end: every row from the Dirichlet distribution of its counts.
+
+        The prior is the scale-free one of `Reversible`, one over each probability of a transition seen, so
+        that the mean is the estimate itself [noe2008].
+        """
+        while True:
+            drawn = random.standard_gamma(counts.data)
+            sums = np.add.reduceat(drawn, counts.indptr[:-1])
+            data = drawn / np.repeat(sums, np.diff(counts.indptr))
+            matrix = csr_array((data, counts.indices, counts.indptr), shape=counts.shape)
+            yield TransitionMatrix(matrix, stationary_distribution(matrix), reversible=False)
 
 
 def stationary_distribution(matrix: csr_array) -> np.ndarray:

@@ -25,6 +25,7 @@ symbol    meaning
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,6 +35,7 @@ from scipy.special import expit
 from thalweg.kinetics.active_set import Connectivity
 from thalweg.kinetics.edges import Edges
 from thalweg.kinetics.newton import Newton
+from thalweg.kinetics.posterior_reversible import reversible_samples
 from thalweg.kinetics.transition_matrix import TransitionMatrix
 
 
@@ -107,3 +109,9 @@ class Reversible:
         between = edges.weight / (rate[edges.first] + rate[edges.second]) / norm
         flow = edges.matrix(between, edges.staying / rate / norm)
         return TransitionMatrix.from_flow(flow, found)
+
+    def samples(
+        self, counts: csr_array, fit: TransitionMatrix, random: np.random.Generator
+    ) -> Iterator[TransitionMatrix]:
+        """Matrices from the posterior, without end; see `reversible_samples`."""
+        return reversible_samples(Edges.of(counts), fit.stationary_distribution, random)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import csr_array
 
 from thalweg.kinetics.active_set import Connectivity
 from thalweg.kinetics.newton import Minimum
@@ -32,13 +33,18 @@ class TransitionMatrix:
     converged: bool = True
 
     @classmethod
+    def from_weights(cls, weights: csr_array) -> TransitionMatrix:
+        """The matrix whose equilibrium flow ``pi_i p_ij`` is proportional to the symmetric ``weights``."""
+        sums = np.add.reduceat(weights.data, weights.indptr[:-1])
+        data = weights.data / np.repeat(sums, np.diff(weights.indptr))
+        matrix = csr_array((data, weights.indices, weights.indptr), shape=weights.shape)
+        return cls(matrix, sums / sums.sum(), True)
+
+    @classmethod
     def from_flow(cls, flow: csr_array, found: Minimum) -> TransitionMatrix:
-        """The matrix whose equilibrium flow ``pi_i p_ij`` is the symmetric ``flow``."""
-        stationary = np.asarray(flow.sum(axis=1)).ravel()
-        matrix = csr_array(diags_array(1 / stationary) @ flow)
-        return cls(
-            matrix, stationary / stationary.sum(), True, found.iterations, found.residual, found.converged
-        )
+        """The same of an estimate, with how its iteration ended."""
+        fit = cls.from_weights(flow)
+        return replace(fit, iterations=found.iterations, residual=found.residual, converged=found.converged)
 
 
 @runtime_checkable
@@ -56,4 +62,15 @@ class Estimator(Protocol):
 
     def fit(self, counts: csr_array, start: np.ndarray | None = None) -> TransitionMatrix:
         """The transition matrix of connected ``counts``, from a guess of the stationary distribution."""
+        ...
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """An estimator whose posterior can be sampled: `Reversible`, `Nonreversible`."""
+
+    def samples(
+        self, counts: csr_array, fit: TransitionMatrix, random: np.random.Generator
+    ) -> Iterator[TransitionMatrix]:
+        """Transition matrices from the posterior given ``counts``, without end; ``fit`` is their estimate."""
         ...

@@ -1,0 +1,99 @@
+r"""Statistical inefficiency of transition counts: how many sliding counts make one independent count.
+
+Whenever a trajectory is in state :math:`i`, note where it is a lag time later. How likely two such notes
+:math:`k` visits apart are the same, beyond chance, is the autocorrelation of the row
+
+.. math::  \rho_k = \frac{P(\text{same}) - \sum_j p_{ij}^2}{1 - \sum_j p_{ij}^2},\qquad
+           g_i = 1 + 2 \sum_{k \ge 1} \Bigl(1 - \frac{k}{n_i}\Bigr)\, \rho_k ,
+
+summed while it stays positive [chodera2007], with :math:`n_i` visits. One number per state leaves the
+transition probabilities as they are. Frames are sorted by state, so that a shift by :math:`k` places
+compares all visits with those ``k`` later. Beyond `EVERY` visits the shifts grow by a factor, and the sum
+becomes an integral by trapezoids.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+
+EVERY = 16
+"""Up to this many visits apart every shift is taken; later shifts grow by one part in this many."""
+
+
+def inefficiencies(data: DiscreteTrajectories, lagtime: int) -> np.ndarray:
+    """Inefficiency ``(n_states,)`` of the sliding counts from each state, at least one; NaN without any.
+
+    A state that is always left in the same way shows no fluctuation to judge by and is given the lag time.
+
+    Examples
+    --------
+    >>> data = DiscreteTrajectories([np.random.default_rng(0).integers(0, 2, 50000)])
+    >>> inefficiencies(data, 1).round(1).tolist()
+    [1.0, 1.0]
+    """
+    states, targets, runs = _visits(data, lagtime)
+    seen, starts, visits = np.unique(states, return_index=True, return_counts=True)
+    # places where a run (the visits of one state in one trajectory) begins, and the state it belongs to
+    begins = np.flatnonzero(np.diff(runs, prepend=-1))
+    lengths, owner = np.diff(np.append(begins, len(runs))), np.searchsorted(starts, begins, side="right") - 1
+    targets = runs * data.n_states + targets
+    chance = _chance(states, targets - runs * data.n_states, data.n_states, starts, visits)
+    alone = chance > 1 - 1e-12
+    total, last, before, active = np.ones(len(seen)), np.ones(len(seen)), 0, ~alone
+    shift, groups = 1, np.arange(len(seen))
+    while active.any():
+        if 2 * visits[groups[active[groups]]].sum() < len(targets):
+            groups, targets, starts = _compressed(groups, targets, starts, active)
+        same = np.add.reduceat(targets[shift:] == targets[:-shift], _clipped(starts, len(targets) - shift))
+        together = np.zeros(len(seen))
+        together[groups] = np.where(starts < len(targets) - shift, same, 0)
+        possible = np.bincount(owner, np.maximum(lengths - shift, 0), len(seen))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = (together / possible - chance) / (1 - chance) * (1 - shift / visits)
+        active &= np.nan_to_num(found, nan=-1.0) > 0
+        # the trapezoid between two shifts without its ends, and the later end
+        between = (shift - before - 1) * (last + found) / 2
+        total[active] += 2 * (between + found)[active]
+        last, before = found, shift
+        shift += max(1, shift // EVERY)
+        active &= shift < visits
+    inefficiency = np.full(data.n_states, np.nan)
+    inefficiency[seen] = np.where(alone, float(lagtime), np.maximum(total, 1.0))
+    return inefficiency
+
+
+def _visits(data: DiscreteTrajectories, lagtime: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """States, where they led to, and numbers of the runs they are in, sorted by state and then by time."""
+    used = np.maximum(data.lengths - lagtime, 0)
+    first = np.concatenate([block[:count] for block, count in zip(data.blocks, used)])
+    last = np.concatenate([block[lagtime:] for block in data.blocks])
+    order = np.argsort(first.astype(np.uint16) if data.n_states <= 2**16 else first, kind="stable")
+    origin = np.repeat(np.arange(len(data)), used)[order]
+    first, last = first[order], last[order].astype(np.int64)
+    breaks = (first[1:] != first[:-1]) | (origin[1:] != origin[:-1])
+    return first, last, np.concatenate([[0], np.cumsum(breaks)])
+
+
+def _chance(
+    states: np.ndarray, targets: np.ndarray, n_states: int, starts: np.ndarray, visits: np.ndarray
+) -> np.ndarray:
+    """The probability of two notes of a state to be the same by chance, the sum of squares of its row."""
+    pairs, counts = np.unique(states.astype(np.int64) * n_states + targets, return_counts=True)
+    owner = np.searchsorted(states[starts].astype(np.int64), pairs // n_states)
+    return np.bincount(owner, (counts / visits[owner]) ** 2, len(visits))
+
+
+def _compressed(
+    groups: np.ndarray, targets: np.ndarray, starts: np.ndarray, active: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Only the states whose sum still runs."""
+    kept = active[groups]
+    sizes = np.diff(np.append(starts, len(targets)))
+    return groups[kept], targets[np.repeat(kept, sizes)], np.cumsum(np.append(0, sizes[kept][:-1]))
+
+
+def _clipped(starts: np.ndarray, size: int) -> np.ndarray:
+    """Starts of segments inside an array of this size."""
+    return np.minimum(starts, size - 1)
