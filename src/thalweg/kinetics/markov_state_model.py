@@ -17,10 +17,11 @@ from scipy.sparse import csr_array
 
 from thalweg.kinetics.active_set import ActiveSet, active_set
 from thalweg.kinetics.counting import Counting, Sliding
-from thalweg.kinetics.counts import TransitionCounts
+from thalweg.kinetics.counts import TransitionCounts, transition_counts
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories, as_discrete
 from thalweg.kinetics.processes import Process, processes
 from thalweg.kinetics.reversible import Reversible
+from thalweg.kinetics.scores import gmrq, vamp_score
 from thalweg.kinetics.spectrum import spectrum
 from thalweg.kinetics.transition_matrix import Estimator, TransitionMatrix
 
@@ -116,6 +117,35 @@ class MarkovModel:
         for _ in range(steps):
             distribution = distribution @ self.transition_matrix
         return distribution
+
+    def score(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray], r: int = 2) -> float:
+        """VAMP-r score of the slowest ``n_processes + 1`` functions on other trajectories; see `scores`.
+
+        States outside the active set are part of the score; there the functions are zero.
+
+        Raises
+        ------
+        ValueError
+            If the lag time leaves no pairs.
+        """
+        return vamp_score(*self._tested(trajectories), r)
+
+    def gmrq(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray]) -> float:
+        """Generalized matrix Rayleigh quotient of the same functions on other trajectories near equilibrium."""
+        return gmrq(*self._tested(trajectories))
+
+    def _tested(
+        self, trajectories: DiscreteTrajectories | Sequence[np.ndarray]
+    ) -> tuple[csr_array, np.ndarray]:
+        """Counts of other trajectories and real functions on all states of model and data."""
+        counts = transition_counts(trajectories, self.lagtime, n_blocks=1).matrix
+        states = max(self.n_states, counts.shape[0])
+        counts.resize((states, states))
+        # conjugate pairs span the same as their real and imaginary parts
+        found, second = np.nan_to_num(self.eigenfunctions), np.imag(self.eigenvalues) < 0
+        functions = np.zeros((states, found.shape[1]))
+        functions[: self.n_states] = np.where(second, np.imag(found), np.real(found))
+        return counts, functions
 
     def __str__(self) -> str:
         lines = [f"Markov model at lag {self.lag:g} ps: {self.active}", str(self.counts.report)]
