@@ -42,8 +42,8 @@ KELVIN = 330.0
 MEV, MEV_PER_ANGSTROM = unit("meV", "energy"), unit("meV/Å", "force")
 
 KINDS: dict[str, tuple[Messages, float, int, tuple[float, float] | None]] = {
-    "SchNet": (SchNet(), 5e-3, 450, (3.5, 16.9)),
-    "DTNN": (DTNN(), 5e-3, 450, None),
+    "SchNet": (SchNet(), 5e-3, 350, (3.5, 16.9)),
+    "DTNN": (DTNN(), 5e-3, 350, None),
     "PaiNN": (PaiNN(), 2e-3, 200, (2.7, 10.0)),
 }
 """Messages, learning rate, epochs, and published errors on ethanol: energy [meV], force [meV/Å]."""

@@ -2,6 +2,9 @@
 
 Both kinds give the trainer the same two things: a state to start with, and one compiled step, kept for all runs whose
 models, losses and batches have the same structure and shapes.
+
+Gradients are clipped at a multiple of their usual length, not at a fixed one: late in a training they
+are a thousand times shorter than at its start, and one frame unlike all others must not throw the weights away then.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ class Adam:
     def _rule(self, clip):
         moments = optax.scale_by_amsgrad if self.monotone else optax.scale_by_adam
         decay = optax.add_decayed_weights(self.decay)
-        return optax.chain(optax.clip_by_global_norm(clip), moments(*self.memory), decay)
+        return optax.chain(clipped_to_usual(clip), moments(*self.memory), decay)
 
     def gathered(self, batches: Iterable) -> Iterable:
         """Batches as they come: a step for each."""
@@ -89,6 +92,31 @@ class LBFGS:
                 f"a full-batch optimizer needs batches of one shape, got {len(shapes)}; pad them alike"
             )
         yield fixed[0], jax.tree.map(lambda *leaves: jnp.stack(leaves), *arrays)
+
+
+def clipped_to_usual(most: float) -> optax.GradientTransformation:
+    """Gradients scaled down to ``most`` times the running mean of their norms, over some 50 steps, where longer.
+
+    Examples
+    --------
+    >>> rule = clipped_to_usual(3.0)
+    >>> _, state = rule.update(jnp.array([1.0]), rule.init(jnp.zeros(1)))
+    >>> rule.update(jnp.array([100.0]), state)[0].round(3).tolist()
+    [3.0]
+    """
+
+    def init(weights):
+        return jnp.zeros((), jnp.float32)
+
+    def update(gradient, usual, weights=None):
+        norm = optax.global_norm(gradient)
+        usual = jnp.where(usual > 0, usual, norm)
+        taken = jnp.minimum(norm, most * usual)
+        factor = taken / jnp.maximum(norm, 1e-30)
+        moved = (0.98 * usual + 0.02 * taken).astype(jnp.float32)
+        return jax.tree.map(lambda g: (factor * g).astype(g.dtype), gradient), moved
+
+    return optax.GradientTransformation(init, update)
 
 
 @eqx.filter_jit

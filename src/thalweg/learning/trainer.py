@@ -93,7 +93,7 @@ class Trainer:
     epochs : walks over the batches; for `LBFGS`, iterations over all of them at once
     optimizer : `Adam` (also with decoupled weight decay, also AMSGrad) or `LBFGS`
     schedule : how the learning rate changes: `Constant`, `Cosine` with warmup, or `Plateau`
-    clip : largest norm of a gradient; longer ones are scaled down
+    clip : longest gradient, in multiples of their usual length; longer ones are scaled down
     average : how slowly the averaged weights follow, between 0 (not at all averaged) and 1
     patience : epochs without a better held-out loss after which to stop; None to use all epochs
     """
@@ -101,7 +101,7 @@ class Trainer:
     epochs: int = 100
     optimizer: Adam | LBFGS = Adam()  # noqa: RUF009
     schedule: Constant | Cosine | Plateau = Cosine()  # noqa: RUF009
-    clip: float = 10.0
+    clip: float = 3.0
     average: float = 0.99
     patience: int | None = None
 
