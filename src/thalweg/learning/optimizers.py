@@ -109,7 +109,7 @@ def clipped_to_usual(most: float) -> optax.GradientTransformation:
         return jnp.zeros((), jnp.float32)
 
     def update(gradient, usual, weights=None):
-        norm = optax.global_norm(gradient)
+        norm = optax.tree.norm(gradient)
         usual = jnp.where(usual > 0, usual, norm)
         taken = jnp.minimum(norm, most * usual)
         factor = taken / jnp.maximum(norm, 1e-30)
