@@ -9,6 +9,8 @@ REFERENCES = {
     "andersen1983": "H. C. Andersen, Rattle: a 'velocity' version of the Shake algorithm for molecular "
     "dynamics "
     "calculations, J. Comput. Phys. 52, 24 (1983), doi:10.1016/0021-9991(83)90014-1",
+    "andrew2013": "G. Andrew, R. Arora, J. Bilmes and K. Livescu, Deep canonical correlation analysis, Proc. ICML "
+    "28, 1247 (2013), doi:10.5555/3042817.3043076",
     "angelopoulos2023": "A. N. Angelopoulos and S. Bates, Conformal prediction: a gentle introduction, "
     "Found. Trends Mach. Learn. 16, 494 (2023), doi:10.1561/2200000101",
     "arthur2007": "D. Arthur and S. Vassilvitskii, k-means++: the advantages of careful seeding, Proc. "
@@ -125,6 +127,9 @@ REFERENCES = {
     "sharpness, J. R. Stat. Soc. B 69, 243 (2007), doi:10.1111/j.1467-9868.2007.00587.x",
     "gonzalez1985": "T. F. Gonzalez, Clustering to minimize the maximum intercluster distance, Theor. "
     "Comput. Sci. 38, 293 (1985), doi:10.1016/0304-3975(85)90224-5",
+    "goreinov2010": "S. A. Goreinov, I. V. Oseledets, D. V. Savostyanov, E. E. Tyrtyshnikov and "
+    "N. L. Zamarashkin, How to find a good submatrix, in Matrix Methods: Theory, Algorithms, Applications, World "
+    "Scientific (2010), 247",
     "grimme2017": "S. Grimme, C. Bannwarth and P. Shushkov, A robust and accurate tight-binding quantum "
     "chemical method for structures, vibrational frequencies, and noncovalent interactions "
     "of large molecular systems (GFN-xTB), J. Chem. Theory Comput. 13, 1989 (2017), "
@@ -133,6 +138,8 @@ REFERENCES = {
     "energies of "
     "solvation based on pairwise descreening of solute atomic charges from a dielectric medium, "
     "J. Phys. Chem. 100, 19824 (1996), doi:10.1021/jp961710n",
+    "hernandez2018": "C. X. Hernández, H. K. Wayment-Steele, M. M. Sultan, B. E. Husic and V. S. Pande, Variational "
+    "encoding of complex dynamics, Phys. Rev. E 97, 062412 (2018), doi:10.1103/PhysRevE.97.062412",
     "hinrichs2007": "N. S. Hinrichs and V. S. Pande, Calculation of the distribution of eigenvalues and "
     "eigenvectors "
     "in Markovian state models for molecular dynamics, J. Chem. Phys. 126, 244101 (2007), "
@@ -164,8 +171,12 @@ REFERENCES = {
     "keys1981": "R. G. Keys, Cubic convolution interpolation for digital image processing, IEEE Trans. "
     "Acoust. "
     "Speech Signal Process. 29, 1153 (1981), doi:10.1109/TASSP.1981.1163711",
+    "kingma2014": "D. P. Kingma and M. Welling, Auto-encoding variational Bayes, ICLR 2014, "
+    "doi:10.48550/arXiv.1312.6114",
     "kingma2015": "D. P. Kingma and J. Ba, Adam: a method for stochastic optimization, Proc. ICLR 2015, "
     "doi:10.48550/arXiv.1412.6980",
+    "kramer1991": "M. A. Kramer, Nonlinear principal component analysis using autoassociative neural networks, AIChE "
+    "J. 37, 233 (1991), doi:10.1002/aic.690370209",
     "krautler2001": "V. Kräutler, W. F. van Gunsteren and P. H. Hünenberger, A fast SHAKE algorithm to "
     "solve distance "
     "constraint equations for small molecules in molecular dynamics simulations, J. Comput. Chem. 22, 501 "
@@ -206,6 +217,8 @@ REFERENCES = {
     "mardia1976": "K. V. Mardia, Linear-circular correlation coefficients and rhythmometry, Biometrika 63, "
     "403 (1976), "
     "doi:10.1093/biomet/63.2.403",
+    "mardt2018": "A. Mardt, L. Pasquali, H. Wu and F. Noé, VAMPnets for deep learning of molecular kinetics, "
+    "Nat. Commun. 9, 5 (2018), doi:10.1038/s41467-017-02388-1",
     "mcgibbon2015": "R. T. McGibbon and V. S. Pande, Variational cross-validation of slow dynamical modes in "
     "molecular kinetics, J. Chem. Phys. 142, 124105 (2015), doi:10.1063/1.4916292",
     "mcgibbon2017": "R. T. McGibbon, B. E. Husic and V. S. Pande, Identification of simple reaction coordinates from "
@@ -253,6 +266,8 @@ REFERENCES = {
     "perezhernandez2013": "G. Pérez-Hernández et al., Identification of slow molecular order parameters "
     "for Markov "
     "model construction, J. Chem. Phys. 139, 015102 (2013), doi:10.1063/1.4811489",
+    "podryabinkin2017": "E. V. Podryabinkin and A. V. Shapeev, Active learning of linearly parametrized "
+    "interatomic potentials, Comput. Mater. Sci. 140, 171 (2017), doi:10.1016/j.commatsci.2017.08.031",
     "polyak1992": "B. T. Polyak and A. B. Juditsky, Acceleration of stochastic approximation by averaging, "
     "SIAM J. Control Optim. 30, 838 (1992), doi:10.1137/0330046",
     "pozdnyakov2020": "S. N. Pozdnyakov et al., Incompleteness of atomic structure representations, "
@@ -368,6 +383,8 @@ REFERENCES = {
     "potential "
     "energy representation and molecular dynamics, Comput. Phys. Commun. 228, 178 (2018), "
     "doi:10.1016/j.cpc.2018.03.016",
+    "wehmeyer2018": "C. Wehmeyer and F. Noé, Time-lagged autoencoders: deep learning of slow collective variables for "
+    "molecular kinetics, J. Chem. Phys. 148, 241703 (2018), doi:10.1063/1.5011399",
     "willatt2018": "M. J. Willatt, F. Musil and M. Ceriotti, Feature optimization for atomistic machine "
     "learning "
     "yields a data-driven construction of the periodic table of the elements, Phys. Chem. Chem. Phys. "

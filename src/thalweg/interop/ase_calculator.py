@@ -65,7 +65,8 @@ class PotentialCalculator(Calculator):
 
     Besides ``energy``, ``forces`` and, with a cell, ``stress``, it gives ``energy_uncertainty`` [eV] and
     ``forces_uncertainty`` (atoms, 3) [eV/Å] through ``get_property`` where the potential knows how unsure it is:
-    calibrated standard deviations of the energy and of force components.
+    calibrated standard deviations of the energy and of force components. A potential with an active set also gives
+    ``extrapolation_grades`` (atoms,), see `LearnedPotential.grades`.
 
     Parameters
     ----------
@@ -89,6 +90,7 @@ class PotentialCalculator(Calculator):
         "stress",
         "energy_uncertainty",
         "forces_uncertainty",
+        "extrapolation_grades",
     ]
 
     def __init__(self, potential: LearnedPotential, precision: Precision = "double"):
@@ -103,6 +105,8 @@ class PotentialCalculator(Calculator):
             spread = self.potential.spread([frame])
             self.results["energy_uncertainty"] = float(spread.energies[0]) / ELECTRONVOLT
             self.results["forces_uncertainty"] = spread.forces[0] * (ANGSTROM / ELECTRONVOLT)
+        if "extrapolation_grades" in properties:
+            self.results["extrapolation_grades"] = self.potential.grades([frame])[0]
         if not system_changes and "energy" in self.results:
             return
         energy, forces, virial = self._structure(frame.numbers, frame.positions, frame.box, frame.periodic)

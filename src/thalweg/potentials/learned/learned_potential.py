@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ import numpy as np
 
 from thalweg.learning.storage import load_tree, save_tree
 from thalweg.potentials.energy import Energy, Sum
-from thalweg.potentials.learned.term import Labels, NoUncertainty, Spread, Term, Uncertain
+from thalweg.potentials.learned.term import Graded, Labels, NoUncertainty, Spread, Term, Uncertain
 from thalweg.shapes import Box, Energies, Positions
 from thalweg.systems.configuration import Configuration
 
@@ -78,6 +78,31 @@ class LearnedPotential:
             factor * np.sqrt(sum(one.energies**2 for one in unsure)),
             tuple(factor * np.sqrt(sum(f**2 for f in each)) for each in zip(*(one.forces for one in unsure))),
         )
+
+    def with_active_set(self, training: Sequence[Configuration]) -> LearnedPotential:
+        """The same, whose linear terms know the sites that span the ``training`` frames; see `grades`."""
+        terms = tuple(
+            term.with_active_set(training) if isinstance(term, Graded) else term for term in self.terms
+        )
+        return replace(self, terms=terms)
+
+    def grades(self, configurations: Sequence[Configuration]) -> tuple[np.ndarray, ...]:
+        """D-optimality grade of every atom, ``(atoms,)`` per frame; the largest of a frame is the grade of the frame.
+
+        Up to about one a linear term interpolates, beyond it extrapolates; see
+        `thalweg.potentials.learned.extrapolation`.
+
+        Raises
+        ------
+        NoUncertainty
+            If no term is linear in its coefficients, or `with_active_set` was not called.
+        """
+        graded = [term.grades(configurations) for term in self.terms if isinstance(term, Graded)]
+        if not graded:
+            raise NoUncertainty(
+                "no term of this potential is linear in its coefficients; use its spread, or fit a committee"
+            )
+        return tuple(np.max(each, axis=0) for each in zip(*graded))
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write terms, calibration and card to one file, whole or not at all; nothing in it is executed on loading.

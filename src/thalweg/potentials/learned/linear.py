@@ -19,6 +19,7 @@ import numpy as np
 from scipy.linalg import block_diag, solve_triangular
 
 from thalweg.potentials.learned.design import Part, design_rows, feature_count
+from thalweg.potentials.learned.extrapolation import ActiveSet
 from thalweg.potentials.learned.local import LocalEnergy, SiteTerm
 from thalweg.potentials.learned.normal_equations import NormalEquations
 from thalweg.potentials.learned.regularization import (
@@ -78,12 +79,14 @@ class LinearTerm(SiteTerm):
     coefficients : (coefficients,) [kJ/mol per function], part after part, in each element after element
     factor : upper Cholesky factor of ``A``, or None where the posterior was not kept
     noise : variance of a label in units of its squared weight
+    active : the sites that span the training set, or None before `with_active_set`
     """
 
     parts: tuple[Part, ...]
     coefficients: Float[Array, "coefficients"]
     factor: Float[Array, "coefficients coefficients"] | None
     noise: float
+    active: ActiveSet | None = None
 
     @property
     def elements(self) -> tuple[int, ...]:
@@ -110,7 +113,7 @@ class LinearTerm(SiteTerm):
     @property
     def _bare(self):
         """Without the posterior, whose numbers would make every fit a program of its own to compile."""
-        return replace(self, factor=None, noise=1.0)
+        return replace(self, factor=None, noise=1.0, active=None)
 
     def spread(self, configurations: Sequence[Configuration]) -> Spread:
         """Standard deviations of the posterior.
@@ -131,6 +134,24 @@ class LinearTerm(SiteTerm):
             for k, rows in zip(block.frames, block.forces):
                 forces[k] = self._deviations(rows).reshape(-1, 3)
         return Spread(energies, tuple(forces))
+
+    def with_active_set(self, configurations: Sequence[Configuration]) -> LinearTerm:
+        """The same with the active set of training ``configurations``, so that it knows when it extrapolates."""
+        return replace(self, active=ActiveSet.of(self.parts, configurations))
+
+    def grades(self, configurations: Sequence[Configuration]) -> tuple[np.ndarray, ...]:
+        """D-optimality grade of every atom, ``(atoms,)`` per frame, see `extrapolation`.
+
+        Raises
+        ------
+        NoUncertainty
+            If there is no active set yet.
+        """
+        if self.active is None:
+            raise NoUncertainty(
+                "this potential has no active set to extrapolate from; make one by with_active_set(training)"
+            )
+        return self.active.grades(self.parts, configurations)
 
     def rows(self, configurations: Sequence[Configuration]):
         """Rows of the least-squares problem, see `design.design_rows`."""

@@ -94,6 +94,25 @@ class Uncertain(Protocol):
         ...
 
 
+@runtime_checkable
+class Graded(Protocol):
+    """A term that knows how far beyond its training set it is asked."""
+
+    def with_active_set(self, configurations: Sequence[Configuration]) -> Graded:
+        """The same, given its training ``configurations``."""
+        ...
+
+    def grades(self, configurations: Sequence[Configuration]) -> tuple[np.ndarray, ...]:
+        """Extrapolation grade of every atom, ``(atoms,)`` per frame: at most about one within the training set.
+
+        Raises
+        ------
+        NoUncertainty
+            If it was not given its training set.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Weights:
     """How much each kind of label counts: the inverse of the error that one would be content with.

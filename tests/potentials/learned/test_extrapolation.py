@@ -1,0 +1,84 @@
+"""The D-optimality grade: where a linear potential is interpolated and where it is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from thalweg.learning.storage import load_tree, save_tree
+from thalweg.potentials.learned.design import Part
+from thalweg.potentials.learned.extrapolation import NOBODY, ActiveSet, site_rows
+from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.potentials.learned.linear import Features, LinearTerm
+from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
+from thalweg.potentials.learned.term import NoUncertainty
+from thalweg.representations.ace import ACE
+from thalweg.systems.configuration import Configuration
+
+
+def argon(distance):
+    """Two atoms ``distance`` [nm] apart."""
+    return Configuration(np.array([18, 18]), np.array([[0.0, 0, 0], [distance, 0, 0]]))
+
+
+def cluster(seed, width=0.02, size=1.0):
+    """A rattled tetrahedron with an atom in its middle."""
+    corners = size * 0.2 * np.array([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+    shaken = corners + np.random.default_rng(seed).normal(0, width, corners.shape)
+    return Configuration(np.full(5, 18), shaken)
+
+
+ONE = (Part(ACE(cutoff=0.5, levels=(1,), degrees=(0,), elements=(18,)), Features(1, 1)),)
+"""A single function of the distance, which falls off to the cutoff."""
+
+SEVERAL = (Part(ACE(cutoff=0.6, levels=(4, 4), degrees=(0, 2), elements=(18,)), Features(9, 1)),)
+
+
+def test_with_one_function_the_grade_is_its_ratio_to_the_largest_of_the_training_set():
+    training = [argon(r) for r in (0.3, 0.35, 0.4)]
+    asked = [argon(r) for r in (0.25, 0.3, 0.45)]
+    active = ActiveSet.of(ONE, training)
+    (values, _, _), (seen, _, _) = site_rows(ONE, asked), site_rows(ONE, training)
+    expected = np.abs(values[:, 0]) / np.abs(seen).max()
+    np.testing.assert_allclose(np.concatenate(active.grades(ONE, asked)), expected, rtol=1e-12)
+    assert active.frames[0].tolist() == [0]
+
+
+def test_no_training_atom_is_extrapolated_and_squeezed_ones_are():
+    training = [cluster(seed) for seed in range(30)]
+    assert SEVERAL[0].basis.count == site_rows(SEVERAL, training[:1])[0].shape[1]
+    active = ActiveSet.of(SEVERAL, training)
+    assert max(grades.max() for grades in active.grades(SEVERAL, training)) <= 1.0101
+    assert max(grades.max() for grades in active.grades(SEVERAL, [cluster(99, size=0.8)])) > 2
+
+
+def test_directions_never_seen_have_large_grades():
+    active = ActiveSet.of(SEVERAL, [cluster(0)])
+    assert (active.frames[0] == NOBODY).any()
+    assert np.concatenate(active.grades(SEVERAL, [cluster(1)])).max() > 100
+
+
+def test_frames_that_enter_the_active_set_are_those_beyond_it():
+    training = [cluster(seed) for seed in range(30)]
+    active = ActiveSet.of(SEVERAL, training)
+    candidates = [training[3], cluster(98, size=0.7), cluster(99, size=0.8)]
+    wider, entered = active.extended(SEVERAL, candidates, threshold=1.5)
+    assert 0 not in entered
+    assert len(entered) >= 1
+    assert np.linalg.slogdet(wider.rows[0])[1] > np.linalg.slogdet(active.rows[0])[1]
+    assert max(grades.max() for grades in wider.grades(SEVERAL, candidates)) <= 1.5 + 1e-9
+    assert {len(training) + k for k in entered} <= set(wider.frames[0].tolist())
+
+
+def test_a_potential_keeps_its_active_set_and_says_where_it_lacks_one(tmp_path):
+    training = [cluster(seed) for seed in range(12)]
+    term = LinearTerm(SEVERAL, np.zeros(9), None, 1.0)
+    bare = LearnedPotential({18: 0.0}, (term,))
+    with pytest.raises(NoUncertainty, match="no active set"):
+        bare.grades(training)
+    with pytest.raises(NoUncertainty, match="linear"):
+        LearnedPotential({14: 0.0}, (stillinger_weber_silicon(),)).grades(training)
+    potential = bare.with_active_set(training)
+    again = load_tree(save_tree(tmp_path / "potential.npz", potential))
+    for here, there in zip(potential.grades(training), again.grades(training)):
+        np.testing.assert_array_equal(here, there)
