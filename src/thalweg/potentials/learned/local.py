@@ -113,20 +113,31 @@ class LocalTerm(SiteTerm):
         return jnp.where(environments.kinds >= 0, energies, 0.0)
 
 
-@eqx.filter_jit
 def labels_of(
     term: SiteTerm, near: Neighborhoods, points: Float[Array, "3 sites"]
 ) -> tuple[Float[Array, "frames"], Float[Array, "3 sites"], Float[Array, "frames 3 3"]]:
     """Energies, their gradient in the points, and in a strain of each frame (stress times volume)."""
     present = near.environments(points)
+    return _summed(near, present.vectors, *_pulled(term, present))
+
+
+@eqx.filter_jit
+def _pulled(term, present):
+    """Energies of sites and their gradient in the vectors: the long program, which knows nothing of frames."""
 
     def total(vectors):
         sites = energies_of_sites(term, Environments(vectors, present.partners, present.kinds))
         return sites.sum(), sites
 
     pull, sites = jax.grad(total, has_aux=True)(present.vectors)
-    gradient = jnp.zeros_like(points).at[:, near.partners].add(pull) - pull.sum(1)
-    virial = jnp.einsum("ans,bns->sab", pull, present.vectors)
+    return pull, sites
+
+
+@eqx.filter_jit
+def _summed(near, vectors, pull, sites):
+    """Sums over sites and neighbors: a short program for each number of frames."""
+    gradient = jnp.zeros_like(pull[:, 0]).at[:, near.partners].add(pull) - pull.sum(1)
+    virial = jnp.einsum("ans,bns->sab", pull, vectors)
     frames = jax.ops.segment_sum(virial, jnp.asarray(near.frames), near.frame_count + 1)[:-1]
     return near.frame_sums(sites), gradient, (frames + frames.swapaxes(1, 2)) / 2
 
