@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -75,16 +76,23 @@ REPLICAS = 32
 MEV, MEV_PER_ANGSTROM = unit("meV", "energy"), unit("meV/Å", "force")
 
 
-def rows(data: Path, quick: bool) -> Iterator[Row]:
+def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
     """All parts; ``quick`` takes ethanol, a tenth of the frames and a hundredth of the dynamics."""
+    found = {}
     for molecule in MOLECULES[:1] if quick else MOLECULES:
-        yield from many_frames(data, molecule, quick)
-        yield from few_frames(data, molecule, quick)
-        yield from staying_whole(data, molecule, quick)
+        for part in (many_frames, few_frames, staying_whole):
+            found[f"{part.__name__}/{molecule}"] = partial(part, data, molecule, quick)
     for molecule in ("ethanol",) if quick else ("ethanol", "aspirin"):
-        yield from speed(data, molecule, quick)
+        found[f"speed/{molecule}"] = partial(speed, data, molecule, quick)
     if not quick:
-        yield from hotter(data)
+        found["hotter"] = partial(hotter, data)
+    return found
+
+
+def rows(data: Path, quick: bool) -> Iterator[Row]:
+    """Rows of all `parts`."""
+    for part in parts(data, quick).values():
+        yield from part()
 
 
 def many_frames(data: Path, molecule: str, quick: bool) -> Iterator[Row]:
@@ -207,9 +215,7 @@ def speed(data: Path, molecule: str, quick: bool) -> Iterator[Row]:
 def _kernel_of(numbers: np.ndarray, positions: np.ndarray, group: np.ndarray) -> Energy:
     """The kernel of sGDML at ``positions`` with coefficients so small that nothing moves by them."""
     distances, random = mean_distances(positions, group), np.random.default_rng(0)
-    prior = Prior(
-        Matern52(), relative_scale(distances, 0.0) / 10.0, nearness(distances, float("inf")), group
-    )
+    prior = Prior(Matern52(), relative_scale(distances, 0.0) / 10.0, nearness(distances, float("inf")), group)
     weights, heights = 1e-9 * random.normal(size=positions.shape), np.zeros(len(positions))
     return GradientDomainTerm.of(numbers, prior, positions, weights, heights).bind(numbers)
 

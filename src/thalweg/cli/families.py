@@ -33,7 +33,11 @@ MESSAGES: Family = {
 """What sites learn from each other."""
 
 PAPERS: Family = {
-    "BehlerParrinello": Kind(f"{LEARNED}.network_recipes:behler_parrinello", NEAR, ("weights", "checkpoint")),
+    "BehlerParrinello": Kind(
+        f"{LEARNED}.network_recipes:behler_parrinello",
+        NEAR | {"nearest": "length"},
+        ("weights", "checkpoint"),
+    ),
     "LearnedMessages": Kind(f"{LEARNED}.network_recipes:learned_messages", {}, ("weights", "checkpoint")),
     "sGDML": Kind(f"{LEARNED}.molecular_recipes:sgdml", {}, ("permutations", "baseline")),
     "GlobalGradientDomain": Kind(
@@ -100,6 +104,7 @@ FAMILIES: Families = {
     "covariance": {
         name: Kind(f"{LEARNED}.hessian_kernel:{name}") for name in ("Gaussian", "Matern52", "Matern72")
     },
+    "mean": {"ValencePairs": Kind(f"{LEARNED}.valence_pairs:ValencePairs", {"repulsion": "energy"})},
     "solver": {
         name: Kind(f"{LEARNED}.kernel_solvers:{name}", {}, ("memory",))
         for name in ("ClosedForm", "Landmarks", "ConjugateGradients")

@@ -204,6 +204,9 @@ def md(
     time: Annotated[str, typer.Option(help="Length of the run.")] = "10 ps",
     dt: Annotated[str, typer.Option(help="Time step.")] = "0.5 fs",
     replicas: Annotated[int, typer.Option(help="Copies, with momenta of their own.", min=1)] = 1,
+    relax: Annotated[
+        bool, typer.Option("--relax", help="Go to the nearest minimum of the energy first.")
+    ] = False,
     nve: Annotated[bool, typer.Option("--nve", help="Constant energy instead of a Langevin bath.")] = False,
     friction: Annotated[str, typer.Option(help="Of the Langevin bath.")] = "1 /ps",
     save_every: Annotated[str | None, typer.Option(help="Time between frames; some 500 by default.")] = None,
@@ -213,7 +216,7 @@ def md(
     """Molecular dynamics with a learned potential; says whether it held up."""
     from thalweg.cli.evaluating import load_potential
     from thalweg.cli.fitting import watched
-    from thalweg.cli.model_dynamics import Plan, sentences, simulate, write_course
+    from thalweg.cli.model_dynamics import Plan, relaxation, relaxed, sentences, simulate, write_course
     from thalweg.interop.configurations import read_configurations
     from thalweg.units import quantity
 
@@ -229,6 +232,9 @@ def md(
     potential, frame = load_potential(model), read_configurations(start, -1)[0]
     console = Console(stderr=True, soft_wrap=True)
     try:
+        if relax:
+            frame, minimum = relaxed(potential, frame)
+            console.print(relaxation(minimum), markup=False, highlight=False)
         with watched(console) as progress:
             course = simulate(potential, frame, plan, progress("simulating"))
     except KeyboardInterrupt:
@@ -290,17 +296,21 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="Smaller, in about a minute; nothing is written.")
     ] = False,
+    part: Annotated[
+        list[str] | None,
+        typer.Option("--part", help="Only this part (repeatable); its rows replace those written before."),
+    ] = None,
     as_json: AsJSON = False,
 ) -> None:
     """Run a benchmark beside its peers, print its table and write it under benchmarks/results."""
     from thalweg.cli.bench import measure
-    from thalweg.report.benchmark import table, verdict, write_benchmark
+    from thalweg.report.benchmark import replace_parts, table, verdict, write_benchmark
     from thalweg.report.writing import plain
 
     folder = Path("benchmarks")
-    rows = measure(folder, name, data_folder(), quick)
+    rows = measure(folder, name, data_folder(), quick, part or ())
     if not quick:
-        write_benchmark(name, rows, folder / "results")
+        (replace_parts if part else write_benchmark)(name, rows, folder / "results")
     if as_json:
         typer.echo(json.dumps(plain(rows), indent=1))
         return

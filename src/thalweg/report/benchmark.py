@@ -1,7 +1,9 @@
 """Benchmark rows: what was measured, against which target, beside which peer.
 
 A benchmark is a module ``benchmarks/<name>.py`` of the checkout with one function,
-``rows(data: Path, quick: bool) -> Iterator[Row]``; nothing in its table is typed by hand.
+``rows(data: Path, quick: bool) -> Iterator[Row]``; nothing in its table is typed by hand. A long one may also define
+``parts(data, quick) -> dict[str, Callable[[], Iterator[Row]]]``; parts measured again by themselves take the place of
+their earlier rows, and the table says when and where each part was measured.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class Row:
     peer : the program compared with and its version, or ``"exact"``, ``"published"``, or None
     peer_value : the peer's number, in the same unit
     ratio : peer over ours or ours over peer, whichever makes larger better; None without a peer
+    part : which part of its benchmark it is of, empty where this has none
 
     Examples
     --------
@@ -57,6 +60,7 @@ class Row:
     peer: str | None = None
     peer_value: float | None = None
     ratio: float | None = None
+    part: str = ""
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -105,13 +109,30 @@ def verdict(rows: Sequence[Row]) -> str:
 
 def write_benchmark(name: str, rows: Sequence[Row], folder: Path) -> tuple[Path, Path]:
     """Write ``<name>.json`` and ``<name>.md`` with the machine they were measured on; both paths."""
+    return write_parts(name, rows, dict.fromkeys((row.part for row in rows), machine()), folder)
+
+
+def write_parts(
+    name: str, rows: Sequence[Row], machines: Mapping[str, Mapping[str, str]], folder: Path
+) -> tuple[Path, Path]:
+    """Write rows whose parts were measured on ``machines``; see `write_benchmark`."""
     folder.mkdir(parents=True, exist_ok=True)
-    described = machine()
-    record = {"benchmark": name, "machine": described, "rows": [asdict(row) for row in rows]}
+    record = {"benchmark": name, "machines": machines, "rows": [asdict(row) for row in rows]}
     data, text = folder / f"{name}.json", folder / f"{name}.md"
     write_atomically(data, (json.dumps(plain(record), indent=1) + "\n").encode())
-    write_atomically(text, _markdown(name, rows, described).encode())
+    write_atomically(text, _markdown(name, rows, machines).encode())
     return data, text
+
+
+def replace_parts(name: str, rows: Sequence[Row], folder: Path) -> tuple[Path, Path]:
+    """Write ``rows`` in place of the rows of the same parts in the files of an earlier run, whose others are kept."""
+    file = folder / f"{name}.json"
+    earlier = json.loads(file.read_text()) if file.is_file() else {"machines": {}, "rows": []}
+    before = [Row(**row) for row in earlier["rows"]]
+    parts = list(dict.fromkeys(row.part for row in [*before, *rows]))
+    new = {row.part for row in rows}
+    merged = [row for part in parts for row in (rows if part in new else before) if row.part == part]
+    return write_parts(name, merged, earlier["machines"] | dict.fromkeys(new, machine()), folder)
 
 
 def machine() -> dict[str, str]:
@@ -141,8 +162,13 @@ def processor() -> str:
     return models[0] if models else platform.machine()
 
 
-def _markdown(name: str, rows: Sequence[Row], described: Mapping[str, str]) -> str:
+def _markdown(name: str, rows: Sequence[Row], machines: Mapping[str, Mapping[str, str]]) -> str:
     lines = [f"# {name}", "", "| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells(row)) + " |" for row in rows]
-    lines += ["", verdict(rows) + ".", "", ", ".join(f"{key} {value}" for key, value in described.items())]
+    lines += ["", verdict(rows) + "."]
+    alike: dict[str, list[str]] = {}
+    for part, described in machines.items():
+        alike.setdefault(", ".join(f"{key} {value}" for key, value in described.items()), []).append(part)
+    for described, parts in alike.items():
+        lines += ["", described if len(alike) == 1 else f"{', '.join(parts)}: {described}"]
     return "\n".join(lines) + "\n"

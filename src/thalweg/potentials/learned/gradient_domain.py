@@ -31,7 +31,9 @@ from thalweg.potentials.learned.hessian_kernel import (
 )
 from thalweg.potentials.learned.kernel_solvers import ClosedForm, ConjugateGradients, Landmarks, require_room
 from thalweg.potentials.learned.observations import Observations
+from thalweg.potentials.learned.recipe import remainder
 from thalweg.potentials.learned.term import Weights
+from thalweg.potentials.learned.valence_pairs import ValencePairs
 from thalweg.representations.molecular_symmetry import molecular_symmetry, same_atoms
 from thalweg.systems.configuration import Configuration
 
@@ -57,6 +59,7 @@ class GradientDomain:
     permutations : of like atoms, a group; from the bond graph if None
     choosing : at most about this many force components are used to choose
     remembered : about how many force components are kept to answer for uncertainties
+    mean : settings of an energy to fall back to far from all frames; None for a constant
 
     Examples
     --------
@@ -76,6 +79,7 @@ class GradientDomain:
     permutations: np.ndarray | None = None
     choosing: int = 800
     remembered: int = 3000
+    mean: ValencePairs | None = None
 
     def fit(
         self,
@@ -108,6 +112,8 @@ class GradientDomain:
         if len(numbers) < 2:
             raise ValueError("a molecule of one atom has no distances; there is nothing to learn")
         group = self.permutations if self.permutations is not None else molecular_symmetry(frames)
+        mean = None if self.mean is None else self.mean.fit(frames, group)
+        frames = frames if mean is None else remainder(frames, mean.evaluate(frames))
         positions = np.array([frame.positions for frame in frames], float)
         forces = np.array([frame.forces for frame in frames], float)
         report(f"{len(group)} permutations of like atoms", 0.0)
@@ -133,6 +139,7 @@ class GradientDomain:
             variance,
             noise,
             self.remembered,
+            mean,
         )
         labeled = [frame for frame in configurations if frame.energy is not None]
         if labeled:

@@ -1,9 +1,10 @@
 """Recipes for one molecule: the gradient-domain kernel as published, a local one that errs less, and polynomials.
 
 A model of one molecule is of these atoms in this order; its energy knows nothing of other molecules. A quantum
-baseline is composed by the caller: ``local_gradient_domain(baseline=(TightBinding(),))``. Core repulsion is off unless
-given: a few dozen frames of one molecule do not have the shortest distances that the next frames will have, and it
-would disturb those.
+baseline is composed by the caller: ``local_gradient_domain(baseline=(TightBinding(),))``. Without one, kernels fall
+back to bonds, angles and repulsion fitted to the same frames (`ValencePairs`), which keeps the molecule whole where it
+has not been yet, and lowers errors. Core repulsion is off unless given: a few dozen frames of one molecule do not have
+the shortest distances that the next frames will have, and it would disturb those.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from thalweg.potentials.learned.kernel_solvers import ClosedForm, Solver
 from thalweg.potentials.learned.polynomial_fit import PolynomialFit
 from thalweg.potentials.learned.recipe import Recipe
 from thalweg.potentials.learned.term import Term
+from thalweg.potentials.learned.valence_pairs import ValencePairs
 
 
 def sgdml(
@@ -28,10 +30,12 @@ def sgdml(
     permutations: np.ndarray | None = None,
     baseline: Sequence[Term] = (),
     core_repulsion: CoreRepulsion | None = None,
+    mean: ValencePairs | None = None,
 ) -> Recipe:
     """Symmetric gradient-domain learning as published: Matérn 5/2 on all inverse distances alike [chmiela2018].
 
     Unlike there, permutations come from the bond graph, energies are fitted too, and widths are chosen by leaving out.
+    ``mean`` is what to fall back to; there was none.
 
     Examples
     --------
@@ -39,7 +43,7 @@ def sgdml(
     (5.0, 10.0, 20.0)
     """
     learner = GradientDomain(
-        Matern52(), (float("inf"),), (0.0,), tuple(widths), tuple(noises), solver, permutations
+        Matern52(), (float("inf"),), (0.0,), tuple(widths), tuple(noises), solver, permutations, mean=mean
     )
     return Recipe(learner, tuple(baseline), core_repulsion=core_repulsion)
 
@@ -51,8 +55,12 @@ def global_gradient_domain(
     permutations: np.ndarray | None = None,
     baseline: Sequence[Term] = (),
     core_repulsion: CoreRepulsion | None = None,
+    mean: ValencePairs | None = ValencePairs(),  # noqa: B008
 ) -> Recipe:
-    """One Gaussian on all inverse distances relative to their means: as cheap as sGDML in simulations, and better."""
+    """One Gaussian on all inverse distances relative to their means: as cheap as sGDML in simulations, and better.
+
+    ``mean`` is used where there is no ``baseline``.
+    """
     learner = GradientDomain(
         reaches=(float("inf"),),
         relatives=(0.5, 1.0),
@@ -60,6 +68,7 @@ def global_gradient_domain(
         noises=tuple(noises),
         solver=solver,
         permutations=permutations,
+        mean=None if baseline else mean,
     )
     return Recipe(learner, tuple(baseline), core_repulsion=core_repulsion)
 
@@ -73,12 +82,14 @@ def local_gradient_domain(
     permutations: np.ndarray | None = None,
     baseline: Sequence[Term] = (),
     core_repulsion: CoreRepulsion | None = None,
+    mean: ValencePairs | None = ValencePairs(),  # noqa: B008
     choosing: int = 800,
 ) -> Recipe:
     """A Gaussian around each atom, which sees near pairs best: the most accurate with few frames, and ``atoms`` times
     the work of a global kernel in simulations.
 
-    Settings are chosen on about ``choosing`` force components; with many frames a few thousand choose better.
+    Settings are chosen on about ``choosing`` force components; with many frames a few thousand choose better. ``mean``
+    is used where there is no ``baseline``.
     """
     learner = GradientDomain(
         reaches=tuple(reaches),
@@ -87,6 +98,7 @@ def local_gradient_domain(
         noises=tuple(noises),
         solver=solver,
         permutations=permutations,
+        mean=None if baseline else mean,
         choosing=choosing,
     )
     return Recipe(learner, tuple(baseline), core_repulsion=core_repulsion)
