@@ -7,9 +7,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from thalweg.learning.calibration import (
+    ErrorOdds,
     alarm_threshold,
     calibrate,
-    catching_threshold,
     rank_correlation,
     reliability_curve,
     roc_area,
@@ -69,12 +69,18 @@ def test_a_rate_that_so_few_scores_cannot_promise_is_refused():
         alarm_threshold(np.arange(10.0), 0.05)
 
 
-def test_large_errors_are_caught_as_often_as_asked():
-    errors = CLAIMED * np.exp(0.3 * RANDOM.normal(size=20000))
-    usual = errors < 1.0
-    threshold = catching_threshold(CLAIMED[:2000], errors[:2000], 3.0, 0.95)
-    assert np.mean(CLAIMED[errors > 3.0] > threshold) > 0.93
-    assert np.mean(CLAIMED[usual] > threshold) < 0.01
+def test_the_odds_of_a_large_error_are_how_often_it_comes():
+    errors = 0.7 * CLAIMED * np.exp(0.3 * RANDOM.normal(size=len(CLAIMED)))
+    odds = ErrorOdds.of(errors[:200], CLAIMED[:200])
+    said = odds.exceeding(CLAIMED[200:], 1.0)
+    for low, high in ((0.05, 0.2), (0.4, 0.6), (0.8, 0.95)):
+        part = (said > low) & (said < high)
+        assert np.mean(errors[200:][part] > 1.0) == pytest.approx(said[part].mean(), abs=0.08)
+
+
+def test_few_errors_make_for_even_odds():
+    few, many = (ErrorOdds(1.0, 0.3, count).exceeding(np.array([0.5]), 1.0)[0] for count in (3, 300))
+    assert 0.5 > few > 4 * many
 
 
 def test_nothing_to_calibrate_on_and_deviations_of_zero_are_refused():

@@ -7,6 +7,9 @@ Of residuals ``r`` and claimed deviations ``s``, the one factor that makes norma
 after which a fraction 0.68 of residuals should lie within one deviation and 0.95 within two. The factor cannot mend
 an uncertainty that does not know where errors are large: rank correlation, the area under the receiver operating
 characteristic [fawcett2006] and the reliability curve (observed against claimed, in bins) say that.
+
+Whole frames are judged by one number each, their score; errors of frames scatter about it. `ErrorOdds` knows how much
+and says how probable it is that an error exceeds a limit: alarms are raised by that.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtr
 from scipy.stats import rankdata
 
 from thalweg.shapes import Array, Float
@@ -136,19 +139,49 @@ def alarm_threshold(scores: Many, false_alarms: float) -> float:
     return float(np.sort(scores)[rank - 1])
 
 
-def catching_threshold(scores: Many, errors: Many, limit: float, caught: float = 0.95) -> float:
-    """The score above which to raise an alarm so that a fraction ``caught`` of errors above ``limit`` raise one.
+@dataclass(frozen=True)
+class ErrorOdds:
+    """How errors scatter about scores: ``log(error / score)`` is normal, its mean and deviation estimated.
 
-    Errors that large need not occur in the data: what is assumed to hold beyond them is the distribution of the ratio
-    of error to score, so ``limit`` is divided by its quantile ``caught``.
+    Not knowing these two better makes the distribution of the next error Student's, of ``count - 1`` degrees of freedom.
 
-    Examples
-    --------
-    >>> catching_threshold(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0]), 12.0)
-    12.0
+    Attributes
+    ----------
+    ratio : median of error over score
+    scatter : standard deviation of the logarithm
+    count : number of errors it was estimated from
     """
-    errors, scores = _checked(errors, scores)
-    return float(limit / np.quantile(errors / scores, caught))
+
+    ratio: float
+    scatter: float
+    count: int
+
+    @staticmethod
+    def of(errors: Many, scores: Many) -> ErrorOdds:
+        """The most likely ones for ``errors`` seen at ``scores``, both positive.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two.
+        """
+        errors, scores = _checked(errors, scores)
+        if len(errors) < 2:
+            raise ValueError("one error does not say how errors scatter; give at least two")
+        logs = np.log(errors / scores)
+        return ErrorOdds(float(np.exp(logs.mean())), float(logs.std(ddof=1)), len(logs))
+
+    def exceeding(self, scores: Many, limit: float) -> np.ndarray:
+        """Probability that the error at each score exceeds ``limit``.
+
+        Examples
+        --------
+        >>> odds = ErrorOdds.of(np.array([1.0, 2.0, 4.0]), np.array([1.0, 1.0, 1.0]))
+        >>> odds.exceeding(np.array([1.0, 2.0]), 4.0).round(2).tolist()
+        [0.24, 0.5]
+        """
+        width = max(self.scatter * np.sqrt(1 + 1 / self.count), 1e-12)
+        return stdtr(self.count - 1, np.log(self.ratio * np.asarray(scores) / limit) / width)
 
 
 def _checked(residuals, deviations):

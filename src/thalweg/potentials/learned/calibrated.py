@@ -1,17 +1,18 @@
 """Uncertainties of a potential put right on frames it was not fitted to, and turned into alarms.
 
-One factor is fitted to residuals of force components (`thalweg.learning.calibration`). To raise an alarm over a frame,
-its claimed root mean square force deviation is compared with a threshold.
+One factor is fitted to residuals of force components (`thalweg.learning.calibration`). An alarm over a frame is raised
+when, by its claimed root mean square force deviation and by how errors of held-out frames scatter about theirs, a large
+error is not improbable enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from thalweg.learning.calibration import Calibration, calibrate
+from thalweg.learning.calibration import Calibration, ErrorOdds, calibrate
 from thalweg.potentials.learned.errors import residuals
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.systems.configuration import Configuration
@@ -51,6 +52,57 @@ def calibrated(potential: LearnedPotential, held_out: Sequence[Configuration]) -
         "rank_correlation": found.rank_correlation,
     }
     return replace(potential, calibration=found.scale, card={**potential.card, "calibration": summary})
+
+
+@dataclass(frozen=True)
+class ForceAlarm:
+    """Raised over frames whose force error is ``limit`` times the usual one with more than ``odds``.
+
+    Attributes
+    ----------
+    potential : claims deviations
+    errors : how force errors of frames scatter about them
+    usual : root mean square force error of the held-out frames [kJ/mol/nm]
+    limit : multiple of it that is too much
+    odds : a bad frame that is missed is as bad as ``1 / odds - 1`` false alarms
+    """
+
+    potential: LearnedPotential
+    errors: ErrorOdds
+    usual: float
+    limit: float = 3.0
+    odds: float = 0.1
+
+    @staticmethod
+    def of(
+        potential: LearnedPotential,
+        held_out: Sequence[Configuration],
+        limit: float = 3.0,
+        odds: float = 0.1,
+    ) -> ForceAlarm:
+        """The alarm that ``held_out`` frames with forces, of the kind that ``potential`` was fitted to, call for.
+
+        Raises
+        ------
+        ValueError
+            If fewer than two frames have forces.
+        NoUncertainty
+            If no term knows how unsure it is.
+        """
+        labeled = [frame for frame in held_out if frame.forces is not None]
+        off = force_errors(potential, labeled)
+        scatter = ErrorOdds.of(off, force_deviations(potential, labeled))
+        return ForceAlarm(potential, scatter, float(np.sqrt(np.mean(off**2))), limit, odds)
+
+    def probabilities(self, configurations: Sequence[Configuration]) -> np.ndarray:
+        """That the force error of each frame exceeds the limit, ``(frames,)``."""
+        return self.errors.exceeding(
+            force_deviations(self.potential, configurations), self.limit * self.usual
+        )
+
+    def raised(self, configurations: Sequence[Configuration]) -> np.ndarray:
+        """Whether to distrust each frame, ``(frames,)`` bool."""
+        return self.probabilities(configurations) > self.odds
 
 
 def force_deviations(potential: LearnedPotential, configurations: Sequence[Configuration]) -> np.ndarray:
