@@ -6,9 +6,12 @@ One *epoch* walks once over the batches. After it the averaged weights,
 
 are tried on held-out batches; the best ones of all epochs are what `Trainer.fit` returns. Best is the least geometric
 mean of the losses of these batches: losses are squares, and in an arithmetic mean one frame unlike all others would
-often decide against the rest. With a checkpoint file, a run that was killed goes on from the last finished epoch and
+often decide against the rest. Losses that may be negative, such as minus a score, need the arithmetic one. With a checkpoint file, a run that was killed goes on from the last finished epoch and
 ends in the very same numbers: all randomness of an epoch comes from the seed and the number of the epoch, and all else
 is in the file.
+
+An epoch that loses what was learned (its loss is `LOST` times the least so far, and above that of the first epoch) is
+undone: the best averaged weights so far are gone on from, at half the learning rate.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import equinox as eqx
 import jax
@@ -35,6 +38,16 @@ Loss = Callable[[Any, Any], jax.Array]
 
 TINY = 1e-30
 """Losses below this count as this much."""
+
+LOST = 10.0
+"""An epoch is undone if its loss is this many times the least so far, and above that of the first."""
+
+
+MEANS: dict[str, Callable[[np.ndarray], float]] = {
+    "geometric": lambda losses: float(np.exp(np.log(np.maximum(losses, TINY)).mean())),
+    "arithmetic": lambda losses: float(losses.mean()),
+}
+"""Means of held-out losses, by name."""
 
 
 def is_parameter(leaf: Any) -> bool:
@@ -59,10 +72,11 @@ class History:
     Attributes
     ----------
     training : mean loss of the batches as they came, before each step
-    held_out : geometric mean of the losses of held-out batches with the averaged weights; NaN without any
+    held_out : mean of the losses of held-out batches with the averaged weights; NaN without any
     learning_rate : at the end of each epoch
     skipped : steps not taken since their gradient was not finite
     seconds : wall time of each epoch
+    undone : one for epochs whose steps were taken back, else zero
     best : epoch that the returned weights are from
     stopped : whether patience ended the run before its time
     """
@@ -72,6 +86,7 @@ class History:
     learning_rate: np.ndarray
     skipped: np.ndarray
     seconds: np.ndarray
+    undone: np.ndarray
     best: int
     stopped: bool
 
@@ -96,6 +111,7 @@ class Trainer:
     clip : longest gradient, in multiples of their usual length; longer ones are scaled down
     average : how slowly the averaged weights follow, between 0 (not at all averaged) and 1
     patience : epochs without a better held-out loss after which to stop; None to use all epochs
+    mean : of held-out losses, "geometric" or, where they can be negative, "arithmetic"
     """
 
     epochs: int = 100
@@ -104,6 +120,7 @@ class Trainer:
     clip: float = 3.0
     average: float = 0.99
     patience: int | None = None
+    mean: Literal["geometric", "arithmetic"] = "geometric"
 
     def fit(
         self,
@@ -162,7 +179,7 @@ class Trainer:
             "average": weights,
             "best": weights,
             "schedule": self.schedule.start(),
-            "log": np.zeros((0, 5)),
+            "log": np.zeros((0, 6)),
             "steps": np.zeros((), np.int64),
         }
         name = f"{self!r} seed={seed}"
@@ -185,9 +202,10 @@ class Trainer:
         began, losses, sound = time.perf_counter(), [], []
         weights, optimizer, average = state["weights"], state["optimizer"], state["average"]
         taken, epoch = int(state["steps"]), len(state["log"])
+        full = self.optimizer.learning_rate * 0.5 ** state["log"][:, 5].sum()
         for batch in self.optimizer.gathered(batches):
             progress = (epoch + min(len(losses) / count, 1.0)) / self.epochs
-            rate = self.optimizer.learning_rate * self.schedule.factor(progress, state["schedule"])
+            rate = full * self.schedule.factor(progress, state["schedule"])
             weights, optimizer, value, finite = self.optimizer.step(
                 loss, self.clip, rest, weights, optimizer, batch, jnp.float32(rate)
             )
@@ -197,17 +215,21 @@ class Trainer:
             sound.append(finite)
             taken += 1
         tried = [float(_loss(loss, average, rest, batch)) for batch in held_out]
-        outcome = float(np.exp(np.mean(np.log(np.maximum(tried, TINY))))) if tried else float("nan")
+        outcome = MEANS[self.mean](np.array(tried)) if tried else float("nan")
         log = state["log"]
         better = not held_out or not np.isfinite(log[:, 1]).any() or outcome < np.nanmin(log[:, 1])
         training = float(np.mean([float(value) for value in losses]))
         skipped = sum(not bool(finite) for finite in sound)
-        row = [training, outcome, rate, skipped, time.perf_counter() - began]
+        best, lost = average if better else state["best"], _is_lost(training, log[:, 0])
+        if lost:
+            best = weights = average = state["best"]
+            optimizer = self.optimizer.start(weights, self.clip)
+        row = [training, outcome, rate, skipped, time.perf_counter() - began, lost]
         return {
             "weights": weights,
             "optimizer": optimizer,
             "average": average,
-            "best": average if better else state["best"],
+            "best": best,
             "schedule": self.schedule.after(state["schedule"], row[1] if held_out else row[0]),
             "log": np.vstack([log, row]),
             "steps": np.asarray(taken, np.int64),
@@ -217,6 +239,11 @@ class Trainer:
         if self.patience is None or not np.isfinite(held_out).any():
             return False
         return len(held_out) - 1 - int(np.nanargmin(held_out)) >= self.patience
+
+
+def _is_lost(loss, before):
+    before = before[np.isfinite(before)]
+    return len(before) > 0 and bool(loss > max(LOST * before.min(), before[0]))
 
 
 def history_of(checkpoint: Path | str) -> History:
