@@ -274,6 +274,8 @@ REFERENCES = {
     "Phys. Rev. Lett. 125, 166001 (2020), doi:10.1103/PhysRevLett.125.166001",
     "prinz2011": "J.-H. Prinz et al., Markov models of molecular kinetics: generation and validation, "
     "J. Chem. Phys. 134, 174105 (2011), doi:10.1063/1.3565032",
+    "quinonero2005": "J. Quiñonero-Candela and C. E. Rasmussen, A unifying view of sparse approximate Gaussian "
+    "process regression, J. Mach. Learn. Res. 6, 1939 (2005)",
     "rahimi2007": "A. Rahimi and B. Recht, Random features for large-scale kernel machines, Adv. Neural Inf. Process. "
     "Syst. 20 (2007), doi:10.5555/2981562.2981710",
     "raiteri2006": "P. Raiteri et al., Efficient reconstruction of complex free energy landscapes "

@@ -150,7 +150,7 @@ class SparseTICA:
         chosen = _Chosen((), 0.0, np.zeros(0))
         while len(chosen.support) < limit:
             grown = (*chosen.support, _best_addition(c0, ct, chosen, usable))
-            tried = {grown, tuple(ranked[: len(grown)])}
+            tried = {grown, ranked[: len(grown)]}
             chosen = max((_exchanged(c0, ct, each, usable) for each in tried), key=lambda each: each.value)
             path.append(float(decay_times(np.array([chosen.value]), sums)[0]))
             if self.features is None and path[-1] >= self.keep * target:
@@ -173,10 +173,10 @@ def _slowest(c0: np.ndarray, ct: np.ndarray, support: tuple[int, ...]) -> _Chose
     return _Chosen(support, float(values[-1]), vectors[:, -1])
 
 
-def _by_importance(c0: np.ndarray, ct: np.ndarray, usable: np.ndarray) -> np.ndarray:
+def _by_importance(c0: np.ndarray, ct: np.ndarray, usable: np.ndarray) -> tuple[int, ...]:
     """Features by the size of their coefficients in the slowest combination of all."""
     every = _slowest(c0, ct, tuple(np.flatnonzero(usable).tolist()))
-    return np.array(every.support)[np.argsort(-np.abs(every.vector))]
+    return tuple(every.support[k] for k in np.argsort(-np.abs(every.vector)))
 
 
 def _best_addition(c0: np.ndarray, ct: np.ndarray, chosen: _Chosen, usable: np.ndarray) -> int:

@@ -1,0 +1,197 @@
+"""Neural collective variables: a basis that is learned, and the variational approach solved in it.
+
+All are trained by one loop on the same windows, start several times from other weights and keep the start that is best
+on held-out data; ``model.functions.losses`` has the spread. They differ in what they are trained for and in what is
+solved afterwards:
+
+=====================  =====================================  =================
+`VAMPnet`              VAMP-2 score [mardt2018]               `VAMP`
+`SRV`                  reversible score [chen2019]            `VAC`
+`DCCA`                 canonical correlation [andrew2013]     `VAMP`
+`TimeLaggedAutoencoder`  later frames [wehmeyer2018]          `VAC`
+`VDE`                  the same, noisy and slow [hernandez2018]  `VAC`
+`Autoencoder`          the same frames [kramer1991]           nothing
+`VariationalAutoencoder`  the same, noisy [kingma2014]        nothing
+=====================  =====================================  =================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thalweg.collective_variables.encoder import Output
+from thalweg.collective_variables.learned_basis import Learned, LearnedBasis, Objective
+from thalweg.collective_variables.reconstruction import Reconstruction, VariationalReconstruction
+from thalweg.collective_variables.slowness import CanonicalCorrelation, ReversibleScore, VAMPScore
+from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
+from thalweg.collective_variables.vac import VAC, VACModel
+from thalweg.collective_variables.vamp import VAMP, VAMPModel
+from thalweg.learning.optimizers import Adam
+from thalweg.learning.trainer import Trainer
+
+Data = Trajectories | Sequence[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What all neural variables can be told about their network.
+
+    Parameters
+    ----------
+    hidden : widths of the hidden layers
+    epochs : walks over the training data at most
+    patience : epochs without improvement on held-out data after which to stop
+    learning_rate : of Adam
+    batch : pairs in a batch, about
+    restarts : starts from other random weights
+    held_out : share of the data that judges
+    seed : of everything random
+    checkpoint : folder to go on from after a kill
+    progress : called with a message and the fraction done
+    """
+
+    hidden: tuple[int, ...] = (64, 64)
+    epochs: int = 30
+    patience: int = 10
+    learning_rate: float = 5e-3
+    batch: int = 4096
+    restarts: int = 3
+    held_out: float = 0.3
+    seed: int = 0
+    checkpoint: Path | str | None = None
+    progress: Callable[[str, float], None] | None = field(default=None, compare=False)
+
+    def basis(self, objective: Objective, lagtime: int) -> LearnedBasis:
+        """The basis of an objective trained so."""
+        trainer = Trainer(
+            self.epochs, Adam(self.learning_rate), average=0.9, patience=self.patience, mean="arithmetic"
+        )
+        return LearnedBasis(
+            objective,
+            lagtime,
+            self.hidden,
+            self.batch,
+            trainer,
+            self.restarts,
+            self.held_out,
+            self.seed,
+            self.checkpoint,
+            self.progress,
+        )
+
+
+@dataclass(frozen=True)
+class VAMPnet(Training):
+    """A network of the largest VAMP-2 score, then VAMP of its outputs.
+
+    Parameters
+    ----------
+    lagtime : int
+        In frames.
+    dim : int
+        Slow functions wanted; the network has as many outputs, or one more if they are memberships.
+    output : "values", or "memberships" for fuzzy states that add up to one
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.sign(np.sin(np.arange(4000) / 100))[:, None] + 0.1 * np.random.default_rng(0).standard_normal((4000, 2))
+    >>> model = VAMPnet(5, dim=1, hidden=(8,), epochs=3, restarts=1).fit(x)
+    >>> model.transform(x).shape
+    (4000, 1)
+    """
+
+    lagtime: int
+    dim: int = 2
+    output: Output = "values"
+
+    def fit(self, data: Data) -> VAMPModel:
+        """Train, then solve."""
+        outputs = self.dim + (self.output == "memberships")
+        basis = self.basis(VAMPScore(outputs, output=self.output), self.lagtime)
+        return VAMP(self.lagtime, self.dim, basis).fit(data)
+
+
+@dataclass(frozen=True)
+class SRV(Training):
+    """State-free reversible VAMPnet: slow functions of a process in detailed balance."""
+
+    lagtime: int
+    dim: int = 2
+
+    def fit(self, data: Data) -> VACModel:
+        """Train, then solve."""
+        return VAC(self.lagtime, self.dim, self.basis(ReversibleScore(self.dim), self.lagtime)).fit(data)
+
+
+@dataclass(frozen=True)
+class DCCA(Training):
+    """Deep canonical correlation analysis: a network for first frames and one for last ones."""
+
+    lagtime: int
+    dim: int = 2
+
+    def fit(self, data: Data) -> VAMPModel:
+        """Train, then solve among the functions of both networks."""
+        return VAMP(self.lagtime, self.dim, self.basis(CanonicalCorrelation(self.dim), self.lagtime)).fit(
+            data
+        )
+
+
+@dataclass(frozen=True)
+class TimeLaggedAutoencoder(Training):
+    """A bottleneck through which later frames are told from earlier ones."""
+
+    lagtime: int
+    dim: int = 1
+
+    def fit(self, data: Data) -> VACModel:
+        """Train, then solve."""
+        return VAC(self.lagtime, self.dim, self.basis(Reconstruction(self.dim), self.lagtime)).fit(data)
+
+
+@dataclass(frozen=True)
+class VDE(Training):
+    """Variational dynamics encoder: a noisy bottleneck, later frames, and autocorrelation.
+
+    Parameters
+    ----------
+    capacity : cost of telling the bottleneck from a normal distribution
+    slowness : reward of its autocorrelation
+    """
+
+    lagtime: int
+    dim: int = 1
+    capacity: float = 1e-2
+    slowness: float = 1.0
+
+    def fit(self, data: Data) -> VACModel:
+        """Train, then solve."""
+        objective = VariationalReconstruction(self.dim, self.capacity, self.slowness)
+        return VAC(self.lagtime, self.dim, self.basis(objective, self.lagtime)).fit(data)
+
+
+@dataclass(frozen=True)
+class Autoencoder(Training):
+    """Nonlinear PCA: a bottleneck through which frames are given back."""
+
+    dim: int = 2
+
+    def fit(self, data: Data) -> Learned:
+        """Train."""
+        return self.basis(Reconstruction(self.dim), 0).fit(as_trajectories(data))
+
+
+@dataclass(frozen=True)
+class VariationalAutoencoder(Training):
+    """An autoencoder with a noisy bottleneck, close to a normal distribution."""
+
+    dim: int = 2
+    capacity: float = 1e-2
+
+    def fit(self, data: Data) -> Learned:
+        """Train."""
+        return self.basis(VariationalReconstruction(self.dim, self.capacity), 0).fit(as_trajectories(data))
