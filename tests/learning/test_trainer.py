@@ -110,6 +110,21 @@ def test_averaged_weights_lie_between_first_and_last():
     assert (jnp.abs(kept[1].weight - start) < jnp.abs(kept[0].weight - start)).all()
 
 
+def test_an_epoch_that_loses_what_was_learned_is_undone_at_half_the_rate():
+    """Labels of one epoch are wild; with what it did to the weights, the others could not end as well as they do."""
+
+    def wild(generator):
+        epochs.append(len(epochs))
+        scale = 1e3 if len(epochs) == 22 else 1.0  # batches are counted once before the first epoch
+        return ((points, scale * values) for points, values in BATCHES)
+
+    epochs: list[int] = []
+    trained = Trainer(30, Adam(0.1), Constant(), average=0.0).fit(line(), error, wild)
+    assert np.flatnonzero(trained.history.undone).tolist() == [20]
+    assert trained.history.learning_rate[[20, 21]] == pytest.approx([0.1, 0.05])
+    assert trained.history.training[21] < 2 * trained.history.training[19] + 1e-3
+
+
 def test_steps_with_a_gradient_that_is_not_finite_are_not_taken():
     bad = (POINTS[:16], np.full(16, np.nan, np.float32))
     in_turn = [BATCHES[0], bad, BATCHES[1]]

@@ -6,9 +6,10 @@ One *epoch* walks once over the batches. After it the averaged weights,
 
 are tried on held-out batches; the best ones of all epochs are what `Trainer.fit` returns. Best is the least geometric
 mean of the losses of these batches: losses are squares, and in an arithmetic mean one frame unlike all others would
-often decide against the rest. Losses that may be negative, such as minus a score, need the arithmetic one. With a checkpoint file, a run that was killed goes on from the last finished epoch and
-ends in the very same numbers: all randomness of an epoch comes from the seed and the number of the epoch, and all else
-is in the file.
+often decide against the rest. Losses that may be negative, such as minus a score, need the arithmetic one.
+
+With a checkpoint file, a run that was killed goes on from the last finished epoch and ends in the very same numbers:
+all randomness of an epoch comes from the seed and the number of the epoch, and all else is in the file.
 
 An epoch that loses what was learned (its loss is `LOST` times the least so far, and above that of the first epoch) is
 undone: the best averaged weights so far are gone on from, at half the learning rate.
@@ -40,7 +41,7 @@ TINY = 1e-30
 """Losses below this count as this much."""
 
 LOST = 10.0
-"""An epoch is undone if its loss is this many times the least so far, and above that of the first."""
+"""An epoch is undone if its loss is this many times the least so far, and above that of the first; both positive."""
 
 
 MEANS: dict[str, Callable[[np.ndarray], float]] = {
@@ -243,7 +244,7 @@ class Trainer:
 
 def _is_lost(loss, before):
     before = before[np.isfinite(before)]
-    return len(before) > 0 and bool(loss > max(LOST * before.min(), before[0]))
+    return len(before) > 0 and before.min() > 0 and bool(loss > max(LOST * before.min(), before[0]))
 
 
 def history_of(checkpoint: Path | str) -> History:
