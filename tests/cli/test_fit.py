@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
+import time
 import tomllib
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -211,34 +215,51 @@ def test_the_usual_learner_has_no_more_coefficients_than_half_the_labels():
     assert sum(few.representation.levels) < sum(many.representation.levels)
 
 
-def test_a_training_that_was_killed_goes_on_to_the_same_model(tmp_path):
+def test_relaxing_first_starts_dynamics_at_a_minimum(work):
+    write_configurations(work / "shaken.xyz", silicon(1, 10, 0.02))
+    times = ("--time", "2 fs", "--dt", "1 fs", "--relax", "--out", work / "relaxed")
+    shown = run("md", work / "fit", work / "shaken.xyz", *times)
+    assert shown.exit_code == 0, shown.output
+    assert "Relaxed: no force component is above" in shown.output
+    frame = read_configurations(work / "relaxed" / "topology.pdb")[0].positions
+    near = np.linalg.norm(frame[1:] - frame[0], axis=1).min()
+    assert near == pytest.approx(np.sqrt(3) / 4 * 0.5431, rel=0.02)
+
+
+def test_a_training_that_was_killed_goes_on_to_the_same_weights(tmp_path):
+    """By a signal that no program can catch, after its first epoch."""
     write_configurations(tmp_path / "silicon.xyz", silicon(6, 8))
-    study = """
-    [data]
-    train = ["silicon.xyz"]
-    validation = 0.34
-    test = 0.0
-    [representation]
-    kind = "ACE"
-    cutoff = "3 Å"
-    levels = [4]
-    [learner]
-    kind = "Network"
-    widths = [3]
-    training = {trainer = {epochs = 2}}
-    """
-    (tmp_path / "study.toml").write_text(study, "utf-8")
-    for out in ("one", "two"):
-        if out == "two":
-            (tmp_path / "two").mkdir()
-            for name in ("run.toml", "checkpoint-0.npz"):
-                (tmp_path / "two" / name).write_bytes((tmp_path / "one" / name).read_bytes())
-        shown = run("fit", tmp_path / "study.toml", "--out", tmp_path / out)
-        assert shown.exit_code == 0, shown.output
-    histories = [history_of(tmp_path / out / "checkpoint-0.npz") for out in ("one", "two")]
-    np.testing.assert_array_equal(histories[0].seconds, histories[1].seconds)
-    first, second = (
-        LearnedPotential.load(tmp_path / out / "model.thalweg").evaluate(silicon(1, 9)).energies
-        for out in ("one", "two")
+    (tmp_path / "study.toml").write_text(
+        """
+        [data]
+        train = ["silicon.xyz"]
+        validation = 0.34
+        test = 0.0
+        [representation]
+        kind = "ACE"
+        cutoff = "3 Å"
+        levels = [4]
+        [learner]
+        kind = "Network"
+        widths = [3]
+        training = {trainer = {epochs = 60}}
+        """,
+        "utf-8",
     )
-    np.testing.assert_allclose(first, second, rtol=1e-12)
+    one, two = tmp_path / "one", tmp_path / "two"
+    command = [sys.executable, "-c", "from thalweg.cli.main import main; main()"]
+    command += ["fit", str(tmp_path / "study.toml"), "--out", str(two)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not (two / "checkpoint-0.npz").exists():
+            assert process.poll() is None, "it ended before its first epoch"
+            time.sleep(0.01)
+        process.kill()
+    assert 1 <= len(history_of(two / "checkpoint-0.npz").training) < 60
+    for out in (one, two):
+        shown = run("fit", tmp_path / "study.toml", "--out", out)
+        assert shown.exit_code == 0, shown.output
+    histories = [history_of(out / "checkpoint-0.npz") for out in (one, two)]
+    np.testing.assert_array_equal(histories[0].held_out, histories[1].held_out)
+    readouts = [LearnedPotential.load(out / "model.thalweg").terms[-1].readout for out in (one, two)]
+    for a, b in zip(*map(jax.tree.leaves, readouts), strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -17,10 +17,12 @@ import numpy as np
 from thalweg.cli.apparatus import versions
 from thalweg.cli.strict import StudyError
 from thalweg.dynamics.engine import Langevin, VelocityVerlet
+from thalweg.dynamics.minimize import Minimum, minimized
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.structure_watch import LONGEST, NEAREST, StructureWatch
 from thalweg.dynamics.temperature import kinetic_energy
 from thalweg.interop.mdtraj_files import write_trajectory
+from thalweg.potentials.energy import Energy
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.term import NoUncertainty
 from thalweg.report.writing import plain, write_atomically
@@ -108,6 +110,54 @@ class Course:
     broken: dict[int, str] = field(default_factory=dict)
 
 
+def relaxed(
+    potential: LearnedPotential, start: Configuration, tolerance: float = 10.0, iterations: int = 1000
+) -> tuple[Configuration, Minimum]:
+    """The start at the nearest minimum of the potential, in 64 bits, and how the minimization ended.
+
+    Parameters
+    ----------
+    tolerance : largest component of a force to accept [kJ/mol/nm]
+    iterations : at most so many
+
+    Raises
+    ------
+    ValueError
+        If the potential does not know an element of the start.
+    """
+    box = start.box if any(start.periodic) else None
+    energy = bound(potential, start)
+    with jax.enable_x64(True):
+        cell = None if box is None else jnp.asarray(box, float)
+        found = minimized(
+            energy, np.asarray(start.positions, float), box=cell, tolerance=tolerance, iterations=iterations
+        )
+    return replace(start, positions=found.positions, energy=None, forces=None, stress=None), found
+
+
+def relaxation(minimum: Minimum) -> str:
+    """How a minimization ended, in words."""
+    force = minimum.largest_force / unit("meV/Å", "force")
+    if minimum.converged:
+        return f"Relaxed: no force component is above {force:.2g} meV/Å."
+    return f"Relaxed, but not to the end: a force component is still {force:.2g} meV/Å."
+
+
+def bound(potential: LearnedPotential, start: Configuration) -> Energy:
+    """The energy of the atoms of the start, without that of isolated atoms.
+
+    Raises
+    ------
+    ValueError
+        If the potential does not know an element of the start.
+    """
+    potential.evaluate([start])  # says at once which element is unknown
+    bare = replace(potential, references=dict.fromkeys(potential.references, 0.0))
+    return bare.bind(
+        np.asarray(start.numbers, int), start.box if any(start.periodic) else None, start.periodic
+    )
+
+
 def simulate(
     potential: LearnedPotential,
     start: Configuration,
@@ -122,11 +172,8 @@ def simulate(
         If the potential does not know an element of the start.
     """
     numbers, box = np.asarray(start.numbers, int), start.box if any(start.periodic) else None
-    masses, kT = MASSES[numbers], thermal_energy(plan.temperature)
-    potential.evaluate([start])  # says at once which element is unknown
+    masses, kT, energy = MASSES[numbers], thermal_energy(plan.temperature), bound(potential, start)
     reference = sum(potential.references[int(z)] for z in numbers)
-    bare = replace(potential, references=dict.fromkeys(potential.references, 0.0))
-    energy = bare.bind(numbers, box, start.periodic)
     integrator = (
         VelocityVerlet(dt=plan.dt)
         if plan.constant_energy
