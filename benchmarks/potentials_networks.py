@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,16 +50,18 @@ KINDS: dict[str, tuple[Messages, float, int, tuple[float, float] | None]] = {
 """Messages, learning rate, epochs, and published errors on ethanol: energy [meV], force [meV/Å]."""
 
 
+def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
+    """Parts by name; ``quick`` takes a few frames and epochs, and leaves the water out."""
+    found = {f"ethanol/{name}": partial(ethanol, data, name, quick) for name in KINDS}
+    if not quick:
+        found["water"] = partial(water, data)
+    return found | {"curve": partial(curve, data, quick), "transfer": partial(transfer, data, quick)}
+
+
 def rows(data: Path, quick: bool) -> Iterator[Row]:
-    """All parts; ``quick`` takes a few frames and epochs, and leaves the water out."""
-    for name in KINDS:
-        yield from ethanol(data, name, quick)
-    if quick:
-        yield Row("water, 320 frames, embedded density", None, "meV/Å", target="skipped: takes ten minutes")
-    else:
-        yield from water(data)
-    yield from curve(data, quick)
-    yield from transfer(data, quick)
+    """Rows of all `parts`."""
+    for part in parts(data, quick).values():
+        yield from part()
 
 
 def ethanol(data: Path, name: str, quick: bool) -> Iterator[Row]:
