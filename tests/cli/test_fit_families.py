@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import equinox as eqx
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -15,7 +16,6 @@ from thalweg.interop.tight_binding import TightBinding
 from thalweg.potentials.learned.committee import CommitteeTerm
 from thalweg.potentials.learned.gradient_domain_term import GradientDomainTerm
 from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.message_passing import MessageTerm
 from thalweg.potentials.learned.pair_terms import morse
 from thalweg.systems.configuration import Configuration
 
@@ -63,7 +63,7 @@ def test_a_committee_of_gradient_domain_kernels_learns_a_molecule_and_knows_its_
     assert np.isfinite(potential.calibration)
 
 
-def test_a_shallow_committee_of_schnet_is_trained_and_saved(tmp_path):
+def test_members_of_a_shallow_committee_of_schnet_share_their_messages(tmp_path):
     study = """
     [messages]
     kind = "SchNet"
@@ -79,26 +79,10 @@ def test_a_shallow_committee_of_schnet_is_trained_and_saved(tmp_path):
     members = 2
     """
     potential, mae = fitted(tmp_path, study, molecules(10, 1))
-    assert len(potential.terms[-1].members) == 2
+    first, second = potential.terms[-1].members
+    assert eqx.tree_equal(first.representation, second.representation)
     assert np.isfinite(mae)
     assert (potential.spread(molecules(1, 2)).energies > 0).all()
-
-
-def test_schnet_alone_is_trained_and_saved(tmp_path):
-    study = """
-    [messages]
-    kind = "SchNet"
-    layers = 1
-    width = 8
-    radial = 6
-    cutoff = "3 Å"
-    [learner]
-    kind = "LearnedMessages"
-    epochs = 3
-    """
-    potential, mae = fitted(tmp_path, study, molecules(10, 1))
-    assert isinstance(potential.terms[-1], MessageTerm)
-    assert np.isfinite(mae)
 
 
 def test_a_quantum_baseline_leaves_only_the_difference_to_learn(tmp_path):

@@ -13,7 +13,8 @@ import pytest
 from thalweg.learning.optimizers import Adam
 from thalweg.learning.storage import load_tree, save_tree
 from thalweg.learning.trainer import Trainer
-from thalweg.potentials.learned.committee import Committee, ShallowCommittee
+from thalweg.potentials.energy import energy_and_forces
+from thalweg.potentials.learned.committee import Committee
 from thalweg.potentials.learned.frame_batches import FrameBatches, squared_error
 from thalweg.potentials.learned.gradient_training import GradientTraining
 from thalweg.potentials.learned.message_passing import MessagePassing
@@ -21,16 +22,16 @@ from thalweg.potentials.learned.network import Network, whitening
 from thalweg.potentials.learned.pair_terms import lennard_jones
 from thalweg.potentials.learned.recipe import Recipe
 from thalweg.potentials.learned.term import Learner, Uncertain, Weights
-from thalweg.representations.painn import PaiNN
 from thalweg.representations.schnet import SchNet
 from thalweg.representations.symmetry_functions import SymmetryFunctions
 from thalweg.systems.configuration import Configuration
 
 TRUTH = lennard_jones((9, 18), [0.5, 0.8, 1.2], [0.22, 0.24, 0.26], cutoff=0.5)
+WRONG = lennard_jones((9, 18), [0.6, 0.7, 1.0], [0.21, 0.24, 0.27], cutoff=0.5)
 SHORT = GradientTraining(Trainer(60, Adam(1e-2), average=0.9), frames=3, held_out=0.2)
 FUNCTIONS = SymmetryFunctions(0.5, tuple((600.0, float(r)) for r in np.linspace(0.2, 0.5, 9)), (), ())
 LEARNER = Network(
-    FUNCTIONS, (12,), floor=0.2, training=replace(SHORT, trainer=replace(SHORT.trainer, epochs=200))
+    FUNCTIONS, (12,), floor=0.2, training=replace(SHORT, trainer=replace(SHORT.trainer, epochs=120))
 )
 chi_squared = eqx.filter_jit(squared_error)
 
@@ -49,6 +50,8 @@ def cluster(seed: int, atoms: int = 6, periodic: bool = False) -> Configuration:
 
 
 FRAMES = [cluster(seed) for seed in range(24)]
+FEW = FRAMES[:8]
+"""Labels are always asked for this many frames, so that each term is compiled for one shape."""
 
 
 def force_error(term, frames):
@@ -59,7 +62,7 @@ def force_error(term, frames):
 
 @pytest.fixture(scope="module")
 def schnet():
-    return MessagePassing(SchNet(0.5, 2, 16, 10), SHORT).fit(FRAMES, seed=1)
+    return MessagePassing(SchNet(0.5, 1, 16, 10), SHORT).fit(FRAMES, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -73,50 +76,39 @@ def test_forces_of_new_frames_are_learned(name, request):
     assert force_error(term, [cluster(seed) for seed in range(100, 108)]) < 0.3
 
 
-def test_forces_are_minus_the_gradient_of_the_bound_energy(schnet):
-    frame = cluster(50)
-    energy = schnet.bind(frame.numbers)
+def test_replicas_of_a_bound_energy_have_the_energies_and_forces_of_frames_on_their_own(schnet):
+    """Its filters are tables, exact to the rounding of 32 bits; replicas do not hear each other."""
+    labels = schnet.evaluate(FEW)
+    energy = schnet.bind(FEW[0].numbers)
     with jax.enable_x64(True):
-        gradient = jax.grad(lambda x: energy(x))(jnp.asarray(frame.positions))
-    np.testing.assert_allclose(-gradient, schnet.evaluate([frame]).forces[0], rtol=1e-5, atol=1e-4)
-
-
-def test_tables_of_filters_are_exact_to_rounding(schnet):
-    frame = FRAMES[3]
-    quick = replace(schnet, representation=schnet.representation.tabulated())
-    for a, b in zip(quick.evaluate([frame]).forces, schnet.evaluate([frame]).forces):
-        np.testing.assert_allclose(a, b, atol=1e-6 * np.abs(b).max())
-
-
-def test_replicas_do_not_hear_each_other(schnet):
-    energy = schnet.bind(FRAMES[0].numbers)
-    together = np.stack([frame.positions for frame in FRAMES[:3]], -1).astype(np.float32)
-    alone = [float(energy(frame.positions.astype(np.float32))) for frame in FRAMES[:3]]
-    np.testing.assert_allclose(energy(together), alone, rtol=1e-4)
+        together = jnp.stack([jnp.asarray(frame.positions) for frame in FEW], -1)
+        energies, forces = eqx.filter_jit(energy_and_forces)(energy, together)
+    scale = np.abs(labels.forces).max()
+    np.testing.assert_allclose(energies, labels.energies, rtol=1e-6)
+    np.testing.assert_allclose(np.moveaxis(forces, -1, 0), labels.forces, atol=1e-6 * scale)
 
 
 def test_a_fitted_term_is_the_same_after_a_round_trip_to_a_file(schnet, network, tmp_path):
     for term in (schnet, network):
         again = load_tree(save_tree(tmp_path / "term", term))
-        np.testing.assert_array_equal(again.evaluate(FRAMES[:2]).energies, term.evaluate(FRAMES[:2]).energies)
+        np.testing.assert_array_equal(again.evaluate(FEW).energies, term.evaluate(FEW).energies)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
     def fitted(seed):
         learner = replace(LEARNER, training=replace(SHORT, trainer=replace(SHORT.trainer, epochs=2)))
-        return learner.fit(FRAMES, seed=seed).evaluate(FRAMES[:1]).energies
+        return learner.fit(FRAMES, seed=seed).readout.linear
 
-    assert fitted(3) == fitted(3)
-    assert fitted(3) != fitted(4)
+    assert (fitted(3) == fitted(3)).all()
+    assert (fitted(3) != fitted(4)).any()
 
 
 def test_missing_labels_count_for_nothing():
     """With its energy or forces missing, a frame adds the square of the other error alone."""
-    term = LEARNER.start(FRAMES, 0)
 
     def chi2(*frames):
         batches = FrameBatches.of(frames, (9, 18), 0.5, Weights(), len(frames))
-        return sum(float(chi_squared(term, batch)) for batch in batches.dealt(range(len(frames))))
+        return sum(float(chi_squared(WRONG, batch)) for batch in batches.dealt(range(len(frames))))
 
     one = FRAMES[0]
     parts = [chi2(replace(one, energy=None)), chi2(replace(one, forces=None))]
@@ -128,8 +120,7 @@ def test_the_loss_is_the_one_written_down():
     """Against the labels that `evaluate` gives in 64 bits, stresses included."""
     frames = [cluster(3, 8, periodic=True), cluster(4, 5), cluster(5, 8, periodic=True)]
     weights = Weights(0.3, 20.0, 2.0)
-    term = MessagePassing(PaiNN(0.5, 1, 8, 5)).start(frames, 0)
-    labels = term.evaluate(frames)
+    labels = WRONG.evaluate(frames)
     expected = 0.0
     for frame, energy, forces, stress in zip(frames, labels.energies, labels.forces, labels.stresses):
         expected += (energy - frame.energy) ** 2 / (0.3**2 * len(frame))
@@ -137,10 +128,10 @@ def test_the_loss_is_the_one_written_down():
         if frame.stress is not None:
             virial = (stress - frame.stress) * frame.volume
             expected += (virial**2).sum() / (2.0**2 * len(frame))
-    batches = FrameBatches.of(frames, term.elements, term.cutoff, weights, 2)
+    batches = FrameBatches.of(frames, WRONG.elements, WRONG.cutoff, weights, 2)
     dealt = list(batches(np.random.default_rng(0)))
     assert len({batch.near.partners.shape for batch in dealt}) == 1
-    assert sum(float(chi_squared(term, batch)) for batch in dealt) == pytest.approx(expected, rel=1e-3)
+    assert sum(float(chi_squared(WRONG, batch)) for batch in dealt) == pytest.approx(expected, rel=1e-3)
 
 
 def test_labels_that_are_not_finite_or_not_there_are_refused():
@@ -161,32 +152,21 @@ def test_whitened_features_are_uncorrelated_and_never_blown_up_beyond_the_floor(
 
 
 def test_a_committee_is_its_mean_and_spreads_more_where_nothing_was_learned():
-    learner = Committee(LEARNER, 3)
-    potential = Recipe(learner).fit(FRAMES)
+    learner = Committee(LEARNER, 2)
+    potential = Recipe(learner, core_repulsion=None).fit(FRAMES)
     term = potential.terms[-1]
     assert isinstance(learner, Learner)
     assert isinstance(term, Uncertain)
-    each = [member.evaluate(FRAMES[:2]) for member in term.members]
-    np.testing.assert_allclose(
-        term.evaluate(FRAMES[:2]).energies, np.mean([labels.energies for labels in each], 0)
-    )
-    frame = FRAMES[0]
-    bound = term.bind(frame.numbers)(jnp.asarray(frame.positions, jnp.float32))
-    assert float(bound) == pytest.approx(term.evaluate([frame]).energies[0], rel=1e-3)
-    squeezed = [replace(frame, positions=0.7 * frame.positions) for frame in FRAMES[:6]]
+    each = [member.evaluate(FEW) for member in term.members]
+    energies = term.evaluate(FEW).energies
+    np.testing.assert_allclose(energies, np.mean([labels.energies for labels in each], 0))
+    together = jnp.stack([jnp.asarray(frame.positions, jnp.float32) for frame in FEW], -1)
+    np.testing.assert_allclose(term.bind(FEW[0].numbers)(together), energies, rtol=1e-3)
+    squeezed = [replace(frame, positions=0.7 * frame.positions) for frame in FEW]
     near, far = (
-        np.mean([np.abs(f).mean() for f in potential.spread(frames).forces])
-        for frames in (FRAMES[:6], squeezed)
+        np.mean([np.abs(f).mean() for f in potential.spread(frames).forces]) for frames in (FEW, squeezed)
     )
     assert far > 3 * near
-
-
-def test_members_of_a_shallow_committee_share_their_messages():
-    training = replace(SHORT, trainer=Trainer(3, Adam(3e-3)))
-    term = ShallowCommittee(MessagePassing(SchNet(0.5, 1, 8, 6), training), 2).fit(FRAMES)
-    first, second = term.members
-    assert eqx.tree_equal(first.representation, second.representation)
-    assert (term.spread(FRAMES[:1]).energies > 0).all()
 
 
 def test_one_member_is_no_committee():
