@@ -143,7 +143,7 @@ def alarm_threshold(scores: Many, false_alarms: float) -> float:
 class ErrorOdds:
     """How errors scatter about scores: ``log(error / score)`` is normal, its mean and deviation estimated.
 
-    Not knowing these two better makes the distribution of the next error Student's, of ``count - 1`` degrees of freedom.
+    Not knowing these two better makes the next error distributed like Student's t, of ``count - 1`` degrees of freedom.
 
     Attributes
     ----------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -113,3 +115,41 @@ def molecules():
         return found
 
     return made
+
+
+class TwistedChain:
+    """A twisted X-A-A-X chain whose ends are alike, and its energy, symmetric under their exchange."""
+
+    numbers = np.array([1, 6, 6, 1])
+    start = 0.1 * np.array([[-1.0, 0.9, 0.0], [-0.7, 0.0, 0.0], [0.7, 0.0, 0.0], [1.0, -0.5, 0.75]])
+    exchange = np.array([3, 2, 1, 0])
+
+    @staticmethod
+    def surface(points):
+        """Harmonic bonds and repulsion [kJ/mol]."""
+        points = jnp.asarray(points)
+        d = jnp.sqrt(((points[:, None] - points[None]) ** 2).sum(-1) + jnp.eye(4))
+        stiff = 2e4 * ((d[1, 2] - 0.14) ** 2 + (d[0, 1] - 0.1) ** 2 + (d[2, 3] - 0.1) ** 2)
+        return stiff + 0.1 / d[0, 3] + 0.3 * (1 / d[0, 2] + 1 / d[1, 3])
+
+    def labeled(self, count, seed=0, energies=True):
+        """Rattled frames with exact labels."""
+        shifts = 0.004 * np.random.default_rng(seed).normal(size=(count, 4, 3))
+        frames, slope_of = [], jax.jit(jax.value_and_grad(self.surface))
+        with jax.enable_x64(True):
+            for points in self.start + shifts:
+                energy, slope = slope_of(jnp.asarray(points))
+                labels = {"energy": float(energy) if energies else None, "forces": -np.asarray(slope)}
+                frames.append(Configuration(self.numbers, points, **labels))
+        return frames
+
+    @staticmethod
+    def force_error(term, frames):
+        """Mean absolute error of force components."""
+        forces = np.array(term.evaluate(frames).forces)
+        return np.abs(forces - np.array([frame.forces for frame in frames])).mean()
+
+
+@pytest.fixture
+def chain():
+    return TwistedChain()

@@ -28,42 +28,6 @@ from thalweg.potentials.learned.observations import Observations
 from thalweg.potentials.learned.term import Term, Uncertain
 from thalweg.systems.configuration import Configuration
 
-
-def molecule():
-    """A twisted X-A-A-X chain whose ends are alike."""
-    points = [[-1.0, 0.9, 0.0], [-0.7, 0.0, 0.0], [0.7, 0.0, 0.0], [1.0, -0.5, 0.75]]
-    return np.array([1, 6, 6, 1]), 0.1 * np.array(points)
-
-
-def surface(points):
-    """Energy of harmonic-like bonds and repulsion, symmetric under exchange of like atoms [kJ/mol]."""
-    points = jnp.asarray(points)
-    d = jnp.sqrt(((points[:, None] - points[None]) ** 2).sum(-1) + jnp.eye(4))
-    stiff = 2e4 * ((d[1, 2] - 0.14) ** 2 + (d[0, 1] - 0.1) ** 2 + (d[2, 3] - 0.1) ** 2)
-    return stiff + 0.1 / d[0, 3] + 0.3 * (1 / d[0, 2] + 1 / d[1, 3])
-
-
-def labeled(count, seed=0, energies=True):
-    rng = np.random.default_rng(seed)
-    numbers, start = molecule()
-    frames = []
-    slope_of = jax.jit(jax.value_and_grad(surface))
-    with jax.enable_x64(True):
-        for points in start + 0.004 * rng.normal(size=(count, 4, 3)):
-            energy, slope = slope_of(jnp.asarray(points))
-            frames.append(
-                Configuration(
-                    numbers, points, energy=float(energy) if energies else None, forces=-np.asarray(slope)
-                )
-            )
-    return frames
-
-
-def force_error(term, frames):
-    forces = np.array(term.evaluate(frames).forces)
-    return np.abs(forces - np.array([frame.forces for frame in frames])).mean()
-
-
 EXCHANGE = np.array([3, 2, 1, 0])
 FIXED = GradientDomain(reaches=(0.2,), relatives=(1.0,), widths=(1.0,), noises=(1e-8,))
 GLOBAL = np.ones((1, 4, 4)) - np.eye(4)
@@ -95,8 +59,8 @@ def test_slope_and_curvature_are_derivatives_of_the_covariance_by_the_squared_di
 
 
 @pytest.mark.parametrize("covariance", [Matern72()])
-def test_covariances_of_forces_are_second_derivatives_of_the_kernel(covariance):
-    points = np.array([frame.positions for frame in labeled(2)])
+def test_covariances_of_forces_are_second_derivatives_of_the_kernel(chain, covariance):
+    points = np.array([frame.positions for frame in chain.labeled(2)])
     group = np.array([np.arange(4), EXCHANGE])
     distances = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1).mean(0)
     distances = (distances + distances[np.ix_(EXCHANGE, EXCHANGE)]) / 2
@@ -119,8 +83,8 @@ def test_covariances_of_forces_are_second_derivatives_of_the_kernel(covariance):
     np.testing.assert_allclose(energies[0, 0], value, rtol=1e-10)
 
 
-def test_the_joint_covariance_of_labels_is_positive_semidefinite():
-    points = np.array([frame.positions for frame in labeled(5)])
+def test_the_joint_covariance_of_labels_is_positive_semidefinite(chain):
+    points = np.array([frame.positions for frame in chain.labeled(5)])
     group = np.array([np.arange(4), EXCHANGE])
     observed = Observations(points, None, True)
     matrix = joint_covariance(Prior(Gaussian(), 0.2 * (1 - np.eye(4)), GLOBAL, group), observed, observed)
@@ -137,17 +101,17 @@ def test_the_joint_covariance_of_labels_is_positive_semidefinite():
         replace(local_gradient_domain().learner, reaches=(0.2,), widths=(1.0,), noises=(1e-8,)),
     ],
 )
-def test_a_smooth_surface_is_learned_from_few_frames(learner):
-    test = labeled(20, seed=1)
-    term = learner.fit(labeled(40))
-    assert force_error(term, test) < 0.05 * np.abs([frame.forces for frame in test]).mean()
+def test_a_smooth_surface_is_learned_from_few_frames(chain, learner):
+    test = chain.labeled(20, seed=1)
+    term = learner.fit(chain.labeled(40))
+    assert chain.force_error(term, test) < 0.05 * np.abs([frame.forces for frame in test]).mean()
     errors = term.evaluate(test).energies - [frame.energy for frame in test]
     assert np.abs(errors).mean() < 0.05 * np.std([frame.energy for frame in test])
 
 
-def test_forces_are_minus_the_gradient_of_the_energy():
-    term = FIXED.fit(labeled(10))
-    frame, step = labeled(1, seed=2)[0], 1e-5
+def test_forces_are_minus_the_gradient_of_the_energy(chain):
+    term = FIXED.fit(chain.labeled(10))
+    frame, step = chain.labeled(1, seed=2)[0], 1e-5
     shift = np.zeros((4, 3))
     shift[1, 2] = step
     ends = [replace(frame, positions=frame.positions + sign * shift) for sign in (1, -1)]
@@ -155,26 +119,26 @@ def test_forces_are_minus_the_gradient_of_the_energy():
     assert term.evaluate([frame]).forces[0][1, 2] == pytest.approx(-(up - down) / (2 * step), rel=1e-3)
 
 
-def test_exchanging_like_atoms_changes_nothing():
-    term = FIXED.fit(labeled(10))
-    frame = labeled(1, seed=2)[0]
+def test_exchanging_like_atoms_changes_nothing(chain):
+    term = FIXED.fit(chain.labeled(10))
+    frame = chain.labeled(1, seed=2)[0]
     assert len(term.prior.group) == 2
     both = term.evaluate([frame, replace(frame, positions=frame.positions[EXCHANGE])])
     assert both.energies[0] == pytest.approx(both.energies[1], rel=1e-10)
     np.testing.assert_allclose(both.forces[0][EXCHANGE], both.forces[1], rtol=1e-8, atol=1e-8)
 
 
-def test_turning_and_reflecting_changes_nothing():
-    term = FIXED.fit(labeled(10))
-    frame = labeled(1, seed=2)[0]
+def test_turning_and_reflecting_changes_nothing(chain):
+    term = FIXED.fit(chain.labeled(10))
+    frame = chain.labeled(1, seed=2)[0]
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     for matrix in (turn, -turn):
         both = term.evaluate([frame, replace(frame, positions=frame.positions @ matrix.T + 1)])
         assert both.energies[0] == pytest.approx(both.energies[1], rel=1e-9)
 
 
-def test_iteration_finds_what_the_closed_form_finds():
-    frames, test = labeled(20, energies=False), labeled(5, seed=1)
+def test_iteration_finds_what_the_closed_form_finds(chain):
+    frames, test = chain.labeled(20, energies=False), chain.labeled(5, seed=1)
     exact = replace(FIXED, noises=(1e-4,)).fit(frames)
     iterated = replace(FIXED, noises=(1e-4,), solver=ConjugateGradients(4, 1e-8)).fit(frames)
     for one, other in zip(exact.evaluate(test).forces, iterated.evaluate(test).forces):
@@ -182,8 +146,8 @@ def test_iteration_finds_what_the_closed_form_finds():
 
 
 @pytest.mark.parametrize("energies", [True, False])
-def test_all_frames_as_landmarks_are_the_closed_form(energies):
-    frames, test = labeled(12, energies=energies), labeled(5, seed=1)
+def test_all_frames_as_landmarks_are_the_closed_form(chain, energies):
+    frames, test = chain.labeled(12, energies=energies), chain.labeled(5, seed=1)
     exact = replace(FIXED, noises=(1e-4,)).fit(frames)
     projected = replace(FIXED, noises=(1e-4,), solver=Landmarks(12)).fit(frames)
     for one, other in zip(exact.evaluate(test).forces, projected.evaluate(test).forces):
@@ -191,8 +155,8 @@ def test_all_frames_as_landmarks_are_the_closed_form(energies):
     assert len(replace(FIXED, solver=Landmarks(5)).fit(frames).points) == 5
 
 
-def test_left_out_errors_are_those_of_fits_without_the_frame():
-    frames = labeled(6, energies=False)
+def test_left_out_errors_are_those_of_fits_without_the_frame(chain):
+    frames = chain.labeled(6, energies=False)
     learner = replace(FIXED, noises=(1e-3,))
     points, forces = (np.array([getattr(f, name) for f in frames]) for name in ("positions", "forces"))
     term = learner.fit(frames)
@@ -206,8 +170,8 @@ def test_left_out_errors_are_those_of_fits_without_the_frame():
     np.testing.assert_allclose(observed[:1].labels(errors[:1]), labels[own] - predicted, rtol=1e-6, atol=1e-8)
 
 
-def test_rigid_motions_carry_no_information():
-    points = np.array([frame.positions for frame in labeled(3)])
+def test_rigid_motions_carry_no_information(chain):
+    points = np.array([frame.positions for frame in chain.labeled(3)])
     prior = Prior(Gaussian(), 0.2 * (1 - np.eye(4)), GLOBAL, np.array([np.arange(4), EXCHANGE]))
     full, internal = Observations(points, None, False), Observations.internal(points, False)
     assert (full.size, internal.size) == (12, 6)
@@ -219,8 +183,8 @@ def test_rigid_motions_carry_no_information():
     np.testing.assert_allclose(back, expected, atol=1e-9 * np.abs(expected).max())
 
 
-def test_uncertainty_is_small_at_training_frames_and_grows_away_from_them():
-    frames = labeled(10)
+def test_uncertainty_is_small_at_training_frames_and_grows_away_from_them(chain):
+    frames = chain.labeled(10)
     term = FIXED.fit(frames)
     far = [replace(frame, positions=frame.positions * 1.15) for frame in frames[:3]]
     near, away = term.spread(frames[:3]), term.spread(far)
@@ -231,8 +195,8 @@ def test_uncertainty_is_small_at_training_frames_and_grows_away_from_them():
 
 
 @pytest.mark.parametrize("reach", [0.2, np.inf])
-def test_the_bound_energy_of_replicas_in_32_bits_is_that_in_64(reach):
-    frames, test = labeled(20), labeled(4, seed=1)
+def test_the_bound_energy_of_replicas_in_32_bits_is_that_in_64(chain, reach):
+    frames, test = chain.labeled(20), chain.labeled(4, seed=1)
     term = replace(FIXED, reaches=(reach,), noises=(1e-6,)).fit(frames)
     labels = term.evaluate(test)
     positions = np.stack([frame.positions for frame in test], -1).astype(np.float32)
@@ -242,19 +206,19 @@ def test_the_bound_energy_of_replicas_in_32_bits_is_that_in_64(reach):
     np.testing.assert_allclose(energies, labels.energies, atol=1e-2 * np.ptp(labels.energies) + 1e-3)
 
 
-def test_other_atoms_are_refused():
-    term = FIXED.fit(labeled(5))
+def test_other_atoms_are_refused(chain):
+    term = FIXED.fit(chain.labeled(5))
     with pytest.raises(ValueError, match="one molecule with atoms"):
         term.bind(np.array([1, 6, 6]))
     with pytest.raises(ValueError, match="frame 0 has atoms"):
         term.evaluate([Configuration(np.array([6, 6]), np.zeros((2, 3)))])
 
 
-def test_a_fit_that_would_not_fit_is_refused_with_the_number():
+def test_a_fit_that_would_not_fit_is_refused_with_the_number(chain):
     with pytest.raises(MemoryError, match=r"needs 0\.25 GB, 0\.00 GB can be had"):
-        replace(FIXED, solver=ClosedForm(1e6)).fit(labeled(5))
+        replace(FIXED, solver=ClosedForm(1e6)).fit(chain.labeled(5))
 
 
-def test_frames_without_forces_are_refused():
+def test_frames_without_forces_are_refused(chain):
     with pytest.raises(ValueError, match="none of the frames has forces"):
-        FIXED.fit([replace(frame, forces=None) for frame in labeled(3)])
+        FIXED.fit([replace(frame, forces=None) for frame in chain.labeled(3)])

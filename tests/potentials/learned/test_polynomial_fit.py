@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,43 +10,6 @@ from thalweg.potentials.learned.polynomial_fit import PolynomialFit
 from thalweg.potentials.learned.term import Term
 from thalweg.representations.invariant_polynomials import InvariantPolynomials
 from thalweg.representations.molecular_symmetry import automorphisms
-from thalweg.systems.configuration import Configuration
-
-
-def molecule():
-    """A twisted X-A-A-X chain whose ends are alike."""
-    points = [[-1.0, 0.9, 0.0], [-0.7, 0.0, 0.0], [0.7, 0.0, 0.0], [1.0, -0.5, 0.75]]
-    return np.array([1, 6, 6, 1]), 0.1 * np.array(points)
-
-
-def surface(points):
-    """Energy of harmonic-like bonds and repulsion, symmetric under exchange of like atoms [kJ/mol]."""
-    points = jnp.asarray(points)
-    d = jnp.sqrt(((points[:, None] - points[None]) ** 2).sum(-1) + jnp.eye(4))
-    stiff = 2e4 * ((d[1, 2] - 0.14) ** 2 + (d[0, 1] - 0.1) ** 2 + (d[2, 3] - 0.1) ** 2)
-    return stiff + 0.1 / d[0, 3] + 0.3 * (1 / d[0, 2] + 1 / d[1, 3])
-
-
-def labeled(count, seed=0, energies=True):
-    rng = np.random.default_rng(seed)
-    numbers, start = molecule()
-    frames = []
-    slope_of = jax.jit(jax.value_and_grad(surface))
-    with jax.enable_x64(True):
-        for points in start + 0.004 * rng.normal(size=(count, 4, 3)):
-            energy, slope = slope_of(jnp.asarray(points))
-            frames.append(
-                Configuration(
-                    numbers, points, energy=float(energy) if energies else None, forces=-np.asarray(slope)
-                )
-            )
-    return frames
-
-
-def force_error(term, frames):
-    forces = np.array(term.evaluate(frames).forces)
-    return np.abs(forces - np.array([frame.forces for frame in frames])).mean()
-
 
 EXCHANGE = np.array([3, 2, 1, 0])
 
@@ -60,21 +21,21 @@ def test_polynomials_of_three_like_atoms_are_counted_by_molien_series():
     assert counts == np.cumsum([1, 1, 2, 3, 4, 5])[1:].tolist()
 
 
-def test_polynomials_do_not_change_when_like_atoms_change_places():
-    points = molecule()[1]
+def test_polynomials_do_not_change_when_like_atoms_change_places(chain):
+    points = chain.start
     basis = InvariantPolynomials.of(np.array([np.arange(4), EXCHANGE]), 3)
     np.testing.assert_allclose(basis(points), basis(points[EXCHANGE]), rtol=1e-4, atol=1e-6)
 
 
-def test_a_smooth_surface_is_learned_from_few_frames():
-    test = labeled(20, seed=1)
-    term = pip(3, (0.1,)).learner.fit(labeled(40))
-    assert force_error(term, test) < 0.02 * np.abs([frame.forces for frame in test]).mean()
+def test_a_smooth_surface_is_learned_from_few_frames(chain):
+    test = chain.labeled(20, seed=1)
+    term = pip(3, (0.1,)).learner.fit(chain.labeled(40))
+    assert chain.force_error(term, test) < 0.02 * np.abs([frame.forces for frame in test]).mean()
 
 
-def test_forces_are_minus_the_gradient_of_the_energy():
-    term = PolynomialFit(2, (0.1,), (1e-8,)).fit(labeled(20))
-    frame, step = labeled(1, seed=2)[0], 1e-6
+def test_forces_are_minus_the_gradient_of_the_energy(chain):
+    term = PolynomialFit(2, (0.1,), (1e-8,)).fit(chain.labeled(20))
+    frame, step = chain.labeled(1, seed=2)[0], 1e-6
     shift = np.zeros((4, 3))
     shift[1, 2] = step
     ends = [replace(frame, positions=frame.positions + sign * shift) for sign in (1, -1)]
@@ -83,8 +44,8 @@ def test_forces_are_minus_the_gradient_of_the_energy():
     assert term.evaluate([frame]).forces[0][1, 2] == pytest.approx(-(up - down) / (2 * step), rel=1e-5)
 
 
-def test_the_wanted_number_of_polynomials_is_kept():
-    assert PolynomialFit(3, (0.1,), (1e-8,), size=20).fit(labeled(10)).basis.count == 20
+def test_the_wanted_number_of_polynomials_is_kept(chain):
+    assert PolynomialFit(3, (0.1,), (1e-8,), size=20).fit(chain.labeled(10)).basis.count == 20
 
 
 def test_too_many_monomials_are_refused_with_their_number():
@@ -92,7 +53,7 @@ def test_too_many_monomials_are_refused_with_their_number():
         InvariantPolynomials.of(np.arange(30)[None], 3)
 
 
-def test_other_atoms_are_refused():
-    term = PolynomialFit(2, (0.1,), (1e-8,)).fit(labeled(5))
+def test_other_atoms_are_refused(chain):
+    term = PolynomialFit(2, (0.1,), (1e-8,)).fit(chain.labeled(5))
     with pytest.raises(ValueError, match="one molecule with atoms"):
         term.bind(np.array([1, 6, 6]))

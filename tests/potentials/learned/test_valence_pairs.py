@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from thalweg.learning.storage import load_tree, save_tree
 from thalweg.potentials.learned.gradient_domain import GradientDomain
 from thalweg.potentials.learned.valence_pairs import ValencePairs, pair_orbits
 from thalweg.representations.molecular_symmetry import molecular_symmetry
@@ -58,6 +59,14 @@ def test_far_from_all_frames_a_kernel_falls_back_to_its_mean(frames):
     np.testing.assert_allclose(
         term.evaluate(far).forces[0], fallen_back, atol=0.05 * np.abs(fallen_back).max()
     )
+
+
+def test_a_kernel_with_a_mean_is_the_same_after_saving_and_loading(frames, tmp_path):
+    settings = {"reaches": (0.1,), "relatives": (1.0,), "widths": (1.0,), "noises": (1e-6,)}
+    term = GradientDomain(**settings, mean=ValencePairs()).fit(frames)
+    back = load_tree(save_tree(tmp_path / "term", term))
+    assert back.evaluate(frames).energies.tolist() == term.evaluate(frames).energies.tolist()
+    assert back.spread(frames[:1]).energies.tolist() == term.spread(frames[:1]).energies.tolist()
 
 
 def test_frames_without_forces_are_refused(frames):

@@ -48,7 +48,7 @@ class PolynomialFit:
 
     degree: int = 3
     lengths: tuple[float, ...] = (0.1, 0.2)
-    ridges: tuple[float, ...] = (1e-6, 1e-8, 1e-10)
+    ridges: tuple[float, ...] = (1e-6, 1e-8, 1e-10, 1e-12)
     size: int | None = 4000
     permutations: np.ndarray | None = None
     memory: float | None = None
