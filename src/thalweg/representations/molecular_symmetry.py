@@ -19,17 +19,10 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse.csgraph import minimum_spanning_tree
 
 from thalweg.systems.configuration import Configuration
+from thalweg.systems.elements import COVALENT_RADII
 
 MOST = 1000
 """Groups with more elements than this are refused."""
-
-RADII = {
-    1: 0.031, 2: 0.028, 3: 0.128, 4: 0.096, 5: 0.084, 6: 0.076, 7: 0.071, 8: 0.066, 9: 0.057, 10: 0.058,
-    11: 0.166, 12: 0.141, 13: 0.121, 14: 0.111, 15: 0.107, 16: 0.105, 17: 0.102, 18: 0.106, 19: 0.203, 20: 0.176,
-    21: 0.170, 22: 0.160, 23: 0.153, 24: 0.139, 25: 0.139, 26: 0.132, 27: 0.126, 28: 0.124, 29: 0.132, 30: 0.122,
-    31: 0.122, 32: 0.120, 33: 0.119, 34: 0.120, 35: 0.120, 36: 0.116, 53: 0.139,
-}  # fmt: skip
-"""Covalent radii [nm] of [cordero2008]."""
 
 
 def bond_matrix(frames: Sequence[Configuration]) -> np.ndarray:
@@ -41,12 +34,12 @@ def bond_matrix(frames: Sequence[Configuration]) -> np.ndarray:
         If the frames are not all of the same atoms in the same order, or an element has no radius here.
     """
     numbers = same_atoms(frames)
-    strangers = sorted({int(z) for z in numbers} - set(RADII))
+    strangers = sorted({int(z) for z in numbers if not 0 < z < len(COVALENT_RADII)})
     if strangers:
         raise ValueError(
             f"no covalent radius known for atomic numbers {strangers}; give the permutations instead"
         )
-    radii = np.array([RADII[int(z)] for z in numbers])
+    radii = COVALENT_RADII[numbers]
     distances = np.array([_distances(frame) for frame in frames])
     return ((distances < 1.3 * (radii[:, None] + radii)).mean(0) > 0.5) & ~np.eye(len(numbers), dtype=bool)
 

@@ -29,7 +29,7 @@ from thalweg.potentials.learned.term import Term, Uncertain
 from thalweg.systems.configuration import Configuration
 
 EXCHANGE = np.array([3, 2, 1, 0])
-FIXED = GradientDomain(reaches=(0.2,), relatives=(1.0,), widths=(1.0,), noises=(1e-8,))
+FIXED = GradientDomain(reaches=(0.2,), relatives=(1.0,), widths=(1.0,), noises=(1e-8,), mean=None)
 GLOBAL = np.ones((1, 4, 4)) - np.eye(4)
 
 

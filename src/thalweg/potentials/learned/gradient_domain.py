@@ -6,9 +6,11 @@ With ``K`` the covariance of all training labels (`hessian_kernel`) and ``F`` th
     E(x) = constant + sum_{frames, permutations, c} 2 k'(|d|_c^2) <d, z>_c,   d = x - x_frame,   z = J_frame a_frame,
 
 which costs as much per point as a distance; where all frames have energies these are fitted too and add
-``height k``. The constant is the mean of what training energies leave. Settings are
-chosen among candidates, one after the other, by the error that leaving out one frame at a time would give, known in
-closed form, on some of the training frames; nothing else is looked at.
+``height k``. The constant is the mean of what training energies leave. The process has a mean energy, fitted to the
+same frames first (`valence_pairs`): the kernel learns what it leaves, and far from all frames it is what remains.
+
+Settings are chosen among candidates, one after the other, by the error that leaving out one frame at a time would give,
+known in closed form, on some of the training frames; nothing else is looked at.
 
 Source: [chmiela2017]; symmetric form and contraction [chmiela2018]; leaving out one at a time [rasmussen2006].
 """
@@ -59,7 +61,7 @@ class GradientDomain:
     permutations : of like atoms, a group; from the bond graph if None
     choosing : at most about this many force components are used to choose
     remembered : about how many force components are kept to answer for uncertainties
-    mean : settings of an energy to fall back to far from all frames; None for a constant
+    mean : settings of an energy to fall back to far from all frames; None for a constant, as above a good baseline
 
     Examples
     --------
@@ -79,7 +81,7 @@ class GradientDomain:
     permutations: np.ndarray | None = None
     choosing: int = 800
     remembered: int = 3000
-    mean: ValencePairs | None = None
+    mean: ValencePairs | None = ValencePairs()  # noqa: RUF009
 
     def fit(
         self,
