@@ -29,6 +29,9 @@ REFERENCES = {
     "doi:10.1103/PhysRevLett.104.136403",
     "bartok2013": "A. P. Bartók, R. Kondor and G. Csányi, On representing chemical environments, "
     "Phys. Rev. B 87, 184115 (2013), doi:10.1103/PhysRevB.87.184115",
+    "baum1970": "L. E. Baum, T. Petrie, G. Soules and N. Weiss, A maximization technique occurring in the "
+    "statistical analysis of probabilistic functions of Markov chains, Ann. Math. Statist. 41, 164 (1970), "
+    "doi:10.1214/aoms/1177697196",
     "behler2007": "J. Behler and M. Parrinello, Generalized neural-network representation of "
     "high-dimensional "
     "potential-energy surfaces, Phys. Rev. Lett. 98, 146401 (2007), doi:10.1103/PhysRevLett.98.146401",
@@ -93,6 +96,8 @@ REFERENCES = {
     "SIAM J. Numer. Anal. 19, 400 (1982), doi:10.1137/0719025",
     "deuflhard2005": "P. Deuflhard and M. Weber, Robust Perron cluster analysis in conformation dynamics, "
     "Linear Algebra Appl. 398, 161 (2005), doi:10.1016/j.laa.2004.10.026",
+    "donati2017": "L. Donati, C. Hartmann and B. G. Keller, Girsanov reweighting for path ensembles and Markov state "
+    "models, J. Chem. Phys. 146, 244112 (2017), doi:10.1063/1.4989474",
     "drautz2019": "R. Drautz, Atomic cluster expansion for accurate and transferable interatomic potentials, "
     "Phys. Rev. B 99, 014104 (2019), doi:10.1103/PhysRevB.99.014104",
     "eastman2024": "P. Eastman et al., OpenMM 8: molecular dynamics simulation with machine "
@@ -171,6 +176,8 @@ REFERENCES = {
     "keys1981": "R. G. Keys, Cubic convolution interpolation for digital image processing, IEEE Trans. "
     "Acoust. "
     "Speech Signal Process. 29, 1153 (1981), doi:10.1109/TASSP.1981.1163711",
+    "kieninger2021": "S. Kieninger and B. G. Keller, Path probability ratios for Langevin dynamics - exact and "
+    "approximate, J. Chem. Phys. 154, 094102 (2021), doi:10.1063/5.0038408",
     "kingma2014": "D. P. Kingma and M. Welling, Auto-encoding variational Bayes, ICLR 2014, "
     "doi:10.48550/arXiv.1312.6114",
     "kingma2015": "D. P. Kingma and J. Ba, Adam: a method for stochastic optimization, Proc. ICLR 2015, "
@@ -276,6 +283,8 @@ REFERENCES = {
     "J. Chem. Phys. 134, 174105 (2011), doi:10.1063/1.3565032",
     "quinonero2005": "J. Quiñonero-Candela and C. E. Rasmussen, A unifying view of sparse approximate Gaussian "
     "process regression, J. Mach. Learn. Res. 6, 1939 (2005)",
+    "rabiner1989": "L. R. Rabiner, A tutorial on hidden Markov models and selected applications in speech "
+    "recognition, Proc. IEEE 77, 257 (1989), doi:10.1109/5.18626",
     "rahimi2007": "A. Rahimi and B. Recht, Random features for large-scale kernel machines, Adv. Neural Inf. Process. "
     "Syst. 20 (2007), doi:10.5555/2981562.2981710",
     "raiteri2006": "P. Raiteri et al., Efficient reconstruction of complex free energy landscapes "
@@ -379,8 +388,13 @@ REFERENCES = {
     "Phys. Rev. 36, 823 (1930), doi:10.1103/PhysRev.36.823",
     "vandeneijnden2006": "W. E and E. Vanden-Eijnden, Towards a theory of transition paths, "
     "J. Stat. Phys. 123, 503 (2006), doi:10.1007/s10955-005-9003-9",
+    "varadhan2008": "R. Varadhan and C. Roland, Simple and globally convergent methods for accelerating the "
+    "convergence of any EM algorithm, Scand. J. Stat. 35, 335 (2008), "
+    "doi:10.1111/j.1467-9469.2007.00585.x",
     "verlet1967": "L. Verlet, Computer experiments on classical fluids. I. Thermodynamical properties of "
     "Lennard-Jones molecules, Phys. Rev. 159, 98 (1967), doi:10.1103/PhysRev.159.98",
+    "viterbi1967": "A. J. Viterbi, Error bounds for convolutional codes and an asymptotically optimum decoding "
+    "algorithm, IEEE Trans. Inf. Theory 13, 260 (1967), doi:10.1109/TIT.1967.1054010",
     "wang2018": "H. Wang, L. Zhang, J. Han and W. E, DeePMD-kit: a deep learning package for many-body "
     "potential "
     "energy representation and molecular dynamics, Comput. Phys. Commun. 228, 178 (2018), "
@@ -405,6 +419,9 @@ REFERENCES = {
     "xie2010": "Z. Xie and J. M. Bowman, Permutationally invariant polynomial basis for molecular "
     "energy surface fitting via monomial symmetrization, J. Chem. Theory Comput. 6, 26 "
     "(2010), doi:10.1021/ct9004917",
+    "yang2018": "Y. I. Yang and M. Parrinello, Refining collective coordinates and improving free energy "
+    "representation in variational enhanced sampling, J. Chem. Theory Comput. 14, 2889 (2018), "
+    "doi:10.1021/acs.jctc.8b00231",
     "zhang2021": "Y. Zhang, J. Xia and B. Jiang, Physically motivated recursively embedded atom neural "
     "networks: incorporating "
     "local completeness and nonlocality, Phys. Rev. Lett. 127, 156002 (2021), "

@@ -13,7 +13,13 @@ from thalweg.potentials.learned.design import VOIGT, design_rows
 from thalweg.potentials.learned.kernels import DotProduct, Gaussian
 from thalweg.potentials.learned.linear import Features, Linear, Together
 from thalweg.potentials.learned.normal_equations import NormalEquations
-from thalweg.potentials.learned.regularization import AutomaticRelevance, CrossValidated, Evidence, Ridge
+from thalweg.potentials.learned.regularization import (
+    AutomaticRelevance,
+    Balanced,
+    CrossValidated,
+    Evidence,
+    Ridge,
+)
 from thalweg.potentials.learned.sparse_kernel import SELECTIONS, SparseKernel
 from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
 from thalweg.potentials.learned.term import Weights
@@ -143,6 +149,41 @@ def test_the_front_trades_energies_for_forces(problem):
     first, *_, last = problem.front()
     assert left(first, "energy") < left(last, "energy")
     assert left(first, "force") > left(last, "force")
+
+
+def test_on_the_front_of_energies_forces_and_stresses_no_point_beats_another(problem):
+    points = problem.front(stress_ratios=(0.1, 10.0))
+    errors = np.array(
+        [[point.held_out[label] for label in ("energy", "force", "stress")] for point in points]
+    )
+    assert {point.weights.stress for point in points} == {0.1, 10.0}
+    for one in errors:
+        assert not (errors < one).all(1).any()
+
+
+def test_balanced_weights_make_the_product_of_held_out_errors_least(problem):
+    def product(point):
+        return point.held_out["energy"] * point.held_out["force"]
+
+    ratios = (0.1, 1.0, 10.0)
+    found = Balanced(ratios).solve(problem.equations, problem.prior, Weights())
+    tried = [
+        CrossValidated().solve(problem.equations, problem.prior, Weights(energy=0.1 * ratio))
+        for ratio in ratios
+    ]
+    assert product(found) == pytest.approx(min(map(product, tried)))
+
+
+def test_a_weak_prior_on_many_like_kernels_is_still_solved():
+    learner = SparseKernel(SOAP_SMALL, points=60, kernel=Gaussian(3.0))
+    problem = learner.problem(FRAMES)
+    whole = problem.equations.weighted(Weights())[0]
+    assert np.linalg.cond(np.triu(whole) + np.triu(whole, 1).T) < 1e12
+    strong, weak = (
+        problem.term(Ridge(strength).solve(problem.equations, problem.prior, Weights()))
+        for strength in (1e-3, 1e-9)
+    )
+    assert force_error(weak) < force_error(strong)
 
 
 @pytest.mark.parametrize("kernel", [DotProduct(3), Gaussian(2.0)])

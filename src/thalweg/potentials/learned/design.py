@@ -105,7 +105,7 @@ def design_rows(parts: Sequence[Part], configurations: Sequence[Configuration]) 
             for part, rows in zip(parts, most):
                 near = Neighborhoods.of(frames, *part.reach, rows, padded)
                 features, pulls = map(np.asarray, features_and_pulls(part.representation, near, points))
-                blocks.append(_rows(chosen, frames, near, points, features, pulls, part))
+                blocks.append(part_rows(chosen, frames, near, points, features, pulls, part))
             yield blocks[0] if len(blocks) == 1 else _beside(blocks)
 
 
@@ -128,7 +128,24 @@ def feature_count(representation: Representation) -> int:
     return jax.eval_shape(lambda points: representation(near.environments(points)), points).shape[0]
 
 
-def _rows(chosen, frames, near, points, features, pulls, part):
+def present_pairs(
+    near: Neighborhoods, points: Float[np.ndarray, "3 sites"], cutoff: float, sites: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of ``sites`` and neighbors within the cutoff: places in ``sites``, and rows of the neighbors."""
+    vectors = points[:, near.partners[:, sites]] - points[:, None, sites] + near.offsets[:, :, sites]
+    return np.nonzero(cutoff**2 > (vectors**2).sum(0).T)
+
+
+def part_rows(
+    chosen: np.ndarray,
+    frames: Sequence[Configuration],
+    near: Neighborhoods,
+    points: Float[np.ndarray, "3 sites"],
+    features: Float[np.ndarray, "sites features"],
+    pulls: Float[np.ndarray, "sites neighbors 3 features"],
+    part: Part,
+) -> Rows:
+    """Rows of ``frames``, which are ``chosen`` of all, for the coefficients of one ``part``."""
     basis, cutoff = part.basis, part.representation.cutoff
     offsets = np.concatenate([[0], np.cumsum(basis.sizes)])
     sizes = np.array([len(frame) for frame in frames])
@@ -136,8 +153,6 @@ def _rows(chosen, frames, near, points, features, pulls, part):
     energies, forces = np.zeros((len(frames), count)), np.zeros((3 * atoms, count))
     strained = any(frame.stress is not None for frame in frames)
     virials = np.zeros((6 * len(frames), count)) if strained else None
-    vectors = points[:, near.partners] - points[:, None] + near.offsets
-    present = cutoff**2 > (vectors**2).sum(0).T
     for kind in range(len(offsets) - 1):
         mine = np.flatnonzero(near.kinds == kind)
         if not len(mine):
@@ -148,14 +163,14 @@ def _rows(chosen, frames, near, points, features, pulls, part):
             (ones, (near.frames[mine], np.arange(len(mine)))), (len(frames), len(mine))
         )
         energies[:, columns] = by_frame @ basis.values(kind, features[mine])
-        owners, slots = np.nonzero(present[mine])
+        owners, slots = present_pairs(near, points, cutoff, mine)
         pushed = basis.pushed(kind, features[mine], owners, pulls[mine][owners, slots])
-        flat = pushed.reshape(3 * len(owners), -1)
+        flat = pushed.reshape(3 * len(owners), basis.sizes[kind])
         centers = mine[owners]
         neighbors = near.partners[slots, centers]
         forces[:, columns] = _differences(centers, neighbors, atoms) @ flat
         if strained:
-            along = vectors[:, slots, centers]
+            along = points[:, neighbors] - points[:, centers] + near.offsets[:, slots, centers]
             virials[:, columns] = _strains(near.frames[centers], along, len(frames)) @ flat
     ends = np.cumsum(sizes)[:-1]
     split = np.split(virials, len(frames)) if strained else [np.full((6, 0), np.nan)] * len(frames)

@@ -38,9 +38,24 @@ class DotProduct(eqx.Module):
     ) -> np.ndarray:
         """Derivatives of kernels from those of features, ``(pairs, 3, points)``."""
         slopes = self.exponent * (features @ points.T) ** (self.exponent - 1)
-        changes = (pulls.reshape(-1, pulls.shape[-1]) @ points.T).reshape(len(owners), 3, -1)
+        changes = (pulls.reshape(-1, pulls.shape[-1]) @ points.T).reshape(len(owners), 3, len(points))
         changes *= slopes[owners][:, None]
         return changes
+
+    def pulled_variance(
+        self,
+        features: Float[np.ndarray, "sites features"],
+        pulls: Float[np.ndarray, "sites 3 features"],
+    ) -> Float[np.ndarray, "3"]:
+        """``sum_ij p_i . (d^2 k / df_i df_j) . p_j``: variances of sums of derivatives along each of three pulls."""
+        dots = features @ features.T
+        first = self.exponent * dots ** (self.exponent - 1)
+        second = self.exponent * (self.exponent - 1) * dots ** max(self.exponent - 2, 0)
+        sums = []
+        for pull in pulls.transpose(1, 0, 2):
+            across = pull @ features.T
+            sums.append((first * (pull @ pull.T)).sum() + (second * across * across.T).sum())
+        return np.array(sums)
 
     def fitted(self, features: Float[np.ndarray, "sites features"]) -> DotProduct:
         """The same: it has no scale."""
@@ -56,6 +71,8 @@ class Gaussian(eqx.Module):
     def __call__(self, features, points):
         inverse = 0.5 / (self.width * self.scale) ** 2
         squares = (features * features).sum(0) + (points * points).sum(1)[:, None] - 2 * points @ features
+        if isinstance(squares, np.ndarray):  # in the precision it came in
+            return np.exp(-inverse * np.maximum(squares, 0))
         return jnp.exp(-inverse * jnp.maximum(squares, 0))
 
     def self_kernel(self, features):
@@ -65,10 +82,22 @@ class Gaussian(eqx.Module):
         inverse = 1 / (self.width * self.scale) ** 2
         squares = (features**2).sum(1)[:, None] + (points**2).sum(1) - 2 * features @ points.T
         kernels = inverse * np.exp(-0.5 * inverse * np.maximum(squares, 0))
-        changes = (pulls.reshape(-1, pulls.shape[-1]) @ points.T).reshape(len(owners), 3, -1)
+        changes = (pulls.reshape(-1, pulls.shape[-1]) @ points.T).reshape(len(owners), 3, len(points))
         changes -= np.einsum("pax,px->pa", pulls, features[owners])[..., None]
         changes *= kernels[owners][:, None]
         return changes
+
+    def pulled_variance(self, features, pulls):
+        inverse = 1 / (self.width * self.scale) ** 2
+        norms = (features * features).sum(1)
+        squares = norms[:, None] + norms - 2 * features @ features.T
+        kernels = inverse * np.exp(-0.5 * inverse * np.maximum(squares, 0))
+        sums = []
+        for pull in pulls.transpose(1, 0, 2):
+            across = pull @ features.T
+            along = np.diagonal(across)[:, None] - across
+            sums.append((kernels * (pull @ pull.T + inverse * along * along.T)).sum())
+        return np.array(sums)
 
     def fitted(self, features):
         """With the scale of ``features``."""

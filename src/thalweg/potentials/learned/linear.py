@@ -4,24 +4,27 @@ With ``phi`` the features themselves this is linear ACE, SNAP or a moment tensor
 with some chosen environments it is a sparse Gaussian process (`sparse_kernel`). Both are one least-squares problem, and
 both know how unsure they are: with ``A = G + lambda Lambda`` a prediction ``x . c`` has the variance
 
-    noise  x^T A^-1 x.
+    noise  x^T A^-1 x,
+
+to which a sparse kernel adds what it cannot express (`off_points`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from scipy.linalg import block_diag, solve_triangular
+from scipy.linalg import cholesky, solve_triangular
 
-from thalweg.potentials.learned.design import Part, design_rows, feature_count
+from thalweg.potentials.learned.design import Part, Rows, design_rows, feature_count
 from thalweg.potentials.learned.extrapolation import ActiveSet
 from thalweg.potentials.learned.local import LocalEnergy, SiteTerm
 from thalweg.potentials.learned.normal_equations import NormalEquations
+from thalweg.potentials.learned.off_points import Sparse, off_points
 from thalweg.potentials.learned.regularization import (
     CrossValidated,
     FrontPoint,
@@ -30,6 +33,7 @@ from thalweg.potentials.learned.regularization import (
     pareto_front,
 )
 from thalweg.potentials.learned.term import Labels, NoUncertainty, Spread, Weights
+from thalweg.potentials.learned.typical_cutoff import with_neighbors
 from thalweg.representations.environments import Environments
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float, Int
@@ -80,6 +84,7 @@ class LinearTerm(SiteTerm):
     factor : upper Cholesky factor of ``A``, or None where the posterior was not kept
     noise : variance of a label in units of its squared weight
     active : the sites that span the training set, or None before `with_active_set`
+    priors : prior variance of each part in units of its own ``Lambda^-1``; empty where it is not known
     """
 
     parts: tuple[Part, ...]
@@ -87,6 +92,7 @@ class LinearTerm(SiteTerm):
     factor: Float[Array, "coefficients coefficients"] | None
     noise: float
     active: ActiveSet | None = None
+    priors: tuple[float, ...] = ()
 
     @property
     def elements(self) -> tuple[int, ...]:
@@ -113,7 +119,7 @@ class LinearTerm(SiteTerm):
     @property
     def _bare(self):
         """Without the posterior, whose numbers would make every fit a program of its own to compile."""
-        return replace(self, factor=None, noise=1.0, active=None)
+        return replace(self, factor=None, noise=1.0, active=None, priors=())
 
     def spread(self, configurations: Sequence[Configuration]) -> Spread:
         """Standard deviations of the posterior.
@@ -130,10 +136,15 @@ class LinearTerm(SiteTerm):
             )
         energies, forces = np.zeros(len(configurations)), [np.zeros((0, 3))] * len(configurations)
         for block in self.rows(configurations):
-            energies[block.frames] = self._deviations(block.energies)
+            energies[block.frames] = self._variances(block.energies)
             for k, rows in zip(block.frames, block.forces):
-                forces[k] = self._deviations(rows).reshape(-1, 3)
-        return Spread(energies, tuple(forces))
+                forces[k] = self._variances(rows).reshape(-1, 3)
+        for part, prior in zip(self.parts, self.priors):
+            if isinstance(part.basis, Sparse):
+                unknown = off_points(part, configurations)
+                energies += prior * unknown[0]
+                forces = [known + prior * more for known, more in zip(forces, unknown[1])]
+        return Spread(np.sqrt(energies), tuple(np.sqrt(each) for each in forces))
 
     def with_active_set(self, configurations: Sequence[Configuration]) -> LinearTerm:
         """The same with the active set of training ``configurations``, so that it knows when it extrapolates."""
@@ -157,9 +168,9 @@ class LinearTerm(SiteTerm):
         """Rows of the least-squares problem, see `design.design_rows`."""
         return design_rows(self.parts, configurations)
 
-    def _deviations(self, rows):
+    def _variances(self, rows):
         bent = solve_triangular(np.asarray(self.factor), rows.T, trans="T", lower=False)
-        return np.sqrt(self.noise * (bent * bent).sum(0))
+        return self.noise * (bent * bent).sum(0)
 
 
 class OnePass:
@@ -207,6 +218,8 @@ class Linear(OnePass):
     smoothness : features of level ``v`` (a representation with a ``plan`` has levels) are held back by
         ``(v / mean)^(2 smoothness)`` more than by their size alone
     folds : parts of the frames kept apart for cross-validation
+    neighbors : the cutoff is where atoms of the training frames have so many neighbors on average, see
+        `typical_cutoff`; None leaves that of the representation
 
     Examples
     --------
@@ -218,10 +231,12 @@ class Linear(OnePass):
     regularization: Regularization = CrossValidated()  # noqa: RUF009
     smoothness: float = 1.0
     folds: int = 4
+    neighbors: int | None = None
 
     def part(self, configurations: Sequence[Configuration], seed: int = 0) -> Part:
         """The features of all elements that occur."""
-        representation = over_elements(self.representation, configurations)
+        wide = with_neighbors(self.representation, configurations, self.neighbors)
+        representation = over_elements(wide, configurations)
         return Part(representation, Features(feature_count(representation), len(representation.elements)))
 
     def prior(self, part: Part, sizes: Float[np.ndarray, "coefficients"]) -> np.ndarray:
@@ -238,27 +253,36 @@ class LinearProblem:
     Attributes
     ----------
     parts : what coefficients multiply
-    equations : sums of rows
-    prior : ``Lambda``, its diagonal or all of it
+    equations : sums of rows, in coordinates in which functions of a part are independent a priori
+    prior : ``Lambda`` in these coordinates, its diagonal or all of it
+    scales : what each part's own ``Lambda`` was multiplied with
+    coordinates : for each part the upper triangular ``R`` of the coordinates ``u = R c``; None where they are ``c``
     """
 
     parts: tuple[Part, ...]
     equations: NormalEquations
     prior: np.ndarray
+    scales: tuple[float, ...]
+    coordinates: tuple[np.ndarray | None, ...]
 
     def term(self, solution: Solution) -> LinearTerm:
         """The potential of a solution."""
         kept = len(solution.coefficients) <= KEPT
+        coefficients, factor = np.array(solution.coefficients), np.array(solution.factor)
+        for columns, turned in _columns(self.parts, self.coordinates):
+            coefficients[columns] = solve_triangular(turned, coefficients[columns])
+            factor[:, columns] = factor[:, columns] @ turned
         return LinearTerm(
             self.parts,
-            solution.coefficients,
-            solution.factor if kept else None,
+            coefficients,
+            factor if kept else None,
             float(solution.noise),
+            priors=tuple(float(solution.noise / (solution.strength * scale)) for scale in self.scales),
         )
 
-    def front(self, weights: Weights = USUAL) -> list[FrontPoint]:
-        """The whole Pareto front of energies against forces; each point's `term` is a potential."""
-        return pareto_front(self.equations, self.prior, weights)
+    def front(self, weights: Weights = USUAL, stress_ratios: Sequence[float] = (1.0,)) -> list[FrontPoint]:
+        """The whole Pareto front of energies against forces, and stresses; each point's `term` is a potential."""
+        return pareto_front(self.equations, self.prior, weights, stress_ratios=stress_ratios)
 
 
 @runtime_checkable
@@ -270,7 +294,10 @@ class PartLearner(Protocol):
         ...
 
     def prior(self, part: Part, sizes: Float[np.ndarray, "coefficients"]) -> np.ndarray:
-        """``Lambda`` of these coefficients, its diagonal or all of it, given mean squares of their columns."""
+        """Diagonal of ``Lambda`` of these coefficients, given mean squares of their columns.
+
+        Coefficients of a `Sparse` basis are here those of independent combinations of its kernels.
+        """
         ...
 
 
@@ -278,7 +305,8 @@ class PartLearner(Protocol):
 class Together(OnePass):
     """Several linear learners fitted at once, such as an expansion of high order and a kernel of sharp sight.
 
-    Their priors are scaled alike: ``trace(Lambda) = trace(G)`` for each, before the common strength.
+    Their priors are scaled alike: ``trace(Lambda) = trace(G)`` for each, in coordinates in which ``Lambda`` is
+    diagonal, before the common strength.
     """
 
     learners: tuple[PartLearner, ...]
@@ -300,18 +328,49 @@ def linear_problem(
     """One pass over ``configurations`` for all ``learners`` together."""
     parts = tuple(learner.part(configurations, seed) for learner in learners)
     counts = [sum(part.basis.sizes) for part in parts]
-    rows = design_rows(parts, configurations)
+    coordinates = tuple(
+        cholesky(part.basis.prior(), lower=False) if isinstance(part.basis, Sparse) else None
+        for part in parts
+    )
+    rows = independent(design_rows(parts, configurations), _columns(parts, coordinates))
     equations = NormalEquations.of(rows, configurations, sum(counts), folds, seed, progress)
     gram, _, _, count = equations.weighted(USUAL)
     columns = np.split(np.diagonal(gram) / count, np.cumsum(counts)[:-1])
     priors = [learner.prior(part, sizes) for learner, part, sizes in zip(learners, parts, columns)]
-    if len(priors) == 1:
-        return LinearProblem(parts, equations, priors[0])
-    scaled = [prior * (sizes.sum() / _trace(prior)) for prior, sizes in zip(priors, columns)]
-    if all(prior.ndim == 1 for prior in scaled):
-        return LinearProblem(parts, equations, np.concatenate(scaled))
-    blocks = [np.diag(prior) if prior.ndim == 1 else prior for prior in scaled]
-    return LinearProblem(parts, equations, block_diag(*blocks))
+    scales = (1.0,)
+    if len(priors) > 1:
+        scales = tuple(float(size.sum() / prior.sum()) for prior, size in zip(priors, columns))
+    prior = np.concatenate([prior * scale for prior, scale in zip(priors, scales)])
+    return LinearProblem(parts, equations, prior, scales, coordinates)
+
+
+def independent(
+    rows: Iterator[Rows], columns: Sequence[tuple[slice, Float[np.ndarray, "functions functions"]]]
+) -> Iterator[Rows]:
+    """Rows in coordinates ``u = R c``: ``x R^-1`` in some columns.
+
+    Sums of products of kernels are too large and too alike to be solved with a weak prior in finite precision; those of
+    rows turned beforehand are not.
+    """
+    for block in rows:
+
+        def turned(one):
+            found = np.array(one)
+            for some, factor in columns:
+                found[:, some] = solve_triangular(factor, one[:, some].T, trans="T", lower=False).T
+            return found
+
+        strained = all(one.shape[1] for one in block.virials)
+        yield (
+            replace(
+                block,
+                energies=turned(block.energies),
+                forces=tuple(map(turned, block.forces)),
+                virials=tuple(map(turned, block.virials)) if strained else block.virials,
+            )
+            if columns
+            else block
+        )
 
 
 def over_elements(representation: Representation, configurations: Sequence[Configuration]) -> Representation:
@@ -321,5 +380,11 @@ def over_elements(representation: Representation, configurations: Sequence[Confi
     return representation
 
 
-def _trace(prior):
-    return prior.sum() if prior.ndim == 1 else np.trace(prior)
+def _columns(parts, coordinates):
+    """Columns of those parts that have coordinates of their own, and these."""
+    ends = np.cumsum([0, *(sum(part.basis.sizes) for part in parts)])
+    return [
+        (slice(start, stop), turned)
+        for start, stop, turned in zip(ends, ends[1:], coordinates)
+        if turned is not None
+    ]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from thalweg.potentials.learned.kernels import DotProduct
 from thalweg.potentials.learned.linear import Linear, Together
 from thalweg.potentials.learned.recipe import Recipe
+from thalweg.potentials.learned.regularization import Balanced
 from thalweg.potentials.learned.sparse_kernel import SparseKernel
 from thalweg.potentials.learned.term import Term, Weights
 from thalweg.representations.ace import ACE
@@ -51,17 +52,21 @@ def gaussian_approximation(
 
 
 def expansion_with_kernel(
-    cutoff: float = 0.5,
+    neighbors: int = 30,
     levels: Sequence[int] = (18, 16, 13, 12),
     points: int = 500,
-    kernel_cutoff: float = 0.6,
+    kernel_neighbors: int = 60,
     baseline: Sequence[Term] = (),
     weights: Weights = FORCES_FIRST,
 ) -> Recipe:
-    """An expansion of up to five bodies and a kernel on power spectra that looks further, fitted as one."""
-    expansion = Linear(ACE(cutoff=cutoff, levels=tuple(levels)), smoothness=2.0)
-    kernel = SparseKernel(SOAP(cutoff=kernel_cutoff), points, DotProduct(4))
-    return Recipe(Together((expansion, kernel)), tuple(baseline), weights=weights)
+    """An expansion of up to five bodies and a kernel on power spectra that looks further, fitted as one.
+
+    Cutoffs are where atoms of the training frames have so many neighbors on average, and the weight of energies is
+    chosen on frames left out, so that one recipe does for all crystals.
+    """
+    expansion = Linear(ACE(levels=tuple(levels)), smoothness=2.0, neighbors=neighbors)
+    kernel = SparseKernel(SOAP(), points, DotProduct(4), neighbors=kernel_neighbors)
+    return Recipe(Together((expansion, kernel), Balanced()), tuple(baseline), weights=weights)
 
 
 def moment_tensors(

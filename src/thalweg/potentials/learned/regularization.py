@@ -4,10 +4,10 @@ With the prior ``c ~ N(0, (lambda Lambda)^-1)`` the coefficients solve
 
     (G + lambda Lambda) c = m.
 
-`CrossValidated` takes the ``lambda`` that predicts held-out frames best, `Evidence` the one that makes the labels
-most likely [mackay1992], `Ridge` the one it is told, and `AutomaticRelevance` gives every coefficient its own, which
-switches off those that do not help [mackay1992]. Errors of the forces of one frame are correlated, which the evidence
-does not know; cross-validation over frames is the default.
+`CrossValidated` takes the ``lambda`` that predicts held-out frames best, `Balanced` chooses the weight of energies with
+it, `Evidence` takes the one that makes the labels most likely [mackay1992], `Ridge` the one it is told, and
+`AutomaticRelevance` gives every coefficient its own, which switches off those that do not help [mackay1992]. Errors of
+the forces of one frame are correlated, which the evidence does not know; cross-validation over frames is the default.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from thalweg.potentials.learned.normal_equations import NormalEquations
 from thalweg.potentials.learned.term import Weights
 from thalweg.shapes import Float
 
-STRENGTHS = tuple(10.0 ** np.arange(-9, 2))
+STRENGTHS = tuple(10.0 ** np.arange(-13, 1))
 """Values of ``lambda`` tried, relative to ``trace(G) / trace(Lambda)``."""
+
+WORSE = 3
+"""Stronger ones are not tried after so many in a row did worse."""
 
 
 @dataclass(frozen=True)
@@ -75,34 +78,91 @@ class CrossValidated:
     strengths: Sequence[float] = STRENGTHS
 
     def solve(self, equations: NormalEquations, prior: np.ndarray, weights: Weights) -> Solution:
-        gram, moment, square, count = equations.weighted(weights)
-        scale = np.trace(gram) / _trace(prior)
         if len(equations.folds) < 2:
             return Ridge().solve(equations, prior, weights)
-        losses = np.zeros(len(self.strengths))
-        errors = [dict.fromkeys(equations.folds[0], (0.0, 0)) for _ in self.strengths]
-        for fold in range(len(equations.folds)):
-            rest, against, _, _ = equations.weighted(weights, without=fold)
-            for k, strength in enumerate(self.strengths):
-                if not np.isfinite(losses[k]):
-                    continue
-                try:
-                    coefficients = cho_solve(_factor(rest, prior, strength * scale), against)
-                except np.linalg.LinAlgError:
-                    losses[k] = np.inf
-                    continue
-                for label, (sum_, rows) in equations.residuals(coefficients, fold).items():
-                    losses[k] += sum_ / getattr(weights, label) ** 2
-                    errors[k][label] = (errors[k][label][0] + sum_, errors[k][label][1] + rows)
-        if not np.isfinite(losses).any():
-            raise np.linalg.LinAlgError(
-                f"no strength up to {max(self.strengths):g} makes the equations positive definite; give larger ones"
-            )
+        gram, moment, square, count = equations.weighted(weights)
+        scale = np.trace(gram) / _trace(prior)
+        errors = held_out_errors(equations, prior, weights, [one * scale for one in self.strengths])
+        losses = [
+            sum(rows * (rms / getattr(weights, label)) ** 2 for label, (rms, rows) in each.items())
+            if each
+            else np.inf
+            for each in errors
+        ]
         best = int(np.argmin(losses))
-        held_out = {
-            label: float(np.sqrt(sum_ / max(rows, 1))) for label, (sum_, rows) in errors[best].items()
-        }
+        held_out = {label: rms for label, (rms, _) in errors[best].items()}
         return _solved(gram, moment, square, count, prior, self.strengths[best] * scale, held_out)
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """The strength and the weight of energies with the least product of held-out errors of energies and forces.
+
+    In logarithms of the errors this is the point where the Pareto front has a slope of minus one: to make one error a
+    per cent less would make the other more than a per cent more. It does not depend on units or on what one would be
+    content with. Without both kinds of labels it is `CrossValidated`.
+
+    Parameters
+    ----------
+    ratios : multiples of the error of energies that one would be content with
+    strengths : see `STRENGTHS`
+    """
+
+    ratios: Sequence[float] = (0.1, 0.3, 1.0, 3.0)
+    strengths: Sequence[float] = STRENGTHS
+
+    def solve(self, equations: NormalEquations, prior: np.ndarray, weights: Weights) -> Solution:
+        if not {"energy", "force"} <= set(equations.folds[0]):
+            return CrossValidated(self.strengths).solve(equations, prior, weights)
+        solutions = [
+            CrossValidated(self.strengths).solve(
+                equations, prior, replace(weights, energy=weights.energy * ratio)
+            )
+            for ratio in self.ratios
+        ]
+        return min(
+            solutions, key=lambda one: one.held_out.get("energy", 1.0) * one.held_out.get("force", 1.0)
+        )
+
+
+def held_out_errors(
+    equations: NormalEquations, prior: np.ndarray, weights: Weights, strengths: Sequence[float]
+) -> list[dict[str, tuple[float, int]]]:
+    """For each ``lambda`` and label, root mean square of residuals of frames left out, fold by fold, and their number.
+
+    Empty where the equations are not positive definite, and beyond `WORSE` strengths in a row that did worse than a
+    weaker one.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If they are so nowhere.
+    """
+    sums: list[dict[str, tuple[float, int]]] = [{} for _ in strengths]
+    folds = range(len(equations.folds))
+    without = [equations.weighted(weights, without=fold)[:2] for fold in folds]
+    losses: list[float] = []
+    for k in np.argsort(strengths):
+        found = dict.fromkeys(equations.folds[0], (0.0, 0))
+        try:
+            for fold, (rest, against) in zip(folds, without):
+                coefficients = cho_solve(_factor(rest, prior, strengths[k]), against)
+                for label, (sum_, rows) in equations.residuals(coefficients, fold).items():
+                    found[label] = (found[label][0] + sum_, found[label][1] + rows)
+        except np.linalg.LinAlgError:
+            continue
+        sums[k] = found
+        losses.append(sum(sum_ / getattr(weights, label) ** 2 for label, (sum_, _) in found.items()))
+        if len(losses) > WORSE and min(losses[-WORSE:]) > losses[-WORSE - 1]:
+            break
+    if not any(sums):
+        raise np.linalg.LinAlgError(
+            f"no strength up to {max(strengths):g} makes the equations positive definite; give larger ones"
+        )
+    return [
+        {label: (float(np.sqrt(sum_ / max(rows, 1))), rows) for label, (sum_, rows) in each.items()}
+        for each in sums
+    ]
 
 
 @dataclass(frozen=True)
@@ -210,14 +270,25 @@ def pareto_front(
     prior: Float[np.ndarray, "..."],
     weights: Weights,
     ratios: Sequence[float] = tuple(10.0 ** np.linspace(-1.5, 1.5, 13)),
+    stress_ratios: Sequence[float] = (1.0,),
 ) -> list[FrontPoint]:
     """Held-out errors and solutions as the weight of energies goes from little to much, from the same sums.
 
-    ``ratios`` multiply the energy error that one would be content with.
+    ``ratios`` multiply the energy error that one would be content with, ``stress_ratios`` that of stresses; each of the
+    one is tried with each of the other. Where stresses are varied, points that another one beats in all labels are
+    left out, and what remains is the front of a surface.
     """
     front = []
-    for ratio in ratios:
-        tilted = replace(weights, energy=weights.energy * ratio)
-        solution = CrossValidated().solve(equations, prior, tilted)
-        front.append(FrontPoint(tilted, solution.held_out, solution))
-    return front
+    for stress_ratio in stress_ratios if "stress" in equations.folds[0] else (1.0,):
+        for ratio in ratios:
+            tilted = replace(weights, energy=weights.energy * ratio, stress=weights.stress * stress_ratio)
+            solution = CrossValidated().solve(equations, prior, tilted)
+            front.append(FrontPoint(tilted, solution.held_out, solution))
+    return front if len(stress_ratios) == 1 else undominated(front)
+
+
+def undominated(points: Sequence[FrontPoint]) -> list[FrontPoint]:
+    """Those ``points`` that no other one beats in every label."""
+    errors = np.array([list(point.held_out.values()) for point in points])
+    beaten = (errors[:, None] > errors[None]).all(2).any(1)
+    return [point for point, lost in zip(points, beaten) if not lost]

@@ -26,6 +26,7 @@ from thalweg.potentials.learned.design import Part
 from thalweg.potentials.learned.kernels import DotProduct, Kernel
 from thalweg.potentials.learned.linear import OnePass, over_elements
 from thalweg.potentials.learned.regularization import AutomaticRelevance, CrossValidated, Regularization
+from thalweg.potentials.learned.typical_cutoff import with_neighbors
 from thalweg.representations.environments import element_kinds
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float, Int
@@ -97,6 +98,8 @@ class SparseKernel(OnePass):
     selection : how environments are chosen
     regularization : who decides how strongly coefficients are held back
     folds : parts of the frames kept apart for cross-validation
+    neighbors : the cutoff is where atoms of the training frames have so many neighbors on average, see
+        `typical_cutoff`; None leaves that of the representation
     """
 
     representation: Representation
@@ -105,6 +108,7 @@ class SparseKernel(OnePass):
     selection: Literal["variance", "distance", "leverage"] = "variance"
     regularization: Regularization = CrossValidated()  # noqa: RUF009
     folds: int = 4
+    neighbors: int | None = None
 
     def __post_init__(self):
         if isinstance(self.regularization, AutomaticRelevance):
@@ -115,12 +119,13 @@ class SparseKernel(OnePass):
 
     def part(self, configurations: Sequence[Configuration], seed: int = 0) -> Part:
         """Kernels with environments chosen among those of ``configurations``."""
-        representation = over_elements(self.representation, configurations)
+        wide = with_neighbors(self.representation, configurations, self.neighbors)
+        representation = over_elements(wide, configurations)
         return Part(representation, self._basis(representation, configurations, np.random.default_rng(seed)))
 
     def prior(self, part: Part, sizes: Float[np.ndarray, "coefficients"]) -> np.ndarray:
-        """``K_MM``."""
-        return part.basis.prior()
+        """One for each independent combination of kernels, whose own ``Lambda`` is ``K_MM``."""
+        return np.ones(sum(part.basis.sizes))
 
     def _basis(self, representation, configurations, generator):
         columns = np.concatenate(representation.features(configurations))
