@@ -10,9 +10,9 @@ import pytest
 from thalweg.dynamics.engine import Variable
 from thalweg.geometry.bond_graph import heavy_atom_pairs
 from thalweg.geometry.evaluation import evaluate
+from thalweg.geometry.superposition import RMSD
 from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import (
-    RMSD,
     Angles,
     Composed,
     Concatenate,
@@ -37,7 +37,7 @@ VARIABLES = {
     "distances": Distances(PAIRS, TOPOLOGY),
     "angles": Angles([[4, 6, 8], [6, 8, 10]], TOPOLOGY),
     "dihedrals": PHI_PSI,
-    "contacts": Contacts(PAIRS[:5], 0.4, topology=TOPOLOGY),
+    "contacts": Contacts(Distances(PAIRS[:5], TOPOLOGY), 0.4),
     "rmsd": RMSD(POSITIONS, TOPOLOGY.heavy_atoms, MASSES[TOPOLOGY.heavy_atoms]),
     "radius of gyration": RadiusOfGyration(MASSES),
     "coordinates": Coordinates([0, 3]),
@@ -117,7 +117,7 @@ def test_a_variable_goes_through_jit_and_equal_variables_compile_once():
     [
         ([0, 1], r"shape \(2,\); give rows of 2"),
         ([[0, 1, 2]], r"shape \(1, 3\); give rows of 2"),
-        ([[3, 3]], r"\[3, 3\] names an atom twice"),
+        ([[3, 3]], r"\[3, 3\] names an atom or residue twice"),
     ],
 )
 def test_rows_that_are_no_pairs_are_refused(rows, message):

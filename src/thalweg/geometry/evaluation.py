@@ -14,6 +14,12 @@ from thalweg.shapes import Array, Float
 CHUNK_NUMBERS = 1_000_000
 """Coordinates handed to the compiled variable at once: some megabytes, few calls."""
 
+CHUNK_VALUES = 1_000_000
+"""Values asked of it at once."""
+
+ROW = 16
+"""Frames that fill the registers of a processor: chunks are multiples where there is choice."""
+
 
 def evaluate(
     variable: Callable,
@@ -44,19 +50,27 @@ def evaluate(
     [[0.25], [0.5]]
     """
     count, atoms, dims = frames.shape
-    chunk = max(1, min(count, CHUNK_NUMBERS // (atoms * dims)))
-    parts = [np.zeros((0, len(variable.names)), np.float32)]
+    chunk = min(CHUNK_NUMBERS // (atoms * dims), CHUNK_VALUES // max(1, len(variable.names)))
+    chunk = max(1, min(count, chunk if chunk < ROW else chunk // ROW * ROW))
+    values = np.zeros((0, len(variable.names)), np.float32)
     for start in range(0, count, chunk):
         part = _padded(frames[start : start + chunk], chunk)
         cell = _padded(box[start : start + chunk], chunk) if box is not None and box.ndim == 3 else box
-        parts.append(np.asarray(_values(variable, part, cell))[: count - start])
-    return np.concatenate(parts)
+        found = np.asarray(_values(variable, part, cell))
+        if start == 0:
+            values = np.empty((count, found.shape[1]), found.dtype)
+        values[start : start + chunk] = found[: count - start]
+    return values
 
 
 def _padded(part, length: int) -> np.ndarray:
     """``part`` continued to ``length`` frames by repeating its last one."""
     part = np.asarray(part)
-    return np.concatenate([part, np.repeat(part[-1:], length - len(part), axis=0)])
+    return (
+        part
+        if len(part) == length
+        else np.concatenate([part, np.repeat(part[-1:], length - len(part), axis=0)])
+    )
 
 
 @eqx.filter_jit

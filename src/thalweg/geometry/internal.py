@@ -7,11 +7,12 @@ nearest image.
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from thalweg.shapes import Array, Box, Float, Int, Positions
-from thalweg.systems.box import minimum_image
+from thalweg.systems.box import nearest_components
 
 
 def distances(
@@ -83,22 +84,30 @@ def _columns(positions: Positions, atoms: Int[Array, "rows width"]) -> np.ndarra
     return columns
 
 
-def _displacement(positions, start, end, box):
-    """Vectors ``(rows, dims, *replicas)`` from atoms ``start`` to atoms ``end``."""
-    straight = positions[end] - positions[start]
-    return straight if box is None else minimum_image(straight, box)
+def _displacement(positions, start, end, box) -> list[jax.Array]:
+    """Components ``(rows, *replicas)`` of the vectors from atoms ``start`` to atoms ``end``."""
+    positions = jnp.asarray(positions)
+    axes = [positions[:, k] for k in range(positions.shape[1])]
+    straight = [_rows(axis, end) - _rows(axis, start) for axis in axes]
+    return straight if box is None else nearest_components(straight, box)
+
+
+def _rows(values, atoms):
+    """``values[atoms]``, whose indices `_columns` has checked: XLA need not guard them, which takes time."""
+    return values.at[atoms].get(mode="promise_in_bounds")
 
 
 def _dot(u, v):
-    return (u * v).sum(axis=1)
+    return sum(a * b for a, b in zip(u, v))
 
 
 def _cross(u, v):
-    return jnp.cross(u, v, axis=1)
+    (ux, uy, uz), (vx, vy, vz) = u, v
+    return [uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx]
 
 
 def _length(v):
-    """Euclidean length over axis 1, with derivative zero at zero."""
+    """Euclidean length, with derivative zero at zero."""
     square = _dot(v, v)
     apart = square > 0.0
     return jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1.0)), 0.0)

@@ -13,27 +13,12 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.geometry.alignment import rmsd
+from thalweg.geometry.constant_tables import AtomTable, Names, Rows
 from thalweg.geometry.internal import angles, dihedrals, distances
 from thalweg.geometry.switching import LogisticSwitch, RationalSwitch
 from thalweg.geometry.torsions import atoms_name, dihedral_names
 from thalweg.shapes import Array, Box, Float, Positions, Values
 from thalweg.systems.topology import Topology
-
-Rows = tuple[tuple[int, ...], ...]
-
-
-def _rows(atoms: np.ndarray | Sequence, width: int) -> Rows:
-    """Rows of ``width`` different atom indices as nested tuples: hashable, so JAX sees them as constants."""
-    table = np.asarray(atoms, int)
-    if table.ndim != 2 or table.shape[1] != width:
-        raise ValueError(
-            f"atoms have the shape {table.shape}; give rows of {width} atom indices, (n, {width})"
-        )
-    for row in table.tolist():
-        if len(set(row)) < width:
-            raise ValueError(f"the row {row} names an atom twice; give {width} different atoms")
-    return tuple(map(tuple, table.tolist()))
 
 
 class Distances(eqx.Module):
@@ -45,45 +30,53 @@ class Distances(eqx.Module):
     [0.5]
     """
 
-    atoms: Rows = eqx.field(static=True)
+    table: AtomTable = eqx.field(static=True)
     names: tuple[str, ...] = eqx.field(static=True)
 
     def __init__(self, pairs: np.ndarray | Sequence, topology: Topology | None = None):
-        self.atoms = _rows(pairs, 2)
-        self.names = tuple(atoms_name(topology, pair) for pair in self.atoms)
+        self.table = AtomTable(pairs, 2)
+        self.names = Names(atoms_name(topology, pair) for pair in self.table.array.tolist())
+
+    @property
+    def atoms(self) -> Rows:
+        return self.table.rows
 
     @property
     def units(self) -> tuple[str, ...]:
-        return ("nm",) * len(self.atoms)
+        return ("nm",) * len(self.table)
 
     @property
     def periods(self) -> tuple[float | None, ...]:
-        return (None,) * len(self.atoms)
+        return (None,) * len(self.table)
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
-        return distances(positions, np.array(self.atoms), box)
+        return distances(positions, self.table.array, box)
 
 
 class Angles(eqx.Module):
     """Angles [rad] of triples of atoms at the middle one, in [0, pi]."""
 
-    atoms: Rows = eqx.field(static=True)
+    table: AtomTable = eqx.field(static=True)
     names: tuple[str, ...] = eqx.field(static=True)
 
     def __init__(self, triples: np.ndarray | Sequence, topology: Topology | None = None):
-        self.atoms = _rows(triples, 3)
-        self.names = tuple(atoms_name(topology, triple) for triple in self.atoms)
+        self.table = AtomTable(triples, 3)
+        self.names = Names(atoms_name(topology, triple) for triple in self.table.array.tolist())
+
+    @property
+    def atoms(self) -> Rows:
+        return self.table.rows
 
     @property
     def units(self) -> tuple[str, ...]:
-        return ("rad",) * len(self.atoms)
+        return ("rad",) * len(self.table)
 
     @property
     def periods(self) -> tuple[float | None, ...]:
-        return (None,) * len(self.atoms)
+        return (None,) * len(self.table)
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
-        return angles(positions, np.array(self.atoms), box)
+        return angles(positions, self.table.array, box)
 
 
 class Dihedrals(eqx.Module):
@@ -95,106 +88,73 @@ class Dihedrals(eqx.Module):
     ('4..6..8..10',)
     """
 
-    atoms: Rows = eqx.field(static=True)
+    table: AtomTable = eqx.field(static=True)
     names: tuple[str, ...] = eqx.field(static=True)
 
     def __init__(self, quads: np.ndarray | Sequence, topology: Topology | None = None):
-        self.atoms = _rows(quads, 4)
+        self.table = AtomTable(quads, 4)
         if topology is None:
-            self.names = tuple(atoms_name(None, quad) for quad in self.atoms)
+            self.names = Names(atoms_name(None, quad) for quad in self.table.array.tolist())
         else:
-            self.names = dihedral_names(topology, np.array(self.atoms))
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        return ("rad",) * len(self.atoms)
-
-    @property
-    def periods(self) -> tuple[float | None, ...]:
-        return (2.0 * np.pi,) * len(self.atoms)
-
-    def __call__(self, positions: Positions, box: Box | None = None) -> Values:
-        return dihedrals(positions, np.array(self.atoms), box)
-
-
-class Contacts(eqx.Module):
-    """How much pairs of atoms are in contact, from one (close) to zero (far): ``switch(r / radius)``.
-
-    Parameters
-    ----------
-    pairs : rows of two atom indices
-    radius : distance at which the switch is half way [nm]
-    switch : `RationalSwitch` or `LogisticSwitch`
-    topology : names the columns
-    """
-
-    atoms: Rows = eqx.field(static=True)
-    names: tuple[str, ...] = eqx.field(static=True)
-    radius: float
-    switch: RationalSwitch | LogisticSwitch
-
-    def __init__(
-        self,
-        pairs: np.ndarray | Sequence,
-        radius: float,
-        switch: RationalSwitch | LogisticSwitch = RationalSwitch(),  # noqa: B008
-        topology: Topology | None = None,
-    ):
-        self.atoms = _rows(pairs, 2)
-        self.names = tuple(f"contact {atoms_name(topology, pair)}" for pair in self.atoms)
-        self.radius, self.switch = radius, switch
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        return ("",) * len(self.atoms)
-
-    @property
-    def periods(self) -> tuple[float | None, ...]:
-        return (None,) * len(self.atoms)
-
-    def __call__(self, positions: Positions, box: Box | None = None) -> Values:
-        return self.switch(distances(positions, np.array(self.atoms), box) / self.radius)
-
-
-class RMSD(eqx.Module):
-    """Root mean square deviation [nm] of some atoms from a reference, after superposing the same atoms.
-
-    Parameters
-    ----------
-    reference : (atoms of the system, 3) positions [nm]
-    atoms : indices of the atoms compared; all if None
-    weights : one weight for each of them; equal if None
-
-    Molecules must be whole: the box is not used. For derivatives see `thalweg.geometry.alignment`.
-    """
-
-    members: tuple[int, ...] = eqx.field(static=True)
-    reference: Float[Array, "members 3"]
-    weights: Float[Array, "members"] | None
-
-    def __init__(
-        self,
-        reference: Float[Array, "atoms 3"],
-        atoms: np.ndarray | Sequence[int] | None = None,
-        weights: Float[Array, "members"] | None = None,
-    ):
-        members = np.arange(len(reference)) if atoms is None else np.asarray(atoms, int)
-        if len(members) < 3:
-            raise ValueError(f"a superposition needs at least three atoms, got {len(members)}")
-        self.members = tuple(members.tolist())
-        self.reference = np.asarray(reference)[members]
-        self.weights = weights
-
-    names = ("rmsd",)
-    units = ("nm",)
-    periods = (None,)
+            self.names = Names(dihedral_names(topology, self.table.array))
 
     @property
     def atoms(self) -> Rows:
-        return (self.members,)
+        return self.table.rows
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        return ("rad",) * len(self.table)
+
+    @property
+    def periods(self) -> tuple[float | None, ...]:
+        return (2.0 * np.pi,) * len(self.table)
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
-        return rmsd(positions[np.array(self.members)], self.reference, self.weights)[None]
+        return dihedrals(positions, self.table.array, box)
+
+
+class Contacts(eqx.Module):
+    """How much distances are contacts, from one (close) to zero (far): ``switch(r / radius)``.
+
+    With a `LogisticSwitch` these are logistic distances, ``1 / (1 + exp(k (r - radius)))`` for a steepness of
+    ``k radius``.
+
+    Parameters
+    ----------
+    distances : a variable of distances: of atoms, of residues
+    radius : distance at which the switch is half way [nm]
+    switch : `RationalSwitch` or `LogisticSwitch`
+
+    Examples
+    --------
+    >>> touching = Contacts(Distances([[0, 1]]), radius=0.5)
+    >>> touching.names, touching(jnp.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.5]])).tolist()
+    (('contact 0..1',), [0.5])
+    """
+
+    distances: Callable
+    radius: float
+    switch: RationalSwitch | LogisticSwitch = RationalSwitch()
+
+    @property
+    def atoms(self) -> Rows:
+        return self.distances.atoms
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"contact {name}" for name in self.distances.names)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        return ("",) * len(self.names)
+
+    @property
+    def periods(self) -> tuple[float | None, ...]:
+        return (None,) * len(self.names)
+
+    def __call__(self, positions: Positions, box: Box | None = None) -> Values:
+        return self.switch(self.distances(positions, box) / self.radius)
 
 
 class RadiusOfGyration(eqx.Module):
