@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.learning.optimizers import Adam
+from thalweg.learning.optimizers import LBFGS, Adam
 from thalweg.learning.storage import load_tree, save_tree
 from thalweg.learning.trainer import Trainer
 from thalweg.potentials.energy import energy_and_forces
@@ -73,6 +73,12 @@ def network():
 @pytest.mark.parametrize("name", ["schnet", "network"])
 def test_forces_of_new_frames_are_learned(name, request):
     term = request.getfixturevalue(name)
+    assert force_error(term, [cluster(seed) for seed in range(100, 108)]) < 0.3
+
+
+def test_quasi_newton_steps_on_all_frames_at_once_learn_forces_in_tens_of_iterations():
+    training = replace(SHORT, trainer=Trainer(30, LBFGS(), average=0.0))
+    term = replace(LEARNER, training=training).fit(FRAMES, seed=1)
     assert force_error(term, [cluster(seed) for seed in range(100, 108)]) < 0.3
 
 
