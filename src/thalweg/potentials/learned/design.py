@@ -164,7 +164,7 @@ def part_rows(
         )
         energies[:, columns] = by_frame @ basis.values(kind, features[mine])
         owners, slots = present_pairs(near, points, cutoff, mine)
-        pushed = basis.pushed(kind, features[mine], owners, pulls[mine][owners, slots])
+        pushed = basis.pushed(kind, features[mine], owners, pulls[mine[owners], slots])
         flat = pushed.reshape(3 * len(owners), basis.sizes[kind])
         centers = mine[owners]
         neighbors = near.partners[slots, centers]
