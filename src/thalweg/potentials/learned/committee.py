@@ -17,8 +17,7 @@ import numpy as np
 from thalweg.potentials.energy import Energy
 from thalweg.potentials.learned.frame_batches import FrameBatch, squared_error
 from thalweg.potentials.learned.gradient_training import RelativeError
-from thalweg.potentials.learned.local import LocalTerm
-from thalweg.potentials.learned.message_passing import MessagePassing
+from thalweg.potentials.learned.message_passing import MessagePassing, MessageTerm
 from thalweg.potentials.learned.term import Labels, Learner, Spread, Term, Weights
 from thalweg.shapes import Box, Energies, Positions
 from thalweg.systems.configuration import Configuration
@@ -124,9 +123,9 @@ class Heads(eqx.Module):
         return self.representation.cutoff
 
     @property
-    def terms(self) -> tuple[LocalTerm, ...]:
+    def terms(self) -> tuple[MessageTerm, ...]:
         """One term per readout."""
-        return tuple(LocalTerm(representation=self.representation, readout=one) for one in self.readouts)
+        return tuple(MessageTerm(representation=self.representation, readout=one) for one in self.readouts)
 
 
 class HeadsError(RelativeError):

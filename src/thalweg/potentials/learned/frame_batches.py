@@ -10,7 +10,7 @@ divided by what it is on average for a term that says zero, so that it starts ne
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import equinox as eqx
 import jax
@@ -105,7 +105,8 @@ class FrameBatches:
         sizes = [len(frame) for frame in configurations]
         if like is not None:
             rows = max(rows, len(like.blocks[0].near.partners))
-        lists = [_taller(near, rows, reach) for near in lists]
+        lists = [near.with_rows(rows, reach) for near in lists]
+        lists = [replace(near, offsets=near.offsets.astype(np.float32)) for near in lists]
         blocks = [_labeled(frame, near, weights) for frame, near in zip(configurations, lists)]
         null = [_null(block) for block in blocks]
         if not np.isfinite(null).all():
@@ -161,20 +162,6 @@ def _null(block):
         (block.energy_weights * block.energies**2).sum()
         + (block.force_weights * block.forces**2).sum()
         + (block.virial_weights[:, None, None] * block.virials**2).sum()
-    )
-
-
-def _taller(near, rows, reach):
-    missing, sites = rows - len(near.partners), near.partners.shape[1]
-    own = np.tile(np.arange(sites, dtype=np.int32), (missing, 1))
-    away = np.zeros((3, missing, sites))
-    away[0] = 3 * reach
-    return Neighborhoods(
-        np.concatenate([near.partners, own]),
-        np.concatenate([near.offsets, away], 1).astype(np.float32),
-        near.kinds,
-        near.frames,
-        near.frame_count,
     )
 
 
