@@ -25,7 +25,8 @@ from thalweg.collective_variables.tica import TICA
 from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import Dihedrals, SineCosine
-from thalweg.interop.mdtraj_files import TrajectoryFile, VariableAlongFile, read_topology
+from thalweg.interop.frame_features import FeaturesAlongFile
+from thalweg.interop.mdtraj_files import TrajectoryFile, read_topology
 from thalweg.kinetics.active_set import active_set
 from thalweg.kinetics.bootstrap import timescale_errors
 from thalweg.kinetics.clustering import KMeans
@@ -290,7 +291,7 @@ def _alanine(data: Path) -> Iterator[Row]:
     variable = Dihedrals(np.concatenate([torsions["phi"], torsions["psi"]]), topology)
     files = [TrajectoryFile(path, topology) for path in sorted(folder.glob("*.dcd"))]
     yield _files_and_arrays(files, SineCosine(variable))
-    angles = [np.concatenate(list(VariableAlongFile(file, variable))) for file in files]
+    angles = [np.concatenate(list(FeaturesAlongFile(file, variable))) for file in files]
     cells = [np.floor((a + np.pi) / (2 * np.pi) * 30).astype(int).clip(0, 29) for a in angles]
     grid = DiscreteTrajectories([c[:, 0] * 30 + c[:, 1] for c in cells], dt=1.0, n_states=900)
     scan = ImpliedTimescales([5, 10, 20, 50]).fit(grid)
@@ -317,7 +318,7 @@ def _alanine(data: Path) -> Iterator[Row]:
 
 def _files_and_arrays(files: list[TrajectoryFile], variable: SineCosine) -> Row:
     """TICA of a variable along files, read chunk by chunk, and of the same numbers as arrays."""
-    sources = [VariableAlongFile(file, variable) for file in files]
+    sources = [FeaturesAlongFile(file, variable) for file in files]
     arrays = [np.concatenate(list(source)) for source in sources]
     ours, whole = (
         TICA(lagtime=10, dim=1).fit(Trajectories(data, dt=1.0)).timescales[0] for data in (sources, arrays)

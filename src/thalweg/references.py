@@ -64,6 +64,8 @@ REFERENCES = {
     "doi:10.1137/S1064827595289108",
     "brubeck2021": "P. D. Brubeck, Y. Nakatsukasa and L. N. Trefethen, Vandermonde with Arnoldi, "
     "SIAM Rev. 63, 405 (2021), doi:10.1137/19M130100X",
+    "buchete2008": "N.-V. Buchete and G. Hummer, Coarse master equations for peptide folding dynamics, "
+    "J. Phys. Chem. B 112, 6057 (2008), doi:10.1021/jp0761665",
     "caron2012": "F. Caron and A. Doucet, Efficient Bayesian inference for generalized Bradley-Terry models, "
     "J. Comput. Graph. Stat. 21, 174 (2012), doi:10.1080/10618600.2012.638220",
     "chan1983": "T. F. Chan, G. H. Golub and R. J. LeVeque, Algorithms for computing the sample variance: "
@@ -173,6 +175,8 @@ REFERENCES = {
     "kabsch1976": "W. Kabsch, A solution for the best rotation to relate two sets of vectors, Acta "
     "Cryst. A 32, 922 "
     "(1976), doi:10.1107/S0567739476001873",
+    "kabsch1983": "W. Kabsch and C. Sander, Dictionary of protein secondary structure: pattern recognition of "
+    "hydrogen-bonded and geometrical features, Biopolymers 22, 2577 (1983), doi:10.1002/bip.360221211",
     "keys1981": "R. G. Keys, Cubic convolution interpolation for digital image processing, IEEE Trans. "
     "Acoust. "
     "Speech Signal Process. 29, 1153 (1981), doi:10.1109/TASSP.1981.1163711",
@@ -190,6 +194,8 @@ REFERENCES = {
     "(2001), "
     "doi:10.1002/1096-987X(20010415)22:5<501::AID-JCC1021>3.0.CO;2-V",
     "lawson1974": "C. L. Lawson and R. J. Hanson, Solving least squares problems, Prentice-Hall (1974), chapter 23",
+    "lechner2008": "W. Lechner and C. Dellago, Accurate determination of crystal structures based on averaged local "
+    "bond order parameters, J. Chem. Phys. 129, 114707 (2008), doi:10.1063/1.2977970",
     "lecun1998": "Y. LeCun, L. Bottou, G. B. Orr and K.-R. Müller, Efficient backprop, in Neural "
     "Networks: Tricks of the Trade, "
     "Lect. Notes Comput. Sci. 1524, 9 (1998), doi:10.1007/3-540-49430-8_2",
@@ -249,6 +255,8 @@ REFERENCES = {
     "doi:10.48550/arXiv.1001.0175",
     "nadeau2003": "C. Nadeau and Y. Bengio, Inference for the generalization error, Mach. Learn. 52, 239 (2003), "
     "doi:10.1023/A:1024068626366",
+    "nagel2019": "D. Nagel, A. Weber, B. Lickert and G. Stock, Dynamical coring of Markov state models, "
+    "J. Chem. Phys. 150, 094111 (2019), doi:10.1063/1.5081767",
     "nocedal1980": "J. Nocedal, Updating quasi-Newton matrices with limited storage, Math. Comput. 35, 773 "
     "(1980), "
     "doi:10.1090/S0025-5718-1980-0572855-7",
@@ -329,6 +337,8 @@ REFERENCES = {
     "schutt2021": "K. T. Schütt, O. T. Unke and M. Gastegger, Equivariant message passing for the "
     "prediction of tensorial "
     "properties and molecular spectra, Proc. ICML 2021, doi:10.48550/arXiv.2102.03150",
+    "schutte2011": "C. Schütte, F. Noé, J. Lu, M. Sarich and E. Vanden-Eijnden, Markov state models based on "
+    "milestoning, J. Chem. Phys. 134, 204105 (2011), doi:10.1063/1.3590108",
     "schutte2013": "C. Schütte and M. Sarich, Metastability and Markov State Models in Molecular Dynamics, "
     "Courant Lecture Notes 24, American Mathematical Society (2013), doi:10.1090/cln/024",
     "schwantes2015": "C. R. Schwantes and V. S. Pande, Modeling molecular kinetics with tICA and the kernel trick, "
@@ -344,9 +354,13 @@ REFERENCES = {
     "doi:10.1021/jp0735987",
     "shirts2008": "M. R. Shirts and J. D. Chodera, Statistically optimal analysis of samples from multiple "
     "equilibrium states, J. Chem. Phys. 129, 124105 (2008), doi:10.1063/1.2978177",
+    "shrake1973": "A. Shrake and J. A. Rupley, Environment and exposure to solvent of protein atoms: lysozyme and "
+    "insulin, J. Mol. Biol. 79, 351 (1973), doi:10.1016/0022-2836(73)90011-9",
     "squire1998": "W. Squire and G. Trapp, Using complex variables to estimate derivatives of real "
     "functions, "
     "SIAM Rev. 40, 110 (1998), doi:10.1137/S003614459631241X",
+    "steinhardt1983": "P. J. Steinhardt, D. R. Nelson and M. Ronchetti, Bond-orientational order in liquids and "
+    "glasses, Phys. Rev. B 28, 784 (1983), doi:10.1103/PhysRevB.28.784",
     "still1990": "W. C. Still, A. Tempczyk, R. C. Hawley and T. Hendrickson, Semianalytical treatment of "
     "solvation "
     "for molecular mechanics and dynamics, J. Am. Chem. Soc. 112, 6127 (1990), doi:10.1021/ja00172a038",

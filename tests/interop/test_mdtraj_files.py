@@ -5,9 +5,9 @@ import pytest
 from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.geometry.variables import Distances
 from thalweg.interop import mdtraj_files
+from thalweg.interop.frame_features import FeaturesAlongFile
 from thalweg.interop.mdtraj_files import (
     TrajectoryFile,
-    VariableAlongFile,
     read_topology,
     read_trajectory,
     topology_from_mdtraj,
@@ -124,7 +124,7 @@ def test_estimators_read_a_variable_along_a_file_in_one_pass(written, suffix, mo
     monkeypatch.setattr(mdtraj_files, "CHUNK_NUMBERS", 7 * 3 * ATOMS)
     file, pair = TrajectoryFile(written(suffix), TOPOLOGY), Distances([[0, 5]])
     assert file.n_frames == 30
-    runs = Trajectories([VariableAlongFile(file, pair)], dt=2.0)
+    runs = Trajectories([FeaturesAlongFile(file, pair)], dt=2.0)
     values = np.concatenate([chunk for _, _, chunk in runs.chunks(4)])
     expected = np.linalg.norm(FRAMES[:, 5] - FRAMES[:, 0], axis=1)
     np.testing.assert_allclose(values[:, 0], expected, atol=2e-3)

@@ -66,8 +66,8 @@ def closest_distances(
     Examples
     --------
     >>> line = jnp.array([[0.0, 0, 0], [0.1, 0, 0], [0.5, 0, 0], [0.75, 0, 0]])
-    >>> closest_distances(line, [[0, 1], [2], [3]], np.array([[0, 1], [2, 0]])).round(3)
-    Array([0.4 , 0.65], dtype=float32)
+    >>> np.asarray(closest_distances(line, [[0, 1], [2], [3]], np.array([[0, 1], [2, 0]]))).round(3)
+    array([0.4 , 0.65], dtype=float32)
     """
 
     @jax.custom_jvp

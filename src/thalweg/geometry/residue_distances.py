@@ -126,8 +126,8 @@ def soft_minima(
 
     Examples
     --------
-    >>> soft_minima(jnp.array([0.5, 0.7, 3.0]), np.array([0, 0, 1]), 2, 1000.0).round(3)
-    Array([0.5, 3. ], dtype=float32)
+    >>> np.asarray(soft_minima(jnp.array([0.5, 0.7, 3.0]), np.array([0, 0, 1]), 2, 1000.0)).round(3)
+    array([0.5, 3. ], dtype=float32)
     """
     exponents = beta / lengths
     largest = jax.lax.stop_gradient(jax.ops.segment_max(exponents, owner, count, indices_are_sorted=True))

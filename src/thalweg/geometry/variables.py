@@ -157,6 +157,37 @@ class Contacts(eqx.Module):
         return self.switch(self.distances(positions, box) / self.radius)
 
 
+class Logarithms(eqx.Module):
+    """Natural logarithms of distances in nm: small distances count as much as large ones.
+
+    Examples
+    --------
+    >>> Logarithms(Distances([[0, 1]])).names
+    ('log 0..1',)
+    """
+
+    distances: Callable
+
+    @property
+    def atoms(self) -> Rows:
+        return self.distances.atoms
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"log {name}" for name in self.distances.names)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        return ("",) * len(self.names)
+
+    @property
+    def periods(self) -> tuple[float | None, ...]:
+        return (None,) * len(self.names)
+
+    def __call__(self, positions: Positions, box: Box | None = None) -> Values:
+        return jnp.log(self.distances(positions, box))
+
+
 class RadiusOfGyration(eqx.Module):
     """Radius of gyration [nm], ``sqrt(sum_i m_i |x_i - x_c|^2 / sum_i m_i)``, molecules whole.
 

@@ -18,7 +18,6 @@ import numpy as np
 from mdtraj.core import element as mdtraj_elements
 from mdtraj.formats.registry import FormatRegistry
 
-from thalweg.geometry.evaluation import evaluate
 from thalweg.interop.dcd import open_dcd, without_date
 from thalweg.interop.xtc import scan_xtc
 from thalweg.systems.topology import Topology
@@ -206,27 +205,6 @@ def read_trajectory(path: str | Path, topology: Topology) -> Frames:
     boxes = [chunk.box for chunk in chunks]
     box = None if any(cell is None for cell in boxes) else np.concatenate(boxes)
     return Frames(np.concatenate([chunk.positions for chunk in chunks]), box)
-
-
-@dataclass(frozen=True)
-class VariableAlongFile:
-    """The values of a variable along a trajectory file, computed while it is read: a source for
-    `Trajectories`.
-
-    Each iteration reads the file from its first frame and yields ``(frames, values)`` chunks.
-
-    Parameters
-    ----------
-    file : the trajectory
-    variable : any `thalweg.dynamics.engine.Variable`
-    """
-
-    file: TrajectoryFile
-    variable: Callable
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for chunk in self.file:
-            yield evaluate(self.variable, chunk.positions, chunk.box)
 
 
 def _symbol(element) -> str:

@@ -1,0 +1,138 @@
+"""Features that MDTraj measures and nothing can differentiate: secondary structure, accessible surface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mdtraj
+import numpy as np
+
+from thalweg.geometry.constant_tables import Rows
+from thalweg.geometry.residues import heavy_atoms_by_residue, protein_residues, residue_labels
+from thalweg.interop.mdtraj_files import topology_to_mdtraj
+from thalweg.systems.topology import Topology
+
+STRUCTURES = {"helix": "H", "strand": "E", "coil": "C"}
+"""Kinds of secondary structure and their letters in the three-letter DSSP code."""
+
+
+@dataclass(frozen=True, eq=False)
+class SecondaryStructure:
+    """Which secondary structure each protein residue has by DSSP, one column of zeros and ones for each kind.
+
+    Hydrogen bonds decide [kabsch1983]; values jump and have no gradient: to bias toward a helix, take contacts or
+    deviations from references.
+
+    Parameters
+    ----------
+    topology : with hydrogens or without
+
+    Raises
+    ------
+    ValueError
+        If there is no protein.
+    """
+
+    topology: Topology
+
+    def __post_init__(self):
+        _known_residues(self.topology)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        labels, residues = residue_labels(self.topology), _known_residues(self.topology)
+        return tuple(f"{kind} {labels[k]}" for k in residues for kind in STRUCTURES)
+
+    @property
+    def atoms(self) -> Rows:
+        groups = heavy_atoms_by_residue(self.topology)
+        return tuple(groups[k] for k in _known_residues(self.topology) for _ in STRUCTURES)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        return ("",) * len(self.names)
+
+    @property
+    def periods(self) -> tuple[float | None, ...]:
+        return (None,) * len(self.names)
+
+    def of_frames(self, positions: np.ndarray, box: np.ndarray | None) -> np.ndarray:
+        letters = mdtraj.compute_dssp(_frames(self.topology, positions), simplified=True)
+        letters = letters[:, _known_residues(self.topology)]
+        found = np.stack([letters == letter for letter in STRUCTURES.values()], axis=2)
+        return found.reshape(len(positions), -1).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class SecondaryContent:
+    """Shares of the protein residues in helices, strands and coil, each in [0, 1]; see `SecondaryStructure`."""
+
+    topology: Topology
+
+    names = tuple(f"{kind} content" for kind in STRUCTURES)
+    units = ("",) * len(STRUCTURES)
+    periods = (None,) * len(STRUCTURES)
+
+    @property
+    def atoms(self) -> Rows:
+        groups = heavy_atoms_by_residue(self.topology)
+        return (sum((groups[k] for k in _known_residues(self.topology)), ()),) * len(STRUCTURES)
+
+    def of_frames(self, positions: np.ndarray, box: np.ndarray | None) -> np.ndarray:
+        found = SecondaryStructure(self.topology).of_frames(positions, box)
+        return found.reshape(len(positions), -1, len(STRUCTURES)).mean(axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class SolventExposure:
+    """Solvent-accessible surface [nm^2] of each protein residue by rolling a probe [shrake1973].
+
+    The surface is a count of points and has no gradient; `thalweg.geometry.coordination.burial` has one. Molecules
+    must be whole and every atom of the topology shades: leave the solvent out.
+
+    Parameters
+    ----------
+    topology : of the molecules
+    points : per atom
+    probe : its radius [nm]
+    """
+
+    topology: Topology
+    points: int = 960
+    probe: float = 0.14
+
+    def __post_init__(self):
+        _known_residues(self.topology)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        labels = residue_labels(self.topology)
+        return tuple(f"exposure {labels[k]}" for k in _known_residues(self.topology))
+
+    @property
+    def atoms(self) -> Rows:
+        return (tuple(range(len(self.topology))),) * len(self.names)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        return ("nm^2",) * len(self.names)
+
+    @property
+    def periods(self) -> tuple[float | None, ...]:
+        return (None,) * len(self.names)
+
+    def of_frames(self, positions: np.ndarray, box: np.ndarray | None) -> np.ndarray:
+        frames = _frames(self.topology, positions)
+        areas = mdtraj.shrake_rupley(frames, self.probe, self.points, mode="residue")
+        return areas[:, _known_residues(self.topology)]
+
+
+def _frames(topology: Topology, positions: np.ndarray) -> mdtraj.Trajectory:
+    return mdtraj.Trajectory(np.asarray(positions, np.float32), topology_to_mdtraj(topology))
+
+
+def _known_residues(topology: Topology) -> np.ndarray:
+    known = protein_residues(topology)
+    if not len(known):
+        raise ValueError("the topology has no protein residue (no CA atom); give that of a protein")
+    return known
