@@ -109,6 +109,17 @@ def _scale(equations, problem):
     return np.trace(equations.weighted(Weights())[0]) / problem.prior.sum()
 
 
+def test_squares_of_forgiven_frames_count_less(problem):
+    rows = list(design_rows(problem.parts, FRAMES[:4]))
+    plain, halved = (
+        NormalEquations.of(rows, FRAMES[:4], len(problem.prior), 1, divisors=divisors)
+        for divisors in (None, np.full(4, 2.0))
+    )
+    nothing = np.zeros(len(problem.prior))
+    for label, (squares, count) in plain.residuals(nothing).items():
+        assert halved.residuals(nothing)[label] == pytest.approx((squares / 4, count))
+
+
 @pytest.mark.parametrize("rule", [CrossValidated(), Evidence(), AutomaticRelevance()])
 def test_each_rule_of_regularization_learns_silicon(problem, rule):
     term = problem.term(rule.solve(problem.equations, problem.prior, Weights()))

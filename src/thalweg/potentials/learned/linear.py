@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
 import equinox as eqx
@@ -22,6 +23,7 @@ from scipy.linalg import cholesky, solve_triangular
 
 from thalweg.potentials.learned.design import Part, Rows, design_rows, feature_count
 from thalweg.potentials.learned.extrapolation import ActiveSet
+from thalweg.potentials.learned.forgiving import Forgiving
 from thalweg.potentials.learned.local import LocalEnergy, SiteTerm
 from thalweg.potentials.learned.normal_equations import NormalEquations
 from thalweg.potentials.learned.off_points import Sparse, off_points
@@ -176,7 +178,7 @@ class LinearTerm(SiteTerm):
 class OnePass:
     """What learners of linear potentials share: one pass over the labels, then a solution of the sums.
 
-    Subclasses are final dataclasses with a ``regularization`` and a number of ``folds``.
+    Subclasses are final dataclasses with a ``regularization``, a number of ``folds`` and perhaps a `Forgiving`.
     """
 
     @property
@@ -191,7 +193,8 @@ class OnePass:
         progress: Callable[[str, float], None] | None = None,
     ) -> LinearProblem:
         """The whole least-squares problem, to be solved as often as one likes."""
-        return linear_problem(self.addends, configurations, self.folds, seed, progress)
+        divisors = None if self.forgiving is None else self.forgiving.divisors(configurations)
+        return linear_problem(self.addends, configurations, self.folds, seed, progress, divisors)
 
     def fit(
         self,
@@ -220,6 +223,7 @@ class Linear(OnePass):
     folds : parts of the frames kept apart for cross-validation
     neighbors : the cutoff is where atoms of the training frames have so many neighbors on average, see
         `typical_cutoff`; None leaves that of the representation
+    forgiving : how much less labels of frames with large forces count; None for all alike
 
     Examples
     --------
@@ -232,6 +236,7 @@ class Linear(OnePass):
     smoothness: float = 1.0
     folds: int = 4
     neighbors: int | None = None
+    forgiving: Forgiving | None = None
 
     def part(self, configurations: Sequence[Configuration], seed: int = 0) -> Part:
         """The features of all elements that occur."""
@@ -305,13 +310,18 @@ class PartLearner(Protocol):
 class Together(OnePass):
     """Several linear learners fitted at once, such as an expansion of high order and a kernel of sharp sight.
 
-    Their priors are scaled alike: ``trace(Lambda) = trace(G)`` for each, in coordinates in which ``Lambda`` is
-    diagonal, before the common strength.
+    Their priors are scaled alike: ``trace(Lambda) = trace(G)`` for each, before the common strength.
+
+    Parameters
+    ----------
+    learners : what is fitted together
+    regularization, folds, forgiving : as of `Linear`; those of the ``learners`` do not count
     """
 
     learners: tuple[PartLearner, ...]
     regularization: Regularization = CrossValidated()  # noqa: RUF009
     folds: int = 4
+    forgiving: Forgiving | None = None
 
     @property
     def addends(self) -> tuple[PartLearner, ...]:
@@ -324,6 +334,7 @@ def linear_problem(
     folds: int,
     seed: int,
     progress: Callable[[str, float], None] | None,
+    divisors: np.ndarray | None = None,
 ) -> LinearProblem:
     """One pass over ``configurations`` for all ``learners`` together."""
     parts = tuple(learner.part(configurations, seed) for learner in learners)
@@ -333,13 +344,16 @@ def linear_problem(
         for part in parts
     )
     rows = independent(design_rows(parts, configurations), _columns(parts, coordinates))
-    equations = NormalEquations.of(rows, configurations, sum(counts), folds, seed, progress)
+    equations = NormalEquations.of(rows, configurations, sum(counts), folds, seed, progress, divisors)
     gram, _, _, count = equations.weighted(USUAL)
     columns = np.split(np.diagonal(gram) / count, np.cumsum(counts)[:-1])
     priors = [learner.prior(part, sizes) for learner, part, sizes in zip(learners, parts, columns)]
     scales = (1.0,)
     if len(priors) > 1:
-        scales = tuple(float(size.sum() / prior.sum()) for prior, size in zip(priors, columns))
+        scales = tuple(
+            _trace(gram[some, some], turned) / count / (prior.sum() if turned is None else np.sum(turned**2))
+            for some, turned, prior in zip(_ranges(parts), coordinates, priors)
+        )
     prior = np.concatenate([prior * scale for prior, scale in zip(priors, scales)])
     return LinearProblem(parts, equations, prior, scales, coordinates)
 
@@ -380,11 +394,20 @@ def over_elements(representation: Representation, configurations: Sequence[Confi
     return representation
 
 
+def _ranges(parts):
+    """Columns of each part."""
+    ends = np.cumsum([0, *(sum(part.basis.sizes) for part in parts)])
+    return [slice(start, stop) for start, stop in pairwise(ends)]
+
+
 def _columns(parts, coordinates):
     """Columns of those parts that have coordinates of their own, and these."""
-    ends = np.cumsum([0, *(sum(part.basis.sizes) for part in parts)])
-    return [
-        (slice(start, stop), turned)
-        for start, stop, turned in zip(ends, ends[1:], coordinates)
-        if turned is not None
-    ]
+    return [(some, turned) for some, turned in zip(_ranges(parts), coordinates) if turned is not None]
+
+
+def _trace(gram, turned):
+    """Trace of ``G``, whose upper triangle is given in coordinates ``u = R c``, in coordinates ``c``."""
+    if turned is None:
+        return float(np.trace(gram))
+    whole = np.triu(gram) + np.triu(gram, 1).T
+    return float(np.sum((whole @ turned) * turned))

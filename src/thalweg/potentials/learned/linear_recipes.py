@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from thalweg.potentials.learned.forgiving import Forgiving
 from thalweg.potentials.learned.kernels import DotProduct
 from thalweg.potentials.learned.linear import Linear, Together
 from thalweg.potentials.learned.recipe import Recipe
@@ -62,11 +63,13 @@ def expansion_with_kernel(
     """An expansion of up to five bodies and a kernel on power spectra that looks further, fitted as one.
 
     Cutoffs are where atoms of the training frames have so many neighbors on average, and the weight of energies is
-    chosen on frames left out, so that one recipe does for all crystals.
+    chosen on frames left out, so that one recipe does for all crystals. Frames of large forces are forgiven more.
     """
     expansion = Linear(ACE(levels=tuple(levels)), smoothness=2.0, neighbors=neighbors)
     kernel = SparseKernel(SOAP(), points, DotProduct(4), neighbors=kernel_neighbors)
-    return Recipe(Together((expansion, kernel), Balanced()), tuple(baseline), weights=weights)
+    return Recipe(
+        Together((expansion, kernel), Balanced(), forgiving=Forgiving()), tuple(baseline), weights=weights
+    )
 
 
 def moment_tensors(

@@ -87,10 +87,12 @@ class NormalEquations:
         folds: int,
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
+        divisors: Sequence[float] | np.ndarray | None = None,
     ) -> NormalEquations:
         """Sum the ``rows`` of ``configurations``, which are dealt to ``folds`` at random.
 
-        Energies and stresses count per square root of the number of atoms.
+        Energies and stresses count per square root of the number of atoms; all labels of a frame, and so held-out
+        errors, are divided by its entry in ``divisors``, see `forgiving`.
 
         Raises
         ------
@@ -118,11 +120,12 @@ class NormalEquations:
         for block in rows:
             for k, energy, force, virial in zip(block.frames, block.energies, block.forces, block.virials):
                 frame, into = configurations[k], sums[fold_of[k]]
-                share = 1 / np.sqrt(len(frame))
+                whole = 1.0 if divisors is None else 1 / divisors[k]
+                share = whole / np.sqrt(len(frame))
                 if frame.energy is not None:
                     into["energy"].add(share * energy[None], np.array([share * frame.energy]))
                 if frame.forces is not None:
-                    into["force"].add(force, np.asarray(frame.forces, float).ravel())
+                    into["force"].add(whole * force, whole * np.asarray(frame.forces, float).ravel())
                 if frame.stress is not None:
                     labels = np.array([frame.stress[a][b] for a, b in VOIGT]) * frame.volume
                     into["stress"].add(share * virial, share * labels)

@@ -23,6 +23,7 @@ from scipy.linalg import block_diag
 
 from thalweg.learning.splits import farthest_points
 from thalweg.potentials.learned.design import Part
+from thalweg.potentials.learned.forgiving import Forgiving
 from thalweg.potentials.learned.kernels import DotProduct, Kernel
 from thalweg.potentials.learned.linear import OnePass, over_elements
 from thalweg.potentials.learned.regularization import AutomaticRelevance, CrossValidated, Regularization
@@ -100,6 +101,7 @@ class SparseKernel(OnePass):
     folds : parts of the frames kept apart for cross-validation
     neighbors : the cutoff is where atoms of the training frames have so many neighbors on average, see
         `typical_cutoff`; None leaves that of the representation
+    forgiving : how much less labels of frames with large forces count; None for all alike
     """
 
     representation: Representation
@@ -109,6 +111,7 @@ class SparseKernel(OnePass):
     regularization: Regularization = CrossValidated()  # noqa: RUF009
     folds: int = 4
     neighbors: int | None = None
+    forgiving: Forgiving | None = None
 
     def __post_init__(self):
         if isinstance(self.regularization, AutomaticRelevance):
