@@ -66,8 +66,13 @@ REFERENCES = {
     "SIAM Rev. 63, 405 (2021), doi:10.1137/19M130100X",
     "buchete2008": "N.-V. Buchete and G. Hummer, Coarse master equations for peptide folding dynamics, "
     "J. Phys. Chem. B 112, 6057 (2008), doi:10.1021/jp0761665",
+    "cao2020": "S. Cao, A. Montoya-Castillo, W. Wang, T. E. Markland and X. Huang, On the advantages of exploiting "
+    "memory in Markov state models for biomolecular dynamics, J. Chem. Phys. 153, 014105 (2020), "
+    "doi:10.1063/5.0010787",
     "caron2012": "F. Caron and A. Doucet, Efficient Bayesian inference for generalized Bradley-Terry models, "
     "J. Comput. Graph. Stat. 21, 174 (2012), doi:10.1080/10618600.2012.638220",
+    "cerrillo2014": "J. Cerrillo and J. Cao, Non-Markovian dynamical maps: numerical processing of open quantum "
+    "trajectories, Phys. Rev. Lett. 112, 110401 (2014), doi:10.1103/PhysRevLett.112.110401",
     "chan1983": "T. F. Chan, G. H. Golub and R. J. LeVeque, Algorithms for computing the sample variance: "
     "analysis "
     "and recommendations, Am. Stat. 37, 242 (1983), doi:10.1080/00031305.1983.10483115",
@@ -160,6 +165,8 @@ REFERENCES = {
     "gradients, using reverse differentiation, achieves orders of magnitude speed-up with "
     "high precision compared to other machine learning methods, J. Chem. Phys. 156, 044120 "
     "(2022), doi:10.1063/5.0080506",
+    "hummer2015": "G. Hummer and A. Szabo, Optimal dimensionality reduction of multistate kinetic and Markov-state "
+    "models, J. Phys. Chem. B 119, 9029 (2015), doi:10.1021/jp508375q",
     "imbalzano2018": "G. Imbalzano et al., Automatic selection of atomic fingerprints and reference "
     "configurations "
     "for machine-learning potentials, J. Chem. Phys. 148, 241730 (2018), doi:10.1063/1.5024611",
