@@ -141,7 +141,7 @@ REFERENCES = {
     "Comput. Sci. 38, 293 (1985), doi:10.1016/0304-3975(85)90224-5",
     "goreinov2010": "S. A. Goreinov, I. V. Oseledets, D. V. Savostyanov, E. E. Tyrtyshnikov and "
     "N. L. Zamarashkin, How to find a good submatrix, in Matrix Methods: Theory, Algorithms, Applications, World "
-    "Scientific (2010), 247",
+    "Scientific (2010), 247, doi:10.1142/9789812836021_0015",
     "grimme2017": "S. Grimme, C. Bannwarth and P. Shushkov, A robust and accurate tight-binding quantum "
     "chemical method for structures, vibrational frequencies, and noncovalent interactions "
     "of large molecular systems (GFN-xTB), J. Chem. Theory Comput. 13, 1989 (2017), "
@@ -200,7 +200,8 @@ REFERENCES = {
     "constraint equations for small molecules in molecular dynamics simulations, J. Comput. Chem. 22, 501 "
     "(2001), "
     "doi:10.1002/1096-987X(20010415)22:5<501::AID-JCC1021>3.0.CO;2-V",
-    "lawson1974": "C. L. Lawson and R. J. Hanson, Solving least squares problems, Prentice-Hall (1974), chapter 23",
+    "lawson1974": "C. L. Lawson and R. J. Hanson, Solving least squares problems, Prentice-Hall (1974), "
+    "doi:10.1137/1.9781611971217",
     "lechner2008": "W. Lechner and C. Dellago, Accurate determination of crystal structures based on averaged local "
     "bond order parameters, J. Chem. Phys. 129, 114707 (2008), doi:10.1063/1.2977970",
     "lecun1998": "Y. LeCun, L. Bottou, G. B. Orr and K.-R. Müller, Efficient backprop, in Neural "
@@ -297,7 +298,8 @@ REFERENCES = {
     "prinz2011": "J.-H. Prinz et al., Markov models of molecular kinetics: generation and validation, "
     "J. Chem. Phys. 134, 174105 (2011), doi:10.1063/1.3565032",
     "quinonero2005": "J. Quiñonero-Candela and C. E. Rasmussen, A unifying view of sparse approximate Gaussian "
-    "process regression, J. Mach. Learn. Res. 6, 1939 (2005)",
+    "process regression, J. Mach. Learn. Res. 6, 1939 (2005), "
+    "doi:10.5555/1046920.1194909",
     "rabiner1989": "L. R. Rabiner, A tutorial on hidden Markov models and selected applications in speech "
     "recognition, Proc. IEEE 77, 257 (1989), doi:10.1109/5.18626",
     "rahimi2007": "A. Rahimi and B. Recht, Random features for large-scale kernel machines, Adv. Neural Inf. Process. "
