@@ -14,7 +14,7 @@ averaged and JAX arrays, with gradients, when they drive a simulation.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -118,7 +118,7 @@ def along(data: Trajectories, functions: Functions) -> Trajectories:
     if isinstance(functions, Identity):
         return data
     blocks = [_Seen(data, k, functions) for k in range(len(data))]
-    return Trajectories(blocks, data.dt, data.weights, tuple(functions.names))
+    return replace(data, blocks=blocks, names=tuple(functions.names))
 
 
 @dataclass(frozen=True, eq=False)

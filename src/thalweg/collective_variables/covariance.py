@@ -26,7 +26,6 @@ from thalweg.collective_variables.trajectories import (
     Pairs,
     Trajectories,
     as_trajectories,
-    pair_report,
 )
 from thalweg.shapes import Float
 
@@ -179,7 +178,7 @@ def covariances(
         If no pair is left at this lag time, or data are not finite.
     """
     data = as_trajectories(trajectories)
-    report = pair_report(data.lengths, lagtime) if lagtime else PairReport(0, data.lengths, 0 * data.lengths)
+    report = data.report(lagtime) if lagtime else PairReport(0, data.lengths, 0 * data.lengths)
     blocks: dict[int, _RunningMoments] = {}
     shifting = _Shifting(), _Shifting()
     for pairs in data.pairs(segments(report.used, n_blocks), report.lagtime):

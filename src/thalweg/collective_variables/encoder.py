@@ -70,5 +70,5 @@ class Encoder(eqx.Module):
 
 
 @eqx.filter_jit
-def _compiled(encoder: Encoder, frames: np.ndarray) -> jax.Array:
+def _compiled(encoder: Encoder, frames: Any) -> jax.Array:
     return encoder(jnp.asarray(frames))

@@ -56,7 +56,7 @@ class IntegratedModel:
     timescales: np.ndarray
     choice: Choice
 
-    def transform(self, data: Trajectories | np.ndarray) -> Any:
+    def transform(self, data: Any) -> Any:
         """Coordinates ``(frames, dim)`` of an array or of every trajectory."""
         return project(seen(data, self.functions), self.mean, self.loadings)
 

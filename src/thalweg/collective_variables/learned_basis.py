@@ -21,7 +21,7 @@ import numpy as np
 from thalweg.collective_variables.blocks import segments
 from thalweg.collective_variables.encoder import Scaling
 from thalweg.collective_variables.linear_map import seen
-from thalweg.collective_variables.trajectories import Trajectories, pair_report
+from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.collective_variables.windows import Batch, Windows
 from thalweg.learning.optimizers import Adam
 from thalweg.learning.trainer import History, Trainer
@@ -71,7 +71,7 @@ class Learned:
     def __call__(self, frames: Any) -> Any:
         return self.found(frames)
 
-    def transform(self, data: Trajectories | np.ndarray) -> Any:
+    def transform(self, data: Any) -> Any:
         """Values ``(frames, dim)`` of an array or of every trajectory."""
         return seen(data, self.found)
 
@@ -82,29 +82,34 @@ class Learned:
         )
 
 
-@dataclass(frozen=True)
-class LearnedBasis:
-    """A network and how to train it.
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How networks are trained.
 
     Parameters
     ----------
-    objective : what it is trained for
-    lagtime : in frames, of the pairs it is shown
-    hidden : widths of its hidden layers
+    hidden : widths of the hidden layers
+    steps : of Adam, at most
+    patience : share of the steps without improvement on held-out data after which to stop
+    learning_rate : of Adam
     batch : pairs in a batch, about
-    trainer : the training loop; its epochs are walks over the data
-    restarts : how often to start from other random weights; the best on held-out data is taken
+    restarts : starts from other random weights; the best on held-out data is taken
     held_out : share of the data not trained on, in whole trajectories or blocks of long ones
     seed : of the split, the weights and the order of batches
-    checkpoint : folder in which every start keeps a file to go on from
+    checkpoint : folder in which every start keeps a file to go on from after a kill
     progress : called with a message and the fraction done
+
+    Raises
+    ------
+    ValueError
+        If there is no start, no step, or nothing held out.
     """
 
-    objective: Objective
-    lagtime: int
     hidden: tuple[int, ...] = (64, 64)
-    batch: int = 4096
-    trainer: Trainer = Trainer(30, Adam(5e-3), average=0.9, patience=10, mean="arithmetic")  # noqa: RUF009
+    steps: int = 1000
+    patience: float = 0.3
+    learning_rate: float = 1e-2
+    batch: int = 2048
     restarts: int = 3
     held_out: float = 0.3
     seed: int = 0
@@ -112,10 +117,43 @@ class LearnedBasis:
     progress: Callable[[str, float], None] | None = field(default=None, compare=False)
 
     def __post_init__(self):
-        if self.restarts < 1 or not 0 < self.held_out < 1:
+        if self.restarts < 1 or self.steps < 1 or not 0 < self.held_out < 1:
             raise ValueError(
-                f"restarts={self.restarts} must be positive, held_out={self.held_out} between 0 and 1"
+                f"restarts={self.restarts} and steps={self.steps} must be positive, "
+                f"held_out={self.held_out} between 0 and 1"
             )
+
+    def basis(self, objective: Objective, lagtime: int) -> LearnedBasis:
+        """The basis of an objective trained so."""
+        return LearnedBasis(objective, lagtime, self)
+
+    def trainer(self, batches: int) -> Trainer:
+        """The loop for so many batches in an epoch."""
+        epochs = -(-self.steps // batches)
+        patience = max(1, round(self.patience * epochs))
+        return Trainer(epochs, Adam(self.learning_rate), average=0.9, patience=patience, mean="arithmetic")
+
+    def reported(self, start: int) -> Callable[[str, float], None] | None:
+        """Progress of one of the starts as that of all."""
+        if self.progress is None:
+            return None
+        return lambda text, done: self.progress(f"start {start + 1}: {text}", (start + done) / self.restarts)
+
+
+@dataclass(frozen=True)
+class LearnedBasis:
+    """A network to be trained.
+
+    Parameters
+    ----------
+    objective : what it is trained for
+    lagtime : in frames, of the pairs it is shown; zero for frames alone
+    training : how
+    """
+
+    objective: Objective
+    lagtime: int
+    training: Training = Training()
 
     def fit(self, data: Trajectories) -> Learned:
         """The functions.
@@ -125,21 +163,23 @@ class LearnedBasis:
         ValueError
             If the lag time leaves no pairs, or the data cannot be divided in two.
         """
-        training, tried = self._divided(data)
+        training, seed = self.training, self.training.seed
+        known, tried = self._divided(data)
+        held_out = list(islice(tried(np.random.default_rng([seed, 1])), JUDGED))
+        trainer = training.trainer(known.batches)
         scaling, runs = Scaling.of(data), []
-        held_out = list(islice(tried(np.random.default_rng([self.seed, 1])), JUDGED))
-        for start in range(self.restarts):
-            key = jax.random.key(np.random.default_rng([self.seed, start]).integers(2**31))
-            kept = None if self.checkpoint is None else Path(self.checkpoint) / f"start_{start}.npz"
+        for start in range(training.restarts):
+            key = jax.random.key(np.random.default_rng([seed, start]).integers(2**31))
+            file = None if training.checkpoint is None else Path(training.checkpoint) / f"start_{start}.npz"
             runs.append(
-                self.trainer.fit(
-                    self.objective.start(scaling, self.hidden, key),
+                trainer.fit(
+                    self.objective.start(scaling, training.hidden, key),
                     self.objective,
-                    training,
+                    known,
                     held_out=held_out,
-                    seed=self.seed + start,
-                    checkpoint=kept,
-                    progress=self._progress(start),
+                    seed=seed + start,
+                    checkpoint=file,
+                    progress=training.reported(start),
                 )
             )
         losses = np.array([np.nanmin(run.history.held_out) for run in runs])
@@ -148,21 +188,15 @@ class LearnedBasis:
 
     def _divided(self, data: Trajectories) -> tuple[Windows, Windows]:
         """Windows to train on and windows held out."""
-        used = pair_report(data.lengths, self.lagtime).used if self.lagtime else data.lengths
+        used = data.report(self.lagtime).used if self.lagtime else data.lengths
         pieces = segments(used, 20)
         blocks = 1 + max(piece.block for piece in pieces)
         if blocks < 2:
             raise ValueError(
                 "training needs data that can be divided in two; give longer or more trajectories"
             )
-        count = min(max(round(self.held_out * blocks), 1), blocks - 1)
-        aside = set(np.random.default_rng(self.seed).permutation(blocks)[:count].tolist())
+        count = min(max(round(self.training.held_out * blocks), 1), blocks - 1)
+        aside = set(np.random.default_rng(self.training.seed).permutation(blocks)[:count].tolist())
         parts = [[p for p in pieces if (p.block in aside) is taken] for taken in (False, True)]
-        return Windows(data, parts[0], self.lagtime, self.batch), Windows(
-            data, parts[1], self.lagtime, self.batch
-        )
-
-    def _progress(self, start: int) -> Callable[[str, float], None] | None:
-        if self.progress is None:
-            return None
-        return lambda text, done: self.progress(f"start {start + 1}: {text}", (start + done) / self.restarts)
+        known, tried = (Windows(data, part, self.lagtime, self.training.batch) for part in parts)
+        return known, tried

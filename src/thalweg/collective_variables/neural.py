@@ -1,8 +1,8 @@
 """Neural collective variables: a basis that is learned, and the variational approach solved in it.
 
-All are trained by one loop on the same windows, start several times from other weights and keep the start that is best
-on held-out data; ``model.functions.losses`` has the spread. They differ in what they are trained for and in what is
-solved afterwards:
+All are trained as `Training` says, whose parameters they take by keyword: by one loop on the same windows, several
+times from other weights, of which the best on held-out data is kept; ``model.functions.losses`` has the spread. They
+differ in what they are trained for and in what is solved afterwards:
 
 =====================  =====================================  =================
 `VAMPnet`              VAMP-2 score [mardt2018]               `VAMP`
@@ -17,70 +17,19 @@ solved afterwards:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from thalweg.collective_variables.encoder import Output
-from thalweg.collective_variables.learned_basis import Learned, LearnedBasis, Objective
+from thalweg.collective_variables.learned_basis import Learned, Training
 from thalweg.collective_variables.reconstruction import Reconstruction, VariationalReconstruction
 from thalweg.collective_variables.slowness import CanonicalCorrelation, ReversibleScore, VAMPScore
 from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
 from thalweg.collective_variables.vac import VAC, VACModel
 from thalweg.collective_variables.vamp import VAMP, VAMPModel
-from thalweg.learning.optimizers import Adam
-from thalweg.learning.trainer import Trainer
 
 Data = Trajectories | Sequence[Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """What all neural variables can be told about their network.
-
-    Parameters
-    ----------
-    hidden : widths of the hidden layers
-    epochs : walks over the training data at most
-    patience : epochs without improvement on held-out data after which to stop
-    learning_rate : of Adam
-    batch : pairs in a batch, about
-    restarts : starts from other random weights
-    held_out : share of the data that judges
-    seed : of everything random
-    checkpoint : folder to go on from after a kill
-    progress : called with a message and the fraction done
-    """
-
-    hidden: tuple[int, ...] = (64, 64)
-    epochs: int = 30
-    patience: int = 10
-    learning_rate: float = 5e-3
-    batch: int = 4096
-    restarts: int = 3
-    held_out: float = 0.3
-    seed: int = 0
-    checkpoint: Path | str | None = None
-    progress: Callable[[str, float], None] | None = field(default=None, compare=False)
-
-    def basis(self, objective: Objective, lagtime: int) -> LearnedBasis:
-        """The basis of an objective trained so."""
-        trainer = Trainer(
-            self.epochs, Adam(self.learning_rate), average=0.9, patience=self.patience, mean="arithmetic"
-        )
-        return LearnedBasis(
-            objective,
-            lagtime,
-            self.hidden,
-            self.batch,
-            trainer,
-            self.restarts,
-            self.held_out,
-            self.seed,
-            self.checkpoint,
-            self.progress,
-        )
 
 
 @dataclass(frozen=True)
@@ -99,7 +48,7 @@ class VAMPnet(Training):
     --------
     >>> import numpy as np
     >>> x = np.sign(np.sin(np.arange(4000) / 100))[:, None] + 0.1 * np.random.default_rng(0).standard_normal((4000, 2))
-    >>> model = VAMPnet(5, dim=1, hidden=(8,), epochs=3, restarts=1).fit(x)
+    >>> model = VAMPnet(5, dim=1, hidden=(8,), steps=20, restarts=1).fit(x)
     >>> model.transform(x).shape
     (4000, 1)
     """

@@ -40,7 +40,7 @@ class PCAModel:
         """Share of the total variance up to and including each component ``(features,)``."""
         return np.cumsum(self.variances) / self.variances.sum()
 
-    def transform(self, data: Trajectories | np.ndarray) -> Any:
+    def transform(self, data: Any) -> Any:
         """Components ``(frames, dim)`` of an array or of every trajectory."""
         return project(data, self.mean, self.loadings)
 

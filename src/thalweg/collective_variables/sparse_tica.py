@@ -52,7 +52,7 @@ class SparseModel:
     path: tuple[np.ndarray, ...]
     names: tuple[str, ...]
 
-    def transform(self, data: Trajectories | np.ndarray) -> Any:
+    def transform(self, data: Any) -> Any:
         """Coordinates ``(frames, dim)`` of an array or of every trajectory."""
         return project(data, self.mean, self.loadings)
 

@@ -122,6 +122,9 @@ class Trajectories:
         frame.
     names : sequence of str, optional
         One name per feature, used in messages.
+    log_path : sequence of arrays, optional
+        Running logarithm of the weight of the path up to each frame (see `girsanov`); a pair has the weight of its
+        first frame times that of the path between its ends.
 
     Raises
     ------
@@ -140,6 +143,7 @@ class Trajectories:
     dt: float = 1.0
     weights: Sequence[np.ndarray] | None = None
     names: Sequence[str] | None = None
+    log_path: Sequence[np.ndarray] | None = None
     lengths: np.ndarray = field(init=False)
     n_features: int = field(init=False)
 
@@ -164,6 +168,8 @@ class Trajectories:
         object.__setattr__(self, "n_features", int(shapes[0][1]))
         if self.weights is not None:
             object.__setattr__(self, "weights", _weights(self.weights, lengths))
+        if self.log_path is not None:
+            object.__setattr__(self, "log_path", _columns(self.log_path, lengths, "path weights"))
         if self.names is not None and len(self.names) != self.n_features:
             raise ValueError(f"got {len(self.names)} names for {self.n_features} features")
 
@@ -174,6 +180,10 @@ class Trajectories:
     def n_frames(self) -> int:
         """Frames of all trajectories together."""
         return int(self.lengths.sum())
+
+    def report(self, lagtime: int) -> PairReport:
+        """Pairs used and frames lost at ``lagtime``; see `pair_report`."""
+        return pair_report(self.lengths, lagtime)
 
     def name(self, feature: int) -> str:
         """What to call a feature in a message."""
@@ -216,8 +226,16 @@ class Trajectories:
         for k, spans in by_trajectory.items():
             windows = self.windows(k, [(start, stop + lagtime) for _, start, stop in spans])
             for (segment, start, stop), window in zip(spans, windows):
-                weights = None if self.weights is None else self.weights[k][start:stop]
-                yield Pairs(segment, start, window, lagtime, weights)
+                yield Pairs(segment, start, window, lagtime, self.pair_weights(k, start, stop, lagtime))
+
+    def pair_weights(self, trajectory: int, start: int, stop: int, lagtime: int) -> np.ndarray | None:
+        """Weights of the pairs that start in ``[start, stop)`` of a trajectory; None if all are one."""
+        weights = None if self.weights is None else self.weights[trajectory][start:stop]
+        if self.log_path is None:
+            return weights
+        path = self.log_path[trajectory]
+        ratio = np.exp(path[start + lagtime : stop + lagtime] - path[start:stop])
+        return ratio if weights is None else ratio * weights
 
     def strided(self, max_frames: int) -> np.ndarray:
         """At most ``max_frames`` frames, evenly spread over all trajectories, as one array."""
@@ -271,15 +289,24 @@ def _counted(block: Any, k: int) -> tuple[int, ...]:
     return frames, *features
 
 
-def _weights(weights: Sequence[np.ndarray], lengths: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Frame weights as float64, one array per trajectory, checked."""
-    if len(weights) != len(lengths):
-        raise ValueError(f"got weights for {len(weights)} trajectories, data for {len(lengths)}")
-    arrays = tuple(np.asarray(array, float) for array in weights)
+def _columns(columns: Sequence[np.ndarray], lengths: np.ndarray, what: str) -> tuple[np.ndarray, ...]:
+    """One number per frame as float64, one array per trajectory, checked."""
+    if len(columns) != len(lengths):
+        raise ValueError(f"got {what} for {len(columns)} trajectories, data for {len(lengths)}")
+    arrays = tuple(np.asarray(array, float) for array in columns)
     for k, (array, length) in enumerate(zip(arrays, lengths)):
         if array.shape != (length,):
-            raise ValueError(f"weights of trajectory {k} have shape {array.shape}, needed is ({length},)")
-        if not np.isfinite(array).all() or (array < 0).any():
+            raise ValueError(f"{what} of trajectory {k} have shape {array.shape}, needed is ({length},)")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{what} of trajectory {k} must be finite")
+    return arrays
+
+
+def _weights(weights: Sequence[np.ndarray], lengths: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Frame weights, checked."""
+    arrays = _columns(weights, lengths, "weights")
+    for k, array in enumerate(arrays):
+        if (array < 0).any():
             raise ValueError(f"weights of trajectory {k} must be finite and not negative")
     return arrays
 

@@ -125,7 +125,7 @@ class VACModel:
         """Relative difference of the slowest timescale from the unsymmetrized one."""
         return float(abs(self.timescales[0] / self.nonreversible.timescales[0] - 1))
 
-    def transform(self, data: Trajectories | np.ndarray) -> Any:
+    def transform(self, data: Any) -> Any:
         """Coordinates ``(frames, dim)`` of an array, NumPy or JAX, or of every trajectory."""
         return project(seen(data, self.functions), self.mean, self.loadings)
 

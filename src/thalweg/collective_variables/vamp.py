@@ -84,7 +84,7 @@ class VAMPModel:
         """Relaxation times of all modes ``(rank,)`` [ps]; NaN where an eigenvalue has no decay time."""
         return self.modes.timescales
 
-    def transform(self, data: Trajectories | np.ndarray) -> Any:
+    def transform(self, data: Any) -> Any:
         """Functions of first frames ``(frames, dim)``, times their singular values, of an array or of trajectories."""
         loadings = self.singular.first[:, : self.method.dim] * self.singular.values[: self.method.dim]
         return project(seen(data, self.functions), self.covariances.mean_0, loadings)

@@ -18,11 +18,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.collective_variables.accelerated import AcceleratedTrajectories
 from thalweg.collective_variables.blocks import Segment
 from thalweg.collective_variables.trajectories import Trajectories
 
-LONGEST = 128
-"""Pairs in a window at most."""
+SHORTEST, LONGEST = 32, 128
+"""Pairs in a window at least and at most, where trajectories are long enough."""
 
 BUFFERED = 8
 """Batches in the buffer of data that are read from the front."""
@@ -72,7 +73,8 @@ class Windows:
     def pairs(self) -> int:
         """Pairs in a window."""
         longest = max(segment.stop - segment.start for segment in self.segments)
-        return int(np.clip(4 * self.lagtime, 8, min(LONGEST, max(longest, 8))))
+        wanted = max(4 * self.lagtime, SHORTEST) if self.lagtime else LONGEST
+        return min(wanted, LONGEST, longest)
 
     @property
     def per_batch(self) -> int:
@@ -80,8 +82,20 @@ class Windows:
         total = sum(-(-(segment.stop - segment.start) // self.pairs) for segment in self.segments)
         return max(1, min(self.batch // self.pairs, total))
 
+    @property
+    def batches(self) -> int:
+        """Batches in an epoch, about."""
+        if isinstance(self.data, AcceleratedTrajectories):
+            total = sum(len(part.x) for part in self.data.pairs(self.segments, self.lagtime))
+            return max(1, total // self.batch)
+        windows = sum(-(-(segment.stop - segment.start) // self.pairs) for segment in self.segments)
+        return max(1, windows // self.per_batch)
+
     def __call__(self, generator: np.random.Generator) -> Iterator[Batch]:
         """The batches of one epoch; the last windows that fill no batch wait for another epoch."""
+        if isinstance(self.data, AcceleratedTrajectories):
+            yield from self._single_pairs(generator)
+            return
         places = self._places(generator)
         if all(_sliceable(block) for block in self.data.blocks):
             order = generator.permutation(len(places))
@@ -95,6 +109,17 @@ class Windows:
                 frames, weights = (np.stack(arrays) for arrays in zip(*held))
                 yield Batch(jnp.asarray(frames, jnp.float32), jnp.asarray(weights, jnp.float32))
                 held = []
+
+    def _single_pairs(self, generator: np.random.Generator) -> Iterator[Batch]:
+        """Pairs one by one, where they are not a fixed number of frames apart."""
+        parts = list(self.data.pairs(self.segments, self.lagtime))
+        frames = np.concatenate([np.stack([part.x, part.y], axis=1) for part in parts])
+        weights = np.concatenate([part.weights for part in parts])[:, None]
+        size = min(self.batch, len(frames))
+        order = generator.permutation(len(frames))
+        for start in range(0, len(order) - size + 1, size):
+            chosen = order[start : start + size]
+            yield Batch(jnp.asarray(frames[chosen], jnp.float32), jnp.asarray(weights[chosen], jnp.float32))
 
     def _places(self, generator: np.random.Generator) -> list[tuple[int, int, int]]:
         """Trajectory, first pair and end of the pairs of every window."""
@@ -123,8 +148,8 @@ class Windows:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Frames of a window, pieced together if the lag is long, with those that are missing repeated."""
         count, pairs, lag = stop - start, self.pairs, self.lagtime
-        weights = np.zeros(pairs)
-        weights[:count] = 1.0 if self.data.weights is None else self.data.weights[trajectory][start:stop]
+        weights, given = np.zeros(pairs), self.data.pair_weights(trajectory, start, stop, lag)
+        weights[:count] = 1.0 if given is None else given
         if not np.isfinite(frames).all():
             raise ValueError(f"frames {start} to {stop + lag} of trajectory {trajectory} are not all finite")
         if lag <= pairs:

@@ -1,0 +1,167 @@
+r"""Time-lagged pairs of a biased run, in the time of the unbiased one.
+
+Under a bias :math:`V` that hardly changes while it acts, time runs :math:`e^{\beta V}` times as fast
+[tiwary2015] [yang2018]:
+
+.. math::  \tau(t) = \int_0^t e^{\beta V(x_s)}\, ds
+
+A frame stands for the stretch of :math:`\tau` it covers, and pairs a lag apart are averaged over all of :math:`\tau`:
+
+.. math::  C = \int x(\tau)\, x(\tau + \tau_\mathrm{lag})^T d\tau .
+
+Every pair of frames has as its weight how long both stretches last together, exactly. What a bias only flattens is
+right so; where it also pushes across barriers of the processes looked for, relative times scales hold better than
+absolute ones. Frames of the time in which the bias is still growing should be left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thalweg.collective_variables.blocks import Segment
+from thalweg.collective_variables.trajectories import CHUNK, PairReport, Pairs, Trajectories
+from thalweg.shapes import Float
+
+
+def unbiasing_weights(bias: Sequence[Float[np.ndarray, "frames"]], kT: float) -> list[np.ndarray]:
+    """Weights ``exp(V / kT)`` of frames of runs under one bias, their mean one: a column for `Trajectories`.
+
+    For a bias that grows, ``bias`` is the bias minus its own reversible work, ``V - c(t)`` [tiwary2015]. Frames of
+    runs under different biases are weighted by `thalweg.sampling.reweighting.MBAR`.
+
+    Parameters
+    ----------
+    bias : bias energy of every frame, one array per trajectory
+    kT : in the same unit
+
+    Raises
+    ------
+    ValueError
+        If ``kT`` is not positive or a bias is not finite.
+
+    Examples
+    --------
+    >>> unbiasing_weights([np.array([0.0, np.log(3.0)])], kT=1.0)[0].tolist()
+    [0.5, 1.5]
+    """
+    if not kT > 0:
+        raise ValueError(f"kT={kT} must be positive")
+    arrays = [np.asarray(one, float) for one in bias]
+    for k, one in enumerate(arrays):
+        if not np.isfinite(one).all():
+            raise ValueError(
+                f"the bias of trajectory {k} is not finite in frame {int(np.argmin(np.isfinite(one)))}"
+            )
+    highest = max(one.max() for one in arrays)
+    weights = [np.exp((one - highest) / kT) for one in arrays]
+    mean = np.concatenate(weights).mean()
+    return [one / mean for one in weights]
+
+
+@dataclass(frozen=True, eq=False)
+class AcceleratedTrajectories(Trajectories):
+    """Trajectories of biased runs whose pairs are a lag apart in unbiased time.
+
+    Parameters
+    ----------
+    blocks, dt, weights, names : as for `Trajectories`; the lag time of estimators is counted in ``dt`` of unbiased time
+    acceleration : ``exp(V / kT)`` of every frame, one array per trajectory
+
+    Raises
+    ------
+    ValueError
+        As `Trajectories` does, and if there are weights beside the acceleration, which contains them.
+
+    Examples
+    --------
+    >>> x = np.arange(4.0)[:, None]
+    >>> data = AcceleratedTrajectories([x], acceleration=[np.array([1.0, 2.0, 1.0, 1.0])])
+    >>> pairs = next(data.pairs((Segment(0, 0, 4, 0),), lagtime=1))
+    >>> pairs.x.ravel().tolist(), pairs.y.ravel().tolist(), pairs.weights.tolist()
+    ([0.0, 1.0, 1.0, 2.0], [1.0, 1.0, 2.0, 3.0], [1.0, 1.0, 1.0, 1.0])
+    """
+
+    acceleration: Sequence[np.ndarray] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.weights is not None or self.log_path is not None:
+            raise ValueError("the acceleration of frames contains their weights; give no others")
+        if [len(one) for one in self.acceleration] != self.lengths.tolist():
+            raise ValueError("acceleration must have one entry per frame of every trajectory")
+        arrays = tuple(np.asarray(one, float) for one in self.acceleration)
+        if not all(np.isfinite(one).all() and (one > 0).all() for one in arrays):
+            raise ValueError("acceleration must be positive and finite; it is exp(V / kT)")
+        object.__setattr__(self, "acceleration", arrays)
+
+    def report(self, lagtime: int) -> PairReport:
+        """Frames that are first in some pair, and frames that are in none, for every trajectory."""
+        used = np.array([self._first_without(k, lagtime) for k in range(len(self))])
+        if not used.any():
+            longest = max(float(one.sum()) for one in self.acceleration)
+            raise ValueError(
+                f"lagtime={lagtime} leaves no pairs in accelerated trajectories of up to {longest:.4g} frames of "
+                "unbiased time; use a shorter one"
+            )
+        return PairReport(int(lagtime), used, self.lengths - used)
+
+    def pairs(self, segments: Sequence[Segment], lagtime: int, size: int = CHUNK) -> Iterator[Pairs]:
+        """All pairs whose first frame is in the segments, with their weights."""
+        for trajectory in sorted({segment.trajectory for segment in segments}):
+            frames = np.concatenate(list(self.windows(trajectory, [(0, int(self.lengths[trajectory]))])))
+            first, last, weights = self._overlaps(trajectory, lagtime)
+            for segment in (each for each in segments if each.trajectory == trajectory):
+                low, high = np.searchsorted(first, [segment.start, segment.stop])
+                for start in range(int(low), int(high), size):
+                    part = slice(start, min(start + size, int(high)))
+                    both = np.concatenate([frames[first[part]], frames[last[part]]])
+                    count = len(first[part])
+                    yield Pairs(segment, int(first[start]), both, count, weights[part])
+
+    def _ends(self, trajectory: int) -> np.ndarray:
+        """When frames begin and, at last, end, in unbiased frames."""
+        return np.concatenate([[0.0], np.cumsum(self.acceleration[trajectory])])
+
+    def _first_without(self, trajectory: int, lagtime: int) -> int:
+        """The first frame that no frame follows a lag later."""
+        times = self._ends(trajectory)
+        return int(np.searchsorted(times[:-1] + lagtime, times[-1] * (1 - 1e-12)))
+
+    def _overlaps(self, trajectory: int, lagtime: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Indices of both frames of every pair and how long they last together."""
+        times = self._ends(trajectory)
+        edges = np.union1d(times, times - lagtime)
+        edges = edges[(edges >= 0) & (edges <= times[-1] - lagtime)]
+        middle, lasting = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+        kept = lasting > 1e-12 * max(times[-1], 1.0)
+        first = np.searchsorted(times, middle[kept], side="right") - 1
+        last = np.searchsorted(times, middle[kept] + lagtime, side="right") - 1
+        return first, last, lasting[kept]
+
+
+def accelerated(data: Trajectories, bias: Sequence[Any], kT: float) -> AcceleratedTrajectories:
+    """Trajectories of runs under a bias, with pairs in unbiased time.
+
+    Parameters
+    ----------
+    bias : bias energy of every frame, one array per trajectory
+    kT : in the same unit
+
+    Raises
+    ------
+    ValueError
+        If ``kT`` is not positive or a bias is not finite.
+    """
+    for k, one in enumerate(bias):
+        if not np.isfinite(np.asarray(one, float)).all():
+            raise ValueError(f"the bias of trajectory {k} is not finite; leave those frames out")
+    if not kT > 0:
+        raise ValueError(f"kT={kT} must be positive")
+    factors = [np.exp(np.asarray(one, float) / kT) for one in bias]
+    return AcceleratedTrajectories(
+        data.blocks, data.dt, data.weights, data.names, data.log_path, acceleration=factors
+    )

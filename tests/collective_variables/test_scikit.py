@@ -1,0 +1,57 @@
+"""The adapter is an estimator like those of scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from thalweg.collective_variables.polynomial_basis import Polynomials
+from thalweg.collective_variables.scikit import SlowVariables
+from thalweg.collective_variables.tica import TICA
+from thalweg.collective_variables.vac import VAC
+
+CHECKS = list(estimator_checks_generator(SlowVariables()))
+
+
+@pytest.mark.parametrize("check", [check for _, check in CHECKS], ids=[c.func.__name__ for _, c in CHECKS])
+@pytest.mark.filterwarnings("ignore")
+def test_the_checks_of_scikit_learn_pass(check):
+    check(SlowVariables())
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return np.random.default_rng(0).standard_normal((2000, 4)).cumsum(axis=0) % 30
+
+
+def test_it_takes_part_in_a_pipeline(frames):
+    states = make_pipeline(StandardScaler(), SlowVariables(TICA(lagtime=3)), KMeans(5, n_init=1)).fit_predict(
+        frames
+    )
+    assert set(states) == set(range(5))
+
+
+def test_methods_are_chosen_by_a_search(frames):
+    grid = {"method": [TICA(lagtime=5, dim=1), VAC(5, 2, Polynomials(2))]}
+    search = GridSearchCV(SlowVariables(), grid, cv=TimeSeriesSplit(3)).fit(frames)
+    assert isinstance(search.best_params_["method"], VAC)
+
+
+def test_names_of_a_frame_of_data_go_in_and_out(frames):
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    table = pandas.DataFrame(frames, columns=["a", "b", "c", "d"])
+    out = SlowVariables(TICA(lagtime=3, dim=2)).set_output(transform="pandas").fit(table).transform(table)
+    assert list(out.columns) == ["slowvariables0", "slowvariables1"]
+
+
+def test_lengths_keep_pairs_inside_trajectories(frames):
+    whole = SlowVariables(TICA(lagtime=50, dim=1)).fit(frames, lengths=[600, 1400]).model_
+    direct = TICA(lagtime=50, dim=1).fit([frames[:600], frames[600:]])
+    np.testing.assert_array_equal(whole.timescales, direct.timescales)
+    with pytest.raises(ValueError, match="lengths add up to 30, there are 2000 frames"):
+        SlowVariables().fit(frames, lengths=[10, 20])
