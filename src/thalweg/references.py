@@ -101,6 +101,9 @@ REFERENCES = {
     "doi:10.1039/B801115J",
     "dembo1982": "R. S. Dembo, S. C. Eisenstat and T. Steihaug, Inexact Newton methods, "
     "SIAM J. Numer. Anal. 19, 400 (1982), doi:10.1137/0719025",
+    "deuflhard2000": "P. Deuflhard, W. Huisinga, A. Fischer and C. Schütte, Identification of almost invariant "
+    "aggregates in reversible nearly uncoupled Markov chains, Linear Algebra Appl. 315, 39 (2000), "
+    "doi:10.1016/S0024-3795(00)00095-1",
     "deuflhard2005": "P. Deuflhard and M. Weber, Robust Perron cluster analysis in conformation dynamics, "
     "Linear Algebra Appl. 398, 161 (2005), doi:10.1016/j.laa.2004.10.026",
     "donati2017": "L. Donati, C. Hartmann and B. G. Keller, Girsanov reweighting for path ensembles and Markov state "
@@ -270,6 +273,9 @@ REFERENCES = {
     "doi:10.1090/S0025-5718-1980-0572855-7",
     "noe2008": "F. Noé, Probability distributions of molecular observables computed from Markov models, "
     "J. Chem. Phys. 128, 244103 (2008), doi:10.1063/1.2916718",
+    "noe2009": "F. Noé, C. Schütte, E. Vanden-Eijnden, L. Reich and T. R. Weikl, Constructing the equilibrium "
+    "ensemble of folding pathways from short off-equilibrium simulations, Proc. Natl. Acad. Sci. 106, 19011 "
+    "(2009), doi:10.1073/pnas.0905466106",
     "noe2013": "F. Noé and F. Nüske, A variational approach to modeling slow processes in stochastic dynamical "
     "systems, Multiscale Model. Simul. 11, 635 (2013), doi:10.1137/110858616",
     "noe2015": "F. Noé and C. Clementi, Kinetic distance and kinetic maps from molecular dynamics "

@@ -28,13 +28,18 @@ class ReactiveFlux:
     net : (n_states, n_states) sparse [1/ps], reactive flux less its reverse, where positive
     total : [1/ps], reactive trajectories per time at equilibrium
     rate : [1/ps], the same per time spent coming from A
-    committor : (n_states,), forward
+    committor : (n_states,), forward; NaN outside the active set
+    start, target : active states of A and of B
+    stationary_distribution : (n_states,), zero outside the active set
     """
 
     net: csr_array
     total: float
     rate: float
     committor: np.ndarray
+    start: np.ndarray
+    target: np.ndarray
+    stationary_distribution: np.ndarray
 
 
 def reactive_flux(
@@ -70,4 +75,64 @@ def reactive_flux(
     total = float(gross[in_a][:, outside].sum())
     net = (gross - gross.T).maximum(0)
     rate = total / float(stationary @ backward)
-    return ReactiveFlux(model.active.spread_matrix(csr_array(net)), total, rate, forward)
+    return ReactiveFlux(
+        model.active.spread_matrix(csr_array(net)),
+        total,
+        rate,
+        forward,
+        active[in_a],
+        active[in_b],
+        model.stationary_distribution,
+    )
+
+
+def coarse_grained(flux: ReactiveFlux, sets: np.ndarray) -> ReactiveFlux:
+    """The same flux between sets of states: what passes from one set to another, less what comes back.
+
+    Total flux and rate stay; the committor of a set is the mean of its states at equilibrium [noe2009].
+
+    Parameters
+    ----------
+    sets : (n_states,) int
+        The set of every state; -1 outside the active set.
+
+    Raises
+    ------
+    ValueError
+        If a state with flux has no set, or a set holds states of A or B together with others.
+
+    Examples
+    --------
+    >>> from thalweg.kinetics.markov_state_model import MarkovStateModel
+    >>> walk = np.array([0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2, 1, 0])
+    >>> flux = reactive_flux(MarkovStateModel(lagtime=1).fit([walk]), [0], [3])
+    >>> few = coarse_grained(flux, np.array([0, 1, 1, 2]))
+    >>> (few.net.toarray() / few.total).round(3).tolist(), round(float(few.committor[1]), 3)
+    ([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]], 0.5)
+    """
+    sets = np.asarray(sets)
+    if sets.shape != flux.committor.shape:
+        raise ValueError(
+            f"sets has shape {sets.shape}, needed is one number per state, {flux.committor.shape}"
+        )
+    active = np.isfinite(flux.committor)
+    if (lost := np.flatnonzero(active & (sets < 0))).size:
+        raise ValueError(f"active states {lost[:10].tolist()} are in no set; give every active state one")
+    ends = []
+    for name, states in (("A", flux.start), ("B", flux.target)):
+        held = np.unique(sets[states])
+        others = np.setdiff1d(np.flatnonzero(np.isin(sets, held) & active), states)
+        if len(others):
+            raise ValueError(
+                f"sets {held.tolist()} hold states of {name} and others, such as {others[:5].tolist()}; "
+                f"divide them so that {name} is made of whole sets"
+            )
+        ends.append(held)
+    member = csr_array((sets[:, None] == np.arange(sets.max() + 1)).astype(float))
+    between = csr_array(member.T @ flux.net @ member)
+    between.setdiag(0)
+    weights = flux.stationary_distribution @ member
+    mean = (flux.stationary_distribution * np.nan_to_num(flux.committor)) @ member
+    committor = np.where(weights > 0, mean / np.where(weights > 0, weights, 1), np.nan)
+    net = csr_array((between - between.T).maximum(0))
+    return ReactiveFlux(net, flux.total, flux.rate, committor, *ends, weights)
