@@ -98,6 +98,10 @@ class AcceleratedTrajectories(Trajectories):
             raise ValueError("acceleration must be positive and finite; it is exp(V / kT)")
         object.__setattr__(self, "acceleration", arrays)
 
+    @property
+    def columns(self) -> dict[str, Sequence[np.ndarray]]:
+        return {"acceleration": self.acceleration}
+
     def report(self, lagtime: int) -> PairReport:
         """Frames that are first in some pair, and frames that are in none, for every trajectory."""
         used = np.array([self._first_without(k, lagtime) for k in range(len(self))])

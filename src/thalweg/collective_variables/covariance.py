@@ -12,14 +12,15 @@ bootstrap and cross-validation re-add them without reading the data again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from thalweg.collective_variables.blocks import segments
+from thalweg.collective_variables.blocks import Segment, segments
 from thalweg.collective_variables.threads import on_one_thread
 from thalweg.collective_variables.trajectories import (
     PairReport,
@@ -28,6 +29,9 @@ from thalweg.collective_variables.trajectories import (
     as_trajectories,
 )
 from thalweg.shapes import Float
+
+TASKS = 16
+"""Tasks at most that a pass over the data is divided into for an executor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +43,7 @@ class Moments:
     weight : (...,)
     mean_0, mean_t : (..., features), means of the first and the last frames
     s00, s0t, stt : (..., features, features), sums of products of deviations from those means
+    squares, negative : (...,) sums of the squares of weights and, without their sign, of negative ones
     """
 
     weight: np.ndarray
@@ -47,6 +52,8 @@ class Moments:
     s00: np.ndarray
     s0t: np.ndarray
     stt: np.ndarray
+    squares: np.ndarray
+    negative: np.ndarray
 
     def pooled(self, multiplicities: Float[np.ndarray, "blocks"] | None = None) -> Moments:
         """The moments of all blocks together, each taken as often as ``multiplicities`` says."""
@@ -58,7 +65,8 @@ class Moments:
         total[0] += off_0.T @ (weight[:, None] * off_0)
         total[1] += off_0.T @ (weight[:, None] * off_t)
         total[2] += off_t.T @ (weight[:, None] * off_t)
-        return Moments(np.asarray(weight.sum()), mean_0, mean_t, *total)
+        sizes = np.asarray(times @ self.squares), np.asarray(times @ self.negative)
+        return Moments(np.asarray(weight.sum()), mean_0, mean_t, *total, *sizes)
 
     @classmethod
     def stacked(cls, moments: Sequence[Moments]) -> Moments:
@@ -100,6 +108,16 @@ class Covariances:
     def n_pairs(self) -> int:
         """Pairs of frames in all blocks."""
         return 0 if self.report is None else int(self.report.used.sum())
+
+    @property
+    def negative_share(self) -> float:
+        """Negative weight as a share of all weight."""
+        return float(self.total.negative / (self.total.weight + 2 * self.total.negative))
+
+    @property
+    def effective_share(self) -> float:
+        """Share of the pairs that count effectively under their weights, ``(sum w)^2 / (n sum w^2)``."""
+        return float(self.total.weight**2 / (self.total.squares * self.n_pairs))
 
     @cached_property
     def total(self) -> Moments:
@@ -159,6 +177,7 @@ def covariances(
     lagtime: int = 0,
     n_blocks: int = 40,
     reweight: Callable[[np.ndarray], np.ndarray] | None = None,
+    executor: Executor | None = None,
 ) -> Covariances:
     """Covariances of all pairs ``lagtime`` frames apart, in one pass.
 
@@ -171,6 +190,9 @@ def covariances(
         About how many blocks to keep; each costs three matrices of the number of features squared.
     reweight : callable, optional
         From first frames ``(pairs, features)`` to a factor ``(pairs,)`` on the weight of each pair.
+    executor : `concurrent.futures.Executor`, optional
+        Where blocks are summed, such as a pool of processes or ``Client.get_executor()`` of Dask; here if None. The
+        sums are the same to rounding.
 
     Raises
     ------
@@ -179,9 +201,30 @@ def covariances(
     """
     data = as_trajectories(trajectories)
     report = data.report(lagtime) if lagtime else PairReport(0, data.lengths, 0 * data.lengths)
+    pieces = segments(report.used, n_blocks)
+    if executor is None:
+        blocks = _block_moments(data, pieces, report.lagtime, reweight)
+    else:
+        tasks = [
+            executor.submit(_block_moments, *part, report.lagtime, reweight) for part in _parted(data, pieces)
+        ]
+        blocks = {block: moments for task in tasks for block, moments in task.result().items()}
+    if not blocks:
+        raise ValueError("the weights of all pairs are zero; there is nothing to average")
+    moments = Moments.stacked([blocks[block] for block in sorted(blocks)])
+    return Covariances(report.lagtime, data.dt, moments, report)
+
+
+def _block_moments(
+    data: Trajectories,
+    pieces: Sequence[Segment],
+    lagtime: int,
+    reweight: Callable[[np.ndarray], np.ndarray] | None,
+) -> dict[int, Moments]:
+    """Moments of every block that the pieces belong to."""
     blocks: dict[int, _RunningMoments] = {}
     shifting = _Shifting(), _Shifting()
-    for pairs in data.pairs(segments(report.used, n_blocks), report.lagtime):
+    for pairs in data.pairs(pieces, lagtime):
         weights = pairs.weights
         if reweight is not None:
             factor = reweight(pairs.x)
@@ -189,10 +232,18 @@ def covariances(
         sums = _equal_sums(pairs, *shifting) if weights is None else _weighted_sums(pairs, weights, *shifting)
         if sums.weight != 0:
             blocks.setdefault(pairs.segment.block, _RunningMoments(data.n_features)).add(sums)
-    if not blocks:
-        raise ValueError("the weights of all pairs are zero; there is nothing to average")
-    moments = Moments.stacked([blocks[block].moments() for block in sorted(blocks)])
-    return Covariances(report.lagtime, data.dt, moments, report)
+    return {block: running.moments() for block, running in blocks.items()}
+
+
+def _parted(data: Trajectories, pieces: Sequence[Segment]) -> Iterator[tuple[Trajectories, list[Segment]]]:
+    """The pieces of a few blocks at a time, with no more trajectories than they need."""
+    count = 1 + max(piece.block for piece in pieces)
+    for part in range(min(count, TASKS)):
+        own = [piece for piece in pieces if piece.block * TASKS // max(count, TASKS) == part]
+        needed = sorted({piece.trajectory for piece in own})
+        place = {trajectory: k for k, trajectory in enumerate(needed)}
+        if own:
+            yield data.taken(needed), [piece._replace(trajectory=place[piece.trajectory]) for piece in own]
 
 
 class _ChunkSums(NamedTuple):
@@ -204,6 +255,8 @@ class _ChunkSums(NamedTuple):
     sum_0: np.ndarray
     sum_t: np.ndarray
     products: tuple[np.ndarray, np.ndarray, np.ndarray]
+    squares: float
+    negative: float
 
 
 class _RunningMoments:
@@ -213,6 +266,7 @@ class _RunningMoments:
         self.weight = 0.0
         self.means = np.zeros((2, features))
         self.products = np.zeros((3, features, features))
+        self.sizes = np.zeros(2)
 
     def add(self, chunk: _ChunkSums) -> None:
         """Move the chunk's products to its mean and to that of all, a change of rank two."""
@@ -228,10 +282,11 @@ class _RunningMoments:
             sums += (scale * left).T @ right
         self.means += chunk.weight / total * apart
         self.weight = total
+        self.sizes += chunk.squares, chunk.negative
 
     def moments(self) -> Moments:
         """The moments as they stand."""
-        return Moments(np.asarray(self.weight), *self.means, *self.products)
+        return Moments(np.asarray(self.weight), *self.means, *self.products, *map(np.asarray, self.sizes))
 
 
 class _Shifting:
@@ -263,7 +318,7 @@ def _equal_sums(pairs: Pairs, first: _Shifting, last: _Shifting) -> _ChunkSums:
         sum_0, gram_0 = _sum(x), x.T @ x
         sum_t = sum_0 + (_sum(tail) - _sum(head))
         gram_t = gram_0 + (tail.T @ tail - head.T @ head)
-    return _ChunkSums(float(n), shift_0, shift_t, sum_0, sum_t, (gram_0, x.T @ y, gram_t))
+    return _ChunkSums(float(n), shift_0, shift_t, sum_0, sum_t, (gram_0, x.T @ y, gram_t), float(n), 0.0)
 
 
 def _weighted_sums(pairs: Pairs, weights: np.ndarray, first: _Shifting, last: _Shifting) -> _ChunkSums:
@@ -272,7 +327,8 @@ def _weighted_sums(pairs: Pairs, weights: np.ndarray, first: _Shifting, last: _S
     column = weights[:, None].astype(x.dtype)
     wx, wy = column * x, column * y
     products = wx.T @ x, wx.T @ y, wy.T @ y
-    return _ChunkSums(float(weights.sum()), shift_0, shift_t, _sum(wx), _sum(wy), products)
+    sizes = float(weights @ weights), -float(weights[weights < 0].sum())
+    return _ChunkSums(float(weights.sum()), shift_0, shift_t, _sum(wx), _sum(wy), products, *sizes)
 
 
 def _sum(frames: np.ndarray) -> np.ndarray:

@@ -175,10 +175,11 @@ def cross_validate(
 def _taken(data: Any, pieces: tuple[Segment, ...], blocks: np.ndarray) -> Any:
     """The pieces that belong to some blocks, as data of the same kind."""
     chosen = [piece for piece in pieces if piece.block in set(blocks.tolist())]
+    given = getattr(data, "columns", {"weights": data.weights})
     columns = {
-        name: [getattr(data, name)[p.trajectory][p.start : p.stop] for p in chosen]
-        for name in ("weights", "log_path", "acceleration")
-        if getattr(data, name, None) is not None
+        name: [column[p.trajectory][p.start : p.stop] for p in chosen]
+        for name, column in given.items()
+        if column is not None
     }
     return replace(data, blocks=[_part(data, piece) for piece in chosen], **columns)
 

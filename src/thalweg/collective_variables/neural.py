@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from thalweg.collective_variables.encoder import Output
 from thalweg.collective_variables.learned_basis import Learned, Training
 from thalweg.collective_variables.reconstruction import Reconstruction, VariationalReconstruction
@@ -29,7 +31,7 @@ from thalweg.collective_variables.trajectories import Trajectories, as_trajector
 from thalweg.collective_variables.vac import VAC, VACModel
 from thalweg.collective_variables.vamp import VAMP, VAMPModel
 
-Data = Trajectories | Sequence[Any]
+Data = Trajectories | Sequence[Any] | np.ndarray
 
 
 @dataclass(frozen=True)

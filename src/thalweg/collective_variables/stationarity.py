@@ -16,8 +16,8 @@ Not to be trusted where the basis is poor (weights turn negative) or the parts o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -58,8 +58,17 @@ class KoopmanModel:
 
     def weights(self) -> Callable[[np.ndarray], np.ndarray]:
         """The function from frames ``(frames, features)`` to weights ``(frames,)``, one on average."""
-        direction = self.whitening.matrix @ self.tilt
-        return lambda frames: 1 + (frames - self.whitening.mean) @ direction
+        return _Tilt(self.whitening.mean, self.whitening.matrix @ self.tilt)
+
+
+class _Tilt(NamedTuple):
+    """Weights ``1 + (x - mean) . direction``."""
+
+    mean: np.ndarray
+    direction: np.ndarray
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        return 1 + (frames - self.mean) @ self.direction
 
 
 def koopman_model(sums: Covariances, whitened: Whitening) -> KoopmanModel:
@@ -83,32 +92,3 @@ def koopman_model(sums: Covariances, whitened: Whitening) -> KoopmanModel:
 def unsymmetrized(sums: Covariances, cutoff: float) -> KoopmanModel:
     """The operator without any symmetry assumed."""
     return koopman_model(sums, whitening(sums.mean_0, sums.c00, cutoff))
-
-
-@dataclass
-class WeightTally:
-    """Adds up what the weights look like while data pass: how much is negative, how many frames count."""
-
-    weights: Callable[[np.ndarray], np.ndarray]
-    count: int = 0
-    total: float = 0.0
-    squares: float = 0.0
-    negative: float = 0.0
-
-    def __call__(self, frames: np.ndarray) -> np.ndarray:
-        values = self.weights(frames)
-        self.count += len(values)
-        self.total += float(values.sum())
-        self.squares += float(values @ values)
-        self.negative -= float(values[values < 0].sum())
-        return values
-
-    @property
-    def negative_share(self) -> float:
-        """Negative weight as a share of all weight."""
-        return self.negative / (self.total + 2 * self.negative)
-
-    @property
-    def effective_share(self) -> float:
-        """Effective number of frames over their number."""
-        return self.total**2 / (self.squares * self.count)

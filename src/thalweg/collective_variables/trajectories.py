@@ -11,7 +11,7 @@ results come in ps.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -180,6 +180,17 @@ class Trajectories:
     def n_frames(self) -> int:
         """Frames of all trajectories together."""
         return int(self.lengths.sum())
+
+    @property
+    def columns(self) -> dict[str, Sequence[np.ndarray]]:
+        """What there is for every frame besides features, by the name of the parameter."""
+        both = {"weights": self.weights, "log_path": self.log_path}
+        return {name: column for name, column in both.items() if column is not None}
+
+    def taken(self, trajectories: Sequence[int]) -> Trajectories:
+        """Some of the trajectories, with all that belongs to them."""
+        columns = {name: [column[k] for k in trajectories] for name, column in self.columns.items()}
+        return replace(self, blocks=[self.blocks[k] for k in trajectories], **columns)
 
     def report(self, lagtime: int) -> PairReport:
         """Pairs used and frames lost at ``lagtime``; see `pair_report`."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -32,7 +33,7 @@ from thalweg.collective_variables.raw_angles import raw_angles
 from thalweg.collective_variables.resampling import Estimate, independent_blocks, resample
 from thalweg.collective_variables.scores import vamp_score
 from thalweg.collective_variables.slow_modes import SlowModes, nonreversible_modes, reversible_modes
-from thalweg.collective_variables.stationarity import STATIONARY, KoopmanModel, WeightTally, unsymmetrized
+from thalweg.collective_variables.stationarity import STATIONARY, KoopmanModel, unsymmetrized
 from thalweg.collective_variables.threads import on_one_thread
 from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
 
@@ -204,8 +205,12 @@ class VAC:
             raise ValueError(f"scaling={self.scaling!r} is unknown; known are kinetic_map, commute_map, unit")
 
     @on_one_thread
-    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray | Covariances) -> VACModel:
+    def fit(
+        self, data: Trajectories | Sequence[Any] | np.ndarray | Covariances, executor: Executor | None = None
+    ) -> VACModel:
         """Slow coordinates of data, or of covariances of features already summed (which cannot be weighted any more).
+
+        Blocks of data are summed by the ``executor``, such as that of a Dask cluster, if there is one.
 
         Raises
         ------
@@ -225,11 +230,11 @@ class VAC:
             raw = as_trajectories(data)
             functions = self.basis.fit(raw)
             trajectories = along(raw, functions)
-            sums = covariances(trajectories, self.lagtime, self.n_blocks)
+            sums = covariances(trajectories, self.lagtime, self.n_blocks, executor=executor)
             notes = _warned_angles(raw) if isinstance(self.basis, Features) else ()
         koopman = unsymmetrized(sums, self.cutoff)
         nonreversible = nonreversible_modes(koopman, sums)
-        choice, modes = self._solved(sums, koopman, nonreversible, trajectories)
+        choice, modes = self._solved(sums, koopman, nonreversible, trajectories, executor)
         rank = modes.vectors.shape[1]
         if not 1 <= self.dim <= rank:
             raise ValueError(f"dim={self.dim} must lie between 1 and the rank of the functions, {rank}")
@@ -246,7 +251,12 @@ class VAC:
         )
 
     def _solved(
-        self, sums: Covariances, koopman: KoopmanModel, fallback: SlowModes, trajectories: Trajectories | None
+        self,
+        sums: Covariances,
+        koopman: KoopmanModel,
+        fallback: SlowModes,
+        trajectories: Trajectories | None,
+        executor: Executor | None,
     ) -> tuple[Choice, SlowModes]:
         """The estimate the data allow."""
         if koopman.variance <= STATIONARY:
@@ -256,13 +266,13 @@ class VAC:
             return Choice("nonreversible", "the data fall into parts that do not exchange"), fallback
         if trajectories is None:
             return Choice("nonreversible", "weights need the data, only covariances were given"), fallback
-        tally = WeightTally(koopman.weights())
-        weighted = covariances(trajectories, self.lagtime, n_blocks=1, reweight=tally)
-        shares = tally.negative_share, tally.effective_share
-        if tally.negative_share > MOST_NEGATIVE:
-            reason = f"{tally.negative_share:.0%} of the stationarity weight is negative"
-        elif tally.effective_share < FEWEST_EFFECTIVE:
-            reason = f"stationarity weights leave {tally.effective_share:.2%} of the frames"
+        blocks = 1 if executor is None else self.n_blocks
+        weighted = covariances(trajectories, self.lagtime, blocks, koopman.weights(), executor)
+        shares = weighted.negative_share, weighted.effective_share
+        if weighted.negative_share > MOST_NEGATIVE:
+            reason = f"{weighted.negative_share:.0%} of the stationarity weight is negative"
+        elif weighted.effective_share < FEWEST_EFFECTIVE:
+            reason = f"stationarity weights leave {weighted.effective_share:.2%} of the frames"
         else:
             modes = reversible_modes(weighted, self.cutoff)
             if modes.eigenvalues[0] < 1:

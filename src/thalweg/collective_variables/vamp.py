@@ -11,6 +11,7 @@ therefore come from the eigenvalues of :math:`C_{00}^{-1} C_{0t}`, which short r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,8 +145,10 @@ class VAMP:
     n_blocks: int = 40
 
     @on_one_thread
-    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> VAMPModel:
-        """Singular functions of data.
+    def fit(
+        self, data: Trajectories | Sequence[Any] | np.ndarray, executor: Executor | None = None
+    ) -> VAMPModel:
+        """Singular functions of data, whose blocks are summed by the ``executor`` if there is one.
 
         Raises
         ------
@@ -154,7 +157,7 @@ class VAMP:
         """
         raw = as_trajectories(data)
         functions = self.basis.fit(raw)
-        sums = covariances(along(raw, functions), self.lagtime, self.n_blocks)
+        sums = covariances(along(raw, functions), self.lagtime, self.n_blocks, executor=executor)
         singular = SingularFunctions.of(sums, self.cutoff)
         if not 1 <= self.dim <= len(singular.values):
             raise ValueError(
