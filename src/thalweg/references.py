@@ -341,6 +341,8 @@ REFERENCES = {
     "peptides: molecular dynamics simulation with an implicit solvation model, J. Mol. Biol. 284, 835 "
     "(1998), "
     "doi:10.1006/jmbi.1998.2172",
+    "schen2019": "S. Chen et al., The dynamic conformational landscape of the protein methyltransferase SETD8, eLife 8, "
+    "e45403 (2019), doi:10.7554/eLife.45403",
     "schmid2010": "P. J. Schmid, Dynamic mode decomposition of numerical and experimental data, J. Fluid Mech. 656, 5 "
     "(2010), doi:10.1017/S0022112010001217",
     "schutt2017": "K. T. Schütt, F. Arbabzadah, S. Chmiela, K. R. Müller and A. Tkatchenko, "

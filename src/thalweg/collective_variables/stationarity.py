@@ -56,12 +56,12 @@ class KoopmanModel:
         order = np.lexsort((values.imag, -values.real))
         return values[order], vectors[:, order]
 
-    def weights(self) -> Callable[[np.ndarray], np.ndarray]:
+    def weights(self) -> StationaryWeights:
         """The function from frames ``(frames, features)`` to weights ``(frames,)``, one on average."""
-        return _Tilt(self.whitening.mean, self.whitening.matrix @ self.tilt)
+        return StationaryWeights(self.whitening.mean, self.whitening.matrix @ self.tilt)
 
 
-class _Tilt(NamedTuple):
+class StationaryWeights(NamedTuple):
     """Weights ``1 + (x - mean) . direction``."""
 
     mean: np.ndarray

@@ -1,0 +1,83 @@
+"""From features to a Markov model in one method: slow coordinates, clusters in them, transitions between clusters.
+
+All three are fitted to the same trajectories, so that cross-validation of the whole does not leak: coordinates and
+cluster centers of a training set are used on the test set as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from thalweg.collective_variables.cross_validation import Method
+from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
+from thalweg.kinetics.clustering import Clustering, KCenters, KMeans
+from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
+
+
+@dataclass(frozen=True, eq=False)
+class PipelineModel:
+    """What a pipeline found.
+
+    Attributes
+    ----------
+    reduction : from features to slow coordinates; None where clusters are made of the features themselves
+    clustering : from coordinates to states
+    markov : the model of the states
+    """
+
+    reduction: Any
+    clustering: Clustering
+    markov: MarkovModel
+
+    def states(self, data: Trajectories | Sequence[Any] | np.ndarray) -> DiscreteTrajectories:
+        """The states of other trajectories, in the numbering of the model."""
+        followed = as_trajectories(data)
+        coordinates = followed if self.reduction is None else self.reduction.transform(followed)
+        return self.clustering.transform(coordinates)
+
+    def score(self, data: Trajectories | Sequence[Any] | np.ndarray, r: int = 2) -> float:
+        """VAMP-r score of the Markov model's functions on other trajectories; see `thalweg.kinetics.scores`."""
+        return self.markov.score(self.states(data), r)
+
+
+@dataclass(frozen=True)
+class MarkovPipeline:
+    """Features to Markov model.
+
+    Parameters
+    ----------
+    model : estimation of the Markov model, with its lag time
+    clustering : `KMeans` or `KCenters`
+    reduction : `TICA`, `VAC`, `KernelTICA`, a network and so on; None to cluster the features
+
+    Examples
+    --------
+    >>> from thalweg.collective_variables.tica import TICA
+    >>> x = np.sign(np.sin(np.arange(5000) / 50))[:, None] + np.random.default_rng(0).normal(0, 0.1, (5000, 3))
+    >>> found = MarkovPipeline(MarkovStateModel(5), KMeans(4), TICA(5, dim=1)).fit(x)
+    >>> found.markov.n_states
+    4
+    """
+
+    model: MarkovStateModel
+    clustering: KMeans | KCenters = field(default_factory=lambda: KMeans(100))
+    reduction: Method | None = None
+
+    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> PipelineModel:
+        """Coordinates, clusters and model.
+
+        Raises
+        ------
+        ValueError
+            If one of the three cannot be had of these data; the message is its own.
+        """
+        followed = as_trajectories(data)
+        reduction = None if self.reduction is None else self.reduction.fit(followed)
+        coordinates = followed if reduction is None else reduction.transform(followed)
+        clustering = self.clustering.fit(coordinates)
+        return PipelineModel(reduction, clustering, self.model.fit(clustering.transform(coordinates)))
