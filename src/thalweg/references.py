@@ -62,6 +62,8 @@ REFERENCES = {
     "method for "
     "large-scale bound-constrained minimization problems, SIAM J. Sci. Comput. 21, 1 (1999), "
     "doi:10.1137/S1064827595289108",
+    "breiman1984": "L. Breiman, J. H. Friedman, R. A. Olshen and C. J. Stone, Classification and regression trees, "
+    "Chapman and Hall (1984), doi:10.1201/9781315139470",
     "brubeck2021": "P. D. Brubeck, Y. Nakatsukasa and L. N. Trefethen, Vandermonde with Arnoldi, "
     "SIAM Rev. 63, 405 (2021), doi:10.1137/19M130100X",
     "buchete2008": "N.-V. Buchete and G. Hummer, Coarse master equations for peptide folding dynamics, "
@@ -118,6 +120,8 @@ REFERENCES = {
     "efron1994": "B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman and Hall/CRC "
     "(1994), "
     "doi:10.1201/9780429246593",
+    "efron2004": "B. Efron, T. Hastie, I. Johnstone and R. Tibshirani, Least angle regression, Ann. Statist. 32, 407 "
+    "(2004), doi:10.1214/009053604000000067",
     "eickenberg2018": "M. Eickenberg, G. Exarchakis, M. Hirn, S. Mallat and L. Thiry, Solid harmonic wavelet "
     "scattering for predictions of molecule properties, J. Chem. Phys. 148, 241732 (2018), "
     "doi:10.1063/1.5023798",
@@ -290,6 +294,9 @@ REFERENCES = {
     "large-scale "
     "conformational changes with a modified generalized Born model, Proteins 55, 383 (2004), "
     "doi:10.1002/prot.20033",
+    "pati1993": "Y. C. Pati, R. Rezaiifar and P. S. Krishnaprasad, Orthogonal matching pursuit: recursive function "
+    "approximation with applications to wavelet decomposition, Proc. Asilomar Conf. Signals Syst. Comput. 27, 40 "
+    "(1993), doi:10.1109/ACSSC.1993.342465",
     "pearson1901": "K. Pearson, On lines and planes of closest fit to systems of points in space, "
     "Philos. Mag. 2, 559 (1901), doi:10.1080/14786440109462720",
     "perezhernandez2013": "G. Pérez-Hernández et al., Identification of slow molecular order parameters "
@@ -341,8 +348,8 @@ REFERENCES = {
     "peptides: molecular dynamics simulation with an implicit solvation model, J. Mol. Biol. 284, 835 "
     "(1998), "
     "doi:10.1006/jmbi.1998.2172",
-    "schen2019": "S. Chen et al., The dynamic conformational landscape of the protein methyltransferase SETD8, eLife 8, "
-    "e45403 (2019), doi:10.7554/eLife.45403",
+    "schen2019": "S. Chen et al., The dynamic conformational landscape of the protein methyltransferase SETD8, "
+    "eLife 8, e45403 (2019), doi:10.7554/eLife.45403",
     "schmid2010": "P. J. Schmid, Dynamic mode decomposition of numerical and experimental data, J. Fluid Mech. 656, 5 "
     "(2010), doi:10.1017/S0022112010001217",
     "schutt2017": "K. T. Schütt, F. Arbabzadah, S. Chmiela, K. R. Müller and A. Tkatchenko, "
@@ -398,6 +405,8 @@ REFERENCES = {
     "thompson2022": "A. P. Thompson et al., LAMMPS - a flexible simulation tool for particle-based materials "
     "modeling at the atomic, meso, and continuum scales, Comput. Phys. Commun. 271, 108171 (2022), "
     "doi:10.1016/j.cpc.2021.108171",
+    "tibshirani1996": "R. Tibshirani, Regression shrinkage and selection via the lasso, J. R. Stat. Soc. B 58, 267 "
+    "(1996), doi:10.1111/j.2517-6161.1996.tb02080.x",
     "tironi1995": "I. G. Tironi, R. Sperb, P. E. Smith and W. F. van Gunsteren, A generalized reaction "
     "field method "
     "for molecular dynamics simulations, J. Chem. Phys. 102, 5451 (1995), doi:10.1063/1.469273",
