@@ -44,7 +44,7 @@ MEV, MEV_PER_ANGSTROM = unit("meV", "energy"), unit("meV/Å", "force")
 
 KINDS: dict[str, tuple[Messages, float, int, tuple[float, float] | None]] = {
     "SchNet": (SchNet(), 3e-3, 300, (3.5, 16.9)),
-    "DTNN": (DTNN(), 3e-3, 100, None),
+    "DTNN": (DTNN(), 3e-3, 300, None),
     "PaiNN": (PaiNN(), 2e-3, 120, (2.7, 10.0)),
 }
 """Messages, learning rate, epochs, and published errors on ethanol: energy [meV], force [meV/Å]."""
