@@ -69,7 +69,7 @@ def test_kernel_tica_finds_a_width_that_resolves_the_wells(prinz, equilibrium):
     model = KernelTICA(50, dim=3, landmarks=40).fit(equilibrium)
     exact = prinz.timescales(3)
     assert (np.abs(model.timescales[:3] - exact) < 3 * model.timescale_errors(50).error).all()
-    assert 0.05 < model.method.basis.width < 1.0
+    assert 0.05 < model.method.basis.bases[1].width < 1.0
 
 
 def test_integration_over_lags_is_exact_for_sums_of_exponentials():

@@ -54,7 +54,8 @@ class Encoder(eqx.Module):
         scaling: Scaling, hidden: Sequence[int], dim: int, key: jax.Array, output: Output = "values"
     ) -> Encoder:
         """Random weights."""
-        return Encoder(scaling, Perceptron.init((len(scaling.mean), *hidden, dim), key), output)
+        network = Perceptron.init((len(scaling.mean), *hidden, dim), key, "tanh", offsets=0.5)
+        return Encoder(scaling, network, output)
 
     @property
     def names(self) -> tuple[str, ...]:

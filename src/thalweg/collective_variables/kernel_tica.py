@@ -1,7 +1,7 @@
 """Kernel TICA: slow functions among all smooth ones, by kernels at landmarks [schwantes2015].
 
-It is the variational approach in the basis of `Landmarks`. How wide the kernels should be decides everything, so it is
-found by cross-validation unless it is given.
+It is the variational approach in the basis of `Landmarks` and of the features themselves, so that it is never worse
+than TICA. How wide the kernels should be decides everything, so it is found by cross-validation unless it is given.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.collective_variables.basis import Features, Sum
 from thalweg.collective_variables.cross_validation import ShuffleSplit, cross_validate
 from thalweg.collective_variables.kernel_basis import Landmarks, Scale
 from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
@@ -41,7 +42,7 @@ class KernelTICA:
     Examples
     --------
     >>> x = np.cumsum(np.random.default_rng(0).standard_normal((4000, 1)), axis=0)
-    >>> KernelTICA(lagtime=5, dim=1, landmarks=20).fit(np.sin(x / 20)).method.basis.count
+    >>> KernelTICA(lagtime=5, dim=1, landmarks=20).fit(np.sin(x / 20)).method.basis.bases[1].count
     20
     """
 
@@ -56,7 +57,7 @@ class KernelTICA:
     seed: int = 0
 
     def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> VACModel:
-        """Slow coordinates of data; ``model.method.basis.width`` is the width in use.
+        """Slow coordinates of data; ``model.method.basis.bases[1].width`` is the width in use.
 
         Raises
         ------
@@ -73,4 +74,4 @@ class KernelTICA:
         return self._with(tried[int(np.nanargmax(scores))]).fit(trajectories)
 
     def _with(self, landmarks: Landmarks) -> VAC:
-        return VAC(self.lagtime, self.dim, landmarks, self.scaling, self.cutoff)
+        return VAC(self.lagtime, self.dim, Sum((Features(), landmarks)), self.scaling, self.cutoff)

@@ -35,10 +35,16 @@ class Linear(eqx.Module):
     bias: Float[Array, "outputs"] | None
 
     @staticmethod
-    def init(inputs: int, outputs: int, key: jax.Array, bias: bool = True, scale: float = 1.0) -> Linear:
-        """Random weights of standard deviation ``scale / sqrt(inputs)``; a bias, where there is one, of zero."""
+    def init(
+        inputs: int, outputs: int, key: jax.Array, bias: bool = True, scale: float = 1.0, offsets: float = 0.0
+    ) -> Linear:
+        """Random weights of standard deviation ``scale / sqrt(inputs)``; a bias, where there is one, of ``offsets``."""
         weight = scale / np.sqrt(inputs) * jax.random.normal(key, (inputs, outputs), jnp.float32)
-        return Linear(weight, jnp.zeros(outputs, jnp.float32) if bias else None)
+        if not bias:
+            return Linear(weight, None)
+        return Linear(
+            weight, offsets * jax.random.normal(jax.random.fold_in(key, 1), (outputs,), jnp.float32)
+        )
 
     def __call__(self, x: Float[Array, "*shape inputs"]) -> jax.Array:
         y = x @ self.weight
@@ -60,9 +66,16 @@ class Perceptron(eqx.Module):
 
     @staticmethod
     def init(
-        widths: Sequence[int], key: jax.Array, nonlinearity: str = "silu", last: float = 1.0
+        widths: Sequence[int],
+        key: jax.Array,
+        nonlinearity: str = "silu",
+        last: float = 1.0,
+        offsets: float = 0.0,
     ) -> Perceptron:
         """Random weights for given widths, inputs and outputs included; those of the last map times ``last``.
+
+        Biases have standard deviation ``offsets``. With none, a network of an odd nonlinearity such as tanh is odd
+        itself at first, and slow to learn what is even.
 
         Raises
         ------
@@ -73,7 +86,10 @@ class Perceptron(eqx.Module):
             raise ValueError(f"nonlinearity {nonlinearity!r} is not one of {', '.join(NONLINEARITIES)}")
         keys = jax.random.split(key, len(widths) - 1)
         scales = [1.0] * (len(widths) - 2) + [last]
-        layers = [Linear.init(a, b, k, scale=s) for a, b, k, s in zip(widths, widths[1:], keys, scales)]
+        layers = [
+            Linear.init(a, b, k, scale=s, offsets=offsets)
+            for a, b, k, s in zip(widths, widths[1:], keys, scales)
+        ]
         return Perceptron(tuple(layers), nonlinearity)
 
     def __call__(self, x: Float[Array, "*shape inputs"]) -> jax.Array:

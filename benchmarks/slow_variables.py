@@ -1,0 +1,274 @@
+"""Slow variables: answers beside exact ones by every method that applies, seeds, alanine dipeptide, training speed.
+
+Data are simulated from model potentials whose time scales are exact (`thalweg.testsystems`); ``z`` is the difference
+from the exact answer in standard errors that the method itself claims. Published scores of alanine dipeptide are those
+of the same data and splits, measured with deeptime.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from thalweg.collective_variables.cross_validation import ShuffleSplit, cross_validate
+from thalweg.collective_variables.dynamic_modes import EDMD
+from thalweg.collective_variables.integrated_vac import IntegratedVAC
+from thalweg.collective_variables.kernel_basis import Landmarks
+from thalweg.collective_variables.kernel_tica import KernelTICA
+from thalweg.collective_variables.neural import SRV, VAMPnet
+from thalweg.collective_variables.tica import TICA
+from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.vac import VAC
+from thalweg.collective_variables.vamp import VAMP
+from thalweg.geometry.torsions import backbone_dihedrals
+from thalweg.geometry.variables import Dihedrals, Distances, SineCosine
+from thalweg.interop.frame_features import FeaturesAlongFile
+from thalweg.interop.mdtraj_files import TrajectoryFile, read_topology
+from thalweg.kinetics.bootstrap import timescale_errors
+from thalweg.kinetics.clustering import KMeans
+from thalweg.kinetics.markov_state_model import MarkovStateModel
+from thalweg.kinetics.pipeline import MarkovPipeline
+from thalweg.report.benchmark import Row
+from thalweg.testsystems.chain import hop_chain, sampled_states, stationary_distribution
+from thalweg.testsystems.chain import timescales as chain_timescales
+from thalweg.testsystems.generator import Generator
+from thalweg.testsystems.muller_brown import MullerBrown
+from thalweg.testsystems.wells import PrinzPotential, QuadrupleWell, TripleWell1D, TripleWell2D
+
+SYSTEMS = {
+    "Prinz": (Generator(PrinzPotential(), ((-1.2, 1.2),), 200), 1e-3, 50, 2, (40, 5000)),
+    "triple well in 1D": (
+        Generator(TripleWell1D(), ((-0.5, 6.8),), 200, 0.28125, 0.28125),
+        5.0,
+        10,
+        2,
+        (20, 20000),
+    ),
+    "triple well in 2D": (
+        Generator(TripleWell2D(), ((-2.0, 2.0), (-1.5, 2.5)), (60, 60), 0.59405, 0.59405),
+        0.05,
+        10,
+        2,
+        (20, 10000),
+    ),
+    "quadruple well in 2D": (
+        Generator(QuadrupleWell(), ((-2.0, 2.0), (-2.0, 2.0)), (60, 60), 0.25, 0.25),
+        0.5,
+        10,
+        2,
+        (20, 10000),
+    ),
+    "Müller-Brown / 20": (
+        Generator(MullerBrown(20.0), ((-2.0, 1.6), (-0.9, 2.5)), (70, 70), ceiling=25.0),
+        0.02,
+        10,
+        1,
+        (20, 10000),
+    ),
+}
+"""Generator, time between frames, lag time in frames, processes that are asked for, runs and their frames."""
+
+WELLS = 0.15
+"""Relative error allowed for short runs that do not start from equilibrium."""
+
+
+def rows(data: Path, quick: bool) -> Iterator[Row]:
+    """All parts; ``quick`` takes Prinz's potential and few seeds."""
+    for name in list(SYSTEMS)[:1] if quick else SYSTEMS:
+        yield from exact_times(name, quick)
+    yield from short_runs(quick)
+    yield from four_wells(quick)
+    yield from alanine(data, quick)
+    yield from epochs(quick)
+
+
+def exact_times(name: str, quick: bool) -> Iterator[Row]:
+    """Time scales from simulations that start at equilibrium."""
+    generator, dt, lag, count, (runs, frames) = SYSTEMS[name]
+    exact = generator.timescales(count)
+    data = Trajectories(generator.sample(runs, frames // (5 if quick else 1), dt, seed=1), dt=dt)
+    kernels = Landmarks(40 if data.n_features == 1 else 120)
+    pipeline = MarkovPipeline(MarkovStateModel(lag, n_processes=count), KMeans(100))
+    methods = {
+        "VAC, kernels": VAC(lag, count, kernels, cutoff=1e-5),
+        "VAMP, kernels": VAMP(lag, count, kernels, cutoff=1e-5),
+        "kernel TICA": KernelTICA(lag, count, landmarks=60),
+        "SRV": SRV(lagtime=lag, dim=count, restarts=1),
+        "Markov model, 100 states": pipeline,
+    }
+    for label, method in methods.items():
+        model = method.fit(data)
+        estimate = timescale_errors(model.markov) if method is pipeline else model.timescale_errors()
+        for k in range(count):
+            value, error = float(estimate.value[k]), float(estimate.error[k])
+            z = (value - exact[k]) / error
+            test = f"{name}: t{k + 2} by {label} (z = {z:+.1f})"
+            yield Row(test, value, "ps", error, f"{exact[k]:.4g} within 3 errors", bool(abs(z) < 3))
+
+
+def short_runs(quick: bool) -> Iterator[Row]:
+    """The slowest time of Prinz's potential from runs of half its length that start in one well."""
+    generator = SYSTEMS["Prinz"][0]
+    exact, seeds = float(generator.timescales(1)[0]), range(2 if quick else 6)
+    kernels = Landmarks(30)
+    methods = {
+        "VAC, kernels": lambda data: VAC(50, 1, kernels, cutoff=1e-5).fit(data).timescales[0],
+        "VAMP, kernels": lambda data: VAMP(50, 1, kernels, cutoff=1e-5).fit(data).timescales[0],
+        "EDMD, kernels": lambda data: EDMD(50, kernels, cutoff=1e-5).fit(data).timescales[1],
+        "integrated over lags": lambda data: IntegratedVAC(20, 120, 1, kernels).fit(data).timescales[0],
+        "VAMPnet": lambda data: VAMPnet(lagtime=50, dim=2, restarts=1).fit(data).timescales[0],
+    }
+    found: dict[str, list[float]] = {label: [] for label in methods}
+    for seed in seeds:
+        runs = generator.sample(500, 417, 1e-3, start=lambda x: np.abs(x[0] + 0.22) < 0.02, seed=seed)
+        data = Trajectories(runs, dt=1e-3)
+        for label, method in methods.items():
+            found[label].append(float(method(data)))
+    for label, values in found.items():
+        mean = float(np.mean(values))
+        yield Row(
+            f"Prinz, 500 runs of t2/2 from one well, mean of {len(values)}: t2 by {label}",
+            mean,
+            "ps",
+            float(np.std(values, ddof=1)),
+            f"within 15 % of {exact:.3f}",
+            bool(abs(mean / exact - 1) < WELLS),
+        )
+
+
+def four_wells(quick: bool) -> Iterator[Row]:
+    """State-free reversible VAMPnets on the chain of four wells, over seeds of the network."""
+    points = np.linspace(-1, 1, 100)
+    chain = hop_chain(PrinzPotential(), points)
+    exact = 1 + float(np.exp(-200 / chain_timescales(chain, 3)).sum())
+    states = sampled_states(chain, 20, 25_000, stationary_distribution(chain), np.random.default_rng(0))
+    data = Trajectories([points[run][:, None] for run in states])
+    scores, seconds = [], []
+    for seed in range(2 if quick else 20):
+        started = time.process_time()
+        model = SRV(lagtime=100, dim=3, restarts=1, seed=seed).fit(data)
+        seconds.append(time.process_time() - started)
+        scores.append(_score_in_chain(model, chain, points))
+    reached = float(np.mean(np.array(scores) >= 0.99 * exact))
+    name = f"hop chain of four wells, SRV, {len(scores)} seeds, no restarts"
+    yield Row(
+        f"{name}: VAMP-2 in the exact chain",
+        float(np.median(scores)),
+        "",
+        float(np.std(scores)),
+        f">= 3.42 of {exact:.4f}",
+        bool(np.median(scores) >= 3.42),
+    )
+    yield Row(f"{name}: reach 99 % of the exact score", 100 * reached, "%", None, ">= 95 %", reached >= 0.95)
+    yield Row(f"{name}: a fit", float(np.mean(seconds)), "CPU s")
+
+
+def _score_in_chain(model, chain: np.ndarray, points: np.ndarray, lag: int = 100) -> float:
+    """VAMP-2 score of a model's coordinates under the exact transition matrix, the constant included."""
+    weights = stationary_distribution(chain)
+    values = np.asarray(model.transform(points[:, None]))
+    values = values - weights @ values
+    later = np.linalg.matrix_power(chain, lag) @ values
+    c0, ct = values.T @ (weights[:, None] * values), values.T @ (weights[:, None] * later)
+    return 1 + float(np.trace(np.linalg.solve(c0, ct) @ np.linalg.solve(c0, ct.T)))
+
+
+def alanine(data: Path, quick: bool) -> Iterator[Row]:
+    """Scores of alanine dipeptide at 10 ps, half of ten trajectories held out, five times."""
+    folder = data / "kinetics" / "alanine_msmb"
+    if not folder.is_dir():
+        yield Row("alanine dipeptide, 100 ns: scores", None, "", target=f"skipped: no data in {folder}")
+        return
+    topology = read_topology(folder / "ala2.pdb")
+    torsions = backbone_dihedrals(topology)
+    heavy = [k for k, element in enumerate(topology.elements) if element != "H"]
+    waves = SineCosine(Dihedrals(np.concatenate([torsions["phi"], torsions["psi"]]), topology))
+    pairs = Distances(list(combinations(heavy, 2)), topology)
+    files = [TrajectoryFile(path, topology) for path in sorted(folder.glob("*.dcd"))]
+    angles, distances = (
+        Trajectories([np.concatenate(list(FeaturesAlongFile(file, each))) for file in files])
+        for each in (waves, pairs)
+    )
+    cases = (
+        ("TICA, 45 distances", TICA(10, 4), distances, 1.945),
+        ("TICA, sines and cosines", TICA(10, 4), angles, 1.939),
+        ("kernel TICA, sines and cosines", KernelTICA(10, 4, landmarks=200), angles, 1.963),
+        ("SRV, sines and cosines", SRV(lagtime=10, dim=3, restarts=1), angles, 1.963),
+        ("VAMPnet, sines and cosines", VAMPnet(lagtime=10, dim=3, restarts=1), angles, 1.963),
+    )
+    for label, method, frames, published in cases[:2] if quick else cases:
+        found = cross_validate(method, frames, ShuffleSplit(5), parts=10)
+        yield Row(
+            f"alanine dipeptide, 10 ps, {label}: VAMP-2 held out",
+            found.mean,
+            "",
+            found.error,
+            f">= {published} within an error",
+            bool(found.mean >= published - found.error),
+            "same data and splits, published",
+            published,
+            found.mean / published,
+        )
+
+
+PEER = """
+import time, numpy as np, torch
+torch.set_num_threads(1)
+from torch import nn
+from torch.utils.data import DataLoader
+from deeptime.decomposition.deep import VAMPNet
+from deeptime.util.data import TrajectoryDataset
+x = np.random.default_rng(0).standard_normal((250_001, 30)).astype(np.float32)
+widths = (30, 100, 100, 100)
+hidden = [part for a, b in zip(widths, widths[1:]) for part in (nn.Linear(a, b), nn.ELU())]
+lobe = nn.Sequential(*hidden, nn.Linear(100, 5))
+net = VAMPNet(lobe=lobe, learning_rate=1e-3)
+loader = DataLoader(TrajectoryDataset(1, x), batch_size=10_000, shuffle=True)
+times = []
+for _ in range(2):
+    start = time.process_time()
+    net.fit(loader, n_epochs=1)
+    times.append(time.process_time() - start)
+print(min(times))
+"""
+"""An epoch of deeptime's VAMPNet, for the interpreter named by ``THALWEG_PEERS``."""
+
+
+def epochs(quick: bool) -> Iterator[Row]:
+    """Processor time of an epoch of a VAMPnet: 250,000 pairs of 30 features, three layers of 100."""
+    x = np.random.default_rng(0).standard_normal((250_001 if not quick else 25_001, 30)).astype(np.float32)
+    settings = {
+        "lagtime": 1,
+        "dim": 5,
+        "hidden": (100, 100, 100),
+        "batch": 10_000,
+        "restarts": 1,
+        "held_out": 0.05,
+    }
+    stamps: list[float] = []
+    steps = 5 * (len(x) // 10_000)
+    VAMPnet(**settings, steps=steps, progress=lambda *_: stamps.append(time.process_time())).fit(
+        Trajectories([x])
+    )
+    ours = float(np.diff(stamps).min()) / 0.95
+    test = "VAMPnet epoch, 250,000 pairs of 30 features, 3 x 100"
+    if quick:
+        yield Row(test, ours, "CPU s", target="ratio >= 2.5")
+        return
+    python = os.environ.get("THALWEG_PEERS", sys.executable)
+    try:
+        answer = subprocess.run([python, "-c", PEER], capture_output=True, text=True, timeout=600, check=True)
+        theirs = float(answer.stdout.strip().splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        reason = str(getattr(error, "stderr", "") or error).strip().splitlines()[-1]
+        yield Row(test, ours, "CPU s", target=f"ratio >= 2.5; deeptime: {reason}")
+        return
+    ratio = theirs / ours
+    yield Row(test, ours, "CPU s", None, "ratio >= 2.5", ratio >= 2.5, "deeptime VAMPNet", theirs, ratio)
