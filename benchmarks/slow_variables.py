@@ -66,7 +66,7 @@ SYSTEMS = {
         (20, 10000),
     ),
     "Müller-Brown / 20": (
-        Generator(MullerBrown(20.0), ((-2.0, 1.6), (-0.9, 2.5)), (70, 70), ceiling=25.0),
+        Generator(MullerBrown(20.0), ((-2.0, 1.6), (-0.9, 2.5)), (62, 60), ceiling=25.0),
         0.02,
         10,
         1,
