@@ -139,7 +139,7 @@ class Distillation:
             values alone, or the data cannot be divided into blocks.
         """
         frames = as_trajectories(data)
-        values = _values(frames, variable)
+        values = values_of(frames, variable)
         sums = covariances(_beside(frames, values), n_blocks=self.n_blocks)
         if sums.n_blocks < 2:
             raise ValueError(
@@ -254,8 +254,14 @@ class _Named:
         return self.variable(frames)
 
 
-def _values(data: Trajectories, variable: Variable) -> Trajectories:
-    """Values of the variable, one row per frame."""
+def values_of(data: Trajectories, variable: Variable) -> Trajectories:
+    """Values of the variable, one row per frame, evaluated when they are read.
+
+    Raises
+    ------
+    ValueError
+        If values and frames are not equally many, or the variable gives no values ``(frames, dim)``.
+    """
     if not callable(variable):
         values = as_trajectories(variable)
         if values.lengths.tolist() != data.lengths.tolist():

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 from sklearn.cluster import kmeans_plusplus
 
@@ -36,7 +37,7 @@ class Landmarks:
     Parameters
     ----------
     count : number of landmarks
-    width : of the kernels, in scaled features; None for half the median distance of landmarks
+    width : of the kernels, in scaled features; None for twice the median distance between nearest ones
     scale : what features are divided by, one number or one for each; None for their standard deviations
     seed : of the choice
 
@@ -65,7 +66,7 @@ class Landmarks:
                 f"{len(different)} different frames cannot hold {self.count} landmarks; take fewer"
             )
         centers, _ = kmeans_plusplus(different, self.count, random_state=self.seed)
-        width = float(np.median(pdist(centers[:1000]))) / 2 if self.width is None else self.width
+        width = 2 * _spacing(centers) if self.width is None else self.width
         return Gaussians(centers, width, scale)
 
     def wider(self, factor: float, data: Trajectories) -> Landmarks:
@@ -141,6 +142,12 @@ class PlaneWaves:
         xp = frames.__array_namespace__()
         directions, phases = (xp.asarray(each, dtype=frames.dtype) for each in (self.directions, self.phases))
         return 2**0.5 * xp.cos(frames @ directions + phases)
+
+
+def _spacing(points: np.ndarray) -> float:
+    """Median distance of points from the nearest other."""
+    distances, _ = cKDTree(points).query(points, k=2)
+    return float(np.median(distances[:, 1]))
 
 
 def _scaled(data: Trajectories, scale: Scale) -> tuple[np.ndarray, np.ndarray]:

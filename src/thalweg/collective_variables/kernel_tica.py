@@ -32,8 +32,8 @@ class KernelTICA:
     landmarks : int
         Kernels; the cost of a pass over the data grows with their number squared.
     width : float, optional
-        Of the kernels, in features divided by ``scale``; None to choose among ``factors`` times half the median
-        distance of landmarks by held-out VAMP-2 scores.
+        Of the kernels, in features divided by ``scale``; None to choose among ``factors`` times the default of
+        `Landmarks` by held-out VAMP-2 scores.
     scale : as for `Landmarks`
     factors : widths tried
     scaling, cutoff : as for `VAC`; the cutoff is what keeps kernels from following noise
@@ -51,7 +51,7 @@ class KernelTICA:
     landmarks: int = 300
     width: float | None = None
     scale: Scale = None
-    factors: Sequence[float] = (0.25, 0.5, 1.0, 2.0)
+    factors: Sequence[float] = (0.5, 1.0, 2.0, 4.0)
     scaling: Scaling = "kinetic_map"
     cutoff: float = 1e-5
     seed: int = 0
