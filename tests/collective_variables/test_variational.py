@@ -54,6 +54,18 @@ def test_two_timescales_at_equilibrium_within_three_errors(method, prinz, equili
     assert (estimate.error < 0.35 * prinz.timescales(2)).all()
 
 
+def test_coordinates_are_the_exact_eigenfunctions(prinz, equilibrium):
+    model = VAC(50, 3, Landmarks(40), scaling="unit").fit(equilibrium)
+    x = np.linspace(-0.9, 0.9, 200)[:, None]
+    found, exact = model.transform(x), prinz.eigenfunctions(4)
+    weights = np.exp(-PrinzPotential().energy(x.T))
+    for k in range(3):
+        function = prinz.interpolated(exact[k + 1], x)
+        overlap = (weights * found[:, k] * function).sum()
+        size = np.sqrt((weights * found[:, k] ** 2).sum() * (weights * function**2).sum())
+        assert abs(overlap) / size > 0.99
+
+
 def test_short_runs_from_one_well_give_the_slowest_time_by_every_method(prinz, from_one_well):
     exact, kernels = prinz.timescales(1)[0], Landmarks(30, width=0.3)
     found = [
