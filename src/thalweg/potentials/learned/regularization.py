@@ -89,9 +89,15 @@ class CrossValidated:
             else np.inf
             for each in errors
         ]
-        best = int(np.argmin(losses))
-        held_out = {label: rms for label, (rms, _) in errors[best].items()}
-        return _solved(gram, moment, square, count, prior, self.strengths[best] * scale, held_out)
+        for best in np.argsort(losses):
+            held_out = {label: rms for label, (rms, _) in errors[best].items()}
+            try:
+                return _solved(gram, moment, square, count, prior, self.strengths[best] * scale, held_out)
+            except np.linalg.LinAlgError:  # rounding may hit the whole and spare every fold
+                continue
+        raise np.linalg.LinAlgError(
+            f"no strength up to {max(self.strengths):g} makes the equations positive definite; give larger ones"
+        )
 
 
 @dataclass(frozen=True)
