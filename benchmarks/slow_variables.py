@@ -17,8 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from thalweg.collective_variables.accelerated import unbiasing_weights
 from thalweg.collective_variables.cross_validation import ShuffleSplit, cross_validate
 from thalweg.collective_variables.dynamic_modes import EDMD
+from thalweg.collective_variables.girsanov import log_path_weights, overdamped_response
 from thalweg.collective_variables.integrated_vac import IntegratedVAC
 from thalweg.collective_variables.kernel_basis import Landmarks
 from thalweg.collective_variables.kernel_tica import KernelTICA
@@ -40,7 +42,7 @@ from thalweg.testsystems.chain import hop_chain, sampled_states, stationary_dist
 from thalweg.testsystems.chain import timescales as chain_timescales
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.muller_brown import MullerBrown
-from thalweg.testsystems.wells import PrinzPotential, QuadrupleWell, TripleWell1D, TripleWell2D
+from thalweg.testsystems.wells import DoubleWell, PrinzPotential, QuadrupleWell, TripleWell1D, TripleWell2D
 
 SYSTEMS = {
     "Prinz": (Generator(PrinzPotential(), ((-1.2, 1.2),), 200), 1e-3, 50, 2, (40, 5000)),
@@ -86,6 +88,7 @@ def rows(data: Path, quick: bool) -> Iterator[Row]:
     yield from networks(quick)
     yield from short_runs(quick)
     yield from four_wells(quick)
+    yield from biased(quick)
     yield from alanine(data, quick)
     yield from epochs(quick)
 
@@ -231,6 +234,39 @@ def alanine(data: Path, quick: bool) -> Iterator[Row]:
             published,
             found.mean / published,
         )
+
+
+def biased(quick: bool) -> Iterator[Row]:
+    """A double well whose barrier a bias has lowered: its unbiased time by the weights of paths."""
+    potential, kT, dt, lag, walkers = DoubleWell(), 1.0, 2e-3, 100, 60
+    exact = float(Generator(potential, ((-2.0, 2.0),), 400, kT).timescales(1)[0])
+    random, x = np.random.default_rng(0), np.resize([-1.0, 1.0], walkers)
+    frames, forces, noises, step = [x], [], [], 1e-5
+    for _ in range(10_000 if quick else 100_000):
+        slope = (potential.energy(x[None] + step) - potential.energy(x[None] - step)) / (2 * step)
+        push, noise = -4 * x * np.exp(-2 * x**2), random.standard_normal(walkers)
+        x = x + (push - slope) * dt / kT + np.sqrt(2 * dt) * noise
+        frames.append(x)
+        forces.append(push)
+        noises.append(noise)
+    positions, forces, noises = (np.array(each) for each in (frames, forces, noises))
+    response = overdamped_response(1.0, dt, kT)
+    paths = [log_path_weights(forces[:, [k]], noises[:, [k]], response) for k in range(walkers)]
+    weights = unbiasing_weights(list(-np.exp(-2 * positions.T**2)), kT)
+    runs, basis = [run[:, None] for run in positions.T], Landmarks(20)
+    cases = (
+        ("the bias ignored", Trajectories(runs, dt), None),
+        ("weights of paths", Trajectories(runs, dt, weights, log_path=paths), 0.15),
+    )
+    for label, data, target in cases:
+        value = float(VAC(lag, 1, basis, cutoff=1e-5).fit(data).timescales[0])
+        test = f"double well, barrier lowered by a bias, {label}: t2"
+        if target is None:
+            yield Row(test, value, "ps", target=f"not {exact:.4g}")
+        else:
+            yield Row(
+                test, value, "ps", None, f"within 15 % of {exact:.4g}", bool(abs(value / exact - 1) < target)
+            )
 
 
 PEER = """
