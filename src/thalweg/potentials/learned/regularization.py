@@ -89,7 +89,7 @@ class CrossValidated:
             else np.inf
             for each in errors
         ]
-        for best in np.argsort(losses):
+        for best in (k for k in np.argsort(losses) if np.isfinite(losses[k])):
             held_out = {label: rms for label, (rms, _) in errors[best].items()}
             try:
                 return _solved(gram, moment, square, count, prior, self.strengths[best] * scale, held_out)
