@@ -24,10 +24,9 @@ import numpy as np
 
 from thalweg.collective_variables.blocks import Segment
 from thalweg.collective_variables.trajectories import CHUNK, PairReport, Pairs, Trajectories
-from thalweg.shapes import Float
 
 
-def unbiasing_weights(bias: Sequence[Float[np.ndarray, "frames"]], kT: float) -> list[np.ndarray]:
+def unbiasing_weights(bias: Sequence[np.ndarray], kT: float) -> list[np.ndarray]:
     """Weights ``exp(V / kT)`` of frames of runs under one bias, their mean one: a column for `Trajectories`.
 
     For a bias that grows, ``bias`` is the bias minus its own reversible work, ``V - c(t)`` [tiwary2015]. Frames of
@@ -48,16 +47,9 @@ def unbiasing_weights(bias: Sequence[Float[np.ndarray, "frames"]], kT: float) ->
     >>> unbiasing_weights([np.array([0.0, np.log(3.0)])], kT=1.0)[0].tolist()
     [0.5, 1.5]
     """
-    if not kT > 0:
-        raise ValueError(f"kT={kT} must be positive")
-    arrays = [np.asarray(one, float) for one in bias]
-    for k, one in enumerate(arrays):
-        if not np.isfinite(one).all():
-            raise ValueError(
-                f"the bias of trajectory {k} is not finite in frame {int(np.argmin(np.isfinite(one)))}"
-            )
+    arrays = _reduced(bias, kT)
     highest = max(one.max() for one in arrays)
-    weights = [np.exp((one - highest) / kT) for one in arrays]
+    weights = [np.exp(one - highest) for one in arrays]
     mean = np.concatenate(weights).mean()
     return [one / mean for one in weights]
 
@@ -160,12 +152,21 @@ def accelerated(data: Trajectories, bias: Sequence[Any], kT: float) -> Accelerat
     ValueError
         If ``kT`` is not positive or a bias is not finite.
     """
-    for k, one in enumerate(bias):
-        if not np.isfinite(np.asarray(one, float)).all():
-            raise ValueError(f"the bias of trajectory {k} is not finite; leave those frames out")
-    if not kT > 0:
-        raise ValueError(f"kT={kT} must be positive")
-    factors = [np.exp(np.asarray(one, float) / kT) for one in bias]
+    factors = [np.exp(one) for one in _reduced(bias, kT)]
     return AcceleratedTrajectories(
         data.blocks, data.dt, data.weights, data.names, data.log_path, acceleration=factors
     )
+
+
+def _reduced(bias: Sequence[Any], kT: float) -> list[np.ndarray]:
+    """Bias energies in units of ``kT``, checked."""
+    if not kT > 0:
+        raise ValueError(f"kT={kT} must be positive")
+    arrays = [np.asarray(one, float) / kT for one in bias]
+    for k, one in enumerate(arrays):
+        if not np.isfinite(one).all():
+            frame = int(np.argmin(np.isfinite(one)))
+            raise ValueError(
+                f"the bias of trajectory {k} is not finite in frame {frame}; leave such frames out"
+            )
+    return arrays
