@@ -127,6 +127,8 @@ REFERENCES = {
     "doi:10.1063/1.5023798",
     "fawcett2006": "T. Fawcett, An introduction to ROC analysis, Pattern Recognit. Lett. 27, 861 (2006), "
     "doi:10.1016/j.patrec.2005.10.010",
+    "fiorin2013": "G. Fiorin, M. L. Klein and J. Hénin, Using collective variables to drive molecular dynamics "
+    "simulations, Mol. Phys. 111, 3345 (2013), doi:10.1080/00268976.2013.813594",
     "fu2023": "X. Fu et al., Forces are not enough: benchmark and critical evaluation for machine learning "
     "force fields with molecular simulations, Trans. Mach. Learn. Res. (2023), "
     "doi:10.48550/arXiv.2210.07237",
