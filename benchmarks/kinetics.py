@@ -10,17 +10,24 @@ from __future__ import annotations
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from deeptime.decomposition import TICA as DeeptimeTICA
 from deeptime.markov import TransitionCountEstimator, TransitionCountModel, pcca
+from deeptime.markov.hmm import DiscreteOutputModel, GaussianOutputModel, MaximumLikelihoodHMM
+from deeptime.markov.hmm import HiddenMarkovModel as DeeptimeHMM
+from deeptime.markov.hmm._hmm_bindings import util as deeptime_recursion
 from deeptime.markov.msm import MaximumLikelihoodMSM
+from deeptime.markov.tools.estimation import tmatrix_sampler
 from scipy.sparse import csr_array, csr_matrix
 from sklearn.cluster import KMeans as ScikitKMeans
 from threadpoolctl import threadpool_limits
 
+from thalweg.collective_variables.resampling import Estimate
 from thalweg.collective_variables.tica import TICA
 from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.geometry.torsions import backbone_dihedrals
@@ -28,18 +35,29 @@ from thalweg.geometry.variables import Dihedrals, SineCosine
 from thalweg.interop.frame_features import FeaturesAlongFile
 from thalweg.interop.mdtraj_files import TrajectoryFile, read_topology
 from thalweg.kinetics.active_set import active_set
-from thalweg.kinetics.bootstrap import timescale_errors
+from thalweg.kinetics.bootstrap import bootstrap, timescale_errors
 from thalweg.kinetics.clustering import KMeans
+from thalweg.kinetics.core_set_model import CoreSets
+from thalweg.kinetics.coring import cores_of_sets
+from thalweg.kinetics.counting import Effective, Sliding
 from thalweg.kinetics.counts import transition_counts
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.forward_backward import forward_backward
+from thalweg.kinetics.hidden_bootstrap import hidden_timescale_errors
+from thalweg.kinetics.hidden_markov_model import HiddenMarkovModel
 from thalweg.kinetics.implied_timescales import ImpliedTimescales
+from thalweg.kinetics.lumping import hummer_szabo
 from thalweg.kinetics.markov_state_model import MarkovStateModel
+from thalweg.kinetics.outputs import DiscreteOutput
 from thalweg.kinetics.pcca import metastable_sets
+from thalweg.kinetics.posterior import posterior_timescales, sampled_models
+from thalweg.kinetics.quasi_markov import QuasiMarkov
 from thalweg.kinetics.reversible import Reversible
 from thalweg.kinetics.spectrum import spectrum
 from thalweg.report.benchmark import Row
+from thalweg.testsystems.chain import sampled_states, timescales
 from thalweg.testsystems.generator import Generator
-from thalweg.testsystems.wells import PrinzPotential
+from thalweg.testsystems.wells import ObliqueDoubleWell, PrinzPotential
 
 DEEPTIME, SCIKIT = f"deeptime {version('deeptime')}", f"scikit-learn {version('scikit-learn')}"
 
@@ -53,6 +71,10 @@ def rows(data: Path, quick: bool) -> Iterator[Row]:
         yield from _clustering(quick)
         yield from _short_runs()
         yield from _error_bars(quick)
+        yield from _posterior(quick)
+        yield from _hidden_speed(quick)
+        yield from _hidden_double_well(quick)
+        yield from _few_states()
         yield from _alanine(data)
 
 
@@ -92,6 +114,16 @@ def _counting() -> Iterator[Row]:
             DEEPTIME,
             10,
         )
+    prinz = Generator(PrinzPotential(), ((-1.15, 1.15),), 100)
+    start, random = prinz.stationary_distribution, np.random.default_rng(0)
+    path = sampled_states(prinz.transition_matrix(0.001), 1, 10**6, start, random)[0].astype(np.int32)
+    yield _speed(
+        "effective transition counts, 1e+06 steps, 100 states, lag 100",
+        lambda: Effective().count([path], 100),
+        lambda: TransitionCountEstimator(100, "effective").fit_fetch(path),
+        DEEPTIME,
+        10,
+    )
 
 
 def _walk(side: int, walkers: int, steps: int, kT: float = 0.35, dt: float = 0.01) -> DiscreteTrajectories:
@@ -280,6 +312,202 @@ def _error_bars(quick: bool) -> Iterator[Row]:
         )
 
 
+def _posterior(quick: bool) -> Iterator[Row]:
+    """Speed of sampling, and what bars from numbers of counts are worth beside the spread of replicas."""
+    prinz, lag = Generator(PrinzPotential(), ((-1.15, 1.15),), 100), 0.01
+    chain, start = prinz.transition_matrix(lag), prinz.stationary_distribution
+    path = sampled_states(chain, 1, 40000, start, np.random.default_rng(0))[0]
+    model = MarkovStateModel(1).fit([path])
+    dense, number = model.active.restrict(model.counts.matrix).toarray(), 200
+    sampler = tmatrix_sampler(dense, reversible=True)
+    yield _speed(
+        f"{number} samples of reversible matrices, {len(dense)} states",
+        lambda: list(islice(sampled_models(model), number)),
+        lambda: [sampler.sample() for _ in range(number)],
+        DEEPTIME,
+        3,
+    )
+    exact, edges, replicas = prinz.timescales(1)[0], np.arange(4, 100, 4), 12 if quick else 48
+    lag = 0.002
+    fine = prinz.transition_matrix(lag)
+    runs = sampled_states(fine, replicas, 20000, start, np.random.default_rng(1))
+    bars: dict[str, list[float]] = {"sliding counts": [], "effective counts": [], "block bootstrap": []}
+    found, covered = [], dict.fromkeys(bars, 0)
+    for k, states in enumerate(np.searchsorted(edges, runs, side="right")):
+        data = DiscreteTrajectories([states], dt=lag, n_states=25)
+        for name, counting in (("sliding counts", Sliding()), ("effective counts", Effective())):
+            model = MarkovStateModel(50, n_processes=1, counting=counting).fit(data)
+            estimates = {name: posterior_timescales(model, 60, seed=k)}
+            if name == "sliding counts":
+                found.append(model.timescales[0])
+                estimates["block bootstrap"] = timescale_errors(model, 60, seed=k)
+            for kind, estimate in estimates.items():
+                low, high = estimate.interval()[:, 0]
+                bars[kind].append(float(estimate.error[0]))
+                covered[kind] += low < exact < high
+    for kind, claimed in bars.items():
+        row = _calibration(
+            f"{kind}, one run of 40 ps, lag 0.1 ps = 50 frames", np.array(found), np.array(claimed)
+        )
+        share = f"covers in {100 * covered[kind] / replicas:.0f} % of {replicas}"
+        if kind != "block bootstrap":
+            row = replace(row, target="too small by nature; bootstrap is the default", met=None)
+        yield replace(row, test=f"{row.test}; {share}")
+
+
+def _noisy_chain(frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A chain of three hidden states, what it shows as a number, and that in 32 bins."""
+    chain = np.array([[0.99, 0.005, 0.005], [0.01, 0.98, 0.01], [0.005, 0.005, 0.99]])
+    random = np.random.default_rng(0)
+    hidden = sampled_states(chain, 1, frames, np.full(3, 1 / 3), random)[0]
+    shown = hidden + 0.4 * random.standard_normal(frames)
+    return chain, shown, np.digitize(shown, np.linspace(-1, 3, 31))
+
+
+def _hidden_speed(quick: bool) -> Iterator[Row]:
+    frames = 200_000 if quick else 10**6
+    chain, shown, bins = _noisy_chain(frames)
+    two = np.array([[0.99, 0.01], [0.02, 0.98]])
+    hidden = sampled_states(two, 1, frames, np.full(2, 0.5), np.random.default_rng(2))[0]
+    yield _recursion(two, hidden + 0.4 * np.random.default_rng(3).standard_normal(frames))
+    yield _recursion(chain, shown)
+    steps = 10
+    for kind, data in (("discrete", bins), ("Gaussian", shown[:, None])):
+        method = HiddenMarkovModel(3, restarts=1, tolerance=-np.inf, max_iterations=0)
+        begin = method.fit([data])
+        if isinstance(begin.output, DiscreteOutput):
+            their_output = DiscreteOutputModel(begin.output.probabilities)
+        else:
+            widths = np.sqrt(begin.output.covariances.ravel())
+            their_output = GaussianOutputModel(3, begin.output.means.ravel(), widths)
+        begun = DeeptimeHMM(begin.transition_matrix, their_output)
+        peer = MaximumLikelihoodHMM(begun, lagtime=1, maxit=steps, accuracy=1e-300, reversible=False)
+        flat = np.ascontiguousarray(data.reshape(frames))
+        yield _speed(
+            f"{steps} iterations of a hidden Markov model, {frames:.0e} frames, {kind} output",
+            lambda m=method, b=begin: m.improved(b, b.observed, steps),
+            lambda p=peer, f=flat: p.fit(f),
+            DEEPTIME,
+            1,
+            repeats=2,
+        )
+
+
+@dataclass(frozen=True)
+class _Likelihoods:
+    """An output that hands out likelihoods computed before, a new copy each time."""
+
+    copies: list[np.ndarray]
+
+    def relative(self, observed: np.ndarray, out: np.ndarray | None = None):
+        return self.copies.pop(), np.zeros(len(observed))
+
+    def refitted(self, observed: np.ndarray, memberships: np.ndarray):
+        return self
+
+    def permuted(self, order: np.ndarray):
+        return self
+
+
+def _recursion(chain: np.ndarray, shown: np.ndarray) -> Row:
+    """From likelihoods to memberships and transitions, without the likelihoods themselves."""
+    frames, hidden, repeats = len(shown), len(chain), 5
+    even = np.full(hidden, 1 / hidden)
+    likelihood = np.exp(-((shown[:, None] - np.arange(hidden)) ** 2) / 0.32)
+    likelihood /= likelihood.max(axis=1, keepdims=True)
+    seen = HiddenMarkovModel(hidden, restarts=1, max_iterations=2).fit([shown[:, None]]).observed
+    relative = np.ascontiguousarray(likelihood[seen.lanes.frames].T)
+    output = _Likelihoods([relative.copy() for _ in range(repeats)])
+    alpha, beta, gamma, counts = (np.empty((n, hidden)) for n in (frames, frames, frames, hidden))
+
+    def theirs():
+        deeptime_recursion.forward(chain, likelihood, even, alpha_out=alpha, T=frames)
+        deeptime_recursion.backward(chain, likelihood, beta_out=beta, T=frames)
+        deeptime_recursion.state_probabilities(alpha, beta, gamma_out=gamma, T=frames)
+        deeptime_recursion.transition_counts(alpha, beta, chain, likelihood, counts_out=counts, T=frames)
+
+    return _speed(
+        f"forward-backward with memberships and transitions, {frames:.0e} frames, {hidden} hidden states",
+        lambda: forward_backward(seen.lanes, output, seen.values, chain, even, even),
+        theirs,
+        DEEPTIME,
+        3,
+        repeats=repeats,
+    )
+
+
+def _hidden_double_well(quick: bool) -> Iterator[Row]:
+    generator = Generator(ObliqueDoubleWell(), ((-1.8, 1.8), (-2.0, 2.0)), (28, 28), kT=2.0)
+    exact, dt = float(generator.timescales(1)[0]), 0.02
+    runs = generator.sample(20, 4000 if quick else 20000, dt, seed=1)
+    cells = [
+        np.clip((x[:, 0] + 1.8) / 0.36, 0, 9).astype(int) * 3
+        + np.clip((x[:, 1] + 2) * 0.75, 0, 2).astype(int)
+        for x in runs
+    ]
+    data = DiscreteTrajectories(cells, dt=dt, n_states=30)
+    kinds = (
+        ("30 cells, lag 0.2 ps", HiddenMarkovModel(2, 10, restarts=1), data),
+        ("Gaussian output, lag 0.4 ps", HiddenMarkovModel(2, 20, restarts=1), Trajectories(runs, dt=dt)),
+    )
+    for kind, method, seen in kinds:
+        estimate = hidden_timescale_errors(method.fit(seen), samples=20)
+        yield _beside(f"oblique double well, hidden Markov model, {kind}", estimate, exact, target=2)
+    plain = timescale_errors(MarkovStateModel(10, n_processes=1).fit(data), samples=20)
+    yield _beside("oblique double well, Markov model of the same 30 cells, lag 0.2 ps", plain, exact, None)
+    chain, replicas = np.array([[0.98, 0.02], [0.04, 0.96]]), 8 if quick else 24
+    states = sampled_states(chain, replicas, 5000, np.array([2 / 3, 1 / 3]), np.random.default_rng(0))
+    flips = np.random.default_rng(1).random(states.shape) < 0.1
+    found, claimed, covered = [], [], 0
+    for k, path in enumerate(np.where(flips, 1 - states, states)):
+        model = HiddenMarkovModel(2, restarts=1).fit([path])
+        estimate = hidden_timescale_errors(model, samples=25, seed=k)
+        low, high = estimate.interval()[:, 0]
+        found.append(model.timescales[0])
+        claimed.append(float(estimate.error[0]))
+        covered += low < timescales(chain, 1)[0] < high
+    kind = f"hidden Markov model; 95 % intervals cover in {covered} of {replicas}"
+    yield _calibration(kind, np.array(found), np.array(claimed))
+
+
+def _beside(test: str, estimate: Estimate, exact: float, target: float | None) -> Row:
+    """A timescale with its error beside the exact one."""
+    value, error = float(estimate.value[0]), float(estimate.error[0])
+    z = (value - exact) / error
+    return Row(
+        test=f"{test}: t2, z = {z:+.1f}",
+        value=value,
+        unit="ps",
+        spread=error,
+        target=f"{exact:.4g}" if target is None else f"within {target:g} errors of {exact:.4g}",
+        met=None if target is None else bool(abs(z) <= target),
+        peer="exact",
+        peer_value=exact,
+    )
+
+
+def _few_states() -> Iterator[Row]:
+    """Four wells of Prinz's potential as four states: what recrossings cost, and three remedies."""
+    prinz = Generator(PrinzPotential(), ((-1.15, 1.15),), 60)
+    exact, lag = float(prinz.timescales(1)[0]), 0.01
+    start, random = prinz.stationary_distribution, np.random.default_rng(0)
+    paths = sampled_states(prinz.transition_matrix(lag), 20, 20000, start, random)
+    data = DiscreteTrajectories(list(paths), dt=lag, n_states=60)
+    fine = MarkovStateModel(1, n_processes=3).fit(data)
+    wells = np.repeat(np.arange(4), 15)
+    four = DiscreteTrajectories([wells[b] for b in data.blocks], dt=lag)
+    name = "Prinz's potential, four wells"
+    plain = timescale_errors(MarkovStateModel(10, n_processes=3).fit(four), samples=40)
+    yield _beside(f"{name}, Markov model at lag 0.1 ps", plain, exact, None)
+    memory = QuasiMarkov(1, 10).fit(four).timescale_errors(40)
+    yield _beside(f"{name}, quasi-Markov model of 0.1 ps memory", memory, exact, 2)
+    cores = cores_of_sets(metastable_sets(fine, 4), 0.85)
+    milestoned = CoreSets(10, cores).fit(data).timescale_errors(40)
+    yield _beside(f"{name}, milestoning at lag 0.1 ps", milestoned, exact, 2)
+    projected = bootstrap(fine, lambda m: hummer_szabo(m, wells).timescales, samples=40)
+    yield _beside(f"{name}, Hummer-Szabo projection of 60 states at lag 0.01 ps", projected, exact, 2)
+
+
 def _alanine(data: Path) -> Iterator[Row]:
     folder = data / "kinetics" / "alanine_msmb"
     name = "alanine dipeptide, 100 ns, 30 x 30 grid of phi and psi"
@@ -305,6 +533,7 @@ def _alanine(data: Path) -> Iterator[Row]:
             target="234 to 243 in whole ps",
             met=bool(233.5 <= scan.timescales[k, 0] <= 243.5 and low < 239 < high and scan.resolved[k, 0]),
         )
+    yield from _alanine_two_states(grid)
     side = DiscreteTrajectories([(a[:, 0] > 0).astype(int) for a in angles], dt=1.0)
     process = MarkovStateModel(1, n_processes=1).fit(side).processes[0]
     yield Row(
@@ -314,6 +543,21 @@ def _alanine(data: Path) -> Iterator[Row]:
         target="under-sampled, no timescale",
         met=process.timescale is None,
     )
+
+
+def _alanine_two_states(grid: DiscreteTrajectories) -> Iterator[Row]:
+    """The same process from two states, at lag times of 1 and 5 ps."""
+    sets = metastable_sets(MarkovStateModel(10).fit(grid), 2)
+    two = DiscreteTrajectories([np.maximum(sets.assignments[b], 0) for b in grid.blocks], dt=1.0)
+    name = "alanine dipeptide, 100 ns, two states"
+    plain = timescale_errors(MarkovStateModel(5, n_processes=1).fit(two), samples=40)
+    yield _beside(f"{name}, Markov model at lag 5 ps", plain, 239.0, None)
+    memory = QuasiMarkov(1, 5).fit(two).timescale_errors(40)
+    yield _beside(f"{name}, quasi-Markov model of 5 ps memory", memory, 239.0, 2)
+    milestoned = CoreSets(1, cores_of_sets(sets, 0.9)).fit(grid).timescale_errors(40)
+    yield _beside(f"{name}, milestoning at lag 1 ps", milestoned, 239.0, 2)
+    hidden = hidden_timescale_errors(HiddenMarkovModel(2, 5, restarts=1).fit(grid), samples=15)
+    yield _beside(f"{name}, hidden Markov model at lag 5 ps", hidden, 239.0, 2)
 
 
 def _files_and_arrays(files: list[TrajectoryFile], variable: SineCosine) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise, product
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from thalweg.kinetics.forward_backward import forward_backward
 from thalweg.kinetics.lanes import lanes
 from thalweg.kinetics.most_likely_path import most_likely_path
+from thalweg.kinetics.outputs import fitting
 
 MATRIX = np.array([[0.97, 0.02, 0.01], [0.05, 0.9, 0.05], [0.01, 0.02, 0.97]])
 INITIAL, STATIONARY = np.array([0.7, 0.2, 0.1]), np.array([0.5, 0.2, 0.3])
@@ -33,6 +35,28 @@ def plain(relative, weight=1.0):
     return np.log(scale).sum(), np.array(gamma[::-1]), counts
 
 
+@dataclass(frozen=True, eq=False)
+class Given:
+    """An output whose likelihoods are given: what is observed is the number of the frame."""
+
+    likelihoods: np.ndarray
+
+    def relative(self, observed, out=None):
+        found = fitting(out, (self.likelihoods.shape[1], len(observed)))
+        found[:] = self.likelihoods[observed].T
+        return found, np.zeros(len(observed))
+
+    def refitted(self, observed, memberships):
+        return self
+
+    def permuted(self, order):
+        return Given(self.likelihoods[:, order])
+
+
+def recursion(cut, likelihoods, *options):
+    return forward_backward(cut, Given(likelihoods), cut.frames, MATRIX, INITIAL, STATIONARY, *options)
+
+
 @pytest.fixture(scope="module")
 def likelihoods():
     random = np.random.default_rng(0)
@@ -49,8 +73,7 @@ LENGTHS = np.array([7000, 1, 30, 900, 2, 4067])
 @pytest.mark.parametrize("blocks", [1, 40])
 def test_lanes_give_what_single_frames_give(likelihoods, lagtime, blocks):
     cut = lanes(LENGTHS, lagtime, blocks, run_in=100)
-    relative = np.ascontiguousarray(likelihoods[cut.frames].T)
-    found = forward_backward(cut, relative, MATRIX, INITIAL, STATIONARY)
+    found = recursion(cut, likelihoods)
     value, transitions, start = 0.0, np.zeros((3, 3)), 0
     memberships = np.full((LENGTHS.sum(), 3), np.nan)
     for length in LENGTHS:
@@ -71,18 +94,13 @@ def test_lanes_give_what_single_frames_give(likelihoods, lagtime, blocks):
 
 def test_too_short_a_run_in_is_seen(likelihoods):
     cut = lanes(np.array([len(likelihoods)]), 1, 200, run_in=1)
-    relative = np.ascontiguousarray(likelihoods[cut.frames].T)
-    assert forward_backward(cut, relative, MATRIX, INITIAL, STATIONARY).mismatch > 1e-3
+    assert recursion(cut, likelihoods).mismatch > 1e-3
 
 
 def test_weights_count_lanes_as_often_as_they_say(likelihoods):
     cut = lanes(LENGTHS, 1, 10, run_in=100)
-    relative = np.ascontiguousarray(likelihoods[cut.frames].T)
-    total = forward_backward(cut, relative, MATRIX, INITIAL, STATIONARY)
-    parts = [
-        forward_backward(cut, relative, MATRIX, INITIAL, STATIONARY, np.where(cut.block == k, 2.0, 0.0))
-        for k in range(cut.n_blocks)
-    ]
+    total = recursion(cut, likelihoods)
+    parts = [recursion(cut, likelihoods, np.where(cut.block == k, 2.0, 0.0)) for k in range(cut.n_blocks)]
     assert sum(p.log_likelihood for p in parts) == pytest.approx(2 * total.log_likelihood)
     np.testing.assert_allclose(sum(p.transitions for p in parts), 2 * total.transitions)
     np.testing.assert_allclose(sum(p.memberships for p in parts), 2 * total.memberships, atol=1e-12)
@@ -93,7 +111,8 @@ def test_frames_that_no_state_explains_do_not_underflow():
     relative = np.tile([[1.0, 1e-60], [1e-60, 1.0]], (1, 500))
     stiff = np.array([[1 - 1e-12, 1e-12], [1e-12, 1 - 1e-12]])
     half = np.full(2, 0.5)
-    found = forward_backward(lanes(np.array([1000]), 1, 1, 0), relative, stiff, half, half)
+    cut = lanes(np.array([1000]), 1, 1, 0)
+    found = forward_backward(cut, Given(relative.T), cut.frames, stiff, half, half)
     assert np.isfinite(found.log_likelihood)
     np.testing.assert_allclose(found.memberships.sum(axis=0), 1)
 
@@ -118,7 +137,7 @@ def test_the_best_path_through_lanes_is_that_of_one_lane(likelihoods):
     path, agree = most_likely_path(
         cut, np.ascontiguousarray(likelihoods[cut.frames].T), MATRIX, INITIAL, STATIONARY
     )
-    whole = lanes(np.array([len(likelihoods)]), 1, 1, 10**6)
+    whole = lanes(np.array([len(likelihoods)]), 1, 1, 0)
     assert len(whole) == 1 < 50 <= len(cut)
     single, _ = most_likely_path(
         whole,
@@ -140,9 +159,7 @@ def test_deeptime_finds_the_same(likelihoods):
     bindings.state_probabilities(alpha, beta, gamma_out=gamma, T=length)
     bindings.transition_counts(alpha, beta, MATRIX, relative, counts_out=counts, T=length)
     cut = lanes(np.array([length]), 1, 40, 100)
-    found = forward_backward(
-        cut, np.ascontiguousarray(likelihoods[cut.frames].T), MATRIX, INITIAL, STATIONARY
-    )
+    found = recursion(cut, likelihoods)
     assert found.log_likelihood == pytest.approx(value)
     np.testing.assert_allclose(found.transitions, counts, rtol=1e-6)
     np.testing.assert_allclose(found.memberships[:, cut.own].T, gamma[cut.frames[cut.own]], atol=1e-8)

@@ -228,12 +228,13 @@ class HiddenMarkovModel:
         progress: Callable[[int, float], None] | None = None,
     ) -> HiddenModel:
         """A model after more iterations, until they gain nothing, on observations that may be weighted."""
-        held, done = seen, 0
+        held, done, spare = seen, 0, None
 
         def step(now: HiddenParameters) -> tuple[float, HiddenParameters]:
-            nonlocal held, done
+            nonlocal held, done, spare
             start = now.initial, now.fit.stationary_distribution
-            held, found = held.expectation(now.output, now.fit.matrix.toarray(), *start)
+            held, found = held.expectation(now.output, now.fit.matrix.toarray(), *start, out=spare)
+            spare = found.memberships
             value, done = found.log_likelihood / self.lagtime, done + 1
             if progress is not None:
                 progress(done, value)

@@ -14,8 +14,11 @@ becomes an integral by trapezoids.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from thalweg.kinetics.counts import transition_counts
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
 
 EVERY = 16
@@ -34,12 +37,15 @@ def inefficiencies(data: DiscreteTrajectories, lagtime: int) -> np.ndarray:
     [1.0, 1.0]
     """
     states, targets, runs = _visits(data, lagtime)
-    seen, starts, visits = np.unique(states, return_index=True, return_counts=True)
+    number = np.bincount(states, minlength=data.n_states)
+    seen = np.flatnonzero(number)
+    visits = number[seen]
+    starts = np.cumsum(visits) - visits
+    chance = _chance(data, lagtime)[seen]
     # places where a run (the visits of one state in one trajectory) begins, and the state it belongs to
     begins = np.flatnonzero(np.diff(runs, prepend=-1))
     lengths, owner = np.diff(np.append(begins, len(runs))), np.searchsorted(starts, begins, side="right") - 1
     targets = runs * data.n_states + targets
-    chance = _chance(states, targets - runs * data.n_states, data.n_states, starts, visits)
     alone = chance > 1 - 1e-12
     total, last, before, active = np.ones(len(seen)), np.ones(len(seen)), 0, ~alone
     shift, groups = 1, np.arange(len(seen))
@@ -70,19 +76,20 @@ def _visits(data: DiscreteTrajectories, lagtime: int) -> tuple[np.ndarray, np.nd
     first = np.concatenate([block[:count] for block, count in zip(data.blocks, used)])
     last = np.concatenate([block[lagtime:] for block in data.blocks])
     order = np.argsort(first.astype(np.uint16) if data.n_states <= 2**16 else first, kind="stable")
-    origin = np.repeat(np.arange(len(data)), used)[order]
-    first, last = first[order], last[order].astype(np.int64)
-    breaks = (first[1:] != first[:-1]) | (origin[1:] != origin[:-1])
-    return first, last, np.concatenate([[0], np.cumsum(breaks)])
+    first, breaks = first[order], np.zeros(len(first), bool)
+    breaks[1:] = first[1:] != first[:-1]
+    if len(data) > 1:
+        origin = np.repeat(np.arange(len(data), dtype=np.int32), used)[order]
+        breaks[1:] |= origin[1:] != origin[:-1]
+    return first, last[order], np.cumsum(breaks)
 
 
-def _chance(
-    states: np.ndarray, targets: np.ndarray, n_states: int, starts: np.ndarray, visits: np.ndarray
-) -> np.ndarray:
+def _chance(data: DiscreteTrajectories, lagtime: int) -> np.ndarray:
     """The probability of two notes of a state to be the same by chance, the sum of squares of its row."""
-    pairs, counts = np.unique(states.astype(np.int64) * n_states + targets, return_counts=True)
-    owner = np.searchsorted(states[starts].astype(np.int64), pairs // n_states)
-    return np.bincount(owner, (counts / visits[owner]) ** 2, len(visits))
+    counts = transition_counts(replace(data, weights=None), lagtime, n_blocks=1).matrix
+    leaving = np.asarray(counts.sum(axis=1)).ravel()
+    squares = np.asarray((counts * counts).sum(axis=1)).ravel()
+    return squares / np.where(leaving > 0, leaving, 1) ** 2
 
 
 def _compressed(

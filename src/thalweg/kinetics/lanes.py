@@ -20,11 +20,11 @@ import numpy as np
 
 from thalweg.collective_variables.blocks import segments
 
-FEW_LANES = 200
-"""Up to this many lanes a step costs about the same, so that short lanes are worth a long run-in."""
+FRAME_COST = 1e-3
+"""What one more lane costs at every step, relative to the step itself; decides how long lanes should be."""
 
-MOST_LANES = 3000
-"""Lanes beyond this many no longer save time."""
+MOST_LANES = 6000
+"""More lanes than this leave the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +105,10 @@ def lanes(lengths: np.ndarray, lagtime: int, n_blocks: int, run_in: int) -> Lane
     ([3, 3, 2, 1], [0, 1, 6, 7, 2, 3, 8, 4, 5])
     """
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    apart = max(run_in, 10) * lagtime
-    few, many = int(lengths.sum()) // (10 * apart), int(lengths.sum()) // (2 * apart)
-    wanted = max(few, min(many, FEW_LANES // lagtime))
-    pieces = segments(lengths, max(min(wanted, MOST_LANES // lagtime), n_blocks))
+    total = int(lengths.sum())
+    length = max(np.sqrt(2 * run_in * total * FRAME_COST), total / MOST_LANES, 1.0)
+    wanted = int(total / (length * lagtime)) if run_in else 1
+    pieces = segments(lengths, max(wanted, n_blocks))
     number = 1 + max(piece.block for piece in pieces)
     blocks = min(n_blocks, number)
     rows: list[tuple[int, ...]] = []

@@ -72,19 +72,24 @@ class Observations:
             raise ValueError(f"got {len(self.flat)} features, the model has {output.means.shape[1]}")
 
     def expectation(
-        self, output: Output, matrix: np.ndarray, initial: np.ndarray, stationary: np.ndarray
+        self,
+        output: Output,
+        matrix: np.ndarray,
+        initial: np.ndarray,
+        stationary: np.ndarray,
+        out: np.ndarray | None = None,
     ) -> tuple[Observations, Expectation]:
-        """Expected hidden states, and observations with as long a run-in as that took."""
+        """Expected hidden states, and observations with as long a run-in as that took.
+
+        Memberships that are needed no longer may be given as ``out``, to be overwritten.
+        """
         seen = self
         while True:
-            relative, top = output.relative(seen.values)
-            found = forward_backward(seen.lanes, relative, matrix, initial, stationary, seen.weights)
-            if seen.weights is None and found.mismatch > AGREEMENT and seen.run_in < self.lengths.max():
-                seen = _laid(replace(seen, run_in=4 * seen.run_in), seen.n_blocks)
-                continue
-            own = seen.lanes.own if seen.weights is None else found.memberships.sum(axis=0)
-            total = found.log_likelihood + float(top @ own)
-            return seen, replace(found, log_likelihood=total)
+            start = matrix, initial, stationary
+            found = forward_backward(seen.lanes, output, seen.values, *start, seen.weights, out)
+            if seen.weights is not None or found.mismatch < AGREEMENT or seen.run_in >= self.lengths.max():
+                return seen, found
+            seen = _laid(replace(seen, run_in=2 * seen.run_in), seen.n_blocks)
 
     def path(
         self, output: Output, matrix: np.ndarray, initial: np.ndarray, stationary: np.ndarray
@@ -96,7 +101,7 @@ class Observations:
             found, agree = most_likely_path(seen.lanes, relative, matrix, initial, stationary)
             if agree or seen.run_in >= self.lengths.max():
                 return seen.split(found[None].astype(int))
-            seen = _laid(replace(seen, run_in=4 * seen.run_in), seen.n_blocks)
+            seen = _laid(replace(seen, run_in=2 * seen.run_in), seen.n_blocks)
 
     def split(self, values: np.ndarray) -> list[np.ndarray]:
         """Values ``(kinds, total)`` of own frames in the order of time, ``(frames, kinds)`` per trajectory."""
@@ -129,8 +134,8 @@ def observations(
     Examples
     --------
     >>> seen = observations([np.array([0, 1, 1]), np.array([1, 1])], lagtime=1, n_blocks=2)
-    >>> seen.values.tolist(), seen.n_states
-    ([0, 1, 1, 1, 1], 2)
+    >>> seen.lengths.tolist(), seen.n_states
+    ([3, 2], 2)
     """
     if not isinstance(data, DiscreteTrajectories | Trajectories):
         whole = all(np.ndim(block) == 1 for block in data)

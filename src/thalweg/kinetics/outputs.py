@@ -18,15 +18,20 @@ from scipy.linalg import cho_factor, solve_triangular
 from scipy.special import logsumexp
 
 from thalweg.collective_variables.threads import on_one_thread
-from thalweg.kinetics.forward_backward import FLOOR
+
+FLOOR = 1e-60
+"""Smallest likelihood in a hidden state, relative to the most likely one."""
 
 
 @runtime_checkable
 class Output(Protocol):
     """Distributions of what is observed, one per hidden state: `DiscreteOutput`, `GaussianOutput`."""
 
-    def relative(self, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Likelihoods ``(hidden, frames)`` over the largest of each frame, and logarithms of those ``(frames,)``."""
+    def relative(self, observed: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Likelihoods ``(hidden, frames)`` over the largest of each frame, and logarithms of those ``(frames,)``.
+
+        They are not below `FLOOR`. An array of their shape may be given as ``out`` to hold them.
+        """
         ...
 
     def refitted(self, observed: np.ndarray, memberships: np.ndarray) -> Any:
@@ -36,6 +41,11 @@ class Output(Protocol):
     def permuted(self, order: np.ndarray) -> Any:
         """The same with hidden states in another order."""
         ...
+
+
+def fitting(out: np.ndarray | None, shape: tuple[int, int]) -> np.ndarray:
+    """The array given, if it has the shape, or a new one."""
+    return np.empty(shape) if out is None or out.shape != shape else out
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +65,7 @@ class DiscreteOutput:
 
     probabilities: np.ndarray
 
-    def relative(self, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def relative(self, observed: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Likelihoods of observed states ``(frames,)``.
 
         Raises
@@ -70,7 +80,10 @@ class DiscreteOutput:
         with np.errstate(divide="ignore", invalid="ignore"):
             table = np.maximum(self.probabilities / largest, FLOOR)
             logs = np.log(largest)
-        return np.stack([row.take(observed) for row in table]), logs.take(observed)
+        relative = fitting(out, (len(table), len(observed)))
+        for row, likelihoods in zip(relative, table):
+            np.take(likelihoods, observed, out=row, mode="clip")
+        return relative, logs.take(observed)
 
     def refitted(self, observed: np.ndarray, memberships: np.ndarray) -> DiscreteOutput:
         """Weighted histograms."""
@@ -110,9 +123,9 @@ class GaussianOutput:
         return [cho_factor(covariance, lower=True)[0] for covariance in self.covariances]
 
     @on_one_thread
-    def relative(self, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def relative(self, observed: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Likelihoods of features ``(features, frames)``."""
-        logs = np.empty((len(self.means), observed.shape[1]))
+        logs = fitting(out, (len(self.means), observed.shape[1]))
         for row, mean, factor in zip(logs, self.means, self._factors):
             apart = observed - mean[:, None]
             if len(mean) == 1:
