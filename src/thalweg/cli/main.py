@@ -105,6 +105,26 @@ def report(
 
 
 @app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
+    program: Annotated[str, typer.Option("--to", help="plumed, colvars or openmm.")] = "plumed",
+    name: Annotated[str, typer.Option(help="What to call the variable there.")] = "cv",
+    out: Annotated[Path | None, typer.Option(help="File to write; shown by default.")] = None,
+) -> None:
+    """Write the slow variables that a run has learned as input of another program."""
+    from thalweg.cli.exporting import export
+    from thalweg.cli.running import study_of
+    from thalweg.report.writing import write_atomically
+
+    text = export(study_of(run), run, program, name)
+    if out is None:
+        typer.echo(text)
+        return
+    write_atomically(out, (text + "\n").encode())
+    typer.echo(f"written: {out}")
+
+
+@app.command()
 def analyze(
     files: Annotated[list[Path], typer.Argument(help="Trajectories: DCD, XTC, ...", show_default=False)],
     topology: Annotated[Path, typer.Option(help="PDB or prmtop file with the atoms.", show_default=False)],

@@ -46,6 +46,35 @@ def variable_forces(variable: Variable, periodic: bool = False) -> list[openmm.F
     return [formula_force(parts, value, periodic) for value in values]
 
 
+def openmm_xml(variable: Variable, name: str = "cv", periodic: bool = False) -> str:
+    """A serialized ``CustomCVForce`` of no energy yet, whose collective variables are those of ``variable``.
+
+    Where it is read, ``setEnergyFunction`` makes a bias of it, such as ``"10*(cv-0.5)^2"``.
+
+    Parameters
+    ----------
+    variable : with a formula; see `thalweg.interop.exported_variables.exported`
+    name : of its value; several values are ``name1``, ``name2``, ...
+    periodic : whether nearest images are meant
+
+    Raises
+    ------
+    NoFormula
+        If it has none.
+
+    Examples
+    --------
+    >>> from thalweg.geometry.variables import Distances
+    >>> force = openmm.XmlSerializer.deserialize(openmm_xml(Distances([[0, 1], [1, 2]])))
+    >>> [force.getCollectiveVariableName(k) for k in range(force.getNumCollectiveVariables())]
+    ['cv1', 'cv2']
+    """
+    parts, force = exported(variable, name), openmm.CustomCVForce("0")
+    for value, label in enumerate(parts.names):
+        force.addCollectiveVariable(label, formula_force(parts, value, periodic))
+    return openmm.XmlSerializer.serialize(force)
+
+
 def formula_force(
     parts: ExportedVariable, value: int = 0, periodic: bool = False
 ) -> openmm.CustomCompoundBondForce:
