@@ -11,7 +11,7 @@ import pytest
 from thalweg.learning import memory
 from thalweg.potentials.learned.design import VOIGT, design_rows
 from thalweg.potentials.learned.kernels import DotProduct, Gaussian
-from thalweg.potentials.learned.linear import Features, Linear, Together
+from thalweg.potentials.learned.linear import Features, Linear, Together, forces_of_some
 from thalweg.potentials.learned.normal_equations import NormalEquations
 from thalweg.potentials.learned.regularization import (
     AutomaticRelevance,
@@ -107,6 +107,28 @@ def test_held_out_error_from_the_sums_is_that_of_a_refit(problem):
 
 def _scale(equations, problem):
     return np.trace(equations.weighted(Weights())[0]) / problem.prior.sum()
+
+
+def test_rows_of_energies_alone_are_those_beside_derivatives(problem):
+    together = Together((Linear(ACE_SMALL), SparseKernel(SOAP_SMALL, 10))).problem(FRAMES[:6])
+    whole = np.zeros((6, len(together.prior)))
+    for block in design_rows(together.parts, FRAMES[:6]):
+        whole[block.frames] = block.energies
+    seen = {}
+    for block in design_rows(together.parts, FRAMES[:6], energies_alone=[1, 4]):
+        seen |= {k: (row, len(force)) for k, row, force in zip(block.frames, block.energies, block.forces)}
+    assert {k: forces for k, (_, forces) in seen.items()} == {0: 24, 1: 0, 2: 24, 3: 24, 4: 0, 5: 24}
+    np.testing.assert_allclose(np.array([seen[k][0] for k in range(6)]), whole, rtol=1e-8, atol=1e-10)
+
+
+def test_forces_of_some_frames_only_are_used_where_all_are_too_many():
+    kept = forces_of_some(FRAMES, 50, seed=0)
+    assert sum(len(frame) for frame in kept if frame.forces is not None) == 48
+    assert all(frame.energy is not None for frame in kept)
+    assert forces_of_some(FRAMES, 8 * len(FRAMES), seed=0) is FRAMES
+    few = Together((Linear(ACE_SMALL),), force_sites=50).problem(FRAMES).equations
+    counts = few.residuals(np.zeros(few.coefficients))
+    assert (counts["energy"][1], counts["force"][1]) == (24, 3 * 48)
 
 
 def test_squares_of_forgiven_frames_count_less(problem):

@@ -10,7 +10,7 @@ every label is a row. Rows are made a few frames at a time and used up at once: 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import equinox as eqx
@@ -78,7 +78,8 @@ class Rows:
     ----------
     frames : indices of the frames
     energies : (frames, coefficients)
-    forces : one (3 atoms, coefficients) per frame, in the order of a flattened (atoms, 3)
+    forces : one (3 atoms, coefficients) per frame, in the order of a flattened (atoms, 3); of no rows where frames have
+        energies only
     virials : one (6, coefficients) per frame, in the order of `VOIGT`; stress times volume
     """
 
@@ -88,8 +89,43 @@ class Rows:
     virials: tuple[np.ndarray, ...]
 
 
-def design_rows(parts: Sequence[Part], configurations: Sequence[Configuration]) -> Iterator[Rows]:
-    """Rows of all ``configurations``, block by block, in 64 bits; coefficients of the parts side by side."""
+def design_rows(
+    parts: Sequence[Part], configurations: Sequence[Configuration], energies_alone: Sequence[int] = ()
+) -> Iterator[Rows]:
+    """Rows of all ``configurations``, block by block, in 64 bits; coefficients of the parts side by side.
+
+    Frames whose numbers are in ``energies_alone`` get no rows of derivatives, which cost most by far.
+    """
+    alone = np.array(sorted(energies_alone), int)
+    rest = np.setdiff1d(np.arange(len(configurations)), alone)
+    if len(rest):
+        yield from _with_derivatives(parts, [configurations[k] for k in rest], rest)
+    for chosen in np.array_split(alone, -(-len(alone) // 16)) if len(alone) else ():
+        yield _energies_alone(parts, [configurations[k] for k in chosen], chosen)
+
+
+def _energies_alone(parts: Sequence[Part], frames: Sequence[Configuration], numbers: np.ndarray) -> Rows:
+    """Rows of energies of frames that have nothing else."""
+    columns = []
+    for part in parts:
+        elements = part.representation.elements
+        features = part.representation.features(frames)
+        for kind, size in enumerate(part.basis.sizes):
+            block = np.zeros((len(frames), size))
+            for k, frame in enumerate(frames):
+                mine = np.asarray(frame.numbers) == elements[kind]
+                if mine.any():
+                    block[k] = part.basis.values(kind, features[k][mine]).sum(0)
+            columns.append(block)
+    energies = np.concatenate(columns, 1)
+    empty = np.zeros((0, energies.shape[1]))
+    return Rows(numbers, energies, (empty,) * len(frames), (np.full((6, 0), np.nan),) * len(frames))
+
+
+def _with_derivatives(
+    parts: Sequence[Part], configurations: Sequence[Configuration], numbers: np.ndarray
+) -> Iterator[Rows]:
+    """Rows of energies, forces and stresses."""
     most = [
         max(len(near.partners) for _, near in batches(configurations, *part.reach, 512)) for part in parts
     ]
@@ -106,7 +142,8 @@ def design_rows(parts: Sequence[Part], configurations: Sequence[Configuration]) 
                 near = Neighborhoods.of(frames, *part.reach, rows, padded)
                 features, pulls = map(np.asarray, features_and_pulls(part.representation, near, points))
                 blocks.append(part_rows(chosen, frames, near, points, features, pulls, part))
-            yield blocks[0] if len(blocks) == 1 else _beside(blocks)
+            found = blocks[0] if len(blocks) == 1 else _beside(blocks)
+            yield replace(found, frames=numbers[chosen])
 
 
 def _beside(blocks):

@@ -178,8 +178,11 @@ class LinearTerm(SiteTerm):
 class OnePass:
     """What learners of linear potentials share: one pass over the labels, then a solution of the sums.
 
-    Subclasses are final dataclasses with a ``regularization``, a number of ``folds`` and perhaps a `Forgiving`.
+    Subclasses are final dataclasses with a ``regularization``, a number of ``folds`` and perhaps a `Forgiving` and a
+    number of ``force_sites``, above which forces of some frames only are used.
     """
+
+    force_sites: int | None = None
 
     @property
     def addends(self) -> tuple[PartLearner, ...]:
@@ -194,7 +197,8 @@ class OnePass:
     ) -> LinearProblem:
         """The whole least-squares problem, to be solved as often as one likes."""
         divisors = None if self.forgiving is None else self.forgiving.divisors(configurations)
-        return linear_problem(self.addends, configurations, self.folds, seed, progress, divisors)
+        used = forces_of_some(configurations, self.force_sites, seed)
+        return linear_problem(self.addends, used, self.folds, seed, progress, divisors)
 
     def fit(
         self,
@@ -316,16 +320,40 @@ class Together(OnePass):
     ----------
     learners : what is fitted together
     regularization, folds, forgiving : as of `Linear`; those of the ``learners`` do not count
+    force_sites : atoms whose forces are used at most, in random frames; all energies are. Derivatives are nearly all
+        the work, and of many frames of one crystal the forces say much the same. None for all forces.
     """
 
     learners: tuple[PartLearner, ...]
     regularization: Regularization = CrossValidated()  # noqa: RUF009
     folds: int = 4
     forgiving: Forgiving | None = None
+    force_sites: int | None = None
 
     @property
     def addends(self) -> tuple[PartLearner, ...]:
         return self.learners
+
+
+def forces_of_some(
+    configurations: Sequence[Configuration], sites: int | None, seed: int
+) -> Sequence[Configuration]:
+    """The frames, of which random ones keep their forces and stresses: of no more than ``sites`` atoms in all.
+
+    Frames that have no energy keep theirs in any case.
+    """
+    if sites is None or sum(len(frame) for frame in configurations if frame.forces is not None) <= sites:
+        return configurations
+    used, found = 0, list(configurations)
+    for k in np.random.default_rng(seed).permutation(len(found)):
+        frame = found[k]
+        if frame.forces is None or frame.energy is None:
+            continue
+        if used + len(frame) <= sites or not used:
+            used += len(frame)
+        else:
+            found[k] = replace(frame, forces=None, stress=None)
+    return found
 
 
 def linear_problem(
@@ -343,7 +371,8 @@ def linear_problem(
         cholesky(part.basis.prior(), lower=False) if isinstance(part.basis, Sparse) else None
         for part in parts
     )
-    rows = independent(design_rows(parts, configurations), _columns(parts, coordinates))
+    alone = [k for k, one in enumerate(configurations) if one.forces is None and one.stress is None]
+    rows = independent(design_rows(parts, configurations, alone), _columns(parts, coordinates))
     equations = NormalEquations.of(rows, configurations, sum(counts), folds, seed, progress, divisors)
     gram, _, _, count = equations.weighted(USUAL)
     columns = np.split(np.diagonal(gram) / count, np.cumsum(counts)[:-1])

@@ -57,6 +57,7 @@ def expansion_with_kernel(
     levels: Sequence[int] = (18, 16, 13, 12),
     points: int = 500,
     kernel_neighbors: int = 60,
+    force_sites: int | None = 14_000,
     baseline: Sequence[Term] = (),
     weights: Weights = FORCES_FIRST,
 ) -> Recipe:
@@ -64,11 +65,14 @@ def expansion_with_kernel(
 
     Cutoffs are where atoms of the training frames have so many neighbors on average, and the weight of energies is
     chosen on frames left out, so that one recipe does for all crystals. Frames of large forces are forgiven more.
+    Forces of ``force_sites`` atoms at most are used, some minutes' work; None for all.
     """
     expansion = Linear(ACE(levels=tuple(levels)), smoothness=2.0, neighbors=neighbors)
     kernel = SparseKernel(SOAP(), points, DotProduct(4), neighbors=kernel_neighbors)
     return Recipe(
-        Together((expansion, kernel), Balanced(), forgiving=Forgiving()), tuple(baseline), weights=weights
+        Together((expansion, kernel), Balanced(), forgiving=Forgiving(), force_sites=force_sites),
+        tuple(baseline),
+        weights=weights,
     )
 
 
