@@ -24,6 +24,7 @@ import numpy as np
 
 from thalweg.collective_variables.blocks import Segment
 from thalweg.collective_variables.trajectories import CHUNK, PairReport, Pairs, Trajectories
+from thalweg.shapes import Float
 
 
 def unbiasing_weights(bias: Sequence[np.ndarray], kT: float) -> list[np.ndarray]:
@@ -83,11 +84,7 @@ class AcceleratedTrajectories(Trajectories):
         super().__post_init__()
         if self.weights is not None or self.log_path is not None:
             raise ValueError("the acceleration of frames contains their weights; give no others")
-        if [len(one) for one in self.acceleration] != self.lengths.tolist():
-            raise ValueError("acceleration must have one entry per frame of every trajectory")
-        arrays = tuple(np.asarray(one, float) for one in self.acceleration)
-        if not all(np.isfinite(one).all() and (one > 0).all() for one in arrays):
-            raise ValueError("acceleration must be positive and finite; it is exp(V / kT)")
+        arrays = checked_acceleration(self.acceleration, self.lengths)
         object.__setattr__(self, "acceleration", arrays)
 
     @property
@@ -96,20 +93,13 @@ class AcceleratedTrajectories(Trajectories):
 
     def report(self, lagtime: int) -> PairReport:
         """Frames that are first in some pair, and frames that are in none, for every trajectory."""
-        used = np.array([self._first_without(k, lagtime) for k in range(len(self))])
-        if not used.any():
-            longest = max(float(one.sum()) for one in self.acceleration)
-            raise ValueError(
-                f"lagtime={lagtime} leaves no pairs in accelerated trajectories of up to {longest:.4g} frames of "
-                "unbiased time; use a shorter one"
-            )
-        return PairReport(int(lagtime), used, self.lengths - used)
+        return accelerated_report(self.acceleration, lagtime)
 
     def pairs(self, segments: Sequence[Segment], lagtime: int, size: int = CHUNK) -> Iterator[Pairs]:
         """All pairs whose first frame is in the segments, with their weights."""
         for trajectory in sorted({segment.trajectory for segment in segments}):
             frames = np.concatenate(list(self.windows(trajectory, [(0, int(self.lengths[trajectory]))])))
-            first, last, weights = self._overlaps(trajectory, lagtime)
+            first, last, weights = overlaps(self.acceleration[trajectory], lagtime)
             for segment in (each for each in segments if each.trajectory == trajectory):
                 low, high = np.searchsorted(first, [segment.start, segment.stop])
                 for start in range(int(low), int(high), size):
@@ -118,25 +108,59 @@ class AcceleratedTrajectories(Trajectories):
                     count = len(first[part])
                     yield Pairs(segment, int(first[start]), both, count, weights[part])
 
-    def _ends(self, trajectory: int) -> np.ndarray:
-        """When frames begin and, at last, end, in unbiased frames."""
-        return np.concatenate([[0.0], np.cumsum(self.acceleration[trajectory])])
 
-    def _first_without(self, trajectory: int, lagtime: int) -> int:
-        """The first frame that no frame follows a lag later."""
-        times = self._ends(trajectory)
-        return int(np.searchsorted(times[:-1] + lagtime, times[-1] * (1 - 1e-12)))
+def overlaps(
+    acceleration: Float[np.ndarray, "frames"], lagtime: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Both frames of every pair a lag time apart in unbiased time, the first in order, and how long they last together.
 
-    def _overlaps(self, trajectory: int, lagtime: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Indices of both frames of every pair and how long they last together."""
-        times = self._ends(trajectory)
-        edges = np.union1d(times, times - lagtime)
-        edges = edges[(edges >= 0) & (edges <= times[-1] - lagtime)]
-        middle, lasting = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
-        kept = lasting > 1e-12 * max(times[-1], 1.0)
-        first = np.searchsorted(times, middle[kept], side="right") - 1
-        last = np.searchsorted(times, middle[kept] + lagtime, side="right") - 1
-        return first, last, lasting[kept]
+    Examples
+    --------
+    >>> [array.tolist() for array in overlaps(np.array([1.0, 2.0, 1.0]), 2)]
+    [[0, 1], [1, 2], [1.0, 1.0]]
+    """
+    times = _ends(acceleration)
+    edges = np.union1d(times, times - lagtime)
+    edges = edges[(edges >= 0) & (edges <= times[-1] - lagtime)]
+    middle, lasting = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+    kept = lasting > 1e-12 * max(times[-1], 1.0)
+    first = np.searchsorted(times, middle[kept], side="right") - 1
+    last = np.searchsorted(times, middle[kept] + lagtime, side="right") - 1
+    return first, last, lasting[kept]
+
+
+def accelerated_report(acceleration: Sequence[np.ndarray], lagtime: int) -> PairReport:
+    """Frames that are first in some pair, and frames that are in none, for every trajectory.
+
+    Raises
+    ------
+    ValueError
+        If there is no pair at all.
+    """
+    ends = [_ends(one) for one in acceleration]
+    used = np.array([np.searchsorted(t[:-1] + lagtime, t[-1] * (1 - 1e-12)) for t in ends])
+    if not used.any():
+        longest = max(float(one[-1]) for one in ends)
+        raise ValueError(
+            f"lagtime={lagtime} leaves no pairs in accelerated trajectories of up to {longest:.4g} frames of "
+            "unbiased time; use a shorter one"
+        )
+    return PairReport(int(lagtime), used, np.array([len(one) for one in acceleration]) - used)
+
+
+def checked_acceleration(acceleration: Sequence[np.ndarray], lengths: np.ndarray) -> tuple[np.ndarray, ...]:
+    """One positive number per frame as float64, one array per trajectory."""
+    if [len(one) for one in acceleration] != lengths.tolist():
+        raise ValueError("acceleration must have one entry per frame of every trajectory")
+    arrays = tuple(np.asarray(one, float) for one in acceleration)
+    if not all(np.isfinite(one).all() and (one > 0).all() for one in arrays):
+        raise ValueError("acceleration must be positive and finite; it is exp(V / kT)")
+    return arrays
+
+
+def _ends(acceleration: np.ndarray) -> np.ndarray:
+    """When frames begin and, at last, end, in unbiased frames."""
+    return np.concatenate([[0.0], np.cumsum(acceleration)])
 
 
 def accelerated(data: Trajectories, bias: Sequence[Any], kT: float) -> AcceleratedTrajectories:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def project(data: Any, mean: np.ndarray, matrix: np.ndarray) -> Any:
     parts: list[list[np.ndarray]] = [[] for _ in range(len(data))]
     for k, _, frames in data.chunks():
         parts[k].append((frames - mean) @ matrix)
-    return Trajectories([np.concatenate(chunks) for chunks in parts], dt=data.dt, weights=data.weights)
+    return replace(data, blocks=[np.concatenate(chunks) for chunks in parts], names=None)
 
 
 def as_frames(data: Any) -> Any:

@@ -16,9 +16,10 @@ from sklearn.cluster import KMeans as Lloyd
 from sklearn.cluster import kmeans_plusplus
 from threadpoolctl import threadpool_limits
 
+from thalweg.collective_variables.accelerated import AcceleratedTrajectories
 from thalweg.collective_variables.threads import on_one_thread
 from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.discrete_trajectories import AcceleratedStates, DiscreteTrajectories
 
 Periods = Sequence[float | None] | None
 
@@ -48,7 +49,10 @@ class Clustering:
         """The cluster of every frame: int32 ``(frames,)``, or `DiscreteTrajectories` of trajectories."""
         if not isinstance(data, Trajectories):
             return self._assigned(as_trajectories(np.asarray(data)))[0]
-        return DiscreteTrajectories(self._assigned(data), data.dt, data.weights, self.n_clusters)
+        states = self._assigned(data)
+        if isinstance(data, AcceleratedTrajectories):
+            return AcceleratedStates(states, data.dt, None, self.n_clusters, acceleration=data.acceleration)
+        return DiscreteTrajectories(states, data.dt, data.weights, self.n_clusters, data.log_path)
 
     def _assigned(self, data: Trajectories) -> list[np.ndarray]:
         """Clusters of all frames, one array per trajectory."""

@@ -17,9 +17,10 @@ from itertools import groupby
 import numpy as np
 from scipy.sparse import csr_array
 
+from thalweg.collective_variables.accelerated import overlaps
 from thalweg.collective_variables.blocks import Segment, segments
-from thalweg.collective_variables.trajectories import PairReport, pair_report
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories, as_discrete
+from thalweg.collective_variables.trajectories import PairReport
+from thalweg.kinetics.discrete_trajectories import AcceleratedStates, DiscreteTrajectories, as_counted
 from thalweg.shapes import Float
 
 DENSE = 2**26
@@ -99,8 +100,8 @@ def transition_counts(
     ValueError
         If no trajectory is longer than the lag time.
     """
-    data = as_discrete(trajectories)
-    report = pair_report(data.lengths, lagtime)
+    data = as_counted(trajectories)
+    report = data.report(lagtime)
     pieces = sorted(segments(report.used, n_blocks), key=lambda piece: piece.block)
     seen, blocks = _counted(_Keys(data, report.lagtime), pieces)
     rows, columns = np.divmod(seen, data.n_states)
@@ -117,8 +118,11 @@ class _Keys:
 
     def parts(self, pieces: Iterable[Segment]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Keys and weights of all pairs starting in the pieces; a part is overwritten by the next."""
+        if isinstance(self.data, AcceleratedStates):
+            yield from self._accelerated(self.data, pieces)
+            return
         keys = np.empty(CHUNK, self.kind)
-        weights = None if self.data.weights is None else np.empty(CHUNK)
+        weights = np.empty(CHUNK) if self.weighted else None
         filled = 0
         for piece in pieces:
             start = piece.start
@@ -126,15 +130,37 @@ class _Keys:
                 count = min(piece.stop - start, CHUNK - filled)
                 self._fill(keys[filled : filled + count], piece.trajectory, start)
                 if weights is not None:
-                    weights[filled : filled + count] = self.data.weights[piece.trajectory][
-                        start : start + count
-                    ]
+                    self._weigh(weights[filled : filled + count], piece.trajectory, start)
                 start, filled = start + count, filled + count
                 if filled == CHUNK:
                     yield keys, weights
                     filled = 0
         if filled:
             yield keys[:filled], None if weights is None else weights[:filled]
+
+    @property
+    def weighted(self) -> bool:
+        """Whether counts are not whole numbers."""
+        return bool(self.data.columns)
+
+    def _weigh(self, part: np.ndarray, trajectory: int, start: int) -> None:
+        """Weights of consecutive pairs of one trajectory."""
+        stop = start + len(part)
+        part[:] = 1.0 if self.data.weights is None else self.data.weights[trajectory][start:stop]
+        if self.data.log_path is not None:
+            path = self.data.log_path[trajectory]
+            part *= np.exp(path[start + self.lagtime : stop + self.lagtime] - path[start:stop])
+
+    def _accelerated(
+        self, data: AcceleratedStates, pieces: Iterable[Segment]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Keys of pairs a lag apart in unbiased time, and how long they last."""
+        for trajectory, own in groupby(sorted(pieces), key=lambda piece: piece.trajectory):
+            states = np.asarray(data.blocks[trajectory], self.kind)
+            first, last, lasting = overlaps(data.acceleration[trajectory], self.lagtime)
+            for piece in own:
+                low, high = np.searchsorted(first, [piece.start, piece.stop])
+                yield states[first[low:high]] * data.n_states + states[last[low:high]], lasting[low:high]
 
     def _fill(self, part: np.ndarray, trajectory: int, start: int) -> None:
         """Keys of consecutive pairs of one trajectory."""
@@ -147,7 +173,7 @@ class _Keys:
 def _counted(keys: _Keys, pieces: Sequence[Segment]) -> tuple[np.ndarray, csr_array]:
     """The keys that occur, in order, and how often each does in every block."""
     if keys.number <= DENSE:
-        total = np.zeros(keys.number, np.int64 if keys.data.weights is None else float)
+        total = np.zeros(keys.number, float if keys.weighted else np.int64)
         for part, weights in keys.parts(pieces):
             total += np.bincount(part, weights, keys.number)
         seen = np.flatnonzero(total)

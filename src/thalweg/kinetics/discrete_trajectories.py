@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from thalweg.collective_variables.accelerated import accelerated_report, checked_acceleration
+from thalweg.collective_variables.trajectories import PairReport, pair_report
+
 
 @dataclass(frozen=True, eq=False)
 class DiscreteTrajectories:
@@ -21,6 +24,8 @@ class DiscreteTrajectories:
         One weight per frame; a transition has the weight of its first frame.
     n_states : int, optional
         Number of states; default: one more than the largest number seen.
+    log_path : sequence of arrays, optional
+        Running logarithm of the weight of the path up to each frame, as in `Trajectories`.
 
     Raises
     ------
@@ -37,6 +42,7 @@ class DiscreteTrajectories:
     dt: float = 1.0
     weights: Sequence[np.ndarray] | None = None
     n_states: int | None = None
+    log_path: Sequence[np.ndarray] | None = None
     lengths: np.ndarray = field(init=False)
 
     def __post_init__(self):
@@ -62,15 +68,77 @@ class DiscreteTrajectories:
         lengths = np.array([len(block) for block in blocks])
         if self.weights is not None and [len(w) for w in self.weights] != lengths.tolist():
             raise ValueError("weights must have one entry per frame of every trajectory")
+        if self.log_path is not None and [len(w) for w in self.log_path] != lengths.tolist():
+            raise ValueError("path weights must have one entry per frame of every trajectory")
         object.__setattr__(self, "blocks", blocks)
         object.__setattr__(self, "dt", float(self.dt))
         object.__setattr__(self, "n_states", int(n_states))
         object.__setattr__(self, "lengths", lengths)
 
+    @property
+    def columns(self) -> dict[str, Sequence[np.ndarray]]:
+        """What there is for every frame besides its state, by the name of the parameter."""
+        both = {"weights": self.weights, "log_path": self.log_path}
+        return {name: column for name, column in both.items() if column is not None}
+
+    def report(self, lagtime: int) -> PairReport:
+        """Pairs used and frames lost at ``lagtime``."""
+        return pair_report(self.lengths, lagtime)
+
     def __len__(self) -> int:
         return len(self.blocks)
 
 
-def as_discrete(data: DiscreteTrajectories | Sequence[np.ndarray]) -> DiscreteTrajectories:
-    """The data as `DiscreteTrajectories`: as they are, or from a list of arrays with ``dt=1``."""
+@dataclass(frozen=True, eq=False)
+class AcceleratedStates(DiscreteTrajectories):
+    """States of biased runs whose transitions are counted a lag apart in unbiased time.
+
+    Parameters
+    ----------
+    blocks, dt, weights, n_states, log_path : as for `DiscreteTrajectories`, without weights of any kind
+    acceleration : ``exp(V / kT)`` of every frame, one array per trajectory; see
+        `thalweg.collective_variables.accelerated`
+
+    Raises
+    ------
+    ValueError
+        As `DiscreteTrajectories` does, and if there are weights.
+    """
+
+    acceleration: Sequence[np.ndarray] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.weights is not None or self.log_path is not None:
+            raise ValueError("the acceleration of frames contains their weights; give no others")
+        arrays = checked_acceleration(self.acceleration, self.lengths)
+        object.__setattr__(self, "acceleration", arrays)
+
+    @property
+    def columns(self) -> dict[str, Sequence[np.ndarray]]:
+        return {"acceleration": self.acceleration}
+
+    def report(self, lagtime: int) -> PairReport:
+        """Frames that are first in some pair, and frames that are in none."""
+        return accelerated_report(self.acceleration, lagtime)
+
+
+def as_counted(data: DiscreteTrajectories | Sequence[np.ndarray]) -> DiscreteTrajectories:
+    """The data as `DiscreteTrajectories`, whose transitions may be any number of frames apart."""
     return data if isinstance(data, DiscreteTrajectories) else DiscreteTrajectories(data)
+
+
+def as_discrete(data: DiscreteTrajectories | Sequence[np.ndarray]) -> DiscreteTrajectories:
+    """The data as `DiscreteTrajectories` of frames evenly apart: as they are, or from arrays with ``dt=1``.
+
+    Raises
+    ------
+    ValueError
+        If frames are not evenly apart in the time that counts.
+    """
+    if isinstance(data, AcceleratedStates):
+        raise ValueError(
+            "this method needs frames evenly apart in time, and accelerated ones are not; Markov models with sliding "
+            "counts take them"
+        )
+    return as_counted(data)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from thalweg.kinetics.bootstrap import timescale_errors
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories, as_discrete
+from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories, as_counted
 from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
 from thalweg.kinetics.reversible import Reversible
 from thalweg.kinetics.transition_matrix import Estimator
@@ -92,7 +92,7 @@ class ImpliedTimescales:
 
     def fit(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray]) -> TimescaleScan:
         """The scan of discrete trajectories."""
-        data = as_discrete(trajectories)
+        data = as_counted(trajectories)
         shape = len(self.lagtimes), self.n_processes
         timescales, errors, intervals = (
             np.full(shape, np.nan),

@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 from thalweg.kinetics.active_set import ActiveSet, active_set
 from thalweg.kinetics.counting import Counting, Sliding
 from thalweg.kinetics.counts import TransitionCounts, transition_counts
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories, as_discrete
+from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories, as_counted
 from thalweg.kinetics.processes import Process, processes
 from thalweg.kinetics.reversible import Reversible
 from thalweg.kinetics.scores import gmrq, vamp_score
@@ -194,7 +194,7 @@ class MarkovStateModel:
         ValueError
             If the lag time leaves no pairs or no states are connected.
         """
-        data = as_discrete(trajectories)
+        data = as_counted(trajectories)
         counts = self.counting.count(data, self.lagtime, self.n_blocks)
         return self.fit_counts(counts, trajectories=data)
 
