@@ -22,6 +22,7 @@ from thalweg.collective_variables.tica import TICA
 from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.collective_variables.vac import VAC
 from thalweg.geometry.bond_graph import heavy_atom_pairs
+from thalweg.geometry.coordination import CoordinationNumbers
 from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.internal import angles, dihedrals, distances
 from thalweg.geometry.residue_distances import SoftResidueDistances
@@ -36,6 +37,7 @@ from thalweg.geometry.variables import (
     Dihedrals,
     Distances,
     Logarithms,
+    RadiusOfGyration,
     SineCosine,
 )
 from thalweg.interop.colvars_input import colvars_input
@@ -91,6 +93,8 @@ VARIABLES = {
     "logistic contacts": lambda: Contacts(PAIRS, 0.4, LogisticSwitch(8.0)),
     "logarithms": lambda: Logarithms(PAIRS),
     "residues": lambda: SoftResidueDistances([[0, 2]], TOPOLOGY),
+    "coordination": lambda: CoordinationNumbers([8, 18], [0, 4, 5], 0.3),
+    "gyration": lambda: RadiusOfGyration(np.array([12.0, 16.0, 14.0]), [4, 5, 6]),
     "pca": lambda: model_variable(PCA(2).fit(data()), FEATURES),
     "tica": lambda: model_variable(TICA(5, dim=2).fit(data()), FEATURES),
     "sparse tica": lambda: model_variable(SparseTICA(5, dim=1).fit(data()), FEATURES),

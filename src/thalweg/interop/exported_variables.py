@@ -2,7 +2,7 @@
 
 Every variable of `thalweg.geometry` that is a function of such internal coordinates can be taken apart, and so can
 everything composed of them: linear maps, polynomials, kernels, networks, switches, soft minima. A variable that is
-measured in another way (an optimal superposition, a count over all atoms) cannot, and is left to a Python force.
+measured in another way (an optimal superposition, the order of a crystal) cannot, and is left to a Python force.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from thalweg.dynamics.engine import Variable
+from thalweg.geometry.coordination import CoordinationNumbers
 from thalweg.geometry.residue_distances import SoftResidueDistances
-from thalweg.geometry.switching import RationalSwitch
+from thalweg.geometry.switching import LogisticSwitch, RationalSwitch
 from thalweg.geometry.variables import (
     Angles,
     Composed,
@@ -27,6 +29,7 @@ from thalweg.geometry.variables import (
     Dihedrals,
     Distances,
     Logarithms,
+    RadiusOfGyration,
     SineCosine,
 )
 from thalweg.interop.formulas import Formula, Step, steps
@@ -172,12 +175,36 @@ def _(variable: SineCosine) -> Parts:
 
 @taken_apart.register
 def _(variable: Contacts) -> Parts:
-    inner, switch, radius = taken_apart(variable.distances), variable.switch, variable.radius
+    inner = taken_apart(variable.distances)
+    return Parts(
+        inner.coordinates, lambda values: _switched(variable.switch, inner.function(values) / variable.radius)
+    )
+
+
+@taken_apart.register
+def _(variable: CoordinationNumbers) -> Parts:
+    links = [(center, other, k) for k, (center, *row) in enumerate(variable.atoms) for other in row]
+    owner = np.array([k for *_, k in links], int)
+
+    def function(values):
+        near = _switched(variable.switch, values / variable.radius)
+        return jax.ops.segment_sum(near, owner, len(variable.names))
+
+    return Parts(tuple(Coordinate("distance", (a, b)) for a, b, _ in links), function)
+
+
+def _switched(switch: RationalSwitch | LogisticSwitch, x: jax.Array) -> jax.Array:
+    """The switch; in few symbols where its exponents allow, ``(1 - x^n) / (1 - x^2n) = 1 / (1 + x^n)``."""
     if isinstance(switch, RationalSwitch) and switch.m == 2 * switch.n:
-        return Parts(
-            inner.coordinates, lambda values: 1 / (1 + (inner.function(values) / radius) ** switch.n)
-        )
-    return Parts(inner.coordinates, lambda values: switch(inner.function(values) / radius))
+        return 1 / (1 + x**switch.n)
+    return switch(x)
+
+
+@taken_apart.register
+def _(variable: RadiusOfGyration) -> Parts:
+    axes = [Coordinate(axis, (atom,)) for atom in variable.members for axis in "xyz"]
+    own = RadiusOfGyration(variable.masses)
+    return Parts(tuple(axes), lambda values: own(values.reshape(-1, 3)))
 
 
 @taken_apart.register

@@ -75,7 +75,7 @@ def _dot(values: list, parameters: dict) -> np.ndarray:
     found = np.empty((left.shape[0], left.shape[1], right.shape[1]), object)
     for b, i, j in np.ndindex(found.shape):
         found[b, i, j] = combined(0.0, [_term(x, y) for x, y in zip(left[b, i], right[b, j])])
-    return found.reshape(*batch, *rows, *columns)
+    return found.reshape((*batch, *rows, *columns))
 
 
 def _sizes(shape: list[list[int]]) -> tuple[int, int]:
