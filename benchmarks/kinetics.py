@@ -400,7 +400,7 @@ class _Likelihoods:
     copies: list[np.ndarray]
 
     def relative(self, observed: np.ndarray, out: np.ndarray | None = None):
-        return self.copies.pop(), np.zeros(len(observed))
+        return self.copies.pop(), np.zeros(observed.shape[-1])
 
     def refitted(self, observed: np.ndarray, memberships: np.ndarray):
         return self

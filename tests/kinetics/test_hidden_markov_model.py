@@ -128,8 +128,19 @@ def test_hidden_models_are_scored_on_other_trajectories(symbols, points):
     assert abs(result.mean - np.nanmean(result.training)) < 0.2
     model = HiddenMarkovModel(3, restarts=1).fit(points)
     assert model.score(points[:2]) > result.mean
+    model = HiddenMarkovModel(3, restarts=1).fit(symbols)
+    unknown = np.where(np.random.default_rng(0).random(2000) < 0.3, 8, symbols[0])
+    assert model.score([unknown]) < model.score(symbols[:1])
     with pytest.raises(ValueError, match="outputs are Gaussian"):
         _ = model.state_memberships
+
+
+def test_a_state_seen_once_does_not_spoil_the_error_bars(symbols):
+    """Replicates that miss the block of the only visit have no probability for it, and need none."""
+    runs = [symbols[0].copy(), symbols[1]]
+    runs[0][700] = 5
+    estimate = hidden_timescale_errors(HiddenMarkovModel(3, restarts=1).fit(runs), samples=4)
+    assert np.isfinite(estimate.samples).all()
 
 
 def test_likelihood_of_other_data_prefers_the_right_number_of_hidden_states(symbols):

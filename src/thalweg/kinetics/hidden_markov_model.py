@@ -124,12 +124,18 @@ class HiddenModel:
         return [states[:, 0] for states in path]
 
     def score(self, data: Data, r: int = 2) -> float:
-        """VAMP-r score on other data of the ``hidden`` functions that are memberships given a single frame."""
-        seen = self._seen(data)
+        """VAMP-r score on other data of the ``hidden`` functions that are memberships given a single frame.
+
+        States that the model has never seen are part of the score; there the functions are zero.
+        """
+        seen = observations(data, self.lagtime, self.method.n_blocks)
+        seen.check_kind(self.output)
         first, last = seen.pairs()
         relative, _ = self.output.relative(seen.values)
         joint = relative * self.stationary_distribution[:, None]
         functions = np.ascontiguousarray((joint / joint.sum(axis=0)).T)
+        if isinstance(self.output, DiscreteOutput):
+            functions[~self.output.shows(seen.values)] = 0.0
         pairs = csr_array((np.ones(len(first)), (first, last)), shape=(len(functions),) * 2)
         return vamp_score(pairs, functions, r)
 

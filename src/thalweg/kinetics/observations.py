@@ -65,6 +65,14 @@ class Observations:
 
     def check(self, output: Any) -> None:
         """Raise ``ValueError`` if a model with this output cannot have made such observations."""
+        self.check_kind(output)
+        if isinstance(output, DiscreteOutput) and not (shown := output.shows(self.flat)).all():
+            raise ValueError(
+                f"state {self.flat[~shown][0]} has probability zero in every hidden state; refit with it"
+            )
+
+    def check_kind(self, output: Any) -> None:
+        """Raise ``ValueError`` if a model with this output is one of other observations."""
         if isinstance(output, DiscreteOutput) != (self.n_states is not None):
             shown = "discrete states" if isinstance(output, DiscreteOutput) else "features"
             raise ValueError(f"the model's hidden states show {shown}; give trajectories of these")

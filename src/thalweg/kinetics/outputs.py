@@ -66,20 +66,12 @@ class DiscreteOutput:
     probabilities: np.ndarray
 
     def relative(self, observed: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Likelihoods of observed states ``(frames,)``.
-
-        Raises
-        ------
-        ValueError
-            If a state was seen that no hidden state ever shows.
-        """
+        """Likelihoods of observed states ``(frames,)``; a state that is never shown tells nothing."""
         largest = self.probabilities.max(axis=0)
-        if observed.max() >= len(largest) or (silent := largest[observed] <= 0).any():
-            unseen = observed.max() if observed.max() >= len(largest) else observed[silent][0]
-            raise ValueError(f"state {unseen} has probability zero in every hidden state; refit with it")
-        with np.errstate(divide="ignore", invalid="ignore"):
-            table = np.maximum(self.probabilities / largest, FLOOR)
-            logs = np.log(largest)
+        known = largest > 0
+        scale = np.where(known, largest, 1.0)
+        table = np.where(known, np.maximum(self.probabilities / scale, FLOOR), 1.0)
+        logs = np.log(np.where(known, largest, FLOOR))
         relative = fitting(out, (len(table), len(observed)))
         for row, likelihoods in zip(relative, table):
             np.take(likelihoods, observed, out=row, mode="clip")
@@ -90,6 +82,11 @@ class DiscreteOutput:
         size = self.probabilities.shape[1]
         counts = np.stack([np.bincount(observed, row, size) for row in memberships])
         return DiscreteOutput(counts / counts.sum(axis=1, keepdims=True))
+
+    def shows(self, states: np.ndarray) -> np.ndarray:
+        """Whether any hidden state ever shows these states."""
+        shown = self.probabilities.max(axis=0) > 0
+        return (states < len(shown)) & shown[np.minimum(states, len(shown) - 1)]
 
     def permuted(self, order: np.ndarray) -> DiscreteOutput:
         """The same with hidden states in another order."""
