@@ -175,3 +175,22 @@ def test_sparse_coordinates_name_the_slow_features_among_many():
     np.testing.assert_allclose(values.var(axis=0), 1, rtol=0.05)
     assert abs(np.corrcoef(values.T)[0, 1]) < 0.05
     assert "d7" in str(model)
+
+
+@pytest.mark.parametrize("method", [VAC(1, 1, Landmarks(20)), VAMP(1, 1), VAC(1, 1, Fourier())], ids=str)
+def test_raw_angles_raise_a_warning_in_every_basis_but_that_of_waves(method):
+    angle = np.random.default_rng(0).standard_normal((4000, 1)).cumsum(axis=0) / 5 % (2 * np.pi)
+    data = Trajectories([angle], names=["phi"])
+    if isinstance(method.basis, Fourier):
+        assert method.fit(data).notes == ()
+        return
+    with pytest.warns(UserWarning, match="phi.* look like raw angles"):
+        assert "raw angles" in method.fit(data).notes[0]
+
+
+def test_one_giant_run_and_a_thousand_tiny_ones_are_told_apart():
+    random = np.random.default_rng(0)
+    runs = [random.standard_normal((20_000, 2)).cumsum(axis=0) % 40, *random.standard_normal((1000, 3, 2))]
+    model = VAC(5, 1, Landmarks(20)).fit(Trajectories(runs))
+    assert (model.covariances.report.used[1:] == 0).all()
+    assert "1000 trajectories too short to give any" in str(model.covariances.report)

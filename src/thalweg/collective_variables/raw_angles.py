@@ -1,9 +1,13 @@
-"""Raw periodic angles among the features: a linear method sees the jump from pi to -pi as motion."""
+"""Raw periodic angles among the features: most bases see the jump from pi to -pi as motion."""
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
+from thalweg.collective_variables.basis import Basis
+from thalweg.collective_variables.fourier_basis import Fourier
 from thalweg.collective_variables.trajectories import CHUNK, Trajectories
 
 NEARLY_WHOLE = 0.75
@@ -35,3 +39,14 @@ def raw_angles(trajectories: Trajectories, looked_at: int = 10) -> list[int]:
             if len(jumps) and np.median(jumps) > NEARLY_WHOLE * period:
                 found.append(int(feature))
     return sorted(found)
+
+
+def warned_angles(trajectories: Trajectories, basis: Basis) -> tuple[str, ...]:
+    """A warning, also returned as a note, if features look like raw angles and the basis is not made for them."""
+    found = [] if isinstance(basis, Fourier) else raw_angles(trajectories)
+    if not found:
+        return ()
+    listed = ", ".join(trajectories.name(i) for i in found[:10])
+    note = f"{listed} look like raw angles that jump by a full turn; use their sine and cosine, or the basis Fourier"
+    warnings.warn(note, stacklevel=4)
+    return (note,)

@@ -17,7 +17,6 @@ processes or that runs are too few.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from thalweg.collective_variables.basis import Basis, Features, Functions, Ident
 from thalweg.collective_variables.covariance import Covariances, covariances
 from thalweg.collective_variables.linear_map import project, seen
 from thalweg.collective_variables.pca import loading_signs
-from thalweg.collective_variables.raw_angles import raw_angles
+from thalweg.collective_variables.raw_angles import warned_angles
 from thalweg.collective_variables.resampling import Estimate, independent_blocks, resample
 from thalweg.collective_variables.scores import vamp_score
 from thalweg.collective_variables.slow_modes import SlowModes, nonreversible_modes, reversible_modes
@@ -231,7 +230,7 @@ class VAC:
             functions = self.basis.fit(raw)
             trajectories = along(raw, functions)
             sums = covariances(trajectories, self.lagtime, self.n_blocks, executor=executor)
-            notes = _warned_angles(raw) if isinstance(self.basis, Features) else ()
+            notes = warned_angles(raw, self.basis)
         koopman = unsymmetrized(sums, self.cutoff)
         nonreversible = nonreversible_modes(koopman, sums)
         choice, modes = self._solved(sums, koopman, nonreversible, trajectories, executor)
@@ -290,14 +289,3 @@ class VAC:
         if self.scaling == "kinetic_map":
             return signed * np.maximum(values, 0)
         return signed * np.sqrt(np.nan_to_num(modes.timescales[: self.dim]) / (2 * self.lagtime * sums.dt))
-
-
-def _warned_angles(trajectories: Trajectories) -> tuple[str, ...]:
-    """A warning, also kept as a note, if features look like raw angles."""
-    found = raw_angles(trajectories)
-    if not found:
-        return ()
-    listed = ", ".join(trajectories.name(i) for i in found[:10])
-    note = f"{listed} look like raw angles that jump by a full turn; use their sine and cosine"
-    warnings.warn(note, stacklevel=4)
-    return (note,)

@@ -21,6 +21,7 @@ from thalweg.collective_variables.basis import Basis, Features, Functions, along
 from thalweg.collective_variables.covariance import Covariances, covariances
 from thalweg.collective_variables.linear_map import project, seen
 from thalweg.collective_variables.pca import loading_signs
+from thalweg.collective_variables.raw_angles import warned_angles
 from thalweg.collective_variables.resampling import Estimate, independent_blocks, resample
 from thalweg.collective_variables.scores import vamp_score
 from thalweg.collective_variables.slow_modes import SlowModes, nonreversible_modes
@@ -67,6 +68,7 @@ class VAMPModel:
     covariances : block sums the fit is made of
     singular : all singular functions
     modes : of the operator itself, whose eigenvalues give timescales
+    notes : what one should know about the data
     """
 
     method: VAMP
@@ -74,6 +76,7 @@ class VAMPModel:
     covariances: Covariances
     singular: SingularFunctions
     modes: SlowModes
+    notes: tuple[str, ...]
 
     @property
     def singular_values(self) -> np.ndarray:
@@ -157,6 +160,7 @@ class VAMP:
         """
         raw = as_trajectories(data)
         functions = self.basis.fit(raw)
+        notes = warned_angles(raw, self.basis)
         sums = covariances(along(raw, functions), self.lagtime, self.n_blocks, executor=executor)
         singular = SingularFunctions.of(sums, self.cutoff)
         if not 1 <= self.dim <= len(singular.values):
@@ -164,4 +168,4 @@ class VAMP:
                 f"dim={self.dim} must lie between 1 and the rank of the functions, {len(singular.values)}"
             )
         modes = nonreversible_modes(unsymmetrized(sums, self.cutoff), sums)
-        return VAMPModel(self, functions, sums, singular, modes)
+        return VAMPModel(self, functions, sums, singular, modes, notes + singular.notes)
