@@ -23,7 +23,8 @@ import openmm
 from thalweg.dynamics.engine import Bias, Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.temperature import thermal_start
-from thalweg.geometry.variables import Composed, Distances
+from thalweg.geometry.composed_variables import Composed
+from thalweg.geometry.variables import Distances
 from thalweg.interop.molecules import alanine_dipeptide
 from thalweg.report.benchmark import Row
 from thalweg.sampling.bias.umbrella import HarmonicRestraint

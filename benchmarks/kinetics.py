@@ -30,8 +30,9 @@ from threadpoolctl import threadpool_limits
 from thalweg.collective_variables.resampling import Estimate
 from thalweg.collective_variables.tica import TICA
 from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.geometry.composed_variables import SineCosine
 from thalweg.geometry.torsions import backbone_dihedrals
-from thalweg.geometry.variables import Dihedrals, SineCosine
+from thalweg.geometry.variables import Dihedrals
 from thalweg.interop.frame_features import FeaturesAlongFile
 from thalweg.interop.mdtraj_files import TrajectoryFile, read_topology
 from thalweg.kinetics.active_set import active_set

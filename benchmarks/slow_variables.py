@@ -31,8 +31,9 @@ from thalweg.collective_variables.tica import TICA
 from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.collective_variables.vac import VAC
 from thalweg.collective_variables.vamp import VAMP
+from thalweg.geometry.composed_variables import SineCosine
 from thalweg.geometry.torsions import backbone_dihedrals
-from thalweg.geometry.variables import Dihedrals, Distances, SineCosine
+from thalweg.geometry.variables import Dihedrals, Distances
 from thalweg.interop.frame_features import FeaturesAlongFile
 from thalweg.interop.mdtraj_files import TrajectoryFile, read_topology
 from thalweg.kinetics.bootstrap import timescale_errors

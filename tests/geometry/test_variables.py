@@ -9,20 +9,11 @@ import pytest
 
 from thalweg.dynamics.engine import Variable
 from thalweg.geometry.bond_graph import heavy_atom_pairs
+from thalweg.geometry.composed_variables import Composed, Concatenate, Contacts, SineCosine
 from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.superposition import RMSD
 from thalweg.geometry.torsions import backbone_dihedrals
-from thalweg.geometry.variables import (
-    Angles,
-    Composed,
-    Concatenate,
-    Contacts,
-    Coordinates,
-    Dihedrals,
-    Distances,
-    RadiusOfGyration,
-    SineCosine,
-)
+from thalweg.geometry.variables import Angles, Coordinates, Dihedrals, Distances, RadiusOfGyration
 from thalweg.interop.mdtraj_files import topology_from_mdtraj
 
 STRUCTURE = mdtraj.load(str(files("thalweg.testsystems") / "structures" / "alanine_dipeptide.pdb"))

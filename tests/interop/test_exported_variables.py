@@ -22,24 +22,14 @@ from thalweg.collective_variables.tica import TICA
 from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.collective_variables.vac import VAC
 from thalweg.geometry.bond_graph import heavy_atom_pairs
+from thalweg.geometry.composed_variables import Composed, Concatenate, Contacts, Logarithms, SineCosine
 from thalweg.geometry.coordination import CoordinationNumbers
 from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.internal import angles, dihedrals, distances
 from thalweg.geometry.residue_distances import SoftResidueDistances
 from thalweg.geometry.superposition import RMSD
 from thalweg.geometry.switching import LogisticSwitch
-from thalweg.geometry.variables import (
-    Angles,
-    Composed,
-    Concatenate,
-    Contacts,
-    Coordinates,
-    Dihedrals,
-    Distances,
-    Logarithms,
-    RadiusOfGyration,
-    SineCosine,
-)
+from thalweg.geometry.variables import Angles, Coordinates, Dihedrals, Distances, RadiusOfGyration
 from thalweg.interop.colvars_input import colvars_input
 from thalweg.interop.exported_variables import exported
 from thalweg.interop.lammps_driver import open_lammps

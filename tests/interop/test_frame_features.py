@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from thalweg.dynamics.engine import Variable
-from thalweg.geometry.variables import Concatenate
+from thalweg.geometry.composed_variables import Concatenate
 from thalweg.interop import mdtraj_files
 from thalweg.interop.feature_sets import FEATURE_SETS, feature_set
 from thalweg.interop.frame_features import (

@@ -19,8 +19,9 @@ from thalweg.cli.study import FEATURES, Distances, Dynamics, Files, Molecule, To
 from thalweg.dynamics.engine import Engine, Langevin, Variable
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.geometry.bond_graph import heavy_atom_pairs
+from thalweg.geometry.composed_variables import SineCosine
 from thalweg.geometry.torsions import backbone_dihedrals, dihedral_names, rotatable_dihedrals
-from thalweg.geometry.variables import Dihedrals, SineCosine
+from thalweg.geometry.variables import Dihedrals
 from thalweg.geometry.variables import Distances as DistanceVariable
 from thalweg.interop import molecules
 from thalweg.interop.build import build_system

@@ -8,7 +8,7 @@ from pathlib import Path
 from thalweg.cli.apparatus import features_of
 from thalweg.cli.study import Study
 from thalweg.dynamics.engine import Variable
-from thalweg.geometry.variables import Composed
+from thalweg.geometry.composed_variables import Composed
 from thalweg.interop.colvars_input import colvars_input
 from thalweg.interop.mdtraj_files import read_topology
 from thalweg.interop.openmm_variables import openmm_xml

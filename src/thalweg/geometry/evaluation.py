@@ -18,7 +18,7 @@ CHUNK_VALUES = 1_000_000
 """Values asked of it at once."""
 
 ROW = 16
-"""Frames that fill the registers of a processor: chunks are multiples where there is choice."""
+"""Frames that fill the registers of a processor: chunks are multiples of them where there is choice."""
 
 
 def evaluate(
@@ -50,8 +50,7 @@ def evaluate(
     [[0.25], [0.5]]
     """
     count, atoms, dims = frames.shape
-    chunk = min(CHUNK_NUMBERS // (atoms * dims), CHUNK_VALUES // max(1, len(variable.names)))
-    chunk = max(1, min(count, chunk if chunk < ROW else chunk // ROW * ROW))
+    chunk = _chunk(count, atoms * dims, len(variable.names))
     values = np.zeros((0, len(variable.names)), np.float32)
     for start in range(0, count, chunk):
         part = _padded(frames[start : start + chunk], chunk)
@@ -61,6 +60,14 @@ def evaluate(
             values = np.empty((count, found.shape[1]), found.dtype)
         values[start : start + chunk] = found[: count - start]
     return values
+
+
+def _chunk(count: int, numbers: int, values: int) -> int:
+    """Frames to handle at once: few different lengths, as each is compiled anew."""
+    most = max(1, min(CHUNK_NUMBERS // numbers, CHUNK_VALUES // max(1, values)))
+    if most < ROW:
+        return most
+    return min(most // ROW * ROW, max(ROW, 1 << max(0, count - 1).bit_length()))
 
 
 def _padded(part, length: int) -> np.ndarray:

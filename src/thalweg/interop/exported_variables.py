@@ -17,21 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.dynamics.engine import Variable
+from thalweg.geometry.composed_variables import Composed, Concatenate, Contacts, Logarithms, SineCosine
 from thalweg.geometry.coordination import CoordinationNumbers
 from thalweg.geometry.residue_distances import SoftResidueDistances
 from thalweg.geometry.switching import LogisticSwitch, RationalSwitch
-from thalweg.geometry.variables import (
-    Angles,
-    Composed,
-    Concatenate,
-    Contacts,
-    Coordinates,
-    Dihedrals,
-    Distances,
-    Logarithms,
-    RadiusOfGyration,
-    SineCosine,
-)
+from thalweg.geometry.variables import Angles, Coordinates, Dihedrals, Distances, RadiusOfGyration
 from thalweg.interop.formulas import Formula, Step, steps
 from thalweg.interop.traced_formulas import NoFormula, formulas
 

@@ -28,12 +28,13 @@ import numpy as np
 
 from thalweg.dynamics.engine import Variable
 from thalweg.geometry.bond_graph import heavy_atom_pairs
+from thalweg.geometry.composed_variables import Contacts, Logarithms, SineCosine
 from thalweg.geometry.coordination import burial
 from thalweg.geometry.residue_distances import ResidueDistances, SoftResidueDistances
 from thalweg.geometry.residues import residue_of_atoms, residue_pairs
 from thalweg.geometry.switching import LogisticSwitch
 from thalweg.geometry.torsions import backbone_dihedrals, rotatable_dihedrals, side_chain_dihedrals
-from thalweg.geometry.variables import Contacts, Dihedrals, Distances, Logarithms, SineCosine
+from thalweg.geometry.variables import Dihedrals, Distances
 from thalweg.interop.frame_features import Measurement
 from thalweg.interop.mdtraj_features import SecondaryStructure, SolventExposure
 from thalweg.systems.topology import Topology

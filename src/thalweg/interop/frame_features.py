@@ -50,7 +50,7 @@ def values_of_frames(
 class Together:
     """Variables and measurements side by side, as one measurement.
 
-    Where all are variables, `thalweg.geometry.variables.Concatenate` makes a variable of them.
+    Where all are variables, `thalweg.geometry.composed_variables.Concatenate` makes a variable of them.
     """
 
     parts: tuple[Variable | Measurement, ...]

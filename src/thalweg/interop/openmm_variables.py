@@ -32,7 +32,8 @@ def variable_forces(variable: Variable, periodic: bool = False) -> list[openmm.F
 
     Examples
     --------
-    >>> from thalweg.geometry.variables import Distances, SineCosine, Dihedrals
+    >>> from thalweg.geometry.composed_variables import SineCosine
+    >>> from thalweg.geometry.variables import Distances, Dihedrals
     >>> [type(force).__name__ for force in variable_forces(SineCosine(Dihedrals([[4, 6, 8, 14]])))]
     ['CustomCompoundBondForce', 'CustomCompoundBondForce']
     """

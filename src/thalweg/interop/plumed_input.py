@@ -29,7 +29,8 @@ def plumed_input(variable: Variable, name: str = "cv", periodic: bool = True) ->
 
     Examples
     --------
-    >>> from thalweg.geometry.variables import Composed, Distances
+    >>> from thalweg.geometry.composed_variables import Composed
+    >>> from thalweg.geometry.variables import Distances
     >>> legs = Composed(lambda r: r.sum(0, keepdims=True), Distances([[0, 1], [1, 2]]), ("length",))
     >>> print(plumed_input(legs))
     # cv: length

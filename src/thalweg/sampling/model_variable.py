@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax.numpy as jnp
 
 from thalweg.dynamics.engine import Variable
-from thalweg.geometry.variables import Composed
+from thalweg.geometry.composed_variables import Composed
 from thalweg.shapes import Array, Float, Values
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from thalweg.collective_variables.tica import TICA
 from thalweg.collective_variables.trajectories import Trajectories
-from thalweg.geometry.variables import Composed
+from thalweg.geometry.composed_variables import Composed
 from thalweg.sampling.apparatus import Apparatus, Recipe
 from thalweg.sampling.bias.metadynamics import WellTemperedMetadynamics, limits_and_widths
 from thalweg.sampling.segment import Segment, walks
