@@ -249,6 +249,8 @@ REFERENCES = {
     "doi:10.1093/biomet/63.2.403",
     "mardt2018": "A. Mardt, L. Pasquali, H. Wu and F. Noé, VAMPnets for deep learning of molecular kinetics, "
     "Nat. Commun. 9, 5 (2018), doi:10.1038/s41467-017-02388-1",
+    "mardt2020": "A. Mardt, L. Pasquali, F. Noé and H. Wu, Deep learning Markov and Koopman models with physical "
+    "constraints, Proc. Mach. Learn. Res. 107, 451 (2020), doi:10.48550/arXiv.1912.07392",
     "mcgibbon2015": "R. T. McGibbon and V. S. Pande, Variational cross-validation of slow dynamical modes in "
     "molecular kinetics, J. Chem. Phys. 142, 124105 (2015), doi:10.1063/1.4916292",
     "mcgibbon2017": "R. T. McGibbon, B. E. Husic and V. S. Pande, Identification of simple reaction coordinates from "
