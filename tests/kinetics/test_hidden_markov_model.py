@@ -128,9 +128,9 @@ def test_hidden_models_are_scored_on_other_trajectories(symbols, points):
     assert abs(result.mean - np.nanmean(result.training)) < 0.2
     model = HiddenMarkovModel(3, restarts=1).fit(points)
     assert model.score(points[:2]) > result.mean
-    model = HiddenMarkovModel(3, restarts=1).fit(symbols)
+    discrete = HiddenMarkovModel(3, restarts=1).fit(symbols)
     unknown = np.where(np.random.default_rng(0).random(2000) < 0.3, 8, symbols[0])
-    assert model.score([unknown]) < model.score(symbols[:1])
+    assert discrete.score([unknown]) < discrete.score(symbols[:1])
     with pytest.raises(ValueError, match="outputs are Gaussian"):
         _ = model.state_memberships
 

@@ -30,10 +30,10 @@ def drawn(counts, estimator, number, seed=0):
 @pytest.mark.parametrize("estimator", [Reversible(), Nonreversible()])
 def test_rows_of_two_states_follow_beta_distributions(estimator):
     """Every chain of two states is reversible, so both posteriors are the same closed one."""
-    found = np.array([s.matrix.toarray()[:, 1] for s in drawn([[7, 3], [2, 30]], estimator, 2000)])
+    found = np.array([s.matrix.toarray()[:, 1] for s in drawn([[7, 3], [2, 30]], estimator, 1200)])
     assert kstest(found[::2, 0], beta(3, 7).cdf).pvalue > 1e-3
     assert kstest(found[::2, 1], beta(30, 2).cdf).pvalue > 1e-3
-    assert abs(np.corrcoef(found.T)[0, 1]) < 0.09
+    assert abs(np.corrcoef(found.T)[0, 1]) < 0.12
 
 
 def test_three_states_in_a_ring_have_the_moments_of_the_density_itself():
@@ -55,12 +55,12 @@ def test_three_states_in_a_ring_have_the_moments_of_the_density_itself():
     first, _ = dblquad(lambda a, b: density(a, b) * mean_flow(a, b), -6, 6, -6, 6, epsabs=1e-10)
     exact = first / norm + digamma(sums[0, 1]) - digamma(sums[1, 2])
     flows = [
-        s.stationary_distribution[:, None] * s.matrix.toarray() for s in drawn(counts, Reversible(), 6000)
+        s.stationary_distribution[:, None] * s.matrix.toarray() for s in drawn(counts, Reversible(), 3000)
     ]
     found = np.array([np.log(f[0, 1] / f[1, 2]) for f in flows])
-    error = found.reshape(60, 100).mean(axis=1).std(ddof=1) / np.sqrt(60)
+    error = found.reshape(60, 50).mean(axis=1).std(ddof=1) / np.sqrt(60)
     assert abs(found.mean() - exact) < 4 * error
-    assert error < 0.03
+    assert error < 0.04
 
 
 def test_reversible_samples_obey_detailed_balance_where_counts_were_seen(long_run):
@@ -84,20 +84,20 @@ def test_samples_agree_with_those_of_deeptime():
 
 
 def test_counts_of_a_chain_at_its_own_step_give_bars_that_cover():
-    """Both sides of the ratio have an error of about 10 %; coverage is binomial."""
-    chain, replicas = three_state_chain(), 50
+    """Both sides of the ratio have an error of about 13 %; coverage is binomial."""
+    chain, replicas = three_state_chain(), 30
     exact = timescales(chain, 1)[0]
     runs = sampled_states(chain, replicas, 3000, np.full(3, 1 / 3), np.random.default_rng(0))
     claimed, found, covered = [], [], 0
     for k, states in enumerate(runs):
         model = MarkovStateModel(1, n_processes=1).fit([states])
-        estimate = posterior_timescales(model, samples=60, seed=k)
+        estimate = posterior_timescales(model, samples=40, seed=k)
         low, high = estimate.interval()[:, 0]
         covered += low < exact < high
         claimed.append(estimate.error[0])
         found.append(model.timescales[0])
     assert covered >= 0.95 * replicas - 3 * np.sqrt(0.95 * 0.05 * replicas)
-    assert np.mean(claimed) / np.std(found, ddof=1) == pytest.approx(1, abs=0.35)
+    assert np.mean(claimed) / np.std(found, ddof=1) == pytest.approx(1, abs=0.4)
 
 
 def test_running_statistics_are_those_of_the_list(long_run, monkeypatch):

@@ -9,8 +9,8 @@ r"""Ways of counting transitions at a lag time: sliding, strided, and effective.
 All three estimate the same probabilities. They differ in how much evidence a likelihood takes the counts
 for, which matters where errors are derived from numbers of counts (`posterior`). Even effective counts are
 too many when the dynamics between states is not Markovian: in replicas of Prinz's potential, errors derived
-from sliding counts were five times and from effective counts three times too small. The errors to quote
-come from `bootstrap`, which needs no such number and takes any counting.
+from sliding counts were five to eight times and from effective counts three to four times too small. The
+errors to quote come from `bootstrap`, which needs no such number and takes any counting.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class DiscreteOutput:
         relative = fitting(out, (len(table), len(observed)))
         for row, likelihoods in zip(relative, table):
             np.take(likelihoods, observed, out=row, mode="clip")
-        return relative, logs.take(observed)
+        return relative, logs.take(observed, mode="clip")
 
     def refitted(self, observed: np.ndarray, memberships: np.ndarray) -> DiscreteOutput:
         """Weighted histograms."""
