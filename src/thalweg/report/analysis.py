@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from thalweg.collective_variables.tica import TICA, TICAModel
+from thalweg.collective_variables.tica import TICA
 from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.vac import VACModel
 from thalweg.report.evidence import Evidence
 from thalweg.report.free_energies import (
     Weighted,
@@ -119,7 +120,7 @@ def analyze(evidence: Evidence, question: Question, learned: Learned | None = No
     )
 
 
-def _slow_coordinates(evidence: Evidence, lagtime: int) -> TICAModel:
+def _slow_coordinates(evidence: Evidence, lagtime: int) -> VACModel:
     walks = Trajectories([walk.features.astype(float) for walk in evidence.moving], dt=evidence.dt)
     slowest = TICA(lagtime=lagtime, dim=1).fit(walks)
     rank = len(slowest.eigenvalues)
@@ -222,7 +223,7 @@ def _certainty(estimates: Sequence[Estimate]) -> tuple[str, ...]:
     return tuple(f"{e.name.capitalize()}: {e.remark}." for e in estimates if e.remark)
 
 
-def _doubts(tica: TICAModel, differences: Sequence[Estimate]) -> list[Diagnosis]:
+def _doubts(tica: VACModel, differences: Sequence[Estimate]) -> list[Diagnosis]:
     doubts = [Diagnosis("note", note) for note in tica.notes]
     if tica.estimate == "nonreversible":
         doubts.append(Diagnosis("warning", f"Slow coordinates without stationary weights: {tica.reason}."))
