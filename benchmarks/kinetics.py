@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import slow_variables
 from deeptime.decomposition import TICA as DeeptimeTICA
 from deeptime.markov import TransitionCountEstimator, TransitionCountModel, pcca
 from deeptime.markov.hmm import DiscreteOutputModel, GaussianOutputModel, MaximumLikelihoodHMM
@@ -77,6 +78,7 @@ def rows(data: Path, quick: bool) -> Iterator[Row]:
         yield from _hidden_double_well(quick)
         yield from _few_states()
         yield from _alanine(data)
+        yield from slow_variables.rows(data, quick)
 
 
 def _speed(test: str, ours: Callable, theirs: Callable, peer: str, target: float, repeats: int = 3) -> Row:

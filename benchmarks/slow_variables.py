@@ -11,8 +11,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -84,17 +85,24 @@ WELLS = 0.15
 """Relative error allowed for short runs that do not start from equilibrium."""
 
 
-def rows(data: Path, quick: bool) -> Iterator[Row]:
+def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
     """All parts; ``quick`` takes Prinz's potential and few seeds."""
-    for name in list(SYSTEMS)[:1] if quick else SYSTEMS:
-        yield from exact_times(name, quick)
-    yield from networks(quick)
-    yield from short_runs(quick)
-    yield from four_wells(quick)
-    yield from biased(quick)
-    yield from alanine(data, quick)
-    yield from workers(quick)
-    yield from epochs(quick)
+    names = list(SYSTEMS)[:1] if quick else list(SYSTEMS)
+    return {f"exact/{name}": partial(exact_times, name, quick) for name in names} | {
+        "networks": partial(networks, quick),
+        "short runs": partial(short_runs, quick),
+        "four wells": partial(four_wells, quick),
+        "biased": partial(biased, quick),
+        "alanine": partial(alanine, data, quick),
+        "workers": partial(workers, quick),
+        "epochs": partial(epochs, quick),
+    }
+
+
+def rows(data: Path, quick: bool) -> Iterator[Row]:
+    """Rows of all `parts`."""
+    for part in parts(data, quick).values():
+        yield from part()
 
 
 def exact_times(name: str, quick: bool) -> Iterator[Row]:
