@@ -288,6 +288,13 @@ def test_large_networks_leave_the_formula_to_python():
     assert len(plumed_input(large).splitlines()) < 200
 
 
+@pytest.mark.parametrize("name", ["s", "x", "d0", "p"])
+def test_names_of_values_coordinates_and_parts_never_meet(name):
+    variable = Concatenate(TORSIONS, Coordinates([1, 3]), Contacts(PAIRS, 0.4, LogisticSwitch(8.0)))
+    labels = re.findall(r"^(\w+):", plumed_input(variable, name), re.MULTILINE)
+    assert len(set(labels)) == len(labels)
+
+
 @pytest.mark.parametrize("name", ["my cv", "1cv", "cv_1", ""])
 def test_names_that_other_programs_cannot_read_are_refused(name):
     with pytest.raises(ValueError, match="letters and digits"):

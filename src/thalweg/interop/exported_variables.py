@@ -44,7 +44,7 @@ class Coordinate:
     @property
     def name(self) -> str:
         """A name for use in formulas, such as ``d0_4``."""
-        short = {"distance": "d", "angle": "a", "dihedral": "t"}.get(self.kind, self.kind)
+        short = {"distance": "d", "angle": "a", "dihedral": "t"}.get(self.kind, f"{self.kind}_")
         return short + "_".join(map(str, self.atoms))
 
 
@@ -77,8 +77,9 @@ class ExportedVariable:
 
     @property
     def steps(self) -> list[Step]:
-        """The formulas in order, coordinates by their names."""
-        return steps(self.outputs, [coordinate.name for coordinate in self.coordinates], self.names)
+        """The formulas in order, coordinates by their names; names of parts hold ``_s``, so that none is taken."""
+        inputs = [coordinate.name for coordinate in self.coordinates]
+        return steps(self.outputs, inputs, self.names, f"{self.names[0]}_s")
 
 
 def exported(

@@ -18,6 +18,7 @@ import numpy as np
 from mdtraj.core import element as mdtraj_elements
 from mdtraj.formats.registry import FormatRegistry
 
+from thalweg.geometry.evaluation import ROW
 from thalweg.interop.dcd import open_dcd, without_date
 from thalweg.interop.xtc import scan_xtc
 from thalweg.systems.topology import Topology
@@ -162,7 +163,8 @@ class TrajectoryFile:
 
     def __iter__(self) -> Iterator[Frames]:
         """Frames from the first to the last, some megabytes at a time."""
-        size, start = max(1, CHUNK_NUMBERS // (3 * len(self.topology))), 0
+        most, start = max(1, CHUNK_NUMBERS // (3 * len(self.topology))), 0
+        size = most if most < ROW else most // ROW * ROW
         for chunk in self._chunks(size):
             self._check_atoms(chunk.positions.shape[1])
             _check_finite(chunk.positions, self.path, start)

@@ -1,7 +1,8 @@
 """Variables as PLUMED input [bonomi2009]: plain actions of every build, no module, no library to load.
 
 Coordinates become ``DISTANCE``, ``ANGLE``, ``TORSION`` and ``POSITION``; linear parts ``COMBINE``, all others
-``CUSTOM``. A network is one action for each of its units. PLUMED's own units are ours: nm, rad, kJ/mol.
+``CUSTOM``. A network is one action for each of its units. PLUMED's own units are ours: nm, rad, kJ/mol. Several
+variables in one file may not define a distance twice: join them by `Concatenate` first.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def _measured(coordinates: tuple[Coordinate, ...], images: str) -> list[str]:
             lines.append(f"{coordinate.name}: {ACTIONS[coordinate.kind]} ATOMS={atoms}{images}")
         elif atoms not in positions:
             positions.add(atoms)
-            lines.append(f"p{coordinate.atoms[0]}: POSITION ATOM={atoms} NOPBC")
+            lines.append(f"p_{coordinate.atoms[0]}: POSITION ATOM={atoms} NOPBC")
     return lines
 
 
@@ -64,7 +65,7 @@ def _argument(coordinate: Coordinate) -> str:
     """The label of a coordinate; of one component where an action has three."""
     if coordinate.kind in ACTIONS:
         return coordinate.name
-    return f"p{coordinate.atoms[0]}.{coordinate.kind}"
+    return f"p_{coordinate.atoms[0]}.{coordinate.kind}"
 
 
 def _action(step: Step, period: float | None, arguments: dict[str, str], turning: set[str]) -> str:
