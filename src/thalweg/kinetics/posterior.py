@@ -56,8 +56,13 @@ class Posterior:
         number = known.sum(axis=0)
         ends = []
         for share in (0.5 - confidence / 2, 0.5 + confidence / 2):
-            place = np.clip(np.rint(share * (number - 1)).astype(int), 0, None)
-            ends.append(np.take_along_axis(ordered, place[None], axis=0)[0])
+            # between n samples and beyond them lie n + 1 equally likely places for another one
+            place = np.clip(share * (number + 1) - 1, 0, np.maximum(number - 1, 0))
+            low = np.floor(place).astype(int)
+            high = np.minimum(low + 1, np.maximum(number - 1, 0))
+            below, above = (np.take_along_axis(ordered, at[None], axis=0)[0] for at in (low, high))
+            with np.errstate(invalid="ignore"):
+                ends.append(below + (place - low) * (above - below))
         return np.where(self.failed < 0.5, np.stack(ends), np.nan)
 
 
