@@ -77,6 +77,32 @@ def test_exposure_is_that_of_mdtraj():
     np.testing.assert_allclose(SolventExposure(TOPOLOGY).of_frames(FRAMES[:2], None), theirs, rtol=1e-6)
 
 
+def test_water_and_ions_shade_nothing_unless_asked_to():
+    wet = mdtraj.Topology.copy(STRUCTURE.topology)
+    chain = wet.add_chain()
+    water, ion = wet.add_residue("HOH", chain), wet.add_residue("NA", chain)
+    for name, element, residue in (
+        ("O", "O", water),
+        ("H1", "H", water),
+        ("H2", "H", water),
+        ("NA", "Na", ion),
+    ):
+        wet.add_atom(name, mdtraj.element.Element.getBySymbol(element), residue)
+    near = FRAMES[:1, :1] + np.array([[[0.3, 0, 0], [0, 0.3, 0], [0, 0, 0.3], [-0.3, 0, 0]]], np.float32)
+    frames, topology = np.concatenate([FRAMES[:1], near], axis=1), topology_from_mdtraj(wet)
+    dry = SolventExposure(TOPOLOGY).of_frames(FRAMES[:1], None)
+    np.testing.assert_allclose(SolventExposure(topology).of_frames(frames, None), dry, rtol=1e-6)
+    shaded = SolventExposure(topology, np.arange(len(topology))).of_frames(frames, None)
+    assert shaded.sum() < dry.sum()
+
+
+def test_atoms_on_top_of_each_other_are_named_and_the_process_lives():
+    collapsed = FRAMES[:2].copy()
+    collapsed[1, 5] = collapsed[1, 4]
+    with pytest.raises(ValueError, match=r"lie on top of each other in frame 1"):
+        SolventExposure(TOPOLOGY).of_frames(collapsed, None)
+
+
 def test_features_of_a_file_read_in_chunks_are_those_of_all_frames(file, monkeypatch):
     monkeypatch.setattr(mdtraj_files, "CHUNK_NUMBERS", 5 * 3 * len(TOPOLOGY))
     both = Together((feature_set(TOPOLOGY, "backbone"), SecondaryContent(TOPOLOGY)))

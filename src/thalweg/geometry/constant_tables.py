@@ -58,6 +58,9 @@ class AtomTable:
     def __len__(self) -> int:
         return len(self.array)
 
+    def __reduce__(self):
+        return AtomTable, (self.array, self.array.shape[1])  # hashes differ from process to process
+
     def __hash__(self) -> int:
         return self._hash
 
@@ -75,6 +78,9 @@ class Names(tuple):
     >>> Names(["phi ALA2"]) == ("phi ALA2",)
     True
     """
+
+    def __reduce__(self):
+        return Names, (tuple(self),)
 
     def __hash__(self) -> int:
         if "known" not in self.__dict__:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import mdtraj
 import numpy as np
+from scipy.spatial import cKDTree
 
 from thalweg.geometry.constant_tables import Rows
 from thalweg.geometry.residues import heavy_atoms_by_residue, protein_residues, residue_labels
-from thalweg.interop.mdtraj_files import topology_to_mdtraj
+from thalweg.interop.mdtraj_files import topology_from_mdtraj, topology_to_mdtraj
 from thalweg.systems.topology import Topology
 
 STRUCTURES = {"helix": "H", "strand": "E", "coil": "C"}
 """Kinds of secondary structure and their letters in the three-letter DSSP code."""
+
+TOUCHING = 2e-5
+"""Distance [nm] below which MDTraj's surface ends the whole process."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,30 +92,43 @@ class SolventExposure:
     """Solvent-accessible surface [nm^2] of each protein residue by rolling a probe [shrake1973].
 
     The surface is a count of points and has no gradient; `thalweg.geometry.coordination.burial` has one. Molecules
-    must be whole and every atom of the topology shades: leave the solvent out.
+    must be whole.
 
     Parameters
     ----------
-    topology : of the molecules
+    topology : of the frames
+    shading : atoms that shade each other; None for all but water and residues of a single atom, such as ions
     points : per atom
     probe : its radius [nm]
+
+    Raises
+    ------
+    ValueError
+        If there is no protein among those atoms, or two of them lie on top of each other in a frame.
     """
 
     topology: Topology
+    shading: np.ndarray | None = None
     points: int = 960
     probe: float = 0.14
+    shown: Topology = field(init=False)
 
     def __post_init__(self):
-        _known_residues(self.topology)
+        whole = topology_to_mdtraj(self.topology)
+        if self.shading is None:
+            kept = [r for r in whole.residues if not r.is_water and r.n_atoms > 1]
+            object.__setattr__(self, "shading", np.array([a.index for r in kept for a in r.atoms], int))
+        object.__setattr__(self, "shown", topology_from_mdtraj(whole.subset(self.shading)))
+        _known_residues(self.shown)
 
     @property
     def names(self) -> tuple[str, ...]:
-        labels = residue_labels(self.topology)
-        return tuple(f"exposure {labels[k]}" for k in _known_residues(self.topology))
+        labels = residue_labels(self.shown)
+        return tuple(f"exposure {labels[k]}" for k in _known_residues(self.shown))
 
     @property
     def atoms(self) -> Rows:
-        return (tuple(range(len(self.topology))),) * len(self.names)
+        return (tuple(self.shading.tolist()),) * len(self.names)
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -122,9 +139,17 @@ class SolventExposure:
         return (None,) * len(self.names)
 
     def of_frames(self, positions: np.ndarray, box: np.ndarray | None) -> np.ndarray:
-        frames = _frames(self.topology, positions)
+        shading = positions[:, self.shading]
+        for frame, x in enumerate(shading):
+            if len(touching := cKDTree(x).query_pairs(TOUCHING, output_type="ndarray")):
+                first, second = (self.shown.label(int(k)) for k in touching[0])
+                raise ValueError(
+                    f"{first} and {second} lie on top of each other in frame {frame} of a chunk: no surface is "
+                    "defined; remove the frame or one of the atoms"
+                )
+        frames = _frames(self.shown, shading)
         areas = mdtraj.shrake_rupley(frames, self.probe, self.points, mode="residue")
-        return areas[:, _known_residues(self.topology)]
+        return areas[:, _known_residues(self.shown)]
 
 
 def _frames(topology: Topology, positions: np.ndarray) -> mdtraj.Trajectory:
