@@ -1,10 +1,14 @@
 r"""Reversible deep Markov models: memberships of states and the kinetics between them, learned together [mardt2020].
 
 A network with softmax outputs :math:`\chi`, weights :math:`u` for stationarity and rates :math:`S` are trained for the
-VAMP-E score of the model that `reversible_memberships` describes, with averages over a batch. Constraints hold all
-along: no entry is negative, being a softplus; :math:`S` is scaled until no row of :math:`S\bar\chi` exceeds one, and
-what is missing is added on its diagonal. The network that does best on held-out data is kept; for its memberships the
-kinetics is then solved once more from moments of all data, with the stationary weights proper.
+VAMP-E score of the model
+
+.. math::  p(x_{t+\tau} | x_t) = \chi(x_t)^T S\, \chi(x_{t+\tau})\; u \cdot \chi(x_{t+\tau})\; \rho(x_{t+\tau})
+
+with averages over a batch and the density :math:`\rho` of last frames. Constraints hold all along: no entry is
+negative, being a softplus; :math:`S` is scaled until no row of :math:`S\bar\chi` exceeds one, and what is missing is
+added on its diagonal. The network that does best on held-out data is kept; for its memberships the kinetics is then
+solved once more from moments of all data, with the stationary weights proper (see `reversible_memberships`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ with longer lag times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,7 +75,12 @@ class FuzzyMarkovModel:
     @property
     def timescales(self) -> np.ndarray:
         """Relaxation times ``(n_states - 1,)`` [ps], slowest first; NaN where an eigenvalue gives none."""
-        return _times(self.fit, self.lag)
+        return _times(self.eigenvalues, self.lag)
+
+    @property
+    def free_timescales(self) -> np.ndarray:
+        """The same without constraints, from the operator in the span of the memberships: what constraints cost."""
+        return _times(self.fit.free, self.lag)
 
     def assign(self, data: Any) -> Any:
         """Memberships ``(frames, n_states)`` of an array or of every trajectory."""
@@ -105,7 +110,7 @@ class FuzzyMarkovModel:
     @on_one_thread
     def timescale_errors(self, samples: int = 50, seed: int = 0) -> Estimate:
         """Timescales [ps] with block-bootstrap errors."""
-        return self._resampled(lambda fit: _times(fit, self.lag), samples, seed)
+        return self._resampled(lambda fit: _times(fit.spectrum[0], self.lag), samples, seed)
 
     @on_one_thread
     def stationary_errors(self, samples: int = 50, seed: int = 0) -> Estimate:
@@ -137,7 +142,9 @@ class FuzzyMarkovModel:
             *(np.stack([each.error for each in part]) for part in (predicted, estimated)),
         )
 
-    def _resampled(self, quantity, samples: int, seed: int) -> Estimate:
+    def _resampled(
+        self, quantity: Callable[[ReversibleMemberships], Any], samples: int, seed: int
+    ) -> Estimate:
         memory = (
             float(np.nan_to_num(self.timescales).max(initial=0.0)) / self.moments.dt + self.moments.lagtime
         )
@@ -155,7 +162,10 @@ class FuzzyMarkovModel:
         times = ", ".join(f"{time:.4g}" for time in self.timescales)
         shares = ", ".join(f"{share:.1%}" for share in self.stationary_distribution)
         rest = "" if self.fit.converged else "; the fit did not come to rest"
-        score = f"VAMP-E {self.fit.value:.4f} beside VAMP-2 {self.fit.free_value:.4f}{rest}"
+        free = ", ".join(f"{time:.4g}" for time in self.free_timescales)
+        score = (
+            f"VAMP-E {self.fit.value:.4f}; without constraints {free} ps and {self.fit.free_value:.4f}{rest}"
+        )
         return (
             f"{self.n_states} fuzzy states at lag {self.lag:g} ps: {shares}; timescales {times} ps; {score}"
         )
@@ -242,7 +252,7 @@ class _Slow:
         return values @ values.__array_namespace__().asarray(self.vectors, dtype=values.dtype)
 
 
-def _times(fit: ReversibleMemberships, lag: float) -> np.ndarray:
-    values = fit.spectrum[0][1:]
+def _times(eigenvalues: np.ndarray, lag: float) -> np.ndarray:
+    values = eigenvalues[1:]
     decaying = (values > 0) & (values < 1)
     return np.where(decaying, -lag / np.log(np.where(decaying, values, 0.5)), np.nan)

@@ -2,8 +2,8 @@ r"""What a Markov model between fuzzy states needs to know of the data, summed i
 
 With memberships :math:`\chi` of first frames and :math:`\chi'` of last ones, :math:`\sum_i \chi_i = 1`,
 
-.. math::  A_{ij} = \langle \chi_i \chi_j \rangle, \qquad B_{ijk} = \langle \chi_i \chi'_j \chi'_k \rangle, \qquad
-           D_{jklm} = \langle \chi'_j \chi'_k \chi'_l \chi'_m \rangle ;
+.. math::  A_{ijk} = \langle \chi_i \chi_j \chi_k \rangle, \qquad B_{ijk} = \langle \chi_i \chi_j\, \chi'_k \rangle,
+           \qquad D_{ijk} = \langle \chi'_i \chi'_j \chi'_k \rangle ;
 
 moments of lower order are sums of these over an index.
 """
@@ -33,9 +33,7 @@ class MembershipMoments:
     dt : time between frames [ps]
     n_pairs : pairs of frames in all blocks
     weight : (blocks,)
-    first : (blocks, states, states) sums for A
-    cross : (blocks, states, states, states) for B
-    last : (blocks, states, states, states, states) for D
+    first, cross, last : (blocks, states, states, states) sums for A, B, D
     """
 
     lagtime: int
@@ -90,15 +88,14 @@ def membership_moments(
     >>> from thalweg.collective_variables.basis import Identity
     >>> sides = np.repeat(np.eye(2), 500, axis=0)
     >>> moments = membership_moments(sides, Identity(("left", "right")), lagtime=10)
-    >>> moments.means[0].round(3).tolist()
-    [[0.505, 0.0], [0.0, 0.495]]
+    >>> moments.means[0].sum(axis=(0, 1)).round(3).tolist()
+    [0.505, 0.495]
     """
     seen = along(as_trajectories(data), memberships)
     report, m = seen.report(lagtime), seen.n_features
     pieces = segments(report.used, n_blocks)
     count = 1 + max(piece.block for piece in pieces)
-    weight, first = np.zeros(count), np.zeros((count, m, m))
-    cross, last = np.zeros((count, m, m * m)), np.zeros((count, m * m, m * m))
+    weight, (first, cross, last) = np.zeros(count), np.zeros((3, count, m * m, m))
     for pairs in seen.pairs(pieces, report.lagtime):
         x, y = pairs.x.astype(float), pairs.y.astype(float)
         if x.min() < -1e-4 or np.abs(x.sum(axis=1) - 1).max() > 1e-3:
@@ -107,19 +104,17 @@ def membership_moments(
                 f"{x.sum(axis=1).max():.3g} are no memberships; use output='memberships'"
             )
         share = np.ones(len(x)) if pairs.weights is None else pairs.weights
-        squares = (y[:, :, None] * y[:, None, :]).reshape(len(y), m * m)
+        squares, later = ((each[:, :, None] * each[:, None, :]).reshape(len(each), m * m) for each in (x, y))
         block = pairs.segment.block
         weight[block] += share.sum()
-        first[block] += (share[:, None] * x).T @ x
-        cross[block] += (share[:, None] * x).T @ squares
-        last[block] += (share[:, None] * squares).T @ squares
+        first[block] += squares.T @ (share[:, None] * x)
+        cross[block] += squares.T @ (share[:, None] * y)
+        last[block] += later.T @ (share[:, None] * y)
     used = weight > 0
     return MembershipMoments(
         report.lagtime,
         seen.dt,
         int(report.used.sum()),
         weight[used],
-        first[used],
-        cross.reshape(count, m, m, m)[used],
-        last.reshape(count, m, m, m, m)[used],
+        *(sums.reshape(count, m, m, m)[used] for sums in (first, cross, last)),
     )

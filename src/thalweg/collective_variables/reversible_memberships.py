@@ -1,29 +1,27 @@
 r"""A reversible Markov model between fuzzy states, from moments of their memberships [mardt2020].
 
-The density of the next frame is modelled, and with it a stationary density :math:`\mu` on top of that of the last
-frames, :math:`\rho_1`, as
+The density of the next frame is modelled on that of equilibrium, :math:`\mu`, as
 
-.. math::  p(x_{t+\tau} | x_t) = \chi(x_t)^T S\, \chi(x_{t+\tau})\; \mu(x_{t+\tau}), \qquad
-           \mu(x) = \rho_1(x)\; u \cdot \chi(x)
+.. math::  p(x_{t+\tau} | x_t) = \chi(x_t)^T S\, \chi(x_{t+\tau})\; \mu(x_{t+\tau})
 
-with :math:`S` symmetric (detailed balance), no entry of :math:`S` and :math:`u` negative (a density), and
-:math:`u \cdot \langle\chi'\rangle = 1,\; S \bar\chi = 1` with :math:`\bar\chi = \int \chi\, \mu` (it is normalized).
-Memberships then move by a stochastic matrix,
+with :math:`S` symmetric (detailed balance) and without negative entries (a density), and :math:`S \bar\chi = 1` with
+:math:`\bar\chi = \int \chi\, \mu` (it is normalized). Memberships then move by a stochastic matrix,
 
 .. math::  E[\chi(x_{t+\tau}) | x_t] = K^T \chi(x_t), \qquad K = S\, \Sigma, \qquad
            \Sigma = \int \chi \chi^T \mu ,
 
 whose stationary distribution is :math:`\bar\chi` and whose eigenvalues are real, those of
-:math:`\Sigma^{1/2} S\, \Sigma^{1/2}`. Good is a large VAMP-E score [wu2020]
+:math:`\Sigma^{1/2} S\, \Sigma^{1/2}`. Where runs did not start from equilibrium, :math:`\mu` is the density of last
+frames times :math:`u \cdot \chi`, or that of first frames times :math:`v \cdot \chi`, with the weights under which
+memberships are stationary, :math:`\pi^T \langle \chi\chi^T\rangle^{-1} \langle\chi\chi'^T\rangle = \pi^T` [wu2017].
+:math:`S` has the largest VAMP-E score [wu2020] at equilibrium,
 
-.. math::  R_E = 2\, \mathrm{tr}\, S^T C_{0g} - \mathrm{tr}\, S^T C_{00}\, S\, C_{gg}, \qquad
-           g = \chi'\, (u \cdot \chi') ,
+.. math::  R_E = 2\, \mathrm{tr}\, S\, C - \mathrm{tr}\, S\, \Sigma\, S\, \Sigma, \qquad
+           C = \langle (v \cdot \chi)\, \chi\, \chi'^T \rangle \text{ symmetrized},
 
-which says how well the true conditional density is approached, up to a constant. Maximized over both, :math:`u` also
-serves to give :math:`g` a better shape where states are fuzzy, and is no stationary weight any more (from one well of
-Prinz's potential, populations came out wrong by a third). Here :math:`u` is therefore the weight under which the
-memberships are stationary, :math:`\pi^T C_{00}^{-1} C_{0t} = \pi^T` [wu2017]; what is left for :math:`S` is a concave
-problem with one solution.
+which says how well the true conditional density is approached, up to a constant: a concave problem with one solution.
+Maximized with averages over the data instead, and over :math:`u` as well, the score would also use the weights to
+give densities a better shape where states are fuzzy, and they would not be stationary any more.
 """
 
 from __future__ import annotations
@@ -51,26 +49,24 @@ class ReversibleMemberships:
 
     Attributes
     ----------
-    u : (states,), the stationary density over that of last frames is ``u . chi``
+    v, u : (states,), the stationary density over that of first frames is ``v . chi``, over that of last ``u . chi``
     rates : (states, states), S
-    last_moments : of third order, of last frames
+    overlap : (states, states), Sigma: how much states share, at equilibrium
+    free : (states,) eigenvalues of the unconstrained operator, one first, real parts
     value : VAMP-E score on the data of the fit
-    free_value : VAMP-2 score of the memberships, about what could be had without constraints; these cost much where
-        memberships are of no real states (see `Stretched`)
+    free_value : the same without constraints on S; these cost much where memberships are of no real states (see
+        `Stretched`)
     converged : whether its steps came to rest
     """
 
+    v: np.ndarray
     u: np.ndarray
     rates: np.ndarray
-    last_moments: np.ndarray
+    overlap: np.ndarray
+    free: np.ndarray
     value: float
     free_value: float
     converged: bool
-
-    @cached_property
-    def overlap(self) -> np.ndarray:
-        """Sigma ``(states, states)``: how much states share, at equilibrium."""
-        return self.last_moments @ self.u
 
     @cached_property
     def stationary_distribution(self) -> np.ndarray:
@@ -93,10 +89,9 @@ class ReversibleMemberships:
         return found[::-1], right * np.sign(right[np.abs(right).argmax(axis=0), np.arange(len(found))])
 
     def score(self, means: Means) -> float:
-        """VAMP-E score on moments of any data."""
-        first, cross, last = means
-        both = (last @ self.u) @ self.u
-        return float((self.rates * (2 * cross @ self.u - first @ self.rates @ both)).sum())
+        """VAMP-E score on moments of any data, weighted to equilibrium by the weights of this fit."""
+        overlap, together = _at_equilibrium(self.v, self.u, means)
+        return float((self.rates * (2 * together - overlap @ self.rates @ overlap)).sum())
 
 
 def reversible_memberships(moments: MembershipMoments) -> ReversibleMemberships:
@@ -112,13 +107,10 @@ def reversible_memberships(moments: MembershipMoments) -> ReversibleMemberships:
     ([[0.99, 0.01], [0.01, 0.99]], [0.5, 0.5])
     """
     means = tuple(moments.means)
-    size = moments.n_states
-    cubic = means[2].sum(axis=-1)
-    square = cubic.sum(axis=-1)
-    u = _stationary_weights(means)
-    mean = square @ u
-    upper = np.triu_indices(size)
-    to, both = means[1] @ u, (means[2] @ u) @ u
+    size, upper = moments.n_states, np.triu_indices(moments.n_states)
+    v, u, free = _stationary_weights(means)
+    overlap, together = _at_equilibrium(v, u, means)
+    mean = overlap.sum(axis=1)
 
     def rates_of(z: np.ndarray) -> np.ndarray:
         rates = np.zeros((size, size))
@@ -130,12 +122,13 @@ def reversible_memberships(moments: MembershipMoments) -> ReversibleMemberships:
 
     def objective(z: np.ndarray) -> tuple[float, np.ndarray]:
         rates = rates_of(z)
-        half = means[0] @ rates @ both
-        return float(((half - 2 * to) * rates).sum()), folded(2 * half - 2 * to)
+        half = overlap @ rates @ overlap
+        return float(((half - 2 * together) * rates).sum()), folded(2 * half - 2 * together)
 
     units = np.eye(len(upper[0]))
     slopes = np.stack([rates_of(unit) @ mean for unit in units], axis=1)
-    start = _start_rates(means[0], to, both, mean)
+    inverse = np.linalg.inv(overlap + 1e-9 * np.trace(overlap) / size * np.eye(size))
+    start = _completed(np.maximum(inverse @ together @ inverse, 1e-6), mean)
     run = minimize(
         objective,
         start[upper],
@@ -146,39 +139,30 @@ def reversible_memberships(moments: MembershipMoments) -> ReversibleMemberships:
         options={"maxiter": STEPS, "ftol": 1e-12},
     )
     rates = _exact(rates_of(np.maximum(run.x, 0)), mean)
-    found = ReversibleMemberships(u, rates, cubic, 0.0, _free_score(means), bool(run.success))
+    free_value = float((inverse @ together @ inverse * together).sum())
+    found = ReversibleMemberships(v, u, rates, overlap, free, 0.0, free_value, bool(run.success))
     return replace(found, value=found.score(means))
 
 
-def _free_score(means: Means) -> float:
-    """VAMP-2 score of memberships, the constant among them."""
+def _at_equilibrium(v: np.ndarray, u: np.ndarray, means: Means) -> tuple[np.ndarray, np.ndarray]:
+    """Sigma and C under the weights."""
     first, cross, last = means
-    left, right = (_inverse_root(each) for each in (first, last.sum(axis=(-1, -2))))
-    return float(((left @ cross.sum(axis=-1) @ right) ** 2).sum())
+    together = np.einsum("ijk,j->ik", cross, v)
+    return (first @ v + last @ u) / 2, (together + together.T) / 2
 
 
-def _inverse_root(matrix: np.ndarray) -> np.ndarray:
-    values, vectors = eigh(matrix)
-    kept = values > 1e-8 * values[-1]
-    return (vectors[:, kept] / np.sqrt(values[kept])) @ vectors[:, kept].T
+def _stationary_weights(means: Means) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights of states in first and in last frames under which memberships are stationary, none negative.
 
-
-def _stationary_weights(means: Means) -> np.ndarray:
-    """Weights of states in last frames under which memberships are stationary, none negative."""
-    first, cross, last = means
-    square = last.sum(axis=(-1, -2))
+    Also the eigenvalues of the operator they come from, real parts, largest first.
+    """
+    first, cross, last = (each.sum(axis=1) for each in means)
     ridge = 1e-10 * np.trace(first) / len(first) * np.eye(len(first))
-    values, vectors = np.linalg.eig(np.linalg.solve(first + ridge, cross.sum(axis=-1)).T)
+    values, vectors = np.linalg.eig(np.linalg.solve(first + ridge, cross).T)
     stationary = np.real(vectors[:, np.argmin(np.abs(values - 1))])
-    u = nnls(square, stationary / stationary.sum())[0]
-    return u / (square.sum(axis=1) @ u)
-
-
-def _start_rates(first: np.ndarray, to: np.ndarray, both: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Rates near those without constraints, normalized."""
-    ridge = 1e-6 * np.trace(first) / len(first) * np.eye(len(first))
-    free = np.linalg.solve(first + ridge, to) @ np.linalg.inv(both + ridge)
-    return _completed(np.maximum((free + free.T) / 2, 1e-6), mean)
+    weights = (nnls(each, stationary / stationary.sum())[0] for each in (first, last))
+    v, u = (each / (square.sum(axis=1) @ each) for each, square in zip(weights, (first, last)))
+    return v, u, np.sort(np.real(values))[::-1]
 
 
 def _completed(rates: np.ndarray, mean: np.ndarray) -> np.ndarray:
