@@ -38,7 +38,10 @@ class DCD:
     def positions(self, start: int, stop: int) -> np.ndarray:
         """Positions ``(frames, atoms, 3)`` [nm] of frames ``start`` to ``stop``."""
         part = self.records[start:stop]
-        return np.stack([part[axis] for axis in "xyz"], axis=-1).astype(np.float32) * np.float32(ANGSTROM)
+        found = np.empty((len(part), self.atoms, 3), np.float32)
+        for k, axis in enumerate("xyz"):
+            np.multiply(part[axis], np.float32(ANGSTROM), out=found[:, :, k], casting="same_kind")
+        return found
 
     def box(self, start: int, stop: int) -> np.ndarray | None:
         """Box vectors as rows, ``(frames, 3, 3)`` [nm], or None."""
