@@ -101,6 +101,40 @@ class Joined:
         return frames.__array_namespace__().concat([part(frames) for part in self.parts], axis=1)
 
 
+@dataclass(frozen=True)
+class Then:
+    """Functions of functions: a basis in what another one sees, such as polynomials of a learned variable.
+
+    Examples
+    --------
+    >>> twice = Then(Features(), Features()).fit(Trajectories([np.ones((5, 2))]))
+    >>> twice(np.ones((3, 2))).shape
+    (3, 2)
+    """
+
+    first: Basis
+    second: Basis
+
+    def fit(self, data: Trajectories) -> Chained:
+        inner = self.first.fit(data)
+        return Chained(inner, self.second.fit(along(data, inner)))
+
+
+@dataclass(frozen=True, eq=False)
+class Chained:
+    """``outer(inner(x))``."""
+
+    inner: Functions
+    outer: Functions
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.outer.names)
+
+    def __call__(self, frames: Any) -> Any:
+        return self.outer(self.inner(frames))
+
+
 def feature_names(data: Trajectories) -> tuple[str, ...]:
     """Names of the features, numbered where they have none."""
     return tuple(f"feature {k}" for k in range(data.n_features)) if data.names is None else tuple(data.names)

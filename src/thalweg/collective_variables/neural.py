@@ -23,13 +23,18 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.collective_variables.basis import Then
 from thalweg.collective_variables.encoder import Output
 from thalweg.collective_variables.learned_basis import Learned, Training
+from thalweg.collective_variables.polynomial_basis import Polynomials
 from thalweg.collective_variables.reconstruction import Reconstruction, VariationalReconstruction
 from thalweg.collective_variables.slowness import CanonicalCorrelation, ReversibleScore, VAMPScore
 from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
 from thalweg.collective_variables.vac import VAC, VACModel
 from thalweg.collective_variables.vamp import VAMP, VAMPModel
+
+BENT = Polynomials(5)
+"""Functions of a bottleneck among which slow ones are solved for."""
 
 Data = Trajectories | Sequence[Any] | np.ndarray
 
@@ -94,19 +99,25 @@ class DCCA(Training):
 
 @dataclass(frozen=True)
 class TimeLaggedAutoencoder(Training):
-    """A bottleneck through which later frames are told from earlier ones."""
+    """A bottleneck through which later frames are told from earlier ones; slow are polynomials of what it lets through.
+
+    What is best for telling frames follows their variance, and any monotone function of it is as good: the slowest
+    functions are therefore solved for among polynomials of it.
+    """
 
     lagtime: int
     dim: int = 1
 
     def fit(self, data: Data) -> VACModel:
         """Train, then solve."""
-        return VAC(self.lagtime, self.dim, self.basis(Reconstruction(self.dim), self.lagtime)).fit(data)
+        return VAC(
+            self.lagtime, self.dim, Then(self.basis(Reconstruction(self.dim), self.lagtime), BENT)
+        ).fit(data)
 
 
 @dataclass(frozen=True)
 class VDE(Training):
-    """Variational dynamics encoder: a noisy bottleneck, later frames, and autocorrelation.
+    """Variational dynamics encoder: a noisy bottleneck, later frames, and autocorrelation; then as for autoencoders.
 
     Parameters
     ----------
@@ -122,7 +133,7 @@ class VDE(Training):
     def fit(self, data: Data) -> VACModel:
         """Train, then solve."""
         objective = VariationalReconstruction(self.dim, self.capacity, self.slowness)
-        return VAC(self.lagtime, self.dim, self.basis(objective, self.lagtime)).fit(data)
+        return VAC(self.lagtime, self.dim, Then(self.basis(objective, self.lagtime), BENT)).fit(data)
 
 
 @dataclass(frozen=True)
