@@ -4,10 +4,10 @@ States are memberships :math:`\chi(x)` that add up to one; the coarse transition
 distribution and real eigenvalues by construction, also for short runs started out of equilibrium (see
 `reversible_memberships`) [mardt2020]. Errors are from blocks, with the memberships as they are.
 
-Not to be trusted where memberships are of no real states, so that constraints cost much of the score: a network
-trained for slowness alone may leave them anywhere, see `Stretched`. Nor where two states never exchange in the data:
-their relative weight is then arbitrary. `FuzzyMarkovModel.chapman_kolmogorov` compares predictions
-with longer lag times.
+Not to be trusted where memberships are of no pure states: probabilities cannot be negative, and slow processes then
+come out too fast. `timescales` much below `free_timescales`, which know no constraints, tell so; `Stretched`
+memberships or a longer lag time may help. Nor where two states never exchange in the data: their relative weight is
+then arbitrary. `FuzzyMarkovModel.chapman_kolmogorov` compares predictions with longer lag times.
 """
 
 from __future__ import annotations
