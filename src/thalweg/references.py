@@ -239,6 +239,8 @@ REFERENCES = {
     "mackerell2004": "A. D. MacKerell, M. Feig and C. L. Brooks, Extending the treatment of backbone "
     "energetics in "
     "protein force fields, J. Comput. Chem. 25, 1400 (2004), doi:10.1002/jcc.20065",
+    "madras1988": "N. Madras and A. D. Sokal, The pivot algorithm: a highly efficient Monte Carlo method for the "
+    "self-avoiding walk, J. Stat. Phys. 50, 109 (1988), doi:10.1007/BF01022990",
     "mahoney2009": "M. W. Mahoney and P. Drineas, CUR matrix decompositions for improved data analysis, "
     "Proc. Natl. Acad. Sci. 106, 697 (2009), doi:10.1073/pnas.0803205106",
     "maier2015": "J. A. Maier et al., ff14SB: improving the accuracy of protein side chain and backbone "

@@ -38,15 +38,20 @@ def test_strided_counts_of_all_offsets_are_the_sliding_ones(runs):
 
 def plain_inefficiency(notes):
     """The sum of the module's docstring, shift by shift."""
-    _, targets = np.unique(np.concatenate(notes), return_inverse=True)
-    chance = ((np.bincount(targets) / len(targets)) ** 2).sum()
-    total = 1.0
-    for shift in range(1, len(targets)):
-        same = np.concatenate([n[shift:] == n[:-shift] for n in notes])
-        rho = (same.mean() - chance) / (1 - chance) * (1 - shift / len(targets))
+    total, number = 1.0, sum(map(len, notes))
+    for shift in range(1, number):
+        taking_part = [n for n in notes if len(n) >= 2 ** (1 + int(np.log2(shift)))]
+        if not taking_part:
+            break
+        _, targets = np.unique(np.concatenate(taking_part), return_inverse=True)
+        chance = ((np.bincount(targets) / len(targets)) ** 2).sum()
+        same = np.concatenate([n[shift:] == n[:-shift] for n in taking_part])
+        rho = (same.mean() - chance) / (1 - chance) * (1 - shift / number)
         if rho <= 0:
             break
         total += 2 * rho
+        if shift + 1 >= 5 * total:
+            break
     return max(total, 1.0)
 
 
@@ -57,6 +62,23 @@ def test_inefficiencies_are_those_of_a_plain_sum(runs, lagtime, monkeypatch):
     for state in range(5):
         notes = [r[lagtime:][r[:-lagtime] == state] for r in runs if len(r) > lagtime]
         assert found[state] == pytest.approx(plain_inefficiency([n for n in notes if len(n)]))
+
+
+def test_runs_that_differ_do_not_make_all_counts_one():
+    """Half of the runs change state twice as often: no reason to believe in a memory as long as the runs."""
+    random = np.random.default_rng(0)
+    runs = [np.cumsum(random.random(20000) < rate) % 3 for rate in (0.02, 0.04) * 3]
+    alike = [np.cumsum(random.random(20000) < 0.03) % 3 for _ in range(6)]
+    mixed, same = (Effective().count(data, 5).matrix.sum() for data in (runs, alike))
+    assert 0.5 < mixed / same < 1.5
+
+
+def test_many_short_runs_of_another_kind_do_not_lengthen_the_memory_of_a_long_one():
+    random = np.random.default_rng(0)
+    long = np.cumsum(random.random(100000) < 0.01) % 3
+    short = [np.cumsum(random.random(int(n)) < 0.05) % 3 for n in random.integers(6, 30, 2000)]
+    alone = inefficiencies(DiscreteTrajectories([long]), 5)
+    assert (inefficiencies(DiscreteTrajectories([long, *short]), 5) < 2 * alone).all()
 
 
 def test_the_integral_beyond_the_first_shifts_is_close_to_the_sum(runs, monkeypatch):

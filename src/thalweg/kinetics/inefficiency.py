@@ -6,20 +6,22 @@ Whenever a trajectory is in state :math:`i`, note where it is a lag time later. 
 .. math::  \rho_k = \frac{P(\text{same}) - \sum_j p_{ij}^2}{1 - \sum_j p_{ij}^2},\qquad
            g_i = 1 + 2 \sum_{k \ge 1} \Bigl(1 - \frac{k}{n_i}\Bigr)\, \rho_k ,
 
-summed while it stays positive [chodera2007], with :math:`n_i` visits. One number per state leaves the
-transition probabilities as they are. Frames are sorted by state, so that a shift by :math:`k` places
-compares all visits with those ``k`` later. Beyond `EVERY` visits the shifts grow by a factor, and the sum
-becomes an integral by trapezoids.
+summed while it stays positive [chodera2007] and not beyond `WINDOW` times the sum itself [madras1988], with
+:math:`n_i` visits. One number per state leaves the transition probabilities as they are. Frames are sorted
+by state, so that a shift by :math:`k` places compares all visits with those ``k`` later. Beyond `EVERY`
+visits the shifts grow by a factor, and the sum becomes an integral by trapezoids. Trajectories take part up
+to about half their number of visits, and chance is judged by those that do: else short runs of another kind
+than long ones would pass for a memory without end.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from thalweg.kinetics.counts import transition_counts
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+
+WINDOW = 5
+"""Correlations further apart than this many inefficiencies are noise, or differences between runs."""
 
 EVERY = 16
 """Up to this many visits apart every shift is taken; later shifts grow by one part in this many."""
@@ -40,31 +42,36 @@ def inefficiencies(data: DiscreteTrajectories, lagtime: int) -> np.ndarray:
     number = np.bincount(states, minlength=data.n_states)
     seen = np.flatnonzero(number)
     visits = number[seen]
-    starts = np.cumsum(visits) - visits
-    chance = _chance(data, lagtime)[seen]
-    # places where a run (the visits of one state in one trajectory) begins, and the state it belongs to
+    # a run is the visits of one state in one trajectory; owner is the place of its state among those seen
     begins = np.flatnonzero(np.diff(runs, prepend=-1))
-    lengths, owner = np.diff(np.append(begins, len(runs))), np.searchsorted(starts, begins, side="right") - 1
+    lengths, owner = np.diff(np.append(begins, len(runs))), np.searchsorted(seen, states[begins])
+    alone = _chance(targets, owner, lengths, data.n_states, len(seen)) > 1 - 1e-12
     targets = runs * data.n_states + targets
-    alone = chance > 1 - 1e-12
     total, last, before, active = np.ones(len(seen)), np.ones(len(seen)), 0, ~alone
-    shift, groups = 1, np.arange(len(seen))
+    shift, octave = 1, 1
     while active.any():
-        if 2 * visits[groups[active[groups]]].sum() < len(targets):
-            groups, targets, starts = _compressed(groups, targets, starts, active)
-        same = np.add.reduceat(targets[shift:] == targets[:-shift], _clipped(starts, len(targets) - shift))
+        if shift >= octave:
+            kept = active[owner] & (lengths >= 2 * octave)
+            targets = targets[np.repeat(kept, lengths)]
+            owner, lengths, octave = owner[kept], lengths[kept], 2 * octave
+            if not len(targets):
+                break
+            present, first = np.unique(owner, return_index=True)
+            starts = (np.cumsum(lengths) - lengths)[first]
+            chance = _chance(targets % data.n_states, owner, lengths, data.n_states, len(seen))
+        alike = targets[shift:] == targets[:-shift]
         together = np.zeros(len(seen))
-        together[groups] = np.where(starts < len(targets) - shift, same, 0)
+        together[present] = np.add.reduceat(alike, np.minimum(starts, len(alike) - 1))
         possible = np.bincount(owner, np.maximum(lengths - shift, 0), len(seen))
         with np.errstate(divide="ignore", invalid="ignore"):
             found = (together / possible - chance) / (1 - chance) * (1 - shift / visits)
-        active &= np.nan_to_num(found, nan=-1.0) > 0
+        active &= np.nan_to_num(found, nan=-1.0, posinf=-1.0) > 0
         # the trapezoid between two shifts without its ends, and the later end
         between = (shift - before - 1) * (last + found) / 2
         total[active] += 2 * (between + found)[active]
         last, before = found, shift
         shift += max(1, shift // EVERY)
-        active &= shift < visits
+        active &= shift < np.minimum(visits, WINDOW * total)
     inefficiency = np.full(data.n_states, np.nan)
     inefficiency[seen] = np.where(alone, float(lagtime), np.maximum(total, 1.0))
     return inefficiency
@@ -84,23 +91,17 @@ def _visits(data: DiscreteTrajectories, lagtime: int) -> tuple[np.ndarray, np.nd
     return first, last[order], np.cumsum(breaks)
 
 
-def _chance(data: DiscreteTrajectories, lagtime: int) -> np.ndarray:
-    """The probability of two notes of a state to be the same by chance, the sum of squares of its row."""
-    counts = transition_counts(replace(data, weights=None), lagtime, n_blocks=1).matrix
-    leaving = np.asarray(counts.sum(axis=1)).ravel()
-    squares = np.asarray((counts * counts).sum(axis=1)).ravel()
-    return squares / np.where(leaving > 0, leaving, 1) ** 2
-
-
-def _compressed(
-    groups: np.ndarray, targets: np.ndarray, starts: np.ndarray, active: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Only the states whose sum still runs."""
-    kept = active[groups]
-    sizes = np.diff(np.append(starts, len(targets)))
-    return groups[kept], targets[np.repeat(kept, sizes)], np.cumsum(np.append(0, sizes[kept][:-1]))
-
-
-def _clipped(starts: np.ndarray, size: int) -> np.ndarray:
-    """Starts of segments inside an array of this size."""
-    return np.minimum(starts, size - 1)
+def _chance(
+    targets: np.ndarray, owner: np.ndarray, lengths: np.ndarray, n_states: int, seen: int
+) -> np.ndarray:
+    """The probability of two notes of a state to be the same by chance ``(seen,)``, sums of squares of rows."""
+    keys = np.repeat(owner, lengths) * n_states + targets
+    if seen * n_states <= 2**24:
+        counts = np.bincount(keys, minlength=seen * n_states)
+        keys = np.flatnonzero(counts)
+        counts = counts[keys]
+    else:
+        keys, counts = np.unique(keys, return_counts=True)
+    row = keys // n_states
+    number = np.bincount(row, counts, seen)
+    return np.bincount(row, (counts / number[row]) ** 2, seen)
