@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -69,20 +70,20 @@ class Windows:
     lagtime: int
     batch: int = 4096
 
-    @property
+    @cached_property
     def pairs(self) -> int:
         """Pairs in a window."""
         longest = max(segment.stop - segment.start for segment in self.segments)
         wanted = max(4 * self.lagtime, SHORTEST) if self.lagtime else LONGEST
         return min(wanted, LONGEST, longest)
 
-    @property
+    @cached_property
     def per_batch(self) -> int:
         """Windows in a batch."""
         total = sum(-(-(segment.stop - segment.start) // self.pairs) for segment in self.segments)
         return max(1, min(self.batch // self.pairs, total))
 
-    @property
+    @cached_property
     def batches(self) -> int:
         """Batches in an epoch, about."""
         if isinstance(self.data, AcceleratedTrajectories):
