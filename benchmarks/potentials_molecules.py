@@ -118,9 +118,6 @@ FAMILIES = {
 """Recipe, frames of ethanol, published force error [meV/Å] (Christensen and von Lilienfeld 2020, Batatia et al. 2022),
 and what there is to say of it."""
 
-REMEMBERED = 10**6
-"""Force components that answer for uncertainties: all of them."""
-
 REPLICAS = 32
 MEV, MEV_PER_ANGSTROM = unit("meV", "energy"), unit("meV/Å", "force")
 
@@ -222,9 +219,7 @@ def hotter(data: Path, count: int = 450, every: int = 4) -> Iterator[Row]:
     warm, hot = warm[::every], hot[::every]
     fitted, held_out = random_split(len(train), [count, 50])
     seconds, potential = _timed(
-        lambda: local_gradient_domain(choosing=CHOOSING, remembered=REMEMBERED).fit(
-            [train[k] for k in fitted], progress=_log
-        )
+        lambda: local_gradient_domain(choosing=CHOOSING).fit([train[k] for k in fitted], progress=_log)
     )
     alarm = ForceAlarm.of(potential, [train[k] for k in held_out])
     log.info("%s", alarm.errors)
