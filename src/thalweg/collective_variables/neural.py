@@ -33,6 +33,10 @@ from thalweg.collective_variables.trajectories import Trajectories, as_trajector
 from thalweg.collective_variables.vac import VAC, VACModel
 from thalweg.collective_variables.vamp import VAMP, VAMPModel
 
+EXTRA = 2
+"""Outputs of a network beyond the functions asked for. Where runs did not start from equilibrium, the density they
+started from is one more function that the operator needs; without it time scales come out too long."""
+
 BENT = Polynomials(5)
 """Functions of a bottleneck among which slow ones are solved for."""
 
@@ -48,7 +52,7 @@ class VAMPnet(Training):
     lagtime : int
         In frames.
     dim : int
-        Slow functions wanted; the network has as many outputs, or one more if they are memberships.
+        Slow functions wanted; the network has two outputs more, or one more if they are memberships.
     output : "values", or "memberships" for fuzzy states that add up to one
 
     Examples
@@ -66,7 +70,7 @@ class VAMPnet(Training):
 
     def fit(self, data: Data) -> VAMPModel:
         """Train, then solve."""
-        outputs = self.dim + (self.output == "memberships")
+        outputs = self.dim + (1 if self.output == "memberships" else EXTRA)
         basis = self.basis(VAMPScore(outputs, output=self.output), self.lagtime)
         return VAMP(self.lagtime, self.dim, basis).fit(data)
 
@@ -80,7 +84,9 @@ class SRV(Training):
 
     def fit(self, data: Data) -> VACModel:
         """Train, then solve."""
-        return VAC(self.lagtime, self.dim, self.basis(ReversibleScore(self.dim), self.lagtime)).fit(data)
+        return VAC(self.lagtime, self.dim, self.basis(ReversibleScore(self.dim + EXTRA), self.lagtime)).fit(
+            data
+        )
 
 
 @dataclass(frozen=True)
