@@ -55,8 +55,42 @@ def unbiasing_weights(bias: Sequence[np.ndarray], kT: float) -> list[np.ndarray]
     return [one / mean for one in weights]
 
 
+class Accelerated:
+    """What data have in common whose pairs are a lag apart in unbiased time: an ``acceleration`` instead of weights."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.weights is not None or self.log_path is not None:
+            raise ValueError("the acceleration of frames contains their weights; give no others")
+        arrays = _checked(self.acceleration, self.lengths)
+        object.__setattr__(self, "acceleration", arrays)
+
+    @property
+    def columns(self) -> dict[str, Sequence[np.ndarray]]:
+        """What there is for every frame besides its features or state."""
+        return {"acceleration": self.acceleration}
+
+    def report(self, lagtime: int) -> PairReport:
+        """Frames that are first in some pair, and frames that are in none, for every trajectory.
+
+        Raises
+        ------
+        ValueError
+            If there is no pair at all.
+        """
+        ends = [_ends(one) for one in self.acceleration]
+        used = np.array([np.searchsorted(t[:-1] + lagtime, t[-1] * (1 - 1e-12)) for t in ends])
+        if not used.any():
+            longest = max(float(one[-1]) for one in ends)
+            raise ValueError(
+                f"lagtime={lagtime} leaves no pairs in accelerated trajectories of up to {longest:.4g} frames of "
+                "unbiased time; use a shorter one"
+            )
+        return PairReport(int(lagtime), used, self.lengths - used)
+
+
 @dataclass(frozen=True, eq=False)
-class AcceleratedTrajectories(Trajectories):
+class AcceleratedTrajectories(Accelerated, Trajectories):
     """Trajectories of biased runs whose pairs are a lag apart in unbiased time.
 
     Parameters
@@ -79,21 +113,6 @@ class AcceleratedTrajectories(Trajectories):
     """
 
     acceleration: Sequence[np.ndarray] = ()
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.weights is not None or self.log_path is not None:
-            raise ValueError("the acceleration of frames contains their weights; give no others")
-        arrays = checked_acceleration(self.acceleration, self.lengths)
-        object.__setattr__(self, "acceleration", arrays)
-
-    @property
-    def columns(self) -> dict[str, Sequence[np.ndarray]]:
-        return {"acceleration": self.acceleration}
-
-    def report(self, lagtime: int) -> PairReport:
-        """Frames that are first in some pair, and frames that are in none, for every trajectory."""
-        return accelerated_report(self.acceleration, lagtime)
 
     def pairs(self, segments: Sequence[Segment], lagtime: int, size: int = CHUNK) -> Iterator[Pairs]:
         """All pairs whose first frame is in the segments, with their weights."""
@@ -129,26 +148,7 @@ def overlaps(
     return first, last, lasting[kept]
 
 
-def accelerated_report(acceleration: Sequence[np.ndarray], lagtime: int) -> PairReport:
-    """Frames that are first in some pair, and frames that are in none, for every trajectory.
-
-    Raises
-    ------
-    ValueError
-        If there is no pair at all.
-    """
-    ends = [_ends(one) for one in acceleration]
-    used = np.array([np.searchsorted(t[:-1] + lagtime, t[-1] * (1 - 1e-12)) for t in ends])
-    if not used.any():
-        longest = max(float(one[-1]) for one in ends)
-        raise ValueError(
-            f"lagtime={lagtime} leaves no pairs in accelerated trajectories of up to {longest:.4g} frames of "
-            "unbiased time; use a shorter one"
-        )
-    return PairReport(int(lagtime), used, np.array([len(one) for one in acceleration]) - used)
-
-
-def checked_acceleration(acceleration: Sequence[np.ndarray], lengths: np.ndarray) -> tuple[np.ndarray, ...]:
+def _checked(acceleration: Sequence[np.ndarray], lengths: np.ndarray) -> tuple[np.ndarray, ...]:
     """One positive number per frame as float64, one array per trajectory."""
     if [len(one) for one in acceleration] != lengths.tolist():
         raise ValueError("acceleration must have one entry per frame of every trajectory")

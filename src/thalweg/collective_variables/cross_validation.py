@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from thalweg.collective_variables.blocks import Segment, segments
+from thalweg.collective_variables.trajectories import sliceable
 
 Data = TypeVar("Data")
 
@@ -186,7 +187,7 @@ def _taken(data: Any, pieces: tuple[Segment, ...], blocks: np.ndarray) -> Any:
 
 def _part(data: Any, piece: Segment) -> Any:
     block = data.blocks[piece.trajectory]
-    if hasattr(block, "shape") and hasattr(block, "__getitem__"):
+    if sliceable(block):
         return block[piece.start : piece.stop]
     return _Part(data, piece)
 

@@ -24,7 +24,6 @@ from thalweg.collective_variables.covariance import Covariances, covariances
 from thalweg.collective_variables.linear_map import project, seen
 from thalweg.collective_variables.pca import loading_signs
 from thalweg.collective_variables.slow_modes import symmetrized
-from thalweg.collective_variables.stationarity import unsymmetrized
 from thalweg.collective_variables.threads import on_one_thread
 from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
 from thalweg.collective_variables.vac import VAC, Choice
@@ -113,16 +112,14 @@ class IntegratedVAC:
         """
         trajectories = as_trajectories(data)
         lagtimes = np.unique(np.geomspace(self.shortest, self.longest, self.lags).round().astype(int))
-        weights = np.gradient(np.arange(len(lagtimes)), 1.0) * np.gradient(lagtimes.astype(float))
+        weights = np.gradient(lagtimes.astype(float))
         weights[[0, -1]] /= 2
         weights = weights / weights.sum()
         reference = VAC(int(lagtimes[len(lagtimes) // 2]), 1, self.basis, cutoff=self.cutoff).fit(
             trajectories
         )
         functions, choice = reference.functions, reference.choice
-        reweight = None
-        if choice.kind == "reweighted":
-            reweight = unsymmetrized(reference.covariances, self.cutoff).weights()
+        reweight = reference.stationary_weights
         followed = along(trajectories, functions)
         forms = _as_they_are if choice.kind == "nonreversible" else symmetrized
         parts = [forms(covariances(followed, int(lag), 1, reweight)) for lag in lagtimes]

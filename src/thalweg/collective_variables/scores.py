@@ -5,9 +5,7 @@ held-out data about their means,
 
 .. math::  R_r = 1 + \big\| (U^T C_{00} U)^{-1/2}\, U^T C_{0t} V\, (V^T C_{tt} V)^{-1/2} \big\|_r^r
 
-is the VAMP-r score [wu2020], in which the one stands for the constant function. Under detailed balance, with the
-same functions at both ends, the trace of :math:`(U^T C U)^{-1}\, U^T \bar C_t U` is the generalized matrix Rayleigh
-quotient [mcgibbon2015], a VAMP-1 score with its signs.
+is the VAMP-r score [wu2020], in which the one stands for the constant function.
 
 A score compares models at the same lag time on the same data; on training data it only grows with flexibility.
 """
@@ -18,8 +16,10 @@ import numpy as np
 from scipy.linalg import eigh
 
 from thalweg.collective_variables.covariance import Covariances
-from thalweg.collective_variables.slow_modes import symmetrized
 from thalweg.shapes import Float
+
+RANK = 1e-10
+"""Directions of less variance than this share of the largest do not count."""
 
 
 def vamp_score(
@@ -50,20 +50,16 @@ def vamp_score(
     if r < 1:
         raise ValueError(f"r={r}; VAMP scores are defined for r of at least one")
     last = first if last is None else last
-    left, right = _whitening(first.T @ held_out.c00 @ first), _whitening(last.T @ held_out.ctt @ last)
+    left, right = (
+        whitened_directions(first.T @ held_out.c00 @ first),
+        whitened_directions(last.T @ held_out.ctt @ last),
+    )
     singular = np.linalg.svd(left.T @ (first.T @ held_out.c0t @ last) @ right, compute_uv=False)
     return 1 + float((np.minimum(singular, 1.0) ** r).sum())
 
 
-def rayleigh_score(held_out: Covariances, functions: Float[np.ndarray, "functions dim"]) -> float:
-    """Generalized matrix Rayleigh quotient of functions on held-out covariances, the constant included."""
-    _, c0, ct = symmetrized(held_out)
-    whiten = _whitening(functions.T @ c0 @ functions)
-    return 1 + float(np.trace(whiten.T @ functions.T @ ct @ functions @ whiten))
-
-
-def _whitening(covariance: np.ndarray) -> np.ndarray:
-    """An inverse square root of a covariance on the directions in which there is any."""
+def whitened_directions(covariance: np.ndarray) -> np.ndarray:
+    """Columns ``(dim, rank)`` in which a matrix of second moments is the identity."""
     values, vectors = eigh(covariance)
-    kept = values > 1e-10 * max(values[-1], 1e-300)
+    kept = values > RANK * max(values[-1], 0.0)
     return vectors[:, kept] / np.sqrt(values[kept])

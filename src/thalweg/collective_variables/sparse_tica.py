@@ -22,7 +22,6 @@ from scipy.linalg import eigh
 from thalweg.collective_variables.covariance import covariances
 from thalweg.collective_variables.linear_map import project
 from thalweg.collective_variables.slow_modes import decay_times, symmetrized
-from thalweg.collective_variables.stationarity import unsymmetrized
 from thalweg.collective_variables.threads import on_one_thread
 from thalweg.collective_variables.tica import TICA
 from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
@@ -115,10 +114,7 @@ class SparseTICA:
         """
         trajectories = as_trajectories(data)
         dense = TICA(self.lagtime, self.dim, scaling="unit").fit(trajectories)
-        reweight = None
-        if dense.estimate == "reweighted":
-            reweight = unsymmetrized(dense.covariances, dense.method.cutoff).weights()
-        sums = covariances(trajectories, self.lagtime, 1, reweight)
+        sums = covariances(trajectories, self.lagtime, 1, dense.stationary_weights)
         mean, c0, ct = symmetrized(sums)
         scale = np.sqrt(np.maximum(np.diag(c0), 0))
         usable = scale > 0

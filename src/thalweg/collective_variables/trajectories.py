@@ -209,8 +209,7 @@ class Trajectories:
             If a frame is not finite, or a source gave other chunks than it promised.
         """
         block = self.blocks[trajectory]
-        sliced = hasattr(block, "shape") and hasattr(block, "__getitem__")
-        read = _slices(block, spans) if sliced else _passing(block, spans, self, trajectory)
+        read = _slices(block, spans) if sliceable(block) else _passing(block, spans, self, trajectory)
         for start, given in read:
             frames = given if given.dtype.kind == "f" else given.astype(float)
             with np.errstate(invalid="ignore", over="ignore"):
@@ -261,6 +260,11 @@ def as_trajectories(data: Trajectories | Sequence[Any] | np.ndarray) -> Trajecto
     if isinstance(data, Trajectories):
         return data
     return Trajectories([data] if isinstance(data, np.ndarray) else data)
+
+
+def sliceable(block: Any) -> bool:
+    """Whether frames of a block can be had from any place, not only from the front."""
+    return hasattr(block, "shape") and hasattr(block, "__getitem__")
 
 
 def _shape(block: Any, k: int) -> tuple[int, int]:

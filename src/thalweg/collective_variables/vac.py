@@ -32,7 +32,12 @@ from thalweg.collective_variables.raw_angles import warned_angles
 from thalweg.collective_variables.resampling import Estimate, independent_blocks, resample
 from thalweg.collective_variables.scores import vamp_score
 from thalweg.collective_variables.slow_modes import SlowModes, nonreversible_modes, reversible_modes
-from thalweg.collective_variables.stationarity import STATIONARY, KoopmanModel, unsymmetrized
+from thalweg.collective_variables.stationarity import (
+    STATIONARY,
+    KoopmanModel,
+    StationaryWeights,
+    unsymmetrized,
+)
 from thalweg.collective_variables.threads import on_one_thread
 from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
 
@@ -99,6 +104,13 @@ class VACModel:
     def estimate(self) -> Kind:
         """Which estimate is in use: "stationary", "reweighted" or "nonreversible"; see `Choice`."""
         return self.choice.kind
+
+    @property
+    def stationary_weights(self) -> StationaryWeights | None:
+        """Weights of frames under which the estimate is made; None where it needs none or has none."""
+        if self.choice.kind != "reweighted":
+            return None
+        return unsymmetrized(self.covariances, self.method.cutoff).weights()
 
     @property
     def reason(self) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 
 from thalweg.collective_variables.accelerated import AcceleratedTrajectories
 from thalweg.collective_variables.blocks import Segment
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.trajectories import Trajectories, sliceable
 
 SHORTEST, LONGEST = 32, 128
 """Pairs in a window at least and at most, where trajectories are long enough."""
@@ -87,8 +87,7 @@ class Windows:
     def batches(self) -> int:
         """Batches in an epoch, about."""
         if isinstance(self.data, AcceleratedTrajectories):
-            total = sum(len(part.x) for part in self.data.pairs(self.segments, self.lagtime))
-            return max(1, total // self.batch)
+            return max(1, len(self._apart[0]) // self.batch)
         windows = sum(-(-(segment.stop - segment.start) // self.pairs) for segment in self.segments)
         return max(1, windows // self.per_batch)
 
@@ -98,7 +97,7 @@ class Windows:
             yield from self._single_pairs(generator)
             return
         places = self._places(generator)
-        if all(_sliceable(block) for block in self.data.blocks):
+        if all(sliceable(block) for block in self.data.blocks):
             order = generator.permutation(len(places))
             windows: Iterator = (self._cut(*places[k]) for k in order)
         else:
@@ -111,11 +110,16 @@ class Windows:
                 yield Batch(jnp.asarray(frames, jnp.float32), jnp.asarray(weights, jnp.float32))
                 held = []
 
-    def _single_pairs(self, generator: np.random.Generator) -> Iterator[Batch]:
-        """Pairs one by one, where they are not a fixed number of frames apart."""
+    @cached_property
+    def _apart(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both frames of all pairs ``(pairs, 2, features)`` and their weights ``(pairs, 1)``."""
         parts = list(self.data.pairs(self.segments, self.lagtime))
         frames = np.concatenate([np.stack([part.x, part.y], axis=1) for part in parts])
-        weights = np.concatenate([part.weights for part in parts])[:, None]
+        return frames, np.concatenate([part.weights for part in parts])[:, None]
+
+    def _single_pairs(self, generator: np.random.Generator) -> Iterator[Batch]:
+        """Pairs one by one, where they are not a fixed number of frames apart."""
+        frames, weights = self._apart
         size = min(self.batch, len(frames))
         order = generator.permutation(len(frames))
         for start in range(0, len(order) - size + 1, size):
@@ -159,10 +163,6 @@ class Windows:
             inside = np.minimum(np.arange(pairs), count - 1)
             place = np.concatenate([inside, inside + lag])
         return frames[place], weights
-
-
-def _sliceable(block: Any) -> bool:
-    return hasattr(block, "shape") and hasattr(block, "__getitem__")
 
 
 def _shuffled(windows: Iterator, size: int, generator: np.random.Generator) -> Iterator:

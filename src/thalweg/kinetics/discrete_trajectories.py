@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from thalweg.collective_variables.accelerated import accelerated_report, checked_acceleration
+from thalweg.collective_variables.accelerated import Accelerated
 from thalweg.collective_variables.trajectories import PairReport, pair_report
 
 
@@ -90,7 +90,7 @@ class DiscreteTrajectories:
 
 
 @dataclass(frozen=True, eq=False)
-class AcceleratedStates(DiscreteTrajectories):
+class AcceleratedStates(Accelerated, DiscreteTrajectories):
     """States of biased runs whose transitions are counted a lag apart in unbiased time.
 
     Parameters
@@ -106,21 +106,6 @@ class AcceleratedStates(DiscreteTrajectories):
     """
 
     acceleration: Sequence[np.ndarray] = ()
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.weights is not None or self.log_path is not None:
-            raise ValueError("the acceleration of frames contains their weights; give no others")
-        arrays = checked_acceleration(self.acceleration, self.lengths)
-        object.__setattr__(self, "acceleration", arrays)
-
-    @property
-    def columns(self) -> dict[str, Sequence[np.ndarray]]:
-        return {"acceleration": self.acceleration}
-
-    def report(self, lagtime: int) -> PairReport:
-        """Frames that are first in some pair, and frames that are in none."""
-        return accelerated_report(self.acceleration, lagtime)
 
 
 def as_counted(data: DiscreteTrajectories | Sequence[np.ndarray]) -> DiscreteTrajectories:

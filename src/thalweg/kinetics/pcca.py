@@ -70,17 +70,7 @@ def metastable_sets(model: MarkovModel, n_sets: int) -> MetastableSets:
     >>> metastable_sets(model, 2).assignments.tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])
     True
     """
-    if not model.fit.reversible:
-        raise ValueError("PCCA+ needs a reversible model; use the estimator Reversible()")
-    stationary = model.fit.stationary_distribution
-    if not 2 <= n_sets <= len(stationary):
-        raise ValueError(
-            f"n_sets={n_sets} must lie between 2 and the number of active states, {len(stationary)}"
-        )
-    if n_sets <= len(model.eigenvalues):
-        functions = model.eigenfunctions[model.active.states, :n_sets]
-    else:
-        _, functions = spectrum(model.fit, n_sets)
+    stationary, functions = model.fit.stationary_distribution, slow_functions(model, n_sets, "PCCA+")
     functions = np.column_stack([np.ones(len(stationary)), functions[:, 1:]])
     corners = _feasible(np.linalg.inv(functions[_simplex(functions)]), functions)
     best = _crispest(corners, functions)
@@ -93,6 +83,24 @@ def metastable_sets(model: MarkovModel, n_sets: int) -> MetastableSets:
         populations[order],
         float(np.sum((best**2).sum(axis=0) / best[0]) / n_sets),
     )
+
+
+def slow_functions(model: MarkovModel, n_sets: int, method: str) -> np.ndarray:
+    """The ``n_sets`` slowest eigenfunctions on active states ``(active, n_sets)``, for a ``method`` named in messages.
+
+    Raises
+    ------
+    ValueError
+        If the model is not reversible or has fewer active states than ``n_sets``.
+    """
+    if not model.fit.reversible:
+        raise ValueError(f"{method} needs a reversible model; use the estimator Reversible()")
+    active = len(model.active.states)
+    if not 2 <= n_sets <= active:
+        raise ValueError(f"n_sets={n_sets} must lie between 2 and the number of active states, {active}")
+    if n_sets <= len(model.eigenvalues):
+        return model.eigenfunctions[model.active.states, :n_sets]
+    return spectrum(model.fit, n_sets)[1]
 
 
 def _simplex(functions: np.ndarray) -> list[int]:

@@ -22,11 +22,9 @@ trained on. GMRQ supposes test data near equilibrium; VAMP scores do not.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import eigh
 from scipy.sparse import csr_array
 
-RANK = 1e-10
-"""Directions of less variance than this share of the largest do not count."""
+from thalweg.collective_variables.scores import whitened_directions
 
 
 def vamp_score(counts: csr_array, functions: np.ndarray, r: int = 2) -> float:
@@ -46,7 +44,9 @@ def vamp_score(counts: csr_array, functions: np.ndarray, r: int = 2) -> float:
     if r < 1:
         raise ValueError(f"r={r} must be at least one; 1 and 2 are usual")
     start, lagged, end = _moments(counts, functions)
-    singular = np.linalg.svd(_whitening(start).T @ lagged @ _whitening(end), compute_uv=False)
+    singular = np.linalg.svd(
+        whitened_directions(start).T @ lagged @ whitened_directions(end), compute_uv=False
+    )
     return float((singular**r).sum())
 
 
@@ -60,7 +60,7 @@ def gmrq(counts: csr_array, functions: np.ndarray) -> float:
     1.6
     """
     start, lagged, end = _moments(counts, functions)
-    white = _whitening((start + end) / 2)
+    white = whitened_directions((start + end) / 2)
     return float(np.trace(white.T @ (lagged + lagged.T) @ white) / 2)
 
 
@@ -72,10 +72,3 @@ def _moments(counts: csr_array, functions: np.ndarray) -> tuple[np.ndarray, np.n
     begin, finish = (np.asarray(counts.sum(axis=axis)).ravel() / total for axis in (1, 0))
     start, end = (functions.T * weight @ functions for weight in (begin, finish))
     return start, functions.T @ (counts @ functions) / total, end
-
-
-def _whitening(moment: np.ndarray) -> np.ndarray:
-    """Columns ``(m, rank)`` in which the moment is the identity."""
-    values, vectors = eigh(moment)
-    kept = values > RANK * max(values[-1], 0.0)
-    return vectors[:, kept] / np.sqrt(values[kept])

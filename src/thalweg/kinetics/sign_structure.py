@@ -11,8 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from thalweg.kinetics.markov_state_model import MarkovModel
-from thalweg.kinetics.pcca import MetastableSets
-from thalweg.kinetics.spectrum import spectrum
+from thalweg.kinetics.pcca import MetastableSets, slow_functions
 
 
 def sign_sets(model: MarkovModel, n_sets: int) -> MetastableSets:
@@ -33,14 +32,7 @@ def sign_sets(model: MarkovModel, n_sets: int) -> MetastableSets:
     >>> sign_sets(model, 2).assignments.tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])
     True
     """
-    if not model.fit.reversible:
-        raise ValueError("PCCA needs a reversible model; use the estimator Reversible()")
-    stationary = model.fit.stationary_distribution
-    if not 2 <= n_sets <= len(stationary):
-        raise ValueError(
-            f"n_sets={n_sets} must lie between 2 and the number of active states, {len(stationary)}"
-        )
-    _, functions = spectrum(model.fit, n_sets)
+    stationary, functions = model.fit.stationary_distribution, slow_functions(model, n_sets, "PCCA")
     found = np.zeros(len(stationary), int)
     for k in range(1, n_sets):
         upper = functions[:, k] > 0

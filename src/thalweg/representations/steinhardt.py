@@ -22,6 +22,7 @@ atoms; atoms are taken one after the other, so memory does not.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -99,6 +100,8 @@ class LocalOrder(eqx.Module):
         If the degree is not positive or there are fewer than two atoms.
     """
 
+    label: ClassVar[str] = "q"
+
     neighbors: _Neighbors
     names: tuple[str, ...] = eqx.field(static=True)
 
@@ -112,7 +115,7 @@ class LocalOrder(eqx.Module):
     ):
         members = tuple(np.asarray(atoms, int).tolist())
         self.neighbors = _Neighbors(members, degree, radius, switch)
-        self.names = Names(f"q{degree} {atoms_name(topology, [atom])}" for atom in members)
+        self.names = Names(f"{self.label}{degree} {atoms_name(topology, [atom])}" for atom in members)
 
     @property
     def atoms(self) -> Rows:
@@ -131,35 +134,10 @@ class LocalOrder(eqx.Module):
         return self.neighbors.invariant(_divided(moments, weights[:, None]))
 
 
-class AveragedOrder(eqx.Module):
+class AveragedOrder(LocalOrder):
     """``q_l`` of the moments of each atom averaged with those of its neighbors; parameters of `LocalOrder`."""
 
-    neighbors: _Neighbors
-    names: tuple[str, ...] = eqx.field(static=True)
-
-    def __init__(
-        self,
-        atoms: Sequence[int] | np.ndarray,
-        degree: int,
-        radius: float,
-        switch: Switch = LogisticSwitch(30.0),  # noqa: B008
-        topology: Topology | None = None,
-    ):
-        members = tuple(np.asarray(atoms, int).tolist())
-        self.neighbors = _Neighbors(members, degree, radius, switch)
-        self.names = Names(f"averaged q{degree} {atoms_name(topology, [atom])}" for atom in members)
-
-    @property
-    def atoms(self) -> Rows:
-        return (self.neighbors.members,) * len(self.names)
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        return ("",) * len(self.names)
-
-    @property
-    def periods(self) -> tuple[float | None, ...]:
-        return (None,) * len(self.names)
+    label: ClassVar[str] = "averaged q"
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
         summed, weights = self.neighbors.sums(positions, box)
