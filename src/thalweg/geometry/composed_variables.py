@@ -11,11 +11,12 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from thalweg.geometry.constant_tables import Rows
+from thalweg.geometry.dimensionless import Dimensionless
 from thalweg.geometry.switching import LogisticSwitch, RationalSwitch
 from thalweg.shapes import Box, Positions, Values
 
 
-class Contacts(eqx.Module):
+class Contacts(Dimensionless):
     """How much distances are contacts, from one (close) to zero (far): ``switch(r / radius)``.
 
     With a `LogisticSwitch` these are logistic distances, ``1 / (1 + exp(k (r - radius)))`` for a steepness of
@@ -47,19 +48,11 @@ class Contacts(eqx.Module):
     def names(self) -> tuple[str, ...]:
         return tuple(f"contact {name}" for name in self.distances.names)
 
-    @property
-    def units(self) -> tuple[str, ...]:
-        return ("",) * len(self.names)
-
-    @property
-    def periods(self) -> tuple[float | None, ...]:
-        return (None,) * len(self.names)
-
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
         return self.switch(self.distances(positions, box) / self.radius)
 
 
-class Logarithms(eqx.Module):
+class Logarithms(Dimensionless):
     """Natural logarithms of distances in nm: small distances count as much as large ones.
 
     Examples
@@ -79,19 +72,11 @@ class Logarithms(eqx.Module):
     def names(self) -> tuple[str, ...]:
         return tuple(f"log {name}" for name in self.distances.names)
 
-    @property
-    def units(self) -> tuple[str, ...]:
-        return ("",) * len(self.names)
-
-    @property
-    def periods(self) -> tuple[float | None, ...]:
-        return (None,) * len(self.names)
-
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
         return jnp.log(self.distances(positions, box))
 
 
-class SineCosine(eqx.Module):
+class SineCosine(Dimensionless):
     """Sines of all values of an angular variable, then their cosines: smooth where the angle jumps."""
 
     angles: Callable
@@ -103,14 +88,6 @@ class SineCosine(eqx.Module):
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(f"{function} {name}" for function in ("sin", "cos") for name in self.angles.names)
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        return ("",) * len(self.names)
-
-    @property
-    def periods(self) -> tuple[float | None, ...]:
-        return (None,) * len(self.names)
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
         values = self.angles(positions, box)

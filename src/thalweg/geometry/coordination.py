@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.geometry.constant_tables import Names, Rows
+from thalweg.geometry.dimensionless import Dimensionless
 from thalweg.geometry.residues import residue_of_atoms
 from thalweg.geometry.switching import LogisticSwitch, RationalSwitch
 from thalweg.geometry.torsions import atoms_name
@@ -24,7 +25,7 @@ from thalweg.systems.box import nearest_components
 from thalweg.systems.topology import Topology
 
 
-class CoordinationNumbers(eqx.Module):
+class CoordinationNumbers(Dimensionless):
     """Numbers of atoms around some centers, themselves not counted; nearest images if there is a box.
 
     Parameters
@@ -69,14 +70,6 @@ class CoordinationNumbers(eqx.Module):
             (center, *(j for j, counted in zip(self.others, row) if counted))
             for center, row in zip(self.centers, self._counted().tolist())
         )
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        return ("",) * len(self.names)
-
-    @property
-    def periods(self) -> tuple[float | None, ...]:
-        return (None,) * len(self.names)
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
         x = jnp.asarray(positions)

@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.geometry.constant_tables import Names, Rows
+from thalweg.geometry.dimensionless import Dimensionless
 from thalweg.geometry.switching import LogisticSwitch, RationalSwitch
 from thalweg.geometry.torsions import atoms_name
 from thalweg.representations.spherical_harmonics import spherical_harmonics
@@ -83,7 +84,7 @@ class _Neighbors(eqx.Module):
         return jnp.where(some, jnp.sqrt(jnp.where(some, square, 1.0)), 0.0)
 
 
-class LocalOrder(eqx.Module):
+class LocalOrder(Dimensionless):
     """``q_l`` of each of some atoms, in [0, 1], neighbors among the same atoms.
 
     Parameters
@@ -120,14 +121,6 @@ class LocalOrder(eqx.Module):
     @property
     def atoms(self) -> Rows:
         return (self.neighbors.members,) * len(self.names)
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        return ("",) * len(self.names)
-
-    @property
-    def periods(self) -> tuple[float | None, ...]:
-        return (None,) * len(self.names)
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
         moments, weights = self.neighbors.sums(positions, box)
