@@ -23,6 +23,8 @@ def test_timescales_of_a_markovian_chain_do_not_depend_on_the_lag(prinz, long_ru
     scan = ImpliedTimescales([1, 5, 20], n_processes=1, samples=30).fit(long_run)
     assert (np.abs(scan.timescales[:, 0] - prinz.timescales(1)[0]) < 3 * scan.errors[:, 0]).all()
     assert scan.resolved.all()
+    assert scan.flat_from[0] == pytest.approx(scan.lags[0])
+    assert "process 1: flat from" in str(scan)
     assert (scan.intervals[0] < scan.timescales).all()
     assert (scan.intervals[1] > scan.timescales).all()
 
@@ -33,6 +35,21 @@ def test_a_bad_lag_does_not_end_the_scan(long_run):
     assert set(scan.failures) == {4999, 5000}
     assert "leaves no pairs" in scan.failures[5000]
     assert str(scan).count("\n") == 2
+    assert np.isnan(scan.flat_from[0])
+
+
+def test_timescales_that_grow_with_the_lag_are_called_so(long_run):
+    """A border through the middle of a well: its states remember where in the well they were."""
+    halves = [(s >= 24).astype(int) for s in long_run.blocks]
+    scan = ImpliedTimescales([1, 2, 5], n_processes=1, samples=30).fit(halves)
+    assert np.isnan(scan.flat_from[0])
+    assert "not flat up to 5 ps" in str(scan)
+
+
+def test_one_array_is_one_trajectory(long_run):
+    states = np.asarray(long_run.blocks[0])
+    one, listed = (MarkovStateModel(2).fit(data) for data in (states, [states]))
+    np.testing.assert_array_equal(one.counts.matrix.toarray(), listed.counts.matrix.toarray())
 
 
 def test_the_model_predicts_what_the_data_show_later(model):

@@ -147,7 +147,7 @@ class CoreSets:
     n_blocks: int = 40
 
     def fit(
-        self, trajectories: DiscreteTrajectories | Sequence[np.ndarray] | CoredTrajectories
+        self, trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray | CoredTrajectories
     ) -> CoreSetModel:
         """The model of trajectories.
 

@@ -97,7 +97,7 @@ class CoredTrajectories:
 
 
 def cored(
-    trajectories: DiscreteTrajectories | Sequence[np.ndarray] | CoredTrajectories,
+    trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray | CoredTrajectories,
     cores: np.ndarray | None = None,
 ) -> CoredTrajectories:
     """Trajectories seen as visits of cores.
@@ -151,7 +151,7 @@ def milestones(cores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def transition_based_assignment(
-    trajectories: DiscreteTrajectories | Sequence[np.ndarray] | CoredTrajectories,
+    trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray | CoredTrajectories,
     cores: np.ndarray | None = None,
 ) -> DiscreteTrajectories:
     """Every frame between the first and the last visit of a core, assigned to the nearer end of its way.
@@ -189,7 +189,7 @@ def transition_based_assignment(
 
 
 def dynamical_coring(
-    trajectories: DiscreteTrajectories | Sequence[np.ndarray], dwell: int
+    trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray, dwell: int
 ) -> DiscreteTrajectories:
     """Trajectories whose states all last at least ``dwell`` frames: shorter visits belong to the state before.
 

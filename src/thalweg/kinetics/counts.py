@@ -83,7 +83,7 @@ class TransitionCounts:
 
 
 def transition_counts(
-    trajectories: DiscreteTrajectories | Sequence[np.ndarray], lagtime: int, n_blocks: int = 40
+    trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray, lagtime: int, n_blocks: int = 40
 ) -> TransitionCounts:
     """Sliding-window transition counts.
 

@@ -38,7 +38,7 @@ class DiscreteTrajectories:
     3
     """
 
-    blocks: Sequence[np.ndarray]
+    blocks: Sequence[np.ndarray] | np.ndarray
     dt: float = 1.0
     weights: Sequence[np.ndarray] | None = None
     n_states: int | None = None
@@ -46,9 +46,8 @@ class DiscreteTrajectories:
     lengths: np.ndarray = field(init=False)
 
     def __post_init__(self):
-        if isinstance(self.blocks, np.ndarray) and self.blocks.ndim == 1:
-            raise ValueError("got one sequence of states; give a list with one array per trajectory")
-        blocks = tuple(np.asarray(block) for block in self.blocks)
+        alone = isinstance(self.blocks, np.ndarray) and self.blocks.ndim == 1
+        blocks = tuple(np.asarray(block) for block in ([self.blocks] if alone else self.blocks))
         if not blocks:
             raise ValueError("got no trajectories; give a list of arrays of states")
         for k, block in enumerate(blocks):
@@ -108,12 +107,12 @@ class AcceleratedStates(Accelerated, DiscreteTrajectories):
     acceleration: Sequence[np.ndarray] = ()
 
 
-def as_counted(data: DiscreteTrajectories | Sequence[np.ndarray]) -> DiscreteTrajectories:
+def as_counted(data: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray) -> DiscreteTrajectories:
     """The data as `DiscreteTrajectories`, whose transitions may be any number of frames apart."""
     return data if isinstance(data, DiscreteTrajectories) else DiscreteTrajectories(data)
 
 
-def as_discrete(data: DiscreteTrajectories | Sequence[np.ndarray]) -> DiscreteTrajectories:
+def as_discrete(data: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray) -> DiscreteTrajectories:
     """The data as `DiscreteTrajectories` of frames evenly apart: as they are, or from arrays with ``dt=1``.
 
     Raises

@@ -48,6 +48,25 @@ class TimescaleScan:
         """Lag times [ps]."""
         return self.lagtimes * self.dt
 
+    @property
+    def flat_from(self) -> np.ndarray:
+        """The shortest lag [ps] from which on each timescale ``(processes,)`` stays where it is within twice its error.
+
+        Lags beyond the timescale itself are left out. NaN where it moves up to the last of at least two lags.
+        """
+        found = np.full(self.timescales.shape[1], np.nan)
+        for process, (times, errors) in enumerate(zip(self.timescales.T, self.errors.T)):
+            known = np.flatnonzero(self.resolved[:, process] & np.isfinite(errors) & (self.lags < times))
+            known = known[np.argsort(self.lagtimes[known])]
+            if len(known) < 2:
+                continue
+            apart = np.abs(times[known] - times[known[-1]])
+            moved = np.flatnonzero(apart > 2 * np.hypot(errors[known], errors[known[-1]]))
+            first = 0 if not len(moved) else moved[-1] + 1
+            if first < len(known) - 1:
+                found[process] = self.lags[known[first]]
+        return found
+
     def __str__(self) -> str:
         lines = []
         for k, lagtime in enumerate(self.lagtimes):
@@ -59,6 +78,15 @@ class TimescaleScan:
                 for time, error, resolved in zip(self.timescales[k], self.errors[k], self.resolved[k])
             ]
             lines.append(f"{self.lags[k]:g} ps: {', '.join(entries)}")
+        for process, lag in enumerate(self.flat_from):
+            below = self.resolved[:, process] & (self.lags < self.timescales[:, process])
+            if np.isfinite(lag):
+                lines.append(f"process {process + 1}: flat from {lag:g} ps")
+            elif below.sum() > 1:
+                lines.append(
+                    f"process {process + 1}: not flat up to {self.lags[below].max():g} ps: the states remember; "
+                    "use longer lags, other states, or a model with memory"
+                )
         return "\n".join(lines)
 
 
@@ -90,7 +118,7 @@ class ImpliedTimescales:
     samples: int = 50
     seed: int = 0
 
-    def fit(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray]) -> TimescaleScan:
+    def fit(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray) -> TimescaleScan:
         """The scan of discrete trajectories."""
         data = as_counted(trajectories)
         shape = len(self.lagtimes), self.n_processes

@@ -49,6 +49,12 @@ class LumpedModel:
         decaying = (np.real(values) > 0) & (np.abs(values) < 1)
         return np.where(decaying, -self.lag / np.log(np.where(decaying, np.abs(values), 0.5)), np.nan)
 
+    def __str__(self) -> str:
+        shares = ", ".join(f"{share:.3g}" for share in self.stationary_distribution)
+        times = ", ".join(f"{time:.4g}" for time in self.timescales)
+        count = len(self.stationary_distribution)
+        return f"{count} sets at lag {self.lag:g} ps: populations {shares}; timescales {times} ps"
+
 
 def lumped(model: MarkovModel, sets: np.ndarray) -> LumpedModel:
     """Sets in local equilibrium.

@@ -118,7 +118,9 @@ class MarkovModel:
             distribution = distribution @ self.transition_matrix
         return distribution
 
-    def score(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray], r: int = 2) -> float:
+    def score(
+        self, trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray, r: int = 2
+    ) -> float:
         """VAMP-r score of the slowest ``n_processes + 1`` functions on other trajectories; see `scores`.
 
         States outside the active set are part of the score; there the functions are zero.
@@ -130,12 +132,12 @@ class MarkovModel:
         """
         return vamp_score(*self._tested(trajectories), r)
 
-    def gmrq(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray]) -> float:
+    def gmrq(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray) -> float:
         """Generalized matrix Rayleigh quotient of the same functions on other trajectories near equilibrium."""
         return gmrq(*self._tested(trajectories))
 
     def _tested(
-        self, trajectories: DiscreteTrajectories | Sequence[np.ndarray]
+        self, trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray
     ) -> tuple[csr_array, np.ndarray]:
         """Counts of other trajectories and real functions on all states of model and data."""
         counts = transition_counts(trajectories, self.lagtime, n_blocks=1).matrix
@@ -186,7 +188,7 @@ class MarkovStateModel:
     n_blocks: int = 40
     counting: Counting = field(default_factory=Sliding)
 
-    def fit(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray]) -> MarkovModel:
+    def fit(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray) -> MarkovModel:
         """The model of discrete trajectories.
 
         Raises

@@ -63,7 +63,7 @@ class MultipleLagCounts:
 
 
 def multiple_lag_counts(
-    trajectories: DiscreteTrajectories | Sequence[np.ndarray],
+    trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray,
     lagtime: int,
     multiples: int,
     n_blocks: int = 40,

@@ -51,6 +51,13 @@ class MetastableSets:
         known = np.isfinite(self.memberships[:, 0])
         return np.where(known, np.argmax(np.nan_to_num(self.memberships, nan=-1.0), axis=1), -1)
 
+    def __str__(self) -> str:
+        sizes = np.bincount(self.assignments[self.assignments >= 0], minlength=len(self.populations))
+        lines = [f"{len(self.populations)} metastable sets, crispness {self.crispness:.2f}"]
+        for k, (share, size) in enumerate(zip(self.populations, sizes)):
+            lines.append(f"set {k}: population {share:.3g}, {size} states")
+        return "\n".join(lines)
+
 
 @on_one_thread
 def metastable_sets(model: MarkovModel, n_sets: int) -> MetastableSets:

@@ -91,9 +91,18 @@ class QuasiMarkovModel:
         """Timescales [ps] with block-bootstrap errors."""
         return self._resampled(lambda model: model.timescales, samples, seed)
 
+    def __str__(self) -> str:
+        shares = ", ".join(f"{share:.3g}" for share in self.stationary_distribution)
+        found = self.timescale_errors()
+        times = ", ".join(f"{time:.4g} ± {error:.2g}" for time, error in zip(found.value, found.error))
+        return (
+            f"quasi-Markov model at lag {self.lag:g} ps, memory {self.memory_time:g} ps: populations {shares}; "
+            f"timescales {times} ps"
+        )
+
     def compared(
         self,
-        trajectories: DiscreteTrajectories | Sequence[np.ndarray],
+        trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray,
         multiples: int,
         samples: int = 50,
         seed: int = 0,
@@ -157,7 +166,7 @@ class QuasiMarkov:
     memory: int
     n_blocks: int = 40
 
-    def fit(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray]) -> QuasiMarkovModel:
+    def fit(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray) -> QuasiMarkovModel:
         """The model of trajectories of few states.
 
         Raises
@@ -207,9 +216,16 @@ class MemoryScan:
     errors: np.ndarray
     sizes: np.ndarray = field(repr=False)
 
+    def __str__(self) -> str:
+        lines = []
+        for memory, times, errors in zip(self.memories, self.timescales, self.errors):
+            found = ", ".join(f"{time:.4g} ± {error:.2g}" for time, error in zip(times, errors))
+            lines.append(f"memory {memory * self.lag:g} ps: {found} ps")
+        return "\n".join(lines)
+
 
 def memory_scan(
-    trajectories: DiscreteTrajectories | Sequence[np.ndarray],
+    trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray,
     lagtime: int,
     memories: Sequence[int],
     samples: int = 50,
