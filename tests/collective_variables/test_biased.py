@@ -40,6 +40,16 @@ def test_a_constant_bias_changes_the_unit_of_time_only():
     np.testing.assert_allclose(slowed.timescales, 3 * plain.timescales, rtol=1e-6)
 
 
+def test_frames_that_stand_for_more_time_than_the_lag_are_pointed_out():
+    x = np.cumsum(np.random.default_rng(0).standard_normal((2000, 1)), axis=0)
+    bias = np.where(np.arange(2000) < 20, 7.0, 0.0)
+    notes = TICA(10, dim=1).fit(accelerated(Trajectories([x]), [bias], kT=1.0)).notes
+    assert "up to 1.1e+03 dt of unbiased time" in notes[0]
+    assert "of a frame with itself" in notes[0]
+    assert "as many as 1.2% of them" in notes[1]
+    assert TICA(10, dim=1).fit(accelerated(Trajectories([x]), [np.zeros(2000)], kT=1.0)).notes == ()
+
+
 def test_weights_give_averages_of_the_unbiased_ensemble():
     random = np.random.default_rng(2)
     x = 2 * random.standard_normal((200_000, 1))

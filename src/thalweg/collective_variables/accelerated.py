@@ -26,6 +26,12 @@ from thalweg.collective_variables.blocks import Segment
 from thalweg.collective_variables.trajectories import CHUNK, PairReport, Pairs, Trajectories
 from thalweg.shapes import Float
 
+OWN_PAIRS = 0.05
+"""Share of pairs of a frame with itself above which it is pointed out."""
+
+FEWEST_EFFECTIVE = 0.05
+"""Effective share of frames below which it is pointed out."""
+
 
 def unbiasing_weights(bias: Sequence[np.ndarray], kT: float) -> list[np.ndarray]:
     """Weights ``exp(V / kT)`` of frames of runs under one bias, their mean one: a column for `Trajectories`.
@@ -87,6 +93,25 @@ class Accelerated:
                 "unbiased time; use a shorter one"
             )
         return PairReport(int(lagtime), used, self.lengths - used)
+
+    def notes(self, lagtime: int) -> tuple[str, ...]:
+        """Whether frames stand for more unbiased time than the lag, and whether few of them stand for nearly all."""
+        factors = np.concatenate(self.acceleration)
+        whole = sum(max(float(one.sum()) - lagtime, 0.0) for one in self.acceleration)
+        own = float(np.maximum(factors - lagtime, 0.0).sum()) / whole if whole > 0 else 0.0
+        share = float(factors.sum() ** 2 / (len(factors) * (factors**2).sum()))
+        found = []
+        if own > OWN_PAIRS:
+            found.append(
+                f"frames stand for up to {factors.max():.3g} dt of unbiased time, in which nothing is seen to change; "
+                f"{own:.0%} of the pairs at lagtime={lagtime} are of a frame with itself and make faster processes "
+                "look slow: use a longer lagtime or save frames more often"
+            )
+        if share < FEWEST_EFFECTIVE:
+            found.append(
+                f"unbiased time lies in few frames, as many as {share:.1%} of them if they counted alike"
+            )
+        return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)

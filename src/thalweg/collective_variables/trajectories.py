@@ -196,6 +196,10 @@ class Trajectories:
         """Pairs used and frames lost at ``lagtime``; see `pair_report`."""
         return pair_report(self.lengths, lagtime)
 
+    def notes(self, lagtime: int) -> tuple[str, ...]:
+        """What one should know about pairs of these data ``lagtime`` frames apart."""
+        return ()
+
     def name(self, feature: int) -> str:
         """What to call a feature in a message."""
         return f"feature {feature}" if self.names is None else f"feature {feature} ({self.names[feature]})"

@@ -242,7 +242,7 @@ class VAC:
             functions = self.basis.fit(raw)
             trajectories = along(raw, functions)
             sums = covariances(trajectories, self.lagtime, self.n_blocks, executor=executor)
-            notes = warned_angles(raw, self.basis)
+            notes = raw.notes(self.lagtime) + warned_angles(raw, self.basis)
         koopman = unsymmetrized(sums, self.cutoff)
         nonreversible = nonreversible_modes(koopman, sums)
         choice, modes = self._solved(sums, koopman, nonreversible, trajectories, executor)

@@ -160,7 +160,7 @@ class VAMP:
         """
         raw = as_trajectories(data)
         functions = self.basis.fit(raw)
-        notes = warned_angles(raw, self.basis)
+        notes = raw.notes(self.lagtime) + warned_angles(raw, self.basis)
         sums = covariances(along(raw, functions), self.lagtime, self.n_blocks, executor=executor)
         singular = SingularFunctions.of(sums, self.cutoff)
         if not 1 <= self.dim <= len(singular.values):
