@@ -77,3 +77,39 @@ def test_a_run_that_lost_its_end_is_completed_to_the_same_bytes(run):
     assert CliRunner().invoke(app, ["report", str(run)]).exit_code == 2
     assert CliRunner().invoke(app, ["resume", str(run)]).exit_code == 0
     assert Store(run).digest() == before
+
+
+def analyzed(run, folder, *options):
+    """The analysis of what the run left, as a user's own trajectories."""
+    walks = sorted(map(str, run.glob("segments/*/walker-*.dcd")))
+    given = ["--topology", str(run / "topology.pdb"), "--dt", "0.1 ps", "--lag", "0.5 ps", "--sets", "2"]
+    return CliRunner().invoke(app, ["analyze", *walks, *given, *options, "--out", str(folder)])
+
+
+def test_models_of_trajectories_are_chosen_by_score_and_a_second_call_measures_nothing_again(run, tmp_path):
+    offered = ["--features", "backbone", "--features", "heavy-atoms", "--dim", "2", "--states", "10"]
+    shown = analyzed(run, tmp_path, *offered)
+    assert shown.exit_code == 0, shown.output
+    assert "Of 2 models the simplest of the best" in shown.stdout
+    report = json.loads((tmp_path / "results" / "report.json").read_text())
+    names = {one["features"] for one in report["choice"]["candidates"]}
+    assert names == {"backbone", "heavy-atoms"}
+    assert report["provenance"]["settings"]["slow coordinates"] == "2 by TICA at 0.5 ps"
+    assert (tmp_path / "results" / "models.csv").read_text().count("\n") == 3
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.[nj][ps][yo]*")}
+    assert len(kept) == 16 + 2 + 1
+    assert analyzed(run, tmp_path, *offered).exit_code == 0
+    same = {path: path.stat().st_mtime_ns for path in kept}
+    assert [path.name for path in kept if kept[path] != same[path]] == ["report.json"]
+
+
+def test_features_and_numbers_that_cannot_be_are_refused(run, tmp_path):
+    for options, message in (
+        (("--features", "contacts"), '--features "contacts" is unknown'),
+        (("--states", "1"), "give at least 2 sets"),
+        (("--dim", "0"), "give at least 1"),
+        (("--features", "alpha-carbons"), "have no pair 3 apart"),
+    ):
+        shown = analyzed(run, tmp_path, *options)
+        assert shown.exit_code == 2
+        assert message in shown.output

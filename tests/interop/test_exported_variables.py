@@ -208,11 +208,11 @@ def plumed_read(text: str, x: jax.Array) -> dict[str, jax.Array]:
 @each
 def test_plumed_input_read_by_the_manual_has_the_same_values(name):
     variable = VARIABLES[name]()
-    text, labels = plumed_input(variable), exported(variable).names
+    text, labels, expected = plumed_input(variable), exported(variable).names, ours(name)[0]
     with jax.enable_x64(True):
         found = plumed_read(text, jnp.asarray(X))
         rtol = 2e-4 if name in IN_SINGLE else 1e-9
-        np.testing.assert_allclose([found[label] for label in labels], ours(name)[0], rtol=rtol, atol=rtol)
+        np.testing.assert_allclose([found[label] for label in labels], expected, rtol=rtol, atol=rtol)
 
 
 @pytest.mark.skipif("PLUMED_KERNEL" not in os.environ, reason="PLUMED_KERNEL is not set")

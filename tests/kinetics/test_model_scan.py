@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,19 @@ def test_better_features_score_higher_and_a_bad_lag_does_not_end_the_scan(featur
     assert exact - 0.15 < table.best.mean < exact + 3 * table.best.error + 0.02
     assert table.best in table.ties
     assert "good, TICA at 2" in str(table).splitlines()[0]
+
+
+def test_every_kind_of_clusters_can_be_scanned_and_the_simplest_of_the_best_is_known(features):
+    kinds = ("k-means", "k-centers", "k-means and k-centers")
+    scan = replace(
+        SCAN, lagtimes=(2,), dims=(1,), clusterings=kinds, n_states=(4, 12), splits=ShuffleSplit(2)
+    )
+    table = scan.run({"good": features["good"]})
+    assert len(table.results) == 6
+    assert not any(result.failure for result in table.results)
+    assert table.simplest in table.ties
+    fewest = min(result.combination.n_states for result in table.ties)
+    assert table.simplest.combination.n_states == fewest
 
 
 def test_a_killed_scan_goes_on_with_what_is_missing(features, tmp_path, monkeypatch):

@@ -7,12 +7,14 @@ import pytest
 
 from thalweg.report.results import (
     Axis,
+    Candidate,
     ChapmanKolmogorov,
     Convergence,
     Cost,
     Diagnosis,
     Estimate,
     LearnedVariable,
+    ModelChoice,
     MolecularState,
     Molecule,
     Results,
@@ -106,6 +108,23 @@ def everything() -> Results:
                 "warning", "Process 2 was seen 3 times only: too few to give its time scale as a number."
             ),
             Diagnosis("note", "4 of 36 states were visited only under bias."),
+        ),
+        choice=ModelChoice(
+            "VAMP-2 score of 4 functions at 10 ps, held out",
+            (
+                Candidate("torsions, 2 slow, 200 states", "torsions", 1.968, 0.006, 1.97),
+                Candidate("torsions, 2 slow, 50 states", "torsions", 1.966, 0.006, 1.968),
+                Candidate("distances, 2 slow, 50 states", "distances", 1.951, 0.007, 1.953),
+                Candidate(
+                    "distances, 90 slow, 50 states",
+                    "distances",
+                    float("nan"),
+                    float("nan"),
+                    float("nan"),
+                    "dim=90 must lie between 1 and 45",
+                ),
+            ),
+            chosen=1,
         ),
         surfaces=(surface,),
         timescales=scan,

@@ -67,7 +67,9 @@ def test_every_section_and_number_is_on_the_page(elements):
         "9.51 ± 0.12 kJ/mol",
         "240.1 ± 8.3 ps",
         "too few to give its time scale",
-        "Figure 8.",
+        "Figure 9.",
+        "Which model",
+        "dim=90 must lie between 1 and 45",
     ):
         assert expected in text
 

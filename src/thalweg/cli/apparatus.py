@@ -32,9 +32,6 @@ from thalweg.sampling.apparatus import Apparatus
 from thalweg.systems.system import System
 from thalweg.systems.topology import Topology
 
-SOLVENT = ("HOH", "WAT", "SOL", "NA", "CL", "K", "NA+", "CL-", "K+")
-"""Residues whose atoms are no features."""
-
 MOST_DISTANCES = 5000
 """Features beyond which a campaign spends its time on features."""
 
@@ -97,9 +94,7 @@ def features_of(topology: Topology, settings: Torsions | Distances) -> Variable:
     """
     if isinstance(settings, Torsions):
         return SineCosine(Dihedrals(torsions(topology, settings.select), topology))
-    solute = np.array([name not in SOLVENT for name in topology.residue_names])
     pairs = heavy_atom_pairs(topology, settings.separation)
-    pairs = pairs[solute[pairs].all(1)]
     if not 0 < len(pairs) <= MOST_DISTANCES:
         raise ValueError(
             f'[features] kind = "distances" makes {len(pairs)} of them with separation = {settings.separation}; 1 to '

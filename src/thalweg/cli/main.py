@@ -131,15 +131,47 @@ def analyze(
     dt: Annotated[str, typer.Option(help='Time between frames, such as "1 ps".', show_default=False)],
     lag: Annotated[str, typer.Option(help="Lag time of the Markov model.")] = "10 ps",
     temperature: Annotated[str, typer.Option(help="Of the simulation.")] = "300 K",
-    features: Annotated[str, typer.Option(help="torsions, rotatable or distances.")] = "torsions",
-    states: Annotated[int, typer.Option(help="Number of clusters.")] = 100,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(help="A set of docs/features.md; torsions by default.", show_default=False),
+    ] = None,
+    tica_lag: Annotated[
+        list[str] | None, typer.Option(help="Lag time of slow coordinates.", show_default="that of the model")
+    ] = None,
+    dim: Annotated[
+        list[int] | None, typer.Option(help="Number of slow coordinates.", show_default="4")
+    ] = None,
+    states: Annotated[list[int] | None, typer.Option(help="Number of clusters.", show_default="100")] = None,
     sets: Annotated[int, typer.Option(help="Number of long-lived states to describe.")] = 3,
     out: Annotated[Path, typer.Option(help="Folder for report.html and its numbers.")] = Path("analysis"),
 ) -> None:
-    """Time scales, states and free energies of your own unbiased trajectories."""
-    from thalweg.cli.reporting import report_of_files
+    """Time scales, states and free energies of your own unbiased trajectories.
 
-    _show(report_of_files(files, topology, dt, lag, temperature, features, states, sets, out), out)
+    Give --features, --tica-lag, --dim or --states more than once, and every combination is scored on data left out.
+    """
+    from thalweg.cli.analyzing import Analysis, report_of_files
+    from thalweg.cli.fitting import watched
+
+    asked = Analysis(
+        tuple(files),
+        topology,
+        dt,
+        lag,
+        temperature,
+        tuple(features or ["torsions"]),
+        tuple(tica_lag or ()),
+        tuple(dim or ()),
+        tuple(states or [100]),
+        sets,
+    )
+    console = Console(stderr=True, soft_wrap=True)
+    try:
+        with watched(console) as progress:
+            results = report_of_files(asked, out, progress)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on", markup=False)
+        raise typer.Exit(130) from None
+    _show(results, out)
 
 
 @app.command()

@@ -1,21 +1,19 @@
-"""Reports of runs and of a user's own trajectories: reads, analyzes, writes."""
+"""Reports of runs: reads, analyzes, writes."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import tomllib
-from collections.abc import Sequence
 from pathlib import Path
 
-from thalweg.cli.apparatus import features_of, named_torsions, versions
+from thalweg.cli.apparatus import named_torsions
 from thalweg.cli.running import RUN_FILE
-from thalweg.cli.strict import StudyError
-from thalweg.cli.study import Distances, Loop, Molecule, Study, Torsions, steps
-from thalweg.interop.mdtraj_files import TrajectoryFile, read_topology
+from thalweg.cli.study import Loop, Molecule, Study, steps
+from thalweg.interop.mdtraj_files import read_topology
 from thalweg.report.accounting import ANALYSIS, CAMPAIGN, DYNAMICS, citations, cost, force_field_keys
 from thalweg.report.analysis import Learned, Question, analyze
-from thalweg.report.evidence import from_files, from_loop, from_restarts
+from thalweg.report.evidence import from_loop, from_restarts
 from thalweg.report.results import Diagnosis, Results
 from thalweg.report.rounding import significant
 from thalweg.report.writing import write_report
@@ -25,7 +23,6 @@ from thalweg.sampling.reweigh import WeightedFrames
 from thalweg.sampling.slow_variable import SlowVariable
 from thalweg.sampling.store import Store
 from thalweg.systems.topology import Topology
-from thalweg.units import quantity, thermal_energy
 
 LEAST_OVERLAP = 0.01
 """Overlap of biased ensembles below which the weights between them mean little."""
@@ -70,58 +67,6 @@ def report_of_run(study: Study, run: Path) -> Results:
         citations=citations(_keys(study)),
     )
     write_report(results, run)
-    return results
-
-
-def report_of_files(
-    files: Sequence[Path],
-    topology: Path,
-    dt: str,
-    lag: str,
-    temperature: str,
-    features: str,
-    clusters: int,
-    sets: int,
-    folder: Path,
-) -> Results:
-    """Analyze a user's own trajectories, continuous and without bias; the report goes into ``folder``.
-
-    Raises
-    ------
-    ValueError, FileNotFoundError
-        If a file or a setting is wrong; the message says which.
-    """
-    kinds = {"torsions": Torsions("backbone"), "rotatable": Torsions("rotatable"), "distances": Distances()}
-    if features not in kinds:
-        raise StudyError(f'--features "{features}" is unknown; use one of {", ".join(kinds)}')
-    if clusters < 2 or not 2 <= sets <= clusters:
-        raise StudyError(
-            f"--states {clusters} --sets {sets}; give at least 2 sets, and as many states or more"
-        )
-    between = quantity(dt, "time")
-    if not between > 0:
-        raise StudyError(f'--dt "{dt}"; give the time between frames, such as "1 ps"')
-    lagtime = steps(quantity(lag, "time"), between, "--lag")
-    kT = thermal_energy(quantity(temperature, "temperature"))
-    atoms = read_topology(topology)
-    opened = [TrajectoryFile(Path(path), atoms) for path in files]
-    variable = features_of(atoms, kinds[features])
-    evidence = from_files([file.path for file in opened], atoms, named_torsions(atoms), variable, between, kT)
-    results = analyze(evidence, Question(lagtime, clusters=clusters, sets=sets))
-    frames = sum(len(walk.features) for walk in evidence.moving)
-    results = dataclasses.replace(
-        results,
-        title=f"{topology.stem}: {len(files)} trajector{'y' if len(files) == 1 else 'ies'}",
-        subtitle=f"{len(atoms)} atoms, {significant(frames * between * 1e-3)} ns at {temperature}",
-        simulated=(f"{frames} frames, {dt} apart, taken as continuous and free of bias within each file.",),
-        provenance={
-            "settings": {"lag": lag, "features": features, "states": str(clusters), "sets": str(sets)},
-            "files": {path.name: str(path.resolve()) for path in files},
-            "versions": versions(),
-        },
-        citations=citations(ANALYSIS),
-    )
-    write_report(results, folder)
     return results
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from thalweg.geometry.residues import solute_atoms
 from thalweg.systems.topology import Topology
 
 
@@ -50,11 +51,11 @@ def in_ring(bonded: Sequence[Sequence[int]], i: int, j: int) -> bool:
 
 
 def heavy_atom_pairs(topology: Topology, separation: int = 1) -> np.ndarray:
-    """All pairs of heavy atoms at least ``separation`` bonds apart, ``(pairs, 2)`` int.
+    """All pairs of heavy atoms at least ``separation`` bonds apart, water and salt left out, ``(pairs, 2)`` int.
 
     One keeps every pair; three leaves out the distances that bonds and angles hold nearly fixed.
     """
-    heavy = topology.heavy_atoms
+    heavy = np.intersect1d(topology.heavy_atoms, solute_atoms(topology))
     first, second = np.triu_indices(len(heavy), 1)
     pairs = np.stack([heavy[first], heavy[second]], axis=1)
     if separation <= 1:

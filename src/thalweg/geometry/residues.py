@@ -8,6 +8,9 @@ import numpy as np
 
 from thalweg.systems.topology import Topology
 
+SOLVENT = frozenset("HOH WAT SOL TIP3 TIP4 TP3M H2O NA CL K SOD CLA POT Na+ Cl- K+ NA+ CL-".split())
+"""Residues of water and of the ions of a salt; ions that proteins bind are none."""
+
 
 def residue_of_atoms(topology: Topology) -> np.ndarray:
     """Consecutive residue number of each atom, ``(atoms,)`` int; a new one where chain, number or name changes.
@@ -27,6 +30,11 @@ def residue_labels(topology: Topology) -> tuple[str, ...]:
     """A name for each residue that people recognize, such as ``ALA2``."""
     first = np.unique(residue_of_atoms(topology), return_index=True)[1]
     return tuple(f"{topology.residue_names[k]}{topology.residue_ids[k]}" for k in first)
+
+
+def solute_atoms(topology: Topology) -> np.ndarray:
+    """Indices of the atoms that are not water or salt."""
+    return np.array([k for k, name in enumerate(topology.residue_names) if name not in SOLVENT], int)
 
 
 def heavy_atoms_by_residue(topology: Topology) -> tuple[tuple[int, ...], ...]:

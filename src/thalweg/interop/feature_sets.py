@@ -39,6 +39,9 @@ from thalweg.interop.frame_features import Measurement
 from thalweg.interop.mdtraj_features import SecondaryStructure, SolventExposure
 from thalweg.systems.topology import Topology
 
+MOST = 50_000
+"""Features in one set beyond which nothing can be learned from them."""
+
 
 def feature_set(topology: Topology, name: str) -> Variable | Measurement:
     """The features called ``name``, of a topology; the names are those of `FEATURE_SETS`.
@@ -59,8 +62,11 @@ def feature_set(topology: Topology, name: str) -> Variable | Measurement:
     if name not in FEATURE_SETS:
         raise ValueError(f"there is no feature set {name!r}; known are {', '.join(FEATURE_SETS)}")
     features = FEATURE_SETS[name](topology)
-    if not len(features.names):
-        raise ValueError(f"the topology of {len(topology)} atoms has no features of the kind {name!r}")
+    if not 0 < len(features.names) <= MOST:
+        raise ValueError(
+            f"the topology of {len(topology)} atoms has {len(features.names)} features of the kind {name!r}; "
+            f"1 to {MOST} are possible, take another set or make fewer by hand"
+        )
     return features
 
 

@@ -101,6 +101,10 @@ class FeaturesAlongFile:
         for chunk in self.file:
             yield values_of_frames(self.features, chunk.positions, chunk.box)
 
+    def opened(self, path: str | Path) -> np.memmap:
+        """The values that `stored` has written to ``path``."""
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
     def stored(self, path: str | Path) -> np.memmap:
         """The values, written to ``path`` (``.npy``) and opened as a memory map; complete or not there at all."""
         target = Path(path)
@@ -118,7 +122,7 @@ class FeaturesAlongFile:
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
-        return np.load(target, mmap_mode="r")
+        return self.opened(target)
 
 
 def feature_trajectories(

@@ -1,4 +1,4 @@
-"""Clustering frames into discrete states: k-means and k-centers, and what both give.
+"""Clustering frames into discrete states: k-means, k-centers, half of each, and what they give.
 
 Periodic features are laid on a circle whose arc length is the feature, so that both ends of the period
 meet. Clusters are found on at most ``max_frames`` frames spread evenly over the data; assigning reads all
@@ -177,6 +177,47 @@ class KCenters:
             chosen.append(int(distance.argmax()))
         radius = float(np.sqrt(max(distance.max(), 0.0)))
         return Clustering(unembedded(points[chosen] + origin, self.periods), self.periods, radius)
+
+
+@dataclass(frozen=True)
+class KMeansAndCenters:
+    """Half of the clusters where frames are many, by `KMeans`, half evenly spread, by `KCenters`.
+
+    States are small where most of the time is spent, and rare places, such as barriers, have states of their own.
+
+    Parameters
+    ----------
+    n_clusters, periods, max_frames, seed : as for `KMeans`
+
+    Examples
+    --------
+    >>> x = np.append(np.random.default_rng(0).standard_normal(1000), [8.0, 9.0])[:, None]
+    >>> found = [method.fit(x).centers.max() > 7 for method in (KMeans(4), KMeansAndCenters(4))]
+    >>> [bool(far) for far in found]
+    [False, True]
+    """
+
+    n_clusters: int
+    periods: Periods = None
+    max_frames: int = 1_000_000
+    seed: int = 0
+
+    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> Clustering:
+        """Clusters of the frames.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two clusters, or fewer different frames.
+        """
+        if self.n_clusters < 2:
+            raise ValueError(f"n_clusters={self.n_clusters}; give at least two, one of either kind")
+        half = self.n_clusters // 2
+        dense = KMeans(self.n_clusters - half, self.periods, max_frames=self.max_frames, seed=self.seed).fit(
+            data
+        )
+        even = KCenters(half, self.periods, self.max_frames).fit(data)
+        return Clustering(np.concatenate([dense.centers, even.centers]), self.periods, dense.radius)
 
 
 def sampled_points(

@@ -25,11 +25,16 @@ from thalweg.collective_variables.cross_validation import Folds, ShuffleSplit, c
 from thalweg.collective_variables.tica import TICA
 from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.collective_variables.vac import Scaling
-from thalweg.kinetics.clustering import KCenters, KMeans
+from thalweg.kinetics.clustering import KCenters, KMeans, KMeansAndCenters
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.pipeline import MarkovPipeline
+from thalweg.kinetics.pipeline import Clusters, MarkovPipeline
 
-CLUSTERINGS = {"k-means": KMeans, "k-centers": KCenters}
+CLUSTERINGS: dict[str, Callable[[int, int], Clusters]] = {
+    "k-means": lambda count, seed: KMeans(count, seed=seed),
+    "k-centers": lambda count, seed: KCenters(count),
+    "k-means and k-centers": lambda count, seed: KMeansAndCenters(count, seed=seed),
+}
+"""Methods by name, made of a number of clusters and a seed."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,14 @@ class ScanTable:
         least = self.best.mean - self.best.error
         return tuple(result for result in self.results if not result.failure and result.mean >= least)
 
+    @property
+    def simplest(self) -> Result:
+        """Of the `ties` the one with fewest states, and of those with fewest dimensions."""
+        return min(
+            self.ties,
+            key=lambda each: (each.combination.n_states, each.combination.dim or np.inf, -each.mean),
+        )
+
     def __str__(self) -> str:
         return "\n".join(map(str, self.results))
 
@@ -113,7 +126,7 @@ class ModelScan:
     lagtimes : of TICA, in frames; empty to cluster features as they are
     dims : coordinates kept
     scalings : of the coordinates
-    clusterings : "k-means", "k-centers"
+    clusterings : "k-means", "k-centers", "k-means and k-centers" (half of each)
     n_states : numbers of clusters
     splits : how data are held out
     r : VAMP-r score
@@ -156,7 +169,7 @@ class ModelScan:
         reduction = None
         if combination.lagtime is not None:
             reduction = TICA(combination.lagtime, combination.dim, combination.scaling)
-        clustering = CLUSTERINGS[combination.clustering](combination.n_states, seed=self.seed)
+        clustering = CLUSTERINGS[combination.clustering](combination.n_states, self.seed)
         return MarkovPipeline(self.model, clustering, reduction)
 
     def run(

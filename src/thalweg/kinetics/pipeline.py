@@ -14,9 +14,12 @@ import numpy as np
 
 from thalweg.collective_variables.cross_validation import Method
 from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
-from thalweg.kinetics.clustering import Clustering, KCenters, KMeans
+from thalweg.kinetics.clustering import Clustering, KCenters, KMeans, KMeansAndCenters
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
+
+Clusters = KMeans | KCenters | KMeansAndCenters
+"""A method of clustering."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,7 @@ class MarkovPipeline:
     Parameters
     ----------
     model : estimation of the Markov model, with its lag time
-    clustering : `KMeans` or `KCenters`
+    clustering : `KMeans`, `KCenters` or `KMeansAndCenters`
     reduction : `TICA`, `VAC`, `KernelTICA`, a network and so on; None to cluster the features
 
     Examples
@@ -65,7 +68,7 @@ class MarkovPipeline:
     """
 
     model: MarkovStateModel
-    clustering: KMeans | KCenters = field(default_factory=lambda: KMeans(100))
+    clustering: Clusters = field(default_factory=lambda: KMeans(100))
     reduction: Method | None = None
 
     def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> PipelineModel:

@@ -46,6 +46,8 @@ class Question:
     clusters : number of microstates
     sets : number of long-lived states to describe
     regions : named states, as ranges of named torsions [rad]
+    reduction : lag time [frames] and number of the slow coordinates that clusters are made in; as many as are worth it,
+        at the lag time of the model, if None
     """
 
     lagtime: int
@@ -53,6 +55,7 @@ class Question:
     clusters: int = 100
     sets: int = 3
     regions: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    reduction: tuple[int, int] | None = None
 
 
 Learned = tuple[tuple[str, ...], Callable[[np.ndarray], np.ndarray]]
@@ -71,7 +74,7 @@ def analyze(evidence: Evidence, question: Question, learned: Learned | None = No
     ValueError
         If the lag time is too long for the walks, or no two states are connected.
     """
-    tica = _slow_coordinates(evidence, question.lagtime)
+    tica = _slow_coordinates(evidence, question)
     picture = kinetic_picture(
         [tica.transform(walk.features.astype(float)) for walk in evidence.moving],
         evidence.dt,
@@ -120,11 +123,13 @@ def analyze(evidence: Evidence, question: Question, learned: Learned | None = No
     )
 
 
-def _slow_coordinates(evidence: Evidence, lagtime: int) -> VACModel:
+def _slow_coordinates(evidence: Evidence, question: Question) -> VACModel:
     walks = Trajectories([walk.features.astype(float) for walk in evidence.moving], dt=evidence.dt)
-    slowest = TICA(lagtime=lagtime, dim=1).fit(walks)
+    if question.reduction is not None:
+        return TICA(*question.reduction).fit(walks)
+    slowest = TICA(lagtime=question.lagtime, dim=1).fit(walks)
     rank = len(slowest.eigenvalues)
-    return slowest if rank == 1 else TICA(lagtime=lagtime, dim=min(KINETIC_DIM, rank)).fit(walks)
+    return slowest if rank == 1 else TICA(lagtime=question.lagtime, dim=min(KINETIC_DIM, rank)).fit(walks)
 
 
 def _weights(evidence: Evidence, picture: KineticPicture, labels: Sequence[np.ndarray]) -> Weighted:

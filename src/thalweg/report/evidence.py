@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.variables import Dihedrals
+from thalweg.interop.frame_features import FeaturesAlongFile
 from thalweg.interop.mdtraj_files import TrajectoryFile, read_trajectory
 from thalweg.sampling.policies.markov_restarts import MarkovRestarts
 from thalweg.sampling.policies.slow_variable_loop import WEIGHTS, SlowVariableLoop
@@ -126,34 +128,28 @@ def from_restarts(
 
 
 def from_files(
-    files: Sequence[Path],
-    topology: Topology,
-    torsions: Mapping[str, np.ndarray],
-    features,
-    dt: float,
-    kT: float,
+    files: Sequence[TrajectoryFile], torsions: Mapping[str, np.ndarray], features: Trajectories, kT: float
 ) -> Evidence:
-    """The evidence in trajectory files, each one continuous and free of bias, frames ``dt`` [ps] apart."""
+    """The evidence in trajectory files, each one continuous and free of bias, and features of their frames."""
+    topology = files[0].topology
     angles = Dihedrals(np.array(list(torsions.values())), topology)
     moving = []
-    for number, path in enumerate(files):
-        frames, box = read_trajectory(path, topology)
-        places = np.stack(
-            [np.full(len(frames), number), np.zeros(len(frames)), np.arange(len(frames))], axis=1
-        )
-        measured = (evaluate(variable, frames, box) for variable in (features, angles))
-        moving.append(Walk(0, *measured, places.astype(int)))
+    for number, (file, values) in enumerate(zip(files, features.blocks)):
+        measured = np.concatenate(list(FeaturesAlongFile(file, angles)))
+        places = np.zeros((len(measured), 3), int)
+        places[:, 0], places[:, 2] = number, np.arange(len(measured))
+        moving.append(Walk(0, values, measured, places))
     return Evidence(
         topology,
         tuple(torsions),
-        tuple(features.names),
+        tuple(features.names or ()),
         kT,
-        dt,
+        features.dt,
         tuple(moving),
         tuple(moving),
         None,
         None,
-        tuple(files),
+        tuple(file.path for file in files),
     )
 
 

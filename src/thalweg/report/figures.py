@@ -15,6 +15,7 @@ from thalweg.report.results import (
     Convergence,
     Estimate,
     LearnedVariable,
+    ModelChoice,
     Surface,
     TimescaleScan,
 )
@@ -182,6 +183,37 @@ def chapman_kolmogorov_figure(test: ChapmanKolmogorov) -> go.Figure:
     lowest = min(float(np.nanmin(staying)), float(np.diagonal(test.predicted, axis1=1, axis2=2).min()))
     figure.update_yaxes(title={"text": "probability of being there again"}, range=[0.9 * lowest, 1.01])
     return styled(figure, height=380)
+
+
+def choice_figure(choice: ModelChoice, most: int = 20) -> go.Figure:
+    """Scores of the best candidates on data left out, with standard errors; the one in use is ringed."""
+    figure = go.Figure()
+    shown = [k for k, one in enumerate(choice.candidates) if not one.failure][:most]
+    if choice.chosen not in shown:
+        shown = [*shown[: most - 1], choice.chosen]
+    families = list(dict.fromkeys(choice.candidates[k].features for k in shown))
+    for number, family in enumerate(families):
+        ones = [choice.candidates[k] for k in shown if choice.candidates[k].features == family]
+        color = PALETTE[number % len(PALETTE)]
+        figure.add_trace(
+            go.Scatter(
+                x=[one.score for one in ones],
+                y=[one.name for one in ones],
+                mode="markers",
+                error_x={"type": "data", "array": [one.error for one in ones], "thickness": 1.2},
+                marker={"color": color, "size": 8},
+                name=family,
+            )
+        )
+    chosen = choice.candidates[choice.chosen]
+    ring = {"size": 16, "color": "rgba(0,0,0,0)", "line": {"color": INK, "width": 2}}
+    figure.add_trace(
+        go.Scatter(x=[chosen.score], y=[chosen.name], mode="markers", marker=ring, name="in use")
+    )
+    names = [choice.candidates[k].name for k in shown]
+    figure.update_xaxes(title={"text": choice.score})
+    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
+    return styled(figure, height=140 + 26 * len(shown))
 
 
 def populations_figure(populations: tuple[Estimate, ...]) -> go.Figure:

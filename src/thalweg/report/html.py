@@ -18,6 +18,7 @@ def page(results: Results) -> str:
         _summary,
         _numbers,
         _surfaces,
+        _choice,
         _timescales,
         _states,
         _learned,
@@ -65,6 +66,21 @@ def _surfaces(results: Results, numbered: Figures) -> str:
         if len(surface.by_seed) > 1:
             caption = "The same surface from each seed alone: what they do not share is not known."
             parts.append(numbered(figures.seeds_figure(surface), caption))
+    return "\n".join(parts)
+
+
+def _choice(results: Results, numbered: Figures) -> str:
+    choice = results.choice
+    if choice is None:
+        return ""
+    caption = (
+        "Scores on trajectories left out, with standard errors; ringed: the simplest of those within one error of the "
+        "best, in use here."
+    )
+    parts = ["<h2>Which model</h2>", numbered(figures.choice_figure(choice), caption)]
+    failures = [(one.name, one.failure) for one in choice.candidates if one.failure]
+    if failures:
+        parts.append(table(("no model", "why"), failures))
     return "\n".join(parts)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.kinetics.chapman_kolmogorov import chapman_kolmogorov
-from thalweg.kinetics.clustering import Clustering, KCenters, KMeans
+from thalweg.kinetics.clustering import Clustering, KMeansAndCenters
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.implied_timescales import ImpliedTimescales
 from thalweg.kinetics.implied_timescales import TimescaleScan as Scan
@@ -194,7 +194,7 @@ def kinetic_picture(
     ValueError
         If there is no model at ``lagtime``: no pairs left, or no two states connected.
     """
-    clustering = _clustered(walks, min(clusters, sum(map(len, walks)) // 2))
+    clustering = KMeansAndCenters(max(2, min(clusters, sum(map(len, walks)) // 2))).fit(walks)
     labels = DiscreteTrajectories(
         [clustering.transform(walk) for walk in walks], dt=dt, n_states=clustering.n_clusters
     )
@@ -207,13 +207,6 @@ def kinetic_picture(
     slow = sum(process.resolved and process.estimate > model.lag for process in model.processes)
     groups = metastable_sets(model, max(2, min(sets, 1 + slow))).assignments
     return KineticPicture(clustering, model, groups, scan, _tested(model, groups))
-
-
-def _clustered(walks: Sequence[np.ndarray], clusters: int) -> Clustering:
-    """Half of the clusters where frames are many, half evenly spread, so that rare places have their own."""
-    dense = KMeans(n_clusters=clusters - clusters // 2).fit(walks)
-    even = KCenters(n_clusters=max(1, clusters // 2)).fit(walks)
-    return Clustering(np.concatenate([dense.centers, even.centers]), dense.periods, dense.radius)
 
 
 def _tested(model: MarkovModel, groups: np.ndarray) -> ChapmanKolmogorov | str:

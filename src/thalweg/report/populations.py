@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from thalweg.geometry.residues import solute_atoms
 from thalweg.report.evidence import Evidence
 from thalweg.report.free_energies import Weighted, difference
 from thalweg.report.results import Estimate, MolecularState, Molecule
 from thalweg.systems.topology import Topology
 
-SOLVENT = ("HOH", "WAT", "SOL", "NA", "CL", "K")
 LARGE = 500
 MOST = 2000
-"""Residues not drawn in the viewer; atoms from which hydrogens are not drawn either; the most that are."""
+"""Atoms from which on hydrogens are not drawn in the viewer; the most atoms that are."""
 
 
 def population(name: str, members: Sequence[np.ndarray], frames: Weighted) -> Estimate:
@@ -88,7 +88,7 @@ def middle(points: np.ndarray, weights: np.ndarray, copies: int) -> np.ndarray:
 
 def drawn_atoms(topology: Topology) -> np.ndarray:
     """Indices of the atoms to draw: no solvent, no hydrogens of large molecules, `MOST` at most."""
-    atoms = np.array([i for i, name in enumerate(topology.residue_names) if name not in SOLVENT], int)
+    atoms = solute_atoms(topology)
     if len(atoms) > LARGE:
         atoms = np.intersect1d(atoms, topology.heavy_atoms)
     return atoms[:MOST]

@@ -100,6 +100,43 @@ class ChapmanKolmogorov:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A Markov model that was tried.
+
+    Attributes
+    ----------
+    name : features, slow coordinates, clusters
+    features : name of the feature set
+    score, error : on data left out, NaN where there is no model
+    training : score on the data it was fitted to
+    failure : why there is none, or empty
+    """
+
+    name: str
+    features: str
+    score: float
+    error: float
+    training: float
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """How the model was chosen.
+
+    Attributes
+    ----------
+    score : what was compared, in words
+    candidates : best first, those without a model last
+    chosen : place of the one in use
+    """
+
+    score: str
+    candidates: tuple[Candidate, ...]
+    chosen: int
+
+
+@dataclass(frozen=True)
 class MolecularState:
     """A long-lived state: how likely it is and what it looks like.
 
@@ -211,6 +248,7 @@ class Results:
     certainty: tuple[str, ...]
     estimates: tuple[Estimate, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
+    choice: ModelChoice | None = None
     surfaces: tuple[Surface, ...] = ()
     timescales: TimescaleScan | None = None
     chapman_kolmogorov: ChapmanKolmogorov | None = None

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from thalweg.report.html import page
-from thalweg.report.results import Results, Surface
+from thalweg.report.results import Candidate, ModelChoice, Results, Surface
 
 
 def write_report(results: Results, folder: Path) -> Path:
@@ -32,6 +32,8 @@ def write_report(results: Results, folder: Path) -> Path:
         stem = re.sub(r"[^a-z0-9]+", "-", surface.name.lower()).strip("-")
         write_atomically(tables / f"free-energy-{stem}.npz", _npz(surface))
         write_atomically(tables / f"free-energy-{stem}.csv", _csv(surface).encode())
+    if results.choice is not None:
+        write_atomically(tables / "models.csv", _candidates(results.choice).encode())
     write_atomically(folder / "report.html", page(results).encode())
     return folder / "report.html"
 
@@ -91,4 +93,12 @@ def _csv(surface: Surface) -> str:
     for i, x in enumerate(surface.x.centers):
         for j, y in enumerate(surface.y.centers):
             rows.writerow(f"{v:.6g}" for v in (x, y, surface.energy[i, j], surface.error[i, j]))
+    return text.getvalue()
+
+
+def _candidates(choice: ModelChoice) -> str:
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow([field.name for field in dataclasses.fields(Candidate)])
+    rows.writerows(dataclasses.astuple(one) for one in choice.candidates)
     return text.getvalue()
