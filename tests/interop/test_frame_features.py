@@ -135,5 +135,5 @@ def test_what_is_not_there_is_said():
         feature_set(TOPOLOGY, "phi")
     with pytest.raises(ValueError, match="no protein residue"):
         feature_set(water, "exposure")
-    with pytest.raises(ValueError, match="no features of the kind 'backbone'"):
+    with pytest.raises(ValueError, match="0 features of the kind 'backbone'"):
         feature_set(water, "backbone")
