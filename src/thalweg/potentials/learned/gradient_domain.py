@@ -60,7 +60,8 @@ class GradientDomain:
     solver : `ClosedForm`, or `Landmarks` or `ConjugateGradients` where the covariance matrix does not fit
     permutations : of like atoms, a group; from the bond graph if None
     choosing : at most about this many force components are used to choose
-    remembered : about how many force components are kept to answer for uncertainties
+    remembered : about how many force components are kept to answer for uncertainties, which are exact where these are
+        those of all frames
     mean : settings of an energy to fall back to far from all frames; None for a constant, as above a good baseline
 
     Examples
@@ -80,7 +81,7 @@ class GradientDomain:
     solver: ClosedForm | Landmarks | ConjugateGradients = ClosedForm()  # noqa: RUF009
     permutations: np.ndarray | None = None
     choosing: int = 800
-    remembered: int = 3000
+    remembered: int = 9000
     mean: ValencePairs | None = ValencePairs()  # noqa: RUF009
 
     def fit(

@@ -7,23 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.linalg import cho_factor, solve_triangular
 
 from thalweg.potentials.energy import Energy, Sum
 from thalweg.potentials.explicit_gradient import ExplicitGradient
 from thalweg.potentials.learned.force_field_term import ForceFieldTerm
-from thalweg.potentials.learned.hessian_kernel import (
-    Covariance,
-    Prior,
-    joint_covariance,
-    noise_variances,
-    prior_variances,
-)
+from thalweg.potentials.learned.gradient_domain_posterior import Posterior
+from thalweg.potentials.learned.hessian_kernel import Covariance, Prior
 from thalweg.potentials.learned.observations import Observations
 from thalweg.potentials.learned.term import Labels, Spread
 from thalweg.representations.inverse_distances import all_pairs, permuted_pairs
@@ -143,34 +138,20 @@ class GradientDomainTerm(eqx.Module):
         """Forces of frames at ``positions`` without those of the mean [kJ/mol/nm], 64 bits."""
         return self._labels(positions)[1]
 
+    @cached_property
+    def posterior(self) -> Posterior:
+        """What is not known given the frames remembered; made once, and kept, as large as their covariance matrix."""
+        marks = Observations.internal(self.landmarks, bool(np.any(self.heights)))
+        return Posterior.of(self.prior, marks, self.noise)
+
     def spread(self, configurations: Sequence[Configuration]) -> Spread:
         """Posterior standard deviations, given forces and energies of the frames remembered.
 
-        Conditioned on a part of the training frames only where these are many: cautious, not exact.
+        Exact where all training frames are remembered; else too large, by factors that differ between frames.
         """
         positions = self._positions(configurations)
-        marks = Observations.internal(self.landmarks, bool(np.any(self.heights)))
-        inner = joint_covariance(self.prior, marks, marks)
-        inner[np.diag_indices(len(inner))] += noise_variances(inner, marks, self.noise)
-        factor = cho_factor(inner.T, lower=False, overwrite_a=True, check_finite=False)[0]
-        size = positions[0].size if len(positions) else 0
-        energies, forces = np.empty(len(positions)), np.empty((len(positions), size))
-        for start in range(0, len(positions), SIDE_BY_SIDE):
-            part = slice(start, start + SIDE_BY_SIDE)
-            some = Observations(positions[part], None, True)
-            known = solve_triangular(
-                factor,
-                joint_covariance(self.prior, marks, some),
-                trans="T",
-                overwrite_b=True,
-                check_finite=False,
-            )
-            explained = np.einsum("ij,ij->j", known, known)
-            before = prior_variances(self.prior, some.positions)
-            energies[part] = before[0] - explained[some.components :]
-            forces[part] = before[1] - explained[: some.components].reshape(-1, size)
-        deviations = [np.sqrt(self.variance * np.maximum(each, 0)) for each in (energies, forces)]
-        return Spread(deviations[0], tuple(deviations[1].reshape(len(positions), -1, 3)))
+        energies, forces = (np.sqrt(self.variance * each) for each in self.posterior.variances(positions))
+        return Spread(energies, tuple(forces.reshape(len(positions), -1, 3)))
 
     def _labels(self, positions):
         energies, forces = np.empty(len(positions)), np.empty(positions.shape)

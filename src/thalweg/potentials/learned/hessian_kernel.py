@@ -105,7 +105,7 @@ def _force_blocks(covariance, scale, parts, group, first, second):
     """Covariances of forces of frames ``second`` (atoms, 3, B) with those of ``first`` (atoms, 3, A): (B, ..., A)."""
     x, g = scaled_inverse_distances(first, scale)
     y, h = scaled_inverse_distances(second, scale)
-    atoms = len(scale)
+    atoms, by_atom = len(scale), parts.swapaxes(0, 1)
 
     def column(one):
         y, h = one
@@ -117,22 +117,23 @@ def _force_blocks(covariance, scale, parts, group, first, second):
             delta = x[back][:, back] - y[:, :, None]
             _, slope, curve = covariance.derivatives(jnp.tensordot(parts, delta * delta) / 2)
             slopes = jnp.tensordot(parts, 2 * slope, (0, 0))[forth]
-            v = _by_atom(parts, delta[:, :, None] * h[:, :, :, None])
-            u = _by_atom(parts[:, forth], delta[forth][:, :, None] * moved_rows) * (4 * curve)[:, None, None]
+            v = _by_atom(by_atom, delta[:, :, None] * h[:, :, :, None])
+            u = _by_atom(by_atom[forth], delta[forth][:, :, None] * moved_rows) * (4 * curve)[:, None]
             # between atom i of the first frame and atom j of the second, which stands for atom back[j] of the first
             pairs = moved_rows[:, :, :, None] * (h[forth][:, :, None, :, None] * slopes[:, :, None, None])
             same = jax.nn.one_hot(forth, atoms)[:, None, :, None, None]
             total += pairs.transpose(0, 2, 1, 3, 4) - same * pairs.sum(1)[:, :, None]
-            return total - sum(one[:, :, None, None] * other for one, other in zip(u, v)), None
+            return total - sum(u[:, c, :, None, None] * v[:, c] for c in range(len(parts))), None
 
         return jax.lax.scan(add, start, group)[0]
 
     return jax.lax.map(column, (y.transpose(2, 0, 1), h.transpose(3, 0, 1, 2)))
 
 
-def _by_atom(parts, pairs):
-    """``sum_j parts_cij pairs_ijx``, frames last: (components, atoms, 3, frames)."""
-    return jnp.einsum("cij,ijxa->cixa", parts, pairs)
+def _by_atom(by_atom, pairs):
+    """``sum_j parts_cij pairs_ijx`` with atom ``i`` of the parts first, frames last: (atoms, components, 3, frames)."""
+    summed = by_atom @ pairs.reshape(*pairs.shape[:2], -1)
+    return summed.reshape(*summed.shape[:2], *pairs.shape[2:])
 
 
 @eqx.filter_jit
@@ -140,6 +141,7 @@ def _energy_blocks(covariance, scale, parts, group, first, second):
     """Covariances of energies of ``first`` with forces of ``second``: (B, atoms, 3, A); and with energies (B, A)."""
     x, _ = scaled_inverse_distances(first, scale)
     y, h = scaled_inverse_distances(second, scale)
+    by_atom = parts.swapaxes(0, 1)
 
     def column(one):
         y, h = one
@@ -148,8 +150,8 @@ def _energy_blocks(covariance, scale, parts, group, first, second):
             back = permutations[1]
             delta = x[back][:, back] - y[:, :, None]
             value, slope, _ = covariance.derivatives(jnp.tensordot(parts, delta * delta) / 2)
-            v = _by_atom(parts, delta[:, :, None] * h[:, :, :, None])
-            return (total[0] + value.sum(0), total[1] + (2 * slope[:, None, None] * v).sum(0)), None
+            v = _by_atom(by_atom, delta[:, :, None] * h[:, :, :, None])
+            return (total[0] + value.sum(0), total[1] + (2 * slope[:, None] * v).sum(1)), None
 
         start = (jnp.zeros(first.shape[-1]), jnp.zeros((*h.shape[::2], first.shape[-1])))
         return jax.lax.scan(add, start, group)[0]

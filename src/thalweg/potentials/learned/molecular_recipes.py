@@ -84,15 +84,15 @@ def local_gradient_domain(
     core_repulsion: CoreRepulsion | None = None,
     mean: ValencePairs | None = ValencePairs(),  # noqa: B008
     choosing: int = 800,
-    remembered: int = 3000,
+    remembered: int = 9000,
 ) -> Recipe:
     """A Gaussian around each atom, which sees near pairs best: the most accurate with few frames, and ``atoms`` times
     the work of a global kernel in simulations.
 
     Settings are chosen on about ``choosing`` force components; with many frames a few thousand choose better. ``mean``
     is used where there is no ``baseline``. About ``remembered`` force components answer for uncertainties: where these
-    are a small part of all, deviations far from the training frames come out too small beside those near them; more
-    cost the work of the fit once per call.
+    are a small part of all, deviations far from the training frames come out too small beside those near them; all
+    (``10**6``) cost the work and memory of the fit once more, when the first deviation is asked for.
     """
     learner = GradientDomain(
         reaches=tuple(reaches),
