@@ -455,6 +455,8 @@ REFERENCES = {
     "williams2015": "M. O. Williams, I. G. Kevrekidis and C. W. Rowley, A data-driven approximation of the Koopman "
     "operator: extending dynamic mode decomposition, J. Nonlinear Sci. 25, 1307 (2015), "
     "doi:10.1007/s00332-015-9258-5",
+    "witt2023": "W. C. Witt et al., ACEpotentials.jl: a Julia implementation of the atomic cluster expansion, "
+    "J. Chem. Phys. 159, 164101 (2023), doi:10.1063/5.0158783",
     "wood2018": "M. A. Wood and A. P. Thompson, Extending the accuracy of the SNAP interatomic potential form, "
     "J. Chem. Phys. 148, 241721 (2018), doi:10.1063/1.5017641",
     "wu2017": "H. Wu et al., Variational Koopman models: slow collective variables and molecular kinetics "

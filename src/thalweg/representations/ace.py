@@ -27,7 +27,7 @@ import numpy as np
 from thalweg.representations.density import DensityRepresentation, harmonic_factors
 from thalweg.representations.element_channels import element_channels
 from thalweg.representations.environments import Environments
-from thalweg.representations.radial import ChebyshevBasis
+from thalweg.representations.radial import Agnesi, ChebyshevBasis
 from thalweg.representations.spherical_harmonics import coupling
 from thalweg.shapes import Array, Float
 
@@ -40,7 +40,7 @@ class ACE(DensityRepresentation):
     cutoff : [nm]
     levels : highest level of the invariants of order 1, 2, ...; up to four of them
     degrees : highest degree ``l`` of their factors
-    stretch : how much finer radial functions are at short range, see `radial.ChebyshevBasis`
+    stretch : where radial functions are finer: at short range by a number, or about a distance by `radial.Agnesi`
     channels : number of mixtures the elements of neighbors are compressed into; None keeps them apart
     elements : atomic numbers, or None until `over` fills them in
 
@@ -55,7 +55,7 @@ class ACE(DensityRepresentation):
     cutoff: float = eqx.field(static=True, default=0.5)
     levels: tuple[int, ...] = eqx.field(static=True, default=(16, 14, 12, 11))
     degrees: tuple[int, ...] = eqx.field(static=True, default=(0, 8, 6, 4))
-    stretch: float = eqx.field(static=True, default=2.0)
+    stretch: float | Agnesi = eqx.field(static=True, default=2.0)
     channels: int | None = eqx.field(static=True, default=None)
     elements: tuple[int, ...] | None = eqx.field(static=True, default=None)
 
