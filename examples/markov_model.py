@@ -4,11 +4,9 @@ Run it as it is, or cell by cell; it takes about half a minute and leaves `marko
 """
 
 # %% Simulate 32 replicas in one compiled loop, 5 ns in all; 4 fs steps want heavy hydrogens.
-from pathlib import Path
-
 import jax
 import numpy as np
-from plotly.subplots import make_subplots
+import plotly.graph_objects as go
 
 from thalweg.collective_variables.tica import TICA
 from thalweg.collective_variables.trajectories import Trajectories
@@ -27,6 +25,8 @@ from thalweg.kinetics.implied_timescales import ImpliedTimescales
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.passage_times import mean_first_passage_time
 from thalweg.kinetics.pcca import metastable_sets
+from thalweg.report.drawing import figure, write_figures
+from thalweg.report.figures import PALETTE, styled
 from thalweg.units import thermal_energy
 
 system, kT = alanine_dipeptide("vacuum", hydrogen_mass=3.0), thermal_energy(300)
@@ -79,79 +79,20 @@ for way, time in (("1 to 2", there), ("2 to 1", back)):
     print(f"mean first-passage time {way}: {time.value:.1f} ± {time.error:.1f} ps")
 print(f"committor of microstate {between}, between the sets: {chance.value:.2f} ± {chance.error:.2f}")
 
-# %% One figure.
-figure = make_subplots(
-    cols=2,
-    column_widths=[0.5, 0.5],
-    horizontal_spacing=0.12,
-    subplot_titles=("Implied time scales", "Long-lived sets"),
-)
-colors = ("#1b6ca8", "#d95f02", "#7570b3")
-lower, upper = scan.intervals
-for k, (color, light) in enumerate(
-    zip(colors, ("rgba(27,108,168,.2)", "rgba(217,95,2,.2)", "rgba(117,112,179,.2)"))
-):
-    seen = scan.resolved[:, k]
-    figure.add_scatter(
-        x=np.concatenate([scan.lags[seen], scan.lags[seen][::-1]]),
-        y=np.concatenate([lower[seen, k], upper[seen, k][::-1]]),
-        fill="toself",
-        fillcolor=light,
-        mode="lines",
-        line={"width": 0},
-        hoverinfo="skip",
-        showlegend=False,
-        col=1,
-        row=1,
-    )
-    figure.add_scatter(
-        x=scan.lags[seen],
-        y=scan.timescales[seen, k],
-        mode="lines+markers",
-        line={"color": color},
-        name=f"process {k + 1}, 95 % band",
-        legend="legend",
-        col=1,
-        row=1,
-    )
-figure.add_scatter(
-    x=scan.lags[[0, -1, -1]],
-    y=scan.lags[[0, -1, 0]],
-    fill="toself",
-    fillcolor="rgba(0,0,0,.12)",
-    line={"width": 0},
-    mode="lines",
-    name="faster than the lag",
-    legend="legend",
-    col=1,
-    row=1,
-)
+# %% Figures: time scales against the lag, the test of the model, and where the sets lie.
 plane, states = np.degrees(np.concatenate(angles))[::8], sets.assignments[np.concatenate(labels.blocks)][::8]
-for k, color in zip(range(2), colors):
-    figure.add_scattergl(
+where = go.Figure()
+for k, color in enumerate(PALETTE[:2]):
+    share = f"{100 * populations.value[k]:.0f} ± {100 * populations.error[k]:.0f} %"
+    where.add_scattergl(
         x=plane[states == k, 0],
         y=plane[states == k, 1],
         mode="markers",
         marker={"color": color, "size": 3, "opacity": 0.5},
-        name=f"set {k + 1}: {100 * populations.value[k]:.0f} ± {100 * populations.error[k]:.0f} %",
-        legend="legend2",
-        col=2,
-        row=1,
+        name=f"set {k + 1}: {share}",
     )
 axis = {"range": [-180, 180], "tickvals": [-180, -90, 0, 90, 180]}
-ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10]
-figure.update_xaxes(title="lag time [ps]", type="log", tickvals=ticks, range=[-1.05, 0.95], col=1, row=1)
-figure.update_yaxes(title="time scale [ps]", type="log", tickvals=ticks, range=[-1, 1.05], col=1, row=1)
-figure.update_xaxes(title="φ [degrees]", **axis, constrain="domain", col=2, row=1)
-figure.update_yaxes(title="ψ [degrees]", **axis, scaleanchor="x2", constrain="domain", col=2, row=1)
-figure.update_layout(
-    template="simple_white",
-    width=1100,
-    height=560,
-    legend={"x": 0.0, "y": -0.17, "yanchor": "top", "orientation": "h", "entrywidth": 125},
-    legend2={"x": 0.98, "xanchor": "right", "y": 0.95, "itemsizing": "constant"},
-    title="Alanine dipeptide in vacuum, 300 K: mean first-passage times "
-    f"1 → 2 {there.value:.1f} ± {there.error:.1f} ps, 2 → 1 {back.value:.1f} ± {back.error:.1f} ps",
-)
-figure.write_html(Path("markov_model.html"))
+where.update_xaxes(title="φ [degrees]", **axis, constrain="domain")
+where.update_yaxes(title="ψ [degrees]", **axis, scaleanchor="x", constrain="domain")
+write_figures("markov_model.html", [figure(scan), figure(test), styled(where, height=560)])
 print("wrote markov_model.html")

@@ -104,7 +104,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(written, suffix, mo
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(mdtraj_files.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_trajectory(path, FRAMES[:3], TOPOLOGY)
     assert [file.name for file in path.parent.iterdir()] == [path.name]

@@ -10,6 +10,7 @@ from thalweg.learning.calibration import (
     ErrorOdds,
     alarm_threshold,
     calibrate,
+    false_alarm_rate,
     rank_correlation,
     reliability_curve,
     roc_area,
@@ -76,6 +77,22 @@ def test_the_odds_of_a_large_error_are_how_often_it_comes():
     for low, high in ((0.05, 0.2), (0.4, 0.6), (0.8, 0.95)):
         part = (said > low) & (said < high)
         assert np.mean(errors[200:][part] > 1.0) == pytest.approx(said[part].mean(), abs=0.08)
+
+
+def test_errors_drawn_at_scores_exceed_a_limit_as_often_as_the_odds_say():
+    odds, scores = ErrorOdds(0.8, 0.3, 10**6), np.array([0.7, 1.0, 1.5])
+    drawn = odds.drawn(scores, 4000)
+    assert np.mean(drawn > 1.0, axis=0) == pytest.approx(odds.exceeding(scores, 1.0), abs=0.03)
+
+
+def test_false_alarms_at_a_share_caught_are_a_point_of_the_receiver_operating_characteristic():
+    bad = RANDOM.random(2000) < 0.3
+    scores = RANDOM.normal(size=2000) + 2 * bad
+    shares = np.linspace(0.005, 1, 400)
+    rates = [false_alarm_rate(scores, bad, share) for share in shares]
+    assert 1 - np.trapezoid(rates, shares) == pytest.approx(roc_area(scores, bad), abs=0.01)
+    assert false_alarm_rate(scores, bad, 0.95) > false_alarm_rate(scores, bad, 0.8)
+    assert np.isnan(false_alarm_rate(scores, np.zeros(2000, bool)))
 
 
 def test_few_errors_make_for_even_odds():

@@ -12,7 +12,7 @@ import pytest
 
 from thalweg.report.html import page
 from thalweg.report.results import Results
-from thalweg.report.writing import plain, write_atomically, write_report
+from thalweg.report.writing import plain, write_report
 
 
 class Elements(HTMLParser):
@@ -109,17 +109,3 @@ def test_the_arrays_behind_a_surface_come_back(everything, tmp_path):
     assert rows[0][:3] == ["phi [deg]", "psi [deg]", "free energy [kJ/mol]"]
     assert float(rows[1][2]) == pytest.approx(surface.energy[0, 0], rel=1e-5)
     assert len(rows) == 1 + 36 * 36
-
-
-def test_a_failing_disk_leaves_the_old_file_whole(tmp_path, monkeypatch):
-    target = tmp_path / "report.json"
-    write_atomically(target, b"old")
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(target, b"new")
-    assert target.read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]

@@ -30,6 +30,7 @@ from thalweg.cli.fit_study import FitStudy, committee_of, with_usual_learner
 from thalweg.cli.frames import Frames, frames_of
 from thalweg.cli.strict import StudyError
 from thalweg.cli.witness import Witness
+from thalweg.learning.whole_files import write_whole
 from thalweg.potentials.learned.card import card_text, content_hash
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.learning_curve import LearningCurve, learning_curve
@@ -49,7 +50,6 @@ from thalweg.report.potential_files import write_potential_report
 from thalweg.report.potential_results import ForceUncertainty, Judged, PotentialResults
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
-from thalweg.report.writing import write_atomically
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS
 from thalweg.units import unit
@@ -150,7 +150,7 @@ def _begin(study: FitStudy, frames: Frames, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StudyError(f"{folder} is there and is not an empty folder; give another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, tomli_w.dumps(record | {"versions": versions()}).encode())
+    write_whole(file, tomli_w.dumps(record | {"versions": versions()}))
 
 
 def _baselines(study: FitStudy, training: Sequence[Configuration], progress) -> tuple[Term, ...]:

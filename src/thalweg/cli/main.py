@@ -114,13 +114,12 @@ def export(
     """Write the slow variables that a run has learned as input of another program."""
     from thalweg.cli.exporting import export
     from thalweg.cli.running import study_of
-    from thalweg.report.writing import write_atomically
 
     text = export(study_of(run), run, program, name)
     if out is None:
         typer.echo(text)
         return
-    write_atomically(out, (text + "\n").encode())
+    write_whole(out, text + "\n")
     typer.echo(f"written: {out}")
 
 

@@ -22,10 +22,11 @@ from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.structure_watch import LONGEST, NEAREST, StructureWatch
 from thalweg.dynamics.temperature import kinetic_energy
 from thalweg.interop.mdtraj_files import write_trajectory
+from thalweg.learning.whole_files import write_whole
 from thalweg.potentials.energy import Energy
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.term import NoUncertainty
-from thalweg.report.writing import plain, write_atomically
+from thalweg.report.writing import plain
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import MASSES, SYMBOLS
 from thalweg.systems.state import State, thermal_state
@@ -215,9 +216,9 @@ def write_course(
         if count:
             file = folder / f"replica-{r}.dcd"
             write_trajectory(file, course.positions[r, :count], topology, box, float(course.times[0]))
-    write_atomically(folder / "energies.csv", _energies(course, len(start)).encode())
+    write_whole(folder / "energies.csv", _energies(course, len(start)))
     said = judgment(course, start, plan, potential)
-    write_atomically(folder / "stability.json", (json.dumps(plain(said), indent=1) + "\n").encode())
+    write_whole(folder / "stability.json", json.dumps(plain(said), indent=1) + "\n")
     return said
 
 

@@ -26,7 +26,7 @@ from thalweg.cli.apparatus import named_torsions, versions
 from thalweg.cli.strict import StudyError
 from thalweg.cli.study import Files, Loop, Study, from_table, load, to_table
 from thalweg.interop.mdtraj_files import write_trajectory
-from thalweg.report.writing import write_atomically
+from thalweg.learning.whole_files import write_whole
 from thalweg.sampling.campaign import Task, drive
 from thalweg.sampling.executors import processes, serial
 from thalweg.sampling.simulate import Simulate
@@ -62,7 +62,7 @@ def begin(path: Path, run: Path) -> Study:
     study = dataclasses.replace(study, system=_kept(study.system, run))
     write_trajectory(run / "topology.pdb", apparatus.positions[None], topology, apparatus.box)
     record = to_table(study) | {"versions": versions()}
-    write_atomically(run / RUN_FILE, tomli_w.dumps(record).encode())
+    write_whole(run / RUN_FILE, tomli_w.dumps(record))
     return study
 
 

@@ -25,6 +25,7 @@ from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 from thalweg.interop.deepmd_folders import is_deepmd, read_deepmd
 from thalweg.interop.file_units import FileUnits
 from thalweg.interop.label_keys import label_key
+from thalweg.learning.whole_files import whole
 from thalweg.systems.configuration import Configuration
 
 log = logging.getLogger(__name__)
@@ -93,13 +94,8 @@ def write_configurations(path: str | os.PathLike, configurations: Sequence[Confi
     path = Path(path)
     text = io.StringIO()
     ase.io.write(text, [to_atoms(frame) for frame in configurations], format="extxyz")
-    draft = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        with OPENERS.get(path.suffix, open)(draft, "wt", encoding="utf-8") as file:
-            file.write(text.getvalue())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with whole(path) as draft, OPENERS.get(path.suffix, open)(draft, "wt", encoding="utf-8") as file:
+        file.write(text.getvalue())
     return path
 
 

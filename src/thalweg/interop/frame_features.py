@@ -17,6 +17,7 @@ from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.dynamics.engine import Variable
 from thalweg.geometry.evaluation import evaluate
 from thalweg.interop.mdtraj_files import TrajectoryFile
+from thalweg.learning.whole_files import whole
 from thalweg.systems.topology import Topology
 
 
@@ -107,22 +108,17 @@ class FeaturesAlongFile:
 
     def stored(self, path: str | Path) -> np.memmap:
         """The values, written to ``path`` (``.npy``) and opened as a memory map; complete or not there at all."""
-        target = Path(path)
-        partial = target.with_name(f".{target.stem}.partial.npy")
         frames = self.file.n_frames
         if frames is None:
             frames = sum(len(chunk.positions) for chunk in self.file)
-        try:
-            table = np.lib.format.open_memmap(partial, "w+", np.float32, (frames, len(self.features.names)))
+        with whole(path) as draft:
+            table = np.lib.format.open_memmap(draft, "w+", np.float32, (frames, len(self.features.names)))
             start = 0
             for values in self:
                 table[start : start + len(values)] = values
                 start += len(values)
             table.flush()
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-        return self.opened(target)
+        return self.opened(path)
 
 
 def feature_trajectories(

@@ -7,8 +7,7 @@ read. Positions are ``(frames, atoms, 3)`` [nm], boxes ``(frames, 3, 3)`` vector
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from mdtraj.formats.registry import FormatRegistry
 from thalweg.geometry.evaluation import ROW
 from thalweg.interop.dcd import open_dcd, without_date
 from thalweg.interop.xtc import scan_xtc
+from thalweg.learning.whole_files import whole
 from thalweg.systems.topology import Topology
 
 CHUNK_NUMBERS = 1_000_000
@@ -117,7 +117,8 @@ def write_trajectory(
     trajectory = mdtraj.Trajectory(frames, topology_to_mdtraj(topology), time=dt * np.arange(len(frames)))
     if box is not None:
         trajectory.unitcell_vectors = np.broadcast_to(np.asarray(box, np.float32), (len(frames), 3, 3))
-    _atomically(target, lambda partial: _save(trajectory, partial))
+    with whole(target) as draft:
+        _save(trajectory, draft)
 
 
 @dataclass(frozen=True)
@@ -238,20 +239,3 @@ def _save(trajectory: mdtraj.Trajectory, path: Path) -> None:
     elif path.suffix == ".pdb":
         lines = path.read_text().splitlines(keepends=True)
         path.write_text("".join(line for line in lines if "CREATED WITH" not in line))
-
-
-def _atomically(target: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a file beside ``target``, flush it to disk, then give it its name in one step."""
-    partial = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
-    try:
-        write(partial)
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

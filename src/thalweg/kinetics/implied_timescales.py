@@ -60,11 +60,11 @@ class TimescaleScan:
             known = known[np.argsort(self.lagtimes[known])]
             if len(known) < 2:
                 continue
-            apart = np.abs(times[known] - times[known[-1]])
-            moved = np.flatnonzero(apart > 2 * np.hypot(errors[known], errors[known[-1]]))
-            first = 0 if not len(moved) else moved[-1] + 1
-            if first < len(known) - 1:
-                found[process] = self.lags[known[first]]
+            seen, bars = times[known], errors[known]
+            apart = np.abs(seen[:, None] - seen) > 2 * np.hypot(bars[:, None], bars)
+            still = [k for k in range(len(known) - 1) if not apart[k:, k:].any()]
+            if still:
+                found[process] = self.lags[known[still[0]]]
         return found
 
     def __str__(self) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -28,6 +27,7 @@ from thalweg.collective_variables.vac import Scaling
 from thalweg.kinetics.clustering import KCenters, KMeans, KMeansAndCenters
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.pipeline import Clusters, MarkovPipeline
+from thalweg.learning.whole_files import write_whole
 
 CLUSTERINGS: dict[str, Callable[[int, int], Clusters]] = {
     "k-means": lambda count, seed: KMeans(count, seed=seed),
@@ -225,9 +225,7 @@ class ModelScan:
 
 def _write(file: Path, result: Result) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(asdict(result), indent=1))
-    partial.replace(file)
+    write_whole(file, json.dumps(asdict(result), indent=1))
 
 
 def _read(file: Path) -> Result:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.learning.whole_files import whole
+
 
 def save(path: Path | str, state: Any, name: str) -> None:
-    """Write the arrays of ``state`` and the ``name`` of the run: a temporary file, flushed, renamed."""
+    """Write the arrays of ``state`` and the ``name`` of the run."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     found = jax.tree_util.tree_flatten_with_path(state)[0]
     leaves = {f"leaf{k}": np.asarray(leaf) for k, (_, leaf) in enumerate(found)}
     places = np.array([jax.tree_util.keystr(place) for place, _ in found])
-    beside = path.with_name(path.name + ".new")
-    with beside.open("wb") as file:
+    with whole(path) as draft, draft.open("wb") as file:
         np.savez(file, name=np.array(name), places=places, **leaves)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def restored(path: Path | str, like: Any, name: str) -> Any:

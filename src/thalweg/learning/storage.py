@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg import __version__
+from thalweg.learning.whole_files import whole
 
 FORMAT = "thalweg tree"
 VERSION = 1
@@ -54,19 +55,11 @@ def save_tree(path: str | os.PathLike, tree: Any) -> Path:
     arrays: list[np.ndarray] = []
     description = {"format": FORMAT, "version": VERSION, "written_by": __version__}
     description["tree"] = _describe(tree, "tree", arrays)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        with open(draft, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                archive.writestr(zipfile.ZipInfo(DESCRIPTION), json.dumps(description, allow_nan=False))
-                for k, array in enumerate(arrays):
-                    with archive.open(zipfile.ZipInfo(_member(k)), "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, array, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with whole(path) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo(DESCRIPTION), json.dumps(description, allow_nan=False))
+        for k, array in enumerate(arrays):
+            with archive.open(zipfile.ZipInfo(_member(k)), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
     return path
 
 

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from rich.table import Table
 
+from thalweg.learning.whole_files import write_whole
 from thalweg.report.rounding import significant
-from thalweg.report.writing import plain, write_atomically
+from thalweg.report.writing import plain
 
 COMPARED = ("thalweg", "numpy", "scipy", "jax", "openmm", "deeptime", "scikit-learn", "pymbar", "mdtraj")
 """Packages whose versions decide what a benchmark measures."""
@@ -119,8 +120,8 @@ def write_parts(
     folder.mkdir(parents=True, exist_ok=True)
     record = {"benchmark": name, "machines": machines, "rows": [asdict(row) for row in rows]}
     data, text = folder / f"{name}.json", folder / f"{name}.md"
-    write_atomically(data, (json.dumps(plain(record), indent=1) + "\n").encode())
-    write_atomically(text, _markdown(name, rows, machines).encode())
+    write_whole(data, json.dumps(plain(record), indent=1) + "\n")
+    write_whole(text, _markdown(name, rows, machines))
     return data, text
 
 

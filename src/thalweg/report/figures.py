@@ -130,16 +130,17 @@ def timescales_figure(scan: TimescaleScan) -> go.Figure:
                 hovertemplate="lag %{x:.3g} ps<br>%{y:.4g} ps<extra>" + name + "</extra>",
             )
         )
-    figure.add_vline(x=scan.chosen, line={"color": INK, "dash": "dash", "width": 1})
-    figure.add_annotation(
-        x=np.log10(scan.chosen),
-        y=1,
-        yref="paper",
-        text="chosen lag",
-        showarrow=False,
-        xanchor="left",
-        xshift=4,
-    )
+    if scan.chosen is not None:
+        figure.add_vline(x=scan.chosen, line={"color": INK, "dash": "dash", "width": 1})
+        figure.add_annotation(
+            x=np.log10(scan.chosen),
+            y=1,
+            yref="paper",
+            text="chosen lag",
+            showarrow=False,
+            xanchor="left",
+            xshift=4,
+        )
     finite = scan.timescales[np.isfinite(scan.timescales)]
     lowest = min(float(lags.min()), float(finite.min())) if finite.size else float(lags.min())
     highest = max(float(lags.max()), float(finite.max())) if finite.size else float(lags.max())

@@ -14,6 +14,7 @@ from thalweg.kinetics.implied_timescales import ImpliedTimescales
 from thalweg.kinetics.implied_timescales import TimescaleScan as Scan
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.pcca import metastable_sets
+from thalweg.report.drawing import drawn_test, drawn_timescales
 from thalweg.report.results import ChapmanKolmogorov, Diagnosis, Estimate, TimescaleScan
 from thalweg.report.rounding import significant, with_error
 
@@ -59,15 +60,7 @@ class KineticPicture:
     @property
     def scan(self) -> TimescaleScan:
         """Implied time scales as the report shows them."""
-        lower, upper = self.scanned.intervals
-        return TimescaleScan(
-            self.scanned.lags,
-            self.scanned.timescales,
-            lower,
-            upper,
-            self.model.lag,
-            tuple(self._resolved.tolist()),
-        )
+        return drawn_timescales(self.scanned, self.model.lag)
 
     @property
     def _chosen(self) -> int:
@@ -216,8 +209,7 @@ def _tested(model: MarkovModel, groups: np.ndarray) -> ChapmanKolmogorov | str:
         test = chapman_kolmogorov(model, groups, multiples)
     except ValueError as error:
         return str(error)
-    error = np.hypot(test.predicted_errors, test.observed_errors)
-    return ChapmanKolmogorov(test.lags, test.predicted, test.observed, error)
+    return drawn_test(test)
 
 
 def _ladder(longest: int) -> list[int]:

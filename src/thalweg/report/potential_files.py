@@ -8,9 +8,10 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from thalweg.learning.whole_files import write_whole
 from thalweg.report.potential_page import potential_page
 from thalweg.report.potential_results import PotentialResults
-from thalweg.report.writing import plain, write_atomically
+from thalweg.report.writing import plain
 
 
 def write_potential_report(results: PotentialResults, folder: Path) -> Path:
@@ -24,9 +25,9 @@ def write_potential_report(results: PotentialResults, folder: Path) -> Path:
     tables = folder / "results"
     tables.mkdir(parents=True, exist_ok=True)
     for name, (header, rows) in _tables(results).items():
-        write_atomically(tables / f"{name}.csv", _csv(header, rows).encode())
-    write_atomically(tables / "report.json", (json.dumps(plain(results), indent=1) + "\n").encode())
-    write_atomically(folder / "report.html", potential_page(results).encode())
+        write_whole(tables / f"{name}.csv", _csv(header, rows))
+    write_whole(tables / "report.json", json.dumps(plain(results), indent=1) + "\n")
+    write_whole(folder / "report.html", potential_page(results))
     return folder / "report.html"
 
 

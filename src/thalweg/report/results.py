@@ -71,7 +71,7 @@ class TimescaleScan:
     ----------
     lagtimes : (lags,)
     timescales, lower, upper : (lags, processes), NaN where a process could not be resolved at that lag
-    chosen : the lag time that the Markov model was built at
+    chosen : the lag time that the Markov model was built at, None where none was chosen
     resolved : (processes,) whether the data hold enough transitions to give the process as a number
     """
 
@@ -79,7 +79,7 @@ class TimescaleScan:
     timescales: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
-    chosen: float
+    chosen: float | None
     resolved: tuple[bool, ...]
 
 

@@ -7,12 +7,12 @@ import dataclasses
 import io
 import json
 import math
-import os
 import re
 from pathlib import Path
 
 import numpy as np
 
+from thalweg.learning.whole_files import write_whole
 from thalweg.report.html import page
 from thalweg.report.results import Candidate, ModelChoice, Results, Surface
 
@@ -27,28 +27,15 @@ def write_report(results: Results, folder: Path) -> Path:
     """
     tables = folder / "results"
     tables.mkdir(parents=True, exist_ok=True)
-    write_atomically(tables / "report.json", (json.dumps(plain(results), indent=1) + "\n").encode())
+    write_whole(tables / "report.json", json.dumps(plain(results), indent=1) + "\n")
     for surface in results.surfaces:
         stem = re.sub(r"[^a-z0-9]+", "-", surface.name.lower()).strip("-")
-        write_atomically(tables / f"free-energy-{stem}.npz", _npz(surface))
-        write_atomically(tables / f"free-energy-{stem}.csv", _csv(surface).encode())
+        write_whole(tables / f"free-energy-{stem}.npz", _npz(surface))
+        write_whole(tables / f"free-energy-{stem}.csv", _csv(surface))
     if results.choice is not None:
-        write_atomically(tables / "models.csv", _candidates(results.choice).encode())
-    write_atomically(folder / "report.html", page(results).encode())
+        write_whole(tables / "models.csv", _candidates(results.choice))
+    write_whole(folder / "report.html", page(results))
     return folder / "report.html"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` so that ``path`` is at every moment the old file or the whole new one."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(unfinished, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def plain(value):

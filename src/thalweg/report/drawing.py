@@ -1,0 +1,202 @@
+"""A figure of whatever an estimator found: ``figure(result)`` is a Plotly figure, ``figure(result).show()`` opens it.
+
+The same figures as in the reports, for work in a notebook or a script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import singledispatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from thalweg.collective_variables.cross_validation import CrossValidation
+from thalweg.collective_variables.interpretation import Importance
+from thalweg.collective_variables.symbolic_regression import FormulaFront
+from thalweg.kinetics.chapman_kolmogorov import ChapmanKolmogorovTest
+from thalweg.kinetics.implied_timescales import TimescaleScan as Scan
+from thalweg.kinetics.model_scan import ScanTable
+from thalweg.kinetics.quasi_markov import MemoryScan
+from thalweg.learning.whole_files import write_whole
+from thalweg.report.figures import (
+    PALETTE,
+    band,
+    chapman_kolmogorov_figure,
+    choice_figure,
+    styled,
+    timescales_figure,
+)
+from thalweg.report.results import Candidate, ChapmanKolmogorov, ModelChoice, TimescaleScan
+
+MOST_ROWS = 20
+"""Features drawn of an importance, most important first."""
+
+
+@singledispatch
+def figure(result: Any) -> go.Figure:
+    """The figure of a result: a scan of implied timescales, lag times, memories or models, a Chapman-Kolmogorov test,
+    scores by name, importances of features, a front of formulas.
+
+    Raises
+    ------
+    TypeError
+        If there is no figure of such a result.
+
+    Examples
+    --------
+    >>> from thalweg.kinetics.implied_timescales import ImpliedTimescales
+    >>> states = np.cumsum(np.random.default_rng(0).random(5000) < 0.02) % 2
+    >>> figure(ImpliedTimescales([1, 5], n_processes=1, samples=20).fit(states)).layout.xaxis.title.text
+    'lag time [ps]'
+    """
+    known = sorted(kind.__name__ for kind in figure.registry if kind is not object)
+    raise TypeError(f"there is no figure of {type(result).__name__}; there are some of {', '.join(known)}")
+
+
+@figure.register
+def _(result: Scan) -> go.Figure:
+    return timescales_figure(drawn_timescales(result))
+
+
+@figure.register
+def _(result: ChapmanKolmogorovTest) -> go.Figure:
+    return chapman_kolmogorov_figure(drawn_test(result))
+
+
+@figure.register
+def _(result: ScanTable) -> go.Figure:
+    return choice_figure(
+        ModelChoice(
+            "held-out score",
+            tuple(
+                Candidate(
+                    str(each.combination),
+                    each.combination.features,
+                    each.mean,
+                    each.error,
+                    float("nan"),
+                    each.failure,
+                )
+                for each in result.results
+            ),
+            result.results.index(result.simplest),
+        )
+    )
+
+
+@figure.register
+def _(result: MemoryScan) -> go.Figure:
+    drawn, times = go.Figure(), result.memories * result.lag
+    for process, (values, errors) in enumerate(zip(result.timescales.T, result.errors.T)):
+        color = PALETTE[process % len(PALETTE)]
+        drawn.add_trace(band(times, values - 1.96 * errors, values + 1.96 * errors, color))
+        drawn.add_trace(
+            go.Scatter(
+                x=times, y=values, mode="lines+markers", line={"color": color}, name=f"process {process + 1}"
+            )
+        )
+    drawn.update_xaxes(title={"text": "memory [ps]"})
+    drawn.update_yaxes(title={"text": "time scale [ps], 95 % bands"}, rangemode="tozero")
+    return styled(drawn, height=420)
+
+
+@figure.register
+def _(result: Mapping) -> go.Figure:
+    if not result or not all(isinstance(each, CrossValidation) for each in result.values()):
+        raise TypeError("of mappings there are figures of cross-validations by name only")
+    drawn, names = go.Figure(), list(result)
+    drawn.add_trace(
+        go.Scatter(
+            x=[float(np.nanmean(each.training)) for each in result.values()],
+            y=names,
+            mode="markers",
+            marker={"color": PALETTE[4], "size": 8, "symbol": "circle-open"},
+            name="training",
+        )
+    )
+    drawn.add_trace(
+        go.Scatter(
+            x=[each.mean for each in result.values()],
+            y=names,
+            mode="markers",
+            error_x={"type": "data", "array": [each.error for each in result.values()], "thickness": 1.2},
+            marker={"color": PALETTE[0], "size": 9},
+            name="held out, ± one standard error",
+        )
+    )
+    drawn.update_xaxes(title={"text": "score"})
+    drawn.update_yaxes(categoryorder="array", categoryarray=names[::-1])
+    return styled(drawn, height=160 + 34 * len(names))
+
+
+@figure.register
+def _(result: Importance) -> go.Figure:
+    drawn, shares = go.Figure(), result.shares
+    order = np.argsort(-shares.max(axis=1), kind="stable")[:MOST_ROWS]
+    names = [str(result.names[k]) for k in order]
+    for coordinate in range(shares.shape[1]):
+        drawn.add_trace(
+            go.Bar(
+                x=shares[order, coordinate],
+                y=names,
+                orientation="h",
+                marker={"color": PALETTE[coordinate % len(PALETTE)]},
+                name=f"coordinate {coordinate + 1}",
+            )
+        )
+    drawn.update_xaxes(title={"text": "share of the coordinate"}, rangemode="tozero")
+    drawn.update_yaxes(categoryorder="array", categoryarray=names[::-1])
+    return styled(drawn, height=160 + 26 * len(names))
+
+
+@figure.register
+def _(result: FormulaFront) -> go.Figure:
+    drawn = go.Figure()
+    complexity = [formula.complexity for formula in result.formulas]
+    drawn.add_trace(
+        go.Scatter(
+            x=complexity,
+            y=result.errors / result.variance,
+            error_y={"type": "data", "array": result.standard_errors / result.variance, "thickness": 1.2},
+            text=[str(formula) for formula in result.formulas],
+            mode="lines+markers",
+            line={"color": PALETTE[0]},
+            name="held out",
+        )
+    )
+    best = result.formulas.index(result.best)
+    drawn.add_trace(
+        go.Scatter(
+            x=[complexity[best]],
+            y=[result.errors[best] / result.variance],
+            mode="markers",
+            marker={"size": 16, "color": "rgba(0,0,0,0)", "line": {"color": "#222222", "width": 2}},
+            name=str(result.best),
+        )
+    )
+    drawn.update_xaxes(title={"text": "symbols in the formula"})
+    drawn.update_yaxes(title={"text": "error, share of the variance"}, type="log")
+    return styled(drawn, height=420)
+
+
+def write_figures(path: str | Path, figures: Sequence[go.Figure]) -> None:
+    """Figures one below the other in an HTML file that opens offline, complete or not there at all."""
+    parts = (one.to_html(full_html=False, include_plotlyjs=number == 0) for number, one in enumerate(figures))
+    write_whole(Path(path), "<meta charset='utf-8'>" + "\n".join(parts))
+
+
+def drawn_timescales(scan: Scan, chosen: float | None = None) -> TimescaleScan:
+    """A scan as reports draw it, with the lag [ps] that was chosen, if one was."""
+    lower, upper = scan.intervals
+    place = None if chosen is None else int(np.argmin(np.abs(scan.lags - chosen)))
+    resolved = scan.resolved.any(axis=0) if place is None else scan.resolved[place]
+    return TimescaleScan(scan.lags, scan.timescales, lower, upper, chosen, tuple(resolved.tolist()))
+
+
+def drawn_test(test: ChapmanKolmogorovTest) -> ChapmanKolmogorov:
+    """A test as reports draw it, errors of both sides added."""
+    error = np.hypot(test.predicted_errors, test.observed_errors)
+    return ChapmanKolmogorov(test.lags, test.predicted, test.observed, error)
