@@ -18,13 +18,14 @@ from functools import partial
 from itertools import combinations
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from thalweg.collective_variables.accelerated import accelerated, unbiasing_weights
 from thalweg.collective_variables.covariance import covariances
 from thalweg.collective_variables.cross_validation import ShuffleSplit, cross_validate
 from thalweg.collective_variables.dynamic_modes import EDMD
-from thalweg.collective_variables.girsanov import log_path_weights, overdamped_response
 from thalweg.collective_variables.integrated_vac import IntegratedVAC
 from thalweg.collective_variables.kernel_basis import Landmarks
 from thalweg.collective_variables.kernel_tica import KernelTICA
@@ -34,9 +35,11 @@ from thalweg.collective_variables.tica import TICA
 from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.collective_variables.vac import VAC
 from thalweg.collective_variables.vamp import VAMP
+from thalweg.dynamics.engine import Overdamped
+from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.geometry.composed_variables import SineCosine
 from thalweg.geometry.torsions import backbone_dihedrals
-from thalweg.geometry.variables import Dihedrals, Distances
+from thalweg.geometry.variables import Coordinates, Dihedrals, Distances
 from thalweg.interop.frame_features import FeaturesAlongFile
 from thalweg.interop.mdtraj_files import TrajectoryFile, read_topology
 from thalweg.kinetics.bootstrap import timescale_errors
@@ -44,6 +47,7 @@ from thalweg.kinetics.clustering import KMeans
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.pipeline import MarkovPipeline
 from thalweg.report.benchmark import Row
+from thalweg.systems.state import thermal_state
 from thalweg.testsystems.chain import hop_chain, sampled_states, stationary_distribution
 from thalweg.testsystems.chain import timescales as chain_timescales
 from thalweg.testsystems.generator import Generator
@@ -85,6 +89,24 @@ SYSTEMS = {
 
 WELLS = 0.15
 """Relative error allowed for short runs that do not start from equilibrium."""
+
+
+class LoweredBarrier:
+    """A Gaussian of -``depth`` at the top, which does not grow."""
+
+    variable, stride = Coordinates([0], dims=1), None
+
+    def __init__(self, depth: float):
+        self.depth = depth
+
+    def init(self):
+        return jnp.zeros(())
+
+    def energy(self, bias_state, values):
+        return -self.depth * jnp.exp(-2 * values[0] ** 2)
+
+    def update(self, bias_state, values):
+        return bias_state
 
 
 def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
@@ -257,26 +279,19 @@ def alanine(data: Path, quick: bool) -> Iterator[Row]:
 
 
 def biased(quick: bool) -> Iterator[Row]:
-    """A double well whose barrier a bias has lowered: its unbiased time by the weights of paths."""
-    potential, kT, dt, lag, walkers = DoubleWell(), 1.0, 2e-3, 100, 60
+    """A double well whose barrier a bias has lowered: its unbiased time by weights of paths, noted by the engine."""
+    potential, kT, dt, save, lag, walkers = DoubleWell(), 1.0, 2e-3, 10, 10, 60
     exact = float(Generator(potential, ((-2.0, 2.0),), 400, kT).timescales(1)[0])
-    random, x = np.random.default_rng(0), np.resize([-1.0, 1.0], walkers)
-    frames, forces, noises, step = [x], [], [], 1e-5
-    for _ in range(10_000 if quick else 100_000):
-        slope = (potential.energy(x[None] + step) - potential.energy(x[None] - step)) / (2 * step)
-        push, noise = -4 * x * np.exp(-2 * x**2), random.standard_normal(walkers)
-        x = x + (push - slope) * dt / kT + np.sqrt(2 * dt) * noise
-        frames.append(x)
-        forces.append(push)
-        noises.append(noise)
-    positions, forces, noises = (np.array(each) for each in (frames, forces, noises))
-    response = overdamped_response(1.0, dt, kT)
-    paths = [log_path_weights(forces[:, [k]], noises[:, [k]], response) for k in range(walkers)]
-    weights = unbiasing_weights(list(-np.exp(-2 * positions.T**2)), kT)
-    runs, basis = [run[:, None] for run in positions.T], Landmarks(20)
+    engine = NativeEngine.for_potential(potential, np.ones(1), Overdamped(kT, dt, 1.0))
+    start = thermal_state(
+        jnp.resize(jnp.array([-1.0, 1.0]), (1, 1, walkers)), np.ones(1), kT, jax.random.key(0)
+    )
+    run = engine.run(start, 10_000 if quick else 100_000, save_every=save, bias=LoweredBarrier(1.0))
+    runs = [x[:, 0].astype(float) for x in run.positions]
+    weights, basis = unbiasing_weights(list(run.bias_energy), kT), Landmarks(20)
     cases = (
-        ("the bias ignored", Trajectories(runs, dt), None),
-        ("weights of paths", Trajectories(runs, dt, weights, log_path=paths), 0.15),
+        ("the bias ignored", Trajectories(runs, run.dt_frames), None),
+        ("weights of paths", Trajectories(runs, run.dt_frames, weights, log_path=list(run.log_path)), 0.15),
     )
     for label, data, target in cases:
         value = float(VAC(lag, 1, basis, cutoff=1e-5).fit(data).timescales[0])

@@ -80,6 +80,8 @@ class Recording:
     bias_state : the bias state at the end
     dt_frames : time between frames [ps]
     diverged : replica index -> sentence saying when and how it broke
+    log_path : (replicas, frames), running logarithm of the weight that the path since the start has without the
+        bias, the column of `Trajectories`; None where paths have none, see `thalweg.dynamics.path_weights`
     """
 
     positions: np.ndarray
@@ -91,6 +93,7 @@ class Recording:
     bias_state: Any
     dt_frames: float
     diverged: dict[int, str] = field(default_factory=dict)
+    log_path: np.ndarray | None = None
 
 
 @runtime_checkable
@@ -142,6 +145,15 @@ class Langevin(eqx.Module):
     friction: float = 1.0
 
 
+class ABOBA(eqx.Module):
+    """Langevin dynamics by ABOBA [leimkuhler2013], whose biased paths have weights, without constraints: ``kT``
+    [kJ/mol], ``dt`` [ps], ``friction`` [1/ps]."""
+
+    kT: float
+    dt: float
+    friction: float = 1.0
+
+
 class Overdamped(eqx.Module):
     """Overdamped Langevin dynamics ``dx = -D/kT grad U dt + sqrt(2 D) dW``; ``diffusion`` D [nm^2/ps]."""
 
@@ -156,4 +168,4 @@ class VelocityVerlet(eqx.Module):
     dt: float
 
 
-Integrator = Langevin | Overdamped | VelocityVerlet
+Integrator = Langevin | ABOBA | Overdamped | VelocityVerlet

@@ -15,18 +15,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import UInt32
 
+from thalweg.dynamics.aboba import aboba
 from thalweg.dynamics.constraints import BondConstraints
-from thalweg.dynamics.engine import Integrator, Langevin, Overdamped, VelocityVerlet
+from thalweg.dynamics.engine import ABOBA, Integrator, Langevin, Overdamped, VelocityVerlet
 from thalweg.dynamics.langevin import baoab
 from thalweg.dynamics.noise import normal
 from thalweg.dynamics.overdamped import euler_maruyama
+from thalweg.dynamics.path_weights import has_path_weights, log_weight_of_step
 from thalweg.dynamics.phase import ForceFunction, Phase
 from thalweg.dynamics.velocity_verlet import velocity_verlet
 from thalweg.potentials.energy import Energy
 from thalweg.shapes import Array, Bool, Box, Energies, Float, Int, Momenta, Positions, Values
 from thalweg.systems.state import State
 
-STEPS = {Langevin: baoab, Overdamped: euler_maruyama, VelocityVerlet: velocity_verlet}
+STEPS = {Langevin: baoab, ABOBA: aboba, Overdamped: euler_maruyama, VelocityVerlet: velocity_verlet}
 """What advances a phase by one step, for each integrator."""
 
 BROKEN_BOND = 1e-3
@@ -70,6 +72,10 @@ class Laws(eqx.Module):
         values = self.bias.variable(positions, self.box)
         return energy, self.bias.energy(bias_state, values), values
 
+    def bias_energy(self, bias_state: Any, positions: Positions) -> Energies:
+        """Energy of the bias alone."""
+        return self.bias.energy(bias_state, self.bias.variable(positions, self.box))
+
 
 class Run(eqx.Module):
     """All replicas in the middle of a run.
@@ -85,6 +91,7 @@ class Run(eqx.Module):
     alive : (replicas,) False once a replica has diverged
     last : (replicas,) the last sound step of each replica
     culprit : (replicas,) the atom under the greatest strain when a replica broke; -1 while it is alive
+    log_weight : (replicas,) logarithm of the weight of the path since the last frame; zero where paths have none
     """
 
     phase: Phase
@@ -96,6 +103,7 @@ class Run(eqx.Module):
     alive: Bool[Array, "replicas"]
     last: Int[Array, "replicas"]
     culprit: Int[Array, "replicas"]
+    log_weight: Float[Array, "replicas"]
 
 
 class Frames(eqx.Module):
@@ -107,6 +115,7 @@ class Frames(eqx.Module):
     energy, bias_energy : (frames, replicas)
     values : (frames, values, replicas)
     alive : (frames, replicas)
+    log_weight : (frames, replicas), of the path since the frame before
     """
 
     positions: Float[Array, "frames atoms dims replicas"]
@@ -114,12 +123,13 @@ class Frames(eqx.Module):
     bias_energy: Float[Array, "frames replicas"]
     values: Float[Array, "frames values replicas"]
     alive: Bool[Array, "frames replicas"]
+    log_weight: Float[Array, "frames replicas"]
 
     @staticmethod
     def of(laws: Laws, run: Run) -> Frames:
         """The present frame."""
         seen = laws.seen(run.phase.positions, run.bias_state)
-        return Frames(*(array[None] for array in (run.phase.positions, *seen, run.alive)))
+        return Frames(*(array[None] for array in (run.phase.positions, *seen, run.alive, run.log_weight)))
 
     @staticmethod
     def room(laws: Laws, run: Run, capacity: int) -> Frames:
@@ -152,7 +162,8 @@ def begun(laws: Laws, state: State, bias_state: Any, save_every: Int[Array, ""])
     last = jnp.broadcast_to(state.step, alive.shape)
     culprit = jnp.where(alive, -1, finite.argmin(0)).astype(jnp.int32)
     stream = jax.random.bits(jax.random.split(state.key)[1], (2,), jnp.uint32)
-    return Run(phase, phase, bias_state, stream, state.step, state.step + save_every, alive, last, culprit)
+    due, none = state.step + save_every, jnp.zeros(alive.shape, phase.positions.dtype)
+    return Run(phase, phase, bias_state, stream, state.step, due, alive, last, culprit, none)
 
 
 @eqx.filter_jit
@@ -187,6 +198,7 @@ def advance(
         run = jax.lax.cond(whole, lambda run: _judged(laws, run, save_every), lambda run: run, run)
         blank = Frames.room(laws, run, 1)
         frame = jax.lax.cond(whole, lambda: Frames.of(laws, run), lambda: blank)
+        run = replace(run, log_weight=jnp.where(whole, 0.0, run.log_weight))
         frames = frames.with_frame(index, frame)  # a blank one is written over by the next
         if stride is not None:
             deposits = (run.step > begin) & (run.step % stride == 0)
@@ -206,7 +218,13 @@ def _one_step(laws: Laws, run: Run) -> Run:
     alive = run.alive & (moved < (laws.reach**2)[:, None]).all(0)
     last = jnp.where(alive, step, run.last)
     phase = _chosen(alive, after, before)
-    return replace(run, phase=phase, step=step, alive=alive, last=last)
+    run = replace(run, phase=phase, step=step, alive=alive, last=last)
+    if not has_path_weights(laws.integrator, laws.bias):
+        return run
+    weight = log_weight_of_step(
+        before, partial(laws.bias_energy, run.bias_state), laws.integrator, laws.bonds, noise
+    )
+    return replace(run, log_weight=run.log_weight + jnp.where(alive, weight, 0.0))
 
 
 def _judged(laws: Laws, run: Run, save_every: Int[Array, ""]) -> Run:

@@ -13,6 +13,7 @@ import numpy as np
 
 from thalweg.dynamics.constraints import BondConstraints
 from thalweg.dynamics.engine import (
+    ABOBA,
     Bias,
     Integrator,
     Langevin,
@@ -22,6 +23,7 @@ from thalweg.dynamics.engine import (
     VelocityVerlet,
 )
 from thalweg.dynamics.loop import Frames, Laws, Run, advance, begun, tangent_momenta
+from thalweg.dynamics.path_weights import has_path_weights
 from thalweg.dynamics.phase import Phase
 from thalweg.dynamics.recording import THROWN, check_integrator, check_start, farewell, joined
 from thalweg.systems.state import State
@@ -43,7 +45,7 @@ class NativeEngine:
     Parameters
     ----------
     system : System
-    integrator : Langevin, VelocityVerlet or Overdamped
+    integrator : Langevin, ABOBA, VelocityVerlet or Overdamped
     energy : the energy to run instead of the system's, such as ``system.energy + restraint``
 
     Examples
@@ -128,7 +130,7 @@ class NativeEngine:
     def _reach(self) -> np.ndarray:
         """How far each atom may move in one step [nm]."""
         match self.integrator:
-            case Langevin(kT=kT, dt=dt):
+            case Langevin(kT=kT, dt=dt) | ABOBA(kT=kT, dt=dt):
                 return dt * np.sqrt(
                     THROWN * kT * np.where(self.masses > 0, self.bonds.inverse_masses, np.inf)
                 )
@@ -158,6 +160,9 @@ class NativeEngine:
             bias_state=run.bias_state,
             dt_frames=save_every * dt,
             diverged={r: farewell(r, int(run.last[r]), dt, label) for r, label in labels.items()},
+            log_path=np.cumsum(replicas_first(frames.log_weight), axis=1, dtype=float)
+            if has_path_weights(self.integrator, laws.bias)
+            else None,
         )
 
     def _label(self, atom: int) -> str:

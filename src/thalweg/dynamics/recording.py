@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from thalweg.dynamics.engine import Integrator, Overdamped, Recording
+from thalweg.dynamics.engine import ABOBA, Integrator, Overdamped, Recording
 from thalweg.systems.state import State
 from thalweg.systems.system import Constraints
 
@@ -17,9 +17,10 @@ THROWN = 1000.0
 
 def check_integrator(integrator: Integrator, constraints: Constraints) -> None:
     """Raise ValueError if ``integrator`` does not keep ``constraints``."""
-    if isinstance(integrator, Overdamped) and len(constraints.pairs):
+    if isinstance(integrator, Overdamped | ABOBA) and len(constraints.pairs):
+        name = "overdamped" if isinstance(integrator, Overdamped) else "ABOBA"
         raise ValueError(
-            f"overdamped dynamics given with {len(constraints.pairs)} constraints, which it does not keep; "
+            f"{name} dynamics given with {len(constraints.pairs)} constraints, which it does not keep; "
             "use Langevin, or a system without constraints"
         )
 
@@ -57,6 +58,13 @@ def joined(chunks: Sequence[Recording]) -> Recording:
         name: np.concatenate([getattr(chunk, name) for chunk in chunks], axis=1)
         for name in ("positions", "values", "energy", "bias_energy")
     }
+    if chunks[0].log_path is not None:
+        ends = np.cumsum(
+            [np.zeros(len(chunks[0].valid)), *(chunk.log_path[:, -1:].sum(1) for chunk in chunks[:-1])],
+            axis=0,
+        )
+        running = [end[:, None] + chunk.log_path for end, chunk in zip(ends, chunks)]
+        arrays["log_path"] = np.concatenate(running, axis=1)
     return replace(chunks[-1], **arrays, valid=sum(chunk.valid for chunk in chunks))
 
 

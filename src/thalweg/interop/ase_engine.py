@@ -15,7 +15,7 @@ from ase.calculators.calculator import Calculator
 from ase.constraints import FixBondLengths
 from ase.md import langevin, verlet
 
-from thalweg.dynamics.engine import Bias, Integrator, Langevin, Observer, Overdamped, Recording
+from thalweg.dynamics.engine import Bias, Integrator, Langevin, Observer, Recording, VelocityVerlet
 from thalweg.dynamics.in_turn import BiasForce, Broken, run_in_turn
 from thalweg.interop.ase_calculator import EnergyCalculator
 from thalweg.systems.state import State
@@ -49,8 +49,10 @@ class ASEEngine:
     """
 
     def __init__(self, system: System, integrator: Integrator, calculator: Calculator | None = None):
-        if isinstance(integrator, Overdamped):
-            raise ValueError("ASE has no overdamped dynamics; use Langevin, or the native engine")
+        if not isinstance(integrator, Langevin | VelocityVerlet):
+            raise ValueError(
+                f"ASE's engine has no {type(integrator).__name__} dynamics; use Langevin, or the native engine"
+            )
         self.system, self.integrator = system, integrator
         self.calculator = EnergyCalculator(system.energy) if calculator is None else calculator
 

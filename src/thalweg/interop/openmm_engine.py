@@ -204,6 +204,9 @@ def _openmm_integrator(integrator: Integrator) -> openmm.Integrator:
             steps.addGlobalVariable("width", float(np.sqrt(2 * diffusion * dt)))
             steps.addComputePerDof("x", "x + mobility*dt*f + width*gaussian")
             return steps
+    raise ValueError(
+        f"OpenMM's engine has no {type(integrator).__name__} dynamics; use Langevin, or the native engine"
+    )
 
 
 def _at_constant_volume(system: openmm.System) -> openmm.System:
