@@ -33,7 +33,10 @@ class Counting(Protocol):
     """A way of counting: `Sliding`, `Strided`, `Effective`."""
 
     def count(
-        self, trajectories: DiscreteTrajectories | Sequence[np.ndarray], lagtime: int, n_blocks: int = 40
+        self,
+        trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray,
+        lagtime: int,
+        n_blocks: int = 40,
     ) -> TransitionCounts:
         """Counts at ``lagtime`` [frames], kept in about ``n_blocks`` blocks."""
         ...
@@ -50,7 +53,10 @@ class Sliding:
     """
 
     def count(
-        self, trajectories: DiscreteTrajectories | Sequence[np.ndarray], lagtime: int, n_blocks: int = 40
+        self,
+        trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray,
+        lagtime: int,
+        n_blocks: int = 40,
     ) -> TransitionCounts:
         """Sliding-window counts; see `transition_counts`."""
         return transition_counts(trajectories, lagtime, n_blocks)
@@ -69,7 +75,10 @@ class Strided:
     offset: int = 0
 
     def count(
-        self, trajectories: DiscreteTrajectories | Sequence[np.ndarray], lagtime: int, n_blocks: int = 40
+        self,
+        trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray,
+        lagtime: int,
+        n_blocks: int = 40,
     ) -> TransitionCounts:
         """Counts of pairs that do not overlap.
 
@@ -105,7 +114,10 @@ class Effective:
     """
 
     def count(
-        self, trajectories: DiscreteTrajectories | Sequence[np.ndarray], lagtime: int, n_blocks: int = 40
+        self,
+        trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray,
+        lagtime: int,
+        n_blocks: int = 40,
     ) -> TransitionCounts:
         """Effective counts."""
         data = as_discrete(trajectories)

@@ -1,14 +1,12 @@
 r"""The forward-backward recursion of hidden Markov models [baum1970] [rabiner1989], on many lanes at once.
 
-.. math::  \alpha_t \propto (\alpha_{t-1} P) \cdot b_t,\qquad \beta_{t-1} = P\,(b_t \cdot \beta_t),\qquad
+.. math::  \alpha_t = s_t\,(\alpha_{t-1} P) \cdot b_t,\qquad \beta_{t-1} = s_t\,P\,(b_t \cdot \beta_t),\qquad
            \gamma_t = \alpha_t \cdot \beta_t,\qquad
-           \hat c_{ij} = \sum_t \alpha_{t-1,i}\; p_{ij}\; b_{t,j}\; \beta_{t,j}
+           \hat c_{ij} = \sum_t \alpha_{t-1,i}\; p_{ij}\; s_t\, b_{t,j}\; \beta_{t,j}
 
-with the likelihood :math:`b_{t,j}` of frame :math:`t` in hidden state :math:`j`. Likelihoods come relative to the
-most likely state of each frame, and probabilities are scaled to sum one every few steps, so that nothing
-underflows; the logarithms of the scales make the log-likelihood. Of one array the likelihoods become alpha
-and alpha becomes gamma; the way back needs no likelihoods, since with the prediction
-:math:`a_t = \alpha_{t-1} P` the product :math:`b_t \beta_t` is :math:`\gamma_t / a_t`.
+with the likelihood :math:`b_{t,j}` of frame :math:`t` in hidden state :math:`j`, relative to the most likely
+state of the frame, and the scale :math:`s_t` that makes :math:`\alpha_t` sum to one. The logarithms of the
+scales make the log-likelihood. The steps are compiled (`recursion`); here groups of lanes go through them.
 
 ========  =====================================================
 symbol    meaning
@@ -23,19 +21,21 @@ symbol    meaning
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import jax
 import numpy as np
+from jax import Array
 
 from thalweg.collective_variables.threads import on_one_thread
-from thalweg.kinetics.lanes import Lanes
+from thalweg.kinetics.lane_boundaries import Boundaries, boundaries
+from thalweg.kinetics.lanes import WIDTH, Lanes
 from thalweg.kinetics.outputs import Output
+from thalweg.kinetics.recursion import Room, backward, forward
 
 SMALLEST = 1e-100
 """Transition probabilities are taken not to be smaller."""
-
-EVERY = 4
-"""Steps from one scaling to the next where all lanes are within their own frames."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +44,20 @@ class Expectation:
 
     Attributes
     ----------
-    log_likelihood : of the frames that lanes own
-    memberships : (hidden, total), gamma in the order of ``lanes.frames``, times the weight of the lane; zero
-        for frames a lane does not own
+    log_likelihood : of all frames
     transitions : (hidden, hidden), expected number from row to column
     initial : (hidden,), expected number of sequences that begin in each state
     mismatch : largest difference between two lanes about a frame both know
     """
 
     log_likelihood: float
-    memberships: np.ndarray
     transitions: np.ndarray
     initial: np.ndarray
     mismatch: float
+
+
+Each = Callable[[int, np.ndarray], None]
+"""Is called with the number of a group and memberships of its lanes' own steps ``(hidden, length * WIDTH)``."""
 
 
 @on_one_thread
@@ -67,102 +68,117 @@ def forward_backward(
     matrix: np.ndarray,
     initial: np.ndarray,
     stationary: np.ndarray,
-    weights: np.ndarray | None = None,
-    out: np.ndarray | None = None,
+    multiplicities: np.ndarray | None = None,
+    each: Each | None = None,
+    room: Room | None = None,
 ) -> Expectation:
     """Expected hidden states and transitions.
 
     Parameters
     ----------
     output : what hidden states show
-    observed : (..., total), observations in the order of ``lanes.frames``
+    observed : (groups, ..., steps * WIDTH), observations as `Lanes.laid` lays them
     matrix : (hidden, hidden)
     initial, stationary : (hidden,), where sequences begin, and where run-ins do
-    weights : (lanes,), how often the frames of each lane count
-    out : (hidden, total), array to hold the memberships, which saves the time of making a new one
+    multiplicities : (blocks,), how often the frames of each block count; None for once
+    each : is handed the memberships of every group times their weights, zero for frames that no lane owns; to
+        be used at once, since the array is written over
+    room : to work in, for many calls in a row
 
     Examples
     --------
     >>> from thalweg.kinetics.lanes import lanes
     >>> from thalweg.kinetics.outputs import DiscreteOutput
-    >>> three, half = lanes(np.array([3]), 1, 1, 0), np.full(2, 0.5)
+    >>> three, half = lanes(np.array([3]), 1, 1, 4), np.full(2, 0.5)
     >>> output = DiscreteOutput(np.array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]]))
     >>> chain = np.array([[0.8, 0.2], [0.2, 0.8]])
-    >>> found = forward_backward(three, output, np.arange(3), chain, half, half)
-    >>> found.memberships.round(3).tolist(), found.transitions.sum().round(9).item()
-    ([[1.0, 0.5, 0.0], [0.0, 0.5, 1.0]], 2.0)
+    >>> found = forward_backward(three, output, three.laid(np.arange(3)), chain, half, half)
+    >>> found.transitions.round(3).tolist(), found.initial.round(3).tolist()
+    ([[0.5, 1.0], [0.0, 0.5]], [1.0, 0.0])
     """
-    weights = np.ones(len(lanes)) if weights is None else weights
     matrix = np.maximum(matrix, SMALLEST)
-    gamma, top = output.relative(observed, out)
-    start = np.where(lanes.opening, initial[:, None], stationary[:, None])
-    value = _forward(lanes, gamma, matrix, start, weights)
-    held = np.flatnonzero(lanes.after >= 0)
-    following = lanes.after[held]
-    shared = lanes.place(following, lanes.begin[following] - 1)
-    transitions, known = _backward(lanes, gamma, matrix, weights, shared)
-    opening = lanes.place(np.flatnonzero(lanes.opening), np.zeros(lanes.opening.sum(), int))
-    ends = lanes.place(held, lanes.end[held] - 1)
-    mismatch = np.abs(gamma[:, ends] - known).max(initial=0.0)
-    once = bool((weights == 1).all())
-    largest = float(np.sum(top, where=lanes.own)) if once else float(top @ gamma.sum(axis=0))
-    begun = gamma[:, opening].sum(axis=1)
-    return Expectation(value + largest, gamma, transitions, begun, float(mismatch))
+    size, value, begun = len(matrix), 0.0, np.zeros(len(matrix))
+    weights = lanes.once if multiplicities is None else lanes.weights(multiplicities)
+    ends = np.zeros((2, size, len(lanes)))
+    with jax.enable_x64(True):
+        way = _Way(lanes, output, observed, matrix, np.asarray(initial, float), room or Room(size))
+        around = way.around(np.asarray(stationary, float))
+        moved: np.ndarray | Array = np.zeros((size, size, WIDTH))
+        for group, share in enumerate(weights):
+            here = slice(group * WIDTH, (group + 1) * WIDTH)
+            value += way.ahead(group, around.before[here], share)
+            linked = lanes.linked[group] if multiplicities is None else share * ~lanes.opening[group]
+            gamma, moved = way.back(group, around.after[here], moved, linked)
+            ends[:, :, here] = gamma[:, [max(lanes.run_in, 1) - 1, lanes.rows.stop - 1]].swapaxes(0, 1)
+            own = gamma[:, lanes.rows]
+            if multiplicities is not None or not lanes.whole[group]:
+                own = own * share[lanes.rows]
+            memberships = own.reshape(size, -1)
+            begun += memberships[:, lanes.opens[group]].sum(axis=1)
+            if each is not None:
+                each(group, memberships)
+            del gamma, own, memberships  # what is looked at cannot be written over
+        transitions = np.asarray(moved).sum(axis=2)
+    apart = np.abs(ends[0, :, 1 : lanes.used] - ends[1, :, : lanes.used - 1])
+    mismatch = float(apart.max(initial=0.0)) if lanes.run_in else 0.0
+    return Expectation(value, transitions * matrix, begun, mismatch)
 
 
-def _scaled_steps(lanes: Lanes) -> list[bool]:
-    """Steps ``(longest,)`` after which to scale: every one unless all lanes are within their own frames."""
-    mixed = ~np.array(lanes.whole)
-    ends = np.append(lanes.alive[1:] < lanes.alive[:-1], True)
-    return (mixed | np.append(mixed[1:], True) | ends | (np.arange(len(mixed)) % EVERY == 0)).tolist()
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """The way ahead and back through groups of lanes."""
 
+    lanes: Lanes
+    output: Output
+    observed: np.ndarray
+    matrix: np.ndarray
+    initial: np.ndarray
+    room: Room
 
-def _forward(
-    lanes: Lanes, alpha: np.ndarray, matrix: np.ndarray, start: np.ndarray, weights: np.ndarray
-) -> float:
-    """Turn likelihoods into alpha, in place; the sum of the logarithms of its scales."""
-    transposed, value, before = np.ascontiguousarray(matrix.T), 0.0, start
-    predicted, scaled = np.empty_like(start), _scaled_steps(lanes)
-    for step, (here, alive) in enumerate(zip(lanes.at, lanes.alive.tolist())):
-        now = alpha[:, here]
-        now *= np.matmul(transposed, before[:, :alive], out=predicted[:, :alive]) if step else start
-        if scaled[step]:
-            sums = np.add.reduce(now, axis=0)
-            now /= sums
-            logs = np.log(sums)
-            value += weights[:alive] @ (logs if lanes.whole[step] else logs * lanes.own[here])
-        before = now
-    return float(value)
+    def around(self, stationary: np.ndarray) -> Boundaries:
+        """What lies before and after the lanes: anything where they run in, else what is worked out."""
+        shape = (len(self.lanes), len(stationary))
+        if self.lanes.run_in:
+            return Boundaries(np.broadcast_to(stationary, shape), np.ones(shape))
+        carried, logs = np.empty((*shape, shape[1])), np.zeros(shape)
+        for group in range(len(self.lanes.frames)):
+            here = slice(group * WIDTH, (group + 1) * WIDTH)
+            self._likelihoods(group)
+            for state, one in enumerate(np.eye(shape[1])):
+                carried[here, state] = np.asarray(self._through(group, np.tile(one, (WIDTH, 1)))).T
+                logs[here, state] = -self._logs().sum(axis=0)
+        return boundaries(carried, logs, stationary)
 
+    def ahead(self, group: int, before: np.ndarray, weights: np.ndarray) -> float:
+        """The log-likelihood of a group, from forward variables that are kept for the way back."""
+        logs = self._likelihoods(group)
+        self._through(group, before)
+        logs -= self._logs().ravel()
+        return float(weights[: self.lanes.steps].ravel() @ logs)
 
-def _backward(
-    lanes: Lanes, gamma: np.ndarray, matrix: np.ndarray, weights: np.ndarray, shared: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Turn alpha into gamma, in place; expected transitions and what gamma was at ``shared`` places."""
-    hidden = len(matrix)
-    counts, known = np.zeros((hidden, hidden)), np.empty((hidden, len(shared)))
-    order = np.argsort(shared)
-    borders = np.searchsorted(shared[order], lanes.offsets).tolist()
-    at, whole, alive = lanes.at, lanes.whole, lanes.alive.tolist()
-    transposed = np.ascontiguousarray(matrix.T)
-    beta, into = np.empty((hidden, len(lanes))), np.empty((hidden, len(lanes)))
-    beta[:] = weights
-    for step in range(len(at) - 1, -1, -1):
-        now = gamma[:, at[step]]
-        if step + 1 < len(at):
-            there, going = at[step + 1], alive[step + 1]
-            ahead = np.matmul(transposed, now[:, :going], out=into[:, :going])
-            np.divide(gamma[:, there], ahead, out=ahead)
-            if whole[step + 1]:
-                counts += now[:, :going] @ ahead.T
-            else:
-                counts += now[:, :going] @ (ahead * lanes.own[there]).T
-                asked = order[borders[step + 1] : borders[step + 2]]
-                known[:, asked] = gamma[:, shared[asked]]
-                gamma[:, there] *= lanes.own[there]
-            np.matmul(matrix, ahead, out=beta[:, :going])
-        now *= beta[:, : alive[step]]
-    asked = order[: borders[1]]
-    known[:, asked] = gamma[:, shared[asked]]
-    gamma[:, at[0]] *= lanes.own[at[0]]
-    return counts * matrix, known
+    def _likelihoods(self, group: int) -> np.ndarray:
+        """Fill in likelihoods of a group; the logarithms of the largest of every frame."""
+        return self.output.relative(self.observed[group], self.room.likely(self.lanes.steps * WIDTH))[1]
+
+    def _through(self, group: int, before: np.ndarray) -> Array:
+        """Forward variables of a group; those of the last step."""
+        room, opening, count = self.room, self.lanes.afresh[group], np.int32(self.lanes.steps)
+        given = np.ascontiguousarray(before.T), room.likelihoods, opening, self.matrix, self.initial, count
+        room.alpha, room.scales, last = forward(room.alpha, room.scales, *given)
+        return last
+
+    def _logs(self) -> np.ndarray:
+        """Logarithms of scales ``(steps, WIDTH)``."""
+        return np.log(np.from_dlpack(self.room.scales)[: self.lanes.steps])
+
+    def back(
+        self, group: int, after: np.ndarray, moved: np.ndarray | Array, weights: np.ndarray | Array
+    ) -> tuple[np.ndarray, Array]:
+        """Memberships ``(hidden, ROWS, WIDTH)`` and transitions so far.
+
+        Rows that run in are left out, but for the last, by which neighboring lanes are compared.
+        """
+        room, first, count = self.room, max(self.lanes.run_in, 1) - 1, self.lanes.steps
+        given = room.alpha, self.lanes.afresh[group], weights, self.matrix, np.int32(first), np.int32(count)
+        room.memberships, moved = backward(room.memberships, moved, np.ascontiguousarray(after.T), *given)
+        return np.from_dlpack(room.memberships), moved

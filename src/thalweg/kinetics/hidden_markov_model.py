@@ -21,11 +21,11 @@ from scipy.sparse import csr_array
 
 from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
-from thalweg.kinetics.forward_backward import Expectation
 from thalweg.kinetics.hidden_parameters import HiddenParameters, accelerated
 from thalweg.kinetics.hidden_start import first_guess
 from thalweg.kinetics.observations import Observations, observations
 from thalweg.kinetics.outputs import DiscreteOutput, GaussianOutput
+from thalweg.kinetics.recursion import Room
 from thalweg.kinetics.reversible import Reversible
 from thalweg.kinetics.scores import vamp_score
 from thalweg.kinetics.spectrum import spectrum
@@ -114,14 +114,13 @@ class HiddenModel:
 
     def memberships(self, data: Data) -> list[np.ndarray]:
         """Probabilities of hidden states given all observations, ``(frames, hidden)`` per trajectory."""
-        seen = self._seen(data)
-        return seen.split(self._expectation(seen).memberships)
+        start = self.initial_distribution, self.stationary_distribution
+        return self._seen(data).memberships(self.output, self.transition_matrix, *start)
 
     def most_likely_path(self, data: Data) -> list[np.ndarray]:
         """The most likely sequence of hidden states, int ``(frames,)`` per trajectory."""
         start = self.initial_distribution, self.stationary_distribution
-        path = self._seen(data).path(self.output, self.transition_matrix, *start)
-        return [states[:, 0] for states in path]
+        return self._seen(data).path(self.output, self.transition_matrix, *start)
 
     def score(self, data: Data, r: int = 2) -> float:
         """VAMP-r score on other data of the ``hidden`` functions that are memberships given a single frame.
@@ -131,27 +130,24 @@ class HiddenModel:
         seen = observations(data, self.lagtime, self.method.n_blocks)
         seen.check_kind(self.output)
         first, last = seen.pairs()
-        relative, _ = self.output.relative(seen.values)
+        relative, _ = self.output.relative(seen.flat)
         joint = relative * self.stationary_distribution[:, None]
         functions = np.ascontiguousarray((joint / joint.sum(axis=0)).T)
         if isinstance(self.output, DiscreteOutput):
-            functions[~self.output.shows(seen.values)] = 0.0
+            functions[~self.output.shows(seen.flat)] = 0.0
         pairs = csr_array((np.ones(len(first)), (first, last)), shape=(len(functions),) * 2)
         return vamp_score(pairs, functions, r)
 
     def log_likelihood_of(self, data: Data) -> float:
         """Log-likelihood of other data, per sequence of frames a lag time apart."""
-        seen = self._seen(data)
-        return self._expectation(seen).log_likelihood / self.lagtime
+        start = self.initial_distribution, self.stationary_distribution
+        _, found, _ = self._seen(data).expectation(self.output, self.transition_matrix, *start)
+        return found.log_likelihood / self.lagtime
 
     def _seen(self, data: Data) -> Observations:
         seen = observations(data, self.lagtime, self.method.n_blocks)
         seen.check(self.output)
         return seen
-
-    def _expectation(self, seen: Observations) -> Expectation:
-        start = self.initial_distribution, self.stationary_distribution
-        return seen.expectation(self.output, self.transition_matrix, *start)[1]
 
     def __str__(self) -> str:
         times = ", ".join(f"{time:.4g}" for time in self.timescales)
@@ -234,13 +230,12 @@ class HiddenMarkovModel:
         progress: Callable[[int, float], None] | None = None,
     ) -> HiddenModel:
         """A model after more iterations, until they gain nothing, on observations that may be weighted."""
-        held, done, spare = seen, 0, None
+        held, done, room = seen, 0, Room(model.n_hidden)
 
         def step(now: HiddenParameters) -> tuple[float, HiddenParameters]:
-            nonlocal held, done, spare
+            nonlocal held, done
             start = now.initial, now.fit.stationary_distribution
-            held, found = held.expectation(now.output, now.fit.matrix.toarray(), *start, out=spare)
-            spare = found.memberships
+            held, found, tally = held.expectation(now.output, now.fit.matrix.toarray(), *start, room)
             value, done = found.log_likelihood / self.lagtime, done + 1
             if progress is not None:
                 progress(done, value)
@@ -248,7 +243,7 @@ class HiddenMarkovModel:
             fit = self.estimator.fit(csr_array(transitions), now.fit.stationary_distribution)
             begun = found.initial.sum()  # zero if resampled data hold no beginning of a trajectory
             initial = found.initial / begun if begun > 0 else now.initial
-            return value, HiddenParameters(fit, initial, now.output.refitted(held.values, found.memberships))
+            return value, HiddenParameters(fit, initial, now.output.refitted(tally))
 
         begin = HiddenParameters(model.fit, model.initial_distribution, model.output)
         found, value, done, converged = accelerated(step, begin, self.tolerance, iterations)

@@ -75,7 +75,8 @@ def first_guess(
         np.repeat(np.diag(spread)[None], n_hidden, axis=0),
         FLOOR_SHARE * spread,
     )
-    return fit, fit.stationary_distribution, everywhere.refitted(seen.flat, memberships[states].T)
+    tally = everywhere.tally(seen.flat, memberships[states].T)
+    return fit, fit.stationary_distribution, everywhere.refitted(tally)
 
 
 def _between_sets(stationary: np.ndarray, matrix: csr_array, memberships: np.ndarray) -> TransitionMatrix:

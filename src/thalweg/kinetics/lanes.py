@@ -1,10 +1,16 @@
 r"""Lanes: pieces of observed sequences, stepped through side by side.
 
-A recursion along time is slow one frame after another and fast on thousands of frames at once. So long
-sequences are cut into pieces, and step ``t`` treats the ``t``-th frames of all pieces together. A piece
-does not know what lies before and after it; it therefore runs in through some frames before its first one
-and on through as many after its last, long enough that its own frames no longer depend on how the run-in
-was started (`forward_backward` looks and lengthens it where needed).
+A recursion along time is slow one frame after another and fast on hundreds of frames at once. So all
+sequences are put in a row, the row is cut into pieces of equal length, and step ``t`` treats the ``t``-th
+frames of `WIDTH` pieces together; where a sequence opens inside a piece, the recursion starts afresh. A
+piece does not know what lies before and after it; it therefore runs in through some frames before its first
+one and on through as many after its last, long enough that its own frames no longer depend on how the run-in
+was started (`forward_backward` looks, and lengthens it where needed). Where that would be too long there is
+no run-in, and what lies before and after is worked out from all states a piece may begin in
+(`lane_boundaries`).
+
+`WIDTH` lanes of no more than `ROWS` steps are one group, small enough to stay in the cache. A group goes all
+the way ahead and back before the next one's turn, so that memory does not grow with the data.
 
 At a lag time of several frames a trajectory holds as many interleaved sequences, each frame belonging to
 one: every frame is used, and each sequence has the step of the lag time.
@@ -12,82 +18,104 @@ one: every frame is used, and each sequence has the step of the lag time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from thalweg.collective_variables.blocks import segments
 
-FRAME_COST = 1e-3
-"""What one more lane costs at every step, relative to the step itself; decides how long lanes should be."""
+WIDTH = 64
+"""Lanes of a group."""
 
-MOST_LANES = 6000
-"""More lanes than this leave the cache."""
+ROWS = 1024
+"""Most steps of a group."""
 
 
 @dataclass(frozen=True, eq=False)
 class Lanes:
-    """Pieces of sequences, longest first, and their frames in the order in which they are stepped through.
+    """Pieces of sequences, and their frames in the order in which they are stepped through.
 
     Attributes
     ----------
-    steps : (lanes,), frames of each lane, run-in and run-out included
-    begin, end : (lanes,), the steps ``[begin, end)`` that are its own
-    opening : (lanes,), whether the first step is the first frame of a sequence
-    after : (lanes,), the lane that holds the next frame of the sequence, -1 for none
-    block : (lanes,), block of data for resampling
-    alive : (longest,), lanes that still run at each step: the first ``alive[t]`` ones
-    frames : (total,), numbers of frames (all trajectories in a row), step by step
     lagtime : frames between steps
+    run_in : steps before and after a lane's own ones
+    length : a lane's own steps
+    frames : (groups, `ROWS`, `WIDTH`), numbers of frames (all trajectories in a row)
+    own : (groups, `ROWS`, `WIDTH`), whether the frame is its lane's own; each frame is that of one lane
+    opening : (groups, `ROWS`, `WIDTH`), whether the frame is the first of its sequence or beyond all frames
+    block : (frames,), block of data for resampling, by number of frame
     """
 
-    steps: np.ndarray
-    begin: np.ndarray
-    end: np.ndarray
-    opening: np.ndarray
-    after: np.ndarray
-    block: np.ndarray
     lagtime: int
-    first: np.ndarray
-    alive: np.ndarray = field(init=False)
-    offsets: np.ndarray = field(init=False)
-    frames: np.ndarray = field(init=False)
-    own: np.ndarray = field(init=False)
-
-    def __post_init__(self):
-        longest = int(self.steps[0])
-        alive = np.searchsorted(-self.steps, -np.arange(longest), side="left")
-        offsets = np.concatenate([[0], np.cumsum(alive)])
-        step = np.repeat(np.arange(longest), alive)
-        lane = np.arange(len(step)) - offsets[step]
-        object.__setattr__(self, "alive", alive)
-        object.__setattr__(self, "offsets", offsets)
-        object.__setattr__(self, "frames", self.first[lane] + step * self.lagtime)
-        object.__setattr__(self, "own", (step >= self.begin[lane]) & (step < self.end[lane]))
+    run_in: int
+    length: int
+    frames: np.ndarray
+    own: np.ndarray
+    opening: np.ndarray
+    block: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.steps)
+        """Number of lanes."""
+        return len(self.frames) * WIDTH
 
     @property
     def n_blocks(self) -> int:
         """Number of blocks of data."""
         return int(self.block.max()) + 1
 
+    @property
+    def steps(self) -> int:
+        """Steps of a lane, with those before and after its own ones."""
+        return self.length + 2 * self.run_in
+
+    @property
+    def rows(self) -> slice:
+        """The steps that are a lane's own."""
+        return slice(self.run_in, self.run_in + self.length)
+
+    @property
+    def used(self) -> int:
+        """Lanes that own frames, which come first."""
+        return -(-len(self.block) // self.length)
+
+    def laid(self, flat: np.ndarray) -> np.ndarray:
+        """Values ``(..., frames)`` of all steps as ``(groups, ..., steps * WIDTH)``."""
+        frames = self.frames[:, : self.steps].reshape(len(self.frames), -1)
+        return np.ascontiguousarray(np.moveaxis(flat[..., frames], -2, 0))
+
+    def weights(self, multiplicities: np.ndarray) -> np.ndarray:
+        """How often each frame counts, given how often its block ``(blocks,)`` does, like `own`."""
+        return np.asarray(multiplicities, float)[self.block[self.frames]] * self.own
+
     @cached_property
-    def at(self) -> list[slice]:
-        """Where the frames of every step lie in ``frames``."""
-        return [slice(a, b) for a, b in pairwise(self.offsets.tolist())]
+    def once(self) -> np.ndarray:
+        """Weights of frames that count once, like `own`."""
+        return self.own.astype(float)
 
     @cached_property
     def whole(self) -> list[bool]:
-        """Whether all frames of a step belong to their lanes."""
-        return np.minimum.reduceat(self.own, self.offsets[:-1]).tolist()
+        """Whether all lanes of a group own all of `rows`; only those of the last groups may not."""
+        return [bool(own[self.rows].all()) for own in self.own]
 
-    def place(self, lanes: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """Where single frames lie in ``frames``."""
-        return self.offsets[steps] + lanes
+    @cached_property
+    def opens(self) -> list[np.ndarray]:
+        """Where sequences open among the own places of each group, counted from the first of `rows`."""
+        begun = (self.own & self.opening)[:, self.rows]
+        return [np.flatnonzero(group) for group in begun]
+
+    @cached_property
+    def afresh(self) -> list[jax.Array]:
+        """Openings ``(ROWS, WIDTH)`` of each group, as compiled functions take them."""
+        return [jnp.asarray(group) for group in self.opening]
+
+    @cached_property
+    def linked(self) -> list[jax.Array]:
+        """How often transitions into frames count, where frames count once, like `afresh`."""
+        with jax.enable_x64(True):
+            return [jnp.asarray(group) for group in self.once * ~self.opening]
 
 
 def lanes(lengths: np.ndarray, lagtime: int, n_blocks: int, run_in: int) -> Lanes:
@@ -96,55 +124,34 @@ def lanes(lengths: np.ndarray, lagtime: int, n_blocks: int, run_in: int) -> Lane
     Parameters
     ----------
     n_blocks : about how many blocks of data to tell apart
-    run_in : steps before and after the own frames of a lane
+    run_in : steps before and after the own frames of a lane, fewer than half of `ROWS`
 
     Examples
     --------
     >>> cut = lanes(np.array([6, 3]), lagtime=2, n_blocks=1, run_in=0)
-    >>> cut.steps.tolist(), cut.frames.tolist()
-    ([3, 3, 2, 1], [0, 1, 6, 7, 2, 3, 8, 4, 5])
+    >>> cut.length, cut.frames[0, 0, :9].tolist(), cut.opening[0, 0, :9].astype(int).tolist()
+    (1, [0, 2, 4, 1, 3, 5, 6, 8, 7], [1, 0, 0, 1, 0, 0, 1, 0, 1])
     """
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    total = int(lengths.sum())
-    length = max(np.sqrt(2 * run_in * total * FRAME_COST), total / MOST_LANES, 1.0)
-    wanted = int(total / (length * lagtime)) if run_in else 1
-    pieces = segments(lengths, max(wanted, n_blocks))
-    number = 1 + max(piece.block for piece in pieces)
-    blocks = min(n_blocks, number)
-    rows: list[tuple[int, ...]] = []
+    lengths = np.asarray(lengths)
+    ends = np.cumsum(lengths)
+    total, block = int(ends[-1]), np.empty(int(ends[-1]), int)
+    pieces = segments(lengths, n_blocks)
     for piece in pieces:
-        length, block = int(lengths[piece.trajectory]), piece.block * blocks // number
-        for shift in range(lagtime):
-            begin = piece.start + (shift - piece.start) % lagtime
-            if begin < piece.stop:
-                count = -(-(piece.stop - begin) // lagtime)
-                earlier = min(run_in, (begin - shift) // lagtime)
-                later = min(run_in, (length - 1 - begin) // lagtime - count + 1)
-                first = begin - earlier * lagtime
-                opening, closing = first == shift, begin + count * lagtime >= length
-                rows.append(
-                    (
-                        int(starts[piece.trajectory]) + first,
-                        earlier + count + later,
-                        earlier,
-                        earlier + count,
-                        opening,
-                        begin + starts[piece.trajectory],
-                        -1 if closing else begin + count * lagtime + starts[piece.trajectory],
-                        block,
-                    )
-                )
-    table = np.array(rows)
-    table = table[np.argsort(-table[:, 1], kind="stable")]
-    holder = np.full(int(lengths.sum()) + 1, -1)
-    holder[table[:, 5]] = np.arange(len(table))
-    return Lanes(
-        steps=table[:, 1],
-        begin=table[:, 2],
-        end=table[:, 3],
-        opening=table[:, 4].astype(bool),
-        after=np.where(table[:, 6] < 0, -1, holder[table[:, 6]]),
-        block=table[:, 7],
-        lagtime=lagtime,
-        first=table[:, 0],
-    )
+        start = ends[piece.trajectory] - lengths[piece.trajectory]
+        block[start + piece.start : start + piece.stop] = piece.block
+    sequences = [
+        np.arange(end - length + shift, end, lagtime)
+        for end, length in zip(ends.tolist(), lengths.tolist())
+        for shift in range(min(lagtime, length))
+    ]
+    order, opens = np.concatenate(sequences), np.zeros(total, bool)
+    opens[np.cumsum([0, *map(len, sequences[:-1])])] = True
+    longest = ROWS - 2 * run_in
+    groups = -(-total // (longest * WIDTH))
+    length = -(-total // (groups * WIDTH))
+    step = np.arange(ROWS)[:, None] - run_in
+    place = (np.arange(groups * WIDTH) * length).reshape(groups, 1, WIDTH) + step
+    inside = (place >= 0) & (place < total)
+    kept = np.clip(place, 0, total - 1)
+    own = inside & (step >= 0) & (step < length)
+    return Lanes(lagtime, run_in, length, order[kept], own, opens[kept] | ~inside, block)

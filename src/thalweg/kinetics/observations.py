@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from thalweg.collective_variables.trajectories import Trajectories, as_trajectories, pair_report
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories, as_discrete
 from thalweg.kinetics.forward_backward import Expectation, forward_backward
-from thalweg.kinetics.lanes import Lanes, lanes
+from thalweg.kinetics.lanes import ROWS, WIDTH, Lanes, lanes
 from thalweg.kinetics.most_likely_path import most_likely_path
 from thalweg.kinetics.outputs import DiscreteOutput, GaussianOutput, Output
+from thalweg.kinetics.recursion import Room
 
-RUN_IN = 32
+RUN_IN = 48
 """Steps a lane runs in, at first."""
 
-AGREEMENT = 1e-8
+LONGER = 4
+"""Where that is not enough, run-ins become longer by this factor as long as they pay."""
+
+AGREEMENT = 1e-10
 """Memberships of a frame in two lanes may differ by this much; else lanes run in longer."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +40,8 @@ class Observations:
     flat : all trajectories in a row: states ``(frames,)`` or features ``(features, frames)``
     n_states : number of states; None for features
     lanes : how they are stepped through
-    run_in : steps before and after the own frames of a lane
-    values : ``flat`` in the order of ``lanes.frames``
-    weights : (lanes,), how often each lane counts; None for once
+    values : ``flat`` as `Lanes.laid` lays it
+    multiplicities : (blocks,), how often each block of data counts; None for once
     """
 
     lengths: np.ndarray
@@ -45,9 +50,8 @@ class Observations:
     flat: np.ndarray
     n_states: int | None
     lanes: Lanes
-    run_in: int
     values: np.ndarray
-    weights: np.ndarray | None = None
+    multiplicities: np.ndarray | None = None
 
     @property
     def n_blocks(self) -> int:
@@ -61,7 +65,7 @@ class Observations:
 
     def resampled(self, multiplicities: np.ndarray) -> Observations:
         """The same with each block counting as often as stated ``(blocks,)``."""
-        return replace(self, weights=np.asarray(multiplicities, float)[self.lanes.block])
+        return replace(self, multiplicities=np.asarray(multiplicities, float))
 
     def check(self, output: Any) -> None:
         """Raise ``ValueError`` if a model with this output cannot have made such observations."""
@@ -85,48 +89,74 @@ class Observations:
         matrix: np.ndarray,
         initial: np.ndarray,
         stationary: np.ndarray,
-        out: np.ndarray | None = None,
-    ) -> tuple[Observations, Expectation]:
-        """Expected hidden states, and observations with as long a run-in as that took.
+        room: Room | None = None,
+    ) -> tuple[Observations, Expectation, np.ndarray]:
+        """Observations in lanes that run in as long as needed, expected transitions, and a tally of outputs."""
 
-        Memberships that are needed no longer may be given as ``out``, to be overwritten.
-        """
-        seen = self
-        while True:
-            start = matrix, initial, stationary
-            found = forward_backward(seen.lanes, output, seen.values, *start, seen.weights, out)
-            if seen.weights is not None or found.mismatch < AGREEMENT or seen.run_in >= self.lengths.max():
-                return seen, found
-            seen = _laid(replace(seen, run_in=2 * seen.run_in), seen.n_blocks)
+        def run(seen: Observations) -> tuple[bool, tuple[Expectation, np.ndarray]]:
+            tallies = []
+
+            own = slice(seen.lanes.rows.start * WIDTH, seen.lanes.rows.stop * WIDTH)
+
+            def each(group: int, memberships: np.ndarray) -> None:
+                tallies.append(output.tally(seen.values[group][..., own], memberships))
+
+            start = matrix, initial, stationary, seen.multiplicities
+            found = forward_backward(seen.lanes, output, seen.values, *start, each, room)
+            return found.mismatch < AGREEMENT, (found, np.sum(tallies, axis=0))
+
+        seen, (found, tally) = self._agreed(run)
+        return seen, found, tally
+
+    def memberships(
+        self, output: Output, matrix: np.ndarray, initial: np.ndarray, stationary: np.ndarray
+    ) -> list[np.ndarray]:
+        """Probabilities of hidden states given all observations, ``(frames, hidden)`` per trajectory."""
+
+        def run(seen: Observations) -> tuple[bool, np.ndarray]:
+            values = np.empty((self.n_pairs, len(matrix)))
+
+            def each(group: int, memberships: np.ndarray) -> None:
+                own = seen.lanes.own[group, seen.lanes.rows]
+                frames = seen.lanes.frames[group, seen.lanes.rows][own]
+                values[frames] = memberships[:, own.ravel()].T
+
+            found = forward_backward(seen.lanes, output, seen.values, matrix, initial, stationary, each=each)
+            return found.mismatch < AGREEMENT, values
+
+        return self._split(self._agreed(run)[1])
 
     def path(
         self, output: Output, matrix: np.ndarray, initial: np.ndarray, stationary: np.ndarray
     ) -> list[np.ndarray]:
-        """The most likely hidden states ``(frames, 1)`` per trajectory."""
+        """The most likely hidden states ``(frames,)`` per trajectory."""
+
+        def run(seen: Observations) -> tuple[bool, np.ndarray]:
+            found, agree = most_likely_path(seen.lanes, output, seen.values, matrix, initial, stationary)
+            return agree, found
+
+        return self._split(self._agreed(run)[1])
+
+    def _agreed(self, run: Callable[[Observations], tuple[bool, T]]) -> tuple[Observations, T]:
+        """Run until neighboring lanes agree; in lanes without a run-in they always do."""
         seen = self
         while True:
-            relative, _ = output.relative(seen.values)
-            found, agree = most_likely_path(seen.lanes, relative, matrix, initial, stationary)
-            if agree or seen.run_in >= self.lengths.max():
-                return seen.split(found[None].astype(int))
-            seen = _laid(replace(seen, run_in=2 * seen.run_in), seen.n_blocks)
+            agree, found = run(seen)
+            if agree or not seen.lanes.run_in:
+                return seen, found
+            longer = LONGER * seen.lanes.run_in
+            seen = _laid(seen, longer if longer <= ROWS // 4 else 0)
 
-    def split(self, values: np.ndarray) -> list[np.ndarray]:
-        """Values ``(kinds, total)`` of own frames in the order of time, ``(frames, kinds)`` per trajectory."""
-        own = self.lanes.own
-        ordered = np.empty((self.n_pairs, len(values)), values.dtype)
-        ordered[self.lanes.frames[own]] = values[:, own].T
-        return np.split(ordered, np.cumsum(self.lengths)[:-1])
+    def _split(self, values: np.ndarray) -> list[np.ndarray]:
+        """Values ``(frames, ...)`` per trajectory."""
+        return np.split(values, np.cumsum(self.lengths)[:-1])
 
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Places in ``values`` of all frames a lag time apart."""
-        own, frames = self.lanes.own, self.lanes.frames
-        place = np.empty(self.n_pairs, int)
-        place[frames[own]] = np.flatnonzero(own)
+        """Numbers of all frames a lag time apart."""
         used = pair_report(self.lengths, self.lagtime).used
         starts = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
         first = np.concatenate([start + np.arange(count) for start, count in zip(starts, used)])
-        return place[first], place[first + self.lagtime]
+        return first, first + self.lagtime
 
 
 def observations(
@@ -156,11 +186,11 @@ def observations(
     else:
         flat = np.ascontiguousarray(np.concatenate([part for _, _, part in data.chunks()]).T, float)
         n_states = None
-    empty = lanes(np.array([1]), 1, 1, 0)
-    return _laid(Observations(data.lengths, lagtime, data.dt, flat, n_states, empty, RUN_IN, flat), n_blocks)
+    laid = lanes(data.lengths, lagtime, n_blocks, RUN_IN)
+    return Observations(data.lengths, lagtime, data.dt, flat, n_states, laid, laid.laid(flat))
 
 
-def _laid(seen: Observations, n_blocks: int) -> Observations:
+def _laid(seen: Observations, run_in: int) -> Observations:
     """Observations in lanes that run in as long as stated."""
-    laid = lanes(seen.lengths, seen.lagtime, n_blocks, seen.run_in)
-    return replace(seen, lanes=laid, values=np.ascontiguousarray(seen.flat[..., laid.frames]))
+    laid = replace(lanes(seen.lengths, seen.lagtime, seen.n_blocks, run_in), block=seen.lanes.block)
+    return replace(seen, lanes=laid, values=laid.laid(seen.flat))

@@ -34,8 +34,12 @@ class Output(Protocol):
         """
         ...
 
-    def refitted(self, observed: np.ndarray, memberships: np.ndarray) -> Any:
-        """The most likely distributions of frames with memberships ``(hidden, frames)``."""
+    def tally(self, observed: np.ndarray, memberships: np.ndarray) -> np.ndarray:
+        """Sums over frames with memberships ``(hidden, frames)``, of which `refitted` makes distributions."""
+        ...
+
+    def refitted(self, tally: np.ndarray) -> Any:
+        """The most likely distributions of all frames that went into a tally."""
         ...
 
     def permuted(self, order: np.ndarray) -> Any:
@@ -77,11 +81,14 @@ class DiscreteOutput:
             np.take(likelihoods, observed, out=row, mode="clip")
         return relative, logs.take(observed, mode="clip")
 
-    def refitted(self, observed: np.ndarray, memberships: np.ndarray) -> DiscreteOutput:
-        """Weighted histograms."""
+    def tally(self, observed: np.ndarray, memberships: np.ndarray) -> np.ndarray:
+        """Histograms ``(hidden, n_states)`` of observed states ``(frames,)``."""
         size = self.probabilities.shape[1]
-        counts = np.stack([np.bincount(observed, row, size) for row in memberships])
-        return DiscreteOutput(counts / counts.sum(axis=1, keepdims=True))
+        return np.stack([np.bincount(observed, row, size) for row in memberships])
+
+    def refitted(self, tally: np.ndarray) -> DiscreteOutput:
+        """Histograms over their sums."""
+        return DiscreteOutput(tally / tally.sum(axis=1, keepdims=True))
 
     def shows(self, states: np.ndarray) -> np.ndarray:
         """Whether any hidden state ever shows these states."""
@@ -139,17 +146,27 @@ class GaussianOutput:
         return np.maximum(logs, FLOOR, out=logs), top
 
     @on_one_thread
-    def refitted(self, observed: np.ndarray, memberships: np.ndarray) -> GaussianOutput:
-        """Weighted means and covariances."""
-        mass = memberships.sum(axis=1)
-        center = self.means.mean(axis=0)
-        shifted = observed - center[:, None]
-        means = memberships @ shifted.T / mass[:, None]
-        covariances = np.empty((len(mass), *2 * (len(center),)))
-        for k, row in enumerate(memberships):
-            covariances[k] = (shifted * row) @ shifted.T / mass[k] - np.outer(means[k], means[k])
-            covariances[k] += np.diag(np.maximum(self.floor - np.diag(covariances[k]), 0))
-        return GaussianOutput(means + center, covariances, self.floor)
+    def tally(self, observed: np.ndarray, memberships: np.ndarray) -> np.ndarray:
+        """Sums ``(hidden, 1 + features, 1 + features)`` of ones, features, and their products.
+
+        Features ``(features, frames)`` are counted from the middle of the present means.
+        """
+        shifted = observed - self.means.mean(axis=0)[:, None]
+        found = np.empty((len(memberships), *2 * (1 + len(shifted),)))
+        found[:, 0, 0] = memberships.sum(axis=1)
+        found[:, 0, 1:] = found[:, 1:, 0] = memberships @ shifted.T
+        for k, feature in enumerate(shifted):
+            found[:, k + 1, k + 1 :] = found[:, k + 1 :, k + 1] = memberships @ (feature * shifted[k:]).T
+        return found
+
+    def refitted(self, tally: np.ndarray) -> GaussianOutput:
+        """Means and covariances; variances are not below `floor`."""
+        means = tally[:, 0, 1:] / tally[:, :1, 0]
+        covariances = tally[:, 1:, 1:] / tally[:, :1, :1] - means[:, :, None] * means[:, None]
+        places = np.arange(means.shape[1])
+        variances = covariances[:, places, places]
+        covariances[:, places, places] = np.maximum(variances, self.floor)
+        return GaussianOutput(means + self.means.mean(axis=0), covariances, self.floor)
 
     def permuted(self, order: np.ndarray) -> GaussianOutput:
         """The same with hidden states in another order."""

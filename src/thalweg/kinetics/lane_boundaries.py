@@ -1,0 +1,52 @@
+r"""What lies before and after each lane, from how lanes carry every hidden state through.
+
+With the product :math:`T_l = \prod_t P \,\mathrm{diag}(b_t)` over the frames of lane :math:`l`,
+
+.. math::  \alpha_{l+1} \propto \alpha_l T_l ,\qquad \beta_{l-1} \propto T_l\, \beta_l
+
+hold exactly, however slowly the recursion forgets [rabiner1989]. The products cost one forward recursion per
+hidden state, which is why lanes run in instead where a short run-in will do.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Boundaries(NamedTuple):
+    """Forward variables ahead of every lane, and backward ones at its last own step, both ``(lanes, hidden)``."""
+
+    before: np.ndarray
+    after: np.ndarray
+
+
+def boundaries(carried: np.ndarray, logs: np.ndarray, first: np.ndarray) -> Boundaries:
+    """What lies before and after each lane.
+
+    Parameters
+    ----------
+    carried : (lanes, hidden, hidden), rows of ``T`` by the state before the lane, each scaled to sum one
+    logs : (lanes, hidden), logarithms of the sums of these rows
+    first : (hidden,), what lies before the first lane
+
+    Examples
+    --------
+    >>> one = boundaries(np.full((2, 2, 2), 0.5), np.zeros((2, 2)), np.array([0.9, 0.1]))
+    >>> one.before.round(3).tolist(), one.after.round(3).tolist()
+    ([[0.9, 0.1], [0.5, 0.5]], [[1.0, 1.0], [1.0, 1.0]])
+    """
+    products = carried * np.exp(logs - logs.max(axis=1, keepdims=True))[..., None]
+    before, after = np.empty(logs.shape), np.ones(logs.shape)
+    before[0] = first
+    ends = np.empty(logs.shape)
+    for lane, product in enumerate(products):
+        ends[lane] = before[lane] @ product
+        ends[lane] /= ends[lane].sum()
+        if lane + 1 < len(products):
+            before[lane + 1] = ends[lane]
+    for lane in range(len(products) - 1, 0, -1):
+        behind = products[lane] @ after[lane]
+        after[lane - 1] = behind / (ends[lane - 1] @ behind)
+    return Boundaries(before, after)
