@@ -194,3 +194,20 @@ def test_one_giant_run_and_a_thousand_tiny_ones_are_told_apart():
     model = VAC(5, 1, Landmarks(20)).fit(Trajectories(runs))
     assert (model.covariances.report.used[1:] == 0).all()
     assert "1000 trajectories too short to give any" in str(model.covariances.report)
+
+
+def test_modes_of_a_damped_rotation_have_errors_that_cover_its_decay_and_frequency():
+    random, angle, decay = np.random.default_rng(5), 0.2, 0.98
+    turn = decay * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    runs = np.zeros((20, 2000, 2))
+    for t in range(1, 2000):
+        runs[:, t] = runs[:, t - 1] @ turn.T + random.standard_normal((20, 2))
+    data = Trajectories(list(runs[:, 200:]), dt=0.1)
+    for model in (DMD(2).fit(data), EDMD(2).fit(data)):
+        times, turns = model.timescale_errors(50), model.frequency_errors(50)
+        slow = np.abs(turns.value) > 0.1
+        assert slow.sum() == 2
+        exact = -0.1 / np.log(decay), angle / (2 * np.pi * 0.1)
+        assert (np.abs(times.value - exact[0]) < 3 * times.error)[slow].all()
+        assert (np.abs(np.abs(turns.value) - exact[1]) < 3 * turns.error)[slow].all()
+        assert (times.error < 0.1 * exact[0])[slow].all()

@@ -11,17 +11,19 @@ decay :math:`-\tau/\ln|\lambda|` and turn :math:`\arg\lambda / 2\pi\tau` times p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.linalg import eigh
+from scipy.optimize import linear_sum_assignment
 
 from thalweg.collective_variables.basis import Basis, Features, Functions, Joined, along
 from thalweg.collective_variables.covariance import Covariances, covariances
 from thalweg.collective_variables.linear_map import as_frames
-from thalweg.collective_variables.stationarity import koopman_model
+from thalweg.collective_variables.resampling import Estimate, independent_blocks, resample
+from thalweg.collective_variables.stationarity import KoopmanModel, koopman_model
 from thalweg.collective_variables.threads import on_one_thread
 from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
 from thalweg.collective_variables.whitening import whitening
@@ -33,7 +35,9 @@ class DynamicModes:
 
     Attributes
     ----------
+    method : the `DMD` or `EDMD` that made it
     functions : of the fitted basis
+    covariances : block sums of the functions
     lag : lag time [ps]
     eigenvalues : (modes,) complex, largest magnitude first; that of the constant, one, is among them for `EDMD`
     coefficients : (functions, modes), ``b``
@@ -42,7 +46,9 @@ class DynamicModes:
     notes : what was dropped
     """
 
+    method: EDMD | DMD
     functions: Functions
+    covariances: Covariances
     lag: float
     eigenvalues: np.ndarray
     coefficients: np.ndarray
@@ -53,14 +59,43 @@ class DynamicModes:
     @property
     def timescales(self) -> np.ndarray:
         """Decay times ``(modes,)`` [ps]; infinite for the constant, negative for what grows."""
-        with np.errstate(divide="ignore"):
-            rates = -np.log(np.abs(self.eigenvalues)) / self.lag
-            return np.where(np.abs(rates) < 1e-12 / self.lag, np.inf, 1 / rates)
+        return _decay_times(self.eigenvalues, self.lag)
 
     @property
     def frequencies(self) -> np.ndarray:
         """Turns per ps ``(modes,)``."""
         return np.angle(self.eigenvalues) / (2 * np.pi * self.lag)
+
+    def timescale_errors(self, samples: int = 100, seed: int = 0) -> Estimate:
+        """Decay times ``(modes,)`` [ps] with block-bootstrap errors; modes of replicates are matched by eigenvalue."""
+        return self._resampled(lambda values: _decay_times(values, self.lag), self.timescales, samples, seed)
+
+    def frequency_errors(self, samples: int = 100, seed: int = 0) -> Estimate:
+        """Frequencies ``(modes,)`` [1/ps] with block-bootstrap errors."""
+        return self._resampled(
+            lambda values: np.angle(values) / (2 * np.pi * self.lag), self.frequencies, samples, seed
+        )
+
+    def _resampled(
+        self, quantity: Callable[[np.ndarray], np.ndarray], value: np.ndarray, samples: int, seed: int
+    ) -> Estimate:
+        """A function of the eigenvalues; NaN where it is not finite, as for the constant."""
+        constant = isinstance(self.method, EDMD)
+
+        def replicate(sums: Covariances) -> np.ndarray:
+            found = np.append(np.ones(int(constant)), self.method.spectrum(sums)[0])
+            if len(found) < len(self.eigenvalues):
+                raise ValueError("the replicate has fewer modes")
+            found = found[linear_sum_assignment(np.abs(self.eigenvalues[:, None] - found))[1]]
+            values = quantity(found)
+            return np.where(np.isfinite(values), values, np.nan)
+
+        times = self.timescales
+        slowest = float(np.max(np.abs(times[np.isfinite(times)]), initial=0.0))
+        memory = slowest / self.covariances.dt + self.covariances.lagtime
+        blocks = independent_blocks(self.covariances, memory)
+        value = np.where(np.isfinite(value), value, np.nan)
+        return resample(self.covariances, replicate, value, samples, blocks, seed)
 
     def eigenfunctions(self, frames: np.ndarray) -> np.ndarray:
         """Their values ``(frames, modes)``, complex."""
@@ -82,6 +117,8 @@ class EDMD:
     basis : `Basis`
     cutoff : float
         Smallest eigenvalue of the correlation matrix of functions kept, relative to the largest.
+    n_blocks : int
+        About how many blocks of data to keep apart for error bars.
 
     Examples
     --------
@@ -95,6 +132,7 @@ class EDMD:
     lagtime: int
     basis: Basis = Features()  # noqa: RUF009
     cutoff: float = 1e-10
+    n_blocks: int = 40
 
     @on_one_thread
     def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> DynamicModes:
@@ -107,12 +145,9 @@ class EDMD:
         """
         raw = as_trajectories(data)
         functions = self.basis.fit(raw)
-        sums = covariances(along(raw, functions), self.lagtime, n_blocks=1)
-        whitened = whitening(sums.mean_0, sums.c00, self.cutoff)
-        koopman = koopman_model(sums, whitened)
-        values, vectors = np.linalg.eig(koopman.matrix)
-        order = np.argsort(-np.abs(values))
-        values, vectors = values[order], vectors[:, order]
+        sums = covariances(along(raw, functions), self.lagtime, self.n_blocks)
+        values, vectors, koopman = self.spectrum(sums)
+        whitened = koopman.whitening
         with np.errstate(divide="ignore", invalid="ignore"):
             shifts = np.where(np.abs(values - 1) > 1e-12, koopman.drift @ vectors / (values - 1), 0.0)
         coefficients = whitened.matrix @ vectors
@@ -121,7 +156,9 @@ class EDMD:
         modes = np.linalg.solve(vectors, slopes.astype(complex))
         constant = mean - shifts @ modes
         return DynamicModes(
+            self,
             functions,
+            sums,
             sums.lagtime * sums.dt,
             np.append(1.0, values),
             np.column_stack([np.zeros(len(coefficients)), coefficients]),
@@ -129,6 +166,11 @@ class EDMD:
             np.vstack([constant, modes]),
             whitened.notes,
         )
+
+    def spectrum(self, sums: Covariances) -> tuple[np.ndarray, np.ndarray, KoopmanModel]:
+        """Eigenvalues but that of the constant, eigenvectors and the operator in whitened functions."""
+        koopman = koopman_model(sums, whitening(sums.mean_0, sums.c00, self.cutoff))
+        return *_ordered(koopman.matrix), koopman
 
 
 @dataclass(frozen=True)
@@ -141,6 +183,8 @@ class DMD:
         In frames.
     cutoff : float
         Smallest eigenvalue of the matrix of products kept, relative to the largest; features should have one unit.
+    n_blocks : int
+        About how many blocks of data to keep apart for error bars.
 
     Examples
     --------
@@ -152,6 +196,7 @@ class DMD:
 
     lagtime: int
     cutoff: float = 1e-12
+    n_blocks: int = 40
 
     @on_one_thread
     def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> DynamicModes:
@@ -163,27 +208,48 @@ class DMD:
             If the lag time leaves no pairs or all features are zero.
         """
         raw = as_trajectories(data)
-        sums = covariances(raw, self.lagtime, n_blocks=1)
-        now = sums.c00 + np.outer(sums.mean_0, sums.mean_0)
-        later = sums.c0t + np.outer(sums.mean_0, sums.mean_t)
-        sizes, directions = eigh(now)
-        kept = sizes > self.cutoff * max(sizes[-1], 0.0)
-        if sizes[-1] <= 0:
-            raise ValueError("all features are zero; nothing varies in time")
-        half = directions[:, kept] / np.sqrt(sizes[kept])
-        values, vectors = np.linalg.eig(half.T @ later @ half)
-        order = np.argsort(-np.abs(values))
-        values, vectors = values[order], vectors[:, order]
-        modes = np.linalg.solve(vectors, (half.T @ now).astype(complex))
-        dropped = int((~kept).sum())
+        sums = covariances(raw, self.lagtime, self.n_blocks)
+        values, vectors, half = self.spectrum(sums)
+        modes = np.linalg.solve(vectors, (half.T @ _products(sums)).astype(complex))
+        dropped = len(half) - half.shape[1]
         notes = (
-            (f"{dropped} of {len(kept)} directions are combinations of the others and were dropped",)
+            (f"{dropped} of {len(half)} directions are combinations of the others and were dropped",)
             if dropped
             else ()
         )
         functions = Features().fit(raw)
         lag = sums.lagtime * sums.dt
-        return DynamicModes(functions, lag, values, half @ vectors, np.zeros(len(values)), modes, notes)
+        none = np.zeros(len(values))
+        return DynamicModes(self, functions, sums, lag, values, half @ vectors, none, modes, notes)
+
+    def spectrum(self, sums: Covariances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Eigenvalues, eigenvectors and the map ``(features, rank)`` to features whose products are whitened."""
+        sizes, directions = eigh(_products(sums))
+        if sizes[-1] <= 0:
+            raise ValueError("all features are zero; nothing varies in time")
+        kept = sizes > self.cutoff * sizes[-1]
+        half = directions[:, kept] / np.sqrt(sizes[kept])
+        later = sums.c0t + np.outer(sums.mean_0, sums.mean_t)
+        return *_ordered(half.T @ later @ half), half
+
+
+def _products(sums: Covariances) -> np.ndarray:
+    """Mean products of first frames, not centered."""
+    return sums.c00 + np.outer(sums.mean_0, sums.mean_0)
+
+
+def _ordered(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues, largest magnitude first, and eigenvectors."""
+    values, vectors = np.linalg.eig(matrix)
+    order = np.argsort(-np.abs(values))
+    return values[order], vectors[:, order]
+
+
+def _decay_times(eigenvalues: np.ndarray, lag: float) -> np.ndarray:
+    """``-lag / ln|eigenvalue|`` [ps]; infinite for one."""
+    with np.errstate(divide="ignore"):
+        rates = -np.log(np.abs(eigenvalues)) / lag
+        return np.where(np.abs(rates) < 1e-12 / lag, np.inf, 1 / rates)
 
 
 def _regressed(
