@@ -26,8 +26,8 @@ from thalweg.shapes import Float
 DENSE = 2**26
 """Up to this many pairs of states are counted in a dense table; above, the pairs seen are sorted."""
 
-CHUNK = 2**21
-"""Pairs counted at a time."""
+CHUNK = 2**16
+"""Pairs counted at a time: as many as stay in the cache between being made and being counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ class _Keys:
         if isinstance(self.data, AcceleratedStates):
             yield from self._accelerated(self.data, pieces)
             return
-        keys = np.empty(CHUNK, self.kind)
+        keys, places = np.empty(CHUNK, self.kind), np.empty(CHUNK, np.intp)
         weights = np.empty(CHUNK) if self.weighted else None
         filled = 0
         for piece in pieces:
@@ -133,10 +133,12 @@ class _Keys:
                     self._weigh(weights[filled : filled + count], piece.trajectory, start)
                 start, filled = start + count, filled + count
                 if filled == CHUNK:
-                    yield keys, weights
+                    places[:] = keys
+                    yield places, weights
                     filled = 0
         if filled:
-            yield keys[:filled], None if weights is None else weights[:filled]
+            places[:filled] = keys[:filled]
+            yield places[:filled], None if weights is None else weights[:filled]
 
     @property
     def weighted(self) -> bool:
@@ -156,7 +158,7 @@ class _Keys:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Keys of pairs a lag apart in unbiased time, and how long they last."""
         for trajectory, own in groupby(sorted(pieces), key=lambda piece: piece.trajectory):
-            states = np.asarray(data.blocks[trajectory], self.kind)
+            states = np.asarray(data.blocks[trajectory], np.intp)
             first, last, lasting = overlaps(data.acceleration[trajectory], self.lagtime)
             for piece in own:
                 low, high = np.searchsorted(first, [piece.start, piece.stop])
@@ -175,12 +177,12 @@ def _counted(keys: _Keys, pieces: Sequence[Segment]) -> tuple[np.ndarray, csr_ar
     if keys.number <= DENSE:
         total = np.zeros(keys.number, float if keys.weighted else np.int64)
         for part, weights in keys.parts(pieces):
-            total += np.bincount(part, weights, keys.number)
+            np.add.at(total, part, 1 if weights is None else weights)
         seen = np.flatnonzero(total)
         if pieces[-1].block == pieces[0].block:
             return seen, csr_array(total[seen].astype(float)[None])
-        place = np.empty(keys.number, np.int32)
-        place[seen] = np.arange(len(seen), dtype=np.int32)
+        place = np.empty(keys.number, np.intp)
+        place[seen] = np.arange(len(seen))
         find = place.__getitem__
     else:
         seen = np.unique(np.concatenate([np.unique(part) for part, _ in keys.parts(pieces)]))
@@ -189,7 +191,7 @@ def _counted(keys: _Keys, pieces: Sequence[Segment]) -> tuple[np.ndarray, csr_ar
     for _, block in groupby(pieces, key=lambda piece: piece.block):
         counts = np.zeros(len(seen))
         for part, weights in keys.parts(block):
-            counts += np.bincount(find(part), weights, len(seen))
+            np.add.at(counts, find(part), 1.0 if weights is None else weights)
         rows.append(csr_array(counts[None]))
     return seen, _stacked(rows)
 
