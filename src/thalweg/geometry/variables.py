@@ -7,7 +7,8 @@ value depends on. With a topology, columns carry names people recognize, such as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -20,7 +21,43 @@ from thalweg.shapes import Array, Box, Float, Positions, Values
 from thalweg.systems.topology import Topology
 
 
-class Distances(eqx.Module):
+class AtomTuples(eqx.Module):
+    """One value of each of some tuples of atoms: what distances, angles and dihedral angles have in common.
+
+    Parameters
+    ----------
+    tuples : (values, ``size``) indices of atoms
+    topology : gives the values names people recognize
+    """
+
+    size: ClassVar[int]
+    unit: ClassVar[str]
+    period: ClassVar[float | None] = None
+
+    table: AtomTable = eqx.field(static=True)
+    names: tuple[str, ...] = eqx.field(static=True)
+
+    def __init__(self, tuples: np.ndarray | Sequence, topology: Topology | None = None):
+        self.table = AtomTable(tuples, self.size)
+        self.names = Names(self._named(topology))
+
+    def _named(self, topology: Topology | None) -> Iterable[str]:
+        return (atoms_name(topology, members) for members in self.table.array.tolist())
+
+    @property
+    def atoms(self) -> Rows:
+        return self.table.rows
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        return (self.unit,) * len(self.table)
+
+    @property
+    def periods(self) -> tuple[float | None, ...]:
+        return (self.period,) * len(self.table)
+
+
+class Distances(AtomTuples):
     """Distances [nm] of pairs of atoms, in the nearest image if there is a box.
 
     Examples
@@ -29,56 +66,22 @@ class Distances(eqx.Module):
     [0.5]
     """
 
-    table: AtomTable = eqx.field(static=True)
-    names: tuple[str, ...] = eqx.field(static=True)
-
-    def __init__(self, pairs: np.ndarray | Sequence, topology: Topology | None = None):
-        self.table = AtomTable(pairs, 2)
-        self.names = Names(atoms_name(topology, pair) for pair in self.table.array.tolist())
-
-    @property
-    def atoms(self) -> Rows:
-        return self.table.rows
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        return ("nm",) * len(self.table)
-
-    @property
-    def periods(self) -> tuple[float | None, ...]:
-        return (None,) * len(self.table)
+    size, unit = 2, "nm"
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
         return distances(positions, self.table.array, box)
 
 
-class Angles(eqx.Module):
+class Angles(AtomTuples):
     """Angles [rad] of triples of atoms at the middle one, in [0, pi]."""
 
-    table: AtomTable = eqx.field(static=True)
-    names: tuple[str, ...] = eqx.field(static=True)
-
-    def __init__(self, triples: np.ndarray | Sequence, topology: Topology | None = None):
-        self.table = AtomTable(triples, 3)
-        self.names = Names(atoms_name(topology, triple) for triple in self.table.array.tolist())
-
-    @property
-    def atoms(self) -> Rows:
-        return self.table.rows
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        return ("rad",) * len(self.table)
-
-    @property
-    def periods(self) -> tuple[float | None, ...]:
-        return (None,) * len(self.table)
+    size, unit = 3, "rad"
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
         return angles(positions, self.table.array, box)
 
 
-class Dihedrals(eqx.Module):
+class Dihedrals(AtomTuples):
     """Dihedral angles [rad] of quadruples of atoms, in (-pi, pi], period 2 pi.
 
     Examples
@@ -87,27 +90,10 @@ class Dihedrals(eqx.Module):
     ('4..6..8..10',)
     """
 
-    table: AtomTable = eqx.field(static=True)
-    names: tuple[str, ...] = eqx.field(static=True)
+    size, unit, period = 4, "rad", 2.0 * np.pi
 
-    def __init__(self, quads: np.ndarray | Sequence, topology: Topology | None = None):
-        self.table = AtomTable(quads, 4)
-        if topology is None:
-            self.names = Names(atoms_name(None, quad) for quad in self.table.array.tolist())
-        else:
-            self.names = Names(dihedral_names(topology, self.table.array))
-
-    @property
-    def atoms(self) -> Rows:
-        return self.table.rows
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        return ("rad",) * len(self.table)
-
-    @property
-    def periods(self) -> tuple[float | None, ...]:
-        return (2.0 * np.pi,) * len(self.table)
+    def _named(self, topology: Topology | None) -> Iterable[str]:
+        return super()._named(None) if topology is None else dihedral_names(topology, self.table.array)
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
         return dihedrals(positions, self.table.array, box)
