@@ -278,6 +278,7 @@ REFERENCES = {
     "doi:10.1023/A:1024068626366",
     "nagel2019": "D. Nagel, A. Weber, B. Lickert and G. Stock, Dynamical coring of Markov state models, "
     "J. Chem. Phys. 150, 094111 (2019), doi:10.1063/1.5081767",
+    "neal2003": "R. M. Neal, Slice sampling, Ann. Statist. 31, 705 (2003), doi:10.1214/aos/1056562461",
     "nocedal1980": "J. Nocedal, Updating quasi-Newton matrices with limited storage, Math. Comput. 35, 773 "
     "(1980), "
     "doi:10.1090/S0025-5718-1980-0572855-7",
@@ -421,6 +422,8 @@ REFERENCES = {
     "torrie1977": "G. M. Torrie and J. P. Valleau, Nonphysical sampling distributions in Monte Carlo "
     "free-energy "
     "estimation: umbrella sampling, J. Comput. Phys. 23, 187 (1977), doi:10.1016/0021-9991(77)90121-8",
+    "trendelkampschroer2013": "B. Trendelkamp-Schroer and F. Noé, Efficient Bayesian estimation of Markov model "
+    "transition matrices with given stationary distribution, J. Chem. Phys. 138, 164113 (2013), doi:10.1063/1.4801325",
     "trendelkampschroer2015": "B. Trendelkamp-Schroer, H. Wu, F. Paul and F. Noé, Estimation and uncertainty "
     "of "
     "reversible Markov models, J. Chem. Phys. 143, 174101 (2015), doi:10.1063/1.4934536",

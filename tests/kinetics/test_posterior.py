@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -126,10 +127,60 @@ def test_samples_without_an_answer_are_counted(long_run):
     assert estimate.mean < middle
 
 
+@dataclass(frozen=True)
+class Plain:
+    """An estimator that fits and cannot be sampled."""
+
+    connectivity: str = field(default="strong", init=False)
+
+    def among(self, states):
+        return self
+
+    def fit(self, counts, start=None):
+        return Reversible().fit(counts, start)
+
+
 def test_an_estimator_without_posterior_is_answered_with_what_to_do(long_run):
-    fixed = FixedStationary(np.full(60, 1 / 60))
-    model = MarkovStateModel(2, estimator=fixed).fit(long_run)
-    with pytest.raises(
-        ValueError, match="FixedStationary has no posterior that can be sampled; use bootstrap"
-    ):
+    model = MarkovStateModel(2, estimator=Plain()).fit(long_run)
+    with pytest.raises(ValueError, match="Plain has no posterior that can be sampled; use bootstrap"):
         next(sampled_models(model))
+
+
+def test_the_flow_between_two_states_of_known_populations_follows_its_density():
+    """One free number: the flow x, with density x^(s - 1) (pi_1 - x)^c_11 (pi_2 - x)^c_22."""
+    counts, given = [[7, 3], [2, 30]], np.array([0.3, 0.7])
+    found = drawn(counts, FixedStationary(given), 3000)
+    flows = np.array([0.3 * s.matrix[0, 1] for s in found])
+    x = np.linspace(0, 0.3, 20001)
+    density = np.cumsum(x**4 * (0.3 - x) ** 7 * (0.7 - x) ** 30)
+    assert kstest(flows[::4], lambda flow: np.interp(flow, x, density / density[-1])).pvalue > 1e-3
+
+
+def test_flows_of_a_ring_of_known_populations_have_the_moments_of_their_density():
+    counts = np.array([[5, 4, 1], [2, 0, 5], [3, 2, 9]])
+    sums, given = counts + counts.T, np.array([0.25, 0.4, 0.35])
+    grid = (np.arange(80) + 0.5) / 80 * 0.4
+    a, b, c = np.meshgrid(grid, grid, grid, indexing="ij")  # flows 01, 02, 12
+    stays = np.stack([given[0] - a - b, given[1] - a - c, given[2] - b - c])
+    inside = (stays > 0).all(axis=0)
+    logs = sum((sums[i, j] - 1) * np.log(f) for f, (i, j) in zip((a, b, c), ((0, 1), (0, 2), (1, 2))))
+    logs = logs + sum(n * np.log(np.where(inside, s, 1)) for n, s in zip(np.diag(counts), stays))
+    density = np.where(inside, np.exp(logs - logs[inside].max()), 0)
+    found = drawn(counts, FixedStationary(given), 2500)
+    flows = np.array([given[:, None] * s.matrix.toarray() for s in found])
+    for flow, (i, j) in zip((a, b, c), ((0, 1), (0, 2), (1, 2))):
+        mean = (density * flow).sum() / density.sum()
+        spread = np.sqrt((density * (flow - mean) ** 2).sum() / density.sum())
+        assert abs(flows[:, i, j].mean() - mean) < 5 * spread / np.sqrt(len(found) / 4)
+        assert flows[:, i, j].std() == pytest.approx(spread, rel=0.1)
+
+
+def test_samples_keep_the_populations_they_are_given(long_run):
+    given = np.bincount(np.concatenate(long_run.blocks), minlength=60) + 1.0
+    model = MarkovStateModel(2, estimator=FixedStationary(given)).fit(long_run)
+    for sample in islice(sampled_models(model), 5):
+        stationary = model.stationary_distribution
+        np.testing.assert_allclose(sample.stationary_distribution, stationary, rtol=1e-10)
+        flow = stationary[:, None] * sample.transition_matrix.toarray()
+        np.testing.assert_allclose(flow, flow.T, atol=1e-15)
+        assert sample.transition_matrix.min() >= 0

@@ -15,6 +15,7 @@ relative, :math:`q_i \to q_i e^{\delta_i}`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from scipy.sparse import csr_array
 from thalweg.kinetics.active_set import Connectivity
 from thalweg.kinetics.edges import Edges
 from thalweg.kinetics.newton import Newton
+from thalweg.kinetics.posterior_fixed_stationary import fixed_stationary_samples
 from thalweg.kinetics.transition_matrix import TransitionMatrix
 
 BARRIER = 1e-8
@@ -115,3 +117,9 @@ class FixedStationary:
         between = edges.weight / (found.point[edges.first] + found.point[edges.second])
         rest = np.maximum(stationary - edges.at_states(between, between), 0)
         return TransitionMatrix.from_flow(edges.matrix(between, rest), found)
+
+    def samples(
+        self, counts: csr_array, fit: TransitionMatrix, random: np.random.Generator
+    ) -> Iterator[TransitionMatrix]:
+        """Matrices from the posterior, without end; see `fixed_stationary_samples`."""
+        return fixed_stationary_samples(Edges.of(counts), fit, random)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from thalweg.kinetics.bootstrap import timescale_errors
+from thalweg.kinetics.counting import Counting, Sliding
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories, as_counted
 from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
 from thalweg.kinetics.reversible import Reversible
@@ -103,6 +104,9 @@ class ImpliedTimescales:
     samples : int
         Bootstrap replicates per lag time.
     seed : int
+    counting : `Sliding`, `Strided` or `Effective`
+        As in `MarkovStateModel`. Errors come from resampled blocks whatever the counting, so that sliding counts,
+        which use all data, are right unless models go on to where numbers of counts matter (`posterior`).
 
     Examples
     --------
@@ -117,6 +121,7 @@ class ImpliedTimescales:
     estimator: Estimator = field(default_factory=Reversible)
     samples: int = 50
     seed: int = 0
+    counting: Counting = field(default_factory=Sliding)
 
     def fit(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray) -> TimescaleScan:
         """The scan of discrete trajectories."""
@@ -131,7 +136,9 @@ class ImpliedTimescales:
         models, failures = {}, {}
         for k, lagtime in enumerate(self.lagtimes):
             try:
-                model = MarkovStateModel(lagtime, self.estimator, self.n_processes).fit(data)
+                model = MarkovStateModel(
+                    lagtime, self.estimator, self.n_processes, counting=self.counting
+                ).fit(data)
                 estimate = timescale_errors(model, self.samples, self.seed)
             except ValueError as error:
                 failures[int(lagtime)] = str(error)

@@ -67,7 +67,7 @@ class Estimator(Protocol):
 
 @runtime_checkable
 class Sampler(Protocol):
-    """An estimator whose posterior can be sampled: `Reversible`, `Nonreversible`."""
+    """An estimator whose posterior can be sampled: `Reversible`, `FixedStationary`, `Nonreversible`."""
 
     def samples(
         self, counts: csr_array, fit: TransitionMatrix, random: np.random.Generator
