@@ -67,7 +67,8 @@ def recursion(cut, likelihoods, multiplicities=None):
         assert not part[:, ~own.ravel()].any()
 
     numbers = cut.laid(np.arange(len(cut.block)))
-    given = Given(likelihoods), numbers, MATRIX, INITIAL, STATIONARY, multiplicities, each
+    weights = None if multiplicities is None else cut.weights(multiplicities)
+    given = Given(likelihoods), numbers, MATRIX, INITIAL, STATIONARY, weights, each
     return forward_backward(cut, *given), memberships
 
 

@@ -10,6 +10,7 @@ from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.kinetics.bootstrap import timescale_errors
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.hidden_bootstrap import hidden_bootstrap, hidden_timescale_errors
+from thalweg.kinetics.hidden_chapman_kolmogorov import hidden_chapman_kolmogorov
 from thalweg.kinetics.hidden_markov_model import HiddenMarkovModel
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.nonreversible import Nonreversible
@@ -186,3 +187,23 @@ def test_data_of_another_kind_are_refused(symbols, points):
     gaussian = HiddenMarkovModel(2, restarts=1).fit(points)
     with pytest.raises(ValueError, match="got 1 features, the model has 2"):
         gaussian.memberships([points[0][:, :1]])
+
+
+def test_powers_of_hidden_transition_matrices_are_those_estimated_at_longer_lags(symbols):
+    model = HiddenMarkovModel(3, restarts=1).fit(symbols)
+    test = hidden_chapman_kolmogorov(model, multiples=2, samples=8)
+    np.testing.assert_allclose(test.lags, [1, 2])
+    np.testing.assert_allclose(test.predicted[0], test.observed[0])
+    assert (test.observed_errors > 0).all()
+    assert np.abs(test.deviations).max() < 4
+    assert np.abs(test.predicted - test.observed).max() < 0.05
+    np.testing.assert_allclose(test.observed.sum(axis=2), 1)
+
+
+def test_hidden_states_that_remember_fail_the_chapman_kolmogorov_test():
+    """One hidden state for two that look alike, one of which is left at once and the other hardly ever."""
+    chain = np.array([[0.9, 0.05, 0.05], [0.01, 0.99, 0.0], [0.3, 0.0, 0.7]])
+    path = sampled_states(chain, 4, 5000, np.array([1.0, 0, 0]), np.random.default_rng(0))
+    model = HiddenMarkovModel(2, restarts=1).fit(list(np.minimum(path, 1)))
+    test = hidden_chapman_kolmogorov(model, multiples=4, samples=8)
+    assert np.abs(test.deviations[-1]).max() > 4

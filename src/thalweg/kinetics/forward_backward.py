@@ -68,7 +68,7 @@ def forward_backward(
     matrix: np.ndarray,
     initial: np.ndarray,
     stationary: np.ndarray,
-    multiplicities: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
     each: Each | None = None,
     room: Room | None = None,
 ) -> Expectation:
@@ -80,7 +80,7 @@ def forward_backward(
     observed : (groups, ..., steps * WIDTH), observations as `Lanes.laid` lays them
     matrix : (hidden, hidden)
     initial, stationary : (hidden,), where sequences begin, and where run-ins do
-    multiplicities : (blocks,), how often the frames of each block count; None for once
+    weights : (groups, ROWS, WIDTH), how often each frame counts, of `Lanes.weights`; None for once
     each : is handed the memberships of every group times their weights, zero for frames that no lane owns; to
         be used at once, since the array is written over
     room : to work in, for many calls in a row
@@ -98,20 +98,20 @@ def forward_backward(
     """
     matrix = np.maximum(matrix, SMALLEST)
     size, value, begun = len(matrix), 0.0, np.zeros(len(matrix))
-    weights = lanes.once if multiplicities is None else lanes.weights(multiplicities)
+    once = weights is None
     ends = np.zeros((2, size, len(lanes)))
     with jax.enable_x64(True):
         way = _Way(lanes, output, observed, matrix, np.asarray(initial, float), room or Room(size))
         around = way.around(np.asarray(stationary, float))
         moved: np.ndarray | Array = np.zeros((size, size, WIDTH))
-        for group, share in enumerate(weights):
+        for group, share in enumerate(lanes.once if weights is None else weights):
             here = slice(group * WIDTH, (group + 1) * WIDTH)
             value += way.ahead(group, around.before[here], share)
-            linked = lanes.linked[group] if multiplicities is None else share * ~lanes.opening[group]
+            linked = lanes.linked[group] if once else share * ~lanes.opening[group]
             gamma, moved = way.back(group, around.after[here], moved, linked)
             ends[:, :, here] = gamma[:, [max(lanes.run_in, 1) - 1, lanes.rows.stop - 1]].swapaxes(0, 1)
             own = gamma[:, lanes.rows]
-            if multiplicities is not None or not lanes.whole[group]:
+            if not (once and lanes.whole[group]):
                 own = own * share[lanes.rows]
             memberships = own.reshape(size, -1)
             begun += memberships[:, lanes.opens[group]].sum(axis=1)

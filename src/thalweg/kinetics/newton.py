@@ -26,7 +26,7 @@ class GraphFunction(Protocol):
         """The function at ``point`` ``(states,)``; infinite outside its domain."""
         ...
 
-    def slope(self, point: np.ndarray) -> tuple[np.ndarray, csr_array]:
+    def slope(self, point: np.ndarray) -> tuple[np.ndarray, csr_array | np.ndarray]:
         """Gradient ``(states,)`` and Hessian ``(states, states)`` with respect to a step from ``point``."""
         ...
 
@@ -79,7 +79,9 @@ class Newton:
         return Minimum(point, self.max_iterations, residual, residual < self.tolerance)
 
 
-def _solution(matrix: csr_array, right: np.ndarray, tolerance: float, most: int = 200) -> np.ndarray:
+def _solution(
+    matrix: csr_array | np.ndarray, right: np.ndarray, tolerance: float, most: int = 200
+) -> np.ndarray:
     """Solution of a positive (semi)definite system whose null space is at most the constants."""
     diagonal = matrix.diagonal()
     found, rest = np.zeros_like(right), right.copy()

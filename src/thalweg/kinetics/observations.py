@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -63,6 +64,22 @@ class Observations:
         """Frames of all trajectories, what blocks are measured in."""
         return int(self.lengths.sum())
 
+    @cached_property
+    def weights(self) -> np.ndarray | None:
+        """How often each frame counts, as `forward_backward` takes it."""
+        return None if self.multiplicities is None else self.lanes.weights(self.multiplicities)
+
+    def delayed(self, multiple: int) -> Observations:
+        """The same in sequences whose frames are so many times the lag time apart.
+
+        Raises
+        ------
+        ValueError
+            If such a lag time leaves no pairs.
+        """
+        lagtime = pair_report(self.lengths, multiple * self.lagtime).lagtime
+        return _laid(replace(self, lagtime=lagtime), RUN_IN)
+
     def resampled(self, multiplicities: np.ndarray) -> Observations:
         """The same with each block counting as often as stated ``(blocks,)``."""
         return replace(self, multiplicities=np.asarray(multiplicities, float))
@@ -101,7 +118,7 @@ class Observations:
             def each(group: int, memberships: np.ndarray) -> None:
                 tallies.append(output.tally(seen.values[group][..., own], memberships))
 
-            start = matrix, initial, stationary, seen.multiplicities
+            start = matrix, initial, stationary, seen.weights
             found = forward_backward(seen.lanes, output, seen.values, *start, each, room)
             return found.mismatch < AGREEMENT, (found, np.sum(tallies, axis=0))
 

@@ -71,6 +71,44 @@ class PairedComparisons:
         return moved - moved.mean()
 
 
+FEW = 32
+"""Up to so many states, dense matrices are faster than sparse ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class FewComparisons:
+    """The same function of few states, whose matrices are dense.
+
+    Attributes
+    ----------
+    weight : (states, states), transitions in both directions, zero on the diagonal
+    leaving : (states,), transitions from each state to others
+    """
+
+    weight: np.ndarray
+    leaving: np.ndarray
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Transitions leaving each state."""
+        return np.maximum(self.leaving, 1e-3 * self.leaving.mean())
+
+    def value(self, point: np.ndarray) -> float:
+        """``F(u)``."""
+        return float((self.weight * np.logaddexp(point[:, None], point)).sum() / 2 - self.leaving @ point)
+
+    def slope(self, point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient and Hessian."""
+        share = expit(point[:, None] - point)
+        curvature = self.weight * share * (1 - share)
+        return (self.weight * share).sum(axis=1) - self.leaving, np.diag(curvature.sum(axis=1)) - curvature
+
+    def moved(self, point: np.ndarray, step: np.ndarray) -> np.ndarray:
+        """The point after a step, with mean zero."""
+        moved = point + step
+        return moved - moved.mean()
+
+
 @dataclass(frozen=True)
 class Reversible:
     """Maximum-likelihood transition matrix under detailed balance.
@@ -99,6 +137,8 @@ class Reversible:
         start : (states,), optional
             A guess of the stationary distribution, such as that of a similar fit.
         """
+        if counts.shape[0] <= FEW:
+            return self._fit_few(counts.toarray(), start)
         edges = Edges.of(counts)
         total = edges.leaving + edges.staying
         guess = np.zeros(edges.n_states) if start is None else np.log(total / start)
@@ -109,6 +149,17 @@ class Reversible:
         between = edges.weight / (rate[edges.first] + rate[edges.second]) / norm
         flow = edges.matrix(between, edges.staying / rate / norm)
         return TransitionMatrix.from_flow(flow, found)
+
+    def _fit_few(self, counts: np.ndarray, start: np.ndarray | None) -> TransitionMatrix:
+        """The same with dense matrices."""
+        total, staying = counts.sum(axis=1), np.diag(counts)
+        weight = counts + counts.T
+        np.fill_diagonal(weight, 0.0)
+        guess = np.zeros(len(counts)) if start is None else np.log(total / start)
+        found = self.newton.minimize(FewComparisons(weight, total - staying), guess - guess.mean())
+        rate = np.exp(found.point)
+        flow = weight / (rate[:, None] + rate) + np.diag(staying / rate)
+        return TransitionMatrix.from_flow(csr_array(flow / (total / rate).sum()), found)
 
     def samples(
         self, counts: csr_array, fit: TransitionMatrix, random: np.random.Generator
