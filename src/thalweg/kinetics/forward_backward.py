@@ -24,13 +24,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 from jax import Array
 
 from thalweg.collective_variables.threads import on_one_thread
 from thalweg.kinetics.lane_boundaries import Boundaries, boundaries
-from thalweg.kinetics.lanes import WIDTH, Lanes
+from thalweg.kinetics.lanes import WIDTH, Lanes, processor
 from thalweg.kinetics.outputs import Output
 from thalweg.kinetics.recursion import Room, backward, forward
 
@@ -100,7 +99,7 @@ def forward_backward(
     size, value, begun = len(matrix), 0.0, np.zeros(len(matrix))
     once = weights is None
     ends = np.zeros((2, size, len(lanes)))
-    with jax.enable_x64(True):
+    with processor():
         way = _Way(lanes, output, observed, matrix, np.asarray(initial, float), room or Room(size))
         around = way.around(np.asarray(stationary, float))
         moved: np.ndarray | Array = np.zeros((size, size, WIDTH))

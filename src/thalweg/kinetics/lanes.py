@@ -18,6 +18,8 @@ one: every frame is used, and each sequence has the step of the lag time.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,6 +34,20 @@ WIDTH = 64
 
 ROWS = 1024
 """Most steps of a group."""
+
+
+@contextmanager
+def processor() -> Iterator[None]:
+    """Have JAX work in 64 bits on the processor, whose memory NumPy shares, even where there is a GPU.
+
+    Examples
+    --------
+    >>> with processor():
+    ...     (jnp.ones(2) / 3).dtype.name
+    'float64'
+    """
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        yield
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +125,13 @@ class Lanes:
     @cached_property
     def afresh(self) -> list[jax.Array]:
         """Openings ``(ROWS, WIDTH)`` of each group, as compiled functions take them."""
-        return [jnp.asarray(group) for group in self.opening]
+        with processor():
+            return [jnp.asarray(group) for group in self.opening]
 
     @cached_property
     def linked(self) -> list[jax.Array]:
         """How often transitions into frames count, where frames count once, like `afresh`."""
-        with jax.enable_x64(True):
+        with processor():
             return [jnp.asarray(group) for group in self.once * ~self.opening]
 
 

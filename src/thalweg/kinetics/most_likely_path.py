@@ -20,7 +20,7 @@ import numpy as np
 from jax import Array
 
 from thalweg.kinetics.forward_backward import SMALLEST
-from thalweg.kinetics.lanes import WIDTH, Lanes
+from thalweg.kinetics.lanes import WIDTH, Lanes, processor
 from thalweg.kinetics.outputs import Output
 from thalweg.kinetics.recursion import Room, put, row
 
@@ -53,7 +53,7 @@ def most_likely_path(
     """
     path, run_in = np.empty(len(lanes.block), int), lanes.run_in
     ends = np.zeros((2, len(lanes)), int)
-    with jax.enable_x64(True):
+    with processor():
         matrix, room = np.maximum(matrix, SMALLEST), Room(len(matrix))
         way = _Way(lanes, output, observed, matrix, np.asarray(initial, float), room)
         before = way.before(np.asarray(stationary, float))

@@ -10,7 +10,7 @@ to keep, and to fetch again from memory, is alpha alone. Where a sequence opens,
 :math:`\alpha_{t-1} P` is the initial distribution and :math:`\beta_{t-1}` is one.
 Shapes are those of `lanes.ROWS` and `lanes.WIDTH` whatever the data, so that there is one compilation, of
 about 0.2 s, for each number of hidden states and direction; how many of the rows are steps is an argument.
-Arrays written are handed in and written over (`Room`). To be called in 64 bits.
+Arrays written are handed in and written over (`Room`). To be called within `lanes.processor`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from thalweg.kinetics.lanes import ROWS, WIDTH
+from thalweg.kinetics.lanes import ROWS, WIDTH, processor
 
 
 class Room:
@@ -38,7 +38,7 @@ class Room:
 
     def __init__(self, hidden: int):
         self.likelihoods = _aligned((hidden, ROWS, WIDTH))
-        with jax.enable_x64(True):
+        with processor():
             self.scales = jnp.ones((ROWS, WIDTH))
             self.alpha = jnp.zeros((hidden, ROWS + 1, WIDTH))
             self.memberships = jnp.zeros((hidden, ROWS, WIDTH))
