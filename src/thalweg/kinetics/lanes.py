@@ -63,6 +63,7 @@ class Lanes:
     own : (groups, `ROWS`, `WIDTH`), whether the frame is its lane's own; each frame is that of one lane
     opening : (groups, `ROWS`, `WIDTH`), whether the frame is the first of its sequence or beyond all frames
     block : (frames,), block of data for resampling, by number of frame
+    order : (frames,), numbers of frames, sequence after sequence, as lanes own them one after another
     """
 
     lagtime: int
@@ -72,6 +73,7 @@ class Lanes:
     own: np.ndarray
     opening: np.ndarray
     block: np.ndarray
+    order: np.ndarray
 
     def __len__(self) -> int:
         """Number of lanes."""
@@ -171,4 +173,4 @@ def lanes(lengths: np.ndarray, lagtime: int, n_blocks: int, run_in: int) -> Lane
     inside = (place >= 0) & (place < total)
     kept = np.clip(place, 0, total - 1)
     own = inside & (step >= 0) & (step < length)
-    return Lanes(lagtime, run_in, length, order[kept], own, opens[kept] | ~inside, block)
+    return Lanes(lagtime, run_in, length, order[kept], own, opens[kept] | ~inside, block, order)

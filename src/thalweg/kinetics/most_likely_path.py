@@ -51,7 +51,8 @@ def most_likely_path(
     >>> most_likely_path(four, shows, four.laid(np.array([0, 1, 0, 2])), chain, half, half)[0].tolist()
     [0, 0, 0, 1]
     """
-    path, run_in = np.empty(len(lanes.block), int), lanes.run_in
+    run_in, share = lanes.run_in, lanes.length * WIDTH
+    inorder = np.empty(len(lanes.frames) * share, np.int32)
     ends = np.zeros((2, len(lanes)), int)
     with processor():
         matrix, room = np.maximum(matrix, SMALLEST), Room(len(matrix))
@@ -62,9 +63,11 @@ def most_likely_path(
             here = slice(group * WIDTH, (group + 1) * WIDTH)
             way.ahead(group, before[here])
             states = way.back(group, *way.following(group, following))
-            path[lanes.frames[group][lanes.own[group]]] = states[lanes.own[group]]
+            inorder[group * share : (group + 1) * share] = states[lanes.rows].T.ravel()
             following = int(states[0, 0])
             ends[:, here] = states[[max(run_in - 1, 0), run_in - 1 + lanes.length]]
+    path = np.empty(len(lanes.order), int)
+    path[lanes.order] = inorder[: len(path)]
     agree = (ends[0, 1 : lanes.used] == ends[1, : lanes.used - 1]).all()
     return path, bool(agree) or not run_in
 

@@ -16,7 +16,7 @@ Arrays written are handed in and written over (`Room`). To be called within `lan
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import cached_property, partial
 
 import jax
 import jax.numpy as jnp
@@ -41,7 +41,12 @@ class Room:
         with processor():
             self.scales = jnp.ones((ROWS, WIDTH))
             self.alpha = jnp.zeros((hidden, ROWS + 1, WIDTH))
-            self.memberships = jnp.zeros((hidden, ROWS, WIDTH))
+
+    @cached_property
+    def memberships(self) -> Array:
+        """Memberships ``(hidden, ROWS, WIDTH)``, of which the most likely path has no need."""
+        with processor():
+            return jnp.zeros(self.likelihoods.shape)
 
     def likely(self, places: int) -> np.ndarray:
         """Where to write likelihoods ``(hidden, places)`` of the first places of a group."""
