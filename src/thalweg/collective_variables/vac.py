@@ -26,6 +26,7 @@ import numpy as np
 
 from thalweg.collective_variables.basis import Basis, Features, Functions, Identity, along
 from thalweg.collective_variables.covariance import Covariances, covariances
+from thalweg.collective_variables.held_out import held_out_timescales, overfitted
 from thalweg.collective_variables.linear_map import project, seen
 from thalweg.collective_variables.pca import loading_signs
 from thalweg.collective_variables.raw_angles import warned_angles
@@ -153,14 +154,10 @@ class VACModel:
         For reweighted data the replicates are of the unsymmetrized operator, whose relative spread is taken
         over: weights of a replicate would need another pass over the data.
         """
-        dim, cutoff = self.method.dim, self.method.cutoff
+        dim = self.method.dim
 
         def replicate(sums: Covariances) -> np.ndarray:
-            if self.choice.kind == "stationary":
-                modes = reversible_modes(sums, cutoff)
-            else:
-                modes = nonreversible_modes(unsymmetrized(sums, cutoff), sums)
-            return modes.timescales[:dim]
+            return self.method.unweighted_modes(sums, self.choice).timescales[:dim]
 
         memory = float(np.nan_to_num(self.timescales[0])) / self.dt + self.method.lagtime
         blocks = independent_blocks(self.covariances, memory)
@@ -247,6 +244,9 @@ class VAC:
         nonreversible = nonreversible_modes(koopman, sums)
         choice, modes = self._solved(sums, koopman, nonreversible, trajectories, executor)
         rank = modes.vectors.shape[1]
+        if sums.n_blocks > 1:
+            left = held_out_timescales(sums, lambda part: self.unweighted_modes(part, choice), 1)
+            notes += overfitted(modes.timescales, left)
         if not 1 <= self.dim <= rank:
             raise ValueError(f"dim={self.dim} must lie between 1 and the rank of the functions, {rank}")
         return VACModel(
@@ -260,6 +260,12 @@ class VAC:
             covariances=sums,
             notes=notes + koopman.whitening.notes,
         )
+
+    def unweighted_modes(self, sums: Covariances, choice: Choice) -> SlowModes:
+        """Modes of other sums by the estimate ``choice``, without weights, which need another pass over the data."""
+        if choice.kind == "stationary":
+            return reversible_modes(sums, self.cutoff)
+        return nonreversible_modes(unsymmetrized(sums, self.cutoff), sums)
 
     def _solved(
         self,
