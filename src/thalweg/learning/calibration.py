@@ -118,6 +118,23 @@ def roc_area(scores: Many, bad: np.ndarray) -> float:
     return float(area / (positives * negatives))
 
 
+def false_alarm_rate(scores: Many, bad: np.ndarray, caught: float = 0.95) -> float:
+    """Fraction of good ones above the highest score that at least a fraction ``caught`` of the bad ones reach.
+
+    A point of the receiver operating characteristic, known afterwards only; NaN where all or none are bad.
+
+    Examples
+    --------
+    >>> false_alarm_rate(np.array([0.1, 0.2, 0.3, 0.9]), np.array([False, True, False, True]))
+    0.5
+    """
+    scores, bad = np.asarray(scores, float), np.asarray(bad, bool)
+    if bad.all() or not bad.any():
+        return float("nan")
+    reached = np.sort(scores[bad])[::-1][int(np.ceil(caught * bad.sum() - 1e-9)) - 1]
+    return float(np.mean(scores[~bad] >= reached))
+
+
 def alarm_threshold(scores: Many, false_alarms: float) -> float:
     """The score above which to raise an alarm, from ``scores`` of data that should raise none.
 
@@ -170,6 +187,14 @@ class ErrorOdds:
             raise ValueError("one error does not say how errors scatter; give at least two")
         logs = np.log(errors / scores)
         return ErrorOdds(float(np.exp(logs.mean())), float(logs.std(ddof=1)), len(logs))
+
+    def drawn(self, scores: Many, draws: int, seed: int = 0) -> np.ndarray:
+        """Errors that may be at ``scores`` if they scatter alike, ``(draws, scores)``.
+
+        No ranking by anything else that is known before does better on them than one by scores.
+        """
+        noise = np.random.default_rng(seed).normal(size=(draws, len(scores)))
+        return self.ratio * np.asarray(scores) * np.exp(self.scatter * noise)
 
     def exceeding(self, scores: Many, limit: float) -> np.ndarray:
         """Probability that the error at each score exceeds ``limit``.

@@ -10,9 +10,11 @@ import pytest
 from thalweg.learning.calibration import alarm_threshold
 from thalweg.learning.storage import save_tree
 from thalweg.potentials.learned.calibrated import (
+    ForceAlarm,
     calibrated,
     force_calibration,
     force_deviations,
+    force_errors,
 )
 from thalweg.potentials.learned.card import card_text, content_hash
 from thalweg.potentials.learned.learned_potential import LearnedPotential
@@ -94,6 +96,16 @@ def test_alarms_are_raised_over_frames_unlike_those_seen(learner, molecules):
     threshold = alarm_threshold(force_deviations(potential, molecules(60, 0.005, seed=2)), 0.1)
     assert np.mean(force_deviations(potential, molecules(60, 0.005, seed=3)) > threshold) < 0.25
     assert np.mean(force_deviations(potential, molecules(60, 0.05, seed=4)) > threshold) > 0.9
+
+
+def test_frames_whose_force_error_is_large_raise_an_alarm_and_others_seldom(learner, molecules):
+    potential = Recipe(learner, core_repulsion=None).fit(molecules(30, 0.005))
+    alarm = ForceAlarm.of(potential, molecules(40, 0.005, seed=1))
+    alike, apart = molecules(60, 0.005, seed=2), molecules(60, 0.03, seed=3)
+    bad = force_errors(potential, apart) > alarm.limit * alarm.usual
+    assert bad.sum() > 10
+    assert alarm.raised(apart)[bad].mean() > 0.9
+    assert alarm.raised(alike).mean() < 0.15
 
 
 def test_a_recipe_calibrates_on_validation_frames_and_not_without(learner, molecules):
