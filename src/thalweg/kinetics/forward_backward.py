@@ -150,9 +150,10 @@ class _Way:
 
     def ahead(self, group: int, before: np.ndarray, weights: np.ndarray) -> float:
         """The log-likelihood of a group, from forward variables that are kept for the way back."""
-        logs = self._likelihoods(group)
+        largest = self._likelihoods(group)
         self._through(group, before)
-        logs -= self._logs().ravel()
+        logs = self._logs().ravel()
+        np.subtract(largest, logs, out=logs)
         return float(weights[: self.lanes.steps].ravel() @ logs)
 
     def _likelihoods(self, group: int) -> np.ndarray:
@@ -167,8 +168,9 @@ class _Way:
         return last
 
     def _logs(self) -> np.ndarray:
-        """Logarithms of scales ``(steps, WIDTH)``."""
-        return np.log(np.from_dlpack(self.room.scales)[: self.lanes.steps])
+        """Logarithms of scales ``(steps, WIDTH)``, in the room."""
+        steps = slice(self.lanes.steps)
+        return np.log(np.from_dlpack(self.room.scales)[steps], out=self.room.logs[steps])
 
     def back(
         self, group: int, after: np.ndarray, moved: np.ndarray | Array, weights: np.ndarray | Array

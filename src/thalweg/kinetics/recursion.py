@@ -38,6 +38,7 @@ class Room:
 
     def __init__(self, hidden: int):
         self.likelihoods = _aligned((hidden, ROWS, WIDTH))
+        self.logs = np.zeros((ROWS, WIDTH))
         with processor():
             self.scales = jnp.ones((ROWS, WIDTH))
             self.alpha = jnp.zeros((hidden, ROWS + 1, WIDTH))
