@@ -58,6 +58,9 @@ def calibrated(potential: LearnedPotential, held_out: Sequence[Configuration]) -
 class ForceAlarm:
     """Raised over frames whose force error is ``limit`` times the usual one with more than ``odds``.
 
+    Worth as much as the claims. Kernels that answer for their uncertainty by a part of their frames (``remembered``)
+    claim too little far from them beside what they claim near, and alarms are missed; remember all where it matters.
+
     Attributes
     ----------
     potential : claims deviations
