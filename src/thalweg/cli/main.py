@@ -312,14 +312,18 @@ def methods(as_json: AsJSON = False) -> None:
     if as_json:
         typer.echo(json.dumps([entry.as_dict() for entry in entries], indent=1))
         return
-    table = Table("id", "method", "status", "use", "what remains", title="Methods", title_justify="left")
+    table = Table(show_header=False, box=None, padding=(0, 1))
     colors = {"works": "green", "partial": "yellow", "not yet": "dim"}
     for entry in entries:
-        use = ", ".join(path.rsplit(".", 1)[-1] for path in entry.classes)
-        table.add_row(
-            entry.id, entry.title, f"[{colors[entry.status]}]{entry.status}[/]", use, entry.remaining
-        )
-    Console().print(table)
+        found = {
+            "use": ", ".join(path.rsplit(".", 1)[-1] for path in entry.classes),
+            "example": entry.example,
+            "benchmark": entry.benchmark,
+            "remains": entry.remaining,
+        }
+        lines = [entry.title, *(f"[dim]{name}[/] {escape(text)}" for name, text in found.items() if text)]
+        table.add_row(entry.id, f"[{colors[entry.status]}]{entry.status}[/]", "\n".join(lines))
+    _wide().print(table)
     count = {status: sum(entry.status == status for entry in entries) for status in colors}
     typer.echo(", ".join(f"{number} {status}" for status, number in count.items()))
 
@@ -335,7 +339,7 @@ def doctor() -> None:
     for finding in findings():
         broken |= finding.ok is False
         table.add_row(marks[finding.ok], finding.subject, escape(finding.says))
-    Console().print(table)
+    _wide().print(table)
     if broken:
         typer.echo("something needed is broken: see the lines above", err=True)
         raise typer.Exit(1)
@@ -366,7 +370,7 @@ def bench(
     if as_json:
         typer.echo(json.dumps(plain(rows), indent=1))
         return
-    Console().print(table(name, rows))
+    _wide().print(table(name, rows))
     typer.echo(verdict(rows))
 
 
@@ -397,6 +401,12 @@ def _finish(study: Study, folder: Path) -> None:
     with console.status("analyzing"):
         results = report_of_run(study, folder)
     _show(results, folder)
+
+
+def _wide() -> Console:
+    """A console for tables, which a file or a pipe gives room enough."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
 
 
 def _show(results: Results, folder: Path) -> None:
