@@ -407,7 +407,7 @@ def _iterations(frames: int) -> Iterator[Row]:
             lambda p=peer, f=flat: p.fit(f),
             DEEPTIME,
             1,
-            repeats=3,
+            repeats=5,
         )
 
 
@@ -445,7 +445,7 @@ def _recursion(hidden: int, frames: int) -> Iterator[Row]:
     likelihood /= likelihood.max(axis=1, keepdims=True)
     cut, room = lanes(np.array([frames]), 1, 40, RUN_IN), Room(hidden)
     output, numbers = _Likelihoods(cut.laid(likelihood.T)), np.arange(len(cut.frames))[:, None]
-    repeats, calls = 7, 1 + 200_000 // frames
+    repeats, calls = 25, 1 + 200_000 // frames
     alpha, beta, gamma, counts = (np.empty((n, hidden)) for n in (frames, frames, frames, hidden))
 
     def theirs():

@@ -40,18 +40,23 @@ class Room:
         self.likelihoods = _aligned((hidden, ROWS, WIDTH))
         self.logs = np.zeros((ROWS, WIDTH))
         with processor():
-            self.scales = jnp.ones((ROWS, WIDTH))
-            self.alpha = jnp.zeros((hidden, ROWS + 1, WIDTH))
+            self.scales, self.alpha = _zeros((ROWS, WIDTH)), _zeros((hidden, ROWS + 1, WIDTH))
 
     @cached_property
     def memberships(self) -> Array:
         """Memberships ``(hidden, ROWS, WIDTH)``, of which the most likely path has no need."""
         with processor():
-            return jnp.zeros(self.likelihoods.shape)
+            return _zeros(self.likelihoods.shape)
 
     def likely(self, places: int) -> np.ndarray:
         """Where to write likelihoods ``(hidden, places)`` of the first places of a group."""
         return self.likelihoods.reshape(len(self.likelihoods), -1)[:, :places]
+
+
+@partial(jax.jit, static_argnums=0)
+def _zeros(shape: tuple[int, ...]) -> Array:
+    """An array of zeros, at the cost of one call."""
+    return jnp.zeros(shape)
 
 
 def _aligned(shape: tuple[int, ...]) -> np.ndarray:
