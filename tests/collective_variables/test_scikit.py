@@ -10,9 +10,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
+from thalweg.collective_variables.pca import PCA
 from thalweg.collective_variables.polynomial_basis import Polynomials
 from thalweg.collective_variables.scikit import SlowVariables
 from thalweg.collective_variables.tica import TICA
+from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.collective_variables.vac import VAC
 
 CHECKS = list(estimator_checks_generator(SlowVariables()))
@@ -55,3 +57,18 @@ def test_lengths_keep_pairs_inside_trajectories(frames):
     np.testing.assert_array_equal(whole.timescales, direct.timescales)
     with pytest.raises(ValueError, match="lengths add up to 30, there are 2000 frames"):
         SlowVariables().fit(frames, lengths=[10, 20])
+
+
+def test_dataframes_go_in_and_come_out_with_their_index_and_names():
+    pandas = pytest.importorskip("pandas")
+    frames = np.random.default_rng(0).standard_normal((600, 3)).cumsum(axis=0)
+    table = pandas.DataFrame(frames, columns=["d1", "d2", "d3"], index=np.arange(600) * 0.5)
+    for method in (TICA(5, dim=2), VAC(5, 2, Polynomials(2)), PCA(2)):
+        model = method.fit(table)
+        values = model.transform(table)
+        assert list(values.columns) == ["coordinate 1", "coordinate 2"]
+        assert values.index[3] == 1.5
+        np.testing.assert_allclose(values.to_numpy(), method.fit(frames).transform(frames), atol=1e-9)
+    assert Trajectories([table, table]).names == ("d1", "d2", "d3")
+    with pytest.raises(ValueError, match="trajectory 1 has not the columns of trajectory 0, d1, d2, d3"):
+        Trajectories([table, table[["d2", "d1", "d3"]]])

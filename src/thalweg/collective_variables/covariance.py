@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from thalweg.collective_variables.trajectories import (
     PairReport,
     Pairs,
     Trajectories,
+    TrajectoryData,
     as_trajectories,
 )
 from thalweg.shapes import Float
@@ -173,7 +174,7 @@ class Covariances:
 
 @on_one_thread
 def covariances(
-    trajectories: Trajectories | Sequence[Any] | np.ndarray,
+    trajectories: TrajectoryData,
     lagtime: int = 0,
     n_blocks: int = 40,
     reweight: Callable[[np.ndarray], np.ndarray] | None = None,

@@ -37,7 +37,7 @@ from thalweg.collective_variables.feature_selection import (
 )
 from thalweg.collective_variables.linear_map import project
 from thalweg.collective_variables.threads import on_one_thread
-from thalweg.collective_variables.trajectories import CHUNK, Trajectories, as_trajectories
+from thalweg.collective_variables.trajectories import CHUNK, Trajectories, TrajectoryData, as_trajectories
 
 Variable = Callable[[Any], Any] | Trajectories | Sequence[np.ndarray] | np.ndarray
 
@@ -123,7 +123,7 @@ class Distillation:
             raise ValueError(f"gradients={self.gradients} is a weight; give zero or more")
 
     @on_one_thread
-    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray, variable: Variable) -> DistilledModel:
+    def fit(self, data: TrajectoryData, variable: Variable) -> DistilledModel:
         """The variable in terms of the features of ``data``.
 
         Parameters

@@ -11,9 +11,8 @@ decay :math:`-\tau/\ln|\lambda|` and turn :math:`\arg\lambda / 2\pi\tau` times p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.linalg import eigh
@@ -25,7 +24,7 @@ from thalweg.collective_variables.linear_map import as_frames
 from thalweg.collective_variables.resampling import Estimate, independent_blocks, resample
 from thalweg.collective_variables.stationarity import KoopmanModel, koopman_model
 from thalweg.collective_variables.threads import on_one_thread
-from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
+from thalweg.collective_variables.trajectories import Trajectories, TrajectoryData, as_trajectories
 from thalweg.collective_variables.whitening import whitening
 
 
@@ -135,7 +134,7 @@ class EDMD:
     n_blocks: int = 40
 
     @on_one_thread
-    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> DynamicModes:
+    def fit(self, data: TrajectoryData) -> DynamicModes:
         """Modes of data.
 
         Raises
@@ -199,7 +198,7 @@ class DMD:
     n_blocks: int = 40
 
     @on_one_thread
-    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> DynamicModes:
+    def fit(self, data: TrajectoryData) -> DynamicModes:
         """Modes of data.
 
         Raises

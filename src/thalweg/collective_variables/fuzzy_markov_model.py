@@ -12,7 +12,7 @@ then arbitrary. `FuzzyMarkovModel.chapman_kolmogorov` compares predictions with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from thalweg.collective_variables.reversible_memberships import (
     reversible_memberships,
 )
 from thalweg.collective_variables.threads import on_one_thread
-from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
+from thalweg.collective_variables.trajectories import TrajectoryData, as_trajectories
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ class FuzzyMarkovModel:
         """Weights ``(frames,)`` that turn last frames of pairs of the fitted data into equilibrium, one on average."""
         return np.asarray(self.assign(data) @ self.fit.u)
 
-    def score(self, data: Trajectories | Sequence[Any] | np.ndarray, r: int = 2) -> float:
+    def score(self, data: TrajectoryData, r: int = 2) -> float:
         """VAMP-E score on other data: how well their conditional densities are predicted; r is 2.
 
         Raises
@@ -119,7 +119,7 @@ class FuzzyMarkovModel:
 
     @on_one_thread
     def chapman_kolmogorov(
-        self, data: Trajectories | Sequence[Any] | np.ndarray, multiples: int = 5, samples: int = 25
+        self, data: TrajectoryData, multiples: int = 5, samples: int = 25
     ) -> FuzzyChapmanKolmogorov:
         """Powers of the transition matrix beside those estimated at multiples of the lag time.
 
@@ -221,7 +221,7 @@ class FuzzyMarkovStateModel:
     n_blocks: int = 40
 
     @on_one_thread
-    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> FuzzyMarkovModel:
+    def fit(self, data: TrajectoryData) -> FuzzyMarkovModel:
         """The model of data.
 
         Raises

@@ -11,7 +11,6 @@ for the sum that is used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +24,7 @@ from thalweg.collective_variables.linear_map import project, seen
 from thalweg.collective_variables.pca import loading_signs
 from thalweg.collective_variables.slow_modes import symmetrized
 from thalweg.collective_variables.threads import on_one_thread
-from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
+from thalweg.collective_variables.trajectories import TrajectoryData, as_trajectories
 from thalweg.collective_variables.vac import VAC, Choice
 from thalweg.collective_variables.whitening import whitening
 
@@ -102,7 +101,7 @@ class IntegratedVAC:
             )
 
     @on_one_thread
-    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> IntegratedModel:
+    def fit(self, data: TrajectoryData) -> IntegratedModel:
         """Slow coordinates of data.
 
         Raises

@@ -23,7 +23,7 @@ import numpy as np
 
 from thalweg.collective_variables.basis import feature_names
 from thalweg.collective_variables.covariance import covariances
-from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
+from thalweg.collective_variables.trajectories import Trajectories, TrajectoryData, as_trajectories
 from thalweg.shapes import Float
 
 SHOWN = 15
@@ -133,7 +133,7 @@ def labels_of(members: Sequence[Sequence[int]], labels: Sequence[Hashable]) -> l
     return [tuple(labels[atom] for atom in atoms) for atoms in members]
 
 
-def loading_importance(model: LinearModel, data: Trajectories | Sequence[Any] | np.ndarray) -> Importance:
+def loading_importance(model: LinearModel, data: TrajectoryData) -> Importance:
     """Importance of the features of a linear model, ``|loading| * standard deviation``.
 
     Parameters
@@ -174,9 +174,7 @@ def loading_importance(model: LinearModel, data: Trajectories | Sequence[Any] | 
     )
 
 
-def gradient_importance(
-    variable: Callable[[Any], Any], data: Trajectories | Sequence[Any] | np.ndarray, most: int = 5000
-) -> Importance:
+def gradient_importance(variable: Callable[[Any], Any], data: TrajectoryData, most: int = 5000) -> Importance:
     """Importance of the features of any differentiable variable, mean absolute gradient times standard deviation.
 
     Parameters

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from thalweg.collective_variables.basis import Features, Sum
 from thalweg.collective_variables.cross_validation import ShuffleSplit, cross_validate
 from thalweg.collective_variables.kernel_basis import Landmarks, Scale
-from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
+from thalweg.collective_variables.trajectories import TrajectoryData, as_trajectories
 from thalweg.collective_variables.vac import VAC, Scaling, VACModel
 
 
@@ -56,7 +55,7 @@ class KernelTICA:
     cutoff: float = 1e-5
     seed: int = 0
 
-    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> VACModel:
+    def fit(self, data: TrajectoryData) -> VACModel:
         """Slow coordinates of data; ``model.method.basis.bases[1].width`` is the width in use.
 
         Raises

@@ -8,18 +8,20 @@ from typing import Any
 import numpy as np
 
 from thalweg.collective_variables.basis import Functions, along
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.trajectories import Table, Trajectories
 
 
 def seen(data: Any, functions: Functions) -> Any:
     """Functions of an array of frames, or of every trajectory."""
     if isinstance(data, Trajectories):
         return along(data, functions)
+    if isinstance(data, Table):
+        return _table(seen(data.to_numpy(), functions), data)
     return functions(as_frames(data))
 
 
 def project(data: Any, mean: np.ndarray, matrix: np.ndarray) -> Any:
-    """``(x - mean) @ matrix`` of an array ``(frames, functions)``, NumPy or JAX, or of every trajectory.
+    """``(x - mean) @ matrix`` of an array ``(frames, functions)``, NumPy or JAX, a DataFrame, or of every trajectory.
 
     Examples
     --------
@@ -27,6 +29,8 @@ def project(data: Any, mean: np.ndarray, matrix: np.ndarray) -> Any:
     array([[3.],
            [3.]])
     """
+    if isinstance(data, Table):
+        return _table(project(data.to_numpy(), mean, matrix), data)
     if not isinstance(data, Trajectories):
         data = as_frames(data)
         if data.ndim != 2 or data.shape[1] != len(mean):
@@ -41,6 +45,12 @@ def project(data: Any, mean: np.ndarray, matrix: np.ndarray) -> Any:
     for k, _, frames in data.chunks():
         parts[k].append((frames - mean) @ matrix)
     return replace(data, blocks=[np.concatenate(chunks) for chunks in parts], names=None)
+
+
+def _table(values: Any, like: Any) -> Any:
+    """Values of the frames of a DataFrame as another one with the same index."""
+    names = [f"coordinate {k + 1}" for k in range(values.shape[1])]
+    return type(like)(np.asarray(values), index=like.index, columns=names)
 
 
 def as_frames(data: Any) -> Any:

@@ -10,16 +10,14 @@ moments of lower order are sums of these over an index.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from thalweg.collective_variables.basis import Functions, along
 from thalweg.collective_variables.blocks import segments
-from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
+from thalweg.collective_variables.trajectories import TrajectoryData, as_trajectories
 from thalweg.shapes import Float
 
 
@@ -67,7 +65,7 @@ class MembershipMoments:
 
 
 def membership_moments(
-    data: Trajectories | Sequence[Any] | np.ndarray, memberships: Functions, lagtime: int, n_blocks: int = 40
+    data: TrajectoryData, memberships: Functions, lagtime: int, n_blocks: int = 40
 ) -> MembershipMoments:
     """Moments of the memberships of pairs of frames.
 

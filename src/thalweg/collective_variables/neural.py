@@ -17,11 +17,7 @@ differ in what they are trained for and in what is solved afterwards:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from thalweg.collective_variables.basis import Then
 from thalweg.collective_variables.encoder import Output
@@ -29,7 +25,7 @@ from thalweg.collective_variables.learned_basis import Learned, Training
 from thalweg.collective_variables.polynomial_basis import Polynomials
 from thalweg.collective_variables.reconstruction import Reconstruction, VariationalReconstruction
 from thalweg.collective_variables.slowness import CanonicalCorrelation, ReversibleScore, VAMPScore
-from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
+from thalweg.collective_variables.trajectories import TrajectoryData, as_trajectories
 from thalweg.collective_variables.vac import VAC, VACModel
 from thalweg.collective_variables.vamp import VAMP, VAMPModel
 
@@ -40,7 +36,7 @@ started from is one more function that the operator needs; without it time scale
 BENT = Polynomials(5)
 """Functions of a bottleneck among which slow ones are solved for."""
 
-Data = Trajectories | Sequence[Any] | np.ndarray
+Data = TrajectoryData
 
 
 @dataclass(frozen=True)

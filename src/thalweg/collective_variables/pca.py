@@ -8,7 +8,6 @@ scaled first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ from scipy.linalg import eigh
 
 from thalweg.collective_variables.covariance import Covariances, covariances
 from thalweg.collective_variables.linear_map import project
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.trajectories import TrajectoryData
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +63,7 @@ class PCA:
 
     dim: int
 
-    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray | Covariances) -> PCAModel:
+    def fit(self, data: TrajectoryData | Covariances) -> PCAModel:
         """Components of data, or of covariances already summed.
 
         Raises

@@ -12,7 +12,6 @@ earlier ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,7 +23,7 @@ from thalweg.collective_variables.linear_map import project
 from thalweg.collective_variables.slow_modes import decay_times, symmetrized
 from thalweg.collective_variables.threads import on_one_thread
 from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
+from thalweg.collective_variables.trajectories import TrajectoryData, as_trajectories
 from thalweg.collective_variables.vac import VACModel
 
 
@@ -104,7 +103,7 @@ class SparseTICA:
             )
 
     @on_one_thread
-    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> SparseModel:
+    def fit(self, data: TrajectoryData) -> SparseModel:
         """Coordinates of data.
 
         Raises

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -29,7 +28,7 @@ from thalweg.collective_variables.formula_fit import FormulaFit
 from thalweg.collective_variables.formula_search import Search, kinds_of
 from thalweg.collective_variables.interpretation import sampled
 from thalweg.collective_variables.threads import on_one_thread
-from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
+from thalweg.collective_variables.trajectories import Trajectories, TrajectoryData, as_trajectories
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +144,7 @@ class SymbolicRegression:
     @on_one_thread
     def fit(
         self,
-        data: Trajectories | Sequence[Any] | np.ndarray,
+        data: TrajectoryData,
         variable: Variable,
         periods: Sequence[float | None] | None = None,
     ) -> FormulaFront:

@@ -114,7 +114,8 @@ class Trajectories:
     Parameters
     ----------
     blocks : sequence
-        One entry per trajectory: an array, a memory map, anything with ``shape`` and slices, or a `Source`.
+        One entry per trajectory: an array, a memory map, anything with ``shape`` and slices, a `Source`, or a
+        DataFrame, whose columns name the features.
     dt : float
         Time between frames [ps].
     weights : sequence of arrays, optional
@@ -152,9 +153,15 @@ class Trajectories:
             raise ValueError(
                 f"got one array of shape {self.blocks.shape}; give a list with one array per trajectory"
             )
+        if isinstance(self.blocks, Table):
+            raise ValueError("got one table; give a list with one table per trajectory")
         blocks = tuple(self.blocks)
         if not blocks:
             raise ValueError("got no trajectories; give a list of arrays (frames, features)")
+        if any(isinstance(block, Table) for block in blocks):
+            blocks, names = _untabled(blocks)
+            if self.names is None:
+                object.__setattr__(self, "names", names)
         shapes = [_shape(block, k) for k, block in enumerate(blocks)]
         for k, (_, features) in enumerate(shapes):
             if features != shapes[0][1]:
@@ -259,11 +266,33 @@ class Trajectories:
         return np.concatenate(parts)
 
 
-def as_trajectories(data: Trajectories | Sequence[Any] | np.ndarray) -> Trajectories:
+@runtime_checkable
+class Table(Protocol):
+    """A DataFrame, of whatever library: named columns of frames."""
+
+    columns: Any
+
+    def to_numpy(self) -> np.ndarray: ...
+
+
+TrajectoryData = Trajectories | Sequence[Any] | np.ndarray | Table
+"""What is taken for trajectories: one array or table of frames, or a list with one of each trajectory."""
+
+
+def as_trajectories(data: TrajectoryData) -> Trajectories:
     """The data as `Trajectories`: as they are, or from an array or a list of blocks with ``dt=1``."""
     if isinstance(data, Trajectories):
         return data
-    return Trajectories([data] if isinstance(data, np.ndarray) else data)
+    return Trajectories([data] if isinstance(data, np.ndarray | Table) else data)
+
+
+def _untabled(blocks: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    """Tables as arrays, and the names of their columns, which must be the same in all."""
+    names = [tuple(map(str, block.columns)) for block in blocks if isinstance(block, Table)]
+    if len(names) < len(blocks) or len(set(names)) > 1:
+        odd = next((k for k, name in enumerate(names) if name != names[0]), len(names))
+        raise ValueError(f"trajectory {odd} has not the columns of trajectory 0, {', '.join(names[0][:10])}")
+    return tuple(block.to_numpy() for block in blocks), names[0]
 
 
 def sliceable(block: Any) -> bool:

@@ -17,7 +17,6 @@ processes or that runs are too few.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -40,7 +39,7 @@ from thalweg.collective_variables.stationarity import (
     unsymmetrized,
 )
 from thalweg.collective_variables.threads import on_one_thread
-from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
+from thalweg.collective_variables.trajectories import Trajectories, TrajectoryData, as_trajectories
 
 MOST_NEGATIVE = 0.05
 """Share of negative weight above which stationarity weights are refused."""
@@ -142,7 +141,7 @@ class VACModel:
         """Coordinates ``(frames, dim)`` of an array, NumPy or JAX, or of every trajectory."""
         return project(seen(data, self.functions), self.mean, self.loadings)
 
-    def score(self, data: Trajectories | Sequence[Any] | np.ndarray, r: int = 2) -> float:
+    def score(self, data: TrajectoryData, r: int = 2) -> float:
         """The score of these ``dim`` coordinates on other data; see `thalweg.collective_variables.scores`."""
         held_out = covariances(along(as_trajectories(data), self.functions), self.method.lagtime, n_blocks=1)
         return vamp_score(held_out, self.modes.vectors[:, : self.method.dim], r=r)
@@ -213,9 +212,7 @@ class VAC:
             raise ValueError(f"scaling={self.scaling!r} is unknown; known are kinetic_map, commute_map, unit")
 
     @on_one_thread
-    def fit(
-        self, data: Trajectories | Sequence[Any] | np.ndarray | Covariances, executor: Executor | None = None
-    ) -> VACModel:
+    def fit(self, data: TrajectoryData | Covariances, executor: Executor | None = None) -> VACModel:
         """Slow coordinates of data, or of covariances of features already summed (which cannot be weighted any more).
 
         Blocks of data are summed by the ``executor``, such as that of a Dask cluster, if there is one.

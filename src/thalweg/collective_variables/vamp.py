@@ -10,7 +10,6 @@ therefore come from the eigenvalues of :math:`C_{00}^{-1} C_{0t}`, which short r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +26,7 @@ from thalweg.collective_variables.scores import vamp_score
 from thalweg.collective_variables.slow_modes import SlowModes, nonreversible_modes
 from thalweg.collective_variables.stationarity import unsymmetrized
 from thalweg.collective_variables.threads import on_one_thread
-from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
+from thalweg.collective_variables.trajectories import TrajectoryData, as_trajectories
 from thalweg.collective_variables.whitening import whitening
 
 
@@ -97,7 +96,7 @@ class VAMPModel:
         """VAMP-r score of ``dim`` functions on the training data; grows with flexibility, see `score`."""
         return 1 + float((self.singular.values[: self.method.dim] ** r).sum())
 
-    def score(self, data: Trajectories | Sequence[Any] | np.ndarray, r: int = 2) -> float:
+    def score(self, data: TrajectoryData, r: int = 2) -> float:
         """VAMP-r score of ``dim`` functions on other data."""
         dim = self.method.dim
         held_out = covariances(along(as_trajectories(data), self.functions), self.method.lagtime, n_blocks=1)
@@ -148,9 +147,7 @@ class VAMP:
     n_blocks: int = 40
 
     @on_one_thread
-    def fit(
-        self, data: Trajectories | Sequence[Any] | np.ndarray, executor: Executor | None = None
-    ) -> VAMPModel:
+    def fit(self, data: TrajectoryData, executor: Executor | None = None) -> VAMPModel:
         """Singular functions of data, whose blocks are summed by the ``executor`` if there is one.
 
         Raises

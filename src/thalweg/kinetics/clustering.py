@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from thalweg.collective_variables.accelerated import AcceleratedTrajectories
 from thalweg.collective_variables.threads import on_one_thread
-from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
+from thalweg.collective_variables.trajectories import Trajectories, TrajectoryData, as_trajectories
 from thalweg.kinetics.discrete_trajectories import AcceleratedStates, DiscreteTrajectories
 
 Periods = Sequence[float | None] | None
@@ -104,7 +104,7 @@ class KMeans:
     max_frames: int = 1_000_000
     seed: int = 0
 
-    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> Clustering:
+    def fit(self, data: TrajectoryData) -> Clustering:
         """Clusters of the frames.
 
         Raises
@@ -156,7 +156,7 @@ class KCenters:
     max_frames: int = 1_000_000
 
     @on_one_thread
-    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> Clustering:
+    def fit(self, data: TrajectoryData) -> Clustering:
         """Clusters of the frames.
 
         Raises
@@ -202,7 +202,7 @@ class KMeansAndCenters:
     max_frames: int = 1_000_000
     seed: int = 0
 
-    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> Clustering:
+    def fit(self, data: TrajectoryData) -> Clustering:
         """Clusters of the frames.
 
         Raises
@@ -220,9 +220,7 @@ class KMeansAndCenters:
         return Clustering(np.concatenate([dense.centers, even.centers]), self.periods, dense.radius)
 
 
-def sampled_points(
-    data: Trajectories | Sequence[Any] | np.ndarray, periods: Periods, max_frames: int, n_clusters: int
-) -> np.ndarray:
+def sampled_points(data: TrajectoryData, periods: Periods, max_frames: int, n_clusters: int) -> np.ndarray:
     """Frames to cluster, evenly spread over the data, embedded."""
     trajectories = as_trajectories(data)
     if periods is not None and len(periods) != trajectories.n_features:

@@ -6,14 +6,11 @@ cluster centers of a training set are used on the test set as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from thalweg.collective_variables.cross_validation import Method
-from thalweg.collective_variables.trajectories import Trajectories, as_trajectories
+from thalweg.collective_variables.trajectories import TrajectoryData, as_trajectories
 from thalweg.kinetics.clustering import Clustering, KCenters, KMeans, KMeansAndCenters
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
@@ -37,13 +34,13 @@ class PipelineModel:
     clustering: Clustering
     markov: MarkovModel
 
-    def states(self, data: Trajectories | Sequence[Any] | np.ndarray) -> DiscreteTrajectories:
+    def states(self, data: TrajectoryData) -> DiscreteTrajectories:
         """The states of other trajectories, in the numbering of the model."""
         followed = as_trajectories(data)
         coordinates = followed if self.reduction is None else self.reduction.transform(followed)
         return self.clustering.transform(coordinates)
 
-    def score(self, data: Trajectories | Sequence[Any] | np.ndarray, r: int = 2) -> float:
+    def score(self, data: TrajectoryData, r: int = 2) -> float:
         """VAMP-r score of the Markov model's functions on other trajectories; see `thalweg.kinetics.scores`."""
         return self.markov.score(self.states(data), r)
 
@@ -71,7 +68,7 @@ class MarkovPipeline:
     clustering: Clusters = field(default_factory=lambda: KMeans(100))
     reduction: Method | None = None
 
-    def fit(self, data: Trajectories | Sequence[Any] | np.ndarray) -> PipelineModel:
+    def fit(self, data: TrajectoryData) -> PipelineModel:
         """Coordinates, clusters and model.
 
         Raises
