@@ -16,6 +16,7 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
+import jax
 import numpy as np
 from deeptime.decomposition import TICA as DeeptimeTICA
 from deeptime.markov import TransitionCountEstimator, TransitionCountModel, pcca
@@ -378,6 +379,7 @@ def _noisy_chain(frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _hidden_speed(quick: bool) -> Iterator[Row]:
     lengths = (200_000,) if quick else (20_000, 200_000, 1_000_000)
+    jax.config.update("jax_enable_compilation_cache", False)  # first calls compile, whatever was run before
     for hidden in (2, 3, 5, 10):
         for frames in lengths:
             yield from _recursion(hidden, frames)
