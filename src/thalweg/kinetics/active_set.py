@@ -23,6 +23,7 @@ class ActiveSet:
     states : (active,), their original numbers, ascending
     n_states : number of all states
     kept : share of the counts that lie inside the set
+    unseen : original numbers of the states that no transition starts or ends in
 
     Examples
     --------
@@ -34,6 +35,7 @@ class ActiveSet:
     states: np.ndarray
     n_states: int
     kept: float
+    unseen: tuple[int, ...] = ()
 
     @property
     def dropped(self) -> np.ndarray:
@@ -71,8 +73,13 @@ class ActiveSet:
         text = f"{len(self.states)} of {self.n_states} states with {100 * self.kept:.2f} % of the counts"
         if self.complete:
             return text
-        more = " ..." if len(self.dropped) > 10 else ""
-        return f"{text}; not connected with them: {', '.join(map(str, self.dropped[:10]))}{more}"
+        apart = np.setdiff1d(self.dropped, self.unseen)
+        named = {"never seen": np.array(self.unseen, int), "not connected with them": apart}
+        return text + "".join(f"; {why}: {_listed(states)}" for why, states in named.items() if len(states))
+
+
+def _listed(states: np.ndarray) -> str:
+    return ", ".join(map(str, states[:10])) + (" ..." if len(states) > 10 else "")
 
 
 def active_set(
@@ -101,4 +108,11 @@ def active_set(
             "no two states are connected by transitions in both directions; "
             "use fewer states, a shorter lagtime, or more data"
         )
-    return ActiveSet(np.flatnonzero(label == best), counts.shape[0], float(mass[best] / entries.data.sum()))
+    unseen = np.ones(counts.shape[0], bool)
+    unseen[entries.row] = unseen[entries.col] = False
+    return ActiveSet(
+        np.flatnonzero(label == best),
+        counts.shape[0],
+        float(mass[best] / entries.data.sum()),
+        tuple(np.flatnonzero(unseen).tolist()),
+    )
