@@ -132,7 +132,7 @@ def _with_derivatives(
     with jax.enable_x64(True):
         widths = [max(feature_count(part.representation), *part.basis.sizes) for part in parts]
         bytes_per_site = 24 * max(width * rows for width, rows in zip(widths, most))
-        sites = TOGETHER * int(np.clip(BLOCK_BYTES / bytes_per_site / TOGETHER, 2, 32))
+        sites = fitting_block([len(one) for one in configurations], BLOCK_BYTES / bytes_per_site)
         for chosen, near in batches(configurations, *parts[0].reach, sites):
             frames = [configurations[k] for k in chosen]
             padded = -(-len(near.kinds) // TOGETHER) * TOGETHER
@@ -144,6 +144,31 @@ def _with_derivatives(
                 blocks.append(part_rows(chosen, frames, near, points, features, pulls, part))
             found = blocks[0] if len(blocks) == 1 else _beside(blocks)
             yield replace(found, frames=numbers[chosen])
+
+
+def fitting_block(sizes: Sequence[int], most: float) -> int:
+    """Sites per block, a multiple of `TOGETHER` between half of ``most`` and ``most``, that leave fewest places empty.
+
+    Frames of such ``sizes`` fill blocks whole, shorter ones first, see `environments.batches`.
+
+    Examples
+    --------
+    >>> fitting_block([64] * 10, 200), fitting_block([108] * 10, 200)
+    (128, 112)
+    """
+    top = int(np.clip(most / TOGETHER, 2, 32))
+    candidates = [TOGETHER * count for count in range(top, top // 2, -1)]
+    return min(candidates, key=lambda sites: places(sizes, sites))
+
+
+def places(sizes: Sequence[int], sites: int) -> int:
+    """Sites in all blocks, empty ones counted, if frames of such ``sizes`` fill blocks of ``sites``."""
+    total, used = 0, sites
+    for size in sorted(sizes):
+        if used + size > sites:
+            used, total = 0, total + max(sites, -(-size // 64) * 64)
+        used += size
+    return total
 
 
 def _beside(blocks):

@@ -19,6 +19,7 @@ from thalweg.representations.ace import ACE
 from thalweg.representations.bispectrum import Bispectrum
 from thalweg.representations.moment_tensors import MomentTensors
 from thalweg.representations.quadratic import Quadratic
+from thalweg.representations.radial import Agnesi
 from thalweg.representations.soap import SOAP
 from thalweg.units import unit
 
@@ -53,24 +54,30 @@ def gaussian_approximation(
 
 
 def expansion_with_kernel(
-    neighbors: int = 30,
-    levels: Sequence[int] = (18, 16, 13, 12),
-    points: int = 500,
-    kernel_neighbors: int = 60,
+    neighbors: int = 26,
+    levels: Sequence[int] = (12, 18, 14, 10),
+    points: int = 400,
+    kernel_neighbors: tuple[int, int] = (60, 24),
     force_sites: int | None = 14_000,
     baseline: Sequence[Term] = (),
     weights: Weights = FORCES_FIRST,
 ) -> Recipe:
-    """An expansion of up to five bodies and a kernel on power spectra that looks further, fitted as one.
+    """An expansion of up to five bodies and kernels on two power spectra, one far, one sharp, fitted as one.
 
     Cutoffs are where atoms of the training frames have so many neighbors on average, and the weight of energies is
-    chosen on frames left out, so that one recipe does for all crystals. Frames of large forces are forgiven more.
-    Forces of ``force_sites`` atoms at most are used, some minutes' work; None for all.
+    chosen on frames left out, so that one recipe does for all crystals. Radial functions are finest where neighbors
+    are, by `Agnesi`; most functions go to three and four bodies. Frames of large forces are forgiven more.
+    Forces of ``force_sites`` atoms at most are used, some minutes' work; None for all. There are ``points`` in each
+    kernel.
     """
-    expansion = Linear(ACE(levels=tuple(levels)), smoothness=2.0, neighbors=neighbors)
-    kernel = SparseKernel(SOAP(), points, DotProduct(4), neighbors=kernel_neighbors)
+    far, near = kernel_neighbors
+    learners = (
+        Linear(ACE(levels=tuple(levels), stretch=Agnesi()), smoothness=2.0, neighbors=neighbors),
+        SparseKernel(SOAP(), points, DotProduct(4), neighbors=far),
+        SparseKernel(SOAP(degree=8, smearing=0.04), points, DotProduct(4), neighbors=near),
+    )
     return Recipe(
-        Together((expansion, kernel), Balanced(), forgiving=Forgiving(), force_sites=force_sites),
+        Together(learners, Balanced(), forgiving=Forgiving(), force_sites=force_sites),
         tuple(baseline),
         weights=weights,
     )

@@ -111,11 +111,11 @@ class Balanced:
     Parameters
     ----------
     ratios : multiples of the error of energies that one would be content with
-    strengths : see `STRENGTHS`
+    strengths : see `STRENGTHS`; the weakest are left out
     """
 
     ratios: Sequence[float] = (0.1, 0.3, 1.0, 3.0)
-    strengths: Sequence[float] = STRENGTHS
+    strengths: Sequence[float] = STRENGTHS[3:]
 
     def solve(self, equations: NormalEquations, prior: np.ndarray, weights: Weights) -> Solution:
         if not {"energy", "force"} <= set(equations.folds[0]):
