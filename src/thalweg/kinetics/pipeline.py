@@ -57,6 +57,7 @@ class MarkovPipeline:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from thalweg.collective_variables.tica import TICA
     >>> x = np.sign(np.sin(np.arange(5000) / 50))[:, None] + np.random.default_rng(0).normal(0, 0.1, (5000, 3))
     >>> found = MarkovPipeline(MarkovStateModel(5), KMeans(4), TICA(5, dim=1)).fit(x)
