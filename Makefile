@@ -31,7 +31,7 @@ docs: .venv/ready-docs
 
 bench: .venv/ready
 	@if [ -n "$(NAME)" ]; then $(BIN)/thalweg bench $(NAME); \
-	else for name in engine features kinetics potentials; do $(BIN)/thalweg bench $$name || exit 1; done; fi
+	else for name in engine features kinetics slow_variables potentials; do $(BIN)/thalweg bench $$name || exit 1; done; fi
 
 clean:
 	rm -rf .venv docs/_build demo
