@@ -153,7 +153,7 @@ def fitting_block(sizes: Sequence[int], most: float) -> int:
 
     Examples
     --------
-    >>> fitting_block([64] * 10, 200), fitting_block([108] * 10, 200)
+    >>> fitting_block([64] * 10, 200.0), fitting_block([108] * 10, 200.0)
     (128, 112)
     """
     top = int(np.clip(most / TOGETHER, 2, 32))
@@ -166,7 +166,7 @@ def places(sizes: Sequence[int], sites: int) -> int:
     total, used = 0, sites
     for size in sorted(sizes):
         if used + size > sites:
-            used, total = 0, total + max(sites, -(-size // 64) * 64)
+            used, total = 0, total + (sites if size <= sites else -(-size // 64) * 64)
         used += size
     return total
 

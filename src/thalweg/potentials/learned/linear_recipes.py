@@ -12,7 +12,7 @@ from thalweg.potentials.learned.forgiving import Forgiving
 from thalweg.potentials.learned.kernels import DotProduct
 from thalweg.potentials.learned.linear import Linear, Together
 from thalweg.potentials.learned.recipe import Recipe
-from thalweg.potentials.learned.regularization import Balanced
+from thalweg.potentials.learned.regularization import STRENGTHS, Balanced
 from thalweg.potentials.learned.sparse_kernel import SparseKernel
 from thalweg.potentials.learned.term import Term, Weights
 from thalweg.representations.ace import ACE
@@ -56,13 +56,13 @@ def gaussian_approximation(
 def expansion_with_kernel(
     neighbors: int = 26,
     levels: Sequence[int] = (12, 18, 14, 10),
-    points: int = 400,
+    points: int = 350,
     kernel_neighbors: tuple[int, int] = (60, 24),
     force_sites: int | None = 14_000,
     baseline: Sequence[Term] = (),
     weights: Weights = FORCES_FIRST,
 ) -> Recipe:
-    """An expansion of up to five bodies and kernels on two power spectra, one far, one sharp, fitted as one.
+    """An expansion of up to five bodies and kernels on two power spectra, one far and one sharp, fitted as one.
 
     Cutoffs are where atoms of the training frames have so many neighbors on average, and the weight of energies is
     chosen on frames left out, so that one recipe does for all crystals. Radial functions are finest where neighbors
@@ -73,11 +73,11 @@ def expansion_with_kernel(
     far, near = kernel_neighbors
     learners = (
         Linear(ACE(levels=tuple(levels), stretch=Agnesi()), smoothness=2.0, neighbors=neighbors),
-        SparseKernel(SOAP(), points, DotProduct(4), neighbors=far),
+        SparseKernel(SOAP(radial=6, degree=4, smearing=0.06), points, DotProduct(4), neighbors=far),
         SparseKernel(SOAP(degree=8, smearing=0.04), points, DotProduct(4), neighbors=near),
     )
     return Recipe(
-        Together(learners, Balanced(), forgiving=Forgiving(), force_sites=force_sites),
+        Together(learners, Balanced(strengths=STRENGTHS[3:]), forgiving=Forgiving(), force_sites=force_sites),
         tuple(baseline),
         weights=weights,
     )

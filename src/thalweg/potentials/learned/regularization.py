@@ -111,11 +111,11 @@ class Balanced:
     Parameters
     ----------
     ratios : multiples of the error of energies that one would be content with
-    strengths : see `STRENGTHS`; the weakest are left out
+    strengths : see `STRENGTHS`
     """
 
     ratios: Sequence[float] = (0.1, 0.3, 1.0, 3.0)
-    strengths: Sequence[float] = STRENGTHS[3:]
+    strengths: Sequence[float] = STRENGTHS
 
     def solve(self, equations: NormalEquations, prior: np.ndarray, weights: Weights) -> Solution:
         if not {"energy", "force"} <= set(equations.folds[0]):
