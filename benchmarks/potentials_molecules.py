@@ -208,9 +208,10 @@ def hotter(data: Path, count: int = 450, every: int = 4) -> Iterator[Row]:
     """Acetylacetone: trained and calibrated at 300 K, judged at 600 K, on one test frame out of ``every``.
 
     Deviations are those of the posterior given all frames fitted to. A frame raises an alarm if its force error exceeds
-    three times that of the training frames held out with a probability of more than a tenth (`ForceAlarm`, as it is by
-    default). It should if its force error exceeds three times that of the test frames at 300 K. What could be had by
-    such deviations is seen by drawing errors that scatter about them at 600 K as those held out do at 300 K.
+    three times that of the training frames held out, and of those left out of the fit in turn, with a probability of
+    more than a tenth (`ForceAlarm`, as it is by default). It should if its force error exceeds three times that of the
+    test frames at 300 K. What could be had by such deviations is seen by drawing errors that scatter about them at
+    600 K as those at 300 K do.
     """
     folder = data / "potentials" / "acac"
     train, warm, hot = (
@@ -227,7 +228,8 @@ def hotter(data: Path, count: int = 450, every: int = 4) -> Iterator[Row]:
     yield Row(f"{name}: forces at 300 K, RMSE", at_300 / MEV_PER_ANGSTROM, "meV/Å")
     yield _published(f"{name}: forces at 600 K, RMSE", at_600 / MEV_PER_ANGSTROM, "meV/Å", "MACE", MACE_600)
     yield Row(f"{name}: fit", seconds, "CPU s")
-    known, alarm = _timed(lambda: ForceAlarm.of(potential, [train[k] for k in held_out]))
+    parts = ([train[k] for k in some] for some in (held_out, fitted))
+    known, alarm = _timed(lambda: ForceAlarm.of(potential, *parts))
     log.info("%s, usual error %.3g meV/Å", alarm.errors, alarm.usual / MEV_PER_ANGSTROM)
     asked, claimed = _timed(lambda: force_deviations(potential, [*warm, *hot]))
     odds = alarm.errors.exceeding(claimed, alarm.limit * alarm.usual)

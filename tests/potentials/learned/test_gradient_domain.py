@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from thalweg.potentials.energy import energy_and_forces
+from thalweg.potentials.learned.calibrated import ForceAlarm, LeavesOut
 from thalweg.potentials.learned.gradient_domain import GradientDomain, left_out_errors, nearness
 from thalweg.potentials.learned.hessian_kernel import (
     Gaussian,
@@ -19,12 +20,14 @@ from thalweg.potentials.learned.hessian_kernel import (
     joint_covariance,
 )
 from thalweg.potentials.learned.kernel_solvers import ClosedForm, ConjugateGradients, Landmarks
+from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.molecular_recipes import (
     global_gradient_domain,
     local_gradient_domain,
     sgdml,
 )
 from thalweg.potentials.learned.observations import Observations
+from thalweg.potentials.learned.recipe import Recipe, remainder
 from thalweg.potentials.learned.term import Term, Uncertain
 from thalweg.systems.configuration import Configuration
 
@@ -168,6 +171,35 @@ def test_left_out_errors_are_those_of_fits_without_the_frame(chain):
     inner = matrix[rest, rest] + noise * np.eye(30)
     predicted = matrix[own, rest] @ np.linalg.solve(inner, labels[rest])
     np.testing.assert_allclose(observed[:1].labels(errors[:1]), labels[own] - predicted, rtol=1e-6, atol=1e-8)
+
+
+def test_a_term_misses_frames_left_out_as_its_fit_does_and_forgets_no_frame(chain):
+    frames = chain.labeled(6)
+    known = LearnedPotential(dict.fromkeys((1, 6), 2.0), ()).evaluate(frames)
+    term = FIXED.fit(remainder(frames, known))
+    errors, deviations = term.left_out(frames, known)
+    observed = Observations.internal(np.array([frame.positions for frame in frames]), True)
+    energies = np.array([frame.energy for frame in frames])
+    labels = observed.labels(np.array([frame.forces for frame in frames]), energies - energies.mean())
+    matrix = joint_covariance(term.prior, observed, observed)
+    expected, _ = left_out_errors(matrix, observed, labels, term.noise)
+    np.testing.assert_allclose(errors, -expected, atol=1e-4 * np.abs(expected).max())
+    assert (deviations > np.array(term.spread(frames).forces)).mean() > 0.9
+    with pytest.raises(ValueError, match="in another order or others"):
+        term.left_out(frames[::-1], known)
+    other = [replace(frame, forces=1.1 * frame.forces) for frame in frames]
+    with pytest.raises(ValueError, match="give the labels that were fitted"):
+        term.left_out(other, known)
+
+
+def test_alarms_count_training_frames_left_out_beside_those_held_out(chain):
+    frames, held_out = chain.labeled(8), chain.labeled(4, seed=1)
+    potential = Recipe(FIXED, core_repulsion=None).fit(frames)
+    assert isinstance(potential.terms[0], LeavesOut)
+    few, many = ForceAlarm.of(potential, held_out), ForceAlarm.of(potential, held_out, frames)
+    own = ForceAlarm.of(potential, (), frames)
+    assert (few.errors.count, many.errors.count, own.errors.count) == (4, 12, 8)
+    assert many.usual**2 == pytest.approx((few.usual**2 + 2 * own.usual**2) / 3)
 
 
 def test_rigid_motions_carry_no_information(chain):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from thalweg.potentials.learned import gradient_domain_posterior
 from thalweg.potentials.learned.gradient_domain_posterior import SIDE_BY_SIDE, Posterior
 from thalweg.potentials.learned.hessian_kernel import (
     Gaussian,
@@ -65,3 +66,29 @@ def test_what_is_unknown_turns_with_the_molecule_and_exchanges_with_its_atoms(po
     assert turned[0] == pytest.approx(energy, rel=1e-6)
     assert turned[1].sum() == pytest.approx(forces.sum(), rel=1e-6)
     assert exchanged[1].reshape(ATOMS, 3) == pytest.approx(forces.reshape(ATOMS, 3)[::-1], rel=1e-6)
+
+
+@pytest.mark.parametrize("energies", [True, False])
+@pytest.mark.parametrize("block", [1, 14, 1024])
+def test_what_all_others_say_of_a_frame_is_what_a_fit_without_it_says(
+    positions, energies, block, monkeypatch
+):
+    monkeypatch.setattr(gradient_domain_posterior, "BLOCK", block)
+    observed = Observations.internal(positions[:KNOWN], energies)
+    posterior = Posterior.of(PRIOR, observed, NOISE)
+    values = np.random.default_rng(2).normal(size=observed.count)
+    errors, variances = posterior.left_out(posterior.coefficients(values))
+    matrix = joint_covariance(PRIOR, observed, observed)
+    noisy = np.tril(matrix) + np.tril(matrix, -1).T + np.diag(noise_variances(matrix, observed, NOISE))
+    for k, directions in enumerate(observed.directions):
+        others = observed.rows(np.delete(np.arange(KNOWN), k))
+        own = observed.rows(np.array([k]))[: observed.size]
+        weights = np.linalg.solve(noisy[np.ix_(others, others)], noisy[np.ix_(others, own)])
+        missed = weights.T @ values[others] - values[own]
+        unknown = noisy[np.ix_(own, own)] - posterior.noise * np.eye(len(own))
+        unknown -= noisy[np.ix_(own, others)] @ weights
+        np.testing.assert_allclose(
+            errors[k], directions @ missed, rtol=1e-6, atol=1e-6 * np.abs(missed).max()
+        )
+        full = np.diag(directions @ unknown @ directions.T)
+        np.testing.assert_allclose(variances[k], full, rtol=1e-5, atol=1e-8 * full.max())

@@ -2,23 +2,45 @@
 
 One factor is fitted to residuals of force components (`thalweg.learning.calibration`). An alarm over a frame is raised
 when, by its claimed root mean square force deviation and by how errors of held-out frames scatter about theirs, a large
-error is not improbable enough.
+error is not improbable enough. A term that can leave out its training frames one at a time makes held-out frames of
+them (`LeavesOut`), and many errors tell scatter and usual error better than a few.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from thalweg.learning.calibration import Calibration, ErrorOdds, calibrate
 from thalweg.potentials.learned.errors import residuals
 from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.potentials.learned.term import Labels, Uncertain
 from thalweg.systems.configuration import Configuration
 
 CERTAIN = 1e-9
 """Components whose deviation is this small a fraction of the typical one are zero by symmetry and say nothing."""
+
+
+@runtime_checkable
+class LeavesOut(Protocol):
+    """A term that knows how it would miss each of its training frames had it been fitted to all others."""
+
+    def left_out(
+        self, configurations: Sequence[Configuration], known: Labels
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Errors and standard deviations of forces, (frames, atoms, 3) [kJ/mol/nm], of training ``configurations``.
+
+        ``known`` is what all other terms say of them.
+
+        Raises
+        ------
+        ValueError
+            If it was fitted to other frames, or forgot what it needs.
+        """
+        ...
 
 
 def force_calibration(potential: LearnedPotential, held_out: Sequence[Configuration]) -> Calibration:
@@ -80,22 +102,30 @@ class ForceAlarm:
     def of(
         potential: LearnedPotential,
         held_out: Sequence[Configuration],
+        fitted: Sequence[Configuration] = (),
         limit: float = 3.0,
         odds: float = 0.1,
     ) -> ForceAlarm:
         """The alarm that ``held_out`` frames with forces, of the kind that ``potential`` was fitted to, call for.
 
+        If ``fitted`` are given, all frames of the fit in their order, they count like held-out ones, each left out in
+        turn, where the one term that is unsure can do so (`LeavesOut`). Do not where many are nearly the same, such as
+        steps of a trajectory that follow closely: their errors are too small.
+
         Raises
         ------
         ValueError
-            If fewer than two frames have forces.
+            If fewer than two frames have forces, or ``fitted`` are not those of the fit.
         NoUncertainty
             If no term knows how unsure it is.
         """
         labeled = [frame for frame in held_out if frame.forces is not None]
-        off = force_errors(potential, labeled)
-        scatter = ErrorOdds.of(off, force_deviations(potential, labeled))
-        return ForceAlarm(potential, scatter, float(np.sqrt(np.mean(off**2))), limit, odds)
+        errors, claimed = left_out_errors(potential, fitted) if len(fitted) else (np.empty(0), np.empty(0))
+        if labeled:
+            errors = np.concatenate([errors, force_errors(potential, labeled)])
+            claimed = np.concatenate([claimed, force_deviations(potential, labeled)])
+        scatter = ErrorOdds.of(errors, claimed)
+        return ForceAlarm(potential, scatter, float(np.sqrt(np.mean(errors**2))), limit, odds)
 
     def probabilities(self, configurations: Sequence[Configuration]) -> np.ndarray:
         """That the force error of each frame exceeds the limit, ``(frames,)``."""
@@ -117,3 +147,19 @@ def force_errors(potential: LearnedPotential, configurations: Sequence[Configura
     """Root mean square error of the force components of each frame, ``(frames,)`` [kJ/mol/nm]; NaN without labels."""
     off = residuals(configurations, potential.evaluate(configurations)).forces
     return np.array([np.nan if each is None else np.sqrt(np.mean(each**2)) for each in off])
+
+
+def left_out_errors(
+    potential: LearnedPotential, fitted: Sequence[Configuration]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Root mean square force error of each training frame left out, and what is claimed, (frames,) [kJ/mol/nm].
+
+    Nothing, (0,), where not exactly one term is unsure or it cannot leave frames out.
+    """
+    unsure = [term for term in potential.terms if isinstance(term, Uncertain)]
+    if len(unsure) != 1 or not isinstance(unsure[0], LeavesOut):
+        return np.empty(0), np.empty(0)
+    known = replace(potential, terms=tuple(term for term in potential.terms if term is not unsure[0]))
+    factor = 1.0 if np.isnan(potential.calibration) else potential.calibration
+    errors, deviations = unsure[0].left_out(fitted, known.evaluate(fitted))
+    return tuple(np.sqrt(np.mean(each**2, axis=(1, 2))) for each in (errors, factor * deviations))

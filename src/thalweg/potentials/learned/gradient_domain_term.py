@@ -20,6 +20,7 @@ from thalweg.potentials.learned.force_field_term import ForceFieldTerm
 from thalweg.potentials.learned.gradient_domain_posterior import Posterior
 from thalweg.potentials.learned.hessian_kernel import Covariance, Prior
 from thalweg.potentials.learned.observations import Observations
+from thalweg.potentials.learned.recipe import remainder
 from thalweg.potentials.learned.term import Labels, Spread
 from thalweg.representations.inverse_distances import all_pairs, permuted_pairs
 from thalweg.shapes import Array, Box, Energies, Float, Positions
@@ -27,6 +28,9 @@ from thalweg.systems.configuration import Configuration
 
 SIDE_BY_SIDE = 64
 """Frames evaluated together."""
+
+EXACT = 1e-2
+"""Coefficients that differ by more of their size are not those of the same frames."""
 
 
 class GradientDomainTerm(eqx.Module):
@@ -152,6 +156,55 @@ class GradientDomainTerm(eqx.Module):
         positions = self._positions(configurations)
         energies, forces = (np.sqrt(self.variance * each) for each in self.posterior.variances(positions))
         return Spread(energies, tuple(forces.reshape(len(positions), -1, 3)))
+
+    def left_out(
+        self, configurations: Sequence[Configuration], known: Labels
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Errors and posterior standard deviations of the forces of each training frame, given all others.
+
+        No fit is repeated: settings, among them what atoms weigh, and the mean were found with all frames, so that
+        errors are a little smaller than those of new frames.
+
+        Parameters
+        ----------
+        configurations : those fitted to, in their order; of these the ones with forces count
+        known : what all other terms and references say of them
+
+        Returns
+        -------
+        errors, deviations : (frames, atoms, 3) [kJ/mol/nm]
+
+        Raises
+        ------
+        ValueError
+            If they are not those fitted to, not all of them are remembered, or the fit was not an exact one.
+        """
+        mean = known if self.mean is None else known + self.mean.evaluate(configurations)
+        frames = [frame for frame in remainder(configurations, mean) if frame.forces is not None]
+        positions = self._positions(frames)
+        if positions.shape != self.landmarks.shape or not np.array_equal(positions, self.landmarks):
+            raise ValueError(
+                f"of the training frames {len(self.landmarks)} are remembered and {len(positions)} with forces were "
+                "given, in another order or others; give all that were fitted, and fit with remembered=10**6"
+            )
+        observed, energies = self.posterior.observed, None
+        if observed.energies:
+            energies = np.array([frame.energy for frame in frames], float)
+            energies = energies - energies.mean()
+        coefficients = self.posterior.coefficients(
+            observed.labels(np.array([frame.forces for frame in frames], float), energies)
+        )
+        again = GradientDomainTerm.of(
+            self.numbers, self.prior, positions, observed.forces(coefficients), self.heights
+        ).weights
+        off = np.linalg.norm(again - self.weights) / np.linalg.norm(self.weights)
+        if not off < EXACT:
+            raise ValueError(
+                f"an exact fit to these frames would have coefficients that differ by {off:.2g} of theirs; give the "
+                "labels that were fitted, and fit with ClosedForm, or hold frames out"
+            )
+        errors, variances = self.posterior.left_out(coefficients)
+        return tuple(one.reshape(positions.shape) for one in (errors, np.sqrt(self.variance * variances)))
 
     def _labels(self, positions):
         energies, forces = np.empty(len(positions)), np.empty(positions.shape)
