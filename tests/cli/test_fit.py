@@ -91,7 +91,7 @@ def test_a_fit_leaves_its_study_its_model_and_its_report(work):
     for name in ("run.toml", "model.thalweg", "report.html", "results/report.json", "results/errors.csv"):
         assert (fit / name).is_file(), name
     table = tomllib.loads((fit / "run.toml").read_text("utf-8"))
-    assert table["learner"]["representation"]["stretch"] == 2.0
+    assert table["learner"]["representation"]["radial_scale"] == {"kind": "Exponential", "stretch": 2.0}
     assert table["versions"]["thalweg"]
     page = (fit / "report.html").read_text("utf-8")
     for section in (

@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.representations.radial import Agnesi, ChebyshevBasis
+from thalweg.representations.radial import Agnesi, ChebyshevBasis, Exponential
 
 CUTOFF = 0.5
 
 
-@pytest.mark.parametrize("scale", [2.0, Agnesi(), Agnesi(0.5, 4)])
+@pytest.mark.parametrize("scale", [Exponential(), Agnesi(), Agnesi(0.5, 4)])
 def test_the_first_two_functions_tell_the_scale_which_falls_from_one_to_minus_one(scale):
     distances = jnp.linspace(0.0, 0.999 * CUTOFF, 200)
     decay, first = ChebyshevBasis(2, CUTOFF, scale)(distances)
@@ -26,7 +26,7 @@ def test_a_scale_about_a_distance_is_finest_near_it_and_flat_at_contact():
     assert 0.45 < float(jnp.argmin(slope)) / 100 < 0.6
 
 
-@pytest.mark.parametrize("scale", [2.0, Agnesi()])
+@pytest.mark.parametrize("scale", [Exponential(), Agnesi()])
 def test_functions_leave_with_two_continuous_derivatives(scale):
     def function(r):
         return ChebyshevBasis(5, CUTOFF, scale)(r)

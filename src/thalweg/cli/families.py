@@ -93,6 +93,9 @@ WEIGHTS: Family = {
 FAMILIES: Families = {
     "representation": REPRESENTATIONS,
     "messages": MESSAGES,
+    "radial_scale": {
+        name: Kind(f"thalweg.representations.radial:{name}") for name in ("Exponential", "Agnesi")
+    },
     "kernel": {
         "DotProduct": Kind(f"{LEARNED}.kernels:DotProduct"),
         "Gaussian": Kind(f"{LEARNED}.kernels:Gaussian", {}, ("scale",)),

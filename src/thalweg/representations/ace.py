@@ -27,7 +27,7 @@ import numpy as np
 from thalweg.representations.density import DensityRepresentation, harmonic_factors
 from thalweg.representations.element_channels import element_channels
 from thalweg.representations.environments import Environments
-from thalweg.representations.radial import Agnesi, ChebyshevBasis
+from thalweg.representations.radial import ChebyshevBasis, Exponential, RadialScale
 from thalweg.representations.spherical_harmonics import coupling
 from thalweg.shapes import Array, Float
 
@@ -40,7 +40,8 @@ class ACE(DensityRepresentation):
     cutoff : [nm]
     levels : highest level of the invariants of order 1, 2, ...; up to four of them
     degrees : highest degree ``l`` of their factors
-    stretch : where radial functions are finer: at short range by a number, or about a distance by `radial.Agnesi`
+    radial_scale : where radial functions are finer: `radial.Exponential`, at short range, or `radial.Agnesi`, about a
+        distance
     channels : number of mixtures the elements of neighbors are compressed into; None keeps them apart
     elements : atomic numbers, or None until `over` fills them in
 
@@ -55,7 +56,7 @@ class ACE(DensityRepresentation):
     cutoff: float = eqx.field(static=True, default=0.5)
     levels: tuple[int, ...] = eqx.field(static=True, default=(16, 14, 12, 11))
     degrees: tuple[int, ...] = eqx.field(static=True, default=(0, 8, 6, 4))
-    stretch: float | Agnesi = eqx.field(static=True, default=2.0)
+    radial_scale: RadialScale = eqx.field(static=True, default=Exponential())
     channels: int | None = eqx.field(static=True, default=None)
     elements: tuple[int, ...] | None = eqx.field(static=True, default=None)
 
@@ -65,7 +66,7 @@ class ACE(DensityRepresentation):
         return products(self.levels, self.degrees, len(element_channels(self.elements, self.channels)))
 
     def factors(self, environments: Environments):
-        basis = ChebyshevBasis(self.plan.radial, self.cutoff, self.stretch)
+        basis = ChebyshevBasis(self.plan.radial, self.cutoff, self.radial_scale)
         return harmonic_factors(environments, basis, self.plan.degree, self.elements, self.channels)
 
     def invariants(self, density: Float[Array, "functions angular sites"]) -> Float[Array, "features sites"]:

@@ -24,7 +24,7 @@ from thalweg.representations.contractions import Connected, Contractions, contra
 from thalweg.representations.density import DensityRepresentation
 from thalweg.representations.element_channels import channel_weights, element_channels
 from thalweg.representations.environments import Environments
-from thalweg.representations.radial import ChebyshevBasis
+from thalweg.representations.radial import ChebyshevBasis, Exponential, RadialScale
 from thalweg.shapes import Array, Float
 
 
@@ -36,7 +36,7 @@ class MomentTensors(DensityRepresentation):
     cutoff : where neighbors vanish [nm]
     level : highest level ``sum (2 + step mu + nu)`` of a scalar over its moments
     step : what a radial function adds to the level above the one before it
-    stretch : how much finer the radial functions are at short range; see `ChebyshevBasis`
+    radial_scale : where radial functions are finer; see `ChebyshevBasis`
     channels : number of mixtures the elements of neighbors are compressed into; None keeps them apart
     elements : atomic numbers
 
@@ -51,7 +51,7 @@ class MomentTensors(DensityRepresentation):
     cutoff: float = eqx.field(static=True, default=0.5)
     level: int = eqx.field(static=True, default=12)
     step: int = eqx.field(static=True, default=4)
-    stretch: float = eqx.field(static=True, default=2.0)
+    radial_scale: RadialScale = eqx.field(static=True, default=Exponential())
     channels: int | None = eqx.field(static=True, default=None)
     elements: tuple[int, ...] | None = eqx.field(static=True, default=None, kw_only=True)
 
@@ -64,7 +64,7 @@ class MomentTensors(DensityRepresentation):
         plan = self.plan
         weights = channel_weights(element_channels(self.elements, self.channels), environments)
         distances = environments.distances
-        basis = ChebyshevBasis(plan.radial // len(weights), self.cutoff, self.stretch)(distances)
+        basis = ChebyshevBasis(plan.radial // len(weights), self.cutoff, self.radial_scale)(distances)
         radial = (basis[:, None] * weights).reshape(-1, *distances.shape)
         return radial, _monomials(environments.vectors / distances, plan.rank)
 

@@ -66,6 +66,25 @@ class BesselBasis(eqx.Module):
 
 
 @dataclass(frozen=True)
+class Exponential:
+    """A scale of distances that is finer the shorter they are [drautz2019].
+
+    ``y = 2 (e^(-s x) - e^(-s)) / (1 - e^(-s)) - 1`` of ``x = r / r_c``.
+
+    Parameters
+    ----------
+    stretch : s
+    """
+
+    stretch: float = 2.0
+
+    def __call__(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """From one at contact to minus one at ``x = 1``."""
+        end = np.exp(-self.stretch)
+        return 2 * (jnp.exp(-self.stretch * x) - end) / (1 - end) - 1
+
+
+@dataclass(frozen=True)
 class Agnesi:
     """A scale of distances that is finest about ``middle`` and sees no change at contact [witt2023].
 
@@ -87,28 +106,24 @@ class Agnesi:
         return 2 * (1 / (1 + (x / self.middle) ** self.power) - end) / (1 - end) - 1
 
 
+RadialScale = Exponential | Agnesi
+
+
 class ChebyshevBasis(eqx.Module):
     """``T_n(y(r)) f(r)``, n from 0, with ``y`` from 1 at contact to -1 at the cutoff.
 
-    ``y = 2 (e^(-s x) - e^(-s)) / (1 - e^(-s)) - 1`` with ``x = r / r_c``, finer at short range [drautz2019], where
-    ``stretch`` is a number s; or another scale such as `Agnesi`.
+    ``scale`` is the map from ``x = r / r_c`` to ``y``: `Exponential` or `Agnesi`.
     """
 
     count: int = eqx.field(static=True)
     cutoff: float = eqx.field(static=True)
-    stretch: float | Agnesi = eqx.field(static=True, default=2.0)
+    scale: RadialScale = eqx.field(static=True, default=Exponential())
 
     def __call__(self, distances: Float[Array, "*shape"]) -> jax.Array:
         x = jnp.minimum(distances / self.cutoff, 1)
-        y = self.stretch(x) if isinstance(self.stretch, Agnesi) else exponential_scale(x, self.stretch)
+        y = self.scale(x)
         decay = smooth_cutoff(distances, self.cutoff)
         terms = [decay, y * decay]
         for _ in range(self.count - 2):
             terms.append(2 * y * terms[-1] - terms[-2])
         return jnp.stack(terms[: self.count])
-
-
-def exponential_scale(x: Float[Array, "*shape"], stretch: float) -> Float[Array, "*shape"]:
-    """``2 (e^(-s x) - e^(-s)) / (1 - e^(-s)) - 1``."""
-    end = np.exp(-stretch)
-    return 2 * (jnp.exp(-stretch * x) - end) / (1 - end) - 1

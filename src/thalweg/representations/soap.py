@@ -21,7 +21,7 @@ from scipy.special import ive
 from thalweg.representations.density import DensityRepresentation, harmonic_factors
 from thalweg.representations.element_channels import element_channels
 from thalweg.representations.environments import Environments
-from thalweg.representations.radial import ChebyshevBasis
+from thalweg.representations.radial import ChebyshevBasis, Exponential
 from thalweg.shapes import Array, Float
 
 STRETCH = 1e-3
@@ -59,7 +59,7 @@ class SOAP(DensityRepresentation):
 
     def factors(self, environments: Environments):
         primitives = self._contractions[0].shape[1]
-        basis = ChebyshevBasis(primitives, self.cutoff, STRETCH)
+        basis = ChebyshevBasis(primitives, self.cutoff, Exponential(STRETCH))
         return harmonic_factors(environments, basis, self.degree, self.elements, self.channels)
 
     def invariants(self, density: Float[Array, "functions angular sites"]) -> Float[Array, "features sites"]:

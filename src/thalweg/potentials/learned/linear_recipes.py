@@ -56,7 +56,7 @@ def gaussian_approximation(
 def expansion_with_kernel(
     neighbors: int = 26,
     levels: Sequence[int] = (12, 18, 14, 10),
-    points: int = 350,
+    points: int = 400,
     kernel_neighbors: tuple[int, int] = (60, 24),
     force_sites: int | None = 14_000,
     baseline: Sequence[Term] = (),
@@ -72,8 +72,8 @@ def expansion_with_kernel(
     """
     far, near = kernel_neighbors
     learners = (
-        Linear(ACE(levels=tuple(levels), stretch=Agnesi()), smoothness=2.0, neighbors=neighbors),
-        SparseKernel(SOAP(radial=6, degree=4, smearing=0.06), points, DotProduct(4), neighbors=far),
+        Linear(ACE(levels=tuple(levels), radial_scale=Agnesi()), smoothness=2.0, neighbors=neighbors),
+        SparseKernel(SOAP(), points, DotProduct(4), neighbors=far),
         SparseKernel(SOAP(degree=8, smearing=0.04), points, DotProduct(4), neighbors=near),
     )
     return Recipe(
