@@ -38,7 +38,7 @@ def known_chain(
     ------
     ValueError
         If the matrix is not square, has negative entries or rows that do not sum to one, or some states cannot be
-        reached from others.
+        reached from others, or the lag time is not positive.
 
     Examples
     --------
@@ -48,6 +48,8 @@ def known_chain(
     """
     matrix = csr_array(transition_matrix, dtype=float)
     _check(matrix)
+    if not (np.isfinite(lag) and lag > 0):
+        raise ValueError(f"lag={lag} must be a positive time [ps]")
     matrix.eliminate_zeros()
     stationary = stationary_distribution(matrix)
     flow = csr_array(matrix.multiply(stationary[:, None]))
