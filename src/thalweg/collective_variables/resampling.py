@@ -86,6 +86,22 @@ class Estimate:
         half = stdtrit(max(self.n_blocks - 1, 1), 0.5 + confidence / 2) * _spread(samples, self.n_blocks)
         return back(np.stack([center - half, center + half]))
 
+    def __str__(self) -> str:
+        return with_errors(self.value, self.error)
+
+
+def with_errors(values: np.ndarray, errors: np.ndarray) -> str:
+    """Values and their errors as people write them, up to ten of them.
+
+    Examples
+    --------
+    >>> with_errors(np.array([527.07, 12.0]), np.array([14.31, 0.2]))
+    '527.1 ± 14, 12 ± 0.2'
+    """
+    pairs = list(zip(np.ravel(values), np.ravel(errors)))
+    text = ", ".join(f"{value:.4g} ± {error:.2g}" for value, error in pairs[:10])
+    return text + (f", ... ({len(pairs)} in all)" if len(pairs) > 10 else "")
+
 
 def resample(
     sums: BlockSums,

@@ -183,6 +183,9 @@ class Trajectories:
     def __len__(self) -> int:
         return len(self.blocks)
 
+    def __str__(self) -> str:
+        return f"{len(self)} trajectories, {self.n_frames} frames {self.dt:g} ps apart, {self.n_features} features"
+
     @property
     def n_frames(self) -> int:
         """Frames of all trajectories together."""

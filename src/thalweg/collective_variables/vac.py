@@ -164,6 +164,13 @@ class VACModel:
         value = self.timescales[:dim]
         return Estimate(value, free.samples * (value / free.value), free.n_blocks)
 
+    def __str__(self) -> str:
+        times = ", ".join(f"{time:.4g}" for time in self.timescales[: self.method.dim])
+        lag = self.lagtime * self.dt
+        return "\n".join(
+            [f"timescales {times} ps at lag {lag:g} ps", f"{self.estimate}: {self.reason}", *self.notes]
+        )
+
 
 @dataclass(frozen=True)
 class VAC:

@@ -114,6 +114,12 @@ class VAMPModel:
         blocks = independent_blocks(self.covariances, memory)
         return resample(self.covariances, replicate, self.timescales[:dim], samples, blocks, seed)
 
+    def __str__(self) -> str:
+        values = ", ".join(f"{value:.4g}" for value in self.singular_values[: self.method.dim])
+        times = ", ".join(f"{time:.4g}" for time in self.timescales[: self.method.dim])
+        lag = self.method.lagtime * self.covariances.dt
+        return "\n".join([f"singular values {values}, timescales {times} ps at lag {lag:g} ps", *self.notes])
+
 
 @dataclass(frozen=True)
 class VAMP:

@@ -46,6 +46,17 @@ class ChapmanKolmogorovTest:
         errors = np.hypot(self.predicted_errors, self.observed_errors)
         return (self.predicted - self.observed) / np.where(errors > 0, errors, np.inf)
 
+    def __str__(self) -> str:
+        lines = []
+        for lag, model, data, error in zip(self.lags, self.predicted, self.observed, self.observed_errors):
+            stays = zip(np.diag(model), np.diag(data), np.diag(error))
+            terms = "; ".join(f"{p:.3f} ({o:.3f} ± {e:.3f})" for p, o, e in stays)
+            lines.append(f"{lag:g} ps: {terms}")
+        largest = np.abs(self.deviations).max()
+        return "\n".join(["to be in the same set again, by the model (in the data)", *lines]) + (
+            f"\nlargest deviation {largest:.1f} standard errors"
+        )
+
 
 def chapman_kolmogorov(
     model: MarkovModel, sets: np.ndarray, multiples: int = 5, samples: int = 50, seed: int = 0

@@ -150,11 +150,15 @@ class MarkovModel:
         return counts, functions
 
     def __str__(self) -> str:
-        lines = [f"Markov model at lag {self.lag:g} ps: {self.active}", str(self.counts.report)]
+        lines = [f"Markov model at lag {self.lag:g} ps: {self.active}"]
+        if self.counts.report.used.sum():
+            lines.append(str(self.counts.report))
         if not self.fit.converged:
             lines.append(f"estimation stopped at a residual of {self.fit.residual:.1e}")
         if self.trajectories is not None:
             lines += [f"process {k + 1}: {process}" for k, process in enumerate(self.processes)]
+        else:
+            lines.append("timescales " + ", ".join(f"{time:.4g}" for time in self.timescales) + " ps")
         return "\n".join(lines)
 
 

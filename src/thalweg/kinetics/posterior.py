@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.collective_variables.resampling import with_errors
 from thalweg.kinetics.bootstrap import matched_timescales
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.transition_matrix import Sampler
@@ -64,6 +65,9 @@ class Posterior:
             with np.errstate(invalid="ignore"):
                 ends.append(below + (place - low) * (above - below))
         return np.where(self.failed < 0.5, np.stack(ends), np.nan)
+
+    def __str__(self) -> str:
+        return with_errors(self.value, self.error)
 
 
 def posterior(

@@ -41,6 +41,12 @@ class ReactiveFlux:
     target: np.ndarray
     stationary_distribution: np.ndarray
 
+    def __str__(self) -> str:
+        return (
+            f"flux {self.total:.4g} /ps from {len(self.start)} to {len(self.target)} states, "
+            f"rate {self.rate:.4g} /ps, over {self.net.nnz} transitions"
+        )
+
 
 def reactive_flux(
     model: MarkovModel, a: Collection[int] | np.ndarray, b: Collection[int] | np.ndarray
