@@ -193,7 +193,8 @@ def observations(
     ([3, 2], 2)
     """
     if not isinstance(data, DiscreteTrajectories | Trajectories):
-        whole = all(np.ndim(block) == 1 for block in data)
+        alone = isinstance(data, np.ndarray) and data.ndim == 1
+        whole = alone or all(np.ndim(block) == 1 for block in data)
         data = as_discrete(data) if whole else as_trajectories(data)
     if data.weights is not None:
         raise ValueError("hidden Markov models take whole sequences as they are; give data without weights")
