@@ -18,6 +18,7 @@ differ in what they are trained for and in what is solved afterwards:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from thalweg.collective_variables.basis import Then
 from thalweg.collective_variables.encoder import Output
@@ -51,6 +52,11 @@ class VAMPnet(Training):
         Slow functions wanted; the network has two outputs more, or one more if they are memberships.
     output : "values", or "memberships" for fuzzy states that add up to one
 
+    Raises
+    ------
+    ValueError
+        If the output is neither, or as `Training` does.
+
     Examples
     --------
     >>> import numpy as np
@@ -63,6 +69,11 @@ class VAMPnet(Training):
     lagtime: int
     dim: int = 2
     output: Output = "values"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.output not in get_args(Output):
+            raise ValueError(f"output={self.output!r} is unknown; known are {', '.join(get_args(Output))}")
 
     def fit(self, data: Data) -> VAMPModel:
         """Train, then solve."""
