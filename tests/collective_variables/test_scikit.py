@@ -69,6 +69,14 @@ def test_dataframes_go_in_and_come_out_with_their_index_and_names():
         assert list(values.columns) == ["coordinate 1", "coordinate 2"]
         assert values.index[3] == 1.5
         np.testing.assert_allclose(values.to_numpy(), method.fit(frames).transform(frames), atol=1e-9)
+        turned = model.transform(table[["d3", "d1", "d2"]])
+        np.testing.assert_array_equal(turned.to_numpy(), values.to_numpy())
+        with pytest.raises(ValueError, match="the table has no columns d2"):
+            model.transform(table[["d1", "d3"]])
+        with pytest.raises(ValueError, match=r"without names; give data.to_numpy\(\)"):
+            method.fit(frames).transform(table)
+        both = model.transform([frames[:100], frames[100:]])
+        np.testing.assert_allclose(both.blocks[1], values.to_numpy()[100:], atol=1e-9)
     assert Trajectories([table, table]).names == ("d1", "d2", "d3")
     with pytest.raises(ValueError, match="trajectory 1 has not the columns of trajectory 0, d1, d2, d3"):
         Trajectories([table, table[["d2", "d1", "d3"]]])

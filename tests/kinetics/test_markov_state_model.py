@@ -92,6 +92,18 @@ def test_a_rare_process_is_called_under_sampled_and_has_no_timescale():
     assert "under-sampled (crossed 2 and 2 times" in str(model)
 
 
+def test_a_state_of_two_frames_does_not_hide_how_often_a_process_was_crossed():
+    random = np.random.default_rng(3)
+    side = np.cumsum(random.random(50_000) < 0.005) % 2
+    states = 2 * side + random.integers(0, 2, 50_000)
+    far = np.flatnonzero((side[:-3] == 1) & (side[3:] == 1))[[100, 9000]]
+    states[far] = 4  # seen twice, deep in one side
+    model = MarkovStateModel(5, n_processes=1).fit(states)
+    assert model.processes[0].forward > 50
+    function = np.array([-1.0, -0.9, 1.0, 0.9, 8.0])
+    assert crossings(model.trajectories, function, 10)[0] > 50
+
+
 def test_a_process_seen_in_one_block_only_is_under_sampled():
     assert Process(10.0, forward=20, backward=20, blocks=1).timescale is None
     assert Process(10.0, forward=20, backward=20, blocks=3).timescale == 10.0

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from thalweg.collective_variables.blocks import Segment, segments
-from thalweg.collective_variables.trajectories import sliceable
+from thalweg.collective_variables.trajectories import as_trajectories, sliceable
 
 Data = TypeVar("Data")
 
@@ -131,7 +131,7 @@ def cross_validate(
     Parameters
     ----------
     method : with ``fit(data)``, whose model has ``score(data, r)``
-    data : `Trajectories` or `DiscreteTrajectories`
+    data : `Trajectories` or what makes some, or `DiscreteTrajectories`
     splits : how parts are held out
     r : of the score
     parts : about how many parts to divide the data into; pieces of long trajectories, whole short ones
@@ -150,6 +150,7 @@ def cross_validate(
     >>> 1.5 < cross_validate(TICA(lagtime=1, dim=1), Trajectories([x])).mean < 2.0
     True
     """
+    data = data if hasattr(data, "lengths") else as_trajectories(data)
     pieces = segments(data.lengths, parts)
     count = 1 + max(piece.block for piece in pieces)
     if count < 2:

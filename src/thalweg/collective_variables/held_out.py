@@ -69,7 +69,11 @@ def held_out_timescales(
 def overfitted(timescales: np.ndarray, held_out: np.ndarray) -> tuple[str, ...]:
     """A note if the slowest timescale is far from what it is on data left out, or both are unknown there."""
     slow, left = float(timescales[0]), float(held_out[0])
-    if not np.isfinite(slow) or slow <= OVERFITTED * np.nan_to_num(left):
+    if not np.isfinite(slow):
+        return (
+            "the largest eigenvalue is no decay: too many functions for the data, or nothing slow in them",
+        )
+    if slow <= OVERFITTED * np.nan_to_num(left):
         return ()
     return (
         f"the slowest timescale is {slow:.3g} ps in these data and {left:.3g} ps on halves of them left out: too few "

@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from thalweg.collective_variables.basis import Functions, along
-from thalweg.collective_variables.trajectories import Table, Trajectories
+from thalweg.collective_variables.trajectories import Table, Trajectories, as_trajectories
 
 
 def seen(data: Any, functions: Functions) -> Any:
     """Functions of an array of frames, or of every trajectory."""
     if isinstance(data, Trajectories):
         return along(data, functions)
-    if isinstance(data, Table):
-        return _table(seen(data.to_numpy(), functions), data)
     return functions(as_frames(data))
 
 
+def named(data: Any) -> tuple[str, ...] | None:
+    """Names of the features of trajectories, None where they have none."""
+    names = getattr(data, "names", None)
+    return None if names is None else tuple(names)
+
+
+def mapped(data: Any, names: tuple[str, ...] | None, transform: Callable[[Any], Any]) -> Any:
+    """``transform`` of arrays and trajectories, a list of arrays as trajectories, a DataFrame as a DataFrame.
+
+    Parameters
+    ----------
+    names : of the features of the fit; columns are found by them
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or the fit knew no names.
+    """
+    if isinstance(data, list | tuple) and all(getattr(block, "ndim", 0) == 2 for block in data):
+        data = as_trajectories(data)
+    if not isinstance(data, Table):
+        return transform(data)
+    if names is None:
+        raise ValueError("the model was fitted to features without names; give data.to_numpy()")
+    columns = [str(column) for column in data.columns]
+    if missing := [name for name in names if name not in columns]:
+        raise ValueError(f"the table has no columns {', '.join(missing[:10])}, which the model was fitted to")
+    frames = data.to_numpy()[:, [columns.index(name) for name in names]]
+    values = np.asarray(transform(frames))
+    named = [f"coordinate {k + 1}" for k in range(values.shape[1])]
+    return type(data)(values, index=data.index, columns=named)
+
+
 def project(data: Any, mean: np.ndarray, matrix: np.ndarray) -> Any:
-    """``(x - mean) @ matrix`` of an array ``(frames, functions)``, NumPy or JAX, a DataFrame, or of every trajectory.
+    """``(x - mean) @ matrix`` of an array ``(frames, functions)``, NumPy or JAX, or of every trajectory.
 
     Examples
     --------
@@ -29,8 +61,6 @@ def project(data: Any, mean: np.ndarray, matrix: np.ndarray) -> Any:
     array([[3.],
            [3.]])
     """
-    if isinstance(data, Table):
-        return _table(project(data.to_numpy(), mean, matrix), data)
     if not isinstance(data, Trajectories):
         data = as_frames(data)
         if data.ndim != 2 or data.shape[1] != len(mean):
@@ -47,12 +77,14 @@ def project(data: Any, mean: np.ndarray, matrix: np.ndarray) -> Any:
     return replace(data, blocks=[np.concatenate(chunks) for chunks in parts], names=None)
 
 
-def _table(values: Any, like: Any) -> Any:
-    """Values of the frames of a DataFrame as another one with the same index."""
-    names = [f"coordinate {k + 1}" for k in range(values.shape[1])]
-    return type(like)(np.asarray(values), index=like.index, columns=names)
-
-
 def as_frames(data: Any) -> Any:
-    """An array as it is, anything else as a NumPy array."""
+    """An array as it is, anything else as a NumPy array.
+
+    Raises
+    ------
+    ValueError
+        If it is a table, of which this model knows no names.
+    """
+    if isinstance(data, Table):
+        raise ValueError("this model does not know columns by name; give data.to_numpy()")
     return data if hasattr(data, "__array_namespace__") else np.asarray(data)

@@ -15,8 +15,8 @@ import numpy as np
 from scipy.linalg import eigh
 
 from thalweg.collective_variables.covariance import Covariances, covariances
-from thalweg.collective_variables.linear_map import project
-from thalweg.collective_variables.trajectories import TrajectoryData
+from thalweg.collective_variables.linear_map import mapped, named, project
+from thalweg.collective_variables.trajectories import TrajectoryData, as_trajectories
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +28,13 @@ class PCAModel:
     mean : (features,)
     loadings : (features, dim), orthonormal directions of largest variance, their largest entries positive
     variances : (features,), all eigenvalues, in the features' unit squared
+    names : of the features, by which columns of a DataFrame are found; None where they had none
     """
 
     mean: np.ndarray
     loadings: np.ndarray
     variances: np.ndarray
+    names: tuple[str, ...] | None = None
 
     @property
     def explained(self) -> np.ndarray:
@@ -40,8 +42,8 @@ class PCAModel:
         return np.cumsum(self.variances) / self.variances.sum()
 
     def transform(self, data: Any) -> Any:
-        """Components ``(frames, dim)`` of an array or of every trajectory."""
-        return project(data, self.mean, self.loadings)
+        """Components ``(frames, dim)`` of an array, a DataFrame or every trajectory."""
+        return mapped(data, self.names, lambda frames: project(frames, self.mean, self.loadings))
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class PCA:
         ValueError
             If more components are asked for than there are features.
         """
+        data = data if isinstance(data, Covariances) else as_trajectories(data)
         sums = data if isinstance(data, Covariances) else covariances(data, n_blocks=1)
         if not 1 <= self.dim <= len(sums.mean_0):
             raise ValueError(
@@ -78,7 +81,8 @@ class PCA:
             )
         variances, vectors = eigh(sums.c00)
         vectors = vectors[:, ::-1][:, : self.dim]
-        return PCAModel(sums.mean_0, vectors * loading_signs(vectors), np.maximum(variances[::-1], 0))
+        loadings, names = vectors * loading_signs(vectors), named(data)
+        return PCAModel(sums.mean_0, loadings, np.maximum(variances[::-1], 0), names)
 
 
 def loading_signs(vectors: np.ndarray) -> np.ndarray:

@@ -101,9 +101,8 @@ def pair_report(lengths: np.ndarray, lagtime: int) -> PairReport:
             if len(lengths) == 1
             else f"trajectories of up to {longest} frames"
         )
-        raise ValueError(
-            f"lagtime={lagtime} leaves no pairs in {where}; use lagtime < {longest} or longer trajectories"
-        )
+        shorter = f"use lagtime < {longest} or longer trajectories" if longest > 1 else "give longer ones"
+        raise ValueError(f"lagtime={lagtime} leaves no pairs in {where}; {shorter}")
     return PairReport(int(lagtime), used, lengths - used)
 
 
@@ -208,7 +207,12 @@ class Trajectories:
 
     def notes(self, lagtime: int) -> tuple[str, ...]:
         """What one should know about pairs of these data ``lagtime`` frames apart."""
-        return ()
+        if self.weights is None or self.log_path is not None:
+            return ()
+        return (
+            "pairs are weighted by their first frames alone: averages are unbiased by that, timescales of a biased run "
+            "are not; see accelerated, or weights of paths",
+        )
 
     def name(self, feature: int) -> str:
         """What to call a feature in a message."""

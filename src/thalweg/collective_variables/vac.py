@@ -26,7 +26,7 @@ import numpy as np
 from thalweg.collective_variables.basis import Basis, Features, Functions, Identity, along
 from thalweg.collective_variables.covariance import Covariances, covariances
 from thalweg.collective_variables.held_out import held_out_timescales, overfitted
-from thalweg.collective_variables.linear_map import project, seen
+from thalweg.collective_variables.linear_map import mapped, named, project, seen
 from thalweg.collective_variables.pca import loading_signs
 from thalweg.collective_variables.raw_angles import warned_angles
 from thalweg.collective_variables.resampling import Estimate, independent_blocks, resample
@@ -83,6 +83,7 @@ class VACModel:
     choice : which estimate is in use, and why
     covariances : block sums the fit is made of
     notes : what one should know about the data
+    names : of the features, by which columns of a DataFrame are found; None where they had none
     """
 
     method: VAC
@@ -94,6 +95,7 @@ class VACModel:
     choice: Choice
     covariances: Covariances
     notes: tuple[str, ...]
+    names: tuple[str, ...] | None = None
 
     @property
     def lagtime(self) -> int:
@@ -139,7 +141,9 @@ class VACModel:
 
     def transform(self, data: Any) -> Any:
         """Coordinates ``(frames, dim)`` of an array, NumPy or JAX, or of every trajectory."""
-        return project(seen(data, self.functions), self.mean, self.loadings)
+        return mapped(
+            data, self.names, lambda frames: project(seen(frames, self.functions), self.mean, self.loadings)
+        )
 
     def score(self, data: TrajectoryData, r: int = 2) -> float:
         """The score of these ``dim`` coordinates on other data; see `thalweg.collective_variables.scores`."""
@@ -215,6 +219,8 @@ class VAC:
     n_blocks: int = 40
 
     def __post_init__(self):
+        if self.lagtime < 1:
+            raise ValueError(f"lagtime={self.lagtime} must be at least one frame")
         if self.scaling not in ("kinetic_map", "commute_map", "unit"):
             raise ValueError(f"scaling={self.scaling!r} is unknown; known are kinetic_map, commute_map, unit")
 
@@ -263,6 +269,7 @@ class VAC:
             choice=choice,
             covariances=sums,
             notes=notes + koopman.whitening.notes,
+            names=named(data if isinstance(data, Covariances) else raw),
         )
 
     def unweighted_modes(self, sums: Covariances, choice: Choice) -> SlowModes:

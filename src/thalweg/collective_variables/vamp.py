@@ -18,7 +18,7 @@ import numpy as np
 
 from thalweg.collective_variables.basis import Basis, Features, Functions, along
 from thalweg.collective_variables.covariance import Covariances, covariances
-from thalweg.collective_variables.linear_map import project, seen
+from thalweg.collective_variables.linear_map import mapped, named, project, seen
 from thalweg.collective_variables.pca import loading_signs
 from thalweg.collective_variables.raw_angles import warned_angles
 from thalweg.collective_variables.resampling import Estimate, independent_blocks, resample
@@ -68,6 +68,7 @@ class VAMPModel:
     singular : all singular functions
     modes : of the operator itself, whose eigenvalues give timescales
     notes : what one should know about the data
+    names : of the features, by which columns of a DataFrame are found; None where they had none
     """
 
     method: VAMP
@@ -76,6 +77,7 @@ class VAMPModel:
     singular: SingularFunctions
     modes: SlowModes
     notes: tuple[str, ...]
+    names: tuple[str, ...] | None = None
 
     @property
     def singular_values(self) -> np.ndarray:
@@ -90,7 +92,11 @@ class VAMPModel:
     def transform(self, data: Any) -> Any:
         """Functions of first frames ``(frames, dim)``, times their singular values, of an array or of trajectories."""
         loadings = self.singular.first[:, : self.method.dim] * self.singular.values[: self.method.dim]
-        return project(seen(data, self.functions), self.covariances.mean_0, loadings)
+        return mapped(
+            data,
+            self.names,
+            lambda frames: project(seen(frames, self.functions), self.covariances.mean_0, loadings),
+        )
 
     def training_score(self, r: int = 2) -> float:
         """VAMP-r score of ``dim`` functions on the training data; grows with flexibility, see `score`."""
@@ -171,4 +177,4 @@ class VAMP:
                 f"dim={self.dim} must lie between 1 and the rank of the functions, {len(singular.values)}"
             )
         modes = nonreversible_modes(unsymmetrized(sums, self.cutoff), sums)
-        return VAMPModel(self, functions, sums, singular, modes, notes + singular.notes)
+        return VAMPModel(self, functions, sums, singular, modes, notes + singular.notes, named(raw))

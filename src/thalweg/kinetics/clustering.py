@@ -17,6 +17,7 @@ from sklearn.cluster import kmeans_plusplus
 from threadpoolctl import threadpool_limits
 
 from thalweg.collective_variables.accelerated import AcceleratedTrajectories
+from thalweg.collective_variables.linear_map import as_frames
 from thalweg.collective_variables.threads import on_one_thread
 from thalweg.collective_variables.trajectories import Trajectories, TrajectoryData, as_trajectories
 from thalweg.kinetics.discrete_trajectories import AcceleratedStates, DiscreteTrajectories
@@ -48,7 +49,7 @@ class Clustering:
     def transform(self, data: Trajectories | np.ndarray) -> Any:
         """The cluster of every frame: int32 ``(frames,)``, or `DiscreteTrajectories` of trajectories."""
         if not isinstance(data, Trajectories):
-            return self._assigned(as_trajectories(np.asarray(data)))[0]
+            return self._assigned(as_trajectories(as_frames(data)))[0]
         states = self._assigned(data)
         if isinstance(data, AcceleratedTrajectories):
             return AcceleratedStates(states, data.dt, None, self.n_clusters, acceleration=data.acceleration)

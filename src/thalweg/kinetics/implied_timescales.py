@@ -75,7 +75,9 @@ class TimescaleScan:
                 lines.append(f"{self.lags[k]:g} ps: {self.failures[int(lagtime)]}")
                 continue
             entries = [
-                f"{time:.4g} ± {error:.2g} ps" if resolved else "under-sampled"
+                f"{time:.4g} ± {error:.2g} ps" + " (shorter than the lag)" * bool(time < self.lags[k])
+                if resolved
+                else "under-sampled"
                 for time, error, resolved in zip(self.timescales[k], self.errors[k], self.resolved[k])
             ]
             lines.append(f"{self.lags[k]:g} ps: {', '.join(entries)}")

@@ -2,8 +2,9 @@ r"""Slow processes and whether the data show them often enough to believe their 
 
 The eigenfunction of a process takes its extremes in the two sets it exchanges: a trajectory is on one side
 where it exceeds three quarters of its range, on the other below one quarter, and crosses when it goes from
-one side to the other. A timescale estimated from a handful of crossings is a guess, however narrow an error
-bar derived from them: such a process is called under-sampled and has no number.
+one side to the other. The ends of the range are those of states that carry the variance of the function, since an
+ill-known state of two frames may lie far outside. A timescale estimated from a handful of crossings is a guess,
+however narrow an error bar derived from them: such a process is called under-sampled and has no number.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ FEWEST_BLOCKS = 3
 
 SIDE = 0.25
 """Share of the range of an eigenfunction that belongs to each side."""
+
+OUTERMOST = 0.05
+"""Share of the variance above the mean, and of that below, that may lie beyond the ends of the range."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Process:
 
 
 def crossings(
-    trajectories: DiscreteTrajectories, function: np.ndarray, n_blocks: int
+    trajectories: DiscreteTrajectories, function: np.ndarray, n_blocks: int, weights: np.ndarray | None = None
 ) -> tuple[int, int, int]:
     """Crossings upward and downward of a function of the state, and the number of blocks that have any.
 
@@ -83,6 +87,7 @@ def crossings(
     ----------
     function : (states,), NaN for states that belong to neither side
     n_blocks : into how many parts of equal length the data are divided
+    weights : (states,), how much each state counts for the range; its frames if None
 
     Examples
     --------
@@ -90,7 +95,7 @@ def crossings(
     >>> crossings(runs, np.array([0.0, 0.5, 1.0]), n_blocks=1)
     (1, 2, 1)
     """
-    low, high = np.nanmin(function), np.nanmax(function)
+    low, high = _range(function, visits(trajectories) if weights is None else weights)
     with np.errstate(invalid="ignore"):
         upper = function > high - SIDE * (high - low)
         lower = function < low + SIDE * (high - low)
@@ -107,6 +112,30 @@ def crossings(
     return up, down, len(blocks)
 
 
+def visits(trajectories: DiscreteTrajectories) -> np.ndarray:
+    """Frames in each state ``(states,)``."""
+    return sum(np.bincount(states, minlength=trajectories.n_states) for states in trajectories.blocks)
+
+
+def _range(function: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Values beyond which only `OUTERMOST` of the variance on either side lies.
+
+    Examples
+    --------
+    >>> _range(np.array([-1.0, 1.0, 30.0, np.nan]), np.array([1e6, 1e6, 1.0, 5.0]))
+    (-1.0, 1.0)
+    """
+    known = np.flatnonzero(np.isfinite(function) & (weights > 0))
+    values, share = function[known], weights[known] / weights[known].sum()
+    apart = values - share @ values
+    ends = []
+    for side in (-apart, apart):
+        order = np.argsort(-side)
+        mass = np.cumsum(np.where(side > 0, share * side**2, 0.0)[order])
+        ends.append(values[order[np.searchsorted(mass, OUTERMOST * mass[-1])]])
+    return float(ends[0]), float(ends[1])
+
+
 def processes(
     trajectories: DiscreteTrajectories,
     counts: TransitionCounts,
@@ -114,5 +143,6 @@ def processes(
     functions: np.ndarray,
 ) -> tuple[Process, ...]:
     """Processes of these timescales ``(processes,)`` [ps] and eigenfunctions ``(states, processes)``."""
-    found = [crossings(trajectories, function, counts.n_blocks) for function in np.real(functions).T]
+    seen = visits(trajectories)
+    found = [crossings(trajectories, function, counts.n_blocks, seen) for function in np.real(functions).T]
     return tuple(Process(float(time), *evidence) for time, evidence in zip(timescales, found))
