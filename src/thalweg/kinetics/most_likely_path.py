@@ -22,7 +22,7 @@ from jax import Array
 from thalweg.kinetics.forward_backward import SMALLEST
 from thalweg.kinetics.lanes import WIDTH, Lanes, processor
 from thalweg.kinetics.outputs import Output
-from thalweg.kinetics.recursion import Room, put, row
+from thalweg.kinetics.recursion import Room, put, row, swept
 
 
 def most_likely_path(
@@ -93,16 +93,10 @@ def _forward(
     Arguments are those of `recursion.forward`.
     """
 
-    def step(t, carry):
-        best, scales = carry
-        ahead = _largest(row(best, t)[:, None] * matrix[:, :, None])
-        seen = jnp.where(row(opening, t), initial[:, None], ahead) * row(likelihoods, t)
-        scale = 1 / seen.sum(axis=0)
-        return put(best, seen * scale, t + 1), put(scales, scale, t)
+    def onward(one):
+        return _largest(one[:, None] * matrix[:, :, None])
 
-    zero = jnp.zeros_like(count)
-    best, scales = jax.lax.fori_loop(zero, count, step, (put(best, before, zero), scales))
-    return best, scales, row(best, count)
+    return swept(best, scales, before, likelihoods, opening, onward, initial, count)
 
 
 @jax.jit

@@ -16,6 +16,7 @@ Arrays written are handed in and written over (`Room`). To be called within `lan
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property, partial
 
 import jax
@@ -108,9 +109,24 @@ def forward(
     alpha, scales, and alpha of the last step
     """
 
+    return swept(alpha, scales, before, likelihoods, opening, lambda one: _times(one, matrix), initial, count)
+
+
+def swept(
+    alpha: Array,
+    scales: Array,
+    before: Array,
+    likelihoods: Array,
+    opening: Array,
+    onward: Callable[[Array], Array],
+    initial: Array,
+    count: Array,
+) -> tuple[Array, Array, Array]:
+    """What `forward` returns, with ``onward`` taking a row ``(hidden, WIDTH)`` one step on."""
+
     def step(t, carry):
         alpha, scales = carry
-        ahead = jnp.where(row(opening, t), initial[:, None], _times(row(alpha, t), matrix))
+        ahead = jnp.where(row(opening, t), initial[:, None], onward(row(alpha, t)))
         seen = ahead * row(likelihoods, t)
         scale = 1 / seen.sum(axis=0)
         return put(alpha, seen * scale, t + 1), put(scales, scale, t)
