@@ -18,9 +18,10 @@ from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.model_scan import Combination, ModelScan, ScanTable
 from thalweg.report.accounting import ANALYSIS, citations
 from thalweg.report.analysis import KINETIC_DIM, Question, analyze
+from thalweg.report.drawing import drawn_choice
 from thalweg.report.evidence import from_files
 from thalweg.report.kinetic_picture import SHOWN
-from thalweg.report.results import Candidate, ModelChoice, Results
+from thalweg.report.results import ModelChoice, Results
 from thalweg.report.rounding import significant
 from thalweg.report.writing import write_report
 from thalweg.systems.topology import Topology
@@ -169,19 +170,8 @@ def _measured(
 
 
 def _choice(table: ScanTable, asked: Analysis) -> ModelChoice:
-    candidates = tuple(
-        Candidate(
-            _name(each.combination, asked.between),
-            each.combination.features,
-            each.mean,
-            each.error,
-            sum(each.training) / len(each.training) if each.training else float("nan"),
-            each.failure,
-        )
-        for each in table.results
-    )
     score = f"VAMP-2 score of {SHOWN + 1} functions at {asked.lag}, held out"
-    return ModelChoice(score, candidates, table.results.index(table.simplest))
+    return drawn_choice(table, score, lambda one: _name(one, asked.between))
 
 
 def _name(one: Combination, dt: float) -> str:

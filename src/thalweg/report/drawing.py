@@ -5,7 +5,7 @@ The same figures as in the reports, for work in a notebook or a script.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import singledispatch
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from thalweg.collective_variables.interpretation import Importance
 from thalweg.collective_variables.symbolic_regression import FormulaFront
 from thalweg.kinetics.chapman_kolmogorov import ChapmanKolmogorovTest
 from thalweg.kinetics.implied_timescales import TimescaleScan as Scan
-from thalweg.kinetics.model_scan import ScanTable
+from thalweg.kinetics.model_scan import Combination, ScanTable
 from thalweg.kinetics.quasi_markov import MemoryScan
 from thalweg.learning.whole_files import write_whole
 from thalweg.report.figures import (
@@ -68,23 +68,7 @@ def _(result: ChapmanKolmogorovTest) -> go.Figure:
 
 @figure.register
 def _(result: ScanTable) -> go.Figure:
-    return choice_figure(
-        ModelChoice(
-            "held-out score",
-            tuple(
-                Candidate(
-                    str(each.combination),
-                    each.combination.features,
-                    each.mean,
-                    each.error,
-                    float("nan"),
-                    each.failure,
-                )
-                for each in result.results
-            ),
-            result.results.index(result.simplest),
-        )
-    )
+    return choice_figure(drawn_choice(result))
 
 
 @figure.register
@@ -194,6 +178,24 @@ def drawn_timescales(scan: Scan, chosen: float | None = None) -> TimescaleScan:
     place = None if chosen is None else int(np.argmin(np.abs(scan.lags - chosen)))
     resolved = scan.resolved.any(axis=0) if place is None else scan.resolved[place]
     return TimescaleScan(scan.lags, scan.timescales, lower, upper, chosen, tuple(resolved.tolist()))
+
+
+def drawn_choice(
+    table: ScanTable, score: str = "held-out score", name: Callable[[Combination], str] = str
+) -> ModelChoice:
+    """A scan as reports draw it, the simplest of the best in use; ``score`` and ``name`` are the words for both."""
+    candidates = tuple(
+        Candidate(
+            name(each.combination),
+            each.combination.features,
+            each.mean,
+            each.error,
+            sum(each.training) / len(each.training) if each.training else float("nan"),
+            each.failure,
+        )
+        for each in table.results
+    )
+    return ModelChoice(score, candidates, table.results.index(table.simplest))
 
 
 def drawn_test(test: ChapmanKolmogorovTest) -> ChapmanKolmogorov:
