@@ -48,8 +48,8 @@ def mapped(data: Any, names: tuple[str, ...] | None, transform: Callable[[Any], 
         raise ValueError(f"the table has no columns {', '.join(missing[:10])}, which the model was fitted to")
     frames = data.to_numpy()[:, [columns.index(name) for name in names]]
     values = np.asarray(transform(frames))
-    named = [f"coordinate {k + 1}" for k in range(values.shape[1])]
-    return type(data)(values, index=data.index, columns=named)
+    coordinates = [f"coordinate {k + 1}" for k in range(values.shape[1])]
+    return type(data)(values, index=data.index, columns=coordinates)
 
 
 def project(data: Any, mean: np.ndarray, matrix: np.ndarray) -> Any:
