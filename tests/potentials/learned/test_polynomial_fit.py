@@ -7,7 +7,7 @@ import pytest
 
 from thalweg.potentials.learned.molecular_recipes import pip
 from thalweg.potentials.learned.polynomial_fit import PolynomialFit
-from thalweg.potentials.learned.term import Term
+from thalweg.potentials.learned.term import Graded, NoUncertainty, Term
 from thalweg.representations.invariant_polynomials import InvariantPolynomials
 from thalweg.representations.molecular_symmetry import automorphisms
 
@@ -51,6 +51,30 @@ def test_the_wanted_number_of_polynomials_is_kept(chain):
 def test_too_many_monomials_are_refused_with_their_number():
     with pytest.raises(ValueError, match="monomials, more than 500000"):
         InvariantPolynomials.of(np.arange(30)[None], 3)
+
+
+def test_no_training_force_of_a_molecule_is_extrapolated_and_those_of_stretched_ones_are(chain):
+    training, test = chain.labeled(20), chain.labeled(10, seed=3)
+    bare = PolynomialFit(2, (0.1,), (1e-8,)).fit(training)
+    with pytest.raises(NoUncertainty, match="no active set"):
+        bare.grades(training)
+    term = bare.with_active_set(training)
+    assert isinstance(term, Graded)
+    assert max(map(np.max, term.grades(training))) <= 1.0101 * np.sqrt(3)
+    near = np.median([grades.max() for grades in term.grades(test)])
+    far = term.grades([replace(frame, positions=1.3 * frame.positions) for frame in test])
+    assert near < 2 < min(grades.max() for grades in far)
+    assert [grades.shape for grades in far] == [(4,)] * 10
+    assert term.evaluate(test).energies == pytest.approx(bare.evaluate(test).energies)
+
+
+def test_the_grade_of_a_molecule_does_not_change_when_it_is_moved_and_turned(chain):
+    term = PolynomialFit(2, (0.1,), (1e-8,)).fit(chain.labeled(20)).with_active_set(chain.labeled(20))
+    frame = chain.labeled(1, seed=4)[0]
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    exchanged = replace(frame, positions=frame.positions[EXCHANGE] @ turn + 0.3)
+    here, there = (term.grades([each])[0] for each in (frame, exchanged))
+    np.testing.assert_allclose(there, here[EXCHANGE], rtol=1e-6)
 
 
 def test_other_atoms_are_refused(chain):

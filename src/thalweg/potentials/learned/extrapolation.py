@@ -11,6 +11,8 @@ extrapolated; the grade of a frame is the largest of its atoms. Frames of grade 
 above ten they should stop a simulation. Labels play no part, and exchanging a row for one of grade gamma multiplies
 the determinant by gamma, which is how new frames enter (`ActiveSet.extended`).
 
+A potential of a whole molecule (`polynomial_fit`) has no sites: its rows are those of force components.
+
 Directions that no training row has are stood in for by unit vectors of `SMALLEST` times the usual size of a function.
 """
 
@@ -40,6 +42,12 @@ PASSES = 5
 NOBODY = -1
 """Frame of a unit vector."""
 
+LABELED, STOPPED = 2.0, 10.0
+"""Frames of more than these grades are worth a label, or not to be trusted [podryabinkin2017]."""
+
+WORK = 2e10
+"""Multiplications that are no matter beside a fit: rows times functions squared, of less than a minute."""
+
 
 class ActiveSet(eqx.Module):
     """The sites that span the training set of a linear potential.
@@ -62,27 +70,43 @@ class ActiveSet(eqx.Module):
         No site of ``configurations`` has a grade above `learning.maximum_volume.TOLERANCE`, unless `PASSES` over them
         were not enough.
         """
-        rows, kinds, owners = site_rows(parts, configurations)
-        active = ActiveSet((), (), len(configurations))
-        for kind in range(len(parts[0].representation.elements)):
+        kinds = len(parts[0].representation.elements)
+        return ActiveSet.spanning(*site_rows(parts, configurations), kinds, len(configurations))
+
+    @staticmethod
+    def spanning(rows: np.ndarray, kinds: np.ndarray, owners: np.ndarray, count: int, seen: int) -> ActiveSet:
+        """The active set of any ``rows`` (rows, functions) of ``count`` ``kinds``, whose frames are ``owners``."""
+        found = []
+        for kind in range(count):
             mine = rows[kinds == kind]
             units = SMALLEST * np.diag(np.sqrt((mine**2).sum(0) / max(len(mine), 1) + 1e-300))
-            found = _spanned(units, np.full(len(units), NOBODY), mine, owners[kinds == kind])
-            active = replace(active, rows=(*active.rows, found[0]), frames=(*active.frames, found[1]))
-        return active
+            found.append(_spanned(units, np.full(len(units), NOBODY), mine, owners[kinds == kind]))
+        return ActiveSet(*map(tuple, zip(*found)), seen)
+
+    @property
+    def filled(self) -> float:
+        """Fraction of its rows that are of frames: below one, some directions were never seen."""
+        return float(np.mean(np.concatenate(self.frames) != NOBODY))
 
     def grades(
         self, parts: Sequence[Part], configurations: Sequence[Configuration]
     ) -> tuple[np.ndarray, ...]:
         """Grade of every atom of each frame, ``(atoms,)`` each."""
         rows, kinds, _ = site_rows(parts, configurations)
-        grades = np.zeros(len(rows))
-        for kind, active in enumerate(self.rows):
-            mine = np.flatnonzero(kinds == kind)
-            for some in np.array_split(mine, -(-len(mine) // BLOCK)) if len(mine) else ():
-                grades[some] = np.abs(combinations(rows[some], active)).max(1)
         ends = np.cumsum([len(frame) for frame in configurations])[:-1]
-        return tuple(np.split(grades, ends))
+        return tuple(np.split(self.grades_of(rows, kinds), ends))
+
+    def grades_of(self, rows: np.ndarray, kinds: np.ndarray, together: int = 1) -> np.ndarray:
+        """Grades of ``rows`` (rows, functions) of ``kinds``, so many ``together`` with ``|c_j|`` the length of all."""
+        grades = np.zeros(len(rows) // together)
+        for kind, active in enumerate(self.rows):
+            mine = np.flatnonzero(kinds[::together] == kind)
+            for some in np.array_split(mine, -(-len(mine) * together // BLOCK)) if len(mine) else ():
+                taken = rows.reshape(-1, together, rows.shape[1])[some]
+                found = combinations(taken.reshape(-1, rows.shape[1]), active)
+                lengths = np.sqrt((found.reshape(len(some), together, -1) ** 2).sum(1))
+                grades[some] = lengths.max(1)
+        return grades
 
     def extended(
         self, parts: Sequence[Part], configurations: Sequence[Configuration], threshold: float = TOLERANCE
@@ -106,6 +130,12 @@ class ActiveSet(eqx.Module):
         wider = ActiveSet(*map(tuple, zip(*found)), self.seen + len(configurations))
         entered = np.unique(np.concatenate(wider.frames)) - self.seen
         return wider, entered[entered >= 0]
+
+
+def exchange_work(parts: Sequence[Part], configurations: Sequence[Configuration]) -> float:
+    """Multiplications that `ActiveSet.of` takes, about."""
+    functions = sum(max(part.basis.sizes) for part in parts)
+    return float(functions) ** 2 * sum(len(frame) for frame in configurations)
 
 
 def site_rows(

@@ -22,7 +22,8 @@ from scipy.linalg import blas, cho_factor, cho_solve
 
 from thalweg.learning.memory import require_memory
 from thalweg.potentials.energy import Energy, energy_and_forces
-from thalweg.potentials.learned.term import Labels, Weights
+from thalweg.potentials.learned.extrapolation import ActiveSet
+from thalweg.potentials.learned.term import Labels, NoUncertainty, Weights
 from thalweg.representations.invariant_polynomials import InvariantPolynomials
 from thalweg.representations.molecular_symmetry import molecular_symmetry, same_atoms
 from thalweg.shapes import Array, Box, Energies, Float, Positions
@@ -136,12 +137,9 @@ class NormalEquations:
             raise ValueError("none of the frames has an energy or forces; there is nothing to fit")
         count = basis.count + 1
         matrix, right, square = np.zeros((count, count), order="F"), np.zeros(count), 0.0
-        for start in range(0, len(frames), TOGETHER):
-            block = frames[start : start + TOGETHER]
-            positions = np.stack([frame.positions for frame in block], -1).astype(float)
-            filler = np.repeat(positions[..., :1], TOGETHER - len(block), -1)
+        for block, positions in _blocks(frames):
             with jax.enable_x64(True):
-                values, slopes = _rows(basis, np.concatenate([positions, filler], -1))
+                values, slopes = _rows(basis, positions)
             values, slopes = np.asarray(values), np.asarray(slopes)
             rows, labels = [], []
             for k, frame in enumerate(block):
@@ -185,12 +183,14 @@ class PolynomialTerm(eqx.Module):
     basis : the polynomials
     coefficients : (polynomials,) [kJ/mol]
     constant : [kJ/mol]
+    active : the force components that span the training set, or None before `with_active_set`
     """
 
     numbers: np.ndarray
     basis: InvariantPolynomials
     coefficients: np.ndarray
     constant: float
+    active: ActiveSet | None = None
 
     def bind(
         self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None
@@ -207,19 +207,59 @@ class PolynomialTerm(eqx.Module):
         return PolynomialEnergy(self.basis, weights, self.constant)
 
     def evaluate(self, configurations: Sequence[Configuration]) -> Labels:
-        energies, forces = np.empty(len(configurations)), []
+        self._check_all(configurations)
+        energies, forces = [], []
         with jax.enable_x64(True):
             energy = self.bind(self.numbers)
-            for start in range(0, len(configurations), TOGETHER):
-                block = configurations[start : start + TOGETHER]
-                for k, frame in enumerate(block):
-                    self._check(frame.numbers, f"frame {start + k}")
-                positions = np.stack([frame.positions for frame in block], -1).astype(float)
-                filler = np.repeat(positions[..., :1], TOGETHER - len(block), -1)
-                value, force = _labels(energy, np.concatenate([positions, filler], -1))
-                energies[start : start + len(block)] = np.asarray(value)[: len(block)]
+            for block, positions in _blocks(configurations):
+                value, force = _labels(energy, positions)
+                energies += list(np.asarray(value)[: len(block)])
                 forces += list(np.asarray(force).transpose(2, 0, 1)[: len(block)])
-        return Labels(energies, tuple(forces), tuple(np.full((3, 3), np.nan) for _ in configurations))
+        return Labels(np.array(energies), tuple(forces), (np.full((3, 3), np.nan),) * len(forces))
+
+    def with_active_set(self, configurations: Sequence[Configuration]) -> PolynomialTerm:
+        """The same with the active set of training ``configurations``, so that it knows when it extrapolates."""
+        rows = self._force_rows(configurations)
+        owners = np.repeat(np.arange(len(configurations)), 3 * len(self.numbers))
+        active = ActiveSet.spanning(rows, np.zeros(len(rows), int), owners, 1, len(configurations))
+        return replace(self, active=active)
+
+    def grades(self, configurations: Sequence[Configuration]) -> tuple[np.ndarray, ...]:
+        """D-optimality grade of every atom, ``(atoms,)`` per frame, from the three components of its force.
+
+        Of these, coefficients of each row of the active set are added in squares, so that turning a frame does not
+        change its grade, which is up to ``1.01 sqrt(3)`` within the training set.
+
+        Raises
+        ------
+        NoUncertainty
+            If there is no active set yet.
+        """
+        if self.active is None:
+            raise NoUncertainty(
+                "this potential has no active set to extrapolate from; make one by with_active_set(training)"
+            )
+        rows = self._force_rows(configurations)
+        grades = self.active.grades_of(rows, np.zeros(len(rows), int), together=3)
+        return tuple(grades.reshape(len(configurations), -1))
+
+    def exchange_work(self, configurations: Sequence[Configuration]) -> float:
+        """Multiplications that `with_active_set` takes, about."""
+        return 3.0 * len(configurations) * len(self.numbers) * self.basis.count**2
+
+    def _force_rows(self, configurations):
+        """Force components of all polynomials, (frames 3 atoms, polynomials), in the order of `Configuration.forces`."""
+        self._check_all(configurations)
+        found = []
+        for block, positions in _blocks(configurations):
+            with jax.enable_x64(True):
+                slopes = np.asarray(_rows(self.basis, positions)[1])
+            found += [-slopes[:, :, k].T for k in range(len(block))]
+        return np.concatenate(found)
+
+    def _check_all(self, configurations):
+        for k, frame in enumerate(configurations):
+            self._check(frame.numbers, f"frame {k}")
 
     def _check(self, numbers, name):
         if not np.array_equal(numbers, self.numbers):
@@ -250,6 +290,14 @@ class PolynomialEnergy(Energy):
 
 def _lowered(frame, energy):
     return frame if frame.energy is None else replace(frame, energy=frame.energy - energy)
+
+
+def _blocks(frames):
+    """Some frames at a time, and their positions (atoms, 3, `TOGETHER`), the first again where frames are missing."""
+    for start in range(0, len(frames), TOGETHER):
+        block = frames[start : start + TOGETHER]
+        positions = np.stack([frame.positions for frame in block], -1).astype(float)
+        yield block, np.concatenate([positions, np.repeat(positions[..., :1], TOGETHER - len(block), -1)], -1)
 
 
 @eqx.filter_jit
