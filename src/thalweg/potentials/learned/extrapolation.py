@@ -19,7 +19,6 @@ Directions that no training row has are stood in for by unit vectors of `SMALLES
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import equinox as eqx
 import numpy as np

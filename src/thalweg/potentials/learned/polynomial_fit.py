@@ -248,7 +248,7 @@ class PolynomialTerm(eqx.Module):
         return 3.0 * len(configurations) * len(self.numbers) * self.basis.count**2
 
     def _force_rows(self, configurations):
-        """Force components of all polynomials, (frames 3 atoms, polynomials), in the order of `Configuration.forces`."""
+        """Force components of all polynomials, (frames 3 atoms, polynomials)."""
         self._check_all(configurations)
         found = []
         for block, positions in _blocks(configurations):
