@@ -119,6 +119,20 @@ def test_the_reported_errors_are_those_of_the_model_on_the_files(work):
     assert float(rows["test", "energy"]["RMSE"]) == pytest.approx(report["sets"][0]["rows"][1][3], rel=1e-5)
 
 
+def test_frames_to_distrust_are_told_without_their_labels(work):
+    bare = [replace(frame, energy=None, forces=None) for frame in (*silicon(3, 11), *silicon(2, 12, 0.05))]
+    write_configurations(work / "unlabeled.xyz", bare)
+    shown = run("evaluate", work / "fit", work / "unlabeled.xyz", "--out", work / "doubts")
+    assert shown.exit_code == 0, shown.output
+    assert "Extrapolation: 2 of 5 frames have a grade above 2" in shown.output
+    with open(work / "doubts" / "results" / "frames.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["verdict"] == "do not trust" for row in rows] == [False] * 3 + [True] * 2
+    assert rows[0]["force RMSE [meV/Å]"] == ""
+    assert "Frames to distrust" in (work / "doubts" / "report.html").read_text("utf-8")
+    assert "held_out_largest" in (work / "fit" / "report.html").read_text("utf-8")
+
+
 def test_a_finished_fit_is_not_done_again(work):
     before = (work / "fit" / "model.thalweg").stat().st_mtime_ns
     shown = run("fit", work / "study.toml", "--out", work / "fit")

@@ -12,11 +12,12 @@ import pytest
 from thalweg.potentials.learned.errors import errors_of
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.regularization import FrontPoint, Solution
-from thalweg.potentials.learned.term import Labels, Weights
+from thalweg.potentials.learned.term import Labels, Spread, Weights
 from thalweg.report.potential_analysis import by_element, courses, front, judged
 from thalweg.report.potential_files import write_potential_report
 from thalweg.report.potential_page import potential_page
 from thalweg.report.potential_results import CurveLine, ForceUncertainty, PotentialResults, TrainingCourse
+from thalweg.report.potential_trust import trust, trust_sentences
 from thalweg.report.results import Diagnosis
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
@@ -27,6 +28,7 @@ SECTIONS = {
     "Where errors are": {"by_element": {}, "courses": ()},
     "Learning curve": {"curve": ()},
     "Uncertainty": {"uncertainty": None},
+    "Frames to distrust": {"trust": None},
     "Energies against forces": {"front": None},
     "Training": {"training": ()},
     "Model card": {"card": {}},
@@ -63,6 +65,24 @@ def predicted(frames):
     )
 
 
+class Knowing(LearnedPotential):
+    """Calibrated at 30 kJ/mol/nm with errors that scatter by 30 %; frame 7 is far from what it saw, 5 and 6 less."""
+
+    def __init__(self):
+        known = {"frame_ratio": 1.0, "frame_scatter": 0.3, "frame_count": 1000, "frame_rmse": 30.0}
+        super().__init__({1: -100.0, 8: -600.0}, (), card={"calibration": known})
+
+    def grades(self, configurations):
+        largest = dict.fromkeys(range(len(configurations)), 0.8) | {5: 3.0, 6: 2.5, 7: 40.0}
+        return tuple(np.array([0.1, largest[k], 0.2]) for k in range(len(configurations)))
+
+
+def doubts(count):
+    """Deviations of 30 kJ/mol/nm, of 90 for the last frame, and nothing known of the energies."""
+    forces = [np.full((3, 3), 30.0)] * (count - 1) + [np.full((3, 3), 90.0)]
+    return Spread(np.full(count, np.nan), tuple(forces))
+
+
 @pytest.fixture(scope="module")
 def everything(frames, predicted):
     """A report with every section filled."""
@@ -94,6 +114,7 @@ def everything(frames, predicted):
         uncertainty=ForceUncertainty(
             "test", levels, levels**0.9, bins, bins * 1.1, bins * 0.05, 0.7, 0.96, 0.6
         ),
+        trust=trust(Knowing(), {"water.xyz": frames}, predicted, doubts(30)),
         front=front(points, Weights()),
         training=(TrainingCourse("seed 0", epochs, 1.2 * epochs, 79, 321.0),),
         card={"elements": "H, O", "cutoff": "0.5 nm"},
@@ -136,13 +157,32 @@ def test_the_page_opens_offline_and_shows_every_section(everything):
     assert "Water &lt;made up&gt;" in page
     for title in SECTIONS:
         assert f"<h2>{title}</h2>" in page, title
-    assert page.count('class="figure"') == 7
+    assert page.count('class="figure"') == 8
     assert "src=" not in page.split("<script>")[0]
 
 
 @pytest.mark.parametrize("title", SECTIONS)
 def test_a_section_without_results_is_left_out(everything, title):
     assert f"<h2>{title}</h2>" not in potential_page(replace(everything, **SECTIONS[title]))
+
+
+def test_frames_are_distrusted_for_their_odds_or_their_grade_and_the_worst_come_first(everything):
+    found = everything.trust
+    assert [k for k, said in enumerate(found.verdicts) if said == "do not trust"] == [7, 29]
+    assert [k for k, said in enumerate(found.verdicts) if said == "worth a label"] == [5, 6]
+    assert found.order[:2].tolist() == [29, 7]
+    assert found.odds[29] == pytest.approx(
+        0.5, abs=0.01
+    )  # three times the usual error is claimed: as likely as not
+    assert found.limit == pytest.approx(90 / unit("meV/Å", "force"))
+    alarms, labels, grades = (*trust_sentences(found), "", "")[:3]
+    assert "Alarms: on 1 of 30 frames" in alarms
+    assert "3 of 30 frames have a grade above 2 (worth a label), 1 above 10 (do not trust)" in labels + grades
+
+
+def test_nothing_is_said_of_trust_where_a_model_knows_nothing(frames, predicted):
+    assert trust(LearnedPotential({1: 0.0, 8: 0.0}, ()), {"a": frames}, predicted, None) is None
+    assert trust_sentences(None) == ()
 
 
 def test_files_hold_the_numbers_behind_the_figures(everything, tmp_path):
@@ -155,4 +195,7 @@ def test_files_hold_the_numbers_behind_the_figures(everything, tmp_path):
     assert report["curve"][1]["mae"] == [80.0, 40.0, 22.0]
     assert report["curve"][0]["error"][2] is None
     names = {path.name for path in (tmp_path / "results").iterdir()}
+    with open(tmp_path / "results" / "frames.csv", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert (len(rows), rows[8][:2], rows[8][-1]) == (31, ["water.xyz", "7"], "do not trust")
     assert {"errors.csv", "forces.csv", "learning-curve.csv", "pareto-front.csv", "uncertainty.csv"} <= names

@@ -1,4 +1,4 @@
-"""A learned potential tried on labeled frames it may never have seen: errors, uncertainty, a report."""
+"""A learned potential tried on frames it may never have seen: errors, uncertainty, which to distrust, a report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from thalweg.cli.apparatus import versions
 from thalweg.cli.citing import cited
 from thalweg.cli.fit_study import Data
-from thalweg.cli.fitting import accuracy, card_rows, certainty, uncertainty_on
+from thalweg.cli.fitting import accuracy, card_rows, certainty, claims_of, uncertainty_on
 from thalweg.cli.frames import read_frames
 from thalweg.cli.strict import StudyError
 from thalweg.interop.file_units import FileUnits
@@ -22,6 +22,7 @@ from thalweg.report.accounting import citations
 from thalweg.report.potential_analysis import by_element, courses, judged
 from thalweg.report.potential_files import write_potential_report
 from thalweg.report.potential_results import PotentialResults
+from thalweg.report.potential_trust import trust, trust_sentences
 from thalweg.report.results import Diagnosis
 from thalweg.systems.configuration import elements_of
 from thalweg.systems.elements import SYMBOLS
@@ -37,15 +38,13 @@ def evaluate(
     Raises
     ------
     StudyError
-        If there is no frame, or none has a label.
+        If there is no frame, or none has a label and the model does not know how unsure it is.
     ValueError
         If the model cannot be read, or a frame has an element it does not know.
     """
     potential = load_potential(model)
     named = {file.name: read_frames([str(file)], data, units) for file in files}
     frames = [frame for each in named.values() for frame in each]
-    if not any(f.energy is not None or f.forces is not None or f.stress is not None for f in frames):
-        raise StudyError(f"{', '.join(named)}: no frame has an energy, forces or a stress to compare with")
     with console.status("evaluating"):
         predicted = {name: potential.evaluate(each) for name, each in named.items()}
         everything = Labels(
@@ -55,20 +54,28 @@ def evaluate(
         )
         sets = [judged(name, named[name], potential, predicted[name]) for name in named]
         together = judged("all", frames, potential, everything) if len(sets) > 1 else sets[0]
-        uncertainty, why = uncertainty_on(potential, frames, everything, "evaluated")
+        claims = claims_of(potential, frames)
+        uncertainty, why = uncertainty_on(claims, frames, everything, "evaluated")
+        trusted = trust(potential, named, everything, None if isinstance(claims, str) else claims)
+        if trusted is None and not any(each.rows for each in sets):
+            raise StudyError(
+                f"{', '.join(named)}: no frame has an energy, forces or a stress to compare with, and the model does "
+                "not know which to distrust"
+            )
         results = PotentialResults(
             title=f"{model.name} on {', '.join(named)}",
             subtitle=f"{len(frames)} frames of {', '.join(SYMBOLS[z] for z in elements_of(frames))}",
             fitted=(
-                f"{len(frames)} frames in {len(files)} file{'s' * (len(files) > 1)} were labeled anew by {model}.",
+                f"{len(frames)} frames in {len(files)} file{'s' * (len(files) > 1)} were labeled by {model}.",
             ),
             accuracy=accuracy(together),
-            certainty=certainty(uncertainty, why),
+            certainty=(*certainty(uncertainty, why), *trust_sentences(trusted)),
             diagnoses=tuple(_diagnoses(potential, frames, uncertainty)),
             sets=tuple(sets),
             by_element=by_element(sets),
             courses=courses(frames, everything),
             uncertainty=uncertainty,
+            trust=trusted,
             card=card_rows(potential),
             provenance={
                 "files": {name: str(file.resolve()) for name, file in zip(named, files)},

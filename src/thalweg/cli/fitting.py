@@ -35,7 +35,8 @@ from thalweg.potentials.learned.card import card_text, content_hash
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.learning_curve import LearningCurve, learning_curve
 from thalweg.potentials.learned.recipe import Recipe, remainder
-from thalweg.potentials.learned.term import Learner, NoUncertainty, Term
+from thalweg.potentials.learned.spanned import spanned
+from thalweg.potentials.learned.term import Labels, Learner, NoUncertainty, Spread, Term
 from thalweg.report.accounting import citations
 from thalweg.report.potential_analysis import (
     by_element,
@@ -91,6 +92,8 @@ def fit(study: FitStudy, folder: Path, console: Console) -> PotentialResults:
         potential = recipe.fit(
             frames.training, validation=frames.validation, seed=study.seed, progress=progress("fitting")
         )
+        with console.status("spanning the training set"):
+            potential = spanned(potential, frames.training, [*frames.validation, *frames.test])
         curve = _curve(study, replace(recipe, learner=committee_of(study, study.learner)), frames, progress)
     with console.status("judging"):
         results = _results(study, frames, potential, witness, curve, folder)
@@ -203,7 +206,9 @@ def _results(
     sets = tuple(judged(name, each, potential, predicted[name]) for name, each in named.items())
     on = list(named)[-1]
     uncertainty, why = (
-        uncertainty_on(potential, named[on], predicted[on], on) if on != "training" else (None, "")
+        uncertainty_on(claims_of(potential, named[on]), named[on], predicted[on], on)
+        if on != "training"
+        else (None, "")
     )
     points = None
     if len(witness.problems) == 1:
@@ -231,14 +236,23 @@ def _results(
     )
 
 
-def uncertainty_on(potential, frames, predicted, name) -> tuple[ForceUncertainty | None, str]:
-    """What the uncertainty is worth on ``frames``, or None and why there is none."""
+def claims_of(potential: LearnedPotential, frames: Sequence[Configuration]) -> Spread | str:
+    """What ``potential`` claims of its errors on ``frames``, or why nothing."""
+    try:
+        return potential.spread(frames)
+    except NoUncertainty as reason:
+        return str(reason)
+
+
+def uncertainty_on(
+    claims: Spread | str, frames: Sequence[Configuration], predicted: Labels, name: str
+) -> tuple[ForceUncertainty | None, str]:
+    """What ``claims`` are worth on ``frames``, or None and why there is none."""
+    if isinstance(claims, str):
+        return None, claims
     if not any(frame.forces is not None for frame in frames):
         return None, "the frames have no forces"
-    try:
-        return force_uncertainty(potential, frames, predicted, name), ""
-    except NoUncertainty as reason:
-        return None, str(reason)
+    return force_uncertainty(claims, frames, predicted, name), ""
 
 
 def subtitle(potential: LearnedPotential, training: Sequence[Configuration]) -> str:
@@ -256,11 +270,12 @@ def accuracy(best: Judged) -> tuple[str, ...]:
         for label, unit in (("energy per atom", "meV"), ("forces", "meV/Å"), ("stress", "GPa"))
         if best.error(label) == best.error(label)
     ]
-    size = f" Forces themselves are {significant(1e3 * float((best.forces[:, 0] ** 2).mean() ** 0.5))} meV/Å (RMS)."
-    return (
-        f"Mean absolute errors on {best.frames} {best.name} frames: {'; '.join(found) or 'there are no labels'}."
-        + (size if len(best.forces) else ""),
-    )
+    if not found:
+        return ("The frames have no labels: errors on them are not known.",)
+    size = ""
+    if len(best.forces):
+        size = f" Forces themselves are {significant(1e3 * float((best.forces[:, 0] ** 2).mean() ** 0.5))} meV/Å (RMS)."
+    return (f"Mean absolute errors on {best.frames} {best.name} frames: {'; '.join(found)}." + size,)
 
 
 def certainty(uncertainty: ForceUncertainty | None, why: str) -> tuple[str, ...]:

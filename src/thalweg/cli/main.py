@@ -222,7 +222,7 @@ def fit(
 @app.command()
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A model, or the folder of a fit.", show_default=False)],
-    files: Annotated[list[Path], typer.Argument(help="Labeled frames.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(help="Frames, labeled or not.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for report.html and its numbers.")] = Path("evaluation"),
     index: Annotated[str, typer.Option(help="Which frames of each file, as in ASE.")] = ":",
     energy_key: Annotated[str | None, typer.Option(help="Name of the energy in the files.")] = None,
@@ -230,7 +230,7 @@ def evaluate(
     stress_key: Annotated[str | None, typer.Option(help="Name of the stress.")] = None,
     virial_key: Annotated[str | None, typer.Option(help="Name of the virial.")] = None,
 ) -> None:
-    """Errors and uncertainty of a learned potential on labeled frames."""
+    """Errors and uncertainty of a learned potential on frames, and which of them to distrust."""
     from thalweg.cli.evaluating import evaluate
     from thalweg.cli.fit_study import Data
     from thalweg.interop.file_units import FileUnits

@@ -206,7 +206,8 @@ class ErrorOdds:
         [0.24, 0.5]
         """
         width = max(self.scatter * np.sqrt(1 + 1 / self.count), 1e-12)
-        return stdtr(self.count - 1, np.log(self.ratio * np.asarray(scores) / limit) / width)
+        with np.errstate(divide="ignore"):  # a score of zero never errs
+            return stdtr(self.count - 1, np.log(self.ratio * np.asarray(scores) / limit) / width)
 
 
 def _checked(residuals, deviations):

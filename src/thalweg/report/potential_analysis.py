@@ -19,7 +19,7 @@ from thalweg.potentials.learned.errors import SHOWN, errors_of, residuals
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.learning_curve import LearningCurve
 from thalweg.potentials.learned.regularization import FrontPoint
-from thalweg.potentials.learned.term import Labels, Weights
+from thalweg.potentials.learned.term import Labels, Spread, Weights
 from thalweg.report.potential_results import (
     CurveLine,
     ErrorCourse,
@@ -122,17 +122,11 @@ def curve_lines(curve: LearningCurve, available: int) -> tuple[CurveLine, ...]:
 
 
 def force_uncertainty(
-    potential: LearnedPotential, frames: Sequence[Configuration], predicted: Labels, on: str
+    claims: Spread, frames: Sequence[Configuration], predicted: Labels, on: str
 ) -> ForceUncertainty:
-    """What the calibrated uncertainty of ``potential`` is worth on ``frames``.
-
-    Raises
-    ------
-    NoUncertainty
-        If no term knows how unsure it is.
-    """
+    """What the calibrated uncertainty that a potential ``claims`` is worth on ``frames``, of which some have forces."""
     kept = [k for k, frame in enumerate(frames) if frame.forces is not None]
-    claimed = np.concatenate([np.ravel(each) for each in potential.spread([frames[k] for k in kept]).forces])
+    claimed = np.concatenate([np.ravel(claims.forces[k]) for k in kept])
     off = np.concatenate([np.ravel(predicted.forces[k] - frames[k].forces) for k in kept])
     free = claimed > CERTAIN * np.sqrt(np.mean(claimed**2))
     claimed, off = claimed[free] / MEV_PER_ANGSTROM, off[free] / MEV_PER_ANGSTROM

@@ -16,6 +16,7 @@ from thalweg.report.potential_results import (
     Front,
     Judged,
     TrainingCourse,
+    Trust,
 )
 
 COLORS = {"training": "#9AA0A6", "validation": PALETTE[4], "test": PALETTE[0]}
@@ -200,6 +201,32 @@ def uncertainty_figure(found: ForceUncertainty) -> go.Figure:
     figure.update_xaxes(title={"text": "claimed coverage"}, range=[0, 1], col=2)
     figure.update_yaxes(title={"text": "observed coverage"}, range=[0, 1], col=2)
     return styled(figure, height=400)
+
+
+def trust_figure(found: Trust) -> go.Figure:
+    """Force errors of frames against deviations claimed for them, and from where on alarms are raised."""
+    figure = go.Figure()
+    raised = found.raised
+    for name, some, color in (("no alarm", ~raised, PALETTE[0]), ("alarm", raised, PALETTE[1])):
+        if some.any():
+            figure.add_trace(
+                go.Scatter(
+                    x=compact(found.claimed[some]),
+                    y=compact(found.error[some]),
+                    text=[f"frame {k} of {file}" for (file, k), one in zip(found.places, some) if one],
+                    mode="markers",
+                    marker={"size": 6, "color": color, "opacity": 0.7},
+                    name=name,
+                )
+            )
+    if np.isfinite(found.limit):
+        figure.add_hline(found.limit, line={"color": INK, "width": 1, "dash": "dot"})
+        if raised.any() and not raised.all():
+            between = np.sqrt(found.claimed[~raised].max() * found.claimed[raised].min())
+            figure.add_vline(between, line={"color": INK, "width": 1, "dash": "dash"})
+    figure.update_xaxes(title={"text": "claimed deviation [meV/Å]"}, type="log", dtick="D2")
+    figure.update_yaxes(title={"text": "RMS force error [meV/Å]"}, type="log", dtick="D2")
+    return styled(figure, height=420)
 
 
 def front_figure(front: Front) -> go.Figure:

@@ -63,6 +63,12 @@ def _tables(results: PotentialResults) -> dict[str, tuple[Sequence[str], list]]:
         header = ("claimed deviation [meV/Å]", "force RMSE [meV/Å]", "standard error [meV/Å]")
         found["uncertainty"] = header, list(zip(claimed.claimed, claimed.found, claimed.error))
         found["coverage"] = ("claimed", "observed"), list(zip(claimed.levels, claimed.observed))
+    if results.trust is not None:
+        known = results.trust
+        header = ("file", "frame", "force RMSE [meV/Å]", "claimed deviation [meV/Å]", "probability of an error above "
+                  f"{known.limit:.4g} meV/Å", "extrapolation grade", "verdict")  # fmt: skip
+        values = zip(known.error, known.claimed, known.odds, known.grade, known.verdicts)
+        found["frames"] = header, [(*place, *row) for place, row in zip(known.places, values)]
     for course in results.training:
         rows = list(enumerate(zip(course.training, course.held_out), start=1))
         found[f"history-{course.name}"] = ("epoch", "training", "held out"), [(k, *pair) for k, pair in rows]
@@ -74,7 +80,12 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence]) -> str:
     writer = csv.writer(text)
     writer.writerow(header)
     for row in rows:
-        writer.writerow(
-            value if isinstance(value, str | int) or value is None else f"{value:.8g}" for value in row
-        )
+        writer.writerow(_cell(value) for value in row)
     return text.getvalue()
+
+
+def _cell(value):
+    """A number to eight digits; nothing for what is not known."""
+    if isinstance(value, str | int) or value is None:
+        return value
+    return "" if value != value else f"{value:.8g}"

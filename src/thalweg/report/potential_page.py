@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from thalweg.report import potential_figures as figures
 from thalweg.report.page_parts import Figures, citations, document, provenance, summary, table
 from thalweg.report.potential_results import PotentialResults
 from thalweg.report.rounding import significant, with_error
+
+LISTED = 40
+"""Doubtful frames that a page shows."""
 
 
 def potential_page(results: PotentialResults) -> str:
@@ -19,6 +24,7 @@ def potential_page(results: PotentialResults) -> str:
         _places,
         _curve,
         _uncertainty,
+        _trust,
         _front,
         _training,
         _card,
@@ -40,9 +46,9 @@ def _summary(results: PotentialResults, _: Figures) -> str:
 
 
 def _errors(results: PotentialResults, _: Figures) -> str:
-    if not results.sets:
-        return ""
     labels = list(dict.fromkeys((row[0], row[1]) for each in results.sets for row in each.rows))
+    if not labels:
+        return ""
     header = ("label", *(f"{each.name} ({each.frames} frames)" for each in results.sets))
     rows = []
     for label, unit in labels:
@@ -116,6 +122,40 @@ def _uncertainty(results: PotentialResults, numbered: Figures) -> str:
         "with standard errors. Right: the fraction of errors inside intervals that should hold a given fraction."
     )
     return "<h2>Uncertainty</h2>" + numbered(figures.uncertainty_figure(found), caption)
+
+
+def _trust(results: PotentialResults, numbered: Figures) -> str:
+    found = results.trust
+    if found is None:
+        return ""
+    columns = (
+        ("force error, RMS [meV/Å]", found.error, significant),
+        ("claimed deviation [meV/Å]", found.claimed, significant),
+        (f"probability of more than {significant(found.limit)} meV/Å", found.odds, "{:.1%}".format),
+        ("extrapolation grade", found.grade, significant),
+    )
+    shown = [(name, values, written) for name, values, written in columns if np.isfinite(values).any()]
+    doubted = [k for k in found.order if found.verdicts[k]]
+    rows = [
+        (
+            *map(str, found.places[k]),
+            *("" if np.isnan(values[k]) else written(float(values[k])) for _, values, written in shown),
+            found.verdicts[k],
+        )
+        for k in doubted[:LISTED]
+    ]
+    text = f"<p>{len(doubted)} of {len(found.places)} frames are in doubt.</p>"
+    if rows:
+        more = f" The first {LISTED} are shown." if len(doubted) > LISTED else ""
+        text += table(("file", "frame", *(name for name, _, _ in shown), "verdict"), rows)
+        text += f'<p class="caption">Worst first; all frames are in results/frames.csv.{more}</p>'
+    if np.isfinite(found.claimed).any() and np.isfinite(found.error).any():
+        caption = (
+            "Force error of each frame against the deviation claimed for it, without its label. Right of the dashed "
+            "line alarms are raised; above the dotted line they should be."
+        )
+        text += numbered(figures.trust_figure(found), caption)
+    return "<h2>Frames to distrust</h2>" + text
 
 
 def _front(results: PotentialResults, numbered: Figures) -> str:

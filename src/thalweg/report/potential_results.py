@@ -102,6 +102,48 @@ class ForceUncertainty:
 
 
 @dataclass(frozen=True)
+class Trust:
+    """How far each frame may be trusted, by what the model knows without its label. NaN is what it does not know.
+
+    Attributes
+    ----------
+    places : (frames,) file and index of each frame
+    error : (frames,) root mean square force error [meV/Å]; NaN without a label
+    claimed : (frames,) its deviation claimed [meV/Å]
+    odds : (frames,) probability that the error exceeds ``limit``
+    grade : (frames,) largest extrapolation grade of an atom
+    limit : several times the usual error [meV/Å]
+    alarm : probability from which an alarm is raised
+    labeled, stopped : grades beyond which a frame is worth a label, or not to be trusted
+    verdicts : (frames,) what to do about each; empty where nothing speaks against it
+    held_out : grade of frames held out in the fit, median and largest; None if unknown
+    """
+
+    places: tuple[tuple[str, int], ...]
+    error: np.ndarray
+    claimed: np.ndarray
+    odds: np.ndarray
+    grade: np.ndarray
+    limit: float
+    alarm: float
+    labeled: float
+    stopped: float
+    verdicts: tuple[str, ...]
+    held_out: tuple[float, float] | None = None
+
+    @property
+    def raised(self) -> np.ndarray:
+        """Whether a large error is not improbable enough, (frames,)."""
+        return self.odds > self.alarm
+
+    @property
+    def order(self) -> np.ndarray:
+        """Indices of frames, those to distrust most first."""
+        worst = np.maximum(np.nan_to_num(self.odds) / self.alarm, np.nan_to_num(self.grade) / self.stopped)
+        return np.argsort(-worst, kind="stable")
+
+
+@dataclass(frozen=True)
 class Front:
     """Held-out errors as energies weigh from little to much.
 
@@ -141,6 +183,7 @@ class PotentialResults:
     sets : training, validation, test, or the files that were evaluated
     by_element : set -> element -> (MAE, RMSE) of forces [meV/Å]
     courses : force errors along distances
+    trust : frame by frame, whether to believe the model
     card : the card of the model, by entry
     provenance : section -> (name -> value)
     citations : what to cite, as finished references
@@ -157,6 +200,7 @@ class PotentialResults:
     courses: tuple[ErrorCourse, ...] = ()
     curve: tuple[CurveLine, ...] = ()
     uncertainty: ForceUncertainty | None = None
+    trust: Trust | None = None
     front: Front | None = None
     training: tuple[TrainingCourse, ...] = ()
     card: dict[str, str] = field(default_factory=dict)

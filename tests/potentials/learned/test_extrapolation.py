@@ -10,6 +10,7 @@ from thalweg.potentials.learned.design import Part
 from thalweg.potentials.learned.extrapolation import NOBODY, ActiveSet, site_rows
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.linear import Features, LinearTerm
+from thalweg.potentials.learned.spanned import spanned
 from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
 from thalweg.potentials.learned.term import NoUncertainty
 from thalweg.representations.ace import ACE
@@ -82,3 +83,24 @@ def test_a_potential_keeps_its_active_set_and_says_where_it_lacks_one(tmp_path):
     again = load_tree(save_tree(tmp_path / "potential.npz", potential))
     for here, there in zip(potential.grades(training), again.grades(training)):
         np.testing.assert_array_equal(here, there)
+
+
+def test_an_active_set_too_dear_is_not_made_and_the_card_says_so(tmp_path):
+    training, term = [cluster(seed) for seed in range(12)], LinearTerm(SEVERAL, np.zeros(9), None, 1.0)
+    bare = LearnedPotential({18: 0.0}, (term,))
+    refused = spanned(bare, training, work=100.0)
+    assert "not kept: 60 rows of 9 functions" in refused.card["active_set"]
+    with pytest.raises(NoUncertainty, match="no active set"):
+        refused.grades(training)
+    made = spanned(bare, training, [cluster(99, size=0.8), *training[:3]])
+    assert made.card["active_set"]["held_out_beyond_2"] == 1
+    assert made.card["active_set"]["held_out_median"] <= 1.01
+    assert spanned(LearnedPotential({14: 0.0}, (stillinger_weber_silicon(),)), []).card == {}
+
+
+def test_grades_do_not_depend_on_how_many_frames_are_asked_at_once():
+    training = [cluster(seed) for seed in range(12)]
+    active = ActiveSet.of(SEVERAL, training)
+    several = active.grades(SEVERAL, training)
+    for frame, grades in zip(training, several):
+        np.testing.assert_allclose(active.grades(SEVERAL, [frame])[0], grades, rtol=1e-6)

@@ -8,8 +8,8 @@ them (`LeavesOut`), and many errors tell scatter and usual error better than a f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from thalweg.learning.calibration import Calibration, ErrorOdds, calibrate
 from thalweg.potentials.learned.errors import residuals
 from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.term import Labels, Uncertain
+from thalweg.potentials.learned.term import Labels, NoUncertainty, Uncertain
 from thalweg.systems.configuration import Configuration
 
 CERTAIN = 1e-9
@@ -53,19 +53,16 @@ def force_calibration(potential: LearnedPotential, held_out: Sequence[Configurat
     NoUncertainty
         If no term knows how unsure it is.
     """
-    labeled = [frame for frame in held_out if frame.forces is not None]
-    if not labeled:
-        raise ValueError(f"none of {len(held_out)} held-out frames has forces; calibrate on some that do")
-    off = residuals(labeled, potential.evaluate(labeled)).forces
-    claimed = replace(potential, calibration=float("nan")).spread(labeled).forces
-    off, claimed = (np.concatenate([np.ravel(each) for each in side]) for side in (off, claimed))
-    open_ = claimed > CERTAIN * np.sqrt(np.mean(claimed**2))
-    return calibrate(off[open_], claimed[open_])
+    return _components(*_compared(potential, held_out))
 
 
 def calibrated(potential: LearnedPotential, held_out: Sequence[Configuration]) -> LearnedPotential:
-    """``potential`` with its uncertainty scaled to the force errors on ``held_out`` frames; see `force_calibration`."""
-    found = force_calibration(potential, held_out)
+    """``potential`` with its uncertainty scaled to the force errors on ``held_out`` frames; see `force_calibration`.
+
+    How errors of whole frames scatter goes onto its card, where `ForceAlarm.known` finds it.
+    """
+    off, claimed = _compared(potential, held_out)
+    found = _components(off, claimed)
     summary = {
         "frames": len(held_out),
         "scale": found.scale,
@@ -73,6 +70,11 @@ def calibrated(potential: LearnedPotential, held_out: Sequence[Configuration]) -
         "coverage_95": found.coverage_95,
         "rank_correlation": found.rank_correlation,
     }
+    errors, claims = _uncertain(root_mean_squares(off), found.scale * root_mean_squares(claimed))
+    if len(errors) > 1:
+        scatter = asdict(ErrorOdds.of(errors, claims))
+        summary |= {f"frame_{name}": value for name, value in scatter.items()}
+        summary["frame_rmse"] = float(np.sqrt(np.mean(errors**2)))
     return replace(potential, calibration=found.scale, card={**potential.card, "calibration": summary})
 
 
@@ -124,8 +126,27 @@ class ForceAlarm:
         if labeled:
             errors = np.concatenate([errors, force_errors(potential, labeled)])
             claimed = np.concatenate([claimed, force_deviations(potential, labeled)])
+        errors, claimed = _uncertain(errors, claimed)
         scatter = ErrorOdds.of(errors, claimed)
         return ForceAlarm(potential, scatter, float(np.sqrt(np.mean(errors**2))), limit, odds)
+
+    @staticmethod
+    def known(potential: LearnedPotential, limit: float = 3.0, odds: float = 0.1) -> ForceAlarm:
+        """The alarm by what the card of a `calibrated` potential says of its held-out frames.
+
+        Raises
+        ------
+        NoUncertainty
+            If it was never calibrated, or on a single frame.
+        """
+        said = potential.card.get("calibration")
+        if not isinstance(said, Mapping) or "frame_rmse" not in said:
+            raise NoUncertainty(
+                "nothing is known of how errors of this potential scatter; calibrate it on held-out frames with "
+                "forces (a recipe does that on its validation frames)"
+            )
+        scatter = ErrorOdds(said["frame_ratio"], said["frame_scatter"], said["frame_count"])
+        return ForceAlarm(potential, scatter, said["frame_rmse"], limit, odds)
 
     def probabilities(self, configurations: Sequence[Configuration]) -> np.ndarray:
         """That the force error of each frame exceeds the limit, ``(frames,)``."""
@@ -138,9 +159,14 @@ class ForceAlarm:
         return self.probabilities(configurations) > self.odds
 
 
+def root_mean_squares(frames: Sequence[np.ndarray]) -> np.ndarray:
+    """Root mean square component of the forces of each of the ``frames``, ``(frames,)``."""
+    return np.array([np.sqrt(np.mean(each**2)) for each in frames])
+
+
 def force_deviations(potential: LearnedPotential, configurations: Sequence[Configuration]) -> np.ndarray:
     """Claimed root mean square deviation of the force components of each frame, ``(frames,)`` [kJ/mol/nm]."""
-    return np.array([np.sqrt(np.mean(each**2)) for each in potential.spread(configurations).forces])
+    return root_mean_squares(potential.spread(configurations).forces)
 
 
 def force_errors(potential: LearnedPotential, configurations: Sequence[Configuration]) -> np.ndarray:
@@ -162,4 +188,26 @@ def left_out_errors(
     known = replace(potential, terms=tuple(term for term in potential.terms if term is not unsure[0]))
     factor = 1.0 if np.isnan(potential.calibration) else potential.calibration
     errors, deviations = unsure[0].left_out(fitted, known.evaluate(fitted))
-    return tuple(np.sqrt(np.mean(each**2, axis=(1, 2))) for each in (errors, factor * deviations))
+    return root_mean_squares(errors), factor * root_mean_squares(deviations)
+
+
+def _compared(potential, held_out):
+    """Errors and bare claims of the forces of each frame that has them."""
+    labeled = [frame for frame in held_out if frame.forces is not None]
+    if not labeled:
+        raise ValueError(f"none of {len(held_out)} held-out frames has forces; calibrate on some that do")
+    off = residuals(labeled, potential.evaluate(labeled)).forces
+    return off, replace(potential, calibration=float("nan")).spread(labeled).forces
+
+
+def _components(off, claimed):
+    """The calibration of single components, but for those without error by symmetry."""
+    off, claimed = (np.concatenate([np.ravel(each) for each in side]) for side in (off, claimed))
+    open_ = claimed > CERTAIN * np.sqrt(np.mean(claimed**2))
+    return calibrate(off[open_], claimed[open_])
+
+
+def _uncertain(errors, claimed):
+    """Those of frames whose forces are not zero by symmetry."""
+    open_ = (claimed > CERTAIN * claimed.max(initial=0.0)) & (errors > 0)
+    return errors[open_], claimed[open_]

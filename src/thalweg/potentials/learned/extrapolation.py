@@ -44,9 +44,6 @@ NOBODY = -1
 LABELED, STOPPED = 2.0, 10.0
 """Frames of more than these grades are worth a label, or not to be trusted [podryabinkin2017]."""
 
-WORK = 2e10
-"""Multiplications that are no matter beside a fit: rows times functions squared, of less than a minute."""
-
 
 class ActiveSet(eqx.Module):
     """The sites that span the training set of a linear potential.
@@ -91,9 +88,11 @@ class ActiveSet(eqx.Module):
         self, parts: Sequence[Part], configurations: Sequence[Configuration]
     ) -> tuple[np.ndarray, ...]:
         """Grade of every atom of each frame, ``(atoms,)`` each."""
-        rows, kinds, _ = site_rows(parts, configurations)
-        ends = np.cumsum([len(frame) for frame in configurations])[:-1]
-        return tuple(np.split(self.grades_of(rows, kinds), ends))
+        found = []
+        for some in _few_sites(configurations):
+            rows, kinds, _ = site_rows(parts, some)
+            found += np.split(self.grades_of(rows, kinds), np.cumsum([len(frame) for frame in some])[:-1])
+        return tuple(found)
 
     def grades_of(self, rows: np.ndarray, kinds: np.ndarray, together: int = 1) -> np.ndarray:
         """Grades of ``rows`` (rows, functions) of ``kinds``, so many ``together`` with ``|c_j|`` the length of all."""
@@ -131,12 +130,6 @@ class ActiveSet(eqx.Module):
         return wider, entered[entered >= 0]
 
 
-def exchange_work(parts: Sequence[Part], configurations: Sequence[Configuration]) -> float:
-    """Multiplications that `ActiveSet.of` takes, about."""
-    functions = sum(max(part.basis.sizes) for part in parts)
-    return float(functions) ** 2 * sum(len(frame) for frame in configurations)
-
-
 def site_rows(
     parts: Sequence[Part], configurations: Sequence[Configuration]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -172,3 +165,15 @@ def _spanned(active, frames, rows, owners, threshold=TOLERANCE):
         if len(rows) <= BLOCK or np.array_equal(before, frames):
             break
     return active, frames
+
+
+def _few_sites(configurations):
+    """Frames in groups of at most `BLOCK` sites, or of one frame."""
+    group, sites = [], 0
+    for frame in configurations:
+        if group and sites + len(frame) > BLOCK:
+            yield group
+            group, sites = [], 0
+        group, sites = [*group, frame], sites + len(frame)
+    if group:
+        yield group

@@ -243,10 +243,6 @@ class PolynomialTerm(eqx.Module):
         grades = self.active.grades_of(rows, np.zeros(len(rows), int), together=3)
         return tuple(grades.reshape(len(configurations), -1))
 
-    def exchange_work(self, configurations: Sequence[Configuration]) -> float:
-        """Multiplications that `with_active_set` takes, about."""
-        return 3.0 * len(configurations) * len(self.numbers) * self.basis.count**2
-
     def _force_rows(self, configurations):
         """Force components of all polynomials, (frames 3 atoms, polynomials)."""
         self._check_all(configurations)

@@ -1,0 +1,119 @@
+"""Which frames a learned potential should not be trusted on, known before anyone labels them.
+
+Two signs, each where the potential has it: the probability that the force error of a frame is several times the usual
+one, by the calibrated deviation claimed for it (`thalweg.potentials.learned.calibrated.ForceAlarm`); and its
+extrapolation grade (`thalweg.potentials.learned.extrapolation`) [podryabinkin2017].
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from thalweg.potentials.learned.calibrated import ForceAlarm, root_mean_squares
+from thalweg.potentials.learned.errors import residuals
+from thalweg.potentials.learned.extrapolation import LABELED, STOPPED
+from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.potentials.learned.term import Labels, NoUncertainty, Spread
+from thalweg.report.potential_results import Trust
+from thalweg.report.rounding import significant
+from thalweg.systems.configuration import Configuration
+from thalweg.units import unit
+
+MEV_PER_ANGSTROM = unit("meV/Å", "force")
+
+
+def trust(
+    potential: LearnedPotential,
+    named: Mapping[str, Sequence[Configuration]],
+    predicted: Labels,
+    claims: Spread | None,
+) -> Trust | None:
+    """What is known of the frames ``named`` by file, without their labels; None if the potential knows nothing.
+
+    Parameters
+    ----------
+    predicted : what it says of all of them
+    claims : how unsure it is, if it knows
+    """
+    frames = [frame for each in named.values() for frame in each]
+    unknown = np.full(len(frames), np.nan)
+    claimed, odds, grade, limit, alarm = unknown, unknown, unknown, float("nan"), 0.1
+    if claims is not None:
+        claimed = root_mean_squares(claims.forces)
+        with contextlib.suppress(NoUncertainty):
+            known = ForceAlarm.known(potential)
+            limit, alarm = known.limit * known.usual, known.odds
+            odds = known.errors.exceeding(claimed, limit)
+    with contextlib.suppress(NoUncertainty):
+        grade = np.array([grades.max() for grades in potential.grades(frames)])
+    if np.isnan(claimed).all() and np.isnan(grade).all():
+        return None
+    off = residuals(frames, predicted).forces
+    error = np.array([np.nan if each is None else np.sqrt(np.mean(each**2)) for each in off])
+    said = potential.card.get("active_set")
+    held_out = None
+    if isinstance(said, Mapping) and "held_out_median" in said:
+        held_out = said["held_out_median"], said["held_out_largest"]
+    return Trust(
+        tuple((name, k) for name, each in named.items() for k in range(len(each))),
+        error / MEV_PER_ANGSTROM,
+        claimed / MEV_PER_ANGSTROM,
+        odds,
+        grade,
+        limit / MEV_PER_ANGSTROM,
+        alarm,
+        LABELED,
+        STOPPED,
+        tuple(_verdict(*each) for each in zip(odds > alarm, grade)),
+        held_out,
+    )
+
+
+def trust_sentences(found: Trust | None) -> tuple[str, ...]:
+    """How many frames to distrust, and the worst, in sentences."""
+    if found is None:
+        return ()
+    said, count = [], len(found.places)
+    if not np.isnan(found.odds).all():
+        limit = significant(found.limit)
+        worst = int(np.nanargmax(found.odds))
+        said.append(
+            f"Alarms: on {found.raised.sum()} of {count} frames the force error is above {limit} meV/Å (RMS), three "
+            f"times the usual one, with a probability of more than {100 * found.alarm:g} %"
+            + (f"; most probably on frame {_place(found, worst)}." if found.raised.any() else ".")
+        )
+        seen = np.isfinite(found.error)
+        bad = seen & (found.error > found.limit)
+        if bad.any():
+            said.append(
+                f"By the labels {bad.sum()} of {seen.sum()} frames are above it; {(found.raised & bad).sum()} of these "
+                f"raised an alarm, and so did {(found.raised & seen & ~bad).sum()} of the {(seen & ~bad).sum()} others."
+            )
+    if not np.isnan(found.grade).all():
+        worst = int(np.nanargmax(found.grade))
+        said.append(
+            f"Extrapolation: {(found.grade > found.labeled).sum()} of {count} frames have a grade above "
+            f"{found.labeled:g} (worth a label), {(found.grade > found.stopped).sum()} above {found.stopped:g} (do not "
+            f"trust); the largest is {significant(found.grade[worst])} on frame {_place(found, worst)}."
+            + (
+                f" Frames held out in the fit had {significant(found.held_out[0])} (median) to "
+                f"{significant(found.held_out[1])}."
+                if found.held_out
+                else ""
+            )
+        )
+    return tuple(said)
+
+
+def _verdict(raised, grade):
+    if raised or grade > STOPPED:
+        return "do not trust"
+    return "worth a label" if grade > LABELED else ""
+
+
+def _place(found, k):
+    name, index = found.places[k]
+    return f"{index} of {name}"
