@@ -279,6 +279,8 @@ REFERENCES = {
     "nagel2019": "D. Nagel, A. Weber, B. Lickert and G. Stock, Dynamical coring of Markov state models, "
     "J. Chem. Phys. 150, 094111 (2019), doi:10.1063/1.5081767",
     "neal2003": "R. M. Neal, Slice sampling, Ann. Statist. 31, 705 (2003), doi:10.1214/aos/1056562461",
+    "neyman1933": "J. Neyman and E. S. Pearson, On the problem of the most efficient tests of statistical hypotheses, "
+    "Phil. Trans. R. Soc. A 231, 289 (1933), doi:10.1098/rsta.1933.0009",
     "nocedal1980": "J. Nocedal, Updating quasi-Newton matrices with limited storage, Math. Comput. 35, 773 "
     "(1980), "
     "doi:10.1090/S0025-5718-1980-0572855-7",

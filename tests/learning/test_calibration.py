@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -10,6 +12,7 @@ from thalweg.learning.calibration import (
     ErrorOdds,
     alarm_threshold,
     calibrate,
+    expected_to_hold,
     false_alarm_rate,
     rank_correlation,
     reliability_curve,
@@ -93,6 +96,50 @@ def test_false_alarms_at_a_share_caught_are_a_point_of_the_receiver_operating_ch
     assert 1 - np.trapezoid(rates, shares) == pytest.approx(roc_area(scores, bad), abs=0.01)
     assert false_alarm_rate(scores, bad, 0.95) > false_alarm_rate(scores, bad, 0.8)
     assert np.isnan(false_alarm_rate(scores, np.zeros(2000, bool)))
+
+
+@pytest.mark.parametrize("spread", [0.3, 1.0])
+def test_a_share_of_the_bad_is_caught_on_average_when_errors_scatter_as_claimed(spread):
+    odds, random, caught = ErrorOdds(0.9, 0.3, 10**6), np.random.default_rng(3), []
+    for _ in range(300):
+        scores = np.exp(spread * random.normal(size=200) - 0.5)
+        raised = expected_to_hold(odds.exceeding(scores, 1.0), 0.95)
+        bad = odds.drawn(scores, 1, int(random.integers(1 << 31)))[0] > 1.0
+        caught.append((raised & bad).sum() / max(bad.sum(), 1) if bad.any() else np.nan)
+    error = np.nanstd(caught) / np.sqrt(np.isfinite(caught).sum())
+    assert np.nanmean(caught) > 0.95 - 3 * error
+    assert np.nanmean(caught) < 0.95 + 3 * error + 0.02  # whole frames: a little more than asked
+
+
+def test_no_other_alarms_with_the_same_catch_have_fewer_false_ones_in_expectation():
+    odds = RANDOM.random(12) ** 2
+    raised = expected_to_hold(odds, 0.8)
+    masks = (np.arange(1 << 12)[:, None] >> np.arange(12)) & 1
+    enough = masks[masks @ odds >= odds[raised].sum() - 1e-12]
+    assert (1 - odds)[raised].sum() == pytest.approx((enough @ (1 - odds)).min())
+
+
+def test_more_to_be_caught_is_never_fewer_alarms():
+    odds = RANDOM.random(300) ** 4
+    several = [expected_to_hold(odds, share) for share in (0.2, 0.5, 0.9, 0.99, 1.0)]
+    assert all((few <= many).all() for few, many in pairwise(several))
+    assert several[-1].all()
+    order = RANDOM.permutation(300)
+    np.testing.assert_array_equal(expected_to_hold(odds[order], 0.9), several[2][order])
+
+
+def test_sets_all_safe_and_all_bad_and_single_frames():
+    assert not expected_to_hold(np.zeros(5), 0.95).any()
+    assert expected_to_hold(np.ones(5), 0.95).all()
+    assert expected_to_hold(np.full(40, 1e-7), 0.95).all()  # nothing tells them apart
+    assert expected_to_hold(np.array([0.01]), 0.95).tolist() == [True]
+    assert expected_to_hold(np.zeros(0), 0.95).shape == (0,)
+    with pytest.raises(ValueError, match="a share of 95 cannot be caught"):
+        expected_to_hold(np.ones(2), 95.0)
+
+
+def test_a_score_of_zero_never_errs():
+    assert ErrorOdds(1.0, 0.3, 50).exceeding(np.array([0.0, 1.0]), 1.0).tolist() == [0.0, 0.5]
 
 
 def test_few_errors_make_for_even_odds():

@@ -9,7 +9,8 @@ an uncertainty that does not know where errors are large: rank correlation, the 
 characteristic [fawcett2006] and the reliability curve (observed against claimed, in bins) say that.
 
 Whole frames are judged by one number each, their score; errors of frames scatter about it. `ErrorOdds` knows how much
-and says how probable it is that an error exceeds a limit: alarms are raised by that.
+and says how probable it is that an error exceeds a limit: alarms are raised by that, over one frame at a time by odds,
+or over the frames of a set that are expected to hold a share of the bad ones (`expected_to_hold`).
 """
 
 from __future__ import annotations
@@ -154,6 +155,36 @@ def alarm_threshold(scores: Many, false_alarms: float) -> float:
             f"{int(np.ceil(1 / false_alarms - 1)) if false_alarms > 0 else 'infinitely many'}"
         )
     return float(np.sort(scores)[rank - 1])
+
+
+def expected_to_hold(probabilities: Many, share: float) -> np.ndarray:
+    """The fewest of those that are bad with ``probabilities`` ``p`` that hold an expected ``share`` of the bad, bool.
+
+    Those above the highest threshold with ``sum_raised p >= share sum_all p``. To take the most probable first leaves
+    the fewest false alarms that can be expected for what is caught [neyman1933]: it is the rule ``p > odds`` with the
+    odds that the whole set calls for, lower where bad ones are rare.
+
+    A promise about the mean over many such sets, and only as good as the probabilities. All of equal probability as
+    the last one are among them; none where nothing can be bad.
+
+    Raises
+    ------
+    ValueError
+        If ``share`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> expected_to_hold(np.array([0.02, 0.9, 0.5, 0.08]), 0.9).tolist()
+    [False, True, True, False]
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"a share of {share:g} cannot be caught; give one above 0 and up to 1")
+    probabilities = np.asarray(probabilities, float)
+    falling = np.sort(probabilities)[::-1]
+    held = np.cumsum(falling)
+    if not len(held) or not held[-1] > 0:
+        return np.zeros(len(probabilities), bool)
+    return probabilities >= falling[np.searchsorted(held, share * held[-1] * (1 - 1e-12))]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from thalweg.learning.calibration import expected_to_hold
 from thalweg.potentials.learned.calibrated import ForceAlarm, root_mean_squares
 from thalweg.potentials.learned.errors import residuals
 from thalweg.potentials.learned.extrapolation import LABELED, STOPPED
@@ -21,6 +22,9 @@ from thalweg.report.potential_results import Trust
 from thalweg.report.rounding import significant
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
+
+CAUGHT = 0.95
+"""Share of the bad frames that it is said what it takes to catch."""
 
 MEV_PER_ANGSTROM = unit("meV/Å", "force")
 
@@ -85,6 +89,12 @@ def trust_sentences(found: Trust | None) -> tuple[str, ...]:
             f"times the usual one, with a probability of more than {100 * found.alarm:g} %"
             + (f"; most probably on frame {_place(found, worst)}." if found.raised.any() else ".")
         )
+        chosen = expected_to_hold(found.odds, CAUGHT)
+        if chosen.any():
+            said[-1] += (
+                f" To catch {100 * CAUGHT:.0f} % of such frames, as far as the claims are right, look at the "
+                f"{chosen.sum()} with more than {100 * found.odds[chosen].min():.2g} %."
+            )
         seen = np.isfinite(found.error)
         bad = seen & (found.error > found.limit)
         if bad.any():

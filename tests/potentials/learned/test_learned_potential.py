@@ -108,6 +108,21 @@ def test_frames_whose_force_error_is_large_raise_an_alarm_and_others_seldom(lear
     assert alarm.raised(alike).mean() < 0.15
 
 
+def test_alarms_over_a_set_catch_what_is_asked_and_the_card_knows_them(learner, molecules):
+    held_out = molecules(40, 0.005, seed=1)
+    potential = calibrated(Recipe(learner, core_repulsion=None).fit(molecules(30, 0.005)), held_out)
+    alarm = ForceAlarm.known(potential)
+    again = ForceAlarm.of(potential, held_out)
+    assert (alarm.errors, alarm.usual) == (again.errors, pytest.approx(again.usual))
+    frames = [*molecules(40, 0.005, seed=2), *molecules(40, 0.02, seed=3)]
+    bad = force_errors(potential, frames) > alarm.limit * alarm.usual
+    few, many = (alarm.raised(frames, caught) for caught in (0.5, 0.95))
+    assert (few <= many).all()
+    assert many[bad].mean() > 0.85
+    with pytest.raises(NoUncertainty, match="calibrate it on held-out frames"):
+        ForceAlarm.known(replace(potential, card={}))
+
+
 def test_a_recipe_calibrates_on_validation_frames_and_not_without(learner, molecules):
     assert np.isnan(Recipe(learner, core_repulsion=None).fit(molecules(10)).calibration)
     assert (

@@ -2,8 +2,9 @@
 
 One factor is fitted to residuals of force components (`thalweg.learning.calibration`). An alarm over a frame is raised
 when, by its claimed root mean square force deviation and by how errors of held-out frames scatter about theirs, a large
-error is not improbable enough. A term that can leave out its training frames one at a time makes held-out frames of
-them (`LeavesOut`), and many errors tell scatter and usual error better than a few.
+error is not improbable enough: by itself, or so that of a set of frames a given share of the bad is caught. A term that
+can leave out its training frames one at a time makes held-out frames of them (`LeavesOut`), and many errors tell
+scatter and usual error better than a few.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from thalweg.learning.calibration import Calibration, ErrorOdds, calibrate
+from thalweg.learning.calibration import Calibration, ErrorOdds, calibrate, expected_to_hold
 from thalweg.potentials.learned.errors import residuals
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.term import Labels, NoUncertainty, Uncertain
@@ -154,9 +155,23 @@ class ForceAlarm:
             force_deviations(self.potential, configurations), self.limit * self.usual
         )
 
-    def raised(self, configurations: Sequence[Configuration]) -> np.ndarray:
-        """Whether to distrust each frame, ``(frames,)`` bool."""
-        return self.probabilities(configurations) > self.odds
+    def raised(self, configurations: Sequence[Configuration], caught: float | None = None) -> np.ndarray:
+        """Whether to distrust each frame, ``(frames,)`` bool.
+
+        Parameters
+        ----------
+        caught : fraction of the bad frames of this set to catch, as expected from what is claimed of all of them
+            (`thalweg.learning.calibration.expected_to_hold`); None judges each frame by itself, by the ``odds``, as
+            one must where frames come one at a time
+
+        Notes
+        -----
+        Odds weigh a miss against a false alarm and catch less where bad frames are rare; a share to be caught takes as
+        many false alarms as that needs. Where about one in eight is bad the two hardly differ. Errors scatter more far
+        from training frames than near them, so that somewhat less than the share is caught there.
+        """
+        probabilities = self.probabilities(configurations)
+        return probabilities > self.odds if caught is None else expected_to_hold(probabilities, caught)
 
 
 def root_mean_squares(frames: Sequence[np.ndarray]) -> np.ndarray:
