@@ -22,8 +22,9 @@ TOLERANCE = 1.01
 def combinations(
     rows: Float[np.ndarray, "rows functions"], basis: Float[np.ndarray, "functions functions"]
 ) -> Float[np.ndarray, "rows functions"]:
-    """Coefficients ``c`` of ``rows = c @ basis``."""
-    return solve(basis.T, rows.T, check_finite=False).T
+    """Coefficients ``c`` of ``rows = c @ basis``, whatever the scale of each column."""
+    scale = np.abs(basis).max(0)
+    return solve((basis / scale).T, (rows / scale).T, check_finite=False).T
 
 
 def starting_rows(rows: Float[np.ndarray, "rows functions"]) -> np.ndarray:

@@ -13,7 +13,9 @@ the determinant by gamma, which is how new frames enter (`ActiveSet.extended`).
 
 A potential of a whole molecule (`polynomial_fit`) has no sites: its rows are those of force components.
 
-Directions that no training row has are stood in for by unit vectors of `SMALLEST` times the usual size of a function.
+Of functions that are many or alike, training rows leave some directions out or nearly so; a fit holds coefficients
+back there. Unit vectors of `SMALLEST` times the usual size of a function stand in for rows in them. Without these, or
+with much smaller ones, a model of half as many functions as training sites calls frames it predicts well far out.
 """
 
 from __future__ import annotations
@@ -29,8 +31,11 @@ from thalweg.representations.environments import element_kinds
 from thalweg.shapes import Float, Int
 from thalweg.systems.configuration import Configuration
 
-SMALLEST = 1e-5
+SMALLEST = 1e-2
 """Directions in which training rows are smaller than this, relative to their usual size, count as unseen."""
+
+NEVER = 1e-6
+"""Usual size of a function that is zero in the whole training set, relative to the largest."""
 
 BLOCK = 4096
 """Sites compared with the active set at a time."""
@@ -75,7 +80,8 @@ class ActiveSet(eqx.Module):
         found = []
         for kind in range(count):
             mine = rows[kinds == kind]
-            units = SMALLEST * np.diag(np.sqrt((mine**2).sum(0) / max(len(mine), 1) + 1e-300))
+            sizes = np.sqrt((mine**2).sum(0) / max(len(mine), 1))
+            units = SMALLEST * np.diag(np.maximum(sizes, NEVER * (sizes.max(initial=0.0) or 1.0)))
             found.append(_spanned(units, np.full(len(units), NOBODY), mine, owners[kinds == kind]))
         return ActiveSet(*map(tuple, zip(*found)), seen)
 
