@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, PyTree
 
 Array = jax.Array | np.ndarray
 
@@ -42,5 +42,6 @@ __all__ = [
     "Masses",
     "Momenta",
     "Positions",
+    "PyTree",
     "Values",
 ]

@@ -17,11 +17,14 @@ import numpy as np
 import pytest
 
 import thalweg.representations
+from thalweg.representations.density import DensityRepresentation
+from thalweg.representations.derivatives import features_and_pulls
 from thalweg.representations.dtnn import DTNN
 from thalweg.representations.environments import Environments, Neighborhoods, points_of
 from thalweg.representations.representation import Representation
 from thalweg.representations.schnet import SchNet
 from thalweg.representations.soap import SOAP
+from thalweg.representations.symmetry_functions import SymmetryFunctions
 from thalweg.systems.configuration import Configuration
 
 ELEMENTS, CUTOFF = (6, 8), 0.4
@@ -247,6 +250,27 @@ def test_the_virial_is_the_derivative_in_a_strain(bench):
     virial = bench.all(one)[3][: len(one)].sum(0)
     slope = (values[1] - 8 * values[2] + 8 * values[3] - values[4]) / (12 * step)
     assert abs((virial * strain).sum() - slope) < 1e-6 * np.linalg.norm(virial) * np.linalg.norm(strain)
+
+
+def test_pairs_pull_at_atoms_as_the_gradient_does(bench):
+    frames, one = [molecule(), crystal()], bench.representation
+    if not one.sees_neighbors_only:
+        with pytest.raises(ValueError, match="passes messages"):
+            features_and_pulls(one, bench.near(frames), points_of(frames, SITES))
+        return
+    if not isinstance(one, DensityRepresentation | SymmetryFunctions):
+        pytest.skip("pushed forward by the same lines as symmetry functions")
+    with jax.enable_x64(True):
+        near = bench.near(frames)
+        pulls = features_and_pulls(one, near, points_of(frames, SITES))
+    atoms = sum(map(len, frames))
+    columns = np.concatenate(bench.columns(*frames), 1)
+    bench.same(pulls.features[:atoms].T, columns)
+    pushed, gradient = pulls.changes @ bench.coefficients, np.zeros((SITES, 3))
+    np.add.at(gradient, near.partners[pulls.slots, pulls.centers], pushed)
+    np.add.at(gradient, pulls.centers, -pushed)
+    expected = np.concatenate(bench.energies(*frames)[1])
+    assert np.abs(gradient[:atoms] - expected).max() < 1e-9 * np.abs(expected).max()
 
 
 def test_two_derivatives_are_continuous_as_a_neighbor_crosses_the_cutoff(bench):

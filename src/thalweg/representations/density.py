@@ -4,7 +4,7 @@
 
 Representations that know an environment only through such sums (SOAP, the atomic cluster expansion, moment tensors)
 are *invariants* of a density. They say which functions they project on and what they make of ``A``; the sum is a
-matrix product, and so is its derivative in each neighbor, which no other neighbor touches.
+matrix product, and its derivative in a neighbor is a product of that neighbor's own functions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from thalweg.representations.environments import Environments
 from thalweg.representations.radial import ChebyshevBasis
 from thalweg.representations.representation import Representation
 from thalweg.representations.spherical_harmonics import spherical_harmonics
-from thalweg.shapes import Array, Float
+from thalweg.shapes import Array, Float, PyTree
 
 
 class DensityRepresentation(Representation):
@@ -37,6 +37,26 @@ class DensityRepresentation(Representation):
 
     def __call__(self, environments: Environments) -> Float[Array, "features sites"]:
         return self.invariants(projected(*self.factors(environments)))
+
+    def expanded(self, density: Float[Array, "functions angular sites"]) -> PyTree[Float[Array, "..."]]:
+        """What `pushed` wants to know of a site, sites last."""
+        return density
+
+    def pushed(
+        self,
+        expanded: PyTree[Float[Array, "..."]],
+        radial: Float[Array, "functions pairs"],
+        angular: Float[Array, "angular pairs"],
+        radial_steps: Float[Array, "3 functions pairs"],
+        angular_steps: Float[Array, "3 angular pairs"],
+    ) -> Float[Array, "3 features pairs"]:
+        """Changes of the features of sites when one neighbor of each moves along three axes.
+
+        ``expanded`` is of the site of each pair, ``radial`` and ``angular`` are the functions of the neighbor, steps
+        their derivatives.
+        """
+        changes = radial_steps[:, :, None] * angular + radial[:, None] * angular_steps[:, None]
+        return jax.vmap(jax.linearize(self.invariants, expanded)[1])(changes)
 
 
 def projected(

@@ -1,11 +1,14 @@
 """Features of sites together with their derivatives in every neighbor's position: what a linear fit to forces needs.
 
-There are three derivatives per neighbor, so forward differentiation it is. Where features are invariants of a density
-of neighbors, each of them starts from the change of the density by that one neighbor; elsewhere the whole
-representation is pushed forward. A few sites at a time, so that what is computed stays near the processor.
+There are three derivatives per neighbor, so forward differentiation it is, for pairs of a site and a neighbor within
+its cutoff. Where features are invariants of a density of neighbors, each derivative starts from the change of the
+density by that one neighbor; elsewhere the whole representation is pushed forward. A few pairs at a time, so that what
+is computed stays near the processor, and always as many per call, so that one program does for all frames.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import equinox as eqx
 import jax
@@ -15,18 +18,48 @@ import numpy as np
 from thalweg.representations.density import DensityRepresentation, projected
 from thalweg.representations.environments import Detached, Neighborhoods, in_blocks
 from thalweg.representations.representation import Representation
-from thalweg.shapes import Array, Float
+from thalweg.shapes import Array, Float, Int
 
 TOGETHER = 16
 """Sites worked on together."""
 
+PAIRS = 32
+"""Pairs worked on together."""
+
+CALL = 64 * PAIRS
+"""Pairs per call."""
+
+
+@dataclass(frozen=True)
+class Pulls:
+    """Features of sites, and how each neighbor within the cutoff changes them.
+
+    Attributes
+    ----------
+    features : (sites, features)
+    centers, slots : site of each pair, in order, and the row its neighbor has in the neighborhoods
+    changes : (pairs, 3, features), ``d feature / d vector`` [1/nm]
+    """
+
+    features: Float[np.ndarray, "sites features"]
+    centers: Int[np.ndarray, "pairs"]
+    slots: Int[np.ndarray, "pairs"]
+    changes: Float[np.ndarray, "pairs 3 features"]
+
+    def of(self, sites: Int[np.ndarray, "some"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Centers, slots and changes of the pairs of some of the sites."""
+        chosen = np.isin(self.centers, sites)
+        if chosen.all():
+            return self.centers, self.slots, self.changes
+        return self.centers[chosen], self.slots[chosen], self.changes[chosen]
+
 
 def features_and_pulls(
     representation: Representation, near: Neighborhoods, points: Float[Array, "3 sites"]
-) -> tuple[Float[Array, "sites features"], Float[Array, "sites neighbors 3 features"]]:
-    """Features of every site and ``d feature / d vector`` for each of its neighbors [1/nm].
+) -> Pulls:
+    """Features of every site and their derivatives in the vectors to its neighbors.
 
-    Sites come first here, features last: rows for a least-squares problem.
+    Sites and pairs come first here, features last: rows for a least-squares problem.
 
     Raises
     ------
@@ -38,52 +71,73 @@ def features_and_pulls(
             f"{type(representation).__name__} passes messages: its features depend on neighbors of neighbors, and "
             "what it learns is learned with its readout; fit it by MessagePassing"
         )
-    return _features_and_pulls(representation, near.environments(points))
+    present = near.environments(points)
+    vectors, seen = np.asarray(present.vectors), np.asarray(present.neighbor_kinds)
+    inside = (vectors**2).sum(0) < representation.cutoff**2
+    centers, slots = np.nonzero(inside.T)
+    if not isinstance(representation, DensityRepresentation):
+        features, changes = map(np.asarray, _features_and_changes(representation, present))
+        return Pulls(features, centers, slots, changes[centers, slots])
+    features, expanded = jax.tree.map(np.asarray, _expanded(representation, present))
+    changes = np.empty((len(centers), 3, len(features)), features.dtype)
+    for start in range(0, len(centers), CALL):
+        some = np.arange(start, start + CALL).clip(max=len(centers) - 1)
+        sites, rows = centers[some], slots[some]
+        of_sites = jax.tree.map(lambda one: one[..., sites], expanded)  # noqa: B023
+        moved = _pushed_pairs(representation, of_sites, vectors[:, rows, sites], seen[rows, sites])
+        changes[start : start + CALL] = np.asarray(moved)[: len(centers) - start]
+    return Pulls(features.T, centers, slots, changes)
 
 
 @eqx.filter_jit
-def _features_and_pulls(representation, present):
-    rows, sites = present.partners.shape
-    features, pulls = jax.lax.map(lambda block: _pushed(representation, block), in_blocks(present, TOGETHER))
-    return features.reshape(-1, features.shape[-1])[:sites], pulls.reshape(-1, rows, 3, features.shape[-1])[
-        :sites
-    ]
+def _expanded(representation, present):
+    """Features ``(features, sites)`` and what their changes are made of."""
+    density = projected(*representation.factors(present))
+    return representation.invariants(density), representation.expanded(density)
 
 
-def _pushed(representation, block):
-    """Features ``(sites, features)`` and pulls ``(sites, neighbors, 3, features)`` of a block."""
-    vectors = block.vectors
-    rows, sites = vectors.shape[1:]
+@eqx.filter_jit
+def _pushed_pairs(representation, expanded, vectors, seen):
+    """Changes of features by each of `CALL` neighbors, ``(pairs, 3, features)``."""
 
-    def around(vectors):
-        return Detached(vectors, block.partners, block.kinds)
-
-    if isinstance(representation, DensityRepresentation):
+    def block(some):
+        expanded, vectors, seen = some
 
         def factors(vectors):
-            return representation.factors(around(vectors))
+            around = Detached(vectors[:, None], seen[None], jnp.zeros_like(seen))
+            return tuple(one[:, 0] for one in representation.factors(around))
 
-        (radial, angular) = factors(vectors)
-        density = projected(radial, angular)
-        axes = jnp.broadcast_to(jnp.eye(3, dtype=vectors.dtype)[:, :, None, None], (3, *vectors.shape))
-        steps = jax.vmap(lambda step: jax.jvp(factors, (vectors,), (step,))[1])(axes)
-        radial_steps, angular_steps = (step.transpose(1, 2, 0, 3) for step in steps)
-        changes = radial_steps[:, None] * angular[None, :, :, None] + (
-            radial[:, None, :, None] * angular_steps[None]
+        axes = jnp.broadcast_to(jnp.eye(3, dtype=vectors.dtype)[:, :, None], (3, *vectors.shape))
+        values, steps = (
+            factors(vectors),
+            jax.vmap(lambda step: jax.jvp(factors, (vectors,), (step,))[1])(axes),
         )
-        steps = changes.reshape(*density.shape[:2], rows * 3, sites)
-        features, pulls = jax.vmap(
-            lambda step: jax.jvp(representation.invariants, (density,), (step,)),
-            in_axes=2,
-            out_axes=(None, 0),
-        )(steps)
-    else:
+        return representation.pushed(expanded, *values, *steps).transpose(2, 0, 1)
+
+    def split(one):
+        return jnp.moveaxis(one.reshape(*one.shape[:-1], -1, PAIRS), -2, 0)
+
+    changes = jax.lax.map(block, jax.tree.map(split, (expanded, vectors, seen)))
+    return changes.reshape(-1, *changes.shape[2:])
+
+
+@eqx.filter_jit
+def _features_and_changes(representation, present):
+    """Features ``(sites, features)`` and changes by every row of neighbors ``(sites, neighbors, 3, features)``."""
+    rows, sites = present.partners.shape
+
+    def block(some):
+        vectors = some.vectors
 
         def push(index):
             step = jnp.zeros((rows * 3,), vectors.dtype).at[index].set(1).reshape(rows, 3, 1)
             step = jnp.broadcast_to(step.transpose(1, 0, 2), vectors.shape)
-            return jax.jvp(lambda at: representation(around(at)), (vectors,), (step,))
+            return jax.jvp(
+                lambda at: representation(Detached(at, some.partners, some.kinds)), (vectors,), (step,)
+            )
 
-        features, pulls = jax.lax.map(push, np.arange(rows * 3))
-        features = features[0]
-    return features.T, pulls.transpose(2, 0, 1).reshape(sites, rows, 3, -1)
+        features, changes = jax.lax.map(push, np.arange(rows * 3))
+        return features[0].T, changes.transpose(2, 0, 1).reshape(-1, rows, 3, features.shape[1])
+
+    features, changes = jax.lax.map(block, in_blocks(present, TOGETHER))
+    return features.reshape(-1, features.shape[-1])[:sites], changes.reshape(-1, *changes.shape[2:])[:sites]

@@ -63,18 +63,43 @@ class SOAP(DensityRepresentation):
         return harmonic_factors(environments, basis, self.degree, self.elements, self.channels)
 
     def invariants(self, density: Float[Array, "functions angular sites"]) -> Float[Array, "features sites"]:
+        return self.expanded(density)[1]
+
+    def expanded(self, density):
+        """Smeared functions by degree ``(functions, m, sites)``, their spectrum, and its length before it is one."""
         channels, sites = len(element_channels(self.elements, self.channels)), density.shape[-1]
-        parts = density.reshape(channels, -1, density.shape[1], sites)
-        spectra = []
+        parts, spectra = [], []
         for l, matrix in enumerate(self._contractions):
-            part = parts[:, :, l * l : (l + 1) ** 2].reshape(channels, matrix.shape[1], -1)
+            part = density[:, l * l : (l + 1) ** 2].reshape(channels, matrix.shape[1], -1)
             smeared = jnp.matmul(jnp.asarray(matrix, part.dtype), part)
-            smeared = smeared.reshape(channels * self.radial, 2 * l + 1, sites)
-            spectra.append(_products(smeared) * np.sqrt(8 * np.pi**2 / (2 * l + 1)))
+            parts.append(smeared.reshape(channels * self.radial, 2 * l + 1, sites))
+            spectra.append(_products(parts[-1]) * _weight(l))
         spectrum = jnp.concatenate(spectra)
+        if not self.normalized:
+            return parts, spectrum, jnp.ones(sites, spectrum.dtype)
+        length = jnp.sqrt((spectrum * spectrum).sum(0) + 1e-12)
+        return parts, spectrum / length, length
+
+    def pushed(self, expanded, radial, angular, radial_steps, angular_steps):
+        """As of any density, but two factors at a time, each of one neighbor and one site: ten times less to do."""
+        parts, spectrum, length = expanded
+        changes = []
+        for l, (matrix, part) in enumerate(zip(self._contractions, parts)):
+            m = slice(l * l, (l + 1) ** 2)
+            along, slopes = self._smeared(matrix, radial), self._smeared(matrix, radial_steps)
+            seen, turned = (part * angular[m]).sum(1), (part * angular_steps[:, None, m]).sum(2)
+            half = slopes[:, :, None] * seen + along[:, None] * turned[:, None]
+            changes.append(_of_pairs(half + half.swapaxes(1, 2)) * _weight(l))
+        change = jnp.concatenate(changes, 1)
         if self.normalized:
-            spectrum = spectrum / jnp.sqrt((spectrum * spectrum).sum(0) + 1e-12)
-        return spectrum
+            change = change - spectrum * (spectrum * change).sum(1, keepdims=True)
+        return change / length
+
+    def _smeared(self, matrix, radial):
+        """Smeared functions in each channel of some neighbors, ``(..., functions, pairs)``."""
+        channels = radial.reshape(*radial.shape[:-2], -1, matrix.shape[1], radial.shape[-1])
+        smeared = jnp.matmul(jnp.asarray(matrix, radial.dtype), channels)
+        return smeared.reshape(*radial.shape[:-2], -1, radial.shape[-1])
 
     @property
     def _contractions(self):
@@ -88,6 +113,17 @@ def _products(functions):
         rest = (functions[a] * functions[a:]).sum(1)
         rows.append(jnp.concatenate([rest[:1], np.sqrt(2.0) * rest[1:]]))
     return jnp.concatenate(rows)
+
+
+def _of_pairs(products):
+    """Those of each pair of functions ``(3, functions, functions, pairs)`` in the order of `_products`."""
+    first, second = np.triu_indices(products.shape[1])
+    weights = np.where(first == second, 1.0, np.sqrt(2.0))
+    return products[:, first, second] * weights[:, None].astype(products.dtype)
+
+
+def _weight(l):
+    return np.sqrt(8 * np.pi**2 / (2 * l + 1))
 
 
 @lru_cache

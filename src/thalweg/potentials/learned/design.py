@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from scipy import sparse
 
-from thalweg.representations.derivatives import TOGETHER, features_and_pulls
+from thalweg.representations.derivatives import TOGETHER, Pulls, features_and_pulls
 from thalweg.representations.environments import Neighborhoods, batches, points_of
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Float
@@ -100,8 +100,11 @@ def design_rows(
     rest = np.setdiff1d(np.arange(len(configurations)), alone)
     if len(rest):
         yield from _with_derivatives(parts, [configurations[k] for k in rest], rest)
-    for chosen in np.array_split(alone, -(-len(alone) // 16)) if len(alone) else ():
-        yield _energies_alone(parts, [configurations[k] for k in chosen], chosen)
+    if len(alone):
+        width = max(feature_count(part.representation) for part in parts)
+        sites = sum(len(configurations[k]) for k in alone)
+        for chosen in np.array_split(alone, min(len(alone), -(-sites * width * 8 // int(BLOCK_BYTES)))):
+            yield _energies_alone(parts, [configurations[k] for k in chosen], chosen)
 
 
 def _energies_alone(parts: Sequence[Part], frames: Sequence[Configuration], numbers: np.ndarray) -> Rows:
@@ -140,8 +143,8 @@ def _with_derivatives(
             blocks = []
             for part, rows in zip(parts, most):
                 near = Neighborhoods.of(frames, *part.reach, rows, padded)
-                features, pulls = map(np.asarray, features_and_pulls(part.representation, near, points))
-                blocks.append(part_rows(chosen, frames, near, points, features, pulls, part))
+                pulls = features_and_pulls(part.representation, near, points)
+                blocks.append(part_rows(chosen, frames, near, points, pulls, part))
             found = blocks[0] if len(blocks) == 1 else _beside(blocks)
             yield replace(found, frames=numbers[chosen])
 
@@ -190,25 +193,16 @@ def feature_count(representation: Representation) -> int:
     return jax.eval_shape(lambda points: representation(near.environments(points)), points).shape[0]
 
 
-def present_pairs(
-    near: Neighborhoods, points: Float[np.ndarray, "3 sites"], cutoff: float, sites: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of ``sites`` and neighbors within the cutoff: places in ``sites``, and rows of the neighbors."""
-    vectors = points[:, near.partners[:, sites]] - points[:, None, sites] + near.offsets[:, :, sites]
-    return np.nonzero(cutoff**2 > (vectors**2).sum(0).T)
-
-
 def part_rows(
     chosen: np.ndarray,
     frames: Sequence[Configuration],
     near: Neighborhoods,
     points: Float[np.ndarray, "3 sites"],
-    features: Float[np.ndarray, "sites features"],
-    pulls: Float[np.ndarray, "sites neighbors 3 features"],
+    pulls: Pulls,
     part: Part,
 ) -> Rows:
     """Rows of ``frames``, which are ``chosen`` of all, for the coefficients of one ``part``."""
-    basis, cutoff = part.basis, part.representation.cutoff
+    basis = part.basis
     offsets = np.concatenate([[0], np.cumsum(basis.sizes)])
     sizes = np.array([len(frame) for frame in frames])
     atoms, count = int(sizes.sum()), offsets[-1]
@@ -224,11 +218,11 @@ def part_rows(
         by_frame = sparse.csr_matrix(
             (ones, (near.frames[mine], np.arange(len(mine)))), (len(frames), len(mine))
         )
-        energies[:, columns] = by_frame @ basis.values(kind, features[mine])
-        owners, slots = present_pairs(near, points, cutoff, mine)
-        pushed = basis.pushed(kind, features[mine], owners, pulls[mine[owners], slots])
-        flat = pushed.reshape(3 * len(owners), basis.sizes[kind])
-        centers = mine[owners]
+        features = pulls.features[mine]
+        energies[:, columns] = by_frame @ basis.values(kind, features)
+        centers, slots, changes = pulls.of(mine)
+        pushed = basis.pushed(kind, features, np.searchsorted(mine, centers), changes)
+        flat = pushed.reshape(3 * len(centers), basis.sizes[kind])
         neighbors = near.partners[slots, centers]
         forces[:, columns] = _differences(centers, neighbors, atoms) @ flat
         if strained:

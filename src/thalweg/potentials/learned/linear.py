@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import pairwise
+from operator import add
 from typing import Protocol, runtime_checkable
 
 import equinox as eqx
@@ -21,10 +23,11 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
+from thalweg.potentials.energy import Energy, Sum
 from thalweg.potentials.learned.design import Part, Rows, design_rows, feature_count
 from thalweg.potentials.learned.extrapolation import ActiveSet
 from thalweg.potentials.learned.forgiving import Forgiving
-from thalweg.potentials.learned.local import LocalEnergy, SiteTerm
+from thalweg.potentials.learned.local import SiteTerm
 from thalweg.potentials.learned.normal_equations import NormalEquations
 from thalweg.potentials.learned.off_points import Sparse, off_points
 from thalweg.potentials.learned.regularization import (
@@ -105,23 +108,34 @@ class LinearTerm(SiteTerm):
         return max(part.representation.cutoff for part in self.parts)
 
     def site_energies(self, environments: Environments) -> Float[Array, "sites"]:
-        ends = np.cumsum([sum(part.basis.sizes) for part in self.parts])
         energies = sum(
             part.basis.energies(part.representation(environments), environments.kinds, coefficients)
-            for part, coefficients in zip(self.parts, jnp.split(jnp.asarray(self.coefficients), ends[:-1]))
+            for part, coefficients in zip(self.parts, self._shares(self.coefficients))
         )
         return jnp.where(environments.kinds >= 0, energies, 0)
 
-    def bind(self, numbers, box=None, periodic=None) -> LocalEnergy:
-        return SiteTerm.bind(self._bare, numbers, box, periodic)
+    def bind(self, numbers, box=None, periodic=None) -> Energy:
+        bound = tuple(SiteTerm.bind(part, numbers, box, periodic) for part in self._apart)
+        return Sum(bound) if len(bound) > 1 else bound[0]
 
     def evaluate(self, configurations: Sequence[Configuration]) -> Labels:
-        return SiteTerm.evaluate(self._bare, configurations)
+        return reduce(add, (SiteTerm.evaluate(part, configurations) for part in self._apart))
+
+    def _shares(self, coefficients):
+        """Those of each part."""
+        ends = np.cumsum([sum(part.basis.sizes) for part in self.parts])
+        return [coefficients[start:stop] for start, stop in pairwise([0, *ends])]
 
     @property
-    def _bare(self):
-        """Without the posterior, whose numbers would make every fit a program of its own to compile."""
-        return replace(self, factor=None, noise=1.0, active=None, priors=())
+    def _apart(self):
+        """Each part alone, which looks no further than it sees.
+
+        Without the posterior, whose numbers would make every fit a program of its own to compile.
+        """
+        return tuple(
+            LinearTerm((part,), share, None, 1.0)
+            for part, share in zip(self.parts, self._shares(self.coefficients))
+        )
 
     def spread(self, configurations: Sequence[Configuration]) -> Spread:
         """Standard deviations of the posterior.

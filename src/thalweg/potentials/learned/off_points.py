@@ -19,10 +19,10 @@ import jax
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
-from thalweg.potentials.learned.design import Part, part_rows, present_pairs
+from thalweg.potentials.learned.design import Part, part_rows
 from thalweg.potentials.learned.kernels import Kernel
-from thalweg.representations.derivatives import TOGETHER, features_and_pulls
-from thalweg.representations.environments import batches, points_of
+from thalweg.representations.derivatives import TOGETHER, Pulls, features_and_pulls
+from thalweg.representations.environments import Neighborhoods, batches, points_of
 from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration
 
@@ -55,12 +55,12 @@ def off_points(
         for chosen, near in batches(configurations, *part.reach, SITES):
             frames = [configurations[k] for k in chosen]
             points = points_of(frames, len(near.kinds))
-            features, pulls = map(np.asarray, features_and_pulls(part.representation, near, points))
-            rows = part_rows(chosen, frames, near, points, features, pulls, part)
+            pulls = features_and_pulls(part.representation, near, points)
+            rows = part_rows(chosen, frames, near, points, pulls, part)
             known = _explained(factor, rows.energies)
-            whole = _energy_variances(part, near, features, len(frames))
+            whole = _energy_variances(part, near, pulls.features, len(frames))
             energies[chosen] = np.maximum(whole - known, 0)
-            pulled = _force_variances(part, near, points, features, pulls, sum(map(len, frames)))
+            pulled = _force_variances(part, near, pulls, sum(map(len, frames)))
             ends = np.cumsum([len(frame) for frame in frames])[:-1]
             for k, row, here in zip(chosen, rows.forces, np.split(pulled, ends)):
                 forces[k] = np.maximum(here - _explained(factor, row).reshape(-1, 3), 0)
@@ -84,19 +84,13 @@ def _energy_variances(part, near, features, count):
 
 
 def _force_variances(
-    part: Part,
-    near,
-    points: np.ndarray,
-    features: np.ndarray,
-    pulls: Float[np.ndarray, "sites neighbors 3 features"],
-    atoms: int,
-) -> np.ndarray:
+    part: Part, near: Neighborhoods, pulls: Pulls, atoms: int
+) -> Float[np.ndarray, "atoms 3"]:
     """Prior variances of the forces, ``(atoms, 3)``, each a `pulled_variance` of the sites that feel the atom."""
     found = np.zeros((atoms, 3))
     for kind, kernel in enumerate(part.basis.kernels):
         mine = np.flatnonzero(near.kinds == kind)
-        owners, slots = present_pairs(near, points, part.representation.cutoff, mine)
-        centers, changes = mine[owners], pulls[mine[owners], slots]
+        centers, slots, changes = pulls.of(mine)
         moved = np.concatenate([near.partners[slots, centers], centers])
         felt = np.concatenate([centers, centers])
         keys, place = np.unique(np.stack([moved, felt]), axis=1, return_inverse=True)
@@ -107,5 +101,5 @@ def _force_variances(
         for atom in range(atoms):
             near_by = slice(starts[atom], starts[atom + 1])
             if starts[atom] < starts[atom + 1]:
-                found[atom] += kernel.pulled_variance(features[keys[1, near_by]], sums[near_by])
+                found[atom] += kernel.pulled_variance(pulls.features[keys[1, near_by]], sums[near_by])
     return found
