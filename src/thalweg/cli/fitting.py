@@ -275,7 +275,11 @@ def accuracy(best: Judged) -> tuple[str, ...]:
     size = ""
     if len(best.forces):
         size = f" Forces themselves are {significant(1e3 * float((best.forces[:, 0] ** 2).mean() ** 0.5))} meV/Å (RMS)."
-    return (f"Mean absolute errors on {best.frames} {best.name} frames: {'; '.join(found)}." + size,)
+    on = {"all": f"all {best.frames} frames"} | {
+        name: f"{best.frames} {name} frames" for name in ("training", "validation", "test")
+    }
+    where = on.get(best.name, f"{best.frames} frames of {best.name}")
+    return (f"Mean absolute errors on {where}: {'; '.join(found)}." + size,)
 
 
 def certainty(uncertainty: ForceUncertainty | None, why: str) -> tuple[str, ...]:

@@ -22,6 +22,9 @@ from thalweg.report.potential_results import (
 COLORS = {"training": "#9AA0A6", "validation": PALETTE[4], "test": PALETTE[0]}
 """Of the sets whose names are known."""
 
+WIDE = 30.0
+"""Largest over smallest error from which axes are logarithmic."""
+
 
 def parity_figure(sets: Sequence[Judged]) -> go.Figure:
     """Predictions against labels, and below them what is left, for energies per atom and force components."""
@@ -158,7 +161,10 @@ def learning_curve_figure(lines: Sequence[CurveLine]) -> go.Figure:
 def uncertainty_figure(found: ForceUncertainty) -> go.Figure:
     """Residuals against claimed deviations in bins, and coverage at all levels."""
     figure = make_subplots(1, 2, horizontal_spacing=0.16)
-    ends = [0.0, 1.08 * float(max(found.claimed.max(), found.found.max()))]
+    both = np.concatenate([found.claimed, found.found])
+    wide = both.min() > 0 and both.max() > WIDE * both.min()
+    ends = [0.8 * float(both.min()) if wide else 0.0, (1.25 if wide else 1.08) * float(both.max())]
+    left = {"type": "log", "range": np.log10(ends).tolist()} if wide else {"range": ends}
     for column, ideal in ((1, ends), (2, [0, 1])):
         figure.add_trace(
             go.Scatter(
@@ -196,8 +202,8 @@ def uncertainty_figure(found: ForceUncertainty) -> go.Figure:
         row=1,
         col=2,
     )
-    figure.update_xaxes(title={"text": "claimed deviation [meV/Å]"}, range=ends, col=1)
-    figure.update_yaxes(title={"text": "RMS force error [meV/Å]"}, range=ends, col=1)
+    figure.update_xaxes(title={"text": "claimed deviation [meV/Å]"}, **left, col=1)
+    figure.update_yaxes(title={"text": "RMS force error [meV/Å]"}, **left, col=1)
     figure.update_xaxes(title={"text": "claimed coverage"}, range=[0, 1], col=2)
     figure.update_yaxes(title={"text": "observed coverage"}, range=[0, 1], col=2)
     return styled(figure, height=400)

@@ -11,7 +11,7 @@ from thalweg.report.page_parts import Figures, citations, document, provenance, 
 from thalweg.report.potential_results import PotentialResults
 from thalweg.report.rounding import significant, with_error
 
-LISTED = 40
+LISTED = 20
 """Doubtful frames that a page shows."""
 
 
@@ -145,16 +145,16 @@ def _trust(results: PotentialResults, numbered: Figures) -> str:
         for k in doubted[:LISTED]
     ]
     text = f"<p>{len(doubted)} of {len(found.places)} frames are in doubt.</p>"
-    if rows:
-        more = f" The first {LISTED} are shown." if len(doubted) > LISTED else ""
-        text += table(("file", "frame", *(name for name, _, _ in shown), "verdict"), rows)
-        text += f'<p class="caption">Worst first; all frames are in results/frames.csv.{more}</p>'
     if np.isfinite(found.claimed).any() and np.isfinite(found.error).any():
         caption = (
             "Force error of each frame against the deviation claimed for it, without its label. Right of the dashed "
             "line alarms are raised; above the dotted line they should be."
         )
         text += numbered(figures.trust_figure(found), caption)
+    if rows:
+        more = f" The first {LISTED} are shown." if len(doubted) > LISTED else ""
+        text += table(("file", "frame", *(name for name, _, _ in shown), "verdict"), rows)
+        text += f'<p class="caption">Worst first; all frames are in results/frames.csv.{more}</p>'
     return "<h2>Frames to distrust</h2>" + text
 
 
