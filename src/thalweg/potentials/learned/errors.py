@@ -35,20 +35,35 @@ class Error:
     rmse : root of the mean square error
     worst : largest absolute error
     count : number of values judged
+    mae_standard_error : of the mean absolute error, by how it differs between frames; NaN for one frame
     """
 
     mae: float
     rmse: float
     worst: float
     count: int
+    mae_standard_error: float
 
     @staticmethod
-    def of(residuals: np.ndarray) -> Error | None:
-        """Error of ``residuals`` of any shape; None where there are none."""
-        size = np.abs(np.asarray(residuals, float)).ravel()
+    def of(residuals: Sequence[float] | Sequence[np.ndarray] | np.ndarray) -> Error | None:
+        """Error of ``residuals``, one number or one array per frame; None where there are none.
+
+        Values of one frame are alike, so the standard error is that of a ratio of sums over frames.
+
+        Examples
+        --------
+        >>> found = Error.of([np.array([1.0, 1.0]), np.array([-3.0, 3.0]), np.array([2.0, 2.0])])
+        >>> found.mae, round(found.mae_standard_error, 3)
+        (2.0, 0.577)
+        """
+        frames = [np.abs(np.ravel(one)) for one in residuals]
+        size = np.concatenate([np.zeros(0), *frames])
         if not len(size):
             return None
-        return Error(float(size.mean()), float(np.sqrt((size**2).mean())), float(size.max()), len(size))
+        mean, count = float(size.mean()), len(frames)
+        off = np.array([one.sum() - mean * len(one) for one in frames])
+        spread = np.sqrt((off @ off) * count / (count - 1)) / len(size) if count > 1 else np.nan
+        return Error(mean, float(np.sqrt((size**2).mean())), float(size.max()), len(size), float(spread))
 
 
 @dataclass(frozen=True)
@@ -136,16 +151,20 @@ def errors_of(configurations: Sequence[Configuration], predicted: Labels) -> Err
     ]
     energy, sizes = np.array(energies, float).reshape(-1, 2).T
     labeled = [
-        (frame.numbers, force) for frame, force in zip(configurations, off.forces) if force is not None
+        (np.asarray(frame.numbers), force)
+        for frame, force in zip(configurations, off.forces)
+        if force is not None
     ]
-    forces = np.concatenate([np.zeros((0, 3)), *(force for _, force in labeled)])
-    numbers = np.concatenate([np.zeros(0, int), *(number for number, _ in labeled)])
+    by_element = {
+        z: Error.of([force[numbers == z] for numbers, force in labeled if (numbers == z).any()])
+        for z in elements_of(configurations)
+    }
     return Errors(
         Error.of(energy),
         Error.of(energy / np.maximum(sizes, 1)),
-        Error.of(forces),
-        Error.of(np.array([stress for stress in off.stresses if stress is not None])),
-        {z: Error.of(forces[numbers == z]) for z in elements_of(configurations) if (numbers == z).any()},
+        Error.of([force for _, force in labeled]),
+        Error.of([stress for stress in off.stresses if stress is not None]),
+        {z: error for z, error in by_element.items() if error is not None},
     )
 
 
