@@ -48,7 +48,7 @@ class PrincipalFeatures(eqx.Module):
     def fit(
         representation: Representation, frames: Sequence[Configuration], lost: float = 1e-7
     ) -> PrincipalFeatures:
-        """Those that leave out at most a part ``lost`` of how the sites of each element in ``frames`` differ and change.
+        """Those that leave out at most a part ``lost`` of how sites of an element in ``frames`` differ and change.
 
         Distances are divided by their root mean square between sites of one element, averaged over elements.
 

@@ -17,7 +17,6 @@ from thalweg.potentials.learned.hessian_kernel import (
     Prior,
     energy_covariance,
     force_covariance,
-    joint_covariance,
 )
 from thalweg.potentials.learned.kernel_solvers import ClosedForm, ConjugateGradients, Landmarks
 from thalweg.potentials.learned.learned_potential import LearnedPotential
@@ -90,7 +89,7 @@ def test_the_joint_covariance_of_labels_is_positive_semidefinite(chain):
     points = np.array([frame.positions for frame in chain.labeled(5)])
     group = np.array([np.arange(4), EXCHANGE])
     observed = Observations(points, None, True)
-    matrix = joint_covariance(Prior(Gaussian(), 0.2 * (1 - np.eye(4)), GLOBAL, group), observed, observed)
+    matrix = Prior(Gaussian(), 0.2 * (1 - np.eye(4)), GLOBAL, group).joint_covariance(observed, observed)
     matrix = np.tril(matrix) + np.tril(matrix, -1).T
     values = np.linalg.eigvalsh(matrix)
     assert values.min() > -1e-10 * values.max()
@@ -164,7 +163,7 @@ def test_left_out_errors_are_those_of_fits_without_the_frame(chain):
     points, forces = (np.array([getattr(f, name) for f in frames]) for name in ("positions", "forces"))
     term = learner.fit(frames)
     observed = Observations.internal(points, False)
-    matrix, labels = joint_covariance(term.prior, observed, observed), observed.labels(forces)
+    matrix, labels = term.prior.joint_covariance(observed, observed), observed.labels(forces)
     (errors,) = left_out_errors(matrix, observed, labels, 1e-3)
     matrix = np.tril(matrix) + np.tril(matrix, -1).T
     noise, own, rest = 1e-3 * np.trace(matrix) / len(matrix), slice(0, 6), slice(6, None)
@@ -181,7 +180,7 @@ def test_a_term_misses_frames_left_out_as_its_fit_does_and_forgets_no_frame(chai
     observed = Observations.internal(np.array([frame.positions for frame in frames]), True)
     energies = np.array([frame.energy for frame in frames])
     labels = observed.labels(np.array([frame.forces for frame in frames]), energies - energies.mean())
-    matrix = joint_covariance(term.prior, observed, observed)
+    matrix = term.prior.joint_covariance(observed, observed)
     expected, _ = left_out_errors(matrix, observed, labels, term.noise)
     np.testing.assert_allclose(errors, -expected, atol=1e-4 * np.abs(expected).max())
     assert (deviations > np.array(term.spread(frames).forces)).mean() > 0.9

@@ -8,7 +8,6 @@ from thalweg.potentials.learned.gradient_domain_posterior import SIDE_BY_SIDE, P
 from thalweg.potentials.learned.hessian_kernel import (
     Gaussian,
     Prior,
-    joint_covariance,
     noise_variances,
     prior_variances,
 )
@@ -37,9 +36,9 @@ def posterior(positions):
 def test_the_posterior_is_the_prior_less_what_is_explained(positions, posterior):
     known = Observations.internal(positions[:KNOWN], True)
     asked = Observations(positions[KNOWN:], None, True)
-    matrix = joint_covariance(PRIOR, known, known)
+    matrix = PRIOR.joint_covariance(known, known)
     matrix = np.tril(matrix) + np.tril(matrix, -1).T + np.diag(noise_variances(matrix, known, NOISE))
-    across = joint_covariance(PRIOR, known, asked)
+    across = PRIOR.joint_covariance(known, asked)
     explained = (across * np.linalg.solve(matrix, across)).sum(0)
     energies, forces = prior_variances(PRIOR, asked.positions)
     found = posterior.variances(asked.positions)
@@ -50,7 +49,7 @@ def test_the_posterior_is_the_prior_less_what_is_explained(positions, posterior)
 
 def test_no_more_than_noise_is_unknown_where_labels_were_seen(positions, posterior):
     observed = Observations.internal(positions[:KNOWN], True)
-    noise = noise_variances(joint_covariance(PRIOR, observed, observed), observed, NOISE)
+    noise = noise_variances(PRIOR.joint_covariance(observed, observed), observed, NOISE)
     near, away = (posterior.variances(part) for part in (positions[:KNOWN], positions[KNOWN:]))
     assert near[0].max() <= noise[-1]
     assert near[1].sum(1).max() <= observed.size * noise[0]
@@ -78,7 +77,7 @@ def test_what_all_others_say_of_a_frame_is_what_a_fit_without_it_says(
     posterior = Posterior.of(PRIOR, observed, NOISE)
     values = np.random.default_rng(2).normal(size=observed.count)
     errors, variances = posterior.left_out(posterior.coefficients(values))
-    matrix = joint_covariance(PRIOR, observed, observed)
+    matrix = PRIOR.joint_covariance(observed, observed)
     noisy = np.tril(matrix) + np.tril(matrix, -1).T + np.diag(noise_variances(matrix, observed, NOISE))
     for k, directions in enumerate(observed.directions):
         others = observed.rows(np.delete(np.arange(KNOWN), k))

@@ -28,11 +28,10 @@ from thalweg.potentials.learned.hessian_kernel import (
     Covariance,
     Gaussian,
     Prior,
-    joint_covariance,
     noise_variances,
 )
 from thalweg.potentials.learned.kernel_solvers import ClosedForm, ConjugateGradients, Landmarks, require_room
-from thalweg.potentials.learned.observations import Observations
+from thalweg.potentials.learned.observations import LabelCovariance, Observations, Observed
 from thalweg.potentials.learned.recipe import remainder
 from thalweg.potentials.learned.term import Weights
 from thalweg.potentials.learned.valence_pairs import ValencePairs
@@ -156,33 +155,58 @@ class GradientDomain:
         )
 
     def _choice(self, observed, labels, distances, group, seed, report):
-        """Settings with the least product of mean force and energy error of frames left out.
-
-        Each is chosen with the others at the best so far, or their middle.
-        """
-        candidates = (self.reaches, self.relatives, self.widths, self.noises)
-        best = [values[len(values) // 2] for values in candidates]
         frames, atoms, _ = observed.positions.shape
-        count = min(frames, max(4, self.choosing // (3 * atoms)))
-        chosen = np.random.default_rng(seed).permutation(frames)[:count]
-        observed, labels = observed[chosen], labels[observed.rows(chosen)]
-        errors, matrices = {}, {}
+        chosen = some_frames(frames, 3 * atoms, self.choosing, seed)
+        return best_settings(
+            (self.reaches, self.relatives, self.widths, self.noises),
+            lambda *settings: self._prior(distances, group, *settings),
+            observed[chosen],
+            labels[observed.rows(chosen)],
+            report,
+        )
 
-        def error(settings):
-            if settings not in errors:
-                if settings[:3] not in matrices:
-                    matrices.clear()
-                    prior = self._prior(distances, group, *settings[:3])
-                    matrices[settings[:3]] = joint_covariance(prior, observed, observed)
-                missed = left_out_errors(matrices[settings[:3]], observed, labels, settings[3])
-                errors[settings] = float(np.prod([np.abs(one).mean() for one in missed]))
-                report(f"{settings}: {errors[settings]:.4g}", 0.2 * min(1, len(errors) / 10))
-            return errors[settings]
 
-        for k, values in enumerate(candidates):
-            if len(values) > 1:
-                best[k] = min(values, key=lambda value: error((*best[:k], value, *best[k + 1 :])))
-        return tuple(best)
+def some_frames(frames: int, size: float | int, choosing: int, seed: int) -> np.ndarray:
+    """Numbers of about as many frames as have ``choosing`` labels, of ``size`` each; four at least."""
+    count = min(frames, max(4, int(choosing // size)))
+    return np.random.default_rng(seed).permutation(frames)[:count]
+
+
+def best_settings(
+    candidates: Sequence[Sequence[float]],
+    prior: Callable[..., LabelCovariance],
+    observed: Observed,
+    labels: np.ndarray,
+    report: Callable[[str, float], None],
+) -> tuple[float, ...]:
+    """Settings with the least product of mean force and energy error of frames left out.
+
+    Each is chosen with the others at the best so far, or their middle.
+
+    Parameters
+    ----------
+    candidates : for each setting, of which the last is the noise
+    prior : called with all settings but the noise
+    observed, labels : of the frames that choose
+    """
+    best = [values[len(values) // 2] for values in candidates]
+    errors, matrices = {}, {}
+
+    def error(settings):
+        if settings not in errors:
+            if settings[:-1] not in matrices:
+                matrices.clear()
+                matrices[settings[:-1]] = prior(*settings[:-1]).joint_covariance(observed, observed)
+            missed = left_out_errors(matrices[settings[:-1]], observed, labels, settings[-1])
+            sizes = [np.abs(np.concatenate([np.ravel(each) for each in one])).mean() for one in missed]
+            errors[settings] = float(np.prod(sizes))
+            report(f"{settings}: {errors[settings]:.4g}", 0.2 * min(1, len(errors) / 10))
+        return errors[settings]
+
+    for k, values in enumerate(candidates):
+        if len(values) > 1:
+            best[k] = min(values, key=lambda value: error((*best[:k], value, *best[k + 1 :])))
+    return tuple(best)
 
 
 def mean_distances(positions: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -206,8 +230,8 @@ def nearness(distances: np.ndarray, reach: float) -> np.ndarray:
 
 
 def left_out_errors(
-    matrix: np.ndarray, observed: Observations, labels: np.ndarray, noise: float
-) -> tuple[np.ndarray, ...]:
+    matrix: np.ndarray, observed: Observed, labels: np.ndarray, noise: float
+) -> tuple[Sequence[np.ndarray] | np.ndarray, ...]:
     """Errors of the forces and energies of each frame when fitted to all others, ``(K^-1)_ff^-1 (K^-1 y)_f``.
 
     ``matrix`` is a joint covariance of what was ``observed``, of which the lower triangle counts; infinite errors where
@@ -215,7 +239,7 @@ def left_out_errors(
 
     Returns
     -------
-    (frames, atoms, 3), and (frames,) where energies were observed.
+    (atoms, 3) of each frame, and (frames,) where energies were observed.
     """
     noisy = matrix.copy()
     noisy[np.diag_indices(len(noisy))] += noise_variances(matrix, observed, noise)
@@ -227,7 +251,7 @@ def left_out_errors(
         coefficients = cho_solve((factor, True), labels, check_finite=False)
         inverse = lapack.dpotri(factor, lower=1)[0]
         errors = np.empty(len(labels))
-        for k in range(len(observed.positions)):
+        for k in range(len(observed)):
             own = observed.rows(np.array([k]))
             block = np.tril(inverse[np.ix_(own, own)])
             errors[own] = np.linalg.solve(block + np.tril(block, -1).T, coefficients[own])

@@ -23,12 +23,10 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, lapack, solve_triangular
 
 from thalweg.potentials.learned.hessian_kernel import (
-    Prior,
-    joint_covariance,
     noise_variances,
     prior_variances,
 )
-from thalweg.potentials.learned.observations import Observations
+from thalweg.potentials.learned.observations import LabelCovariance, Observations, Observed
 from thalweg.shapes import Float, Int
 
 SIDE_BY_SIDE = 32
@@ -50,20 +48,34 @@ class Posterior:
     noise : variance of what disturbs a force, in units of the prior
     """
 
-    prior: Prior
-    observed: Observations
+    prior: LabelCovariance
+    observed: Observed
     factor: Float[np.ndarray, "labels labels"]
     noise: float
 
     @staticmethod
-    def of(prior: Prior, observed: Observations, noise: float) -> Posterior:
+    def of(prior: LabelCovariance, observed: Observed, noise: float) -> Posterior:
         """Given labels of ``noise``, see `noise_variances`: as much memory and work as a fit to them."""
-        matrix = joint_covariance(prior, observed, observed)
+        matrix = prior.joint_covariance(observed, observed)
         added = noise_variances(matrix, observed, noise)
         matrix[np.diag_indices(len(matrix))] += added
         # rows of the lower triangle are columns of the upper one of the transpose, which LAPACK takes in place
         factor, _ = cho_factor(matrix.T, lower=False, overwrite_a=True, check_finite=False)
         return Posterior(prior, observed, factor, float(added[0]))
+
+    def explained(self, asked: Observed) -> np.ndarray:
+        """What is known of the variances of all labels ``asked``, (labels,), in units of the prior."""
+        return (self._known(asked) ** 2).sum(0)
+
+    def _known(self, asked):
+        """``L^-1 k(y, asked)``."""
+        return solve_triangular(
+            self.factor,
+            self.prior.joint_covariance(self.observed, asked),
+            trans="T",
+            overwrite_b=True,
+            check_finite=False,
+        )
 
     def variances(self, positions: Float[np.ndarray, "frames atoms 3"]) -> tuple[np.ndarray, np.ndarray]:
         """Of energies (frames,) and force components (frames, atoms x 3), in units of the prior; never negative."""
@@ -71,13 +83,7 @@ class Posterior:
         for start in range(0, len(positions), SIDE_BY_SIDE):
             part = slice(start, start + SIDE_BY_SIDE)
             asked = Observations.internal(positions[part], True)
-            known = solve_triangular(
-                self.factor,
-                joint_covariance(self.prior, self.observed, asked),
-                trans="T",
-                overwrite_b=True,
-                check_finite=False,
-            )
+            known = self._known(asked)
             along = known[:, : asked.components].reshape(len(known), -1, asked.size)
             for k, directions in enumerate(asked.directions, start):
                 forces[k] -= ((along[:, k - start] @ directions.T) ** 2).sum(0)

@@ -26,11 +26,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.potentials.learned.observations import Observations
+from thalweg.potentials.learned.observations import Observations, Observed
 from thalweg.shapes import Array, Float, Int
 
 CHUNK = 16
 """Frames worked on side by side."""
+
+
+def _numbers(q: Array):
+    """What computes with ``q``: NumPy keeps it and its precision, JAX differentiates."""
+    return np if isinstance(q, np.ndarray) else jnp
 
 
 class Gaussian(eqx.Module):
@@ -38,7 +43,7 @@ class Gaussian(eqx.Module):
 
     def derivatives(self, q: Array) -> tuple[Array, Array, Array]:
         """``k, k', k''`` at squared distances ``q``."""
-        value = jnp.exp(-q / 2)
+        value = _numbers(q).exp(-q / 2)
         return value, -value / 2, value / 4
 
 
@@ -47,8 +52,8 @@ class Matern52(eqx.Module):
 
     def derivatives(self, q: Array) -> tuple[Array, Array, Array]:
         """``k, k', k''`` at squared distances ``q``."""
-        t = jnp.sqrt(5 * q + 1e-30)
-        decay = jnp.exp(-t)
+        t = _numbers(q).sqrt(5 * q + 1e-30)
+        decay = _numbers(q).exp(-t)
         return (1 + t + t * t / 3) * decay, -(5 / 6) * (1 + t) * decay, (25 / 12) * decay
 
 
@@ -57,8 +62,8 @@ class Matern72(eqx.Module):
 
     def derivatives(self, q: Array) -> tuple[Array, Array, Array]:
         """``k, k', k''`` at squared distances ``q``."""
-        t = jnp.sqrt(7 * q + 1e-30)
-        decay = jnp.exp(-t)
+        t = _numbers(q).sqrt(7 * q + 1e-30)
+        decay = _numbers(q).exp(-t)
         value = (1 + t + 0.4 * t * t + t**3 / 15) * decay
         return value, -0.7 * (1 + t + t * t / 3) * decay, (49 / 60) * (1 + t) * decay
 
@@ -89,6 +94,21 @@ class Prior(eqx.Module):
         both_ways = jnp.asarray(group), jnp.asarray(np.argsort(group, 1).astype(np.int32))
         rest = self.covariance, jnp.asarray(self.scale, float), jnp.asarray(self.parts, float), both_ways
         return lambda first, second: of(*rest, first, second)
+
+    def joint_covariance(self, first: Observations, second: Observations) -> np.ndarray:
+        """Covariances of all that is observed of ``first``, forces before energies, with what is of ``second``.
+
+        Where ``first`` is ``second`` only what is on and below the diagonal means anything.
+        """
+        rows, columns = first.components, second.components
+        matrix = np.zeros((first.count, second.count))
+        force_covariance(self, first, second, matrix[:rows, :columns])
+        if first.energies:
+            energies, matrix[rows:, :columns] = energy_covariance(self, first, second)
+            matrix[rows:, columns:] = energies[:, : second.count - columns]
+        if second.energies and first is not second:
+            matrix[:rows, columns:] = energy_covariance(self, second, first)[1].T
+        return matrix
 
 
 def scaled_inverse_distances(points, scale):
@@ -206,23 +226,7 @@ def prior_variances(
     return energies, forces
 
 
-def joint_covariance(prior: Prior, first: Observations, second: Observations) -> np.ndarray:
-    """Covariances of all that is observed of ``first``, forces before energies, with what is of ``second``.
-
-    Where ``first`` is ``second`` only what is on and below the diagonal means anything.
-    """
-    rows, columns = first.components, second.components
-    matrix = np.zeros((first.count, second.count))
-    force_covariance(prior, first, second, matrix[:rows, :columns])
-    if first.energies:
-        energies, matrix[rows:, :columns] = energy_covariance(prior, first, second)
-        matrix[rows:, columns:] = energies[:, : second.count - columns]
-    if second.energies and first is not second:
-        matrix[:rows, columns:] = energy_covariance(prior, second, first)[1].T
-    return matrix
-
-
-def noise_variances(matrix: np.ndarray, observed: Observations, noise: float) -> np.ndarray:
+def noise_variances(matrix: np.ndarray, observed: Observed, noise: float) -> np.ndarray:
     """What to add to the diagonal of a joint covariance of what was ``observed``.
 
     ``noise`` relative to the mean prior variance of a force; energies get what such a force does over 0.1 nm.

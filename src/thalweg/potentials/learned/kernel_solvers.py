@@ -19,11 +19,10 @@ from thalweg.potentials.learned.hessian_kernel import (
     CHUNK,
     Prior,
     force_covariance,
-    joint_covariance,
     noise_variances,
     prior_variances,
 )
-from thalweg.potentials.learned.observations import Observations
+from thalweg.potentials.learned.observations import LabelCovariance, Observations, Observed
 
 Report = Callable[[str, float], None]
 
@@ -44,10 +43,10 @@ class ClosedForm:
         return 8.0 * ((size + 1) * frames) ** 2 + 2.5e8
 
     def solve(
-        self, prior: Prior, observed: Observations, labels: np.ndarray, noise: float, report: Report
+        self, prior: LabelCovariance, observed: Observed, labels: np.ndarray, noise: float, report: Report
     ) -> np.ndarray:
         """Coefficients of all ``labels``."""
-        matrix = joint_covariance(prior, observed, observed)
+        matrix = prior.joint_covariance(observed, observed)
         report("covariances of all labels", 0.4)
         matrix[np.diag_indices(len(matrix))] += noise_variances(matrix, observed, noise)
         # rows of the lower triangle are columns of the upper one of the transpose, which LAPACK takes in place
@@ -141,13 +140,13 @@ class Landmarks:
         return 8.0 * size**2 * chosen * (frames + 2 * chosen) + 5e8
 
     def solve(
-        self, prior: Prior, observed: Observations, labels: np.ndarray, noise: float, report: Report
+        self, prior: LabelCovariance, observed: Observed, labels: np.ndarray, noise: float, report: Report
     ) -> np.ndarray:
         """Coefficients of all ``labels``, zero for those of other frames than landmarks."""
-        frames = len(observed.positions)
+        frames = len(observed)
         chosen = evenly(frames, self.count)
         marks = observed[chosen]
-        inner = joint_covariance(prior, marks, marks)
+        inner = prior.joint_covariance(marks, marks)
         force_variance = noise_variances(inner, marks, noise)[0]
         inner[np.diag_indices(len(inner))] += noise_variances(inner, marks, 1e-11)
         factor = cho_factor(inner, lower=True, overwrite_a=True, check_finite=False)[0]
@@ -156,7 +155,7 @@ class Landmarks:
         for start in range(0, frames, step):
             part = np.arange(start, min(start + step, frames))
             some = observed[part]
-            columns, values = joint_covariance(prior, some, marks), labels[observed.rows(part)]
+            columns, values = prior.joint_covariance(some, marks), labels[observed.rows(part)]
             columns[some.components :] *= 10  # the noise of energies is that of forces times 0.1 nm
             values[some.components :] *= 10
             basis = solve_triangular(factor, columns.T, lower=True, check_finite=False)
@@ -174,8 +173,8 @@ class Landmarks:
 Solver = ClosedForm | Landmarks | ConjugateGradients
 
 
-def require_room(solver: Solver, frames: int, size: int) -> None:
-    """Refuse a fit that would not fit.
+def require_room(solver: Solver, frames: int, size: int, beside: float = 0.0) -> None:
+    """Refuse a fit of ``frames`` with ``size`` forces each that would not fit ``beside`` other bytes.
 
     Raises
     ------
@@ -183,7 +182,7 @@ def require_room(solver: Solver, frames: int, size: int) -> None:
         If it needs more memory than there is, or than the solver may use.
     """
     require_memory(
-        solver.needed(frames, size),
+        solver.needed(frames, size) + beside,
         f"{type(solver).__name__} of {frames} frames with {size} forces each; use fewer frames, or the solver "
         "Landmarks() or ConjugateGradients() with few landmarks",
         solver.memory,

@@ -11,11 +11,62 @@ its factorization takes half as long.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from thalweg.shapes import Float
+
+
+@runtime_checkable
+class Observed(Protocol):
+    """Labels of frames as a vector: forces of all frames, then their energies if these are observed."""
+
+    energies: bool
+
+    @property
+    def components(self) -> int:
+        """Forces of all frames."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """All labels."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        ...
+
+    def __getitem__(self, chosen: np.ndarray) -> Observed:
+        """Of some of the frames."""
+        ...
+
+    def rows(self, chosen: np.ndarray) -> np.ndarray:
+        """Where the labels of frames ``chosen`` stand."""
+        ...
+
+    def forces(self, labels: np.ndarray) -> Sequence[np.ndarray] | np.ndarray:
+        """The forces in a vector of labels, (atoms, 3) of each frame."""
+        ...
+
+    def heights(self, labels: np.ndarray) -> np.ndarray:
+        """The energies in a vector of labels; zeros where none are observed."""
+        ...
+
+
+@runtime_checkable
+class LabelCovariance(Protocol):
+    """What is believed of energies before any label is seen: covariances of what is observed."""
+
+    def joint_covariance(self, first: Observed, second: Observed) -> np.ndarray:
+        """Covariances of all that is observed of ``first``, forces before energies, with what is of ``second``.
+
+        Where ``first`` is ``second`` only what is on and below the diagonal means anything.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -52,6 +103,9 @@ class Observations:
     def count(self) -> int:
         """All labels."""
         return self.components + self.energies * len(self.positions)
+
+    def __len__(self) -> int:
+        return len(self.positions)
 
     def __getitem__(self, chosen) -> Observations:
         """Of some of the frames."""
