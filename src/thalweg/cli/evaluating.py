@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +105,11 @@ def _diagnoses(potential, frames, uncertainty):
     severities = {"error": "problem", "warning": "warning", "note": "note"}
     for finding in inspect(frames).findings:
         yield Diagnosis(severities[finding.severity], str(finding).split(": ", 1)[1])
+    taught = potential.card.get("training")
+    if isinstance(taught, Mapping) and not taught["energies"] and any(f.energy is not None for f in frames):
+        yield Diagnosis(
+            "note", "This model was never taught energies: they are right up to a constant per element."
+        )
     if uncertainty is not None and potential.calibration != potential.calibration:
         yield Diagnosis("warning", "The uncertainty of this model was never calibrated on held-out frames.")
     if uncertainty is not None and uncertainty.coverage_95 < 0.9:

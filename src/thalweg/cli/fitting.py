@@ -219,7 +219,7 @@ def _results(
         subtitle=subtitle(potential, frames.training),
         fitted=(*frames.said, _kind(study)),
         accuracy=accuracy(sets[-1]),
-        certainty=(*certainty(uncertainty, why), *_promise(lines)),
+        certainty=(*certainty(uncertainty, why), *_spanned(potential), *_promise(lines)),
         diagnoses=tuple(_diagnoses(frames, sets, uncertainty)),
         sets=sets,
         by_element=by_element(sets),
@@ -252,7 +252,8 @@ def uncertainty_on(
         return None, claims
     if not any(frame.forces is not None for frame in frames):
         return None, "the frames have no forces"
-    return force_uncertainty(claims, frames, predicted, name), ""
+    found = force_uncertainty(claims, frames, predicted, name)
+    return found, "" if found is not None else "all forces of the frames are zero by symmetry"
 
 
 def subtitle(potential: LearnedPotential, training: Sequence[Configuration]) -> str:
@@ -316,6 +317,19 @@ def _kind(study: FitStudy) -> str:
         words += f", a committee of {study.table['committee']['members']}"
     known = [entry["kind"] for entry in study.table.get("baseline", [])]
     return f"Fitted: {words}{', on top of ' + ' and '.join(known) if known else ''}."
+
+
+def _spanned(potential: LearnedPotential) -> tuple[str, ...]:
+    """How far frames that were held out lie beyond the training set, where the potential knows."""
+    said = potential.card.get("active_set")
+    if isinstance(said, str):
+        return (f"Extrapolation grades: the active set was {said}.",)
+    if not said or "held_out" not in said:
+        return ()
+    return (
+        f"Extrapolation grades of the {said['held_out']} frames held out: {significant(said['held_out_median'])} "
+        f"(median) to {significant(said['held_out_largest'])}; beyond 2 a frame is worth a label.",
+    )
 
 
 def _promise(lines) -> tuple[str, ...]:

@@ -123,12 +123,17 @@ def curve_lines(curve: LearningCurve, available: int) -> tuple[CurveLine, ...]:
 
 def force_uncertainty(
     claims: Spread, frames: Sequence[Configuration], predicted: Labels, on: str
-) -> ForceUncertainty:
-    """What the calibrated uncertainty that a potential ``claims`` is worth on ``frames``, of which some have forces."""
+) -> ForceUncertainty | None:
+    """What the calibrated uncertainty that a potential ``claims`` is worth on ``frames``, of which some have forces.
+
+    None where all forces are zero by symmetry.
+    """
     kept = [k for k, frame in enumerate(frames) if frame.forces is not None]
     claimed = np.concatenate([np.ravel(claims.forces[k]) for k in kept])
     off = np.concatenate([np.ravel(predicted.forces[k] - frames[k].forces) for k in kept])
     free = claimed > CERTAIN * np.sqrt(np.mean(claimed**2))
+    if not free.any():
+        return None
     claimed, off = claimed[free] / MEV_PER_ANGSTROM, off[free] / MEV_PER_ANGSTROM
     levels = np.linspace(0.05, 0.95, 19)
     bins = reliability_curve(off, claimed)

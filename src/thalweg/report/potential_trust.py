@@ -90,7 +90,7 @@ def trust_sentences(found: Trust | None) -> tuple[str, ...]:
             + (f"; most probably on frame {_place(found, worst)}." if found.raised.any() else ".")
         )
         chosen = expected_to_hold(found.odds, CAUGHT)
-        if chosen.any():
+        if found.odds.sum() >= 1:
             said[-1] += (
                 f" To catch {100 * CAUGHT:.0f} % of such frames, as far as the claims are right, look at the "
                 f"{chosen.sum()} with more than {100 * found.odds[chosen].min():.2g} %."

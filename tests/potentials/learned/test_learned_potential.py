@@ -20,7 +20,8 @@ from thalweg.potentials.learned.card import card_text, content_hash
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.pair_terms import lennard_jones
 from thalweg.potentials.learned.recipe import Recipe
-from thalweg.potentials.learned.term import NoUncertainty
+from thalweg.potentials.learned.term import Labels, NoUncertainty, Spread
+from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
 
 
@@ -153,6 +154,39 @@ def test_calibration_without_forces_is_refused(learner, molecules):
     bare = [replace(frame, forces=None) for frame in molecules(3)]
     with pytest.raises(ValueError, match="none of 3 held-out frames has forces"):
         force_calibration(Recipe(learner, core_repulsion=None).fit(molecules(5)), bare)
+
+
+def test_frames_without_force_by_symmetry_leave_an_uncertainty_uncalibrated(molecules):
+    class Still:
+        def bind(self, numbers, box=None, periodic=None):
+            raise NotImplementedError
+
+        def evaluate(self, configurations):
+            return Labels(
+                np.zeros(len(configurations)),
+                still(configurations),
+                (np.zeros((3, 3)),) * len(configurations),
+            )
+
+        def spread(self, configurations):
+            return Spread(np.ones(len(configurations)), still(configurations))
+
+    def still(configurations):
+        return tuple(np.zeros((len(frame), 3)) for frame in configurations)
+
+    atoms = [
+        Configuration(
+            np.array([29]),
+            np.zeros((1, 3)),
+            size * np.eye(3),
+            (True,) * 3,
+            energy=size,
+            forces=np.zeros((1, 3)),
+        )
+        for size in np.linspace(0.3, 0.4, 6)
+    ]
+    with pytest.raises(NoUncertainty, match="zero by symmetry"):
+        force_calibration(LearnedPotential({29: 0.0}, (Still(),)), atoms)
 
 
 def test_unsound_frames_are_refused_before_a_fit(learner, molecules):

@@ -52,7 +52,7 @@ def force_calibration(potential: LearnedPotential, held_out: Sequence[Configurat
     ValueError
         If no frame has forces.
     NoUncertainty
-        If no term knows how unsure it is.
+        If no term knows how unsure it is, or all forces are zero by symmetry.
     """
     return _components(*_compared(potential, held_out))
 
@@ -219,6 +219,11 @@ def _components(off, claimed):
     """The calibration of single components, but for those without error by symmetry."""
     off, claimed = (np.concatenate([np.ravel(each) for each in side]) for side in (off, claimed))
     open_ = claimed > CERTAIN * np.sqrt(np.mean(claimed**2))
+    if not open_.any():
+        raise NoUncertainty(
+            "all forces of the held-out frames are zero by symmetry and say nothing of errors; hold out frames whose "
+            "atoms are displaced"
+        )
     return calibrate(off[open_], claimed[open_])
 
 
