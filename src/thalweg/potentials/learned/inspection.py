@@ -14,6 +14,7 @@ import numpy as np
 from thalweg.potentials.learned.duplicates import contacts, duplicates
 from thalweg.potentials.learned.findings import Finding, Findings
 from thalweg.potentials.learned.force_consistency import force_scale
+from thalweg.potentials.learned.pair_consistency import pair_scale
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import COVALENT_RADII, SYMBOLS
 from thalweg.units import unit
@@ -228,13 +229,15 @@ def _unbalanced(frames, sound) -> Iterator[Finding]:
 
 
 def _scales(frames, sound):
-    """Energies against forces, of all frames together and of each file alone."""
+    """Energies against forces, of all frames together and of each file alone; by pairs where frames are far apart."""
     files: dict[object, list[int]] = {}
     for k in sound:
         files.setdefault(frames[k].info.get("file"), []).append(k)
     scale, found = force_scale([frames[k] for k in sound]), []
     for name, members in files.items():
         alone = scale if len(files) == 1 else force_scale([frames[k] for k in members])
+        if alone is None:
+            alone = pair_scale([frames[k] for k in members])
         if alone is not None and not alone.consistent:
             origin = "" if name is None else f"{name}: "
             found.append(Finding("error", "force scale", (), f"{origin}{alone}"))
