@@ -43,6 +43,8 @@ DIMENSIONS = {
         "eV": ELECTRONVOLT,
         "meV": 1e-3 * ELECTRONVOLT,
         "Ha": HARTREE,
+        "Hartree": HARTREE,
+        "Ry": HARTREE / 2,
     },
     "mass": {"amu": 1.0, "Da": 1.0, "dalton": 1.0},
     "angle": {"rad": 1.0, "deg": DEGREE, "degrees": DEGREE},
