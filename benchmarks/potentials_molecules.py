@@ -37,6 +37,7 @@ from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.linear import Linear
 from thalweg.potentials.learned.message_passing import MessagePassing
 from thalweg.potentials.learned.molecular_recipes import (
+    fchl19,
     global_gradient_domain,
     local_gradient_domain,
     pip,
@@ -101,12 +102,12 @@ FAMILIES = {
         None,
         "no published number for revised MD17; ACE, of body order 5, has 7.3",
     ),
+    "FCHL19": (fchl19(), 1000, 6.2, ""),
     "FCHL19 with a sparse kernel": (
         Recipe(SparseKernel(FCHL19(cutoff=0.5), 1000, Gaussian()), weights=NEAR),
         1000,
-        6.2,
-        "; published with the derivatives of the kernel at all of 1000 frames, which here only kernels of inverse "
-        "distances have",
+        None,
+        "published with derivatives of the kernel at all frames, see FCHL19",
     ),
     "scattering": (
         Recipe(Linear(Scattering()), weights=NEAR),

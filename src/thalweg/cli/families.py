@@ -43,6 +43,7 @@ PAPERS: Family = {
     "GlobalGradientDomain": Kind(
         f"{LEARNED}.molecular_recipes:global_gradient_domain", {}, ("permutations", "baseline")
     ),
+    "FCHL19": Kind(f"{LEARNED}.molecular_recipes:fchl19", NEAR, ("baseline",)),
     "PIP": Kind(
         f"{LEARNED}.molecular_recipes:pip", {"lengths": "length"}, ("permutations", "baseline", "memory")
     ),
@@ -64,6 +65,7 @@ LEARNERS: Family = {
     "GradientDomain": Kind(
         f"{LEARNED}.gradient_domain:GradientDomain", {"reaches": "length"}, ("permutations",)
     ),
+    "SiteGradientDomain": Kind(f"{LEARNED}.site_gradient_domain:SiteGradientDomain"),
     **PAPERS,
     **PARAMETRIC,
 }  # fmt: skip

@@ -62,7 +62,7 @@ class PrincipalFeatures(eqx.Module):
         >>> from thalweg.representations.fchl import FCHL19
         >>> water = np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]])
         >>> frames = [Configuration(np.array([8, 1, 1]), water * (1 + d)) for d in (0, 0.01, 0.02)]
-        >>> [len(one.T) < 40 for one in PrincipalFeatures.fit(FCHL19(elements=(1, 8)), frames).vectors]
+        >>> [len(one.T) < 40 for one in PrincipalFeatures.fit(FCHL19(radial=8, elements=(1, 8)), frames).vectors]
         [True, True]
         """
         chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), EXAMPLES)).astype(int))

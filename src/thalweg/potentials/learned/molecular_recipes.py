@@ -1,6 +1,7 @@
-"""Recipes for one molecule: the gradient-domain kernel as published, a local one that errs less, and polynomials.
+"""Recipes for molecules: gradient-domain kernels as published, a local one that errs less, and polynomials.
 
-A model of one molecule is of these atoms in this order; its energy knows nothing of other molecules. A quantum
+A model of one molecule is of these atoms in this order; its energy knows nothing of other molecules. `fchl19` alone is
+of environments, which all molecules of its elements have. A quantum
 baseline is composed by the caller: ``local_gradient_domain(baseline=(TightBinding(),))``. Without one, kernels fall
 back to bonds, angles and repulsion fitted to the same frames (`ValencePairs`), which keeps the molecule whole where it
 has not been yet, and lowers errors. Core repulsion is off unless given: a few dozen frames of one molecule do not have
@@ -16,11 +17,13 @@ import numpy as np
 from thalweg.potentials.learned.core_repulsion import CoreRepulsion
 from thalweg.potentials.learned.gradient_domain import GradientDomain
 from thalweg.potentials.learned.hessian_kernel import Matern52
-from thalweg.potentials.learned.kernel_solvers import ClosedForm, Solver
+from thalweg.potentials.learned.kernel_solvers import ClosedForm, Landmarks, Solver
 from thalweg.potentials.learned.polynomial_fit import PolynomialFit
 from thalweg.potentials.learned.recipe import Recipe
+from thalweg.potentials.learned.site_gradient_domain import SiteGradientDomain
 from thalweg.potentials.learned.term import Term
 from thalweg.potentials.learned.valence_pairs import ValencePairs
+from thalweg.representations.fchl import FCHL19
 
 
 def sgdml(
@@ -102,6 +105,38 @@ def local_gradient_domain(
         solver=solver,
         permutations=permutations,
         mean=None if baseline else mean,
+        choosing=choosing,
+        remembered=remembered,
+    )
+    return Recipe(learner, tuple(baseline), core_repulsion=core_repulsion)
+
+
+def fchl19(
+    cutoff: float = 0.8,
+    widths: Sequence[float] = (2.0, 4.0, 6.0),
+    noises: Sequence[float] = (1e-8, 1e-9, 1e-10),
+    solver: ClosedForm | Landmarks = ClosedForm(),  # noqa: B008
+    baseline: Sequence[Term] = (),
+    core_repulsion: CoreRepulsion | None = None,
+    choosing: int = 2700,
+    remembered: int = 9000,
+) -> Recipe:
+    """FCHL19 environments in a Gaussian kernel and its derivatives at all training frames [christensen2020].
+
+    Unlike there, neighbors vanish smoothly at the cutoff, features are combined into the fifty to hundred that matter,
+    and width and noise are chosen by leaving frames out, on about ``choosing`` force components. About ``remembered``
+    answer for uncertainties.
+
+    Examples
+    --------
+    >>> fchl19().learner.representation.cutoff
+    0.8
+    """
+    learner = SiteGradientDomain(
+        FCHL19(cutoff=cutoff),
+        widths=tuple(widths),
+        noises=tuple(noises),
+        solver=solver,
         choosing=choosing,
         remembered=remembered,
     )

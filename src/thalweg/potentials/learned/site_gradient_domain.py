@@ -52,7 +52,7 @@ class SiteGradientDomain:
     >>> from thalweg.representations.fchl import FCHL19
     >>> frames = [Configuration(np.array([8, 1, 1]), np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1 + d, 0]]), energy=d,
     ...     forces=np.array([[0, 1.0, 0], [0, 0, 0], [0, -1.0, 0]])) for d in (0.0, 0.01, 0.02)]
-    >>> SiteGradientDomain(FCHL19()).fit(frames).evaluate(frames).energies.shape
+    >>> SiteGradientDomain(FCHL19(radial=4, angular=4)).fit(frames).evaluate(frames).energies.shape
     (3,)
     """
 
