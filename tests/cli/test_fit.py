@@ -224,6 +224,21 @@ def test_forces_in_other_units_stop_a_fit_before_it_starts(tmp_path):
         frames_of(fit_from_table({"data": {"train": ["all.xyz"]}}, "study", tmp_path))
 
 
+def test_files_without_frames_or_labels_are_told_from_small_ones(tmp_path):
+    write_configurations(
+        tmp_path / "bare.xyz", [replace(f, energy=None, forces=None) for f in silicon(12, 13)]
+    )
+    (tmp_path / "empty.xyz").write_text("", "utf-8")
+    (tmp_path / "notes.xyz").write_text("no\nframes\n", "utf-8")
+    for name, said in (
+        ("bare", "to learn from"),
+        ("empty", "no frames"),
+        ("notes", "notes.xyz cannot be read"),
+    ):
+        with pytest.raises(StudyError, match=said):
+            frames_of(fit_from_table({"data": {"train": [f"{name}.xyz"]}}, "study", tmp_path))
+
+
 def test_the_usual_learner_has_no_more_coefficients_than_half_the_labels():
     few, many = (usual_learner(silicon(count, 7)) for count in (4, 60))
     assert sum(few.representation.levels) < sum(many.representation.levels)

@@ -63,6 +63,13 @@ def frames_of(study: FitStudy) -> Frames:
     data = study.data
     given = [read_frames(getattr(data, name), data, study.units) for name in ("test", "validation", "train")]
     everything = [frame for frames in given for frame in frames]
+    if not everything:
+        raise StudyError("[data] the files hold no frames; give others, or another index")
+    if all(frame.energy is None and frame.forces is None and frame.stress is None for frame in everything):
+        raise StudyError(
+            "[data] no frame has an energy, forces or a stress to learn from; say what they are called by energy_key, "
+            "forces_key, stress_key or virial_key"
+        )
     findings = inspect(everything)
     whole = [finding for finding in findings.errors if not finding.frames]
     if whole:
@@ -95,11 +102,13 @@ def read_frames(files: Sequence[str] | float, data: Data, units: FileUnits) -> l
     """Frames of all ``files``; none of a fraction."""
     if isinstance(files, float):
         return []
-    return [
-        frame
-        for file in files
-        for frame in read_configurations(
-            Path(file),
+    return [frame for file in files for frame in _read(Path(file), data, units)]
+
+
+def _read(file: Path, data: Data, units: FileUnits) -> list[Configuration]:
+    try:
+        return read_configurations(
+            file,
             data.index,
             energy_key=data.energy_key,
             forces_key=data.forces_key,
@@ -108,7 +117,10 @@ def read_frames(files: Sequence[str] | float, data: Data, units: FileUnits) -> l
             units=units,
             format=data.format,
         )
-    ]
+    except OSError as trouble:
+        if trouble.strerror:
+            raise
+        raise StudyError(f"{file} cannot be read: {trouble}") from trouble
 
 
 def _contents(frames: Sequence[Configuration]) -> str:
