@@ -1,4 +1,4 @@
-"""Learned potentials, everything: crystals, molecules, networks and water. Each part is a benchmark of its own, too."""
+"""Learned potentials, everything: crystals, molecules, networks, water, transfer; each is one of its own, too."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import potentials_crystals
 import potentials_molecules
 import potentials_networks
+import potentials_transfer
 
 from thalweg.report.benchmark import Row
 
@@ -16,3 +17,4 @@ def rows(data: Path, quick: bool) -> Iterator[Row]:
     yield from potentials_crystals.rows(data, quick)
     yield from potentials_molecules.rows(data, quick)
     yield from potentials_networks.rows(data, quick)
+    yield from potentials_transfer.rows(data, quick)

@@ -17,6 +17,7 @@ from thalweg.cli.strict import StudyError
 from thalweg.interop.file_units import FileUnits
 from thalweg.potentials.learned.inspection import inspect
 from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.potentials.learned.reference_energies import of_other_compositions
 from thalweg.potentials.learned.term import Labels
 from thalweg.report.accounting import citations
 from thalweg.report.potential_analysis import by_element, courses, judged
@@ -109,6 +110,14 @@ def _diagnoses(potential, frames, uncertainty):
     if isinstance(taught, Mapping) and not taught["energies"] and any(f.energy is not None for f in frames):
         yield Diagnosis(
             "note", "This model was never taught energies: they are right up to a constant per element."
+        )
+    other = of_other_compositions(potential.card, frames)
+    if other:
+        yield Diagnosis(
+            "warning",
+            f"{len(other)} frame{'s are' if len(other) > 1 else ' is'} of other compositions than this model was "
+            "taught, which do not decide its energies per element: energies of these are off by a constant for each "
+            "composition (forces are not). Teach it several compositions or give energies of isolated atoms.",
         )
     if uncertainty is not None and potential.calibration != potential.calibration:
         yield Diagnosis("warning", "The uncertainty of this model was never calibrated on held-out frames.")

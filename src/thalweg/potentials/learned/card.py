@@ -11,6 +11,8 @@ A card is a dictionary of plain values, so that it can be shown, searched and sa
 ``validation``  the same for the frames held out
 ``errors``      on both sets, in internal units
 ``weights``     how much each kind of label counted
+``undecided``   directions in energies per element that no training energy decides, if there are any, see
+                `reference_energies`
 ``seed``, ``versions``, ``date``
 ==============  ===============================================================================================
 """
@@ -84,7 +86,9 @@ def card_text(card: Mapping[str, object]) -> str:
                     if each[key := label.replace(" ", "_")] is not None
                 ]
             continue
-        if name == "elements":
+        if name == "undecided":
+            value = "energies of compositions other than those taught, and multiples of them"
+        elif name == "elements":
             value = ", ".join(SYMBOLS[z] for z in value)
         elif name == "cutoff":
             value = "none" if value is None else f"{value:g} nm"

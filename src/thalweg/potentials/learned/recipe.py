@@ -14,6 +14,7 @@ from thalweg.potentials.learned.core_repulsion import CoreRepulsion
 from thalweg.potentials.learned.errors import errors_of
 from thalweg.potentials.learned.inspection import require_sound
 from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.potentials.learned.reference_energies import fitted_references, undecided
 from thalweg.potentials.learned.term import Labels, Learner, NoUncertainty, Term, Uncertain, Weights
 from thalweg.systems.configuration import Configuration, elements_of
 
@@ -86,6 +87,8 @@ class Recipe:
             weights=self.weights,
             seed=seed,
         )
+        if self.references is None and len(open_ := undecided(configurations)):
+            card["undecided"] = open_.tolist()
         fitted = replace(known, terms=(*known.terms, term), card=card)
         pulled = [frame for frame in validation if frame.forces is not None]
         if pulled and isinstance(term, Uncertain):
@@ -118,15 +121,3 @@ def remainder(configurations: Sequence[Configuration], known: Labels) -> list[Co
             configurations, known.energies, known.forces, known.stresses, strict=True
         )
     ]
-
-
-def fitted_references(configurations: Sequence[Configuration]) -> dict[int, float]:
-    """Energies per element that explain the energies best, of least norm where these do not decide [kJ/mol]."""
-    elements = elements_of(configurations)
-    labeled = [frame for frame in configurations if frame.energy is not None]
-    if not labeled:
-        return dict.fromkeys(elements, 0.0)
-    counts = np.array([[np.count_nonzero(frame.numbers == z) for z in elements] for frame in labeled], float)
-    energies = np.array([frame.energy for frame in labeled])
-    solution = np.linalg.lstsq(counts, energies, rcond=1e-8)[0]
-    return {z: float(value) for z, value in zip(elements, solution)}
