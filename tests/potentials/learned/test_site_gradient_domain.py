@@ -258,6 +258,18 @@ def test_landmarks_keep_sites_of_few_frames(described):
     assert np.count_nonzero([np.abs(one).max() for one in few]) == 3
 
 
+def test_an_atom_alone_tells_its_energy_and_has_no_force(described):
+    alone = Configuration(np.array([9]), np.zeros((1, 3)), energy=-2.0, forces=np.zeros((1, 3)))
+    observed = SiteObservations.of(
+        described, [alone, *mixed_frames()], shape_directions([alone, *mixed_frames()]), True
+    )
+    matrix = SitePrior(Gaussian(), 2.0).joint_covariance(observed, observed)
+    assert observed.frames[0].size == 0
+    assert observed.forces(np.ones(observed.count))[0].tolist() == [[0, 0, 0]]
+    assert matrix[observed.components, observed.components] == pytest.approx(1.0)
+    assert np.linalg.eigvalsh(symmetric(matrix)).min() > -1e-9 * matrix.max()
+
+
 def test_what_cannot_be_is_refused_with_a_reason():
     frames = mixed_frames()
     with pytest.raises(ValueError, match="use ClosedForm"):

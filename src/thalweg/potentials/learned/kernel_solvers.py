@@ -183,8 +183,8 @@ def require_room(solver: Solver, frames: int, size: int, beside: float = 0.0) ->
     """
     require_memory(
         solver.needed(frames, size) + beside,
-        f"{type(solver).__name__} of {frames} frames with {size} forces each; use fewer frames, or the solver "
-        "Landmarks() or ConjugateGradients() with few landmarks",
+        f"{type(solver).__name__} of {frames} frames with {size} forces each; use fewer frames, or Landmarks() with "
+        "few of them (for inverse distances also ConjugateGradients())",
         solver.memory,
     )
 

@@ -106,29 +106,24 @@ class _Together:
             slope, curve = -2 / self.prior.width**2 * slope, 4 / self.prior.width**4 * curve
             # P_i d as (directions, i, frames, j) and R_j d as (frames, directions, j, i)
             here = (pulls * sites).sum(2)[:, :, None] - (pulls.reshape(-1, size) @ flat.T).reshape(
-                frame.size, count, -1
+                frame.size, count, len(flat)
             )
             there = (their_pulls.reshape(-1, size) @ sites.T).reshape(self.count, self.size, each, count)
             there -= along[..., None]
-            there = there.reshape(self.count, self.size, -1)
-            bent = _frames_first(here * curve, count, self.count)
-            summed = (slope.T @ pulls).reshape(frame.size, self.count, each * size)
-            forces += summed.transpose(1, 0, 2) @ their_pulls.reshape(
-                self.count, self.size, each * size
-            ).swapaxes(1, 2)
-            forces -= bent @ there.swapaxes(1, 2)
-            pairs = slope.reshape(count, self.count, each).transpose(1, 2, 0).reshape(self.count, -1, 1)
-            ours -= _frames_first(here * slope, count, self.count).sum(2)
-            theirs += (there @ pairs)[..., 0]
+            there = there.reshape(self.count, self.size, each * count)
+            summed = (slope.T @ pulls).reshape(frame.size, self.count, each * size).transpose(1, 0, 2)
+            forces += summed @ their_pulls.reshape(self.count, self.size, each * size).swapaxes(1, 2)
+            forces -= self._by_frame(here * curve, each) @ there.swapaxes(1, 2)
+            ours -= self._by_frame(here * slope, each).sum(2)
+            theirs += (there @ self._by_frame(slope[None], each).swapaxes(1, 2))[..., 0]
             energies += value.reshape(count, self.count, each).sum((0, 2))
         return forces, ours, theirs, energies
 
-
-def _frames_first(array, count, frames):
-    """(directions, i, frames j) as (frames, directions, j i)."""
-    directions = len(array)
-    split = array.reshape(directions, count, frames, -1).transpose(2, 0, 3, 1)
-    return split.reshape(frames, directions, -1)
+    def _by_frame(self, array, each):
+        """(directions, i, frames j) as (frames, directions, j i), ``each`` the number of sites ``j`` of a frame."""
+        directions, count = array.shape[:2]
+        split = array.reshape(directions, count, self.count, each).transpose(2, 0, 3, 1)
+        return split.reshape(self.count, directions, each * count)
 
 
 def _alike(observed: SiteObservations) -> Iterator[np.ndarray]:
