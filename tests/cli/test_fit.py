@@ -157,6 +157,8 @@ def test_dynamics_leave_trajectories_that_open_and_say_whether_they_held_up(work
     )
     assert shown.exit_code == 0, shown.output
     assert "2 of 2 replicas lasted" in shown.output
+    assert "Extrapolation grade along the run: up to" in shown.output
+    assert json.loads((work / "md" / "stability.json").read_text("utf-8"))["beyond_10"] == 0
     frames = read_trajectory(work / "md" / "replica-1.dcd", read_topology(work / "md" / "topology.pdb"))
     assert frames.positions.shape == (4, 8, 3)
     with open(work / "md" / "energies.csv", encoding="utf-8") as file:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.cli.apparatus import versions
+from thalweg.cli.course_trust import trust_along, trust_said
 from thalweg.cli.strict import StudyError
 from thalweg.dynamics.engine import Langevin, VelocityVerlet
 from thalweg.dynamics.minimize import Minimum, minimized
@@ -25,7 +26,6 @@ from thalweg.interop.mdtraj_files import write_trajectory
 from thalweg.learning.whole_files import write_whole
 from thalweg.potentials.energy import Energy
 from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.term import NoUncertainty
 from thalweg.report.writing import plain
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import MASSES, SYMBOLS
@@ -35,12 +35,6 @@ from thalweg.units import thermal_energy, unit
 
 FRAMES = 500
 """Frames saved unless said otherwise."""
-
-ASKED = 20
-"""Frames along the run whose uncertainty is asked for."""
-
-FAR = 3.0
-"""A frame is far from what was taught where its claimed force deviation is this many times the known error."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +242,7 @@ def judgment(course: Course, start: Configuration, plan: Plan, potential: Learne
         },
         "versions": versions(),
     }
-    return said | _unsure(potential, start, seen)
+    return said | trust_along(potential, start, seen)
 
 
 def sentences(said: dict) -> list[str]:
@@ -262,15 +256,7 @@ def sentences(said: dict) -> list[str]:
         found.append(f"Kinetic temperature in the second half: {said['temperature_K']:.0f} K.")
     if said["drift_kT_per_atom_ps"] is not None:
         found.append(f"Drift of the total energy: {said['drift_kT_per_atom_ps']:.1e} kT per atom and ps.")
-    if "force_deviation_meV_per_angstrom" in said:
-        middle, most = said["force_deviation_meV_per_angstrom"]
-        found.append(f"Claimed force error along the run: {middle:.3g} meV/Å on average, {most:.3g} at most.")
-    if said.get("far_from_training"):
-        found.append(
-            f"In {said['far_from_training']} of {said['asked']} frames looked at it exceeds {FAR:g} times the error "
-            "on held-out frames: the run has left what the potential was taught."
-        )
-    return found
+    return [*found, *trust_said(said)]
 
 
 def topology_of(start: Configuration) -> Topology:
@@ -317,29 +303,6 @@ def _drift(course: Course, alive: list[int], atoms: int, plan: Plan) -> float | 
         if count > 2
     ]
     return float(np.abs(slopes).mean()) / (thermal_energy(plan.temperature) * atoms) if slopes else None
-
-
-def _unsure(potential: LearnedPotential, start: Configuration, seen: list[np.ndarray]) -> dict:
-    """Claimed force deviations along the run, where the potential knows them."""
-    some = seen[:: max(1, len(seen) // ASKED)][:ASKED]
-    if not some:
-        return {}
-    try:
-        forces = potential.spread(
-            [replace(start, positions=x, energy=None, forces=None, stress=None) for x in some]
-        ).forces
-    except NoUncertainty:
-        return {}
-    claimed = np.array([np.sqrt(np.mean(each**2)) for each in forces])
-    errors = potential.card.get("errors", {})
-    known = errors.get("validation", errors.get("training", {})).get("forces")
-    far = int((claimed > FAR * known["rmse"]).sum()) if known else None
-    one = unit("meV/Å", "force")
-    return {
-        "force_deviation_meV_per_angstrom": [float(claimed.mean()) / one, float(claimed.max()) / one],
-        "asked": len(some),
-        "far_from_training": far,
-    }
 
 
 def _energies(course: Course, atoms: int) -> str:
