@@ -203,21 +203,33 @@ def batches(
 
     Frames are taken in order of size, so that little is padding; a frame larger than ``sites`` is a block alone.
     """
-    order = np.argsort([len(configuration) for configuration in configurations], kind="stable")
-    start, found = 0, []
-    while start < len(order):
-        size, stop = 0, start
-        while stop < len(order) and (stop == start or size + len(configurations[order[stop]]) <= sites):
-            size += len(configurations[order[stop]])
-            stop += 1
-        chosen = order[start:stop]
-        padded = sites if size <= sites else -(-size // 64) * 64
+    found = []
+    for chosen, padded in packed([len(configuration) for configuration in configurations], sites):
         frames = [configurations[k] for k in chosen]
         found.append((chosen, Neighborhoods.of(frames, elements, reach, 0, padded)))
-        start = stop
     rows = max((len(near.partners) for _, near in found), default=0)
     for chosen, near in found:
         yield chosen, near.with_rows(rows, reach)
+
+
+def packed(sizes: Sequence[int], sites: int) -> list[tuple[np.ndarray, int]]:
+    """Which frames of such ``sizes`` fill each block of about ``sites``, shorter ones first, and its padded size.
+
+    Examples
+    --------
+    >>> [(chosen.tolist(), padded) for chosen, padded in packed([5, 100, 3], 16)]
+    [([2, 0], 16), ([1], 128)]
+    """
+    order = np.argsort(sizes, kind="stable")
+    ends = np.cumsum(np.asarray(sizes)[order])
+    start, found = 0, []
+    while start < len(order):
+        before = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + sites, side="right")))
+        size = int(ends[stop - 1] - before)
+        found.append((order[start:stop], sites if size <= sites else -(-size // 64) * 64))
+        start = stop
+    return found
 
 
 def element_kinds(numbers: Sequence[int] | np.ndarray, elements: Sequence[int]) -> np.ndarray:

@@ -19,7 +19,7 @@ import numpy as np
 from scipy import sparse
 
 from thalweg.representations.derivatives import TOGETHER, Pulls, features_and_pulls
-from thalweg.representations.environments import Neighborhoods, batches, points_of
+from thalweg.representations.environments import Neighborhoods, batches, packed, points_of
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration
@@ -152,7 +152,7 @@ def _with_derivatives(
 def fitting_block(sizes: Sequence[int], most: float) -> int:
     """Sites per block, a multiple of `TOGETHER` between half of ``most`` and ``most``, that leave fewest places empty.
 
-    Frames of such ``sizes`` fill blocks whole, shorter ones first, see `environments.batches`.
+    Frames of such ``sizes`` are `packed`.
 
     Examples
     --------
@@ -161,17 +161,7 @@ def fitting_block(sizes: Sequence[int], most: float) -> int:
     """
     top = int(np.clip(most / TOGETHER, 2, 32))
     candidates = [TOGETHER * count for count in range(top, top // 2, -1)]
-    return min(candidates, key=lambda sites: places(sizes, sites))
-
-
-def places(sizes: Sequence[int], sites: int) -> int:
-    """Sites in all blocks, empty ones counted, if frames of such ``sizes`` fill blocks of ``sites``."""
-    total, used = 0, sites
-    for size in sorted(sizes):
-        if used + size > sites:
-            used, total = 0, total + (sites if size <= sites else -(-size // 64) * 64)
-        used += size
-    return total
+    return min(candidates, key=lambda sites: sum(padded for _, padded in packed(sizes, sites)))
 
 
 def _beside(blocks):
