@@ -20,7 +20,7 @@ from thalweg.potentials.learned.card import card_text, content_hash
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.pair_terms import lennard_jones
 from thalweg.potentials.learned.recipe import Recipe
-from thalweg.potentials.learned.term import Labels, NoUncertainty, Spread
+from thalweg.potentials.learned.term import Labels, NoUncertainty, Spread, reach
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
 
@@ -187,6 +187,16 @@ def test_frames_without_force_by_symmetry_leave_an_uncertainty_uncalibrated(mole
     ]
     with pytest.raises(NoUncertainty, match="zero by symmetry"):
         force_calibration(LearnedPotential({29: 0.0}, (Still(),)), atoms)
+
+
+def test_a_term_without_a_cutoff_sees_everything_whatever_the_others_do():
+    class Everywhere:
+        def bind(self, numbers, box=None, periodic=None): ...
+        def evaluate(self, configurations): ...
+
+    near, far = (lennard_jones((18,), [1.0], [0.3], cutoff=size) for size in (0.5, 0.7))
+    assert reach([near, far]) == 0.7
+    assert reach([near, Everywhere()]) is None
 
 
 def test_unsound_frames_are_refused_before_a_fit(learner, molecules):

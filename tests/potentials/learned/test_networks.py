@@ -161,6 +161,7 @@ def test_a_committee_is_its_mean_and_spreads_more_where_nothing_was_learned():
     learner = Committee(LEARNER, 2)
     potential = Recipe(learner, core_repulsion=None).fit(FRAMES)
     term = potential.terms[-1]
+    assert potential.card["cutoff"] == term.cutoff == term.members[0].cutoff
     assert isinstance(learner, Learner)
     assert isinstance(term, Uncertain)
     each = [member.evaluate(FEW) for member in term.members]

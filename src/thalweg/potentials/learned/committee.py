@@ -18,7 +18,7 @@ from thalweg.potentials.energy import Energy
 from thalweg.potentials.learned.frame_batches import FrameBatch, squared_error
 from thalweg.potentials.learned.gradient_training import RelativeError
 from thalweg.potentials.learned.message_passing import MessagePassing, MessageTerm
-from thalweg.potentials.learned.term import Labels, Learner, Spread, Term, Weights
+from thalweg.potentials.learned.term import Labels, Learner, Spread, Term, Weights, reach
 from thalweg.shapes import Box, Energies, Positions
 from thalweg.systems.configuration import Configuration
 
@@ -139,6 +139,10 @@ class CommitteeTerm(eqx.Module):
     """The mean of terms, which knows how much they differ."""
 
     members: tuple[Term, ...]
+
+    @property
+    def cutoff(self) -> float | None:
+        return reach(self.members)
 
     def bind(
         self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None

@@ -15,7 +15,7 @@ from thalweg.potentials.learned.errors import errors_of
 from thalweg.potentials.learned.inspection import require_sound
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.reference_energies import fitted_references, undecided
-from thalweg.potentials.learned.term import Labels, Learner, NoUncertainty, Term, Uncertain, Weights
+from thalweg.potentials.learned.term import Labels, Learner, NoUncertainty, Term, Uncertain, Weights, reach
 from thalweg.systems.configuration import Configuration, elements_of
 
 CALIBRATED = 100
@@ -78,9 +78,7 @@ class Recipe:
             errors["validation"] = errors_of(held_out, term.evaluate(held_out))
         card = model_card(
             recipe=self.in_words,
-            cutoff=max(
-                (each.cutoff for each in (*known.terms, term) if hasattr(each, "cutoff")), default=None
-            ),
+            cutoff=reach((*known.terms, term)),
             training=configurations,
             validation=validation,
             errors=errors,

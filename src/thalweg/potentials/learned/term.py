@@ -75,6 +75,12 @@ class Term(Protocol):
         ...
 
 
+def reach(terms: Sequence[Term]) -> float | None:
+    """The largest ``cutoff`` of ``terms`` [nm]; None where one has none and sees the whole frame."""
+    cutoffs = [getattr(term, "cutoff", None) for term in terms]
+    return None if None in cutoffs else max(cutoffs)
+
+
 class NoUncertainty(ValueError):
     """A potential does not know how unsure it is; the message says why and what to do."""
 
