@@ -102,7 +102,7 @@ FAMILIES = {
         None,
         "no published number for revised MD17; ACE, of body order 5, has 7.3",
     ),
-    "FCHL19": (fchl19(), 1000, 6.2, ""),
+    "FCHL19": (fchl19(choosing=2 * CHOOSING), 1000, 6.2, ""),
     "FCHL19 with a sparse kernel": (
         Recipe(SparseKernel(FCHL19(cutoff=0.5), 1000, Gaussian()), weights=NEAR),
         1000,
