@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from thalweg.cli.fit_study import fit_from_table
 from thalweg.cli.main import app
 from thalweg.interop.configurations import write_configurations
 from thalweg.interop.tight_binding import TightBinding
 from thalweg.potentials.learned.committee import CommitteeTerm
 from thalweg.potentials.learned.gradient_domain_term import GradientDomainTerm
 from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.potentials.learned.linear_recipes import expansion_with_kernel
 from thalweg.potentials.learned.pair_terms import morse
 from thalweg.systems.configuration import Configuration
 
@@ -91,3 +93,25 @@ def test_a_quantum_baseline_leaves_only_the_difference_to_learn(tmp_path):
     potential, mae = fitted(tmp_path, study, molecules(15, 3, (TightBinding(),)))
     assert any(isinstance(term, TightBinding) for term in potential.terms)
     assert mae < 20
+
+
+def test_papers_bring_their_weights_and_core_and_a_baseline_is_what_kernels_fall_back_to(tmp_path):
+    def study(learner, **more):
+        given = {"data": {"train": ["."]}, "learner": learner, **more}
+        found = fit_from_table(given, "water", tmp_path)
+        rest = {key: value for key, value in found.table.items() if key not in ("title", "seed")}
+        again = fit_from_table(rest, "water", tmp_path)
+        assert (again.learner, again.weights, again.core_repulsion) == (
+            found.learner,
+            found.weights,
+            found.core_repulsion,
+        )
+        return found
+
+    crystal, molecule = study({"kind": "ExpansionWithKernel"}), study({"kind": "LocalGradientDomain"})
+    assert crystal.weights == expansion_with_kernel().weights != molecule.weights
+    assert crystal.core_repulsion is not None
+    assert molecule.core_repulsion is None
+    assert study({"kind": "GAP"}, weights={"energy": "3 meV"}).weights.energy == pytest.approx(0.2894559966)
+    assert molecule.learner.mean is not None
+    assert study({"kind": "LocalGradientDomain"}, baseline=[{"kind": "GFN2"}]).learner.mean is None

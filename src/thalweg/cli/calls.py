@@ -141,6 +141,8 @@ def _tellable(hint: Any) -> bool:
 
 
 def _given(value: Any, setting: Setting, where: str, families: Families) -> tuple[Any, Any]:
+    if value == "none" and NoneType in typing.get_args(setting.hint):
+        return None, value
     if setting.family is not None:
         return called(setting.family, value, f"{where}.{setting.name}", families)
     metadata = {} if setting.dimension is None else {"dimension": setting.dimension, "positive": True}
@@ -171,7 +173,10 @@ def _table(value: Any, family: Family, families: Families) -> dict[str, Any] | N
         if type(value) is kind.target:
             table = {} if len(family) == 1 else {"kind": name}
             for key, setting in settings(kind, families).items():
-                if (written := _written(getattr(value, key), setting, families)) is not None:
+                given = getattr(value, key)
+                if given is None and setting.default is not None:
+                    table[key] = "none"
+                elif (written := _written(given, setting, families)) is not None:
                     table[key] = written
             return table
     return None

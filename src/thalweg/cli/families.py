@@ -33,6 +33,16 @@ MESSAGES: Family = {
 """What sites learn from each other."""
 
 PAPERS: Family = {
+    "GAP": Kind(
+        f"{LEARNED}.linear_recipes:gaussian_approximation",
+        NEAR | {"smearing": "length"},
+        ("weights", "baseline"),
+    ),
+    "MTP": Kind(f"{LEARNED}.linear_recipes:moment_tensors", NEAR, ("weights", "baseline")),
+    "SNAP": Kind(f"{LEARNED}.linear_recipes:snap", NEAR, ("weights", "baseline")),
+    "ExpansionWithKernel": Kind(
+        f"{LEARNED}.linear_recipes:expansion_with_kernel", {}, ("weights", "baseline")
+    ),
     "BehlerParrinello": Kind(
         f"{LEARNED}.network_recipes:behler_parrinello",
         NEAR | {"nearest": "length"},
@@ -40,6 +50,11 @@ PAPERS: Family = {
     ),
     "LearnedMessages": Kind(f"{LEARNED}.network_recipes:learned_messages", {}, ("weights", "checkpoint")),
     "sGDML": Kind(f"{LEARNED}.molecular_recipes:sgdml", {}, ("permutations", "baseline")),
+    "LocalGradientDomain": Kind(
+        f"{LEARNED}.molecular_recipes:local_gradient_domain",
+        {"reaches": "length"},
+        ("permutations", "baseline"),
+    ),
     "GlobalGradientDomain": Kind(
         f"{LEARNED}.molecular_recipes:global_gradient_domain", {}, ("permutations", "baseline")
     ),
@@ -104,7 +119,7 @@ FAMILIES: Families = {
     },
     "regularization": {
         name: Kind(f"{LEARNED}.regularization:{name}")
-        for name in ("CrossValidated", "Evidence", "Ridge", "AutomaticRelevance")
+        for name in ("CrossValidated", "Balanced", "Evidence", "Ridge", "AutomaticRelevance")
     },
     "covariance": {
         name: Kind(f"{LEARNED}.hessian_kernel:{name}") for name in ("Gaussian", "Matern52", "Matern72")

@@ -152,6 +152,9 @@ def fit_from_table(table: Mapping[str, Any], name: str, folder: Path = Path()) -
     learner = None
     if any(key in table for key in ("learner", "representation", "messages")):
         learner, resolved["learner"] = _learner(table)
+    paper = learner if isinstance(learner, Recipe) else None
+    if paper is not None:
+        learner = paper.learner
     if "committee" in table:
         _, resolved["committee"] = _committee(
             table["committee"], Linear(ACE()) if learner is None else learner
@@ -161,9 +164,15 @@ def fit_from_table(table: Mapping[str, Any], name: str, folder: Path = Path()) -
         made, written = called(BASELINES, _located(entry, folder), f"baseline {k + 1}", FAMILIES)
         baselines.append(made)
         resolved.setdefault("baseline", []).append(written)
+    if baselines and "mean" in resolved.get("learner", {}) and "mean" not in table.get("learner", {}):
+        learner = replace(learner, mean=None)  # a baseline is what it falls back to
+        resolved["learner"]["mean"] = "none"
     references = _references(table.get("references"), resolved)
-    weights, resolved["weights"] = called(WEIGHTS, table.get("weights", {}), "weights", FAMILIES)
-    core = _core_repulsion(table.get("core_repulsion", {}))
+    usual = {} if paper is None else _written(paper.weights)
+    weights, resolved["weights"] = called(WEIGHTS, table.get("weights", usual), "weights", FAMILIES)
+    core = CoreRepulsion() if paper is None else paper.core_repulsion
+    if "core_repulsion" in table:
+        core = _core_repulsion(table["core_repulsion"])
     resolved["core_repulsion"] = "none" if core is None else as_table(core)
     curve = None
     if "learning_curve" in table:
@@ -248,16 +257,24 @@ def _files(name: str, folder: Path, key: str) -> list[Path]:
     return [one.resolve() for one in found]
 
 
-def _learner(table: Mapping[str, Any]) -> tuple[Learner, dict[str, Any]]:
-    """The learner, its representation or messages in a table of their own or in its own."""
+def _learner(table: Mapping[str, Any]) -> tuple[Learner | Recipe, dict[str, Any]]:
+    """The learner or a paper's recipe, its representation or messages in a table of their own or in its own."""
     given = dict(table.get("learner", {"kind": "LearnedMessages" if "messages" in table else "Linear"}))
     for part in ("representation", "messages"):
         if part in table:
             if part in given:
                 raise StudyError(f"[{part}] and [learner.{part}] are both given; keep one")
             given[part] = table[part]
-    learner, written = called(LEARNERS, given, "learner", FAMILIES)
-    return (learner.learner if isinstance(learner, Recipe) else learner), written
+    return called(LEARNERS, given, "learner", FAMILIES)
+
+
+def _written(weights: Weights) -> dict[str, str]:
+    """Weights as a study has them."""
+    return {
+        "energy": f"{weights.energy!r} kJ/mol",
+        "force": f"{weights.force!r} kJ/mol/nm",
+        "stress": f"{weights.stress!r} kJ/mol",
+    }
 
 
 def _committee(table: Any, learner: Learner) -> tuple[Learner, dict[str, Any]]:
