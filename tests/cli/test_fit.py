@@ -121,7 +121,8 @@ def test_the_reported_errors_are_those_of_the_model_on_the_files(work):
 
 def test_frames_to_distrust_are_told_without_their_labels(work):
     bare = [replace(frame, energy=None, forces=None) for frame in (*silicon(3, 11), *silicon(2, 12, 0.05))]
-    write_configurations(work / "unlabeled.xyz", bare)
+    broken = replace(bare[0], positions=np.zeros((8, 3)))
+    write_configurations(work / "unlabeled.xyz", [*bare[:2], broken, *bare[2:]])
     shown = run("evaluate", work / "fit", work / "unlabeled.xyz", "--out", work / "doubts")
     assert shown.exit_code == 0, shown.output
     assert "Extrapolation: 2 of 5 frames have a grade above 2" in shown.output
@@ -129,6 +130,8 @@ def test_frames_to_distrust_are_told_without_their_labels(work):
         rows = list(csv.DictReader(file))
     assert [row["verdict"] == "do not trust" for row in rows] == [False] * 3 + [True] * 2
     assert rows[0]["force RMSE [meV/Å]"] == ""
+    assert [row["frame"] for row in rows] == ["0", "1", "3", "4", "5"]
+    assert "problem: atoms on top of each other (frame 2)" in shown.output
     assert "Frames to distrust" in (work / "doubts" / "report.html").read_text("utf-8")
     assert "held_out_largest" in (work / "fit" / "report.html").read_text("utf-8")
 

@@ -114,7 +114,7 @@ def everything(frames, predicted):
         uncertainty=ForceUncertainty(
             "test", levels, levels**0.9, bins, bins * 1.1, bins * 0.05, 0.7, 0.96, 0.6
         ),
-        trust=trust(Knowing(), {"water.xyz": frames}, predicted, doubts(30)),
+        trust=trust(Knowing(), frames, [("water.xyz", k) for k in range(30)], predicted, doubts(30)),
         front=front(points, Weights()),
         training=(TrainingCourse("seed 0", epochs, 1.2 * epochs, 79, 321.0),),
         card={"elements": "H, O", "cutoff": "0.5 nm"},
@@ -181,7 +181,7 @@ def test_frames_are_distrusted_for_their_odds_or_their_grade_and_the_worst_come_
 
 
 def test_nothing_is_said_of_trust_where_a_model_knows_nothing(frames, predicted):
-    assert trust(LearnedPotential({1: 0.0, 8: 0.0}, ()), {"a": frames}, predicted, None) is None
+    assert trust(LearnedPotential({1: 0.0, 8: 0.0}, ()), frames[:1], [("a", 0)], predicted, None) is None
     assert trust_sentences(None) == ()
 
 

@@ -44,8 +44,13 @@ def evaluate(
         If the model cannot be read, or a frame has an element it does not know.
     """
     potential = load_potential(model)
-    named = {file.name: read_frames([str(file)], data, units) for file in files}
+    given = {file.name: read_frames([str(file)], data, units) for file in files}
+    findings = inspect([frame for each in given.values() for frame in each])
+    named, places = _sound(given, {k for finding in findings.errors for k in finding.frames})
     frames = [frame for each in named.values() for frame in each]
+    if not frames:
+        why = f": {findings}" if findings.errors else ""
+        raise StudyError(f"{', '.join(given)}: there is no frame to evaluate{why}")
     with console.status("evaluating"):
         predicted = {name: potential.evaluate(each) for name, each in named.items()}
         everything = Labels(
@@ -57,7 +62,7 @@ def evaluate(
         together = judged("all", frames, potential, everything) if len(sets) > 1 else sets[0]
         claims = claims_of(potential, frames)
         uncertainty, why = uncertainty_on(claims, frames, everything, "evaluated")
-        trusted = trust(potential, named, everything, None if isinstance(claims, str) else claims)
+        trusted = trust(potential, frames, places, everything, None if isinstance(claims, str) else claims)
         if trusted is None and not any(each.rows for each in sets):
             raise StudyError(
                 f"{', '.join(named)}: no frame has an energy, forces or a stress to compare with, and the model does "
@@ -71,7 +76,7 @@ def evaluate(
             ),
             accuracy=accuracy(together),
             certainty=(*certainty(uncertainty, why), *trust_sentences(trusted)),
-            diagnoses=tuple(_diagnoses(potential, frames, uncertainty)),
+            diagnoses=tuple(_diagnoses(potential, frames, findings, uncertainty)),
             sets=tuple(sets),
             by_element=by_element(sets),
             courses=courses(frames, everything),
@@ -79,7 +84,7 @@ def evaluate(
             trust=trusted,
             card=card_rows(potential),
             provenance={
-                "files": {name: str(file.resolve()) for name, file in zip(named, files)},
+                "files": {file.name: str(file.resolve()) for file in files},
                 "versions": versions(),
             },
             citations=citations(cited(potential.terms)),
@@ -102,9 +107,20 @@ def load_potential(model: Path) -> LearnedPotential:
     return LearnedPotential.load(file)
 
 
-def _diagnoses(potential, frames, uncertainty):
+def _sound(given, wrong):
+    """Frames by file without those that are ``wrong`` (counted over all files), and file and index of each."""
+    named, places, count = {}, [], 0
+    for name, frames in given.items():
+        kept = [k for k in range(len(frames)) if count + k not in wrong]
+        named[name] = [frames[k] for k in kept]
+        places += [(name, k) for k in kept]
+        count += len(frames)
+    return {name: frames for name, frames in named.items() if frames}, places
+
+
+def _diagnoses(potential, frames, findings, uncertainty):
     severities = {"error": "problem", "warning": "warning", "note": "note"}
-    for finding in inspect(frames).findings:
+    for finding in findings.findings:
         yield Diagnosis(severities[finding.severity], str(finding).split(": ", 1)[1])
     taught = potential.card.get("training")
     if isinstance(taught, Mapping) and not taught["energies"] and any(f.energy is not None for f in frames):

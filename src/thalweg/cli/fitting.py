@@ -247,13 +247,16 @@ def claims_of(potential: LearnedPotential, frames: Sequence[Configuration]) -> S
 def uncertainty_on(
     claims: Spread | str, frames: Sequence[Configuration], predicted: Labels, name: str
 ) -> tuple[ForceUncertainty | None, str]:
-    """What ``claims`` are worth on ``frames``, or None and why there is none."""
+    """What ``claims`` are worth on ``frames``, or None and a sentence that says why."""
     if isinstance(claims, str):
-        return None, claims
+        return None, f"No uncertainty: {claims}."
     if not any(frame.forces is not None for frame in frames):
-        return None, "the frames have no forces"
+        return None, "What the claimed uncertainty is worth is not known: the frames have no forces."
     found = force_uncertainty(claims, frames, predicted, name)
-    return found, "" if found is not None else "all forces of the frames are zero by symmetry"
+    return (
+        found,
+        "" if found is not None else "Of the uncertainty nothing is known: all forces are zero by symmetry.",
+    )
 
 
 def subtitle(potential: LearnedPotential, training: Sequence[Configuration]) -> str:
@@ -286,7 +289,7 @@ def accuracy(best: Judged) -> tuple[str, ...]:
 def certainty(uncertainty: ForceUncertainty | None, why: str) -> tuple[str, ...]:
     """What the uncertainty is worth, in sentences."""
     if uncertainty is None:
-        return (f"No uncertainty: {why}.",) if why else ()
+        return (why,) if why else ()
     return (
         f"Of the force errors on the {uncertainty.on} frames, {100 * uncertainty.coverage_68:.0f} % are within one "
         f"claimed deviation (68 % should be) and {100 * uncertainty.coverage_95:.0f} % within two (95 %). Rank "

@@ -31,18 +31,19 @@ MEV_PER_ANGSTROM = unit("meV/Å", "force")
 
 def trust(
     potential: LearnedPotential,
-    named: Mapping[str, Sequence[Configuration]],
+    frames: Sequence[Configuration],
+    places: Sequence[tuple[str, int]],
     predicted: Labels,
     claims: Spread | None,
 ) -> Trust | None:
-    """What is known of the frames ``named`` by file, without their labels; None if the potential knows nothing.
+    """What is known of ``frames`` without their labels; None if the potential knows nothing.
 
     Parameters
     ----------
+    places : file and index of each
     predicted : what it says of all of them
     claims : how unsure it is, if it knows
     """
-    frames = [frame for each in named.values() for frame in each]
     unknown = np.full(len(frames), np.nan)
     claimed, odds, grade, limit, alarm = unknown, unknown, unknown, float("nan"), 0.1
     if claims is not None:
@@ -62,7 +63,7 @@ def trust(
     if isinstance(said, Mapping) and "held_out_median" in said:
         held_out = said["held_out_median"], said["held_out_largest"]
     return Trust(
-        tuple((name, k) for name, each in named.items() for k in range(len(each))),
+        tuple(places),
         error / MEV_PER_ANGSTROM,
         claimed / MEV_PER_ANGSTROM,
         odds,
