@@ -174,7 +174,7 @@ class ForceAlarm:
         return probabilities > self.odds if caught is None else expected_to_hold(probabilities, caught)
 
 
-def root_mean_squares(frames: Sequence[np.ndarray]) -> np.ndarray:
+def root_mean_squares(frames: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Root mean square component of the forces of each of the ``frames``, ``(frames,)``."""
     return np.array([np.sqrt(np.mean(each**2)) for each in frames])
 
