@@ -73,6 +73,24 @@ def test_a_rate_that_so_few_scores_cannot_promise_is_refused():
         alarm_threshold(np.arange(10.0), 0.05)
 
 
+def test_of_two_scores_each_counts_by_what_it_tells():
+    random = np.random.default_rng(7)
+    scores = np.exp(random.normal(size=(4000, 2)))
+    errors = 1.5 * scores[:, 0] ** 0.3 * scores[:, 1] ** 0.7 * np.exp(0.2 * random.normal(size=4000))
+    odds = ErrorOdds.of(errors, scores)
+    assert odds.shares == pytest.approx((0.3, 0.7), abs=0.02)
+    assert (odds.ratio, odds.scatter) == (pytest.approx(1.5, rel=0.02), pytest.approx(0.2, rel=0.05))
+    assert ErrorOdds.of(7 * errors, 7 * scores).exceeding(7 * scores, 7.0) == pytest.approx(
+        odds.exceeding(scores, 1.0)
+    )
+    claimed = odds.exceeding(scores, 2.0)
+    for low, high in ((0.05, 0.3), (0.3, 0.7), (0.7, 0.95)):
+        some = (claimed > low) & (claimed < high)
+        assert abs((errors[some] > 2.0).mean() - claimed[some].mean()) < 4 * 0.5 / np.sqrt(some.sum())
+    with pytest.raises(ValueError, match="2 kinds of scores"):
+        ErrorOdds.of(errors[:2], scores[:2])
+
+
 def test_the_odds_of_a_large_error_are_how_often_it_comes():
     errors = 0.7 * CLAIMED * np.exp(0.3 * RANDOM.normal(size=len(CLAIMED)))
     odds = ErrorOdds.of(errors[:200], CLAIMED[:200])

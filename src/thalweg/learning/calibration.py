@@ -191,43 +191,66 @@ def expected_to_hold(probabilities: Many, share: float) -> np.ndarray:
 class ErrorOdds:
     """How errors scatter about scores: ``log(error / score)`` is normal, its mean and deviation estimated.
 
-    Not knowing these two better makes the next error distributed like Student's t, of ``count - 1`` degrees of freedom.
+    Of several kinds of scores, each as large as errors are, their geometric mean counts, each kind with a share that is
+    estimated too. Shares add up to one: errors and scores twice as large are as probable.
+    Not knowing these better makes the next error distributed like Student's t.
 
     Attributes
     ----------
     ratio : median of error over score
     scatter : standard deviation of the logarithm
     count : number of errors it was estimated from
+    shares : of each kind of score in the geometric mean
     """
 
     ratio: float
     scatter: float
     count: int
+    shares: tuple[float, ...] = (1.0,)
 
     @staticmethod
-    def of(errors: Many, scores: Many) -> ErrorOdds:
-        """The most likely ones for ``errors`` seen at ``scores``, both positive.
+    def of(errors: Many, scores: Float[Array, "values *kinds"]) -> ErrorOdds:
+        """The most likely ones for ``errors`` seen at ``scores``, both positive, of one kind or ``(values, kinds)``.
 
         Raises
         ------
         ValueError
-            If there are fewer than two.
+            If there are not more of them than kinds of scores.
         """
-        errors, scores = _checked(errors, scores)
-        if len(errors) < 2:
-            raise ValueError("one error does not say how errors scatter; give at least two")
-        logs = np.log(errors / scores)
-        return ErrorOdds(float(np.exp(logs.mean())), float(logs.std(ddof=1)), len(logs))
+        errors, scores = np.asarray(errors, float), np.asarray(scores, float)
+        scores = scores.reshape(len(errors), -1)
+        for kind in scores.T:
+            _checked(errors, kind)
+        count, kinds = scores.shape
+        if count <= kinds:
+            raise ValueError(
+                "one error does not say how errors scatter; give at least two"
+                if kinds == 1
+                else f"{count} errors cannot say how much each of {kinds} kinds of scores counts; give more"
+            )
+        logs = np.log(scores)
+        left = np.log(errors) - logs[:, 0]
+        rows = np.column_stack([np.ones(count), logs[:, 1:] - logs[:, :1]])
+        found = np.linalg.lstsq(rows, left, rcond=None)[0]
+        scatter = np.sqrt(np.sum((left - rows @ found) ** 2) / (count - kinds))
+        shares = (1 - found[1:].sum(), *found[1:])
+        return ErrorOdds(float(np.exp(found[0])), float(scatter), count, tuple(map(float, shares)))
 
-    def drawn(self, scores: Many, draws: int, seed: int = 0) -> np.ndarray:
-        """Errors that may be at ``scores`` if they scatter alike, ``(draws, scores)``.
+    def medians(self, scores: Float[Array, "values *kinds"]) -> np.ndarray:
+        """Median errors at ``scores``, ``(values,)``."""
+        scores = np.asarray(scores, float).reshape(len(scores), -1)
+        with np.errstate(divide="ignore"):
+            return self.ratio * np.exp(np.log(scores) @ np.array(self.shares))
 
-        No ranking by anything else that is known before does better on them than one by scores.
+    def drawn(self, scores: Float[Array, "values *kinds"], draws: int, seed: int = 0) -> np.ndarray:
+        """Errors that may be at ``scores`` if they scatter alike, ``(draws, values)``.
+
+        No ranking by anything else that is known before does better on them than one by `medians`.
         """
         noise = np.random.default_rng(seed).normal(size=(draws, len(scores)))
-        return self.ratio * np.asarray(scores) * np.exp(self.scatter * noise)
+        return self.medians(scores) * np.exp(self.scatter * noise)
 
-    def exceeding(self, scores: Many, limit: float) -> np.ndarray:
+    def exceeding(self, scores: Float[Array, "values *kinds"], limit: float) -> np.ndarray:
         """Probability that the error at each score exceeds ``limit``.
 
         Examples
@@ -237,8 +260,9 @@ class ErrorOdds:
         [0.24, 0.5]
         """
         width = max(self.scatter * np.sqrt(1 + 1 / self.count), 1e-12)
-        with np.errstate(divide="ignore"):  # a score of zero never errs
-            return stdtr(self.count - 1, np.log(self.ratio * np.asarray(scores) / limit) / width)
+        with np.errstate(divide="ignore"):
+            far = np.log(self.medians(scores) / limit)
+        return stdtr(self.count - len(self.shares), far / width)
 
 
 def _checked(residuals, deviations):

@@ -109,6 +109,21 @@ def test_frames_whose_force_error_is_large_raise_an_alarm_and_others_seldom(lear
     assert alarm.raised(alike).mean() < 0.15
 
 
+def test_a_second_opinion_tells_which_frames_of_the_same_claim_are_bad(learner, molecules):
+    potential = Recipe(learner, core_repulsion=None).fit(molecules(30, 0.005))
+    other = Recipe(learner, core_repulsion=None).fit(molecules(30, 0.005, seed=9))
+    held_out = molecules(40, 0.005, seed=1)
+    alarm = ForceAlarm.of(potential, held_out, others=[other])
+    frames = [*molecules(40, 0.005, seed=2), *molecules(40, 0.03, seed=3)]
+    assert alarm.scores(frames).shape == (80, 2)
+    assert sum(alarm.errors.shares) == pytest.approx(1.0)
+    bad = force_errors(potential, frames) > alarm.limit * alarm.usual
+    assert alarm.raised(frames, 0.95)[bad].mean() > 0.85
+    assert alarm.raised(frames, 0.95)[:40].mean() < 0.2
+    with pytest.raises(ValueError, match="second opinions"):
+        ForceAlarm.of(potential, (), others=[other])
+
+
 def test_alarms_over_a_set_catch_what_is_asked_and_the_card_knows_them(learner, molecules):
     held_out = molecules(40, 0.005, seed=1)
     potential = calibrated(Recipe(learner, core_repulsion=None).fit(molecules(30, 0.005)), held_out)

@@ -10,7 +10,7 @@ scatter and usual error better than a few.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -19,6 +19,7 @@ from thalweg.learning.calibration import Calibration, ErrorOdds, calibrate, expe
 from thalweg.potentials.learned.errors import residuals
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.term import Labels, NoUncertainty, Uncertain
+from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration
 
 CERTAIN = 1e-9
@@ -73,8 +74,8 @@ def calibrated(potential: LearnedPotential, held_out: Sequence[Configuration]) -
     }
     errors, claims = _uncertain(root_mean_squares(off), found.scale * root_mean_squares(claimed))
     if len(errors) > 1:
-        scatter = asdict(ErrorOdds.of(errors, claims))
-        summary |= {f"frame_{name}": value for name, value in scatter.items()}
+        odds = ErrorOdds.of(errors, claims)
+        summary |= {"frame_ratio": odds.ratio, "frame_scatter": odds.scatter, "frame_count": odds.count}
         summary["frame_rmse"] = float(np.sqrt(np.mean(errors**2)))
     return replace(potential, calibration=found.scale, card={**potential.card, "calibration": summary})
 
@@ -86,13 +87,18 @@ class ForceAlarm:
     Worth as much as the claims. Kernels that answer for their uncertainty by a part of their frames (``remembered``)
     claim too little far from them beside what they claim near, and alarms are missed; remember all where it matters.
 
+    A claim says how large errors are in frames like this one; where ``others``, taught the same frames in other ways,
+    disagree with the potential, errors of this very frame are large. Both together tell more than either, at the price
+    of the others.
+
     Attributes
     ----------
     potential : claims deviations
-    errors : how force errors of frames scatter about them
+    errors : how force errors of frames scatter about `scores`
     usual : root mean square force error of the held-out frames [kJ/mol/nm]
     limit : multiple of it that is too much
     odds : a bad frame that is missed is as bad as ``1 / odds - 1`` false alarms
+    others : second opinions, not taught the held-out frames either
     """
 
     potential: LearnedPotential
@@ -100,6 +106,7 @@ class ForceAlarm:
     usual: float
     limit: float = 3.0
     odds: float = 0.1
+    others: tuple[LearnedPotential, ...] = ()
 
     @staticmethod
     def of(
@@ -108,28 +115,37 @@ class ForceAlarm:
         fitted: Sequence[Configuration] = (),
         limit: float = 3.0,
         odds: float = 0.1,
+        others: Sequence[LearnedPotential] = (),
     ) -> ForceAlarm:
         """The alarm that ``held_out`` frames with forces, of the kind that ``potential`` was fitted to, call for.
 
         If ``fitted`` are given, all frames of the fit in their order, they count like held-out ones, each left out in
         turn, where the one term that is unsure can do so (`LeavesOut`). Do not where many are nearly the same, such as
-        steps of a trajectory that follow closely: their errors are too small.
+        steps of a trajectory that follow closely: their errors are too small. What ``others`` are worth only held-out
+        frames tell; fitted ones then tell the usual error alone.
 
         Raises
         ------
         ValueError
-            If fewer than two frames have forces, or ``fitted`` are not those of the fit.
+            If fewer than two frames have forces, or ``fitted`` are not those of the fit, or there are ``others`` and no
+            more frames held out than kinds of scores.
         NoUncertainty
             If no term knows how unsure it is.
         """
         labeled = [frame for frame in held_out if frame.forces is not None]
-        errors, claimed = left_out_errors(potential, fitted) if len(fitted) else (np.empty(0), np.empty(0))
+        if others and not labeled:
+            raise ValueError(
+                "what second opinions are worth is told by held-out frames with forces; give some"
+            )
+        errors, scores = left_out_errors(potential, fitted) if len(fitted) else (np.empty(0), np.empty(0))
+        own = np.zeros(0)
         if labeled:
-            errors = np.concatenate([errors, force_errors(potential, labeled)])
-            claimed = np.concatenate([claimed, force_deviations(potential, labeled)])
-        errors, claimed = _uncertain(errors, claimed)
-        scatter = ErrorOdds.of(errors, claimed)
-        return ForceAlarm(potential, scatter, float(np.sqrt(np.mean(errors**2))), limit, odds)
+            own, seen = force_errors(potential, labeled), force_scores(potential, others, labeled)
+            scores = seen if others else np.concatenate([scores, seen[:, 0]])
+        usual, scattering = np.concatenate([errors, own]), own if others else np.concatenate([errors, own])
+        scatter = ErrorOdds.of(*_uncertain(scattering, scores.reshape(len(scattering), -1)))
+        usual = float(np.sqrt(np.mean(usual[usual > 0] ** 2)))
+        return ForceAlarm(potential, scatter, usual, limit, odds, tuple(others))
 
     @staticmethod
     def known(potential: LearnedPotential, limit: float = 3.0, odds: float = 0.1) -> ForceAlarm:
@@ -151,9 +167,11 @@ class ForceAlarm:
 
     def probabilities(self, configurations: Sequence[Configuration]) -> np.ndarray:
         """That the force error of each frame exceeds the limit, ``(frames,)``."""
-        return self.errors.exceeding(
-            force_deviations(self.potential, configurations), self.limit * self.usual
-        )
+        return self.errors.exceeding(self.scores(configurations), self.limit * self.usual)
+
+    def scores(self, configurations: Sequence[Configuration]) -> np.ndarray:
+        """What is told of the force error of each frame before it is known, see `force_scores`."""
+        return force_scores(self.potential, self.others, configurations)
 
     def raised(self, configurations: Sequence[Configuration], caught: float | None = None) -> np.ndarray:
         """Whether to distrust each frame, ``(frames,)`` bool.
@@ -182,6 +200,22 @@ def root_mean_squares(frames: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
 def force_deviations(potential: LearnedPotential, configurations: Sequence[Configuration]) -> np.ndarray:
     """Claimed root mean square deviation of the force components of each frame, ``(frames,)`` [kJ/mol/nm]."""
     return root_mean_squares(potential.spread(configurations).forces)
+
+
+def force_scores(
+    potential: LearnedPotential, others: Sequence[LearnedPotential], configurations: Sequence[Configuration]
+) -> Float[np.ndarray, "frames kinds"]:
+    """Deviations claimed by ``potential`` and its distances from the forces of ``others`` [kJ/mol/nm].
+
+    Root mean squares over the force components of each frame.
+    """
+    scores = [force_deviations(potential, configurations)]
+    if others:
+        forces = potential.evaluate(configurations).forces
+        for other in others:
+            theirs = other.evaluate(configurations).forces
+            scores.append(root_mean_squares([a - b for a, b in zip(forces, theirs, strict=True)]))
+    return np.stack(scores, 1)
 
 
 def force_errors(potential: LearnedPotential, configurations: Sequence[Configuration]) -> np.ndarray:
@@ -229,5 +263,5 @@ def _components(off, claimed):
 
 def _uncertain(errors, claimed):
     """Those of frames whose forces are not zero by symmetry."""
-    open_ = (claimed > CERTAIN * claimed.max(initial=0.0)) & (errors > 0)
+    open_ = (claimed > CERTAIN * claimed.max(0, initial=0.0)).reshape(len(errors), -1).all(1) & (errors > 0)
     return errors[open_], claimed[open_]
