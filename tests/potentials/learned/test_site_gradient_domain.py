@@ -20,6 +20,7 @@ from thalweg.potentials.learned.site_covariance import SitePrior
 from thalweg.potentials.learned.site_gradient_domain import SiteGradientDomain
 from thalweg.potentials.learned.site_observations import SiteObservations, all_directions, shape_directions
 from thalweg.potentials.learned.term import Term, Uncertain
+from thalweg.potentials.learned.valence_pairs import ValencePairs
 from thalweg.representations.fchl import FCHL19
 from thalweg.representations.principal_features import PrincipalFeatures
 from thalweg.systems.configuration import Configuration
@@ -256,6 +257,18 @@ def test_landmarks_keep_sites_of_few_frames(described):
     np.testing.assert_allclose(across @ projected, across @ exact, atol=1e-3 * np.abs(across @ exact).max())
     few = observed.forces(solved(Landmarks(3)))
     assert np.count_nonzero([np.abs(one).max() for one in few]) == 3
+
+
+def test_far_from_all_frames_one_molecule_falls_back_to_its_mean():
+    frames = [mixed_frames(seed)[1] for seed in range(6)]
+    term = replace(LEARNER, mean=ValencePairs(repulsion=20.0)).fit(frames)
+    asked = [replace(frames[0], positions=0.5 * frames[0].positions), *frames[1:]]
+    mean, whole = (np.array(each.evaluate(asked).forces) for each in (term.mean, term))
+    np.testing.assert_allclose(whole[0], mean[0], atol=0.01 * np.abs(mean[0]).max())
+    near = np.array([each.forces for each in frames[1:]])
+    np.testing.assert_allclose(whole[1:], near, atol=0.01 * np.abs(near).max())
+    with pytest.raises(ValueError, match="atoms"):
+        replace(LEARNER, mean=ValencePairs()).fit(mixed_frames())
 
 
 def test_an_atom_alone_tells_its_energy_and_has_no_force(described):

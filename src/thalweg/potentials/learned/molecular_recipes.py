@@ -118,6 +118,7 @@ def fchl19(
     solver: ClosedForm | Landmarks = ClosedForm(),  # noqa: B008
     baseline: Sequence[Term] = (),
     core_repulsion: CoreRepulsion | None = None,
+    mean: ValencePairs | None = None,
     choosing: int = 2700,
     remembered: int = 9000,
 ) -> Recipe:
@@ -125,7 +126,7 @@ def fchl19(
 
     Unlike there, neighbors vanish smoothly at the cutoff, features are combined into the fifty to hundred that matter,
     and width and noise are chosen by leaving frames out, on about ``choosing`` force components. About ``remembered``
-    answer for uncertainties.
+    answer for uncertainties. ``mean`` is what one molecule falls back to; there was none.
 
     Examples
     --------
@@ -139,6 +140,7 @@ def fchl19(
         solver=solver,
         choosing=choosing,
         remembered=remembered,
+        mean=mean,
     )
     return Recipe(learner, tuple(baseline), core_repulsion=core_repulsion)
 

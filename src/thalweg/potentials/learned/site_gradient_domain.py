@@ -25,7 +25,9 @@ from thalweg.potentials.learned.site_covariance import SitePrior
 from thalweg.potentials.learned.site_gradient_domain_term import KernelSites, SiteGradientDomainTerm
 from thalweg.potentials.learned.site_observations import SiteObservations, shape_directions
 from thalweg.potentials.learned.term import Weights
+from thalweg.potentials.learned.valence_pairs import ValencePairs
 from thalweg.representations.environments import element_kinds
+from thalweg.representations.molecular_symmetry import molecular_symmetry, same_atoms
 from thalweg.representations.principal_features import PrincipalFeatures
 from thalweg.representations.representation import Representation
 from thalweg.systems.configuration import Configuration
@@ -45,6 +47,8 @@ class SiteGradientDomain:
     choosing : at most about this many force components are used to choose
     remembered : about how many force components are kept to answer for uncertainties, which are exact where these are
         those of all frames
+    mean : settings of an energy of one molecule to fall back to far from all frames; None for that of its atoms, as for
+        frames of unlike atoms
     lost : part of how features differ that may be left out, see `PrincipalFeatures`
 
     Examples
@@ -63,6 +67,7 @@ class SiteGradientDomain:
     solver: Solver = ClosedForm()  # noqa: RUF009
     choosing: int = 800
     remembered: int = 9000
+    mean: ValencePairs | None = None
     lost: float = 1e-7
 
     def __post_init__(self):
@@ -89,7 +94,7 @@ class SiteGradientDomain:
         Raises
         ------
         ValueError
-            If no frame has forces, or the representation passes messages.
+            If no frame has forces, the representation passes messages, or there is a ``mean`` of different atoms.
         MemoryError
             If the covariance matrix would not fit; says how large it would be.
         """
@@ -99,6 +104,12 @@ class SiteGradientDomain:
             raise ValueError(
                 "none of the frames has forces; gradient-domain learning learns from forces only"
             )
+        mean = None
+        if self.mean is not None:
+            same_atoms(configurations)
+            mean = self.mean.fit(frames, molecular_symmetry(frames))
+            configurations = remainder(configurations, mean.evaluate(configurations))
+            frames = [frame for frame in configurations if frame.forces is not None]
         representation = over_elements(self.representation, configurations)
         offsets = _energies_of_atoms(configurations, representation.elements)
         directions = shape_directions(frames)
@@ -138,6 +149,7 @@ class SiteGradientDomain:
             max(float(values @ solution) / len(values), 1e-300),
             noise,
             observed.energies,
+            mean,
         )
 
 

@@ -19,7 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.potentials.energy import Energy
+from thalweg.potentials.energy import Energy, Sum
+from thalweg.potentials.learned.force_field_term import ForceFieldTerm
 from thalweg.potentials.learned.gradient_domain_posterior import Posterior
 from thalweg.potentials.learned.gradient_domain_term import halves
 from thalweg.potentials.learned.hessian_kernel import Covariance
@@ -159,6 +160,7 @@ class SiteGradientDomainTerm:
     variance : scale of the covariance that explains the training labels best [kJ^2/mol^2]
     noise : relative to the mean prior variance of forces
     energies : whether energies were fitted
+    mean : energy far from all training frames; None for that of atoms alone
     """
 
     sites: KernelSites
@@ -168,6 +170,7 @@ class SiteGradientDomainTerm:
     variance: float
     noise: float
     energies: bool
+    mean: ForceFieldTerm | None = None
 
     @property
     def elements(self) -> tuple[int, ...]:
@@ -182,10 +185,12 @@ class SiteGradientDomainTerm:
     def bind(
         self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None
     ) -> Energy:
-        return self.sites.bind(numbers, box, periodic)
+        learned = self.sites.bind(numbers, box, periodic)
+        return learned if self.mean is None else Sum((learned, self.mean.bind(numbers)))
 
     def evaluate(self, configurations: Sequence[Configuration]) -> Labels:
-        return self.sites.evaluate(configurations)
+        learned = self.sites.evaluate(configurations)
+        return learned if self.mean is None else learned + self.mean.evaluate(configurations)
 
     @cached_property
     def posterior(self) -> Posterior:
