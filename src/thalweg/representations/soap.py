@@ -73,7 +73,7 @@ class SOAP(DensityRepresentation):
             part = density[:, l * l : (l + 1) ** 2].reshape(channels, matrix.shape[1], -1)
             smeared = jnp.matmul(jnp.asarray(matrix, part.dtype), part)
             parts.append(smeared.reshape(channels * self.radial, 2 * l + 1, sites))
-            spectra.append(_products(parts[-1]) * _weight(l))
+            spectra.append(_of_pairs(jnp.einsum("ams,bms->abs", parts[-1], parts[-1])) * _weight(l))
         spectrum = jnp.concatenate(spectra)
         if not self.normalized:
             return parts, spectrum, jnp.ones(sites, spectrum.dtype)
@@ -106,23 +106,15 @@ class SOAP(DensityRepresentation):
         return smeared_contractions(self.cutoff, self.radial, self.degree, self.smearing)
 
 
-def _products(functions):
-    """``sum_m c_m c'_m`` of each pair of functions ``(functions, m, sites)``, unlike ones times sqrt(2)."""
-    rows = []
-    for a in range(len(functions)):
-        rest = (functions[a] * functions[a:]).sum(1)
-        rows.append(jnp.concatenate([rest[:1], np.sqrt(2.0) * rest[1:]]))
-    return jnp.concatenate(rows)
-
-
 def _of_pairs(products):
-    """Those of each pair of functions ``(3, functions, functions, pairs)`` in the order of `_products`."""
-    first, second = np.triu_indices(products.shape[1])
+    """Those of each pair of functions, of ``(..., functions, functions, sites)``, unlike ones times sqrt(2)."""
+    first, second = np.triu_indices(products.shape[-2])
     weights = np.where(first == second, 1.0, np.sqrt(2.0))
-    return products[:, first, second] * weights[:, None].astype(products.dtype)
+    return products[..., first, second, :] * weights[:, None].astype(products.dtype)
 
 
 def _weight(l):
+    """What makes the dot product of two spectra the overlap of densities."""
     return np.sqrt(8 * np.pi**2 / (2 * l + 1))
 
 
