@@ -19,7 +19,7 @@ demo: .venv/ready
 	$(BIN)/thalweg demo
 
 test: .venv/ready
-	$(BIN)/python -m pytest -q -n 2 --dist=loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist=loadfile --no-loadscope-reorder
 
 lint: .venv/ready
 	$(BIN)/ruff check .
