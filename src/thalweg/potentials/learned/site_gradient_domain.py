@@ -20,7 +20,8 @@ from thalweg.potentials.learned.gradient_domain import best_settings, some_frame
 from thalweg.potentials.learned.hessian_kernel import Covariance, Gaussian
 from thalweg.potentials.learned.kernel_solvers import ClosedForm, Landmarks, Solver, require_room
 from thalweg.potentials.learned.linear import over_elements
-from thalweg.potentials.learned.recipe import fitted_references, remainder
+from thalweg.potentials.learned.recipe import remainder
+from thalweg.potentials.learned.reference_energies import fitted_references
 from thalweg.potentials.learned.site_covariance import SitePrior
 from thalweg.potentials.learned.site_gradient_domain_term import KernelSites, SiteGradientDomainTerm
 from thalweg.potentials.learned.site_observations import SiteObservations, shape_directions
