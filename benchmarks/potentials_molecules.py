@@ -243,7 +243,7 @@ def hotter(data: Path, count: int = 450, every: int = 4) -> Iterator[Row]:
         ("by claims and a second opinion", both, scores),
         ("by claims alone", alone, scores[:, 0]),
     ):
-        raised = expected_to_hold(alarm.errors.exceeding(seen, alarm.limit * alarm.usual), 0.95)
+        raised = expected_to_hold(alarm.probabilities_at(seen), 0.95)
         caught, false = 100 * float(raised[bad].mean()), 100 * float(raised[~bad].mean())
         test = f"{name}, alarms {rule}"
         yield Row(f"{test}: over {what}", caught, "%", target=">= 95 %", met=caught >= 95)

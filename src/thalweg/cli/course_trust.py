@@ -36,9 +36,8 @@ def trust_along(potential: LearnedPotential, start: Configuration, seen: Sequenc
         one = unit("meV/Å", "force")
         said["force_deviation_meV_per_angstrom"] = [float(claimed.mean()) / one, float(claimed.max()) / one]
         alarm = ForceAlarm.known(potential)
-        limit = alarm.limit * alarm.usual
-        said["alarms"] = int((alarm.errors.exceeding(claimed, limit) > alarm.odds).sum())
-        said["alarm_limit_meV_per_angstrom"] = limit / one
+        said["alarms"] = int((alarm.probabilities_at(claimed) > alarm.odds).sum())
+        said["alarm_limit_meV_per_angstrom"] = alarm.largest / one
     with contextlib.suppress(NoUncertainty):
         grades = np.array([grades.max() for grades in potential.grades(frames)])
         said["largest_grade"], said["beyond_10"] = float(grades.max()), int((grades > STOPPED).sum())

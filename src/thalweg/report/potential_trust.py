@@ -50,14 +50,12 @@ def trust(
         claimed = root_mean_squares(claims.forces)
         with contextlib.suppress(NoUncertainty):
             known = ForceAlarm.known(potential)
-            limit, alarm = known.limit * known.usual, known.odds
-            odds = known.errors.exceeding(claimed, limit)
+            limit, alarm, odds = known.largest, known.odds, known.probabilities_at(claimed)
     with contextlib.suppress(NoUncertainty):
         grade = np.array([grades.max() for grades in potential.grades(frames)])
     if np.isnan(claimed).all() and np.isnan(grade).all():
         return None
-    off = residuals(frames, predicted).forces
-    error = np.array([np.nan if each is None else np.sqrt(np.mean(each**2)) for each in off])
+    error = root_mean_squares(residuals(frames, predicted).forces)
     said = potential.card.get("active_set")
     held_out = None
     if isinstance(said, Mapping) and "held_out_median" in said:

@@ -38,9 +38,11 @@ class DensityRepresentation(Representation):
     def __call__(self, environments: Environments) -> Float[Array, "features sites"]:
         return self.invariants(projected(*self.factors(environments)))
 
-    def expanded(self, density: Float[Array, "functions angular sites"]) -> PyTree[Float[Array, "..."]]:
-        """What `pushed` wants to know of a site, sites last."""
-        return density
+    def expanded(
+        self, density: Float[Array, "functions angular sites"]
+    ) -> tuple[Float[Array, "features sites"], PyTree[Float[Array, "..."]]]:
+        """The features, and what `pushed` wants to know of each site, sites last."""
+        return self.invariants(density), density
 
     def pushed(
         self,

@@ -8,6 +8,7 @@ is computed stays near the processor, and always as many per call, so that one p
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -16,9 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.representations.density import DensityRepresentation, projected
-from thalweg.representations.environments import Detached, Neighborhoods, in_blocks
+from thalweg.representations.environments import Detached, Neighborhoods, batches, in_blocks, points_of
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float, Int
+from thalweg.systems.configuration import Configuration
 
 TOGETHER = 16
 """Sites worked on together."""
@@ -89,11 +91,20 @@ def features_and_pulls(
     return Pulls(features.T, centers, slots, changes)
 
 
+def with_derivatives(
+    representation: Representation, frames: Sequence[Configuration], sites: int = 16 * TOGETHER
+) -> Iterator[tuple[np.ndarray, Neighborhoods, Pulls]]:
+    """Features of ``frames`` and their derivatives in 64 bits, some frames at a time: which, and who is near whom."""
+    with jax.enable_x64(True):
+        for chosen, near in batches(frames, representation.elements, representation.cutoff, sites):
+            points = points_of([frames[k] for k in chosen], len(near.kinds))
+            yield chosen, near, features_and_pulls(representation, near, points)
+
+
 @eqx.filter_jit
 def _expanded(representation, present):
     """Features ``(features, sites)`` and what their changes are made of."""
-    density = projected(*representation.factors(present))
-    return representation.invariants(density), representation.expanded(density)
+    return representation.expanded(projected(*representation.factors(present)))
 
 
 @eqx.filter_jit

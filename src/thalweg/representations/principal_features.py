@@ -11,14 +11,12 @@ these hardly change, and kernels of them cost several times less.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import equinox as eqx
-import jax
 import numpy as np
 
-from thalweg.representations.derivatives import TOGETHER, Pulls, features_and_pulls
-from thalweg.representations.environments import Neighborhoods, batches, points_of
+from thalweg.representations.derivatives import with_derivatives
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration
@@ -88,13 +86,3 @@ class PrincipalFeatures(eqx.Module):
             spreads.append(2 * np.trace(differing))
         scale = float(np.sqrt(np.mean(spreads))) or 1.0
         return PrincipalFeatures(representation, tuple(centers), tuple(one / scale for one in vectors))
-
-
-def with_derivatives(
-    representation: Representation, frames: Sequence[Configuration], sites: int = 16 * TOGETHER
-) -> Iterator[tuple[np.ndarray, Neighborhoods, Pulls]]:
-    """Features of ``frames`` and their derivatives in 64 bits, some frames at a time: which, and who is near whom."""
-    with jax.enable_x64(True):
-        for chosen, near in batches(frames, representation.elements, representation.cutoff, sites):
-            points = points_of([frames[k] for k in chosen], len(near.kinds))
-            yield chosen, near, features_and_pulls(representation, near, points)

@@ -63,10 +63,10 @@ class SOAP(DensityRepresentation):
         return harmonic_factors(environments, basis, self.degree, self.elements, self.channels)
 
     def invariants(self, density: Float[Array, "functions angular sites"]) -> Float[Array, "features sites"]:
-        return self.expanded(density)[1]
+        return self.expanded(density)[0]
 
     def expanded(self, density):
-        """Smeared functions by degree ``(functions, m, sites)``, their spectrum, and its length before it is one."""
+        """The spectrum; smeared functions by degree ``(functions, m, sites)``, it again, and its length before."""
         channels, sites = len(element_channels(self.elements, self.channels)), density.shape[-1]
         parts, spectra = [], []
         for l, matrix in enumerate(self._contractions):
@@ -76,9 +76,10 @@ class SOAP(DensityRepresentation):
             spectra.append(_of_pairs(jnp.einsum("ams,bms->abs", parts[-1], parts[-1])) * _weight(l))
         spectrum = jnp.concatenate(spectra)
         if not self.normalized:
-            return parts, spectrum, jnp.ones(sites, spectrum.dtype)
+            return spectrum, (parts, spectrum, jnp.ones(sites, spectrum.dtype))
         length = jnp.sqrt((spectrum * spectrum).sum(0) + 1e-12)
-        return parts, spectrum / length, length
+        spectrum = spectrum / length
+        return spectrum, (parts, spectrum, length)
 
     def pushed(self, expanded, radial, angular, radial_steps, angular_steps):
         """As of any density, but two factors at a time, each of one neighbor and one site: ten times less to do."""

@@ -167,7 +167,16 @@ class ForceAlarm:
 
     def probabilities(self, configurations: Sequence[Configuration]) -> np.ndarray:
         """That the force error of each frame exceeds the limit, ``(frames,)``."""
-        return self.errors.exceeding(self.scores(configurations), self.limit * self.usual)
+        return self.probabilities_at(self.scores(configurations))
+
+    def probabilities_at(self, scores: Float[np.ndarray, "frames *kinds"]) -> np.ndarray:
+        """The same where `scores` are known already; with claims only, those of the deviations."""
+        return self.errors.exceeding(scores, self.largest)
+
+    @property
+    def largest(self) -> float:
+        """The force error that is not too much yet [kJ/mol/nm]."""
+        return self.limit * self.usual
 
     def scores(self, configurations: Sequence[Configuration]) -> np.ndarray:
         """What is told of the force error of each frame before it is known, see `force_scores`."""
@@ -192,9 +201,9 @@ class ForceAlarm:
         return probabilities > self.odds if caught is None else expected_to_hold(probabilities, caught)
 
 
-def root_mean_squares(frames: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """Root mean square component of the forces of each of the ``frames``, ``(frames,)``."""
-    return np.array([np.sqrt(np.mean(each**2)) for each in frames])
+def root_mean_squares(frames: Sequence[np.ndarray | None] | np.ndarray) -> np.ndarray:
+    """Root mean square component of the forces of each of the ``frames``, ``(frames,)``; NaN where there are none."""
+    return np.array([np.nan if each is None else np.sqrt(np.mean(each**2)) for each in frames])
 
 
 def force_deviations(potential: LearnedPotential, configurations: Sequence[Configuration]) -> np.ndarray:
@@ -220,8 +229,7 @@ def force_scores(
 
 def force_errors(potential: LearnedPotential, configurations: Sequence[Configuration]) -> np.ndarray:
     """Root mean square error of the force components of each frame, ``(frames,)`` [kJ/mol/nm]; NaN without labels."""
-    off = residuals(configurations, potential.evaluate(configurations)).forces
-    return np.array([np.nan if each is None else np.sqrt(np.mean(each**2)) for each in off])
+    return root_mean_squares(residuals(configurations, potential.evaluate(configurations)).forces)
 
 
 def left_out_errors(

@@ -27,6 +27,7 @@ import numpy as np
 
 from thalweg.learning.maximum_volume import TOLERANCE, combinations, maximum_volume
 from thalweg.potentials.learned.design import Part
+from thalweg.potentials.learned.term import NoUncertainty
 from thalweg.representations.environments import element_kinds
 from thalweg.shapes import Float, Int
 from thalweg.systems.configuration import Configuration
@@ -134,6 +135,15 @@ class ActiveSet(eqx.Module):
         wider = ActiveSet(*map(tuple, zip(*found)), self.seen + len(configurations))
         entered = np.unique(np.concatenate(wider.frames)) - self.seen
         return wider, entered[entered >= 0]
+
+
+def required(active: ActiveSet | None) -> ActiveSet:
+    """``active``, or NoUncertainty where there is none yet."""
+    if active is None:
+        raise NoUncertainty(
+            "this potential has no active set to extrapolate from; make one by with_active_set(training)"
+        )
+    return active
 
 
 def site_rows(

@@ -271,7 +271,7 @@ class GradientDomainEnergy(ExplicitGradient):
         first, second = all_pairs(atoms)
         flat = positions.reshape(atoms, 3, -1)
         scale, parts, center, points, weights, heights, squares, products = (
-            jax.lax.convert_element_type(one[0], dtype) + jax.lax.convert_element_type(one[1], dtype)
+            whole(one, dtype)
             for one in (
                 self.scale,
                 self.parts,
@@ -314,6 +314,11 @@ def halves(array: np.ndarray) -> np.ndarray:
     """``array`` as the sum of two arrays of 32 bits."""
     rounded = np.asarray(array).astype(np.float32)
     return np.stack([rounded, (array - rounded).astype(np.float32)])
+
+
+def whole(parts: Float[Array, "2 *shape"], dtype: np.dtype) -> jax.Array:
+    """The array that `halves` took apart."""
+    return sum(jax.lax.convert_element_type(one, dtype) for one in parts)
 
 
 @eqx.filter_jit

@@ -25,7 +25,7 @@ from scipy.linalg import cholesky, solve_triangular
 
 from thalweg.potentials.energy import Energy, Sum
 from thalweg.potentials.learned.design import Part, Rows, design_rows, feature_count
-from thalweg.potentials.learned.extrapolation import ActiveSet
+from thalweg.potentials.learned.extrapolation import ActiveSet, required
 from thalweg.potentials.learned.forgiving import Forgiving
 from thalweg.potentials.learned.local import SiteTerm
 from thalweg.potentials.learned.normal_equations import NormalEquations
@@ -174,11 +174,7 @@ class LinearTerm(SiteTerm):
         NoUncertainty
             If there is no active set yet.
         """
-        if self.active is None:
-            raise NoUncertainty(
-                "this potential has no active set to extrapolate from; make one by with_active_set(training)"
-            )
-        return self.active.grades(self.parts, configurations)
+        return required(self.active).grades(self.parts, configurations)
 
     def rows(self, configurations: Sequence[Configuration]):
         """Rows of the least-squares problem, see `design.design_rows`."""

@@ -21,13 +21,10 @@ from scipy.linalg import cholesky, solve_triangular
 
 from thalweg.potentials.learned.design import Part, part_rows
 from thalweg.potentials.learned.kernels import Kernel
-from thalweg.representations.derivatives import TOGETHER, Pulls, features_and_pulls
-from thalweg.representations.environments import Neighborhoods, batches, points_of
+from thalweg.representations.derivatives import Pulls, with_derivatives
+from thalweg.representations.environments import Neighborhoods, points_of
 from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration
-
-SITES = 16 * TOGETHER
-"""Sites worked on together."""
 
 
 @runtime_checkable
@@ -52,10 +49,9 @@ def off_points(
     energies, forces = np.zeros(len(configurations)), [np.zeros((0, 3))] * len(configurations)
     factor = cholesky(part.basis.prior(), lower=False)
     with jax.enable_x64(True):
-        for chosen, near in batches(configurations, *part.reach, SITES):
+        for chosen, near, pulls in with_derivatives(part.representation, configurations):
             frames = [configurations[k] for k in chosen]
             points = points_of(frames, len(near.kinds))
-            pulls = features_and_pulls(part.representation, near, points)
             rows = part_rows(chosen, frames, near, points, pulls, part)
             known = _explained(factor, rows.energies)
             whole = _energy_variances(part, near, pulls.features, len(frames))

@@ -22,8 +22,8 @@ from scipy.linalg import blas, cho_factor, cho_solve
 
 from thalweg.learning.memory import require_memory
 from thalweg.potentials.energy import Energy, energy_and_forces
-from thalweg.potentials.learned.extrapolation import ActiveSet
-from thalweg.potentials.learned.term import Labels, NoUncertainty, Weights
+from thalweg.potentials.learned.extrapolation import ActiveSet, required
+from thalweg.potentials.learned.term import Labels, Weights
 from thalweg.representations.invariant_polynomials import InvariantPolynomials
 from thalweg.representations.molecular_symmetry import molecular_symmetry, same_atoms
 from thalweg.shapes import Array, Box, Energies, Float, Positions
@@ -235,12 +235,9 @@ class PolynomialTerm(eqx.Module):
         NoUncertainty
             If there is no active set yet.
         """
-        if self.active is None:
-            raise NoUncertainty(
-                "this potential has no active set to extrapolate from; make one by with_active_set(training)"
-            )
+        active = required(self.active)
         rows = self._force_rows(configurations)
-        grades = self.active.grades_of(rows, np.zeros(len(rows), int), together=3)
+        grades = active.grades_of(rows, np.zeros(len(rows), int), together=3)
         return tuple(grades.reshape(len(configurations), -1))
 
     def _force_rows(self, configurations):

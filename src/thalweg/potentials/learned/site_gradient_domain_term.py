@@ -22,7 +22,7 @@ import numpy as np
 from thalweg.potentials.energy import Energy, Sum
 from thalweg.potentials.learned.force_field_term import ForceFieldTerm
 from thalweg.potentials.learned.gradient_domain_posterior import Posterior
-from thalweg.potentials.learned.gradient_domain_term import halves
+from thalweg.potentials.learned.gradient_domain_term import halves, whole
 from thalweg.potentials.learned.hessian_kernel import Covariance
 from thalweg.potentials.learned.local import SiteTerm
 from thalweg.potentials.learned.site_covariance import SitePrior
@@ -137,7 +137,7 @@ class KernelSites(SiteTerm):
         for kind, arrays in enumerate(
             zip(self.centers, self.vectors, self.points, self.weights, self.heights)
         ):
-            center, vectors, points, weights, heights = (_whole(one, features.dtype) for one in arrays)
+            center, vectors, points, weights, heights = (whole(one, features.dtype) for one in arrays)
             here = vectors.T @ (features - center[:, None])
             squares = (here * here).sum(0) + (points * points).sum(1)[:, None] - 2 * points @ here
             value, slope, _ = self.covariance.derivatives(jnp.maximum(squares, 0) / self.width**2)
@@ -214,7 +214,3 @@ class SiteGradientDomainTerm:
             forces += asked.forces(deviations)
             energies.append(asked.heights(deviations))
         return Spread(np.concatenate([*energies, np.zeros(0)]), tuple(forces))
-
-
-def _whole(parts, dtype):
-    return sum(jax.lax.convert_element_type(one, dtype) for one in parts)

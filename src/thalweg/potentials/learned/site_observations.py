@@ -18,8 +18,9 @@ import numpy as np
 from scipy import sparse
 
 from thalweg.potentials.learned.observations import internal_directions
+from thalweg.representations.derivatives import with_derivatives
 from thalweg.representations.environments import Neighborhoods
-from thalweg.representations.principal_features import PrincipalFeatures, with_derivatives
+from thalweg.representations.principal_features import PrincipalFeatures
 from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration
 
