@@ -129,7 +129,11 @@ def test_alarms_over_a_set_catch_what_is_asked_and_the_card_knows_them(learner, 
     potential = calibrated(Recipe(learner, core_repulsion=None).fit(molecules(30, 0.005)), held_out)
     alarm = ForceAlarm.known(potential)
     again = ForceAlarm.of(potential, held_out)
-    assert (alarm.errors, alarm.usual) == (again.errors, pytest.approx(again.usual))
+    # Both were estimated from the same errors: equal to rounding, which differs between processors.
+    assert (alarm.errors.count, alarm.errors.shares) == (again.errors.count, again.errors.shares)
+    assert alarm.errors.ratio == pytest.approx(again.errors.ratio, rel=1e-5)
+    assert alarm.errors.scatter == pytest.approx(again.errors.scatter, rel=1e-5)
+    assert alarm.usual == pytest.approx(again.usual)
     frames = [*molecules(40, 0.005, seed=2), *molecules(40, 0.02, seed=3)]
     bad = force_errors(potential, frames) > alarm.limit * alarm.usual
     few, many = (alarm.raised(frames, caught) for caught in (0.5, 0.95))
