@@ -22,7 +22,7 @@ import openmm
 from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_limits
 
-from thalweg.collective_variables.tica import TICA
+from thalweg.collective_variables.linear.tica import TICA
 from thalweg.geometry.bond_graph import heavy_atom_pairs
 from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.residue_distances import ResidueDistances

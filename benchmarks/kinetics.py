@@ -29,9 +29,7 @@ from deeptime.markov.tools.estimation import tmatrix_sampler
 from scipy.sparse import csr_array, csr_matrix
 from sklearn.cluster import KMeans as ScikitKMeans
 
-from thalweg.collective_variables.resampling import Estimate
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.linear.tica import TICA
 from thalweg.geometry.composed_variables import SineCosine
 from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import Dihedrals
@@ -65,6 +63,8 @@ from thalweg.report.benchmark import Row
 from thalweg.testsystems.chain import sampled_states, timescales
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.wells import ObliqueDoubleWell, PrinzPotential
+from thalweg.time_series.resampling import Estimate
+from thalweg.time_series.trajectories import Trajectories
 
 DEEPTIME, SCIKIT = f"deeptime {version('deeptime')}", f"scikit-learn {version('scikit-learn')}"
 

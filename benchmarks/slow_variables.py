@@ -23,20 +23,17 @@ import jax.numpy as jnp
 import numpy as np
 from deeptime.markov import pcca
 
-from thalweg.collective_variables.accelerated import accelerated, unbiasing_weights
-from thalweg.collective_variables.covariance import covariances
-from thalweg.collective_variables.cross_validation import ShuffleSplit, cross_validate
-from thalweg.collective_variables.dynamic_modes import EDMD
-from thalweg.collective_variables.integrated_vac import IntegratedVAC
-from thalweg.collective_variables.kernel_basis import Landmarks
-from thalweg.collective_variables.kernel_tica import KernelTICA
-from thalweg.collective_variables.neural import DCCA, SRV, VDE, TimeLaggedAutoencoder, VAMPnet
-from thalweg.collective_variables.polynomial_basis import Polynomials
-from thalweg.collective_variables.symbolic_regression import SymbolicRegression
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
-from thalweg.collective_variables.vac import VAC
-from thalweg.collective_variables.vamp import VAMP
+from thalweg.collective_variables.bases.kernels import Landmarks
+from thalweg.collective_variables.bases.polynomials import Polynomials
+from thalweg.collective_variables.covariances.covariance import covariances
+from thalweg.collective_variables.interpretation.symbolic_regression import SymbolicRegression
+from thalweg.collective_variables.linear.dynamic_modes import EDMD
+from thalweg.collective_variables.linear.integrated_vac import IntegratedVAC
+from thalweg.collective_variables.linear.kernel_tica import KernelTICA
+from thalweg.collective_variables.linear.tica import TICA
+from thalweg.collective_variables.linear.vac import VAC
+from thalweg.collective_variables.linear.vamp import VAMP
+from thalweg.collective_variables.neural.networks import DCCA, SRV, VDE, TimeLaggedAutoencoder, VAMPnet
 from thalweg.dynamics.engine import Overdamped
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.geometry.composed_variables import SineCosine
@@ -56,6 +53,9 @@ from thalweg.testsystems.chain import timescales as chain_timescales
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.muller_brown import MullerBrown
 from thalweg.testsystems.wells import DoubleWell, PrinzPotential, QuadrupleWell, TripleWell1D, TripleWell2D
+from thalweg.time_series.accelerated import accelerated, unbiasing_weights
+from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
+from thalweg.time_series.trajectories import Trajectories
 
 SYSTEMS = {
     "Prinz": (Generator(PrinzPotential(), ((-1.2, 1.2),), 200), 1e-3, 50, 2, (40, 5000)),

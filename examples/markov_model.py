@@ -8,8 +8,7 @@ import jax
 import numpy as np
 import plotly.graph_objects as go
 
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.linear.tica import TICA
 from thalweg.dynamics.engine import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.temperature import thermal_start
@@ -27,6 +26,7 @@ from thalweg.kinetics.passage_times import mean_first_passage_time
 from thalweg.kinetics.pcca import metastable_sets
 from thalweg.report.drawing import figure, write_figures
 from thalweg.report.figures import PALETTE, styled
+from thalweg.time_series.trajectories import Trajectories
 from thalweg.units import thermal_energy
 
 system, kT = alanine_dipeptide("vacuum", hydrogen_mass=3.0), thermal_energy(300)

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.basis import Features, Functions, Sum, along
-from thalweg.collective_variables.fourier_basis import Fourier
-from thalweg.collective_variables.indicator_basis import Indicators
-from thalweg.collective_variables.kernel_basis import Landmarks, RandomWaves
-from thalweg.collective_variables.polynomial_basis import Polynomials
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.bases.basis import Features, Functions, Sum, along
+from thalweg.collective_variables.bases.fourier import Fourier
+from thalweg.collective_variables.bases.indicators import Indicators
+from thalweg.collective_variables.bases.kernels import Landmarks, RandomWaves
+from thalweg.collective_variables.bases.polynomials import Polynomials
+from thalweg.time_series.trajectories import Trajectories
 
 BASES = (
     Features(),
@@ -72,7 +72,7 @@ def test_a_trajectory_through_functions_is_evaluated_once_per_frame(data):
 
 
 def _whole(data, lagtime):
-    from thalweg.collective_variables.blocks import segments
+    from thalweg.time_series.blocks import segments
 
     return segments(np.maximum(data.lengths - lagtime, 0), 1)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.accelerated import AcceleratedTrajectories, accelerated, unbiasing_weights
-from thalweg.collective_variables.blocks import segments
-from thalweg.collective_variables.covariance import covariances
-from thalweg.collective_variables.girsanov import langevin_response, log_path_weights, overdamped_response
-from thalweg.collective_variables.indicator_basis import Indicators
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
-from thalweg.collective_variables.vac import VAC
-from thalweg.collective_variables.windows import Windows
+from thalweg.collective_variables.bases.indicators import Indicators
+from thalweg.collective_variables.covariances.covariance import covariances
+from thalweg.collective_variables.linear.tica import TICA
+from thalweg.collective_variables.linear.vac import VAC
+from thalweg.time_series.accelerated import AcceleratedTrajectories, accelerated, unbiasing_weights
+from thalweg.time_series.blocks import segments
+from thalweg.time_series.path_weights import langevin_response, log_path_weights, overdamped_response
+from thalweg.time_series.trajectories import Trajectories
+from thalweg.time_series.windows import Windows
 
 
 def test_pairs_in_accelerated_time_are_those_of_frames_repeated():

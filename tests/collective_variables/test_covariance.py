@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.covariance import covariances
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.covariances.covariance import covariances
+from thalweg.time_series.trajectories import Trajectories
 
 LENGTHS = (9000, 3, 700, 5000, *range(15, 60))
 

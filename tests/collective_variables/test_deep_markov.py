@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.basis import Identity
-from thalweg.collective_variables.deep_markov import DeepMarkovModel
-from thalweg.collective_variables.fuzzy_markov_model import FuzzyMarkovStateModel
-from thalweg.collective_variables.membership_moments import membership_moments
-from thalweg.collective_variables.stretched_memberships import Stretched
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.bases.basis import Identity
+from thalweg.collective_variables.memberships.deep_markov import DeepMarkovModel
+from thalweg.collective_variables.memberships.fuzzy_markov_model import FuzzyMarkovStateModel
+from thalweg.collective_variables.memberships.membership_moments import membership_moments
+from thalweg.collective_variables.memberships.stretched_memberships import Stretched
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.wells import PrinzPotential
+from thalweg.time_series.trajectories import Trajectories
 
 BARRIERS = np.array([-0.5, 0.0, 0.5])
 CHANGE = 0.01

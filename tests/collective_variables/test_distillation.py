@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.distillation import Distillation
-from thalweg.collective_variables.feature_selection import Lasso, OrthogonalMatchingPursuit
-from thalweg.collective_variables.interpretation import loading_importance
-from thalweg.collective_variables.kernel_basis import Landmarks
-from thalweg.collective_variables.trajectories import Trajectories
-from thalweg.collective_variables.vac import VAC
+from thalweg.collective_variables.bases.kernels import Landmarks
+from thalweg.collective_variables.interpretation.distillation import Distillation
+from thalweg.collective_variables.interpretation.feature_selection import Lasso, OrthogonalMatchingPursuit
+from thalweg.collective_variables.interpretation.importance import loading_importance
+from thalweg.collective_variables.linear.vac import VAC
+from thalweg.time_series.trajectories import Trajectories
 
 BOTH = pytest.mark.parametrize(
     "selection", [OrthogonalMatchingPursuit(), Lasso()], ids=lambda s: type(s).__name__

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.covariance import covariances
-from thalweg.collective_variables.kernel_basis import Landmarks
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
-from thalweg.collective_variables.vac import VAC
+from thalweg.collective_variables.bases.kernels import Landmarks
+from thalweg.collective_variables.covariances.covariance import covariances
+from thalweg.collective_variables.linear.tica import TICA
+from thalweg.collective_variables.linear.vac import VAC
+from thalweg.time_series.trajectories import Trajectories
 
 
 class Chunks:

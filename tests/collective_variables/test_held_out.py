@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from thalweg.collective_variables.covariance import covariances
-from thalweg.collective_variables.held_out import held_out_timescales
-from thalweg.collective_variables.slow_modes import reversible_modes
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.covariances.covariance import covariances
+from thalweg.collective_variables.covariances.held_out import held_out_timescales
+from thalweg.collective_variables.covariances.slow_modes import reversible_modes
+from thalweg.collective_variables.linear.tica import TICA
+from thalweg.time_series.trajectories import Trajectories
 
 
 def relaxing(frames, features, seed=0):

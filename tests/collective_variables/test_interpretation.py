@@ -6,17 +6,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.interpretation import (
+from thalweg.collective_variables.bases.kernels import Landmarks
+from thalweg.collective_variables.interpretation.importance import (
     gradient_importance,
     labels_of,
     loading_importance,
 )
-from thalweg.collective_variables.kernel_basis import Landmarks
-from thalweg.collective_variables.pca import PCA
-from thalweg.collective_variables.sparse_tica import SparseTICA
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
-from thalweg.collective_variables.vac import VAC
+from thalweg.collective_variables.linear.pca import PCA
+from thalweg.collective_variables.linear.sparse_tica import SparseTICA
+from thalweg.collective_variables.linear.tica import TICA
+from thalweg.collective_variables.linear.vac import VAC
+from thalweg.time_series.trajectories import Trajectories
 
 NAMES = ["d 0-1", "d 1-2", "d 2-3", "d 3-4"]
 ATOMS = [(0, 1), (1, 2), (2, 3), (3, 4)]

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.blocks import segments
-from thalweg.collective_variables.cross_validation import ShuffleSplit, cross_validate
-from thalweg.collective_variables.neural import (
+from thalweg.collective_variables.linear.tica import TICA
+from thalweg.collective_variables.neural.networks import (
     DCCA,
     SRV,
     VDE,
@@ -18,9 +17,10 @@ from thalweg.collective_variables.neural import (
     VAMPnet,
     VariationalAutoencoder,
 )
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
-from thalweg.collective_variables.windows import Windows
+from thalweg.time_series.blocks import segments
+from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
+from thalweg.time_series.trajectories import Trajectories
+from thalweg.time_series.windows import Windows
 
 QUICK = {"hidden": (16,), "steps": 150, "restarts": 2, "batch": 1024, "learning_rate": 0.02}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.pca import PCA
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.linear.pca import PCA
+from thalweg.time_series.trajectories import Trajectories
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.covariance import covariances
-from thalweg.collective_variables.resampling import Estimate, resample
+from thalweg.collective_variables.covariances.covariance import covariances
+from thalweg.time_series.resampling import Estimate, resample
 
 
 def test_the_error_of_a_mean_is_that_of_theory():

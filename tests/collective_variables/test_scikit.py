@@ -10,12 +10,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from thalweg.collective_variables.pca import PCA
-from thalweg.collective_variables.polynomial_basis import Polynomials
-from thalweg.collective_variables.scikit import SlowVariables
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
-from thalweg.collective_variables.vac import VAC
+from thalweg.collective_variables.bases.polynomials import Polynomials
+from thalweg.collective_variables.linear.pca import PCA
+from thalweg.collective_variables.linear.scikit import SlowVariables
+from thalweg.collective_variables.linear.tica import TICA
+from thalweg.collective_variables.linear.vac import VAC
+from thalweg.time_series.trajectories import Trajectories
 
 CHECKS = list(estimator_checks_generator(SlowVariables()))
 

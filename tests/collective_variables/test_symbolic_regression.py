@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.formula import Factor, Formula, identifiers
-from thalweg.collective_variables.formula_search import kinds_of
-from thalweg.collective_variables.formula_text import evaluated
-from thalweg.collective_variables.symbolic_regression import SymbolicRegression
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.interpretation.formula import Factor, Formula, identifiers
+from thalweg.collective_variables.interpretation.formula_search import kinds_of
+from thalweg.collective_variables.interpretation.formula_text import evaluated
+from thalweg.collective_variables.interpretation.symbolic_regression import SymbolicRegression
 from thalweg.potentials.expressions import Expression
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.wells import DoubleWell
+from thalweg.time_series.trajectories import Trajectories
 
 NAMES = ("phi ALA2", "psi ALA2", "d", "s")
 PERIODS = (2 * np.pi, 2 * np.pi, None, None)

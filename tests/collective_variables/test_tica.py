@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.covariance import covariances
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.covariances.covariance import covariances
+from thalweg.collective_variables.linear.tica import TICA
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.wells import PrinzPotential
+from thalweg.time_series.trajectories import Trajectories
 
 
 @pytest.fixture(scope="module")

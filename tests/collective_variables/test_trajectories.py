@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.blocks import segments
-from thalweg.collective_variables.trajectories import Trajectories, pair_report
+from thalweg.time_series.blocks import segments
+from thalweg.time_series.trajectories import Trajectories, pair_report
 
 
 class Chunked:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.cross_validation import Folds, ShuffleSplit, cross_validate
-from thalweg.collective_variables.dynamic_modes import DMD, EDMD
-from thalweg.collective_variables.fourier_basis import Fourier
-from thalweg.collective_variables.indicator_basis import Indicators
-from thalweg.collective_variables.integrated_vac import IntegratedVAC
-from thalweg.collective_variables.kernel_basis import Landmarks, RandomWaves
-from thalweg.collective_variables.kernel_tica import KernelTICA
-from thalweg.collective_variables.sparse_tica import SparseTICA
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
-from thalweg.collective_variables.vac import VAC
-from thalweg.collective_variables.vamp import VAMP
+from thalweg.collective_variables.bases.fourier import Fourier
+from thalweg.collective_variables.bases.indicators import Indicators
+from thalweg.collective_variables.bases.kernels import Landmarks, RandomWaves
+from thalweg.collective_variables.linear.dynamic_modes import DMD, EDMD
+from thalweg.collective_variables.linear.integrated_vac import IntegratedVAC
+from thalweg.collective_variables.linear.kernel_tica import KernelTICA
+from thalweg.collective_variables.linear.sparse_tica import SparseTICA
+from thalweg.collective_variables.linear.tica import TICA
+from thalweg.collective_variables.linear.vac import VAC
+from thalweg.collective_variables.linear.vamp import VAMP
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.wells import PrinzPotential
+from thalweg.time_series.cross_validation import Folds, ShuffleSplit, cross_validate
+from thalweg.time_series.trajectories import Trajectories
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.girsanov import langevin_response, overdamped_response
 from thalweg.dynamics.constraints import BondConstraints
 from thalweg.dynamics.engine import ABOBA, Langevin, Overdamped
 from thalweg.dynamics.native_engine import NativeEngine
@@ -16,6 +15,7 @@ from thalweg.geometry.variables import Coordinates
 from thalweg.systems.state import thermal_state
 from thalweg.systems.system import Constraints
 from thalweg.testsystems.wells import DoubleWell
+from thalweg.time_series.path_weights import langevin_response, overdamped_response
 
 KT, MASSES, REPLICAS = 1.0, np.array([2.0]), 4000
 

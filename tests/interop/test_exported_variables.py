@@ -13,14 +13,13 @@ import numpy as np
 import openmm
 import pytest
 
-from thalweg.collective_variables.encoder import Encoder, Scaling
-from thalweg.collective_variables.kernel_basis import Landmarks, RandomWaves
-from thalweg.collective_variables.pca import PCA
-from thalweg.collective_variables.polynomial_basis import Polynomials
-from thalweg.collective_variables.sparse_tica import SparseTICA
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
-from thalweg.collective_variables.vac import VAC
+from thalweg.collective_variables.bases.kernels import Landmarks, RandomWaves
+from thalweg.collective_variables.bases.polynomials import Polynomials
+from thalweg.collective_variables.linear.pca import PCA
+from thalweg.collective_variables.linear.sparse_tica import SparseTICA
+from thalweg.collective_variables.linear.tica import TICA
+from thalweg.collective_variables.linear.vac import VAC
+from thalweg.collective_variables.neural.encoder import Encoder, Scaling
 from thalweg.geometry.bond_graph import heavy_atom_pairs
 from thalweg.geometry.composed_variables import Composed, Concatenate, Contacts, Logarithms, SineCosine
 from thalweg.geometry.coordination import CoordinationNumbers
@@ -40,6 +39,7 @@ from thalweg.interop.traced_formulas import NoFormula
 from thalweg.learning.perceptron import Perceptron
 from thalweg.potentials.expressions import Expression
 from thalweg.sampling.model_variable import model_variable
+from thalweg.time_series.trajectories import Trajectories
 
 FILE = files("thalweg.testsystems") / "structures" / "alanine_dipeptide.pdb"
 TOPOLOGY = read_topology(FILE)

@@ -2,7 +2,6 @@ import mdtraj
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.geometry.variables import Distances
 from thalweg.interop import mdtraj_files
 from thalweg.interop.frame_features import FeaturesAlongFile
@@ -15,6 +14,7 @@ from thalweg.interop.mdtraj_files import (
     write_trajectory,
 )
 from thalweg.systems.topology import Topology
+from thalweg.time_series.trajectories import Trajectories
 
 ATOMS = 12
 TOPOLOGY = Topology(

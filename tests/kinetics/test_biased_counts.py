@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.accelerated import accelerated
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.linear.tica import TICA
 from thalweg.kinetics.clustering import KMeans
 from thalweg.kinetics.counting import Strided
 from thalweg.kinetics.counts import transition_counts
 from thalweg.kinetics.discrete_trajectories import AcceleratedStates, DiscreteTrajectories
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.pipeline import MarkovPipeline
+from thalweg.time_series.accelerated import accelerated
+from thalweg.time_series.trajectories import Trajectories
 
 
 def test_counts_in_accelerated_time_are_those_of_frames_repeated():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans as ScikitKMeans
 
-from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.kinetics.clustering import KCenters, KMeans
+from thalweg.time_series.trajectories import Trajectories
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.kinetics.bootstrap import timescale_errors
 from thalweg.kinetics.clustering import KMeans
 from thalweg.kinetics.core_set_model import CoreSets
@@ -21,6 +20,7 @@ from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.pcca import metastable_sets
 from thalweg.testsystems.chain import committor
+from thalweg.time_series.trajectories import Trajectories
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from thalweg.collective_variables.trajectories import pair_report
 from thalweg.kinetics.bootstrap import bootstrap
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.lumping import hummer_szabo, lumped
@@ -17,6 +16,7 @@ from thalweg.kinetics.multiple_lag_counts import MultipleLagCounts, multiple_lag
 from thalweg.kinetics.quasi_markov import QuasiMarkov, QuasiMarkovModel, kernels, memory_scan
 from thalweg.kinetics.transition_matrix import TransitionMatrix
 from thalweg.testsystems.chain import timescales
+from thalweg.time_series.trajectories import pair_report
 
 WELLS = np.repeat(np.arange(4), 15)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.cross_validation import ShuffleSplit, cross_validate
-from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.kinetics.bootstrap import timescale_errors
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.hidden_bootstrap import hidden_bootstrap, hidden_timescale_errors
@@ -18,6 +16,8 @@ from thalweg.kinetics.outputs import GaussianOutput
 from thalweg.testsystems.chain import sampled_states, timescales
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.wells import ObliqueDoubleWell
+from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
+from thalweg.time_series.trajectories import Trajectories
 
 CHAIN = np.array([[0.98, 0.015, 0.005], [0.03, 0.94, 0.03], [0.02, 0.06, 0.92]])
 SHOWN = np.array([[0.7, 0.2, 0.1, 0.0, 0.0], [0.0, 0.1, 0.2, 0.6, 0.1], [0.2, 0.0, 0.1, 0.1, 0.6]])

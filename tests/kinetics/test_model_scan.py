@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.cross_validation import ShuffleSplit, cross_validate
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.linear.tica import TICA
 from thalweg.kinetics.clustering import KMeans
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.model_scan import ModelScan
 from thalweg.kinetics.pipeline import MarkovPipeline
+from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
+from thalweg.time_series.trajectories import Trajectories
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from thalweg.collective_variables.cross_validation import ShuffleSplit, cross_validate
 from thalweg.kinetics.active_set import ActiveSet
 from thalweg.kinetics.counts import transition_counts
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
@@ -16,6 +15,7 @@ from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.nonreversible import Nonreversible
 from thalweg.kinetics.scores import gmrq, vamp_score
 from thalweg.testsystems.chain import eigenvalues
+from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
 
 
 def test_the_exact_functions_score_what_the_spectrum_says(prinz, chain):

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.cross_validation import ShuffleSplit, cross_validate
-from thalweg.collective_variables.interpretation import loading_importance
-from thalweg.collective_variables.symbolic_regression import SymbolicRegression
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.interpretation.importance import loading_importance
+from thalweg.collective_variables.interpretation.symbolic_regression import SymbolicRegression
+from thalweg.collective_variables.linear.tica import TICA
 from thalweg.kinetics.chapman_kolmogorov import chapman_kolmogorov
 from thalweg.kinetics.implied_timescales import ImpliedTimescales
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.model_scan import ModelScan
 from thalweg.kinetics.quasi_markov import memory_scan
 from thalweg.report.drawing import figure, write_figures
+from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
+from thalweg.time_series.trajectories import Trajectories
 
 STATES = np.cumsum(np.random.default_rng(0).random(4000) < 0.02) % 2
 DATA = Trajectories(

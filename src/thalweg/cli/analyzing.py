@@ -10,7 +10,6 @@ from pathlib import Path
 from thalweg.cli.apparatus import named_torsions, versions
 from thalweg.cli.strict import StudyError
 from thalweg.cli.study import steps
-from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.interop.feature_sets import FEATURE_SETS, feature_set
 from thalweg.interop.frame_features import FeaturesAlongFile
 from thalweg.interop.mdtraj_files import TrajectoryFile, read_topology
@@ -25,6 +24,7 @@ from thalweg.report.results import ModelChoice, Results
 from thalweg.report.rounding import significant
 from thalweg.report.writing import write_report
 from thalweg.systems.topology import Topology
+from thalweg.time_series.trajectories import Trajectories
 from thalweg.units import quantity, thermal_energy
 
 Told = Callable[[str, float], None]

@@ -13,12 +13,12 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.dynamics.engine import Variable
 from thalweg.geometry.evaluation import evaluate
 from thalweg.interop.mdtraj_files import TrajectoryFile
 from thalweg.learning.whole_files import whole
 from thalweg.systems.topology import Topology
+from thalweg.time_series.trajectories import Trajectories
 
 
 @runtime_checkable

@@ -1,7 +1,7 @@
 """Error bars for everything a Markov model says, by re-adding the counts of blocks.
 
 Each replicate draws blocks of data with replacement, adds their counts, estimates a model and asks it the
-same question; see `thalweg.collective_variables.resampling`.
+same question; see `thalweg.time_series.resampling`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from thalweg.collective_variables.resampling import Estimate, independent_blocks, resample
 from thalweg.kinetics.markov_state_model import MarkovModel
+from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 
 
 def bootstrap(

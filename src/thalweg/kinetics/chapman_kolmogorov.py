@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thalweg.collective_variables.resampling import independent_blocks, resample
 from thalweg.kinetics.bootstrap import bootstrap
 from thalweg.kinetics.counts import TransitionCounts, transition_counts
 from thalweg.kinetics.markov_state_model import MarkovModel
+from thalweg.time_series.resampling import independent_blocks, resample
 
 
 @dataclass(frozen=True, eq=False)

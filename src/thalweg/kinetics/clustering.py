@@ -16,11 +16,11 @@ from sklearn.cluster import KMeans as Lloyd
 from sklearn.cluster import kmeans_plusplus
 from threadpoolctl import threadpool_limits
 
-from thalweg.collective_variables.accelerated import AcceleratedTrajectories
-from thalweg.collective_variables.linear_map import as_frames
-from thalweg.collective_variables.threads import on_one_thread
-from thalweg.collective_variables.trajectories import Trajectories, TrajectoryData, as_trajectories
+from thalweg.collective_variables.bases.linear_map import as_frames
 from thalweg.kinetics.discrete_trajectories import AcceleratedStates, DiscreteTrajectories
+from thalweg.machine.threads import on_one_thread
+from thalweg.time_series.accelerated import AcceleratedTrajectories
+from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
 
 Periods = Sequence[float | None] | None
 

@@ -20,11 +20,11 @@ from functools import cached_property
 
 import numpy as np
 
-from thalweg.collective_variables.blocks import segments
-from thalweg.collective_variables.resampling import Estimate, independent_blocks, resample
-from thalweg.collective_variables.trajectories import PairReport, pair_report
 from thalweg.kinetics.coring import CoredTrajectories, cored, milestones
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+from thalweg.time_series.blocks import segments
+from thalweg.time_series.resampling import Estimate, independent_blocks, resample
+from thalweg.time_series.trajectories import PairReport, pair_report
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.kinetics.clustering import Clustering, embedded
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories, as_discrete
 from thalweg.kinetics.pcca import MetastableSets
+from thalweg.time_series.trajectories import Trajectories
 
 
 def cores_of_sets(sets: MetastableSets, threshold: float = 0.9) -> np.ndarray:

@@ -22,10 +22,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from scipy.sparse import csr_array, diags_array
 
-from thalweg.collective_variables.trajectories import PairReport, pair_report
 from thalweg.kinetics.counts import TransitionCounts, transition_counts
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories, as_discrete
 from thalweg.kinetics.inefficiency import inefficiencies
+from thalweg.time_series.trajectories import PairReport, pair_report
 
 
 @runtime_checkable

@@ -17,11 +17,11 @@ from itertools import groupby
 import numpy as np
 from scipy.sparse import csr_array
 
-from thalweg.collective_variables.accelerated import overlaps
-from thalweg.collective_variables.blocks import Segment, segments
-from thalweg.collective_variables.trajectories import PairReport
 from thalweg.kinetics.discrete_trajectories import AcceleratedStates, DiscreteTrajectories, as_counted
 from thalweg.shapes import Float
+from thalweg.time_series.accelerated import overlaps
+from thalweg.time_series.blocks import Segment, segments
+from thalweg.time_series.trajectories import PairReport
 
 DENSE = 2**26
 """Up to this many pairs of states are counted in a dense table; above, the pairs seen are sorted."""

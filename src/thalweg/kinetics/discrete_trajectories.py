@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from thalweg.collective_variables.accelerated import Accelerated
-from thalweg.collective_variables.trajectories import PairReport, pair_report
+from thalweg.time_series.accelerated import Accelerated
+from thalweg.time_series.trajectories import PairReport, pair_report
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,7 @@ class AcceleratedStates(Accelerated, DiscreteTrajectories):
     ----------
     blocks, dt, weights, n_states, log_path : as for `DiscreteTrajectories`, without weights of any kind
     acceleration : ``exp(V / kT)`` of every frame, one array per trajectory; see
-        `thalweg.collective_variables.accelerated`
+        `thalweg.time_series.accelerated`
 
     Raises
     ------

@@ -27,11 +27,11 @@ from dataclasses import dataclass
 import numpy as np
 from jax import Array
 
-from thalweg.collective_variables.threads import on_one_thread
 from thalweg.kinetics.lane_boundaries import Boundaries, boundaries
 from thalweg.kinetics.lanes import WIDTH, Lanes, processor
 from thalweg.kinetics.outputs import Output
 from thalweg.kinetics.recursion import Room, backward, forward
+from thalweg.machine.threads import on_one_thread
 
 SMALLEST = 1e-100
 """Transition probabilities are taken not to be smaller."""

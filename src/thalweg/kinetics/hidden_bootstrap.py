@@ -2,7 +2,7 @@
 
 Each replicate weighs the blocks of the observations by how often they were drawn and continues the
 iteration from the model, so that hidden states keep their order; see
-`thalweg.collective_variables.resampling`.
+`thalweg.time_series.resampling`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.collective_variables.resampling import Estimate, independent_blocks, resample
 from thalweg.kinetics.hidden_markov_model import HiddenModel
 from thalweg.kinetics.observations import Observations
+from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 
 TOLERANCE = 0.01
 """Log-likelihood three steps of a replicate may still gain: far below the one half of a standard error."""

@@ -16,12 +16,12 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import csr_array
 
-from thalweg.collective_variables.resampling import independent_blocks, resample
 from thalweg.kinetics.chapman_kolmogorov import ChapmanKolmogorovTest
 from thalweg.kinetics.hidden_bootstrap import TOLERANCE
 from thalweg.kinetics.hidden_markov_model import HiddenModel
 from thalweg.kinetics.observations import Observations
 from thalweg.kinetics.transition_matrix import TransitionMatrix
+from thalweg.time_series.resampling import independent_blocks, resample
 
 
 def hidden_chapman_kolmogorov(

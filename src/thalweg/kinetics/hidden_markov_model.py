@@ -19,7 +19,6 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_array
 
-from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.hidden_parameters import HiddenParameters, accelerated
 from thalweg.kinetics.hidden_start import first_guess
@@ -30,6 +29,7 @@ from thalweg.kinetics.reversible import Reversible
 from thalweg.kinetics.scores import vamp_score
 from thalweg.kinetics.spectrum import spectrum
 from thalweg.kinetics.transition_matrix import Estimator, TransitionMatrix
+from thalweg.time_series.trajectories import Trajectories
 
 Data = DiscreteTrajectories | Trajectories | Sequence[np.ndarray]
 

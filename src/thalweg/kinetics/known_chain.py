@@ -11,13 +11,13 @@ from scipy.linalg import expm
 from scipy.sparse import csr_array, issparse
 from scipy.sparse.csgraph import connected_components
 
-from thalweg.collective_variables.trajectories import PairReport
 from thalweg.kinetics.active_set import ActiveSet
 from thalweg.kinetics.counts import TransitionCounts
 from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
 from thalweg.kinetics.nonreversible import Nonreversible, stationary_distribution
 from thalweg.kinetics.reversible import Reversible
 from thalweg.kinetics.transition_matrix import TransitionMatrix
+from thalweg.time_series.trajectories import PairReport
 
 BALANCED = 1e-10
 """Largest net flow between two states, relative to the largest flow, at which a chain counts as reversible."""

@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.collective_variables.blocks import segments
+from thalweg.time_series.blocks import segments
 
 WIDTH = 64
 """Lanes of a group."""

@@ -20,14 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.collective_variables.cross_validation import Folds, ShuffleSplit, cross_validate
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
-from thalweg.collective_variables.vac import Scaling
+from thalweg.collective_variables.linear.tica import TICA
+from thalweg.collective_variables.linear.vac import Scaling
 from thalweg.kinetics.clustering import KCenters, KMeans, KMeansAndCenters
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.pipeline import Clusters, MarkovPipeline
 from thalweg.learning.whole_files import write_whole
+from thalweg.time_series.cross_validation import Folds, ShuffleSplit, cross_validate
+from thalweg.time_series.trajectories import Trajectories
 
 CLUSTERINGS: dict[str, Callable[[int, int], Clusters]] = {
     "k-means": lambda count, seed: KMeans(count, seed=seed),

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from thalweg.collective_variables.blocks import segments
-from thalweg.collective_variables.trajectories import PairReport, pair_report
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories, as_discrete
+from thalweg.time_series.blocks import segments
+from thalweg.time_series.trajectories import PairReport, pair_report
 
 
 @dataclass(frozen=True, eq=False)

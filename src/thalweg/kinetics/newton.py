@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array
 from scipy.sparse.linalg import splu
 
-from thalweg.collective_variables.threads import on_one_thread
+from thalweg.machine.threads import on_one_thread
 
 
 @runtime_checkable

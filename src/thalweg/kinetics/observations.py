@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from thalweg.collective_variables.trajectories import Trajectories, as_trajectories, pair_report
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories, as_discrete
 from thalweg.kinetics.forward_backward import Expectation, forward_backward
 from thalweg.kinetics.lanes import ROWS, WIDTH, Lanes, lanes
 from thalweg.kinetics.most_likely_path import most_likely_path
 from thalweg.kinetics.outputs import DiscreteOutput, GaussianOutput, Output
 from thalweg.kinetics.recursion import Room
+from thalweg.time_series.trajectories import Trajectories, as_trajectories, pair_report
 
 RUN_IN = 48
 """Steps a lane runs in, at first."""

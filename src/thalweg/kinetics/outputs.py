@@ -17,7 +17,7 @@ import numpy as np
 from scipy.linalg import cho_factor, solve_triangular
 from scipy.special import logsumexp
 
-from thalweg.collective_variables.threads import on_one_thread
+from thalweg.machine.threads import on_one_thread
 
 FLOOR = 1e-60
 """Smallest likelihood in a hidden state, relative to the most likely one."""

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from thalweg.collective_variables.threads import on_one_thread
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.spectrum import spectrum
+from thalweg.machine.threads import on_one_thread
 
 RESTARTS = 10
 """The crispness has kinks where a quasi-Newton method may stop early; restarted while it still gains."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from thalweg.collective_variables.cross_validation import Method
-from thalweg.collective_variables.trajectories import TrajectoryData, as_trajectories
 from thalweg.kinetics.clustering import Clustering, KCenters, KMeans, KMeansAndCenters
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
+from thalweg.time_series.cross_validation import Method
+from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 
 Clusters = KMeans | KCenters | KMeansAndCenters
 """A method of clustering."""
@@ -58,7 +58,7 @@ class MarkovPipeline:
     Examples
     --------
     >>> import numpy as np
-    >>> from thalweg.collective_variables.tica import TICA
+    >>> from thalweg.collective_variables.linear.tica import TICA
     >>> x = np.sign(np.sin(np.arange(5000) / 50))[:, None] + np.random.default_rng(0).normal(0, 0.1, (5000, 3))
     >>> found = MarkovPipeline(MarkovStateModel(5), KMeans(4), TICA(5, dim=1)).fit(x)
     >>> found.markov.n_states

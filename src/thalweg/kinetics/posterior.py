@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.collective_variables.resampling import with_errors
 from thalweg.kinetics.bootstrap import matched_timescales
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.transition_matrix import Sampler
+from thalweg.time_series.resampling import with_errors
 
 HELD = 2**22
 """Numbers kept for quantiles; of more samples only every second, fourth ... is kept."""

@@ -31,11 +31,11 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import eigvals
 
-from thalweg.collective_variables.resampling import Estimate, independent_blocks, resample
-from thalweg.collective_variables.threads import on_one_thread
 from thalweg.kinetics.chapman_kolmogorov import ChapmanKolmogorovTest
 from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.multiple_lag_counts import MultipleLagCounts, multiple_lag_counts
+from thalweg.machine.threads import on_one_thread
+from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from thalweg.collective_variables.scores import whitened_directions
+from thalweg.collective_variables.covariances.scores import whitened_directions
 
 
 def vamp_score(counts: csr_array, functions: np.ndarray, r: int = 2) -> float:

@@ -12,8 +12,8 @@ from scipy.linalg import eig, eigh
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import eigs, eigsh
 
-from thalweg.collective_variables.threads import on_one_thread
 from thalweg.kinetics.transition_matrix import TransitionMatrix
+from thalweg.machine.threads import on_one_thread
 
 DENSE = 150
 """Up to this many states all eigenpairs are computed at once."""

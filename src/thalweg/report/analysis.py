@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
-from thalweg.collective_variables.vac import VACModel
+from thalweg.collective_variables.linear.tica import TICA
+from thalweg.collective_variables.linear.vac import VACModel
 from thalweg.report.evidence import Evidence
 from thalweg.report.free_energies import (
     Weighted,
@@ -24,6 +23,7 @@ from thalweg.report.meaning import angular_correlation
 from thalweg.report.populations import aligned, described, drawn_atoms, molecule
 from thalweg.report.results import Diagnosis, Estimate, LearnedVariable, Results, Surface
 from thalweg.report.rounding import with_error
+from thalweg.time_series.trajectories import Trajectories
 
 DRAWN = 4000
 """Frames in a scatter plot."""

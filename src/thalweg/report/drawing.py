@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from thalweg.collective_variables.cross_validation import CrossValidation
-from thalweg.collective_variables.interpretation import Importance
-from thalweg.collective_variables.symbolic_regression import FormulaFront
+from thalweg.collective_variables.interpretation.importance import Importance
+from thalweg.collective_variables.interpretation.symbolic_regression import FormulaFront
 from thalweg.kinetics.chapman_kolmogorov import ChapmanKolmogorovTest
 from thalweg.kinetics.implied_timescales import TimescaleScan as Scan
 from thalweg.kinetics.model_scan import Combination, ScanTable
@@ -30,6 +29,7 @@ from thalweg.report.figures import (
     timescales_figure,
 )
 from thalweg.report.results import Candidate, ChapmanKolmogorov, ModelChoice, TimescaleScan
+from thalweg.time_series.cross_validation import CrossValidation
 
 MOST_ROWS = 20
 """Features drawn of an importance, most important first."""

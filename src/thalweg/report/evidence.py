@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.variables import Dihedrals
 from thalweg.interop.frame_features import FeaturesAlongFile
@@ -25,6 +24,7 @@ from thalweg.sampling.reweigh import WeightedFrames
 from thalweg.sampling.segment import Segment, walks
 from thalweg.sampling.store import Store
 from thalweg.systems.topology import Topology
+from thalweg.time_series.trajectories import Trajectories
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,13 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from thalweg.collective_variables.trajectories import Trajectories
 from thalweg.kinetics.clustering import KCenters
 from thalweg.kinetics.counts import transition_counts
 from thalweg.sampling.apparatus import Recipe
 from thalweg.sampling.restart import LeastCounts, RestartRule
 from thalweg.sampling.segment import Segment
 from thalweg.sampling.store import Store, write_json
+from thalweg.time_series.trajectories import Trajectories
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def model_variable(
     Examples
     --------
     >>> import numpy as np
-    >>> from thalweg.collective_variables.pca import PCA
+    >>> from thalweg.collective_variables.linear.pca import PCA
     >>> from thalweg.geometry.variables import Distances
     >>> x = np.random.default_rng(0).standard_normal((100, 2))
     >>> model_variable(PCA(1).fit(x), Distances([[0, 1], [1, 2]])).names

@@ -11,14 +11,14 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.collective_variables.tica import TICA
-from thalweg.collective_variables.trajectories import Trajectories
+from thalweg.collective_variables.linear.tica import TICA
 from thalweg.geometry.composed_variables import Composed
 from thalweg.sampling.apparatus import Apparatus, Recipe
 from thalweg.sampling.bias.metadynamics import WellTemperedMetadynamics, limits_and_widths
 from thalweg.sampling.segment import Segment, walks
 from thalweg.sampling.store import Store, write_json
 from thalweg.shapes import Array, Float, Values
+from thalweg.time_series.trajectories import Trajectories
 
 
 class Projection(eqx.Module):

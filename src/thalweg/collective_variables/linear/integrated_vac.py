@@ -1,0 +1,163 @@
+r"""Slow processes without a choice of lag time: the variational approach integrated over lags [lorpaiboon2020].
+
+.. math::  \Big(\sum_k w_k\, C_{\tau_k}\Big) b_i = \bar\lambda_i\, C_0\, b_i, \qquad
+           \bar\lambda_i = \sum_k w_k\, e^{-\tau_k / t_i}
+
+Short lags are dominated by fast processes that the basis resolves badly, long ones by noise; their average is worse
+than the best single lag time at most by a little, and than others by much less. Lags are spread evenly in their
+logarithm between the ends, with weights of the trapezoidal rule. The second equation, solved for :math:`t_i`, is exact
+for the sum that is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import eig, eigh
+from scipy.optimize import brentq
+
+from thalweg.collective_variables.bases.basis import Basis, Features, Functions, along
+from thalweg.collective_variables.bases.linear_map import project, seen
+from thalweg.collective_variables.covariances.covariance import Covariances, covariances
+from thalweg.collective_variables.covariances.slow_modes import symmetrized
+from thalweg.collective_variables.covariances.whitening import whitening
+from thalweg.collective_variables.linear.pca import loading_signs
+from thalweg.collective_variables.linear.vac import VAC, Choice
+from thalweg.machine.threads import on_one_thread
+from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
+
+
+@dataclass(frozen=True, eq=False)
+class IntegratedModel:
+    """Slow coordinates of a range of lag times.
+
+    Attributes
+    ----------
+    functions : of the fitted basis
+    lagtimes : (lags,) in frames
+    lag_weights : (lags,) their weights, one in all
+    mean : (functions,)
+    loadings : (functions, dim), coordinates of unit variance, slowest first
+    eigenvalues : (rank,) integrated
+    timescales : (rank,) [ps]; NaN where an eigenvalue has no decay time
+    choice : which estimate the data allowed, and why; see `VAC`
+    """
+
+    functions: Functions
+    lagtimes: np.ndarray
+    lag_weights: np.ndarray
+    mean: np.ndarray
+    loadings: np.ndarray
+    eigenvalues: np.ndarray
+    timescales: np.ndarray
+    choice: Choice
+
+    def transform(self, data: Any) -> Any:
+        """Coordinates ``(frames, dim)`` of an array or of every trajectory."""
+        return project(seen(data, self.functions), self.mean, self.loadings)
+
+
+@dataclass(frozen=True)
+class IntegratedVAC:
+    """The variational approach integrated over lag times.
+
+    Parameters
+    ----------
+    shortest, longest : int
+        Ends of the range of lag times, in frames.
+    dim : int
+        Number of slow coordinates to keep.
+    basis : `Basis`
+    lags : int
+        Number of lag times at most; each costs a pass over the data.
+    cutoff : float
+        As for `VAC`.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> x = np.zeros((20000, 1))
+    >>> for t in range(1, len(x)):
+    ...     x[t] = 0.98 * x[t - 1] + random.standard_normal()
+    >>> model = IntegratedVAC(1, 100, dim=1).fit(x)
+    >>> bool(abs(model.timescales[0] / 49.5 - 1) < 0.2)
+    True
+    """
+
+    shortest: int
+    longest: int
+    dim: int = 2
+    basis: Basis = Features()  # noqa: RUF009
+    lags: int = 12
+    cutoff: float = 1e-6
+
+    def __post_init__(self):
+        if not 1 <= self.shortest < self.longest or self.lags < 2:
+            raise ValueError(
+                f"lag times from {self.shortest} to {self.longest} in {self.lags} steps: the longest must exceed the "
+                "shortest, which is at least one frame, and there must be two or more"
+            )
+
+    @on_one_thread
+    def fit(self, data: TrajectoryData) -> IntegratedModel:
+        """Slow coordinates of data.
+
+        Raises
+        ------
+        ValueError
+            If the longest lag time leaves no pairs, nothing varies, or ``dim`` is not between 1 and the rank.
+        """
+        trajectories = as_trajectories(data)
+        lagtimes = np.unique(np.geomspace(self.shortest, self.longest, self.lags).round().astype(int))
+        weights = np.gradient(lagtimes.astype(float))
+        weights[[0, -1]] /= 2
+        weights = weights / weights.sum()
+        reference = VAC(int(lagtimes[len(lagtimes) // 2]), 1, self.basis, cutoff=self.cutoff).fit(
+            trajectories
+        )
+        functions, choice = reference.functions, reference.choice
+        reweight = reference.stationary_weights
+        followed = along(trajectories, functions)
+        forms = _as_they_are if choice.kind == "nonreversible" else symmetrized
+        parts = [forms(covariances(followed, int(lag), 1, reweight)) for lag in lagtimes]
+        mean, c0, ct = (np.tensordot(weights, [part[k] for part in parts], 1) for k in range(3))
+        whitened = whitening(mean, c0, self.cutoff)
+        if not 1 <= self.dim <= whitened.rank:
+            raise ValueError(
+                f"dim={self.dim} must lie between 1 and the rank of the functions, {whitened.rank}"
+            )
+        values, vectors = _eigenpairs(whitened.matrix.T @ ct @ whitened.matrix)
+        loadings = (whitened.matrix @ vectors)[:, : self.dim]
+        loadings = loadings * loading_signs(loadings * np.sqrt(np.diag(c0))[:, None])
+        times = trajectories.dt * np.array([_decay(value, lagtimes, weights) for value in values])
+        return IntegratedModel(functions, lagtimes, weights, mean, loadings, values, times, choice)
+
+
+def _as_they_are(sums: Covariances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and covariances, not symmetrized."""
+    return sums.mean_0, sums.c00, sums.c0t
+
+
+def _eigenpairs(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Real parts of eigenvalues, largest first, and of eigenvectors."""
+    if np.allclose(matrix, matrix.T, rtol=0, atol=1e-12):
+        values, vectors = eigh((matrix + matrix.T) / 2)
+    else:
+        values, vectors = eig(matrix)
+    order = np.argsort(-values.real)
+    vectors = vectors[:, order].real
+    return values[order].real, vectors / np.linalg.norm(vectors, axis=0)
+
+
+def _decay(eigenvalue: float, lagtimes: np.ndarray, weights: np.ndarray) -> float:
+    """The time [frames] whose decay averages to an eigenvalue; NaN where none does."""
+    if not 1e-12 < eigenvalue < 1 - 1e-12:
+        return float("nan")
+
+    def excess(logarithm: float) -> float:
+        return float(weights @ np.exp(-lagtimes / np.exp(logarithm))) - eigenvalue
+
+    low, high = np.log(lagtimes[0] / 700), np.log(1e13 * lagtimes[-1])
+    return float(np.exp(brentq(excess, low, high))) if excess(low) < 0 < excess(high) else float("nan")

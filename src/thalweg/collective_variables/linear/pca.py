@@ -1,0 +1,90 @@
+r"""Principal component analysis: the directions of largest variance [pearson1901].
+
+.. math::  C_{00}\, v_i = \sigma_i^2\, v_i
+
+Large variance is not slowness: for slow coordinates use `TICA`. Features of different units should be
+scaled first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import eigh
+
+from thalweg.collective_variables.bases.linear_map import mapped, named, project
+from thalweg.collective_variables.covariances.covariance import Covariances, covariances
+from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
+
+
+@dataclass(frozen=True, eq=False)
+class PCAModel:
+    """Principal components.
+
+    Attributes
+    ----------
+    mean : (features,)
+    loadings : (features, dim), orthonormal directions of largest variance, their largest entries positive
+    variances : (features,), all eigenvalues, in the features' unit squared
+    names : of the features, by which columns of a DataFrame are found; None where they had none
+    """
+
+    mean: np.ndarray
+    loadings: np.ndarray
+    variances: np.ndarray
+    names: tuple[str, ...] | None = None
+
+    @property
+    def explained(self) -> np.ndarray:
+        """Share of the total variance up to and including each component ``(features,)``."""
+        return np.cumsum(self.variances) / self.variances.sum()
+
+    def transform(self, data: Any) -> Any:
+        """Components ``(frames, dim)`` of an array, a DataFrame or every trajectory."""
+        return mapped(data, self.names, lambda frames: project(frames, self.mean, self.loadings))
+
+
+@dataclass(frozen=True)
+class PCA:
+    """Principal component analysis.
+
+    Parameters
+    ----------
+    dim : int
+        Number of components to keep.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((1000, 2)) * [1.0, 3.0]
+    >>> model = PCA(dim=1).fit(x)
+    >>> int(np.abs(model.loadings[:, 0]).argmax()), model.transform(x).shape
+    (1, (1000, 1))
+    """
+
+    dim: int
+
+    def fit(self, data: TrajectoryData | Covariances) -> PCAModel:
+        """Components of data, or of covariances already summed.
+
+        Raises
+        ------
+        ValueError
+            If more components are asked for than there are features.
+        """
+        data = data if isinstance(data, Covariances) else as_trajectories(data)
+        sums = data if isinstance(data, Covariances) else covariances(data, n_blocks=1)
+        if not 1 <= self.dim <= len(sums.mean_0):
+            raise ValueError(
+                f"dim={self.dim} must lie between 1 and the number of features, {len(sums.mean_0)}"
+            )
+        variances, vectors = eigh(sums.c00)
+        vectors = vectors[:, ::-1][:, : self.dim]
+        loadings, names = vectors * loading_signs(vectors), named(data)
+        return PCAModel(sums.mean_0, loadings, np.maximum(variances[::-1], 0), names)
+
+
+def loading_signs(vectors: np.ndarray) -> np.ndarray:
+    """Signs ``(dim,)`` that make the largest entry of every column positive."""
+    return np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])

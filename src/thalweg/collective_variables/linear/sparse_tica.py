@@ -1,0 +1,208 @@
+r"""Sparse TICA: slow coordinates of few features, for people to read and for biases to be cheap.
+
+.. math::  \max_a \frac{a^T \bar C_t\, a}{a^T C_0\, a} \quad\text{with at most } k \text{ entries of } a
+           \text{ not zero}
+
+Features join one by one, each time the one with which the quotient grows most, or are those of the largest
+coefficients in the slowest combination of all; the weakest are exchanged while that helps, and the better set of each
+size is kept [mcgibbon2017] [tan2018]. Without being told, `SparseTICA` takes the fewest features whose
+coordinate is as slow as that of all features, to a share of its timescale. Later coordinates are uncorrelated with
+earlier ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.linalg import eigh
+
+from thalweg.collective_variables.bases.linear_map import project
+from thalweg.collective_variables.covariances.covariance import covariances
+from thalweg.collective_variables.covariances.slow_modes import decay_times, symmetrized
+from thalweg.collective_variables.linear.tica import TICA
+from thalweg.collective_variables.linear.vac import VACModel
+from thalweg.machine.threads import on_one_thread
+from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
+
+
+@dataclass(frozen=True, eq=False)
+class SparseModel:
+    """Slow coordinates of few features.
+
+    Attributes
+    ----------
+    dense : the model of all features
+    supports : for every coordinate, the features it depends on, most important first
+    mean : (features,)
+    loadings : (features, dim), coordinates of unit variance
+    timescales : (dim,) [ps]
+    path : for every coordinate, the timescale [ps] against the number of features
+    names : of the features
+    """
+
+    dense: VACModel
+    supports: tuple[np.ndarray, ...]
+    mean: np.ndarray
+    loadings: np.ndarray
+    timescales: np.ndarray
+    path: tuple[np.ndarray, ...]
+    names: tuple[str, ...]
+
+    def transform(self, data: Any) -> Any:
+        """Coordinates ``(frames, dim)`` of an array or of every trajectory."""
+        return project(data, self.mean, self.loadings)
+
+    def __str__(self) -> str:
+        lines = []
+        for k, support in enumerate(self.supports):
+            terms = " ".join(f"{self.loadings[i, k]:+.3g} ({self.names[i]})" for i in support)
+            lines.append(f"{self.timescales[k]:.4g} ps of {self.dense.timescales[k]:.4g}: {terms}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class SparseTICA:
+    """TICA with few features per coordinate.
+
+    Parameters
+    ----------
+    lagtime : int
+        In frames.
+    dim : int
+        Number of coordinates.
+    features : int, optional
+        Features per coordinate; None for the fewest that keep the timescale.
+    keep : float
+        Share of the timescale of all features that is enough.
+    most : int
+        Features per coordinate at most, if their number is not given.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> x = random.standard_normal((20000, 10))
+    >>> for t in range(1, len(x)):
+    ...     x[t, 3] += 0.98 * x[t - 1, 3]
+    >>> SparseTICA(lagtime=5, dim=1).fit(x).supports[0].tolist()
+    [3]
+    """
+
+    lagtime: int
+    dim: int = 1
+    features: int | None = None
+    keep: float = 0.95
+    most: int = 50
+
+    def __post_init__(self):
+        if (self.features is not None and self.features < 1) or not 0 < self.keep < 1 or self.most < 1:
+            raise ValueError(
+                f"features={self.features}, keep={self.keep}, most={self.most}: numbers of features are positive, the "
+                "share to keep is between zero and one"
+            )
+
+    @on_one_thread
+    def fit(self, data: TrajectoryData) -> SparseModel:
+        """Coordinates of data.
+
+        Raises
+        ------
+        ValueError
+            As `TICA.fit` does.
+        """
+        trajectories = as_trajectories(data)
+        dense = TICA(self.lagtime, self.dim, scaling="unit").fit(trajectories)
+        sums = covariances(trajectories, self.lagtime, 1, dense.stationary_weights)
+        mean, c0, ct = symmetrized(sums)
+        scale = np.sqrt(np.maximum(np.diag(c0), 0))
+        usable = scale > 0
+        inverse = np.where(usable, 1 / np.where(usable, scale, 1), 0)
+        c0, ct = (matrix * inverse[:, None] * inverse for matrix in (c0, ct))
+        supports, loadings, times, paths = [], [], [], []
+        for k in range(self.dim):
+            target = float(dense.timescales[k])
+            support, vector, path = self._coordinate(c0, ct, usable, target, sums)
+            full = np.zeros(len(mean))
+            full[support] = vector
+            full /= np.sqrt(full @ c0 @ full)
+            order = np.argsort(-np.abs(full[support]))
+            supports.append(np.asarray(support)[order])
+            loadings.append(full * inverse * np.sign(full[np.abs(full).argmax()]))
+            times.append(path[-1])
+            paths.append(np.array(path))
+            ct = ct - np.outer(c0 @ full, c0 @ full) * (full @ ct @ full)
+        names = tuple(trajectories.name(i) for i in range(trajectories.n_features))
+        return SparseModel(
+            dense, tuple(supports), mean, np.array(loadings).T, np.array(times), tuple(paths), names
+        )
+
+    def _coordinate(self, c0, ct, usable, target, sums):
+        """Features, their coefficients, and timescales on the way."""
+        limit = self.features or min(self.most, int(usable.sum()))
+        ranked = _by_importance(c0, ct, usable)
+        path: list[float] = []
+        chosen = _Chosen((), 0.0, np.zeros(0))
+        while len(chosen.support) < limit:
+            grown = (*chosen.support, _best_addition(c0, ct, chosen, usable))
+            tried = {grown, ranked[: len(grown)]}
+            chosen = max((_exchanged(c0, ct, each, usable) for each in tried), key=lambda each: each.value)
+            path.append(float(decay_times(np.array([chosen.value]), sums)[0]))
+            if self.features is None and path[-1] >= self.keep * target:
+                break
+        return list(chosen.support), chosen.vector, path
+
+
+class _Chosen(NamedTuple):
+    """Some features, the largest quotient on them and its coefficients."""
+
+    support: tuple[int, ...]
+    value: float
+    vector: np.ndarray
+
+
+def _slowest(c0: np.ndarray, ct: np.ndarray, support: tuple[int, ...]) -> _Chosen:
+    """The slowest combination of some features."""
+    block = np.ix_(support, support)
+    values, vectors = eigh(ct[block], c0[block] + 1e-9 * np.eye(len(support)))
+    return _Chosen(support, float(values[-1]), vectors[:, -1])
+
+
+def _by_importance(c0: np.ndarray, ct: np.ndarray, usable: np.ndarray) -> tuple[int, ...]:
+    """Features by the size of their coefficients in the slowest combination of all."""
+    every = _slowest(c0, ct, tuple(np.flatnonzero(usable).tolist()))
+    return tuple(every.support[k] for k in np.argsort(-np.abs(every.vector)))
+
+
+def _best_addition(c0: np.ndarray, ct: np.ndarray, chosen: _Chosen, usable: np.ndarray) -> int:
+    """The feature with which the quotient grows most: the larger eigenvalue of each two-dimensional problem."""
+    support, vector = list(chosen.support), chosen.vector
+    if not support:
+        quotients = np.where(usable, np.diag(ct) / np.where(usable, np.diag(c0), 1), -np.inf)
+        return int(np.argmax(quotients))
+    a11, b11 = vector @ ct[np.ix_(support, support)] @ vector, vector @ c0[np.ix_(support, support)] @ vector
+    a12, b12 = ct[:, support] @ vector, c0[:, support] @ vector
+    a22, b22 = np.diag(ct), np.diag(c0)
+    determinant = np.maximum(b11 * b22 - b12**2, 0.0)
+    free = usable & (determinant > 1e-6 * b11)
+    free[support] = False
+    if not free.any():
+        raise ValueError("no further feature is independent of those chosen; ask for fewer")
+    safe = np.where(free, determinant, 1.0)
+    half_trace = (a11 * b22 + a22 * b11 - 2 * a12 * b12) / (2 * safe)
+    product = (a11 * a22 - a12**2) / safe
+    quotients = half_trace + np.sqrt(np.maximum(half_trace**2 - product, 0))
+    return int(np.argmax(np.where(free, quotients, -np.inf)))
+
+
+def _exchanged(c0: np.ndarray, ct: np.ndarray, support: tuple[int, ...], usable: np.ndarray) -> _Chosen:
+    """Features after exchanging the least important one as long as that helps."""
+    chosen = _slowest(c0, ct, support)
+    for _ in range(len(support) if len(support) > 1 else 0):
+        weakest = int(np.argmin(np.abs(chosen.vector)))
+        rest = _slowest(c0, ct, chosen.support[:weakest] + chosen.support[weakest + 1 :])
+        candidate = _slowest(c0, ct, (*rest.support, _best_addition(c0, ct, rest, usable)))
+        if candidate.value <= chosen.value * (1 + 1e-9):
+            break
+        chosen = candidate
+    return chosen

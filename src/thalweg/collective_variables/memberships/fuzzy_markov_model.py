@@ -1,0 +1,258 @@
+r"""Markov models between fuzzy states: reversible kinetics of memberships that a network has learned, or any others.
+
+States are memberships :math:`\chi(x)` that add up to one; the coarse transition matrix is stochastic, has a stationary
+distribution and real eigenvalues by construction, also for short runs started out of equilibrium (see
+`reversible_memberships`) [mardt2020]. Errors are from blocks, with the memberships as they are.
+
+Not to be trusted where memberships are of no pure states: probabilities cannot be negative, and slow processes then
+come out too fast. `timescales` much below `free_timescales`, which know no constraints, tell so; `Stretched`
+memberships or a longer lag time may help. Nor where two states never exchange in the data: their relative weight is
+then arbitrary. `FuzzyMarkovModel.chapman_kolmogorov` compares predictions with longer lag times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from thalweg.collective_variables.bases.basis import Basis, Functions
+from thalweg.collective_variables.bases.linear_map import seen
+from thalweg.collective_variables.memberships.membership_moments import MembershipMoments, membership_moments
+from thalweg.collective_variables.memberships.reversible_memberships import (
+    ReversibleMemberships,
+    reversible_memberships,
+)
+from thalweg.machine.threads import on_one_thread
+from thalweg.time_series.resampling import Estimate, independent_blocks, resample
+from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
+
+
+@dataclass(frozen=True, eq=False)
+class FuzzyMarkovModel:
+    """A reversible Markov model between fuzzy states.
+
+    Attributes
+    ----------
+    method : the `FuzzyMarkovStateModel` that made it
+    memberships : functions of frames
+    moments : block sums the fit is made of
+    fit : the model of these moments
+    """
+
+    method: FuzzyMarkovStateModel
+    memberships: Functions
+    moments: MembershipMoments
+    fit: ReversibleMemberships
+
+    @property
+    def n_states(self) -> int:
+        """Number of states."""
+        return self.moments.n_states
+
+    @property
+    def lag(self) -> float:
+        """Lag time [ps]."""
+        return self.moments.lagtime * self.moments.dt
+
+    @property
+    def transition_matrix(self) -> np.ndarray:
+        """Transition probabilities ``(n_states, n_states)``."""
+        return self.fit.transition_matrix
+
+    @property
+    def stationary_distribution(self) -> np.ndarray:
+        """Equilibrium probability of every state ``(n_states,)``."""
+        return self.fit.stationary_distribution
+
+    @property
+    def eigenvalues(self) -> np.ndarray:
+        """Eigenvalues ``(n_states,)``, one first."""
+        return self.fit.spectrum[0]
+
+    @property
+    def timescales(self) -> np.ndarray:
+        """Relaxation times ``(n_states - 1,)`` [ps], slowest first; NaN where an eigenvalue gives none."""
+        return _times(self.eigenvalues, self.lag)
+
+    @property
+    def free_timescales(self) -> np.ndarray:
+        """The same without constraints, from the operator in the span of the memberships: what constraints cost."""
+        return _times(self.fit.free, self.lag)
+
+    def assign(self, data: Any) -> Any:
+        """Memberships ``(frames, n_states)`` of an array or of every trajectory."""
+        return seen(data, self.memberships)
+
+    def transform(self, data: Any) -> Any:
+        """Slow functions ``(frames, n_states - 1)`` of an array, NumPy or JAX, or of every trajectory."""
+        slow = _Slow(self.memberships, self.fit.spectrum[1][:, 1:])
+        return seen(data, slow)
+
+    def stationary_weights(self, data: Any) -> np.ndarray:
+        """Weights ``(frames,)`` that turn last frames of pairs of the fitted data into equilibrium, one on average."""
+        return np.asarray(self.assign(data) @ self.fit.u)
+
+    def score(self, data: TrajectoryData, r: int = 2) -> float:
+        """VAMP-E score on other data: how well their conditional densities are predicted; r is 2.
+
+        Raises
+        ------
+        ValueError
+            If the lag time leaves no pairs, or r is another number.
+        """
+        if r != 2:
+            raise ValueError(f"r={r}; the VAMP-E score is one of squares, r=2")
+        return self.fit.score(membership_moments(data, self.memberships, self.method.lagtime, 1).means)
+
+    @on_one_thread
+    def timescale_errors(self, samples: int = 50, seed: int = 0) -> Estimate:
+        """Timescales [ps] with block-bootstrap errors."""
+        return self._resampled(lambda fit: _times(fit.spectrum[0], self.lag), samples, seed)
+
+    @on_one_thread
+    def stationary_errors(self, samples: int = 50, seed: int = 0) -> Estimate:
+        """The stationary distribution with block-bootstrap errors."""
+        return self._resampled(lambda fit: fit.stationary_distribution, samples, seed)
+
+    @on_one_thread
+    def chapman_kolmogorov(
+        self, data: TrajectoryData, multiples: int = 5, samples: int = 25
+    ) -> FuzzyChapmanKolmogorov:
+        """Powers of the transition matrix beside those estimated at multiples of the lag time.
+
+        Raises
+        ------
+        ValueError
+            If the longest lag leaves no pairs.
+        """
+        predicted, estimated = [], []
+        for k in range(1, multiples + 1):
+            lagtime = k * self.method.lagtime
+            model = replace(self.method, lagtime=lagtime, memberships=self.memberships).fit(data)
+            predicted.append(
+                self._resampled(lambda fit, k=k: np.linalg.matrix_power(fit.transition_matrix, k), samples, 0)
+            )
+            estimated.append(model._resampled(lambda fit: fit.transition_matrix, samples, 0))
+        return FuzzyChapmanKolmogorov(
+            self.lag * np.arange(1, multiples + 1),
+            *(np.stack([each.value for each in part]) for part in (predicted, estimated)),
+            *(np.stack([each.error for each in part]) for part in (predicted, estimated)),
+        )
+
+    def _resampled(
+        self, quantity: Callable[[ReversibleMemberships], Any], samples: int, seed: int
+    ) -> Estimate:
+        memory = (
+            float(np.nan_to_num(self.timescales).max(initial=0.0)) / self.moments.dt + self.moments.lagtime
+        )
+        blocks = independent_blocks(self.moments, memory)
+        return resample(
+            self.moments,
+            lambda moments: quantity(reversible_memberships(moments)),
+            quantity(self.fit),
+            samples,
+            blocks,
+            seed,
+        )
+
+    def __str__(self) -> str:
+        times = ", ".join(f"{time:.4g}" for time in self.timescales)
+        shares = ", ".join(f"{share:.1%}" for share in self.stationary_distribution)
+        rest = "" if self.fit.converged else "; the fit did not come to rest"
+        free = ", ".join(f"{time:.4g}" for time in self.free_timescales)
+        score = (
+            f"VAMP-E {self.fit.value:.4f}; without constraints {free} ps and {self.fit.free_value:.4f}{rest}"
+        )
+        return (
+            f"{self.n_states} fuzzy states at lag {self.lag:g} ps: {shares}; timescales {times} ps; {score}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FuzzyChapmanKolmogorov:
+    """Transition matrices predicted and estimated at longer lag times.
+
+    Attributes
+    ----------
+    lags : (multiples,) [ps]
+    predicted, estimated : (multiples, states, states)
+    predicted_errors, estimated_errors : likewise, from blocks
+    """
+
+    lags: np.ndarray
+    predicted: np.ndarray
+    estimated: np.ndarray
+    predicted_errors: np.ndarray
+    estimated_errors: np.ndarray
+
+    @property
+    def deviations(self) -> np.ndarray:
+        """Differences in standard errors, taking both errors as independent ``(multiples, states, states)``."""
+        errors = np.hypot(self.predicted_errors, self.estimated_errors)
+        return (self.predicted - self.estimated) / np.where(errors > 0, errors, np.inf)
+
+
+@dataclass(frozen=True)
+class FuzzyMarkovStateModel:
+    """Estimation of a reversible Markov model between fuzzy states.
+
+    Parameters
+    ----------
+    lagtime : int
+        In frames.
+    memberships : `Functions` that are known, such as ``model.functions`` of a `VAMPnet`, or a `Basis` to be fitted
+    n_blocks : int
+        About how many blocks of data to keep apart for errors.
+
+    Examples
+    --------
+    >>> from thalweg.collective_variables.bases.basis import Identity
+    >>> states = np.cumsum(np.random.default_rng(0).random(20000) < 0.01) % 2
+    >>> model = FuzzyMarkovStateModel(1, Identity(("a", "b"))).fit(np.eye(2)[states])
+    >>> bool(40 < model.timescales[0] < 60)
+    True
+    """
+
+    lagtime: int
+    memberships: Functions | Basis
+    n_blocks: int = 40
+
+    @on_one_thread
+    def fit(self, data: TrajectoryData) -> FuzzyMarkovModel:
+        """The model of data.
+
+        Raises
+        ------
+        ValueError
+            If the lag time leaves no pairs, or the functions are no memberships.
+        """
+        trajectories = as_trajectories(data)
+        known = self.memberships
+        functions = known.fit(trajectories) if isinstance(known, Basis) else known
+        moments = membership_moments(trajectories, functions, self.lagtime, self.n_blocks)
+        return FuzzyMarkovModel(self, functions, moments, reversible_memberships(moments))
+
+
+@dataclass(frozen=True)
+class _Slow:
+    """Combinations of memberships."""
+
+    memberships: Functions
+    vectors: np.ndarray
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"slow {k + 1}" for k in range(self.vectors.shape[1]))
+
+    def __call__(self, frames: Any) -> Any:
+        values = self.memberships(frames)
+        return values @ values.__array_namespace__().asarray(self.vectors, dtype=values.dtype)
+
+
+def _times(eigenvalues: np.ndarray, lag: float) -> np.ndarray:
+    values = eigenvalues[1:]
+    decaying = (values > 0) & (values < 1)
+    return np.where(decaying, -lag / np.log(np.where(decaying, values, 0.5)), np.nan)

@@ -1,0 +1,177 @@
+r"""A reversible Markov model between fuzzy states, from moments of their memberships [mardt2020].
+
+The density of the next frame is modelled on that of equilibrium, :math:`\mu`, as
+
+.. math::  p(x_{t+\tau} | x_t) = \chi(x_t)^T S\, \chi(x_{t+\tau})\; \mu(x_{t+\tau})
+
+with :math:`S` symmetric (detailed balance) and without negative entries (a density), and :math:`S \bar\chi = 1` with
+:math:`\bar\chi = \int \chi\, \mu` (it is normalized). Memberships then move by a stochastic matrix,
+
+.. math::  E[\chi(x_{t+\tau}) | x_t] = K^T \chi(x_t), \qquad K = S\, \Sigma, \qquad
+           \Sigma = \int \chi \chi^T \mu ,
+
+whose stationary distribution is :math:`\bar\chi` and whose eigenvalues are real, those of
+:math:`\Sigma^{1/2} S\, \Sigma^{1/2}`. Where runs did not start from equilibrium, :math:`\mu` is the density of last
+frames times :math:`u \cdot \chi`, or that of first frames times :math:`v \cdot \chi`, with the weights under which
+memberships are stationary, :math:`\pi^T \langle \chi\chi^T\rangle^{-1} \langle\chi\chi'^T\rangle = \pi^T` [wu2017].
+:math:`S` has the largest VAMP-E score [wu2020] at equilibrium,
+
+.. math::  R_E = 2\, \mathrm{tr}\, S\, C - \mathrm{tr}\, S\, \Sigma\, S\, \Sigma, \qquad
+           C = \langle (v \cdot \chi)\, \chi\, \chi'^T \rangle \text{ symmetrized},
+
+which says how well the true conditional density is approached, up to a constant: a concave problem with one solution.
+Maximized with averages over the data instead, and over :math:`u` as well, the score would also use the weights to
+give densities a better shape where states are fuzzy, and they would not be stationary any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import eigh
+from scipy.optimize import minimize, nnls
+
+from thalweg.collective_variables.memberships.membership_moments import MembershipMoments
+
+STEPS = 300
+"""Steps of sequential quadratic programming at most."""
+
+Means = Sequence[np.ndarray]
+"""The moments A, B and D."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReversibleMemberships:
+    """A fitted model.
+
+    Attributes
+    ----------
+    v, u : (states,), the stationary density over that of first frames is ``v . chi``, over that of last ``u . chi``
+    rates : (states, states), S
+    overlap : (states, states), Sigma: how much states share, at equilibrium
+    free : (states,) eigenvalues of the unconstrained operator, one first, real parts
+    value : VAMP-E score on the data of the fit
+    free_value : the same without constraints on S; these cost much where memberships are of no real states (see
+        `Stretched`)
+    converged : whether its steps came to rest
+    """
+
+    v: np.ndarray
+    u: np.ndarray
+    rates: np.ndarray
+    overlap: np.ndarray
+    free: np.ndarray
+    value: float
+    free_value: float
+    converged: bool
+
+    @cached_property
+    def stationary_distribution(self) -> np.ndarray:
+        """Equilibrium probability of every state ``(states,)``."""
+        return self.overlap.sum(axis=1)
+
+    @cached_property
+    def transition_matrix(self) -> np.ndarray:
+        """K ``(states, states)``, rows sum to one."""
+        return self.rates @ self.overlap
+
+    @cached_property
+    def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues of K, largest first, and right eigenvectors as columns, of unit mean square at equilibrium."""
+        values, vectors = eigh(self.overlap + 1e-12 * np.eye(len(self.u)))
+        root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+        inverse = (vectors / np.sqrt(values)) @ vectors.T
+        found, right = eigh(root @ self.rates @ root)
+        right = inverse @ right[:, ::-1]
+        return found[::-1], right * np.sign(right[np.abs(right).argmax(axis=0), np.arange(len(found))])
+
+    def score(self, means: Means) -> float:
+        """VAMP-E score on moments of any data, weighted to equilibrium by the weights of this fit."""
+        overlap, together = _at_equilibrium(self.v, self.u, means)
+        return float((self.rates * (2 * together - overlap @ self.rates @ overlap)).sum())
+
+
+def reversible_memberships(moments: MembershipMoments) -> ReversibleMemberships:
+    """The best reversible model.
+
+    Examples
+    --------
+    >>> from thalweg.collective_variables.bases.basis import Identity
+    >>> from thalweg.collective_variables.memberships.membership_moments import membership_moments
+    >>> states = np.cumsum(np.random.default_rng(0).random(20000) < 0.01) % 2
+    >>> found = reversible_memberships(membership_moments(np.eye(2)[states], Identity(("a", "b")), 1))
+    >>> found.transition_matrix.round(2).tolist(), found.stationary_distribution.round(1).tolist()
+    ([[0.99, 0.01], [0.01, 0.99]], [0.5, 0.5])
+    """
+    means = tuple(moments.means)
+    size, upper = moments.n_states, np.triu_indices(moments.n_states)
+    v, u, free = _stationary_weights(means)
+    overlap, together = _at_equilibrium(v, u, means)
+    mean = overlap.sum(axis=1)
+
+    def rates_of(z: np.ndarray) -> np.ndarray:
+        rates = np.zeros((size, size))
+        rates[upper] = z
+        return rates + np.triu(rates, 1).T
+
+    def folded(matrix: np.ndarray) -> np.ndarray:
+        return (matrix + matrix.T - np.diag(np.diag(matrix)))[upper]
+
+    def objective(z: np.ndarray) -> tuple[float, np.ndarray]:
+        rates = rates_of(z)
+        half = overlap @ rates @ overlap
+        return float(((half - 2 * together) * rates).sum()), folded(2 * half - 2 * together)
+
+    units = np.eye(len(upper[0]))
+    slopes = np.stack([rates_of(unit) @ mean for unit in units], axis=1)
+    inverse = np.linalg.inv(overlap + 1e-9 * np.trace(overlap) / size * np.eye(size))
+    start = _completed(np.maximum(inverse @ together @ inverse, 1e-6), mean)
+    run = minimize(
+        objective,
+        start[upper],
+        jac=True,
+        method="SLSQP",
+        bounds=[(0.0, None)] * len(units),
+        constraints={"type": "eq", "fun": lambda z: slopes @ z - 1, "jac": lambda z: slopes},
+        options={"maxiter": STEPS, "ftol": 1e-12},
+    )
+    rates = _exact(rates_of(np.maximum(run.x, 0)), mean)
+    free_value = float((inverse @ together @ inverse * together).sum())
+    found = ReversibleMemberships(v, u, rates, overlap, free, 0.0, free_value, bool(run.success))
+    return replace(found, value=found.score(means))
+
+
+def _at_equilibrium(v: np.ndarray, u: np.ndarray, means: Means) -> tuple[np.ndarray, np.ndarray]:
+    """Sigma and C under the weights."""
+    first, cross, last = means
+    together = np.einsum("ijk,j->ik", cross, v)
+    return (first @ v + last @ u) / 2, (together + together.T) / 2
+
+
+def _stationary_weights(means: Means) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights of states in first and in last frames under which memberships are stationary, none negative.
+
+    Also the eigenvalues of the operator they come from, real parts, largest first.
+    """
+    first, cross, last = (each.sum(axis=1) for each in means)
+    ridge = 1e-10 * np.trace(first) / len(first) * np.eye(len(first))
+    values, vectors = np.linalg.eig(np.linalg.solve(first + ridge, cross).T)
+    stationary = np.real(vectors[:, np.argmin(np.abs(values - 1))])
+    weights = (nnls(each, stationary / stationary.sum())[0] for each in (first, last))
+    v, u = (each / (square.sum(axis=1) @ each) for each, square in zip(weights, (first, last)))
+    return v, u, np.sort(np.real(values))[::-1]
+
+
+def _completed(rates: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Rates scaled until no row exceeds one, what is missing added on the diagonal."""
+    scaled = rates / max((rates @ mean).max(), 1e-300)
+    return scaled + np.diag((1 - scaled @ mean) / np.maximum(mean, 1e-12))
+
+
+def _exact(rates: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """What the steps left of the constraints, removed."""
+    exact = rates + np.diag((1 - rates @ mean) / np.maximum(mean, 1e-12))
+    return exact if (np.diag(exact) >= 0).all() else _completed(rates, mean)

@@ -1,0 +1,75 @@
+"""A network of features: scaled to zero mean and unit variance, then a perceptron, then perhaps memberships."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thalweg.collective_variables.covariances.covariance import covariances
+from thalweg.learning.perceptron import Perceptron
+from thalweg.time_series.trajectories import Trajectories
+
+Output = Literal["values", "memberships"]
+
+
+class Scaling(eqx.Module):
+    """``(x - mean) / deviation``; features that do not vary become zero. Not trained."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    @staticmethod
+    def of(data: Trajectories) -> Scaling:
+        """The scaling of data."""
+        sums = covariances(data, n_blocks=1)
+        deviation = np.sqrt(np.maximum(np.diag(sums.c00), 0))
+        varies = deviation > 1e-7 * np.maximum(np.abs(sums.mean_0), 1e-30)
+        return Scaling(sums.mean_0.astype(np.float32), np.where(varies, deviation, np.inf).astype(np.float32))
+
+    def __call__(self, x: Any) -> jax.Array:
+        return (jnp.asarray(x, jnp.float32) - self.mean) / self.deviation
+
+
+class Encoder(eqx.Module):
+    """From features to ``dim`` values, or to memberships that add up to one; its own `Functions` of frames.
+
+    Attributes
+    ----------
+    scaling : of the features
+    network : from scaled features
+    output : "values" or "memberships"
+    """
+
+    scaling: Scaling
+    network: Perceptron
+    output: Output = eqx.field(static=True)
+
+    @staticmethod
+    def init(
+        scaling: Scaling, hidden: Sequence[int], dim: int, key: jax.Array, output: Output = "values"
+    ) -> Encoder:
+        """Random weights."""
+        network = Perceptron.init((len(scaling.mean), *hidden, dim), key, "tanh", offsets=0.5)
+        return Encoder(scaling, network, output)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        kind = "state" if self.output == "memberships" else "network"
+        return tuple(f"{kind} {k + 1}" for k in range(len(self.network.layers[-1].bias)))
+
+    def __call__(self, frames: Any) -> Any:
+        """Values ``(..., dim)`` of frames ``(..., features)``: a NumPy array of one, a JAX array otherwise."""
+        if isinstance(frames, np.ndarray):
+            return np.asarray(_compiled(self, frames))
+        values = self.network(self.scaling(frames))
+        return jax.nn.softmax(values, axis=-1) if self.output == "memberships" else values
+
+
+@eqx.filter_jit
+def _compiled(encoder: Encoder, frames: Any) -> jax.Array:
+    return encoder(jnp.asarray(frames))

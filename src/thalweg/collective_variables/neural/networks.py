@@ -1,0 +1,172 @@
+"""Neural collective variables: a basis that is learned, and the variational approach solved in it.
+
+All are trained as `Training` says, whose parameters they take by keyword: by one loop on the same windows, several
+times from other weights, of which the best on held-out data is kept; ``model.functions.losses`` has the spread. They
+differ in what they are trained for and in what is solved afterwards:
+
+=====================  =====================================  =================
+`VAMPnet`              VAMP-2 score [mardt2018]               `VAMP`
+`SRV`                  reversible score [chen2019]            `VAC`
+`DCCA`                 canonical correlation [andrew2013]     `VAMP`
+`TimeLaggedAutoencoder`  later frames [wehmeyer2018]          `VAC`
+`VDE`                  the same, noisy and slow [hernandez2018]  `VAC`
+`Autoencoder`          the same frames [kramer1991]           nothing
+`VariationalAutoencoder`  the same, noisy [kingma2014]        nothing
+=====================  =====================================  =================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from thalweg.collective_variables.bases.basis import Then
+from thalweg.collective_variables.bases.polynomials import Polynomials
+from thalweg.collective_variables.linear.vac import VAC, VACModel
+from thalweg.collective_variables.linear.vamp import VAMP, VAMPModel
+from thalweg.collective_variables.neural.encoder import Output
+from thalweg.collective_variables.neural.learned_basis import Learned, Training
+from thalweg.collective_variables.neural.reconstruction import Reconstruction, VariationalReconstruction
+from thalweg.collective_variables.neural.slowness import CanonicalCorrelation, ReversibleScore, VAMPScore
+from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
+
+EXTRA = 2
+"""Outputs of a network beyond the functions asked for. Where runs did not start from equilibrium, the density they
+started from is one more function that the operator needs; without it time scales come out too long."""
+
+BENT = Polynomials(5)
+"""Functions of a bottleneck among which slow ones are solved for."""
+
+Data = TrajectoryData
+
+
+@dataclass(frozen=True)
+class VAMPnet(Training):
+    """A network of the largest VAMP-2 score, then VAMP of its outputs.
+
+    Parameters
+    ----------
+    lagtime : int
+        In frames.
+    dim : int
+        Slow functions wanted; the network has two outputs more, or one more if they are memberships.
+    output : "values", or "memberships" for fuzzy states that add up to one
+
+    Raises
+    ------
+    ValueError
+        If the output is neither, or as `Training` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.sign(np.sin(np.arange(4000) / 100))[:, None] + 0.1 * np.random.default_rng(0).standard_normal((4000, 2))
+    >>> model = VAMPnet(5, dim=1, hidden=(8,), steps=20, restarts=1).fit(x)
+    >>> model.transform(x).shape
+    (4000, 1)
+    """
+
+    lagtime: int
+    dim: int = 2
+    output: Output = "values"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.output not in get_args(Output):
+            raise ValueError(f"output={self.output!r} is unknown; known are {', '.join(get_args(Output))}")
+
+    def fit(self, data: Data) -> VAMPModel:
+        """Train, then solve."""
+        outputs = self.dim + (1 if self.output == "memberships" else EXTRA)
+        basis = self.basis(VAMPScore(outputs, output=self.output), self.lagtime)
+        return VAMP(self.lagtime, self.dim, basis).fit(data)
+
+
+@dataclass(frozen=True)
+class SRV(Training):
+    """State-free reversible VAMPnet: slow functions of a process in detailed balance."""
+
+    lagtime: int
+    dim: int = 2
+
+    def fit(self, data: Data) -> VACModel:
+        """Train, then solve."""
+        return VAC(self.lagtime, self.dim, self.basis(ReversibleScore(self.dim + EXTRA), self.lagtime)).fit(
+            data
+        )
+
+
+@dataclass(frozen=True)
+class DCCA(Training):
+    """Deep canonical correlation analysis: a network for first frames and one for last ones."""
+
+    lagtime: int
+    dim: int = 2
+
+    def fit(self, data: Data) -> VAMPModel:
+        """Train, then solve among the functions of both networks."""
+        return VAMP(self.lagtime, self.dim, self.basis(CanonicalCorrelation(self.dim), self.lagtime)).fit(
+            data
+        )
+
+
+@dataclass(frozen=True)
+class TimeLaggedAutoencoder(Training):
+    """A bottleneck through which later frames are told from earlier ones; slow are polynomials of what it lets through.
+
+    What is best for telling frames follows their variance, and any monotone function of it is as good: the slowest
+    functions are therefore solved for among polynomials of it.
+    """
+
+    lagtime: int
+    dim: int = 1
+
+    def fit(self, data: Data) -> VACModel:
+        """Train, then solve."""
+        return VAC(
+            self.lagtime, self.dim, Then(self.basis(Reconstruction(self.dim), self.lagtime), BENT)
+        ).fit(data)
+
+
+@dataclass(frozen=True)
+class VDE(Training):
+    """Variational dynamics encoder: a noisy bottleneck, later frames, and autocorrelation; then as for autoencoders.
+
+    Parameters
+    ----------
+    capacity : cost of telling the bottleneck from a normal distribution
+    slowness : reward of its autocorrelation
+    """
+
+    lagtime: int
+    dim: int = 1
+    capacity: float = 1e-2
+    slowness: float = 1.0
+
+    def fit(self, data: Data) -> VACModel:
+        """Train, then solve."""
+        objective = VariationalReconstruction(self.dim, self.capacity, self.slowness)
+        return VAC(self.lagtime, self.dim, Then(self.basis(objective, self.lagtime), BENT)).fit(data)
+
+
+@dataclass(frozen=True)
+class Autoencoder(Training):
+    """Nonlinear PCA: a bottleneck through which frames are given back."""
+
+    dim: int = 2
+
+    def fit(self, data: Data) -> Learned:
+        """Train."""
+        return self.basis(Reconstruction(self.dim), 0).fit(as_trajectories(data))
+
+
+@dataclass(frozen=True)
+class VariationalAutoencoder(Training):
+    """An autoencoder with a noisy bottleneck, close to a normal distribution."""
+
+    dim: int = 2
+    capacity: float = 1e-2
+
+    def fit(self, data: Data) -> Learned:
+        """Train."""
+        return self.basis(VariationalReconstruction(self.dim, self.capacity), 0).fit(as_trajectories(data))

@@ -1,0 +1,208 @@
+r"""Cross-validation of anything fitted to trajectories, by parts that share no pair of frames.
+
+Frames of a trajectory are correlated, so data are divided by whole trajectories, long ones by consecutive pieces (see
+`blocks`), never frame by frame. A method is fitted to some parts and scored on the others; scores of repeated splits
+are not independent, which the standard error
+
+.. math::  \sigma\, \sqrt{1/n + n_\mathrm{test} / n_\mathrm{training}}
+
+takes into account [nadeau2003].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+
+from thalweg.time_series.blocks import Segment, segments
+from thalweg.time_series.trajectories import as_trajectories, sliceable
+
+Data = TypeVar("Data")
+
+
+@runtime_checkable
+class Scored(Protocol):
+    """A fitted model that can be judged."""
+
+    def score(self, data: Any, r: int = 2) -> float: ...
+
+
+@runtime_checkable
+class Method(Protocol):
+    """What makes one."""
+
+    def fit(self, data: Any) -> Scored: ...
+
+
+@dataclass(frozen=True)
+class ShuffleSplit:
+    """Random divisions, each with a share ``test`` of the parts held out.
+
+    Examples
+    --------
+    >>> [len(held) for _, held in ShuffleSplit(splits=2).divide(10)]
+    [5, 5]
+    """
+
+    splits: int = 10
+    test: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.splits < 1 or not 0 < self.test < 1:
+            raise ValueError(
+                f"splits={self.splits} must be positive and test={self.test} between zero and one"
+            )
+
+    def divide(self, parts: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Parts to train on and parts held out, for every split."""
+        generator = np.random.default_rng(self.seed)
+        held = min(max(round(self.test * parts), 1), parts - 1)
+        for _ in range(self.splits):
+            order = generator.permutation(parts)
+            yield np.sort(order[held:]), np.sort(order[:held])
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Each part is held out once, together with others, in ``splits`` folds."""
+
+    splits: int = 5
+    seed: int = 0
+
+    def divide(self, parts: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Parts to train on and parts held out, for every fold."""
+        if not 2 <= self.splits <= parts:
+            raise ValueError(f"{parts} parts cannot make {self.splits} folds; take from 2 to {parts}")
+        order = np.random.default_rng(self.seed).permutation(parts)
+        for held in np.array_split(order, self.splits):
+            yield np.setdiff1d(order, held), np.sort(held)
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """Scores of one method.
+
+    Attributes
+    ----------
+    training, held_out : (splits,) scores; NaN where a fit failed
+    overlap : parts held out over parts trained on
+    failures : reason for each split that has no score
+    """
+
+    training: np.ndarray
+    held_out: np.ndarray
+    overlap: float
+    failures: dict[int, str]
+
+    @property
+    def mean(self) -> float:
+        """Mean held-out score of the splits that have one."""
+        return float(np.nanmean(self.held_out)) if np.isfinite(self.held_out).any() else float("nan")
+
+    @property
+    def error(self) -> float:
+        """Its standard error."""
+        counted = int(np.isfinite(self.held_out).sum())
+        if counted < 2:
+            return float("nan")
+        return float(np.nanstd(self.held_out, ddof=1) * np.sqrt(1 / counted + self.overlap))
+
+    def __str__(self) -> str:
+        text = f"{self.mean:.4f} ± {self.error:.4f} held out, {np.nanmean(self.training):.4f} in training"
+        return text + (
+            f"; {len(self.failures)} of {len(self.held_out)} splits failed" if self.failures else ""
+        )
+
+
+def cross_validate(
+    method: Method,
+    data: Data,
+    splits: ShuffleSplit | Folds = ShuffleSplit(),
+    r: int = 2,
+    parts: int = 20,
+    progress: Callable[[str, float], None] | None = None,
+) -> CrossValidation:
+    """Held-out scores of a method.
+
+    Parameters
+    ----------
+    method : with ``fit(data)``, whose model has ``score(data, r)``
+    data : `Trajectories` or what makes some, or `DiscreteTrajectories`
+    splits : how parts are held out
+    r : of the score
+    parts : about how many parts to divide the data into; pieces of long trajectories, whole short ones
+    progress : called with a message and the fraction done
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two parts, or no split gives a model.
+
+    Examples
+    --------
+    >>> from thalweg.collective_variables.linear.tica import TICA
+    >>> from thalweg.time_series.trajectories import Trajectories
+    >>> x = np.cumsum(np.random.default_rng(0).standard_normal((4000, 1)), axis=0) % 50
+    >>> 1.5 < cross_validate(TICA(lagtime=1, dim=1), Trajectories([x])).mean < 2.0
+    True
+    """
+    data = data if hasattr(data, "lengths") else as_trajectories(data)
+    pieces = segments(data.lengths, parts)
+    count = 1 + max(piece.block for piece in pieces)
+    if count < 2:
+        raise ValueError("cross-validation needs at least two trajectories or one that can be divided")
+    training, held_out, failures, overlap = [], [], {}, 1.0
+    for k, (train, test) in enumerate(splits.divide(count)):
+        overlap = len(test) / len(train)
+        scores = float("nan"), float("nan")
+        try:
+            known, unknown = (_taken(data, pieces, chosen) for chosen in (train, test))
+            model = method.fit(known)
+            scores = model.score(known, r), model.score(unknown, r)
+        except (ValueError, np.linalg.LinAlgError) as error:
+            failures[k] = str(error)
+        training.append(scores[0])
+        held_out.append(scores[1])
+        if progress is not None:
+            progress(f"split {k + 1} of {splits.splits}: {scores[1]:.4f}", (k + 1) / splits.splits)
+    if len(failures) == len(held_out):
+        raise ValueError(f"no split gave a model; the first said: {failures[0]}")
+    return CrossValidation(np.array(training), np.array(held_out), overlap, failures)
+
+
+def _taken(data: Any, pieces: tuple[Segment, ...], blocks: np.ndarray) -> Any:
+    """The pieces that belong to some blocks, as data of the same kind."""
+    chosen = [piece for piece in pieces if piece.block in set(blocks.tolist())]
+    given = getattr(data, "columns", {"weights": data.weights})
+    columns = {
+        name: [column[p.trajectory][p.start : p.stop] for p in chosen]
+        for name, column in given.items()
+        if column is not None
+    }
+    return replace(data, blocks=[_part(data, piece) for piece in chosen], **columns)
+
+
+def _part(data: Any, piece: Segment) -> Any:
+    block = data.blocks[piece.trajectory]
+    if sliceable(block):
+        return block[piece.start : piece.stop]
+    return _Part(data, piece)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A piece of a trajectory that can only be read from its start."""
+
+    data: Any
+    piece: Segment
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.piece.stop - self.piece.start, self.data.n_features
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return self.data.windows(self.piece.trajectory, [(self.piece.start, self.piece.stop)])
