@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from thalweg.learning.memory import available_memory, require_memory
+from thalweg.machine.memory import available_memory, require_memory
 
 
 def test_what_is_available_is_less_than_what_the_machine_has():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from thalweg.learning.whole_files import whole, write_whole
+from thalweg.machine.whole_files import whole, write_whole
 
 
 def test_a_failing_disk_leaves_the_old_file_whole(tmp_path, monkeypatch):

@@ -30,7 +30,7 @@ from thalweg.cli.fit_study import FitStudy, committee_of, with_usual_learner
 from thalweg.cli.frames import Frames, frames_of
 from thalweg.cli.strict import StudyError
 from thalweg.cli.witness import Witness
-from thalweg.learning.whole_files import write_whole
+from thalweg.machine.whole_files import write_whole
 from thalweg.potentials.learned.card import card_text, content_hash
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.learning_curve import LearningCurve, learning_curve

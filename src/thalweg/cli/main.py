@@ -114,7 +114,7 @@ def export(
     """Write the slow variables that a run has learned as input of another program."""
     from thalweg.cli.exporting import export
     from thalweg.cli.running import study_of
-    from thalweg.learning.whole_files import write_whole
+    from thalweg.machine.whole_files import write_whole
 
     text = export(study_of(run), run, program, name)
     if out is None:

@@ -25,7 +25,7 @@ from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 from thalweg.interop.deepmd_folders import is_deepmd, read_deepmd
 from thalweg.interop.file_units import FileUnits
 from thalweg.interop.label_keys import label_key
-from thalweg.learning.whole_files import whole
+from thalweg.machine.whole_files import whole
 from thalweg.systems.configuration import Configuration
 
 log = logging.getLogger(__name__)

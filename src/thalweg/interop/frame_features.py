@@ -16,7 +16,7 @@ import numpy as np
 from thalweg.dynamics.engine import Variable
 from thalweg.geometry.evaluation import evaluate
 from thalweg.interop.mdtraj_files import TrajectoryFile
-from thalweg.learning.whole_files import whole
+from thalweg.machine.whole_files import whole
 from thalweg.systems.topology import Topology
 from thalweg.time_series.trajectories import Trajectories
 

@@ -20,7 +20,7 @@ from mdtraj.formats.registry import FormatRegistry
 from thalweg.geometry.evaluation import ROW
 from thalweg.interop.dcd import open_dcd, without_date
 from thalweg.interop.xtc import scan_xtc
-from thalweg.learning.whole_files import whole
+from thalweg.machine.whole_files import whole
 from thalweg.systems.topology import Topology
 
 CHUNK_NUMBERS = 1_000_000

@@ -25,7 +25,7 @@ from thalweg.collective_variables.linear.vac import Scaling
 from thalweg.kinetics.clustering import KCenters, KMeans, KMeansAndCenters
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.pipeline import Clusters, MarkovPipeline
-from thalweg.learning.whole_files import write_whole
+from thalweg.machine.whole_files import write_whole
 from thalweg.time_series.cross_validation import Folds, ShuffleSplit, cross_validate
 from thalweg.time_series.trajectories import Trajectories
 

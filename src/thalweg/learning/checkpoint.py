@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.learning.whole_files import whole
+from thalweg.machine.whole_files import whole
 
 
 def save(path: Path | str, state: Any, name: str) -> None:

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg import __version__
-from thalweg.learning.whole_files import whole
+from thalweg.machine.whole_files import whole
 
 FORMAT = "thalweg tree"
 VERSION = 1

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from thalweg.learning.whole_files import write_whole
+from thalweg.machine.whole_files import write_whole
 from thalweg.report.rounding import significant
 from thalweg.report.writing import plain
 

@@ -19,7 +19,7 @@ from thalweg.kinetics.chapman_kolmogorov import ChapmanKolmogorovTest
 from thalweg.kinetics.implied_timescales import TimescaleScan as Scan
 from thalweg.kinetics.model_scan import Combination, ScanTable
 from thalweg.kinetics.quasi_markov import MemoryScan
-from thalweg.learning.whole_files import write_whole
+from thalweg.machine.whole_files import write_whole
 from thalweg.report.figures import (
     PALETTE,
     band,

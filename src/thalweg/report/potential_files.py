@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from thalweg.learning.whole_files import write_whole
+from thalweg.machine.whole_files import write_whole
 from thalweg.report.potential_page import potential_page
 from thalweg.report.potential_results import PotentialResults
 from thalweg.report.writing import plain

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from thalweg.learning.whole_files import write_whole
+from thalweg.machine.whole_files import write_whole
 from thalweg.report.html import page
 from thalweg.report.results import Candidate, ModelChoice, Results, Surface
 

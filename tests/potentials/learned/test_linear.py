@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from thalweg.learning import memory
+from thalweg.machine import memory
 from thalweg.potentials.learned.design import VOIGT, design_rows
 from thalweg.potentials.learned.kernels import DotProduct, Gaussian
 from thalweg.potentials.learned.linear import Features, Linear, Together, forces_of_some

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import blas, cho_factor, cho_solve, solve_triangular
 
-from thalweg.learning.memory import require_memory
+from thalweg.machine.memory import require_memory
 from thalweg.potentials.learned.gradient_domain_term import GradientDomainTerm
 from thalweg.potentials.learned.hessian_kernel import (
     CHUNK,

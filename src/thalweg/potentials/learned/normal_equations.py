@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import blas
 
-from thalweg.learning.memory import require_memory
+from thalweg.machine.memory import require_memory
 from thalweg.potentials.learned.design import VOIGT, Rows
 from thalweg.potentials.learned.term import Weights
 from thalweg.shapes import Float

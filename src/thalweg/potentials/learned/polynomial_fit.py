@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import blas, cho_factor, cho_solve
 
-from thalweg.learning.memory import require_memory
+from thalweg.machine.memory import require_memory
 from thalweg.potentials.energy import Energy, energy_and_forces
 from thalweg.potentials.learned.extrapolation import ActiveSet, required
 from thalweg.potentials.learned.term import Labels, Weights

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from thalweg.learning.memory import available_memory
+from thalweg.machine.memory import available_memory
 from thalweg.potentials.learned.extrapolation import LABELED
 from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.learned.polynomial_fit import PolynomialTerm
