@@ -35,30 +35,30 @@ from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import Dihedrals
 from thalweg.interop.frame_features import FeaturesAlongFile
 from thalweg.interop.mdtraj_files import TrajectoryFile, read_topology
-from thalweg.kinetics.active_set import active_set
-from thalweg.kinetics.bootstrap import bootstrap, timescale_errors
-from thalweg.kinetics.clustering import KMeans
-from thalweg.kinetics.core_set_model import CoreSets
-from thalweg.kinetics.coring import cores_of_sets
-from thalweg.kinetics.counting import Effective, Sliding
-from thalweg.kinetics.counts import transition_counts
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
-from thalweg.kinetics.forward_backward import forward_backward
-from thalweg.kinetics.hidden_bootstrap import hidden_timescale_errors
-from thalweg.kinetics.hidden_markov_model import HiddenMarkovModel
-from thalweg.kinetics.implied_timescales import ImpliedTimescales
-from thalweg.kinetics.lanes import lanes
-from thalweg.kinetics.lumping import hummer_szabo
+from thalweg.kinetics.cores.core_set_model import CoreSets
+from thalweg.kinetics.cores.coring import cores_of_sets
+from thalweg.kinetics.counts.active_set import active_set
+from thalweg.kinetics.counts.counting import Effective, Sliding
+from thalweg.kinetics.counts.counts import transition_counts
+from thalweg.kinetics.estimation.reversible import Reversible
+from thalweg.kinetics.estimation.spectrum import spectrum
+from thalweg.kinetics.hidden.bootstrap import hidden_timescale_errors
+from thalweg.kinetics.hidden.forward_backward import forward_backward
+from thalweg.kinetics.hidden.hidden_markov_model import HiddenMarkovModel
+from thalweg.kinetics.hidden.lanes import lanes
+from thalweg.kinetics.hidden.most_likely_path import most_likely_path
+from thalweg.kinetics.hidden.observations import RUN_IN
+from thalweg.kinetics.hidden.outputs import DiscreteOutput
+from thalweg.kinetics.hidden.recursion import Room
+from thalweg.kinetics.macrostates.lumping import hummer_szabo
+from thalweg.kinetics.macrostates.pcca import metastable_sets
+from thalweg.kinetics.macrostates.quasi_markov import QuasiMarkov
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.most_likely_path import most_likely_path
-from thalweg.kinetics.observations import RUN_IN
-from thalweg.kinetics.outputs import DiscreteOutput
-from thalweg.kinetics.pcca import metastable_sets
-from thalweg.kinetics.posterior import posterior_timescales, sampled_models
-from thalweg.kinetics.quasi_markov import QuasiMarkov
-from thalweg.kinetics.recursion import Room
-from thalweg.kinetics.reversible import Reversible
-from thalweg.kinetics.spectrum import spectrum
+from thalweg.kinetics.states.clustering import KMeans
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.validation.bootstrap import bootstrap, timescale_errors
+from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
+from thalweg.kinetics.validation.posterior import posterior_timescales, sampled_models
 from thalweg.report.benchmark import Row
 from thalweg.testsystems.chain import sampled_states, timescales
 from thalweg.testsystems.generator import Generator

@@ -41,11 +41,11 @@ from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import Coordinates, Dihedrals, Distances
 from thalweg.interop.frame_features import FeaturesAlongFile
 from thalweg.interop.mdtraj_files import TrajectoryFile, read_topology
-from thalweg.kinetics.bootstrap import timescale_errors
-from thalweg.kinetics.clustering import KMeans
+from thalweg.kinetics.macrostates.pcca import metastable_sets
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.pcca import metastable_sets
 from thalweg.kinetics.pipeline import MarkovPipeline
+from thalweg.kinetics.states.clustering import KMeans
+from thalweg.kinetics.validation.bootstrap import timescale_errors
 from thalweg.report.benchmark import Row
 from thalweg.systems.state import thermal_state
 from thalweg.testsystems.chain import hop_chain, sampled_states, stationary_distribution

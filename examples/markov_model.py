@@ -16,14 +16,14 @@ from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import Dihedrals
 from thalweg.interop.molecules import alanine_dipeptide
-from thalweg.kinetics.bootstrap import bootstrap
-from thalweg.kinetics.chapman_kolmogorov import chapman_kolmogorov
-from thalweg.kinetics.clustering import KMeans
-from thalweg.kinetics.committor import committor
-from thalweg.kinetics.implied_timescales import ImpliedTimescales
+from thalweg.kinetics.macrostates.pcca import metastable_sets
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.passage_times import mean_first_passage_time
-from thalweg.kinetics.pcca import metastable_sets
+from thalweg.kinetics.reactions.committor import committor
+from thalweg.kinetics.reactions.passage_times import mean_first_passage_time
+from thalweg.kinetics.states.clustering import KMeans
+from thalweg.kinetics.validation.bootstrap import bootstrap
+from thalweg.kinetics.validation.chapman_kolmogorov import chapman_kolmogorov
+from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
 from thalweg.report.drawing import figure, write_figures
 from thalweg.report.figures import PALETTE, styled
 from thalweg.time_series.trajectories import Trajectories

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.testsystems.chain import sampled_states
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.wells import PrinzPotential

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
-from thalweg.kinetics.implied_timescales import ImpliedTimescales
 from thalweg.kinetics.markov_state_model import MarkovStateModel
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
 
 DATA = Path(os.environ.get("THALWEG_DATA", Path(__file__).parents[3] / "shared" / "data"))
 FOLDER = DATA / "kinetics" / "alanine_msmb"

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from thalweg.collective_variables.linear.tica import TICA
-from thalweg.kinetics.clustering import KMeans
-from thalweg.kinetics.counting import Strided
-from thalweg.kinetics.counts import transition_counts
-from thalweg.kinetics.discrete_trajectories import AcceleratedStates, DiscreteTrajectories
+from thalweg.kinetics.counts.counting import Strided
+from thalweg.kinetics.counts.counts import transition_counts
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.pipeline import MarkovPipeline
+from thalweg.kinetics.states.clustering import KMeans
+from thalweg.kinetics.states.discrete_trajectories import AcceleratedStates, DiscreteTrajectories
 from thalweg.time_series.accelerated import accelerated
 from thalweg.time_series.trajectories import Trajectories
 

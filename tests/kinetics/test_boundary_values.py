@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.kinetics.bootstrap import bootstrap
-from thalweg.kinetics.committor import committor
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.estimation.nonreversible import Nonreversible
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.nonreversible import Nonreversible
-from thalweg.kinetics.passage_times import first_passage_times, mean_first_passage_time
-from thalweg.kinetics.transition_paths import reactive_flux
+from thalweg.kinetics.reactions.committor import committor
+from thalweg.kinetics.reactions.passage_times import first_passage_times, mean_first_passage_time
+from thalweg.kinetics.reactions.transition_paths import reactive_flux
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.validation.bootstrap import bootstrap
 from thalweg.testsystems import chain as exact
 
 A, B = np.arange(12), np.arange(48, 60)

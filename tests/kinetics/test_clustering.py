@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans as ScikitKMeans
 
-from thalweg.kinetics.clustering import KCenters, KMeans
+from thalweg.kinetics.states.clustering import KCenters, KMeans
 from thalweg.time_series.trajectories import Trajectories
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.kinetics.bootstrap import timescale_errors
-from thalweg.kinetics.clustering import KMeans
-from thalweg.kinetics.core_set_model import CoreSets
-from thalweg.kinetics.coring import (
+from thalweg.kinetics.cores.core_set_model import CoreSets
+from thalweg.kinetics.cores.coring import (
     cored,
     cores_of_clusters,
     cores_of_sets,
@@ -16,9 +14,11 @@ from thalweg.kinetics.coring import (
     milestones,
     transition_based_assignment,
 )
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.macrostates.pcca import metastable_sets
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.pcca import metastable_sets
+from thalweg.kinetics.states.clustering import KMeans
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.validation.bootstrap import timescale_errors
 from thalweg.testsystems.chain import committor
 from thalweg.time_series.trajectories import Trajectories
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import thalweg.kinetics.inefficiency as module
-from thalweg.kinetics.counting import Counting, Effective, Sliding, Strided
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
-from thalweg.kinetics.inefficiency import inefficiencies
+import thalweg.kinetics.counts.inefficiency as module
+from thalweg.kinetics.counts.counting import Counting, Effective, Sliding, Strided
+from thalweg.kinetics.counts.inefficiency import inefficiencies
 from thalweg.kinetics.markov_state_model import MarkovStateModel
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 
 
 @pytest.fixture

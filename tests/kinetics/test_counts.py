@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import thalweg.kinetics.counts as module
-from thalweg.kinetics.counts import transition_counts
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+import thalweg.kinetics.counts.counts as module
+from thalweg.kinetics.counts.counts import transition_counts
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 
 LENGTHS = (5000, 3, 700, *range(8, 60))
 

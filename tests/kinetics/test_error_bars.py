@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.kinetics.bootstrap import timescale_errors
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.markov_state_model import MarkovStateModel
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.validation.bootstrap import timescale_errors
 
 REPLICAS = 48
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from thalweg.kinetics.fixed_stationary import FixedStationary
-from thalweg.kinetics.newton import Newton
-from thalweg.kinetics.nonreversible import Nonreversible
-from thalweg.kinetics.reversible import Reversible
+from thalweg.kinetics.estimation.fixed_stationary import FixedStationary
+from thalweg.kinetics.estimation.newton import Newton
+from thalweg.kinetics.estimation.nonreversible import Nonreversible
+from thalweg.kinetics.estimation.reversible import Reversible
 
 
 def random_counts(size, seed, density=0.4):

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from thalweg.kinetics.bootstrap import bootstrap
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
-from thalweg.kinetics.lumping import hummer_szabo, lumped
+from thalweg.kinetics.counts.multiple_lag_counts import MultipleLagCounts, multiple_lag_counts
+from thalweg.kinetics.estimation.transition_matrix import TransitionMatrix
+from thalweg.kinetics.macrostates.lumping import hummer_szabo, lumped
+from thalweg.kinetics.macrostates.quasi_markov import QuasiMarkov, QuasiMarkovModel, kernels, memory_scan
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.multiple_lag_counts import MultipleLagCounts, multiple_lag_counts
-from thalweg.kinetics.quasi_markov import QuasiMarkov, QuasiMarkovModel, kernels, memory_scan
-from thalweg.kinetics.transition_matrix import TransitionMatrix
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.validation.bootstrap import bootstrap
 from thalweg.testsystems.chain import timescales
 from thalweg.time_series.trajectories import pair_report
 

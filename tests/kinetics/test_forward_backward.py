@@ -8,11 +8,11 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from thalweg.kinetics.forward_backward import forward_backward
-from thalweg.kinetics.lanes import WIDTH, lanes
-from thalweg.kinetics.most_likely_path import most_likely_path
-from thalweg.kinetics.observations import LONGER, RUN_IN, observations
-from thalweg.kinetics.outputs import DiscreteOutput, fitting
+from thalweg.kinetics.hidden.forward_backward import forward_backward
+from thalweg.kinetics.hidden.lanes import WIDTH, lanes
+from thalweg.kinetics.hidden.most_likely_path import most_likely_path
+from thalweg.kinetics.hidden.observations import LONGER, RUN_IN, observations
+from thalweg.kinetics.hidden.outputs import DiscreteOutput, fitting
 
 MATRIX = np.array([[0.97, 0.02, 0.01], [0.05, 0.9, 0.05], [0.01, 0.02, 0.97]])
 INITIAL, STATIONARY = np.array([0.7, 0.2, 0.1]), np.array([0.5, 0.2, 0.3])

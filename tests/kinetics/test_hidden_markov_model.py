@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.kinetics.bootstrap import timescale_errors
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
-from thalweg.kinetics.hidden_bootstrap import hidden_bootstrap, hidden_timescale_errors
-from thalweg.kinetics.hidden_chapman_kolmogorov import hidden_chapman_kolmogorov
-from thalweg.kinetics.hidden_markov_model import HiddenMarkovModel
+from thalweg.kinetics.estimation.nonreversible import Nonreversible
+from thalweg.kinetics.hidden.bootstrap import hidden_bootstrap, hidden_timescale_errors
+from thalweg.kinetics.hidden.chapman_kolmogorov import hidden_chapman_kolmogorov
+from thalweg.kinetics.hidden.hidden_markov_model import HiddenMarkovModel
+from thalweg.kinetics.hidden.outputs import GaussianOutput
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.nonreversible import Nonreversible
-from thalweg.kinetics.outputs import GaussianOutput
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.validation.bootstrap import timescale_errors
 from thalweg.testsystems.chain import sampled_states, timescales
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.wells import ObliqueDoubleWell

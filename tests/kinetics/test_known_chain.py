@@ -7,12 +7,12 @@ import pytest
 from scipy.linalg import expm
 from scipy.sparse import csr_array
 
-from thalweg.kinetics.bootstrap import bootstrap
-from thalweg.kinetics.committor import committor
 from thalweg.kinetics.known_chain import known_chain, known_rates
-from thalweg.kinetics.lumping import hummer_szabo, lumped
-from thalweg.kinetics.passage_times import mean_first_passage_time
-from thalweg.kinetics.pcca import metastable_sets
+from thalweg.kinetics.macrostates.lumping import hummer_szabo, lumped
+from thalweg.kinetics.macrostates.pcca import metastable_sets
+from thalweg.kinetics.reactions.committor import committor
+from thalweg.kinetics.reactions.passage_times import mean_first_passage_time
+from thalweg.kinetics.validation.bootstrap import bootstrap
 from thalweg.testsystems import chain as exact
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.kinetics.active_set import active_set
-from thalweg.kinetics.bootstrap import bootstrap, matched_timescales, timescale_errors
-from thalweg.kinetics.counts import transition_counts
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.counts.active_set import active_set
+from thalweg.kinetics.counts.counts import transition_counts
+from thalweg.kinetics.counts.processes import Process, crossings
+from thalweg.kinetics.estimation.nonreversible import Nonreversible
+from thalweg.kinetics.estimation.spectrum import spectrum
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.nonreversible import Nonreversible
-from thalweg.kinetics.processes import Process, crossings
-from thalweg.kinetics.spectrum import spectrum
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.validation.bootstrap import bootstrap, matched_timescales, timescale_errors
 
 
 def test_timescales_and_populations_agree_with_the_exact_chain(prinz, long_run):
@@ -38,7 +38,7 @@ def test_few_eigenpairs_equal_those_of_the_dense_problem(long_run, estimator, mo
     dense = np.linalg.eigvals(model.fit.matrix.toarray())
     dense = dense[np.argsort(-np.abs(dense))][:4]
     np.testing.assert_allclose(np.abs(model.eigenvalues), np.abs(dense), atol=1e-10)
-    monkeypatch.setattr("thalweg.kinetics.spectrum.DENSE", 5)
+    monkeypatch.setattr("thalweg.kinetics.estimation.spectrum.DENSE", 5)
     values, functions = spectrum(model.fit, 4)
     np.testing.assert_allclose(values, model.eigenvalues, atol=1e-9)
     active = model.active.states

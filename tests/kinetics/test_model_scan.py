@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from thalweg.collective_variables.linear.tica import TICA
-from thalweg.kinetics.clustering import KMeans
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.model_scan import ModelScan
 from thalweg.kinetics.pipeline import MarkovPipeline
+from thalweg.kinetics.states.clustering import KMeans
 from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
 from thalweg.time_series.trajectories import Trajectories
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from thalweg.kinetics.committor import committor
-from thalweg.kinetics.hitting import first_hits, passage_times
+from thalweg.kinetics.estimation.nonreversible import Nonreversible
+from thalweg.kinetics.macrostates.pcca import metastable_sets
+from thalweg.kinetics.macrostates.sign_structure import sign_sets
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.nonreversible import Nonreversible
-from thalweg.kinetics.passage_times import mean_first_passage_time
-from thalweg.kinetics.pathways import pathways
-from thalweg.kinetics.pcca import metastable_sets
-from thalweg.kinetics.sign_structure import sign_sets
-from thalweg.kinetics.transition_paths import ReactiveFlux, coarse_grained, reactive_flux
+from thalweg.kinetics.reactions.committor import committor
+from thalweg.kinetics.reactions.hitting import first_hits, passage_times
+from thalweg.kinetics.reactions.passage_times import mean_first_passage_time
+from thalweg.kinetics.reactions.pathways import pathways
+from thalweg.kinetics.reactions.transition_paths import ReactiveFlux, coarse_grained, reactive_flux
 
 
 def flux_of(net, start, target):

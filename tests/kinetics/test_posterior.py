@@ -12,13 +12,13 @@ from scipy.sparse import csr_array
 from scipy.special import digamma
 from scipy.stats import beta, kstest
 
-import thalweg.kinetics.posterior as module
-from thalweg.kinetics.counting import Effective
-from thalweg.kinetics.fixed_stationary import FixedStationary
+import thalweg.kinetics.validation.posterior as module
+from thalweg.kinetics.counts.counting import Effective
+from thalweg.kinetics.estimation.fixed_stationary import FixedStationary
+from thalweg.kinetics.estimation.nonreversible import Nonreversible
+from thalweg.kinetics.estimation.reversible import Reversible
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.nonreversible import Nonreversible
-from thalweg.kinetics.posterior import posterior, posterior_timescales, sampled_models
-from thalweg.kinetics.reversible import Reversible
+from thalweg.kinetics.validation.posterior import posterior, posterior_timescales, sampled_models
 from thalweg.testsystems.chain import sampled_states, three_state_chain, timescales
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from thalweg.kinetics.active_set import ActiveSet
-from thalweg.kinetics.counts import transition_counts
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.counts.active_set import ActiveSet
+from thalweg.kinetics.counts.counts import transition_counts
+from thalweg.kinetics.estimation.nonreversible import Nonreversible
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.nonreversible import Nonreversible
 from thalweg.kinetics.scores import gmrq, vamp_score
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.testsystems.chain import eigenvalues
 from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
 

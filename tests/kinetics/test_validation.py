@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.kinetics.chapman_kolmogorov import chapman_kolmogorov
-from thalweg.kinetics.counts import transition_counts
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
-from thalweg.kinetics.implied_timescales import ImpliedTimescales
+from thalweg.kinetics.counts.counts import transition_counts
+from thalweg.kinetics.estimation.nonreversible import Nonreversible
+from thalweg.kinetics.macrostates.pcca import metastable_sets
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.nonreversible import Nonreversible
-from thalweg.kinetics.pcca import metastable_sets
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.validation.chapman_kolmogorov import chapman_kolmogorov
+from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
 
 
 @pytest.fixture(scope="module")

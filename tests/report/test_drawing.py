@@ -8,11 +8,11 @@ import pytest
 from thalweg.collective_variables.interpretation.importance import loading_importance
 from thalweg.collective_variables.interpretation.symbolic_regression import SymbolicRegression
 from thalweg.collective_variables.linear.tica import TICA
-from thalweg.kinetics.chapman_kolmogorov import chapman_kolmogorov
-from thalweg.kinetics.implied_timescales import ImpliedTimescales
+from thalweg.kinetics.macrostates.quasi_markov import memory_scan
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.model_scan import ModelScan
-from thalweg.kinetics.quasi_markov import memory_scan
+from thalweg.kinetics.validation.chapman_kolmogorov import chapman_kolmogorov
+from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
 from thalweg.report.drawing import figure, write_figures
 from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
 from thalweg.time_series.trajectories import Trajectories

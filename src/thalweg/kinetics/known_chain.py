@@ -11,12 +11,12 @@ from scipy.linalg import expm
 from scipy.sparse import csr_array, issparse
 from scipy.sparse.csgraph import connected_components
 
-from thalweg.kinetics.active_set import ActiveSet
-from thalweg.kinetics.counts import TransitionCounts
+from thalweg.kinetics.counts.active_set import ActiveSet
+from thalweg.kinetics.counts.counts import TransitionCounts
+from thalweg.kinetics.estimation.nonreversible import Nonreversible, stationary_distribution
+from thalweg.kinetics.estimation.reversible import Reversible
+from thalweg.kinetics.estimation.transition_matrix import TransitionMatrix
 from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
-from thalweg.kinetics.nonreversible import Nonreversible, stationary_distribution
-from thalweg.kinetics.reversible import Reversible
-from thalweg.kinetics.transition_matrix import TransitionMatrix
 from thalweg.time_series.trajectories import PairReport
 
 BALANCED = 1e-10

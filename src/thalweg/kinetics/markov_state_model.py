@@ -15,15 +15,15 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_array
 
-from thalweg.kinetics.active_set import ActiveSet, active_set
-from thalweg.kinetics.counting import Counting, Sliding
-from thalweg.kinetics.counts import TransitionCounts, transition_counts
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories, as_counted
-from thalweg.kinetics.processes import Process, processes
-from thalweg.kinetics.reversible import Reversible
+from thalweg.kinetics.counts.active_set import ActiveSet, active_set
+from thalweg.kinetics.counts.counting import Counting, Sliding
+from thalweg.kinetics.counts.counts import TransitionCounts, transition_counts
+from thalweg.kinetics.counts.processes import Process, processes
+from thalweg.kinetics.estimation.reversible import Reversible
+from thalweg.kinetics.estimation.spectrum import spectrum
+from thalweg.kinetics.estimation.transition_matrix import Estimator, TransitionMatrix
 from thalweg.kinetics.scores import gmrq, vamp_score
-from thalweg.kinetics.spectrum import spectrum
-from thalweg.kinetics.transition_matrix import Estimator, TransitionMatrix
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories, as_counted
 
 
 @dataclass(frozen=True, eq=False)

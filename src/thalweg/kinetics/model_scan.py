@@ -22,9 +22,9 @@ import numpy as np
 
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.linear.vac import Scaling
-from thalweg.kinetics.clustering import KCenters, KMeans, KMeansAndCenters
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.pipeline import Clusters, MarkovPipeline
+from thalweg.kinetics.states.clustering import KCenters, KMeans, KMeansAndCenters
 from thalweg.machine.whole_files import write_whole
 from thalweg.time_series.cross_validation import Folds, ShuffleSplit, cross_validate
 from thalweg.time_series.trajectories import Trajectories

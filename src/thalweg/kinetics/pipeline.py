@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from thalweg.kinetics.clustering import Clustering, KCenters, KMeans, KMeansAndCenters
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
+from thalweg.kinetics.states.clustering import Clustering, KCenters, KMeans, KMeansAndCenters
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.time_series.cross_validation import Method
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 

@@ -15,10 +15,10 @@ import plotly.graph_objects as go
 
 from thalweg.collective_variables.interpretation.importance import Importance
 from thalweg.collective_variables.interpretation.symbolic_regression import FormulaFront
-from thalweg.kinetics.chapman_kolmogorov import ChapmanKolmogorovTest
-from thalweg.kinetics.implied_timescales import TimescaleScan as Scan
+from thalweg.kinetics.macrostates.quasi_markov import MemoryScan
 from thalweg.kinetics.model_scan import Combination, ScanTable
-from thalweg.kinetics.quasi_markov import MemoryScan
+from thalweg.kinetics.validation.chapman_kolmogorov import ChapmanKolmogorovTest
+from thalweg.kinetics.validation.implied_timescales import TimescaleScan as Scan
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.figures import (
     PALETTE,
@@ -47,7 +47,7 @@ def figure(result: Any) -> go.Figure:
 
     Examples
     --------
-    >>> from thalweg.kinetics.implied_timescales import ImpliedTimescales
+    >>> from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
     >>> states = np.cumsum(np.random.default_rng(0).random(5000) < 0.02) % 2
     >>> figure(ImpliedTimescales([1, 5], n_processes=1, samples=20).fit(states)).layout.xaxis.title.text
     'lag time [ps]'

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thalweg.kinetics.chapman_kolmogorov import chapman_kolmogorov
-from thalweg.kinetics.clustering import Clustering, KMeansAndCenters
-from thalweg.kinetics.discrete_trajectories import DiscreteTrajectories
-from thalweg.kinetics.implied_timescales import ImpliedTimescales
-from thalweg.kinetics.implied_timescales import TimescaleScan as Scan
+from thalweg.kinetics.macrostates.pcca import metastable_sets
 from thalweg.kinetics.markov_state_model import MarkovModel
-from thalweg.kinetics.pcca import metastable_sets
+from thalweg.kinetics.states.clustering import Clustering, KMeansAndCenters
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.validation.chapman_kolmogorov import chapman_kolmogorov
+from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
+from thalweg.kinetics.validation.implied_timescales import TimescaleScan as Scan
 from thalweg.report.drawing import drawn_test, drawn_timescales
 from thalweg.report.results import ChapmanKolmogorov, Diagnosis, Estimate, TimescaleScan
 from thalweg.report.rounding import significant, with_error

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from thalweg.kinetics.clustering import KCenters
-from thalweg.kinetics.counts import transition_counts
+from thalweg.kinetics.counts.counts import transition_counts
+from thalweg.kinetics.states.clustering import KCenters
 from thalweg.sampling.apparatus import Recipe
 from thalweg.sampling.restart import LeastCounts, RestartRule
 from thalweg.sampling.segment import Segment

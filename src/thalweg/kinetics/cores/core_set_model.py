@@ -1,0 +1,191 @@
+r"""Markov models of core sets: the dynamics projected onto committors between cores [schutte2011].
+
+With the core visited last :math:`b_t` and the core visited next :math:`f_t`,
+
+.. math::  M_{ij} = P(f_t = j \mid b_t = i),\qquad C_{ij} = P(f_{t+\tau} = j \mid b_t = i),\qquad
+           A = M^{-1} C .
+
+The committors :math:`q_j(x) = P(f_t = j \mid x_t = x)` are nearly constant inside metastable sets and smooth
+between them, so that a handful of cores gives timescales that a division of space into as many states gets
+wrong by a factor: recrossings near the borders do not count. Rows of :math:`A` sum to one, entries may be
+slightly negative; it is a projection, no chain. Its eigenvalues are close to those of the full dynamics if
+the cores are returned to quickly and left rarely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from thalweg.kinetics.cores.coring import CoredTrajectories, cored, milestones
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.time_series.blocks import segments
+from thalweg.time_series.resampling import Estimate, independent_blocks, resample
+from thalweg.time_series.trajectories import PairReport, pair_report
+
+
+@dataclass(frozen=True, eq=False)
+class MilestoneCounts:
+    """Joint counts of cores visited last and next, one table per block.
+
+    Attributes
+    ----------
+    lagtime : frames
+    dt : time between frames [ps]
+    together : (blocks, cores, cores), last and next core at the same frame
+    lagged : (blocks, cores, cores), last core and the next one a lag time later
+    report : pairs used and lost per trajectory
+    """
+
+    lagtime: int
+    dt: float
+    together: np.ndarray
+    lagged: np.ndarray
+    report: PairReport
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks."""
+        return len(self.lagged)
+
+    @property
+    def n_pairs(self) -> int:
+        """Pairs of frames in all blocks."""
+        return int(self.report.used.sum())
+
+    def resampled(self, multiplicities: np.ndarray) -> MilestoneCounts:
+        """Counts of data in which each block occurs as often as stated ``(blocks,)``."""
+        together, lagged = (
+            np.tensordot(multiplicities, table, axes=1)[None] for table in (self.together, self.lagged)
+        )
+        return replace(self, together=together, lagged=lagged)
+
+
+@dataclass(frozen=True, eq=False)
+class CoreSetModel:
+    """A fitted model of core sets.
+
+    Attributes
+    ----------
+    counts : `MilestoneCounts`
+    """
+
+    counts: MilestoneCounts
+
+    @property
+    def lag(self) -> float:
+        """Lag time [ps]."""
+        return self.counts.lagtime * self.counts.dt
+
+    @cached_property
+    def transition_matrix(self) -> np.ndarray:
+        """The projected dynamics ``(cores, cores)``, rows sum to one."""
+        together, lagged = self.counts.together.sum(axis=0), self.counts.lagged.sum(axis=0)
+        rows = [table / table.sum(axis=1, keepdims=True) for table in (together, lagged)]
+        return np.linalg.solve(*rows)
+
+    @cached_property
+    def stationary_distribution(self) -> np.ndarray:
+        """Equilibrium probability of committing to every core ``(cores,)``."""
+        values, vectors = np.linalg.eig(self.transition_matrix.T)
+        weights = np.real(vectors[:, np.argmin(np.abs(values - 1))])
+        return weights / weights.sum()
+
+    @cached_property
+    def eigenvalues(self) -> np.ndarray:
+        """Eigenvalues ``(cores,)``, one first."""
+        values = np.linalg.eigvals(self.transition_matrix)
+        return np.real_if_close(values[np.argsort(-np.abs(values))], tol=1e6)
+
+    @property
+    def timescales(self) -> np.ndarray:
+        """Relaxation times ``(cores - 1,)`` [ps], slowest first; NaN where none decays."""
+        size = np.abs(self.eigenvalues[1:])
+        decaying = (size > 0) & (size < 1) & (np.real(self.eigenvalues[1:]) > 0)
+        return np.where(decaying, -self.lag / np.log(np.where(decaying, size, 0.5)), np.nan)
+
+    def timescale_errors(self, samples: int = 100, seed: int = 0) -> Estimate:
+        """Timescales [ps] with block-bootstrap errors."""
+        memory = np.nanmax(np.append(self.timescales, 0.0)) / self.counts.dt + self.counts.lagtime
+        return resample(
+            self.counts,
+            lambda counts: CoreSetModel(_complete(counts)).timescales,
+            self.timescales,
+            samples,
+            independent_blocks(self.counts, float(memory)),
+            seed,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class CoreSets:
+    """Estimation of a Markov model of core sets.
+
+    Parameters
+    ----------
+    lagtime : int
+        In frames.
+    cores : (n_states,) int, optional
+        The core of every state, -1 for none (`cores_of_sets`); None for trajectories that are cored already.
+    n_blocks : int
+        About how many blocks of data to keep apart for error bars.
+
+    Examples
+    --------
+    >>> side = np.cumsum(np.random.default_rng(0).random(20000) < 0.01) % 2
+    >>> flicker = np.random.default_rng(1).random(20000) < 0.3
+    >>> model = CoreSets(5, np.array([0, -1, 1])).fit([np.where(flicker, 1, 2 * side)])
+    >>> bool(abs(model.timescales[0] - 50) < 10)
+    True
+    """
+
+    lagtime: int
+    cores: np.ndarray | None = None
+    n_blocks: int = 40
+
+    def fit(
+        self, trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray | CoredTrajectories
+    ) -> CoreSetModel:
+        """The model of trajectories.
+
+        Raises
+        ------
+        ValueError
+            If the lag time leaves no pairs, or a core is never left.
+        """
+        data = cored(trajectories, self.cores)
+        report = pair_report(data.lengths, self.lagtime)
+        pieces = segments(report.used, self.n_blocks)
+        number, size = 1 + max(piece.block for piece in pieces), data.n_cores
+        together, lagged = np.zeros((number, size, size)), np.zeros((number, size, size))
+        ways = [milestones(block) for block in data.blocks]
+        for k, start, stop, block in pieces:
+            last, coming = ways[k]
+            weight = np.ones(stop - start) if data.weights is None else data.weights[k][start:stop]
+            begin = last[start:stop]
+            for table, later in ((together, 0), (lagged, report.lagtime)):
+                end = coming[start + later : stop + later]
+                known = (begin >= 0) & (end >= 0)
+                keys = begin[known] * size + end[known]
+                table[block] += np.bincount(keys, weight[known], size**2).reshape(size, size)
+        return CoreSetModel(_complete(MilestoneCounts(report.lagtime, data.dt, together, lagged, report)))
+
+
+def _complete(counts: MilestoneCounts) -> MilestoneCounts:
+    """The counts, if every core was left and entered.
+
+    Raises
+    ------
+    ValueError
+        If one was not.
+    """
+    seen = counts.lagged.sum(axis=0)
+    lost = np.flatnonzero((seen.sum(axis=0) == 0) | (seen.sum(axis=1) == 0))
+    if len(lost):
+        raise ValueError(
+            f"cores {lost.tolist()} are never left or never entered; use fewer cores or more data"
+        )
+    return counts

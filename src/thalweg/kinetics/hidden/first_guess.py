@@ -1,0 +1,88 @@
+r"""First guesses of hidden Markov models from the metastable sets of a Markov model [noe2013].
+
+With PCCA+ memberships :math:`M`, transition matrix :math:`P` and populations :math:`\pi` of a Markov model
+
+.. math::  \tilde P = (M^T \Pi M)^{-1} M^T \Pi P M,\qquad B_{io} \propto \pi_o M_{oi} .
+
+Features are clustered first. Memberships are blurred, evenly for the first guess and at random for further
+ones: where a membership is zero, expectation and maximization would never raise it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from thalweg.kinetics.estimation.nonreversible import stationary_distribution
+from thalweg.kinetics.estimation.transition_matrix import TransitionMatrix
+from thalweg.kinetics.hidden.outputs import DiscreteOutput, GaussianOutput
+from thalweg.kinetics.macrostates.pcca import metastable_sets
+from thalweg.kinetics.markov_state_model import MarkovStateModel
+from thalweg.kinetics.states.clustering import KMeans
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+
+if TYPE_CHECKING:
+    from thalweg.kinetics.hidden.observations import Observations
+
+CLUSTERS = 60
+"""Clusters of features for the first guess."""
+
+BLUR = 0.2
+"""Share of the memberships that is blurred."""
+
+FLOOR_SHARE = 1e-6
+"""Smallest variance of a Gaussian relative to that of all data."""
+
+
+def first_guess(
+    seen: Observations, n_hidden: int, seed: int, mixed: bool
+) -> tuple[TransitionMatrix, np.ndarray, DiscreteOutput | GaussianOutput]:
+    """Transition matrix, initial distribution and outputs to start from.
+
+    Parameters
+    ----------
+    n_hidden : number of hidden states
+    mixed : whether to blur memberships at random, for another start
+
+    Raises
+    ------
+    ValueError
+        If no Markov model with so many connected states can be made.
+    """
+    random = np.random.default_rng(seed)
+    if seen.n_states is not None:
+        states = seen.flat
+    else:
+        points = seen.flat.T
+        clusters = min(CLUSTERS, max(len(points) // 20, n_hidden))
+        states = KMeans(clusters, max_frames=50_000, seed=seed).fit(points).transform(points)
+    blocks = np.split(states, np.cumsum(seen.lengths)[:-1])
+    data = DiscreteTrajectories(blocks, n_states=seen.n_states or int(states.max()) + 1)
+    model = MarkovStateModel(seen.lagtime, n_processes=n_hidden, n_blocks=1).fit(data)
+    memberships = np.nan_to_num(metastable_sets(model, n_hidden).memberships, nan=1 / n_hidden)
+    other = random.dirichlet(np.ones(n_hidden), len(memberships)) if mixed else 1 / n_hidden
+    memberships = (1 - BLUR) * memberships + BLUR * other
+    fit = _between_sets(model.stationary_distribution, model.transition_matrix, memberships)
+    seen_share = np.bincount(states, minlength=data.n_states)[:, None] * memberships
+    if seen.n_states is not None:
+        output = DiscreteOutput((seen_share / seen_share.sum(axis=0)).T)
+        return fit, fit.stationary_distribution, output
+    spread = seen.flat.var(axis=1)
+    everywhere = GaussianOutput(
+        np.repeat(seen.flat.mean(axis=1)[None], n_hidden, axis=0),
+        np.repeat(np.diag(spread)[None], n_hidden, axis=0),
+        FLOOR_SHARE * spread,
+    )
+    tally = everywhere.tally(seen.flat, memberships[states].T)
+    return fit, fit.stationary_distribution, everywhere.refitted(tally)
+
+
+def _between_sets(stationary: np.ndarray, matrix: csr_array, memberships: np.ndarray) -> TransitionMatrix:
+    """Transitions between sets, made positive."""
+    weighted = memberships.T * stationary
+    between = np.linalg.solve(weighted @ memberships, weighted @ (matrix @ memberships))
+    between = np.maximum(between, 1e-4 / len(between))
+    between = csr_array(between / between.sum(axis=1, keepdims=True))
+    return TransitionMatrix(between, stationary_distribution(between), reversible=False)

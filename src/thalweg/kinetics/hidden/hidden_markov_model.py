@@ -1,0 +1,270 @@
+r"""Hidden Markov models: few metastable states, seen through what they show [rabiner1989] [noe2013].
+
+Clusters of configurations are rarely Markovian at short lag times; a handful of hidden states that each show
+a distribution of clusters, or a Gaussian of features, often are. Transition matrix, initial distribution and
+outputs maximize the likelihood of the observations by expectation and maximization [baum1970]
+(`forward_backward`, `outputs`, accelerated in `hidden_parameters`), started from the metastable sets of a
+Markov model (`hidden_start`).
+
+Every interleaved sequence of frames a lag time apart is used and counts for its share. The number of
+hidden states is a choice: it should be the number of slow processes above a gap, plus one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from thalweg.kinetics.estimation.reversible import Reversible
+from thalweg.kinetics.estimation.spectrum import spectrum
+from thalweg.kinetics.estimation.transition_matrix import Estimator, TransitionMatrix
+from thalweg.kinetics.hidden.first_guess import first_guess
+from thalweg.kinetics.hidden.observations import Observations, observations
+from thalweg.kinetics.hidden.outputs import DiscreteOutput, GaussianOutput
+from thalweg.kinetics.hidden.parameters import HiddenParameters, accelerated
+from thalweg.kinetics.hidden.recursion import Room
+from thalweg.kinetics.scores import vamp_score
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.time_series.trajectories import Trajectories
+
+Data = DiscreteTrajectories | Trajectories | Sequence[np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenModel:
+    """A fitted hidden Markov model, the most populated hidden state first.
+
+    Attributes
+    ----------
+    method : the `HiddenMarkovModel` that made it
+    fit : transition matrix between hidden states
+    initial_distribution : (hidden,), where trajectories begin
+    output : `DiscreteOutput` or `GaussianOutput`
+    dt : time between frames [ps]
+    log_likelihood : of the observations, per sequence of frames a lag time apart
+    iterations, converged : how the estimation ended
+    observed : what it was fitted to
+    """
+
+    method: HiddenMarkovModel
+    fit: TransitionMatrix
+    initial_distribution: np.ndarray
+    output: DiscreteOutput | GaussianOutput
+    dt: float
+    log_likelihood: float
+    iterations: int
+    converged: bool
+    observed: Observations
+
+    @property
+    def n_hidden(self) -> int:
+        """Number of hidden states."""
+        return len(self.initial_distribution)
+
+    @property
+    def lagtime(self) -> int:
+        """Lag time in frames."""
+        return self.method.lagtime
+
+    @property
+    def lag(self) -> float:
+        """Lag time [ps]."""
+        return self.method.lagtime * self.dt
+
+    @cached_property
+    def transition_matrix(self) -> np.ndarray:
+        """Transition probabilities between hidden states ``(hidden, hidden)``."""
+        return self.fit.matrix.toarray()
+
+    @property
+    def stationary_distribution(self) -> np.ndarray:
+        """Equilibrium probabilities of hidden states ``(hidden,)``."""
+        return self.fit.stationary_distribution
+
+    @cached_property
+    def eigenvalues(self) -> np.ndarray:
+        """Eigenvalues ``(hidden,)``, one first."""
+        return spectrum(self.fit, self.n_hidden)[0]
+
+    @property
+    def timescales(self) -> np.ndarray:
+        """Relaxation times ``(hidden - 1,)`` [ps], slowest first; NaN where none decays."""
+        size = np.abs(self.eigenvalues[1:])
+        decaying = (size > 0) & (size < 1) & (np.real(self.eigenvalues[1:]) > 0)
+        return np.where(decaying, -self.lag / np.log(np.where(decaying, size, 0.5)), np.nan)
+
+    @property
+    def state_memberships(self) -> np.ndarray:
+        """Probability of hidden states given one observed state ``(n_states, hidden)``; NaN where never shown.
+
+        Raises
+        ------
+        ValueError
+            If the outputs are Gaussian: use `memberships` of frames.
+        """
+        if not isinstance(self.output, DiscreteOutput):
+            raise ValueError("outputs are Gaussian, there are no observed states; use memberships(data)")
+        joint = (self.stationary_distribution[:, None] * self.output.probabilities).T
+        total = joint.sum(axis=1, keepdims=True)
+        return np.where(total > 0, joint / np.where(total > 0, total, 1), np.nan)
+
+    def memberships(self, data: Data) -> list[np.ndarray]:
+        """Probabilities of hidden states given all observations, ``(frames, hidden)`` per trajectory."""
+        start = self.initial_distribution, self.stationary_distribution
+        return self._seen(data).memberships(self.output, self.transition_matrix, *start)
+
+    def most_likely_path(self, data: Data) -> list[np.ndarray]:
+        """The most likely sequence of hidden states, int ``(frames,)`` per trajectory."""
+        start = self.initial_distribution, self.stationary_distribution
+        return self._seen(data).path(self.output, self.transition_matrix, *start)
+
+    def score(self, data: Data, r: int = 2) -> float:
+        """VAMP-r score on other data of the ``hidden`` functions that are memberships given a single frame.
+
+        States that the model has never seen are part of the score; there the functions are zero.
+        """
+        seen = observations(data, self.lagtime, self.method.n_blocks)
+        seen.check_kind(self.output)
+        first, last = seen.pairs()
+        relative, _ = self.output.relative(seen.flat)
+        joint = relative * self.stationary_distribution[:, None]
+        functions = np.ascontiguousarray((joint / joint.sum(axis=0)).T)
+        if isinstance(self.output, DiscreteOutput):
+            functions[~self.output.shows(seen.flat)] = 0.0
+        pairs = csr_array((np.ones(len(first)), (first, last)), shape=(len(functions),) * 2)
+        return vamp_score(pairs, functions, r)
+
+    def log_likelihood_of(self, data: Data) -> float:
+        """Log-likelihood of other data, per sequence of frames a lag time apart."""
+        start = self.initial_distribution, self.stationary_distribution
+        _, found, _ = self._seen(data).expectation(self.output, self.transition_matrix, *start)
+        return found.log_likelihood / self.lagtime
+
+    def _seen(self, data: Data) -> Observations:
+        seen = observations(data, self.lagtime, self.method.n_blocks)
+        seen.check(self.output)
+        return seen
+
+    def __str__(self) -> str:
+        times = ", ".join(f"{time:.4g}" for time in self.timescales)
+        shares = ", ".join(f"{share:.3g}" for share in self.stationary_distribution)
+        ended = "" if self.converged else f"; stopped after {self.iterations} iterations"
+        return (
+            f"hidden Markov model at lag {self.lag:g} ps: populations {shares}; timescales {times} ps{ended}"
+        )
+
+
+@dataclass(frozen=True)
+class HiddenMarkovModel:
+    """Estimation of a hidden Markov model.
+
+    Discrete trajectories give discrete outputs, trajectories of features Gaussian ones.
+
+    Parameters
+    ----------
+    n_hidden : int
+        Number of hidden states.
+    lagtime : int
+        In frames.
+    estimator : `Reversible` or `Nonreversible`
+        Of the transition matrix between hidden states.
+    restarts : int
+        First guesses tried for some iterations, the best of which is continued.
+    tolerance : float
+        Iteration ends when it gains less log-likelihood than this.
+    max_iterations : int
+    n_blocks : int
+        About how many blocks of data to keep apart for error bars.
+    seed : int
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> hidden = np.cumsum(rng.random(2000) < 0.02) % 2
+    >>> model = HiddenMarkovModel(2, restarts=1).fit([np.where(rng.random(2000) < 0.2, 1 - hidden, hidden)])
+    >>> model.output.probabilities.round(1).tolist() in ([[0.8, 0.2], [0.2, 0.8]], [[0.2, 0.8], [0.8, 0.2]])
+    True
+    """
+
+    n_hidden: int
+    lagtime: int = 1
+    estimator: Estimator = field(default_factory=Reversible)
+    restarts: int = 3
+    tolerance: float = 1e-5
+    max_iterations: int = 1000
+    n_blocks: int = 40
+    seed: int = 0
+
+    def fit(self, data: Data, progress: Callable[[int, float], None] | None = None) -> HiddenModel:
+        """The model of discrete trajectories or of trajectories of features.
+
+        Parameters
+        ----------
+        progress : called with the iteration and its log-likelihood
+
+        Raises
+        ------
+        ValueError
+            If there are weights, fewer than two hidden states, or no first guess can be made.
+        """
+        seen = observations(data, self.lagtime, self.n_blocks)
+        if self.n_hidden < 2:
+            raise ValueError(f"n_hidden={self.n_hidden} must be at least two")
+        tried = []
+        for restart in range(max(self.restarts, 1)):
+            guess = first_guess(seen, self.n_hidden, self.seed + restart, mixed=restart > 0)
+            model = HiddenModel(self, *guess, seen.dt, -np.inf, 0, False, seen)
+            tried.append(self.improved(model, seen, 20 if self.restarts > 1 else 0))
+        best = max(tried, key=lambda model: model.log_likelihood)
+        return self._sorted(self.improved(best, seen, self.max_iterations, progress))
+
+    def improved(
+        self,
+        model: HiddenModel,
+        seen: Observations,
+        iterations: int,
+        progress: Callable[[int, float], None] | None = None,
+    ) -> HiddenModel:
+        """A model after more iterations, until they gain nothing, on observations that may be weighted."""
+        held, done, room = seen, 0, Room(model.n_hidden)
+
+        def step(now: HiddenParameters) -> tuple[float, HiddenParameters]:
+            nonlocal held, done
+            start = now.initial, now.fit.stationary_distribution
+            held, found, tally = held.expectation(now.output, now.fit.matrix.toarray(), *start, room)
+            value, done = found.log_likelihood / self.lagtime, done + 1
+            if progress is not None:
+                progress(done, value)
+            transitions = np.maximum(found.transitions, 1e-12 * found.transitions.sum())
+            fit = self.estimator.fit(csr_array(transitions), now.fit.stationary_distribution)
+            begun = found.initial.sum()  # zero if resampled data hold no beginning of a trajectory
+            initial = found.initial / begun if begun > 0 else now.initial
+            return value, HiddenParameters(fit, initial, now.output.refitted(tally))
+
+        begin = HiddenParameters(model.fit, model.initial_distribution, model.output)
+        found, value, done, converged = accelerated(step, begin, self.tolerance, iterations)
+        return replace(
+            model,
+            fit=found.fit,
+            output=found.output,
+            initial_distribution=found.initial,
+            log_likelihood=value,
+            iterations=model.iterations + done,
+            converged=converged,
+            observed=held,
+        )
+
+    def _sorted(self, model: HiddenModel) -> HiddenModel:
+        """Hidden states by population."""
+        order = np.argsort(-model.stationary_distribution)
+        fit = replace(
+            model.fit,
+            matrix=csr_array(model.transition_matrix[np.ix_(order, order)]),
+            stationary_distribution=model.stationary_distribution[order],
+        )
+        initial = model.initial_distribution[order]
+        return replace(model, fit=fit, initial_distribution=initial, output=model.output.permuted(order))

@@ -1,0 +1,162 @@
+r"""Metastable sets by robust Perron cluster analysis, PCCA+ [deuflhard2005] [roblitz2013].
+
+States seen through the ``m`` slowest eigenfunctions lie near a simplex whose corners are metastable sets.
+Memberships
+
+.. math::  \chi = X A,\qquad \chi_{ij} \ge 0,\qquad \sum_j \chi_{ij} = 1
+
+are linear in the eigenfunctions :math:`X`. Among the feasible :math:`A` the crispest is taken: the one that
+maximizes
+
+.. math::  \sum_j \frac{\langle \chi_j, \chi_j\rangle_\pi}{\langle \chi_j, 1\rangle_\pi}
+           = \sum_j \frac{\sum_i a_{ij}^2}{a_{1j}} \le m ,
+
+starting from the states that span the largest simplex. Only the rows of :math:`A` below the first and
+columns right of the first are free; the others follow from the constraints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+from thalweg.kinetics.estimation.spectrum import spectrum
+from thalweg.kinetics.markov_state_model import MarkovModel
+from thalweg.machine.threads import on_one_thread
+
+RESTARTS = 10
+"""The crispness has kinks where a quasi-Newton method may stop early; restarted while it still gains."""
+
+
+@dataclass(frozen=True, eq=False)
+class MetastableSets:
+    """Fuzzy sets of states between which transitions are rare, the most populated first.
+
+    Attributes
+    ----------
+    memberships : (n_states, sets), rows sum to one; NaN outside the active set
+    populations : (sets,), equilibrium probabilities
+    crispness : between 0 (all states belong everywhere) and 1 (all belong to one set)
+    """
+
+    memberships: np.ndarray
+    populations: np.ndarray
+    crispness: float
+
+    @property
+    def assignments(self) -> np.ndarray:
+        """The set each state belongs to most ``(n_states,)``; -1 outside the active set."""
+        known = np.isfinite(self.memberships[:, 0])
+        return np.where(known, np.argmax(np.nan_to_num(self.memberships, nan=-1.0), axis=1), -1)
+
+    def __str__(self) -> str:
+        sizes = np.bincount(self.assignments[self.assignments >= 0], minlength=len(self.populations))
+        lines = [f"{len(self.populations)} metastable sets, crispness {self.crispness:.2f}"]
+        for k, (share, size) in enumerate(zip(self.populations, sizes)):
+            lines.append(f"set {k}: population {share:.3g}, {size} states")
+        return "\n".join(lines)
+
+
+@on_one_thread
+def metastable_sets(model: MarkovModel, n_sets: int) -> MetastableSets:
+    """Metastable sets of a reversible model.
+
+    Raises
+    ------
+    ValueError
+        If the model is not reversible or has fewer active states than ``n_sets``.
+
+    Examples
+    --------
+    >>> from thalweg.kinetics.markov_state_model import MarkovStateModel
+    >>> rng = np.random.default_rng(0)
+    >>> side = np.cumsum(rng.random(20000) < 0.01) % 2
+    >>> model = MarkovStateModel(lagtime=1).fit([2 * side + rng.integers(0, 2, 20000)])
+    >>> metastable_sets(model, 2).assignments.tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])
+    True
+    """
+    stationary, functions = model.fit.stationary_distribution, slow_functions(model, n_sets, "PCCA+")
+    functions = np.column_stack([np.ones(len(stationary)), functions[:, 1:]])
+    corners = _feasible(np.linalg.inv(functions[_simplex(functions)]), functions)
+    best = _crispest(corners, functions)
+    memberships = np.clip(functions @ best, 0, None)
+    memberships /= memberships.sum(axis=1, keepdims=True)
+    populations = stationary @ memberships
+    order = np.argsort(-populations)
+    return MetastableSets(
+        model.active.spread(memberships[:, order], np.nan),
+        populations[order],
+        float(np.sum((best**2).sum(axis=0) / best[0]) / n_sets),
+    )
+
+
+def slow_functions(model: MarkovModel, n_sets: int, method: str) -> np.ndarray:
+    """The ``n_sets`` slowest eigenfunctions on active states ``(active, n_sets)``, for a ``method`` named in messages.
+
+    Raises
+    ------
+    ValueError
+        If the model is not reversible or has fewer active states than ``n_sets``.
+    """
+    if not model.fit.reversible:
+        raise ValueError(f"{method} needs a reversible model; use the estimator Reversible()")
+    active = len(model.active.states)
+    if not 2 <= n_sets <= active:
+        raise ValueError(f"n_sets={n_sets} must lie between 2 and the number of active states, {active}")
+    if n_sets <= len(model.eigenvalues):
+        return model.eigenfunctions[model.active.states, :n_sets]
+    return spectrum(model.fit, n_sets)[1]
+
+
+def _simplex(functions: np.ndarray) -> list[int]:
+    """States at the corners of a large simplex: each the farthest from the plane through those before it."""
+    points = functions[:, 1:]
+    corners = [int(np.argmax((points**2).sum(axis=1)))]
+    apart = points - points[corners[0]]
+    for _ in range(points.shape[1]):
+        corners.append(int(np.argmax((apart**2).sum(axis=1))))
+        direction = apart[corners[-1]] / np.linalg.norm(apart[corners[-1]])
+        apart = apart - np.outer(apart @ direction, direction)
+    return corners
+
+
+def _feasible(transform: np.ndarray, functions: np.ndarray) -> np.ndarray:
+    """The feasible transform with the same free entries (rows and columns after the first)."""
+    filled = transform.copy()
+    filled[1:, 0] = -filled[1:, 1:].sum(axis=1)
+    filled[0] = -(functions[:, 1:] @ filled[1:]).min(axis=0)
+    return filled / filled[0].sum()
+
+
+def _crispest(transform: np.ndarray, functions: np.ndarray) -> np.ndarray:
+    """The feasible transform of highest crispness near the given one."""
+    size = len(transform) - 1
+
+    def whole(free: np.ndarray) -> np.ndarray:
+        filled = np.zeros_like(transform)
+        filled[1:, 1:] = free.reshape(size, size)
+        return _feasible(filled, functions)
+
+    def loss(free: np.ndarray) -> tuple[float, np.ndarray]:
+        """Minus the crispness and its gradient; every column of memberships touches zero at one state."""
+        below = np.empty((size, size + 1))
+        below[:, 1:] = free.reshape(size, size)
+        below[:, 0] = -below[:, 1:].sum(axis=1)
+        heights = functions[:, 1:] @ below
+        touching = heights.argmin(axis=0)
+        first = -heights[touching, np.arange(size + 1)]
+        total, squares = first.sum(), first**2 + (below**2).sum(axis=0)
+        crispness = np.sum(squares / first) / total
+        by_first = (2 - squares / first**2) / total - crispness / total
+        by_below = 2 * below / first / total - functions[touching, 1:].T * by_first
+        return -crispness, -(by_below[:, 1:] - by_below[:, :1]).ravel()
+
+    best, crispness = transform[1:, 1:].ravel(), -np.inf
+    for _ in range(RESTARTS):
+        found = minimize(loss, best, jac=True, method="L-BFGS-B", options={"maxiter": 500})
+        if -found.fun <= crispness + 1e-6:
+            break
+        best, crispness = found.x, -found.fun
+    return whole(best)

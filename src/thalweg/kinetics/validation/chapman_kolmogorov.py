@@ -1,0 +1,120 @@
+r"""The Chapman-Kolmogorov test: does the model predict what the data show at longer times [prinz2011]?
+
+The probability to be in set B a time :math:`k\tau` after equilibrium inside set A, from powers of the
+model's transition matrix and from counts at lag :math:`k\tau`:
+
+.. math::  \hat p_{AB}(k\tau) = \sum_{i \in A} w_i \sum_{j \in B} [P(\tau)^k]_{ij},\qquad w_i \propto \pi_i
+
+           p_{AB}(k\tau) = \sum_{i \in A} w_i \sum_{j \in B} \frac{c_{ij}(k\tau)}{c_i(k\tau)}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thalweg.kinetics.counts.counts import TransitionCounts, transition_counts
+from thalweg.kinetics.markov_state_model import MarkovModel
+from thalweg.kinetics.validation.bootstrap import bootstrap
+from thalweg.time_series.resampling import independent_blocks, resample
+
+
+@dataclass(frozen=True, eq=False)
+class ChapmanKolmogorovTest:
+    """Predicted and observed transition probabilities between sets.
+
+    Attributes
+    ----------
+    lags : (multiples,) [ps]
+    predicted, observed : (multiples, sets, sets), from row to column
+    predicted_errors, observed_errors : the same shape, bootstrap standard errors
+    """
+
+    lags: np.ndarray
+    predicted: np.ndarray
+    observed: np.ndarray
+    predicted_errors: np.ndarray
+    observed_errors: np.ndarray
+
+    @property
+    def deviations(self) -> np.ndarray:
+        """Differences in standard errors ``(multiples, sets, sets)``, taking both errors as independent.
+
+        They come from the same data, so that the true deviation is rather larger.
+        """
+        errors = np.hypot(self.predicted_errors, self.observed_errors)
+        return (self.predicted - self.observed) / np.where(errors > 0, errors, np.inf)
+
+    def __str__(self) -> str:
+        lines = []
+        for lag, model, data, error in zip(self.lags, self.predicted, self.observed, self.observed_errors):
+            stays = zip(np.diag(model), np.diag(data), np.diag(error))
+            terms = "; ".join(f"{p:.3f} ({o:.3f} ± {e:.3f})" for p, o, e in stays)
+            lines.append(f"{lag:g} ps: {terms}")
+        largest = np.abs(self.deviations).max()
+        return "\n".join(["to be in the same set again, by the model (in the data)", *lines]) + (
+            f"\nlargest deviation {largest:.1f} standard errors"
+        )
+
+
+def chapman_kolmogorov(
+    model: MarkovModel, sets: np.ndarray, multiples: int = 5, samples: int = 50, seed: int = 0
+) -> ChapmanKolmogorovTest:
+    """The test of a model fitted to trajectories, at ``1 ... multiples`` times its lag time.
+
+    Parameters
+    ----------
+    sets : (n_states,) int
+        The set of every state, for instance ``metastable_sets(model, n).assignments``; -1 for none.
+
+    Raises
+    ------
+    ValueError
+        If the model has no trajectories, a set has no active state, or the longest lag leaves no pairs.
+    """
+    if model.trajectories is None:
+        raise ValueError("the test needs trajectories; fit the model to trajectories, not to counts")
+    sets = np.asarray(sets)
+    if sets.shape != (model.n_states,):
+        raise ValueError(f"sets has shape {sets.shape}, needed is one number per state, ({model.n_states},)")
+    member = (sets[:, None] == np.arange(sets.max() + 1)).astype(float)
+    inside = member * (model.stationary_distribution > 0)[:, None]
+    if not inside.any(axis=0).all():
+        raise ValueError(f"sets {np.flatnonzero(~inside.any(axis=0)).tolist()} have no active state")
+    predicted = bootstrap(model, lambda replicate: _predictions(replicate, member, multiples), samples, seed)
+    memory = float(np.nanmax(np.append(model.timescales, 0.0))) / model.dt
+    observed = []
+    for k in range(1, multiples + 1):
+        counts = transition_counts(model.trajectories, k * model.lagtime, model.method.n_blocks)
+        blocks = independent_blocks(counts, memory + counts.lagtime)
+        weights = model.stationary_distribution
+        observed.append(
+            resample(counts, lambda c, w=weights: _observation(c, w, member), None, samples, blocks, seed)
+        )
+    return ChapmanKolmogorovTest(
+        lags=model.lag * np.arange(1, multiples + 1),
+        predicted=predicted.value,
+        observed=np.stack([estimate.value for estimate in observed]),
+        predicted_errors=predicted.error,
+        observed_errors=np.stack([estimate.error for estimate in observed]),
+    )
+
+
+def _predictions(model: MarkovModel, member: np.ndarray, multiples: int) -> np.ndarray:
+    """Probabilities ``(multiples, sets, sets)`` from powers of the transition matrix."""
+    begin = member * model.stationary_distribution[:, None]
+    spread = (begin / np.maximum(begin.sum(axis=0), 1e-300)).T
+    predicted = []
+    for _ in range(multiples):
+        spread = model.propagate(spread, 1)
+        predicted.append(spread @ member)
+    return np.stack(predicted)
+
+
+def _observation(counts: TransitionCounts, weights: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """Probabilities ``(sets, sets)`` from counts at one lag, states of a set weighted as at equilibrium."""
+    leaving = np.asarray(counts.matrix.sum(axis=1)).ravel()
+    begin = member * (weights * (leaving > 0))[:, None]
+    arrivals = (counts.matrix @ member) / np.maximum(leaving, 1e-300)[:, None]
+    return (begin / np.maximum(begin.sum(axis=0), 1e-300)).T @ arrivals

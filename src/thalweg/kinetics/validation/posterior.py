@@ -1,0 +1,156 @@
+r"""Posterior of anything a Markov model says, given its counts: the Bayesian error bar [noe2008].
+
+Transition matrices are drawn one after another and asked the same question; mean, spread and quantiles are
+kept as running numbers, so that no list of matrices is ever held and the number of samples is free.
+
+Counts enter the posterior as if each were independent evidence. Sliding counts are not, and not even
+effective ones (`Effective`) know that transitions between states remember more than the last state: against
+the spread of replicas these bars were five to eight and three to four times too small. So `bootstrap` is
+the default everywhere, and this the special case: for counts that truly are independent (a chain, many
+short runs at a long lag time), for matrices too large to resample, or as a prior for sampling more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from thalweg.kinetics.estimation.transition_matrix import Sampler
+from thalweg.kinetics.markov_state_model import MarkovModel
+from thalweg.kinetics.validation.bootstrap import matched_timescales
+from thalweg.time_series.resampling import with_errors
+
+HELD = 2**22
+"""Numbers kept for quantiles; of more samples only every second, fourth ... is kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """A quantity with its posterior, of the same shape as an `Estimate` by bootstrap.
+
+    Attributes
+    ----------
+    value : (...), of the maximum-likelihood model
+    mean : (...), over all samples that gave an answer
+    error : (...), standard deviation over them
+    failed : (...), share of the samples that gave none
+    samples : (kept, ...), all samples, or every second, fourth ... one where the quantity is large
+    """
+
+    value: np.ndarray
+    mean: np.ndarray
+    error: np.ndarray
+    failed: np.ndarray
+    samples: np.ndarray
+
+    def interval(self, confidence: float = 0.95) -> np.ndarray:
+        """Lower and upper quantile ``(2, ...)`` between which lies the share ``confidence`` of the samples.
+
+        NaN where half of the samples or more gave no answer.
+        """
+        known = np.isfinite(self.samples)
+        ordered = np.sort(np.where(known, self.samples, np.inf), axis=0)
+        number = known.sum(axis=0)
+        ends = []
+        for share in (0.5 - confidence / 2, 0.5 + confidence / 2):
+            # between n samples and beyond them lie n + 1 equally likely places for another one
+            place = np.clip(share * (number + 1) - 1, 0, np.maximum(number - 1, 0))
+            low = np.floor(place).astype(int)
+            high = np.minimum(low + 1, np.maximum(number - 1, 0))
+            below, above = (np.take_along_axis(ordered, at[None], axis=0)[0] for at in (low, high))
+            with np.errstate(invalid="ignore"):
+                ends.append(below + (place - low) * (above - below))
+        return np.where(self.failed < 0.5, np.stack(ends), np.nan)
+
+    def __str__(self) -> str:
+        return with_errors(self.value, self.error)
+
+
+def posterior(
+    model: MarkovModel, quantity: Callable[[MarkovModel], Any], samples: int = 200, seed: int = 0
+) -> Posterior:
+    """A quantity of a model with its posterior.
+
+    Parameters
+    ----------
+    model : `MarkovModel`
+        Of independent counts, see the head of the module; fit it with ``counting=Effective()``.
+    quantity : callable
+        From a model to a number or an array of fixed shape; it may raise ``ValueError`` for a sample that
+        lacks what it needs.
+
+    Raises
+    ------
+    ValueError
+        If the model's estimator has no posterior that can be sampled.
+
+    Examples
+    --------
+    >>> from thalweg.kinetics.markov_state_model import MarkovStateModel
+    >>> states = np.cumsum(np.random.default_rng(0).random(20000) < 0.01) % 2
+    >>> model = MarkovStateModel(lagtime=1).fit([states])
+    >>> rate = posterior(model, lambda m: m.transition_matrix[[0], [1]])
+    >>> bool(abs(rate.error[0] / model.transition_matrix[0, 1] - 100**-0.5) < 0.02)
+    True
+    """
+    value = np.asarray(quantity(model), float)
+    total, square, answered = np.zeros(value.shape), np.zeros(value.shape), np.zeros(value.shape)
+    kept, every = [], 1
+    for number, sample in enumerate(islice(sampled_models(model, seed), samples)):
+        try:
+            drawn = np.asarray(quantity(sample), float)
+        except ValueError:
+            drawn = np.full(value.shape, np.nan)
+        known = np.isfinite(drawn)
+        shifted = np.where(known, drawn - np.nan_to_num(value), 0.0)
+        total, square, answered = total + shifted, square + shifted**2, answered + known
+        if number % every == 0:
+            kept.append(drawn)
+        if len(kept) > max(HELD // max(value.size, 1), 2):
+            kept, every = kept[::2], 2 * every
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift = total / answered
+        spread = np.sqrt(np.maximum(square - answered * shift**2, 0) / (answered - 1))
+    return Posterior(
+        value,
+        np.asarray(np.nan_to_num(value) + shift),
+        np.asarray(spread),
+        np.asarray(1 - answered / samples),
+        np.stack(kept),
+    )
+
+
+def sampled_models(model: MarkovModel, seed: int = 0) -> Iterator[MarkovModel]:
+    """Models with transition matrices from the posterior, without end.
+
+    Raises
+    ------
+    ValueError
+        If the model's estimator has no posterior that can be sampled.
+
+    Examples
+    --------
+    >>> from thalweg.kinetics.markov_state_model import MarkovStateModel
+    >>> states = np.cumsum(np.random.default_rng(0).random(2000) < 0.1) % 2
+    >>> sample = next(sampled_models(MarkovStateModel(lagtime=1).fit([states])))
+    >>> bool(0.05 < sample.transition_matrix[0, 1] < 0.2)
+    True
+    """
+    estimator = model.method.estimator.among(model.active.states)
+    if not isinstance(estimator, Sampler):
+        raise ValueError(
+            f"{type(estimator).__name__} has no posterior that can be sampled; "
+            "use bootstrap, or the estimator Reversible() or Nonreversible()"
+        )
+    counts = model.active.restrict(model.counts.matrix)
+    for fit in estimator.samples(counts, model.fit, np.random.default_rng(seed)):
+        yield replace(model, fit=fit)
+
+
+def posterior_timescales(model: MarkovModel, samples: int = 200, seed: int = 0) -> Posterior:
+    """Timescales ``(n_processes,)`` [ps] with their posterior; samples are matched process by process."""
+    return posterior(model, lambda sample: matched_timescales(model, sample), samples, seed)
