@@ -22,16 +22,16 @@ import numpy as np
 from potential_peers import measure
 
 from thalweg.interop.configurations import from_atoms, read_configurations
-from thalweg.potentials.energy import energy_and_forces
-from thalweg.potentials.learned.errors import errors
-from thalweg.potentials.learned.linear_recipes import (
+from thalweg.learned_potentials.frames.errors import errors
+from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.recipes.linear import (
     expansion,
     expansion_with_kernel,
     gaussian_approximation,
     moment_tensors,
 )
-from thalweg.potentials.learned.network_recipes import behler_parrinello
-from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.recipes.networks import behler_parrinello
+from thalweg.potentials.energy import energy_and_forces
 from thalweg.report.benchmark import Row
 from thalweg.units import unit
 

@@ -25,28 +25,32 @@ from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.stability import LIMIT, Stability, stability
 from thalweg.interop.configurations import read_configurations
 from thalweg.interop.tight_binding import TightBinding
-from thalweg.learning.calibration import expected_to_hold, false_alarm_rate, roc_area
-from thalweg.learning.splits import random_split
-from thalweg.potentials.energy import Energy
-from thalweg.potentials.learned.calibrated import ForceAlarm, force_errors
-from thalweg.potentials.learned.errors import Errors, errors
-from thalweg.potentials.learned.gradient_domain import mean_distances, nearness, relative_scale
-from thalweg.potentials.learned.gradient_domain_term import GradientDomainTerm
-from thalweg.potentials.learned.hessian_kernel import Matern52, Prior
-from thalweg.potentials.learned.kernels import Gaussian
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.linear import Linear
-from thalweg.potentials.learned.message_passing import MessagePassing
-from thalweg.potentials.learned.molecular_recipes import (
+from thalweg.learned_potentials.frames.errors import Errors, errors
+from thalweg.learned_potentials.gradient_domain.gradient_domain import (
+    mean_distances,
+    nearness,
+    relative_scale,
+)
+from thalweg.learned_potentials.gradient_domain.hessian_kernel import Matern52, Prior
+from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
+from thalweg.learned_potentials.linear.kernels import Gaussian
+from thalweg.learned_potentials.linear.linear import Linear
+from thalweg.learned_potentials.linear.sparse_kernel import SparseKernel
+from thalweg.learned_potentials.networks.message_passing import MessagePassing
+from thalweg.learned_potentials.recipe import Recipe
+from thalweg.learned_potentials.recipes.molecular import (
     fchl19,
     global_gradient_domain,
     local_gradient_domain,
     pip,
     sgdml,
 )
-from thalweg.potentials.learned.recipe import Recipe
-from thalweg.potentials.learned.sparse_kernel import SparseKernel
-from thalweg.potentials.learned.term import Weights
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.term import Weights
+from thalweg.learned_potentials.uncertainty.calibrated import ForceAlarm, force_errors
+from thalweg.learning.calibration import expected_to_hold, false_alarm_rate, roc_area
+from thalweg.learning.splits import random_split
+from thalweg.potentials.energy import Energy
 from thalweg.report.benchmark import Row
 from thalweg.representations.fchl import FCHL19
 from thalweg.representations.molecular_symmetry import molecular_symmetry

@@ -21,11 +21,11 @@ from thalweg.cli.model_dynamics import Plan, judgment, simulate
 from thalweg.dynamics.stability import LIMIT
 from thalweg.interop.configurations import read_configurations
 from thalweg.interop.radial_distribution import radial_distribution
-from thalweg.potentials.learned.errors import errors
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.learning_curve import learning_curve, transfer_matrix
-from thalweg.potentials.learned.molecular_recipes import local_gradient_domain
-from thalweg.potentials.learned.network_recipes import learned_messages
+from thalweg.learned_potentials.frames.errors import errors
+from thalweg.learned_potentials.learning_curve import learning_curve, transfer_matrix
+from thalweg.learned_potentials.recipes.molecular import local_gradient_domain
+from thalweg.learned_potentials.recipes.networks import learned_messages
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.report.benchmark import Row
 from thalweg.representations.dtnn import DTNN
 from thalweg.representations.embedded_density import EmbeddedDensity

@@ -23,8 +23,8 @@ from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
 from thalweg.interop.configurations import from_atoms
 from thalweg.interop.tight_binding import TightBinding
-from thalweg.potentials.learned.learning_curve import transfer_matrix
-from thalweg.potentials.learned.linear_recipes import gaussian_approximation
+from thalweg.learned_potentials.learning_curve import transfer_matrix
+from thalweg.learned_potentials.recipes.linear import gaussian_approximation
 from thalweg.report.benchmark import Row
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit

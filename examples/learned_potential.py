@@ -12,14 +12,14 @@ import numpy as np
 from plotly.subplots import make_subplots
 
 from thalweg.dynamics.stability import Stability, stability
+from thalweg.learned_potentials.frames.errors import errors
+from thalweg.learned_potentials.learning_curve import learning_curve
+from thalweg.learned_potentials.linear.linear import Linear
+from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.recipe import Recipe
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.uncertainty.calibrated import force_deviations, force_errors
 from thalweg.learning.calibration import coverage
-from thalweg.potentials.learned.calibrated import force_deviations, force_errors
-from thalweg.potentials.learned.errors import errors
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.learning_curve import learning_curve
-from thalweg.potentials.learned.linear import Linear
-from thalweg.potentials.learned.recipe import Recipe
-from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
 from thalweg.representations.ace import ACE
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit

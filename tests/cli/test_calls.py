@@ -7,9 +7,9 @@ import pytest
 from thalweg.cli.calls import called, settings
 from thalweg.cli.families import BASELINES, COMMITTEES, FAMILIES, LEARNERS, REPRESENTATIONS, WEIGHTS
 from thalweg.cli.strict import StudyError
-from thalweg.potentials.learned.linear import Linear
-from thalweg.potentials.learned.recipe import Recipe
-from thalweg.potentials.learned.term import Learner, Term
+from thalweg.learned_potentials.linear.linear import Linear
+from thalweg.learned_potentials.recipe import Recipe
+from thalweg.learned_potentials.terms.term import Learner, Term
 from thalweg.representations.ace import ACE
 
 ALL = [

@@ -21,10 +21,10 @@ from thalweg.cli.main import app
 from thalweg.cli.strict import StudyError
 from thalweg.interop.configurations import read_configurations, write_configurations
 from thalweg.interop.mdtraj_files import read_topology, read_trajectory
+from thalweg.learned_potentials.frames.errors import errors
+from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learning.trainer import history_of
-from thalweg.potentials.learned.errors import errors
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
 

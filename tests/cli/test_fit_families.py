@@ -14,11 +14,11 @@ from thalweg.cli.fit_study import fit_from_table
 from thalweg.cli.main import app
 from thalweg.interop.configurations import write_configurations
 from thalweg.interop.tight_binding import TightBinding
-from thalweg.potentials.learned.committee import CommitteeTerm
-from thalweg.potentials.learned.gradient_domain_term import GradientDomainTerm
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.linear_recipes import expansion_with_kernel
-from thalweg.potentials.learned.pair_terms import morse
+from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
+from thalweg.learned_potentials.parametric.pair_terms import morse
+from thalweg.learned_potentials.recipes.linear import expansion_with_kernel
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.uncertainty.committee import CommitteeTerm
 from thalweg.systems.configuration import Configuration
 
 WATER = np.array([[0.0, 0.0, 0.0], [0.0757, 0.0586, 0.0], [-0.0757, 0.0586, 0.0]])

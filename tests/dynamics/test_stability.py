@@ -10,10 +10,10 @@ import pytest
 
 from thalweg.dynamics.stability import Stability, stability
 from thalweg.dynamics.structure_watch import StructureWatch
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.local import SiteTerm
-from thalweg.potentials.learned.pair_terms import morse
-from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.parametric.pair_terms import morse
+from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.local import SiteTerm
 from thalweg.systems.configuration import Configuration
 
 A = 0.5431

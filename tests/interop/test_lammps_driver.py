@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from thalweg.interop.lammps_driver import drive, open_lammps
-from thalweg.potentials.learned.core_repulsion import screened_nuclei
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.parametric.core_repulsion import screened_nuclei
+from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.systems.configuration import Configuration
 from thalweg.units import ELECTRONVOLT
 

@@ -12,9 +12,9 @@ from thalweg.dynamics.engine import VelocityVerlet
 from thalweg.interop.openmm_engine import OpenMMEngine
 from thalweg.interop.openmm_learned import embedded, learned_force
 from thalweg.interop.openmm_system import system_from_openmm
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.pair_terms import morse
-from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.parametric.pair_terms import morse
+from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.state import State
 from thalweg.systems.topology import Topology

@@ -13,9 +13,12 @@ from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_s
 from ase.calculators.socketio import SocketClient, SocketIOCalculator
 
 from thalweg.interop.ase_calculator import PotentialCalculator
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.stillinger_weber import StillingerWeberTerm, stillinger_weber_silicon
-from thalweg.potentials.learned.term import Spread
+from thalweg.learned_potentials.parametric.stillinger_weber import (
+    StillingerWeberTerm,
+    stillinger_weber_silicon,
+)
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.term import Spread
 from thalweg.units import ELECTRONVOLT
 
 

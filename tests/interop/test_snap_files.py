@@ -7,11 +7,11 @@ import pytest
 
 from thalweg.interop.lammps_driver import cell_of, open_lammps
 from thalweg.interop.snap_files import write_snap
-from thalweg.potentials.learned.core_repulsion import screened_nuclei
-from thalweg.potentials.learned.design import Part
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.linear import Features, LinearTerm
-from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.linear.design import Part
+from thalweg.learned_potentials.linear.linear import Features, LinearTerm
+from thalweg.learned_potentials.parametric.core_repulsion import screened_nuclei
+from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.representations.bispectrum import Bispectrum, components
 from thalweg.representations.quadratic import Quadratic
 from thalweg.systems.configuration import Configuration

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from thalweg.interop.tight_binding import TightBinding
+from thalweg.learned_potentials.terms.term import Term
 from thalweg.potentials.energy import energy_and_forces
-from thalweg.potentials.learned.term import Term
 from thalweg.systems.configuration import Configuration
 
 pytest.importorskip("tblite")

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from thalweg.learned_potentials.terms.term import Weights
 from thalweg.learning.storage import load_tree, save_tree
-from thalweg.potentials.learned.term import Weights
 from thalweg.representations.environments import Neighborhoods
 from thalweg.systems.configuration import Configuration
 
@@ -116,7 +116,7 @@ def test_foreign_files_are_told_from_ours(tmp_path):
         "thalweg.learning.storage:os",
         "thalweg.learning.storage:save_tree",
         "thalweg.learning.storage:Path",
-        "thalweg.potentials.learned.recipe:LearnedPotential",
+        "thalweg.learned_potentials.recipe:LearnedPotential",
         "thalweg.systems.configuration:Configuration.__init__",
         "thalweg.__main__:Configuration",
         "thalweg.nothing:Here",

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thalweg.potentials.learned.errors import errors_of
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.regularization import FrontPoint, Solution
-from thalweg.potentials.learned.term import Labels, Spread, Weights
+from thalweg.learned_potentials.frames.errors import errors_of
+from thalweg.learned_potentials.linear.regularization import FrontPoint, Solution
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.term import Labels, Spread, Weights
 from thalweg.report.potential_analysis import by_element, courses, front, judged
 from thalweg.report.potential_files import write_potential_report
 from thalweg.report.potential_page import potential_page

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from thalweg.interop.build import build_system
-from thalweg.potentials.learned.force_field_term import ForceFieldTerm
-from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.learned_potentials.parametric.force_field import ForceFieldTerm
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.systems.elements import SYMBOLS
 
 

@@ -79,7 +79,7 @@ def called(
 
     Examples
     --------
-    >>> methods = "thalweg.potentials.learned.regularization"
+    >>> methods = "thalweg.learned_potentials.linear.regularization"
     >>> family = {"ridge": Kind(f"{methods}:Ridge"), "evidence": Kind(f"{methods}:Evidence")}
     >>> called(family, {"kind": "ridge"}, "regularization", {})
     (Ridge(strength=1e-06), {'kind': 'ridge', 'strength': 1e-06})

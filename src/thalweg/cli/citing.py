@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from thalweg.potentials.learned.regularization import CrossValidated, Ridge
+from thalweg.learned_potentials.linear.regularization import CrossValidated, Ridge
 from thalweg.references import REFERENCES
 
 KEY = re.compile(r"\[([a-z]+[0-9]{4}[a-z]?)\]")
@@ -21,7 +21,7 @@ def cited(parts: Iterable[Any]) -> list[str]:
 
     Examples
     --------
-    >>> from thalweg.potentials.learned.linear import Linear
+    >>> from thalweg.learned_potentials.linear.linear import Linear
     >>> from thalweg.representations.ace import ACE
     >>> cited([Linear(ACE())])
     ['drautz2019']

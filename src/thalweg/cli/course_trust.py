@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from thalweg.potentials.learned.calibrated import ForceAlarm, force_deviations
-from thalweg.potentials.learned.extrapolation import STOPPED
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.term import NoUncertainty
+from thalweg.learned_potentials.linear.extrapolation import STOPPED
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.term import NoUncertainty
+from thalweg.learned_potentials.uncertainty.calibrated import ForceAlarm, force_deviations
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
 

@@ -15,10 +15,10 @@ from thalweg.cli.fitting import accuracy, card_rows, certainty, claims_of, uncer
 from thalweg.cli.frames import read_frames
 from thalweg.cli.strict import StudyError
 from thalweg.interop.file_units import FileUnits
-from thalweg.potentials.learned.inspection import inspect
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.reference_energies import of_other_compositions
-from thalweg.potentials.learned.term import Labels
+from thalweg.learned_potentials.frames.inspection import inspect
+from thalweg.learned_potentials.frames.reference_energies import of_other_compositions
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.term import Labels
 from thalweg.report.accounting import citations
 from thalweg.report.potential_analysis import by_element, courses, judged
 from thalweg.report.potential_files import write_potential_report

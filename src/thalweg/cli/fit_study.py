@@ -16,11 +16,11 @@ from thalweg.cli.calls import called
 from thalweg.cli.families import BASELINES, COMMITTEES, FAMILIES, LEARNERS, WEIGHTS
 from thalweg.cli.strict import StudyError, as_table, counted, nearest, read, value_of
 from thalweg.interop.file_units import FileUnits
-from thalweg.potentials.learned.core_repulsion import CoreRepulsion
-from thalweg.potentials.learned.linear import Linear
-from thalweg.potentials.learned.message_passing import MessagePassing
-from thalweg.potentials.learned.recipe import Recipe
-from thalweg.potentials.learned.term import Learner, Weights
+from thalweg.learned_potentials.linear.linear import Linear
+from thalweg.learned_potentials.networks.message_passing import MessagePassing
+from thalweg.learned_potentials.parametric.core_repulsion import CoreRepulsion
+from thalweg.learned_potentials.recipe import Recipe
+from thalweg.learned_potentials.terms.term import Learner, Weights
 from thalweg.representations.ace import ACE
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS

@@ -30,13 +30,13 @@ from thalweg.cli.fit_study import FitStudy, committee_of, with_usual_learner
 from thalweg.cli.frames import Frames, frames_of
 from thalweg.cli.strict import StudyError
 from thalweg.cli.witness import Witness
+from thalweg.learned_potentials.card import card_text, content_hash
+from thalweg.learned_potentials.learning_curve import LearningCurve, learning_curve
+from thalweg.learned_potentials.recipe import Recipe, remainder
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.term import Labels, Learner, NoUncertainty, Spread, Term
+from thalweg.learned_potentials.uncertainty.spanned import spanned
 from thalweg.machine.whole_files import write_whole
-from thalweg.potentials.learned.card import card_text, content_hash
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.learning_curve import LearningCurve, learning_curve
-from thalweg.potentials.learned.recipe import Recipe, remainder
-from thalweg.potentials.learned.spanned import spanned
-from thalweg.potentials.learned.term import Labels, Learner, NoUncertainty, Spread, Term
 from thalweg.report.accounting import citations
 from thalweg.report.potential_analysis import (
     by_element,

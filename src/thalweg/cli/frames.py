@@ -12,13 +12,13 @@ from thalweg.cli.fit_study import Data, FitStudy
 from thalweg.cli.strict import StudyError
 from thalweg.interop.configurations import read_configurations
 from thalweg.interop.file_units import FileUnits
-from thalweg.learning.splits import farthest_points, group_split, random_split
-from thalweg.potentials.learned.findings import Findings
-from thalweg.potentials.learned.inspection import inspect
-from thalweg.potentials.learned.isolated_atoms import (
+from thalweg.learned_potentials.frames.findings import Findings
+from thalweg.learned_potentials.frames.inspection import inspect
+from thalweg.learned_potentials.frames.isolated_atoms import (
     isolated_atom_energies,
     without_isolated_atoms,
 )
+from thalweg.learning.splits import farthest_points, group_split, random_split
 from thalweg.representations.ace import ACE
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS

@@ -23,9 +23,9 @@ from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.structure_watch import LONGEST, NEAREST, StructureWatch
 from thalweg.dynamics.temperature import kinetic_energy
 from thalweg.interop.mdtraj_files import write_trajectory
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.machine.whole_files import write_whole
 from thalweg.potentials.energy import Energy
-from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.report.writing import plain
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import MASSES, SYMBOLS

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from thalweg.learned_potentials.linear.linear import Linear, LinearProblem
+from thalweg.learned_potentials.linear.sparse_kernel import SparseKernel
+from thalweg.learned_potentials.networks.element_networks import Network
+from thalweg.learned_potentials.networks.message_passing import MessagePassing
+from thalweg.learned_potentials.terms.term import Learner, Term, Weights
 from thalweg.learning.trainer import History, history_of
-from thalweg.potentials.learned.linear import Linear, LinearProblem
-from thalweg.potentials.learned.message_passing import MessagePassing
-from thalweg.potentials.learned.network import Network
-from thalweg.potentials.learned.sparse_kernel import SparseKernel
-from thalweg.potentials.learned.term import Learner, Term, Weights
 from thalweg.systems.configuration import Configuration
 
 

@@ -26,8 +26,8 @@ from thalweg.dynamics.engine import Langevin, Recording, StopRun, VelocityVerlet
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.structure_watch import StructureWatch
 from thalweg.dynamics.temperature import kinetic_energy
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.potentials.energy import Energy
-from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import MASSES
 from thalweg.systems.state import State, thermal_state

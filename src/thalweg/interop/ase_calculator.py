@@ -17,8 +17,8 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from thalweg.interop.one_structure import OneStructure, Precision
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.potentials.energy import energy_and_forces
-from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.systems.configuration import Configuration
 from thalweg.units import ANGSTROM, ELECTRONVOLT
 
@@ -76,7 +76,7 @@ class PotentialCalculator(Calculator):
     Examples
     --------
     >>> from ase.build import bulk
-    >>> from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
+    >>> from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
     >>> silicon = bulk("Si", cubic=True)
     >>> silicon.calc = PotentialCalculator(LearnedPotential({14: 0.0}, (stillinger_weber_silicon(),)))
     >>> round(silicon.get_potential_energy() / 8, 3)

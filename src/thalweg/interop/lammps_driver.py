@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.interop.one_structure import OneStructure, Precision
-from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.units import ANGSTROM, ELECTRONVOLT
 
 KILOCALORIE = 4.184

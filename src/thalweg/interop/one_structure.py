@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.potentials.energy import energy_and_forces
-from thalweg.potentials.learned.learned_potential import LearnedPotential
 from thalweg.potentials.stress import energy_forces_and_virial
 
 Precision = Literal["single", "double"]

@@ -16,7 +16,7 @@ import numpy as np
 import openmm
 
 from thalweg.interop.one_structure import OneStructure, Precision
-from thalweg.potentials.learned.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 
 
 def learned_force(

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.linear import Features, LinearTerm
-from thalweg.potentials.learned.pair_terms import PairTerm
+from thalweg.learned_potentials.linear.linear import Features, LinearTerm
+from thalweg.learned_potentials.parametric.pair_terms import PairTerm
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.representations.bispectrum import Bispectrum
 from thalweg.representations.quadratic import Quadratic
 from thalweg.systems.elements import SYMBOLS

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.learned_potentials.terms.term import Labels
 from thalweg.potentials.explicit_gradient import ExplicitGradient
-from thalweg.potentials.learned.term import Labels
 from thalweg.shapes import Box, Energies, Positions
 from thalweg.systems.configuration import Configuration
 from thalweg.units import BOHR, HARTREE, thermal_energy

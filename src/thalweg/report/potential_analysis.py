@@ -10,16 +10,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from thalweg.learned_potentials.frames.duplicates import contacts
+from thalweg.learned_potentials.frames.errors import SHOWN, errors_of, residuals
+from thalweg.learned_potentials.learning_curve import LearningCurve
+from thalweg.learned_potentials.linear.regularization import FrontPoint
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.term import Labels, Spread, Weights
+from thalweg.learned_potentials.uncertainty.calibrated import CERTAIN
+from thalweg.learned_potentials.uncertainty.distance_to_training import (
+    distances_to_training,
+    errors_by_distance,
+)
 from thalweg.learning.calibration import coverage, rank_correlation, reliability_curve
 from thalweg.learning.trainer import History
-from thalweg.potentials.learned.calibrated import CERTAIN
-from thalweg.potentials.learned.distance_to_training import distances_to_training, errors_by_distance
-from thalweg.potentials.learned.duplicates import contacts
-from thalweg.potentials.learned.errors import SHOWN, errors_of, residuals
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.learning_curve import LearningCurve
-from thalweg.potentials.learned.regularization import FrontPoint
-from thalweg.potentials.learned.term import Labels, Spread, Weights
 from thalweg.report.potential_results import (
     CurveLine,
     ErrorCourse,

@@ -23,7 +23,7 @@ class Judged:
     energies : (frames with an energy, 2) label and prediction per atom, less isolated atoms [eV]
     forces : (components, 2) label and prediction [eV/Å], a sample if there are many
     components : number of force components judged
-    rows : label, unit, MAE, RMSE, largest error, count, as in `thalweg.potentials.learned.errors.Errors.rows`
+    rows : label, unit, MAE, RMSE, largest error, count, as in `thalweg.learned_potentials.frames.errors.Errors.rows`
     """
 
     name: str

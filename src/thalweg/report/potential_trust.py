@@ -1,8 +1,8 @@
 """Which frames a learned potential should not be trusted on, known before anyone labels them.
 
 Two signs, each where the potential has it: the probability that the force error of a frame is several times the usual
-one, by the calibrated deviation claimed for it (`thalweg.potentials.learned.calibrated.ForceAlarm`); and its
-extrapolation grade (`thalweg.potentials.learned.extrapolation`) [podryabinkin2017].
+one, by the calibrated deviation claimed for it (`thalweg.learned_potentials.uncertainty.calibrated.ForceAlarm`); and its
+extrapolation grade (`thalweg.learned_potentials.linear.extrapolation`) [podryabinkin2017].
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from thalweg.learned_potentials.frames.errors import residuals
+from thalweg.learned_potentials.linear.extrapolation import LABELED, STOPPED
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.term import Labels, NoUncertainty, Spread
+from thalweg.learned_potentials.uncertainty.calibrated import ForceAlarm, root_mean_squares
 from thalweg.learning.calibration import expected_to_hold
-from thalweg.potentials.learned.calibrated import ForceAlarm, root_mean_squares
-from thalweg.potentials.learned.errors import residuals
-from thalweg.potentials.learned.extrapolation import LABELED, STOPPED
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.term import Labels, NoUncertainty, Spread
 from thalweg.report.potential_results import Trust
 from thalweg.report.rounding import significant
 from thalweg.systems.configuration import Configuration

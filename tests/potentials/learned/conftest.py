@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.potentials.learned.term import Labels, Spread
+from thalweg.learned_potentials.terms.term import Labels, Spread
 from thalweg.systems.configuration import Configuration
 
 CENTERS = np.linspace(0.08, 0.3, 10)

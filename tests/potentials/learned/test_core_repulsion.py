@@ -9,9 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.potentials.learned.core_repulsion import CoreRepulsion, core_repulsion, screened_nuclei
-from thalweg.potentials.learned.pair_terms import LennardJones, lennard_jones
-from thalweg.potentials.learned.recipe import Recipe
+from thalweg.learned_potentials.parametric.core_repulsion import (
+    CoreRepulsion,
+    core_repulsion,
+    screened_nuclei,
+)
+from thalweg.learned_potentials.parametric.pair_terms import LennardJones, lennard_jones
+from thalweg.learned_potentials.recipe import Recipe
 from thalweg.systems.configuration import Configuration
 
 METHANE = 0.109 / np.sqrt(3) * np.array([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], float)

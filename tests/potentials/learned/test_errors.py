@@ -7,9 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.potentials.learned.distance_to_training import distances_to_training, errors_by_distance
-from thalweg.potentials.learned.errors import Error, errors, errors_of, residuals
-from thalweg.potentials.learned.term import Labels
+from thalweg.learned_potentials.frames.errors import Error, errors, errors_of, residuals
+from thalweg.learned_potentials.terms.term import Labels
+from thalweg.learned_potentials.uncertainty.distance_to_training import (
+    distances_to_training,
+    errors_by_distance,
+)
 from thalweg.representations.radial import smooth_cutoff
 from thalweg.representations.representation import Representation
 from thalweg.systems.configuration import Configuration

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from thalweg.learned_potentials.linear.design import Part
+from thalweg.learned_potentials.linear.extrapolation import NOBODY, STOPPED, ActiveSet, site_rows
+from thalweg.learned_potentials.linear.linear import Features, LinearTerm
+from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.term import NoUncertainty
+from thalweg.learned_potentials.uncertainty.spanned import spanned
 from thalweg.learning.storage import load_tree, save_tree
-from thalweg.potentials.learned.design import Part
-from thalweg.potentials.learned.extrapolation import NOBODY, STOPPED, ActiveSet, site_rows
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.linear import Features, LinearTerm
-from thalweg.potentials.learned.spanned import spanned
-from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
-from thalweg.potentials.learned.term import NoUncertainty
 from thalweg.representations.ace import ACE
 from thalweg.systems.configuration import Configuration
 

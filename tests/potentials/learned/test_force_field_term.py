@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from thalweg.learned_potentials.parametric.force_field import ForceFieldTerm
+from thalweg.learned_potentials.parametric.pair_terms import lennard_jones
+from thalweg.learned_potentials.terms.term import Term
 from thalweg.potentials.energy import Sum
 from thalweg.potentials.harmonic import harmonic_bonds
-from thalweg.potentials.learned.force_field_term import ForceFieldTerm
-from thalweg.potentials.learned.pair_terms import lennard_jones
-from thalweg.potentials.learned.term import Term
 from thalweg.systems.configuration import Configuration
 
 WATER = np.array([8, 1, 1])

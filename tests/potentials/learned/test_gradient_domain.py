@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.potentials.energy import energy_and_forces
-from thalweg.potentials.learned.calibrated import ForceAlarm, LeavesOut
-from thalweg.potentials.learned.gradient_domain import GradientDomain, left_out_errors, nearness
-from thalweg.potentials.learned.hessian_kernel import (
+from thalweg.learned_potentials.gradient_domain.gradient_domain import (
+    GradientDomain,
+    left_out_errors,
+    nearness,
+)
+from thalweg.learned_potentials.gradient_domain.hessian_kernel import (
     Gaussian,
     Matern52,
     Matern72,
@@ -18,16 +20,22 @@ from thalweg.potentials.learned.hessian_kernel import (
     energy_covariance,
     force_covariance,
 )
-from thalweg.potentials.learned.kernel_solvers import ClosedForm, ConjugateGradients, Landmarks
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.molecular_recipes import (
+from thalweg.learned_potentials.gradient_domain.kernel_solvers import (
+    ClosedForm,
+    ConjugateGradients,
+    Landmarks,
+)
+from thalweg.learned_potentials.gradient_domain.observations import Observations
+from thalweg.learned_potentials.recipe import Recipe, remainder
+from thalweg.learned_potentials.recipes.molecular import (
     global_gradient_domain,
     local_gradient_domain,
     sgdml,
 )
-from thalweg.potentials.learned.observations import Observations
-from thalweg.potentials.learned.recipe import Recipe, remainder
-from thalweg.potentials.learned.term import Term, Uncertain
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.term import Term, Uncertain
+from thalweg.learned_potentials.uncertainty.calibrated import ForceAlarm, LeavesOut
+from thalweg.potentials.energy import energy_and_forces
 from thalweg.systems.configuration import Configuration
 
 EXCHANGE = np.array([3, 2, 1, 0])

@@ -3,15 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.potentials.learned import gradient_domain_posterior
-from thalweg.potentials.learned.gradient_domain_posterior import SIDE_BY_SIDE, Posterior
-from thalweg.potentials.learned.hessian_kernel import (
+from thalweg.learned_potentials.gradient_domain import posterior as gradient_domain_posterior
+from thalweg.learned_potentials.gradient_domain.hessian_kernel import (
     Gaussian,
     Prior,
     noise_variances,
     prior_variances,
 )
-from thalweg.potentials.learned.observations import Observations
+from thalweg.learned_potentials.gradient_domain.observations import Observations
+from thalweg.learned_potentials.gradient_domain.posterior import SIDE_BY_SIDE, Posterior
 
 ATOMS, KNOWN, NOISE = 4, 5, 1e-6
 PRIOR = Prior(

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from thalweg.potentials.learned.duplicates import duplicates
-from thalweg.potentials.learned.force_consistency import RATIOS, force_scale
-from thalweg.potentials.learned.inspection import inspect
+from thalweg.learned_potentials.frames.duplicates import duplicates
+from thalweg.learned_potentials.frames.force_consistency import RATIOS, force_scale
+from thalweg.learned_potentials.frames.inspection import inspect
 from thalweg.systems.configuration import Configuration
 from thalweg.units import ELECTRONVOLT
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thalweg.potentials.learned.isolated_atoms import isolated_atom_energies, without_isolated_atoms
-from thalweg.potentials.learned.recipe import Recipe
+from thalweg.learned_potentials.frames.isolated_atoms import isolated_atom_energies, without_isolated_atoms
+from thalweg.learned_potentials.recipe import Recipe
 from thalweg.systems.configuration import Configuration
 
 

@@ -7,20 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thalweg.learning.calibration import alarm_threshold
-from thalweg.learning.storage import save_tree
-from thalweg.potentials.learned.calibrated import (
+from thalweg.learned_potentials.card import card_text, content_hash
+from thalweg.learned_potentials.parametric.pair_terms import lennard_jones
+from thalweg.learned_potentials.recipe import Recipe
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.term import Labels, NoUncertainty, Spread, reach
+from thalweg.learned_potentials.uncertainty.calibrated import (
     ForceAlarm,
     calibrated,
     force_calibration,
     force_deviations,
     force_errors,
 )
-from thalweg.potentials.learned.card import card_text, content_hash
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.pair_terms import lennard_jones
-from thalweg.potentials.learned.recipe import Recipe
-from thalweg.potentials.learned.term import Labels, NoUncertainty, Spread, reach
+from thalweg.learning.calibration import alarm_threshold
+from thalweg.learning.storage import save_tree
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.potentials.learned.learning_curve import learning_curve, transfer_matrix
-from thalweg.potentials.learned.recipe import Recipe
+from thalweg.learned_potentials.learning_curve import learning_curve, transfer_matrix
+from thalweg.learned_potentials.recipe import Recipe
 
 
 def test_errors_fall_with_the_number_of_frames_and_have_error_bars(learner, molecules):

@@ -8,21 +8,21 @@ import jax
 import numpy as np
 import pytest
 
-from thalweg.machine import memory
-from thalweg.potentials.learned.design import VOIGT, design_rows
-from thalweg.potentials.learned.kernels import DotProduct, Gaussian
-from thalweg.potentials.learned.linear import Features, Linear, Together, forces_of_some
-from thalweg.potentials.learned.normal_equations import NormalEquations
-from thalweg.potentials.learned.regularization import (
+from thalweg.learned_potentials.linear.design import VOIGT, design_rows
+from thalweg.learned_potentials.linear.kernels import DotProduct, Gaussian
+from thalweg.learned_potentials.linear.linear import Features, Linear, Together, forces_of_some
+from thalweg.learned_potentials.linear.normal_equations import NormalEquations
+from thalweg.learned_potentials.linear.regularization import (
     AutomaticRelevance,
     Balanced,
     CrossValidated,
     Evidence,
     Ridge,
 )
-from thalweg.potentials.learned.sparse_kernel import SELECTIONS, SparseKernel
-from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
-from thalweg.potentials.learned.term import Weights
+from thalweg.learned_potentials.linear.sparse_kernel import SELECTIONS, SparseKernel
+from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.terms.term import Weights
+from thalweg.machine import memory
 from thalweg.representations.ace import ACE
 from thalweg.representations.soap import SOAP
 from thalweg.systems.configuration import Configuration

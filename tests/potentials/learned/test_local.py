@@ -12,10 +12,10 @@ import pytest
 
 from thalweg.dynamics.engine import VelocityVerlet
 from thalweg.dynamics.native_engine import NativeEngine
+from thalweg.learned_potentials.parametric.pair_terms import lennard_jones
+from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.terms.local import SMALL
 from thalweg.potentials.energy import energy_and_forces
-from thalweg.potentials.learned.local import SMALL
-from thalweg.potentials.learned.pair_terms import lennard_jones
-from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
 from thalweg.potentials.stress import energy_forces_and_virial
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.state import thermal_state

@@ -10,18 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from thalweg.learned_potentials.frames.frame_batches import FrameBatches, squared_error
+from thalweg.learned_potentials.networks.element_networks import Network, whitening
+from thalweg.learned_potentials.networks.gradient_training import GradientTraining
+from thalweg.learned_potentials.networks.message_passing import MessagePassing
+from thalweg.learned_potentials.parametric.pair_terms import lennard_jones
+from thalweg.learned_potentials.recipe import Recipe
+from thalweg.learned_potentials.terms.term import Learner, Uncertain, Weights
+from thalweg.learned_potentials.uncertainty.committee import Committee
 from thalweg.learning.optimizers import LBFGS, Adam
 from thalweg.learning.storage import load_tree, save_tree
 from thalweg.learning.trainer import Trainer
 from thalweg.potentials.energy import energy_and_forces
-from thalweg.potentials.learned.committee import Committee
-from thalweg.potentials.learned.frame_batches import FrameBatches, squared_error
-from thalweg.potentials.learned.gradient_training import GradientTraining
-from thalweg.potentials.learned.message_passing import MessagePassing
-from thalweg.potentials.learned.network import Network, whitening
-from thalweg.potentials.learned.pair_terms import lennard_jones
-from thalweg.potentials.learned.recipe import Recipe
-from thalweg.potentials.learned.term import Learner, Uncertain, Weights
 from thalweg.representations.schnet import SchNet
 from thalweg.representations.symmetry_functions import SymmetryFunctions
 from thalweg.systems.configuration import Configuration

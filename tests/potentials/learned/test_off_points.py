@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thalweg.potentials.learned.design import Part
-from thalweg.potentials.learned.kernels import DotProduct, Gaussian
-from thalweg.potentials.learned.off_points import off_points
-from thalweg.potentials.learned.regularization import Ridge
-from thalweg.potentials.learned.sparse_kernel import KernelBasis, SparseKernel
-from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
-from thalweg.potentials.learned.term import Weights
+from thalweg.learned_potentials.linear.design import Part
+from thalweg.learned_potentials.linear.kernels import DotProduct, Gaussian
+from thalweg.learned_potentials.linear.off_points import off_points
+from thalweg.learned_potentials.linear.regularization import Ridge
+from thalweg.learned_potentials.linear.sparse_kernel import KernelBasis, SparseKernel
+from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.soap import SOAP
 from thalweg.systems.configuration import Configuration
 

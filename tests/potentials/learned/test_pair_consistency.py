@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thalweg.potentials.learned.force_consistency import force_scale
-from thalweg.potentials.learned.inspection import inspect
-from thalweg.potentials.learned.pair_consistency import pair_scale
-from thalweg.potentials.learned.pair_terms import lennard_jones
-from thalweg.potentials.learned.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.frames.force_consistency import force_scale
+from thalweg.learned_potentials.frames.inspection import inspect
+from thalweg.learned_potentials.frames.pair_consistency import pair_scale
+from thalweg.learned_potentials.parametric.pair_terms import lennard_jones
+from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.systems.configuration import Configuration
 
 SITES = np.array([[0, 0, 0], [0, 2, 2], [2, 0, 2], [2, 2, 0], [1, 1, 1], [1, 3, 3], [3, 1, 3], [3, 3, 1]]) / 4

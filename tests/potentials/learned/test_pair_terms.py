@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.potentials.learned.pair_terms import (
+from thalweg.learned_potentials.parametric.pair_terms import (
     LennardJones,
     Morse,
     PairTerm,
@@ -17,7 +17,7 @@ from thalweg.potentials.learned.pair_terms import (
     morse,
     quintic_switch,
 )
-from thalweg.potentials.learned.term import Learner, Term
+from thalweg.learned_potentials.terms.term import Learner, Term
 from thalweg.systems.configuration import Configuration
 
 ELEMENTS = (9, 18)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thalweg.potentials.learned.molecular_recipes import pip
-from thalweg.potentials.learned.polynomial_fit import PolynomialFit
-from thalweg.potentials.learned.term import Graded, NoUncertainty, Term
+from thalweg.learned_potentials.linear.polynomials import PolynomialFit
+from thalweg.learned_potentials.recipes.molecular import pip
+from thalweg.learned_potentials.terms.term import Graded, NoUncertainty, Term
 from thalweg.representations.invariant_polynomials import InvariantPolynomials
 from thalweg.representations.molecular_symmetry import automorphisms
 

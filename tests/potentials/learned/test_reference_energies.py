@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from thalweg.potentials.learned.linear import Linear
-from thalweg.potentials.learned.recipe import Recipe
-from thalweg.potentials.learned.reference_energies import (
+from thalweg.learned_potentials.frames.reference_energies import (
     fitted_references,
     of_other_compositions,
     undecided,
 )
+from thalweg.learned_potentials.linear.linear import Linear
+from thalweg.learned_potentials.recipe import Recipe
 from thalweg.representations.ace import ACE
 from thalweg.systems.configuration import Configuration
 

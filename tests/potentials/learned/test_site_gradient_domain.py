@@ -9,18 +9,26 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from thalweg.learned_potentials.gradient_domain.gradient_domain import left_out_errors
+from thalweg.learned_potentials.gradient_domain.hessian_kernel import Gaussian, Matern72, noise_variances
+from thalweg.learned_potentials.gradient_domain.kernel_solvers import (
+    ClosedForm,
+    ConjugateGradients,
+    Landmarks,
+)
+from thalweg.learned_potentials.gradient_domain.site_covariance import SitePrior
+from thalweg.learned_potentials.gradient_domain.site_gradient_domain import SiteGradientDomain
+from thalweg.learned_potentials.gradient_domain.site_observations import (
+    SiteObservations,
+    all_directions,
+    shape_directions,
+)
+from thalweg.learned_potentials.parametric.pair_terms import lennard_jones
+from thalweg.learned_potentials.parametric.valence_pairs import ValencePairs
+from thalweg.learned_potentials.recipe import Recipe
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.term import Term, Uncertain
 from thalweg.potentials.energy import energy_and_forces
-from thalweg.potentials.learned.gradient_domain import left_out_errors
-from thalweg.potentials.learned.hessian_kernel import Gaussian, Matern72, noise_variances
-from thalweg.potentials.learned.kernel_solvers import ClosedForm, ConjugateGradients, Landmarks
-from thalweg.potentials.learned.learned_potential import LearnedPotential
-from thalweg.potentials.learned.pair_terms import lennard_jones
-from thalweg.potentials.learned.recipe import Recipe
-from thalweg.potentials.learned.site_covariance import SitePrior
-from thalweg.potentials.learned.site_gradient_domain import SiteGradientDomain
-from thalweg.potentials.learned.site_observations import SiteObservations, all_directions, shape_directions
-from thalweg.potentials.learned.term import Term, Uncertain
-from thalweg.potentials.learned.valence_pairs import ValencePairs
 from thalweg.representations.fchl import FCHL19
 from thalweg.representations.principal_features import PrincipalFeatures
 from thalweg.systems.configuration import Configuration

@@ -8,7 +8,7 @@ from itertools import combinations
 import jax
 import numpy as np
 
-from thalweg.potentials.learned.stillinger_weber import (
+from thalweg.learned_potentials.parametric.stillinger_weber import (
     StillingerWeber,
     StillingerWeberTerm,
     stillinger_weber_silicon,

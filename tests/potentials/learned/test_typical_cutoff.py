@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.potentials.learned.typical_cutoff import cutoff_with_neighbors, with_neighbors
+from thalweg.learned_potentials.frames.typical_cutoff import cutoff_with_neighbors, with_neighbors
 from thalweg.representations.soap import SOAP
 from thalweg.systems.configuration import Configuration
 

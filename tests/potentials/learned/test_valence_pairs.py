@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from thalweg.learned_potentials.gradient_domain.gradient_domain import GradientDomain
+from thalweg.learned_potentials.parametric.valence_pairs import ValencePairs, pair_orbits
 from thalweg.learning.storage import load_tree, save_tree
-from thalweg.potentials.learned.gradient_domain import GradientDomain
-from thalweg.potentials.learned.valence_pairs import ValencePairs, pair_orbits
 from thalweg.representations.molecular_symmetry import molecular_symmetry
 
 

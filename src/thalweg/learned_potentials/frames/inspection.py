@@ -1,0 +1,244 @@
+"""What is wrong with labeled frames, before a model is taught them.
+
+Errors make a frame useless (labels that are no numbers, atoms on top of each other); warnings ask for a look
+(duplicates, outliers, contacts far closer than bonds, forces that do not add up to zero); forces that are not the
+gradient of the energies are told with the factor and the units that explain it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from thalweg.learned_potentials.frames.duplicates import contacts, duplicates
+from thalweg.learned_potentials.frames.findings import Finding, Findings
+from thalweg.learned_potentials.frames.force_consistency import force_scale
+from thalweg.learned_potentials.frames.pair_consistency import pair_scale
+from thalweg.systems.configuration import Configuration, elements_of
+from thalweg.systems.elements import COVALENT_RADII, SYMBOLS
+from thalweg.units import unit
+
+COINCIDENT = 1e-3
+"""Atoms nearer than this are on top of each other [nm]."""
+
+CLOSE = 0.5
+"""Atoms nearer than this fraction of the sum of their covalent radii are worth a look."""
+
+FAR_ENERGY = 12.0
+"""Energies per atom further than this many robust standard deviations from the median are outliers."""
+
+FAR_FORCE = 8.0
+"""Forces more than this many times the 95th percentile of their element are outliers."""
+
+NET = 0.05
+"""A net force or torque above this fraction of what random forces of that size would have is worth a look."""
+
+MEV = unit("meV", "energy")
+
+
+def inspect(configurations: Sequence[Configuration]) -> Findings:
+    """Everything that looks wrong with ``configurations``.
+
+    Frames are told apart by ``info["file"]`` where forces are compared with energies, so that one file in other
+    units shows.
+
+    Examples
+    --------
+    >>> frame = Configuration(np.array([1, 1]), np.array([[0.0, 0, 0], [0, 0, 0.074]]), energy=float("nan"))
+    >>> print(inspect([frame]))
+    error: the energy is not a number (frame 0)
+    """
+    found = list(_unusable(configurations))
+    bad = {k for finding in found if finding.severity == "error" for k in finding.frames}
+    sound = [k for k in range(len(configurations)) if k not in bad]
+    found += _contacts(configurations, sound)
+    bad = {k for finding in found if finding.severity == "error" for k in finding.frames}
+    sound = [k for k in sound if k not in bad]
+    groups = [tuple(sound[k] for k in group) for group in duplicates([configurations[k] for k in sound])]
+    found += _repetitions(configurations, groups)
+    found += _outliers(configurations, sound)
+    found += _unbalanced(configurations, sound)
+    scale, mismatches = _scales(configurations, sound)
+    ranks = ("error", "warning", "note")
+    return Findings(
+        tuple(sorted([*found, *mismatches], key=lambda finding: ranks.index(finding.severity))),
+        scale,
+        frozenset(k for group in groups for k in group[1:]),
+    )
+
+
+def require_sound(configurations: Sequence[Configuration]) -> None:
+    """Refuse frames that no model can be fitted to: the errors of `inspect` that take little time to find.
+
+    Raises
+    ------
+    ValueError
+        If there are no frames, some have no atoms, labels that are not numbers or of the wrong shape, or forces are
+        not the gradient of the energies by a factor that mistaken units or a wrong sign explain.
+    """
+    if not len(configurations):
+        raise ValueError("there are no frames; give at least one")
+    Findings(tuple(_unusable(configurations)), None, frozenset()).require()
+    scale = force_scale(configurations)
+    if scale is not None and not scale.consistent and (scale.readings or scale.low < 0):
+        raise ValueError(f"{scale}; convert the forces, or leave out energies or forces")
+
+
+def _unusable(frames) -> Iterator[Finding]:
+    """Frames that break whatever uses them."""
+    empty, alone = (
+        [k for k, f in enumerate(frames) if not len(f)],
+        [k for k, f in enumerate(frames) if len(f) == 1],
+    )
+    if empty:
+        yield Finding("error", "empty frames", tuple(empty), "no atoms")
+    if alone:
+        yield Finding("note", "single atoms", tuple(alone), "one atom only")
+    bare = [k for k, f in enumerate(frames) if f.energy is None and f.forces is None and f.stress is None]
+    if bare:
+        yield Finding("warning", "no labels", tuple(bare), "neither energy nor forces nor stress")
+    for name, words in (("positions", "positions are"), ("forces", "forces are"), ("stress", "stress is")):
+        shape = {"stress": (3, 3)}.get(name)
+        values = [
+            (k, np.asarray(getattr(f, name), float), shape or (len(f), 3))
+            for k, f in enumerate(frames)
+            if getattr(f, name) is not None
+        ]
+        wrong = tuple(k for k, value, wanted in values if value.shape != wanted)
+        if wrong:
+            yield Finding("error", "shapes", wrong, f"the {words} not of the shape of the atoms")
+        broken = tuple(
+            k for k, value, wanted in values if value.shape == wanted and not np.isfinite(value).all()
+        )
+        if broken:
+            yield Finding("error", "not a number", broken, f"the {words} not all numbers")
+    broken = tuple(k for k, f in enumerate(frames) if f.energy is not None and not np.isfinite(f.energy))
+    if broken:
+        yield Finding("error", "not a number", broken, "the energy is not a number")
+    flat = tuple(k for k, f in enumerate(frames) if any(f.periodic) and not f.volume > 0)
+    if flat:
+        yield Finding("error", "cells", flat, "periodic without a cell that has a volume")
+
+
+def _contacts(frames, sound) -> Iterator[Finding]:
+    coincident, close, closest = [], [], (np.inf, "")
+    for k in sound:
+        frame = frames[k]
+        reach = max(2 * CLOSE * COVALENT_RADII[frame.numbers].max(), 2 * COINCIDENT)
+        i, j, distances = contacts(frame, float(reach))
+        if not len(distances):
+            continue
+        if distances.min() < COINCIDENT:
+            coincident.append(k)
+            continue
+        ratio = distances / (COVALENT_RADII[frame.numbers[i]] + COVALENT_RADII[frame.numbers[j]])
+        worst = int(np.argmin(ratio))
+        if ratio[worst] < CLOSE:
+            close.append(k)
+            pair = "-".join(SYMBOLS[frame.numbers[atom]] for atom in (i[worst], j[worst]))
+            closest = min(closest, (float(ratio[worst]), f"{pair} {distances[worst]:.4f} nm"))
+    if coincident:
+        yield Finding("error", "coincident atoms", tuple(coincident), "atoms on top of each other")
+    if close:
+        yield Finding(
+            "warning", "close atoms", tuple(close), f"atoms much closer than a bond, at least {closest[1]}"
+        )
+
+
+def _repetitions(frames, groups) -> Iterator[Finding]:
+    if groups:
+        copies = tuple(k for group in groups for k in group[1:])
+        yield Finding("warning", "duplicates", copies, f"{len(copies)} frames repeat earlier ones")
+    apart = [group for group in groups if _spread(frames, group) > MEV]
+    if apart:
+        worst = max(_spread(frames, group) for group in apart) / MEV
+        message = f"the same geometry has energies up to {worst:.4g} meV per atom apart"
+        yield Finding("warning", "contradictions", tuple(k for group in apart for k in group), message)
+
+
+def _spread(frames, group):
+    energies = [frames[k].energy for k in group if frames[k].energy is not None]
+    return np.ptp(energies) / len(frames[group[0]]) if energies else 0.0
+
+
+def _outliers(frames, sound) -> Iterator[Finding]:
+    labeled = [k for k in sound if frames[k].energy is not None and len(frames[k]) > 1]
+    if len(labeled) >= 10:
+        elements = elements_of([frames[k] for k in labeled])
+        counts = np.array(
+            [[np.count_nonzero(frames[k].numbers == z) for z in elements] for k in labeled], float
+        )
+        per_atom = np.array([frames[k].energy for k in labeled]) / counts.sum(1)
+        off = _without_composition(counts / counts.sum(1, keepdims=True), per_atom)
+        scale = max(1.4826 * np.median(np.abs(off)), MEV)
+        far = np.flatnonzero(np.abs(off) > FAR_ENERGY * scale)
+        if len(far):
+            worst = np.abs(off[far]).max() / MEV
+            message = (
+                f"energies up to {worst:.4g} meV per atom from the others, whose spread is {scale / MEV:.4g}"
+            )
+            yield Finding("warning", "energy outliers", tuple(labeled[k] for k in far), message)
+    pulled = [k for k in sound if frames[k].forces is not None]
+    if len(pulled) < 10:
+        return
+    sizes = np.concatenate([np.linalg.norm(frames[k].forces, axis=1) for k in pulled])
+    numbers = np.concatenate([frames[k].numbers for k in pulled])
+    owners = np.repeat(pulled, [len(frames[k]) for k in pulled])
+    limits = {z: FAR_FORCE * np.quantile(sizes[numbers == z], 0.95) for z in np.unique(numbers)}
+    far = sizes > np.maximum(np.array([limits[z] for z in numbers]), unit("eV/Å", "force"))
+    if far.any():
+        worst = sizes[far].max() / unit("eV/Å", "force")
+        message = f"forces up to {worst:.4g} eV/Å, more than {FAR_FORCE:.0f} times the 95th percentile"
+        yield Finding("warning", "force outliers", tuple(np.unique(owners[far]).tolist()), message)
+
+
+def _without_composition(fractions, per_atom):
+    """Energies per atom less their median and what composition explains, by least absolute deviations."""
+    weights = np.ones(len(per_atom))
+    for _ in range(30):
+        root = np.sqrt(weights)
+        solution = np.linalg.lstsq(fractions * root[:, None], per_atom * root, rcond=1e-8)[0]
+        off = per_atom - fractions @ solution
+        weights = 1 / np.maximum(np.abs(off), 1e-3 * MEV)
+    return off - np.median(off)
+
+
+def _unbalanced(frames, sound) -> Iterator[Finding]:
+    """Frames whose forces move or turn the whole; external fields and bad rotations of a code show here."""
+    pushed, turned, worst = [], [], [0.0, 0.0]
+    for k in sound:
+        frame = frames[k]
+        size = 0.0 if frame.forces is None else np.sqrt((np.asarray(frame.forces) ** 2).sum())
+        if len(frame) < 2 or size < np.sqrt(len(frame)) * unit("meV/Å", "force"):
+            continue
+        net = np.linalg.norm(frame.forces.sum(0)) / size
+        arms = frame.positions - frame.positions.mean(0)
+        lever = np.sqrt((np.cross(arms, frame.forces) ** 2).sum())
+        torque = np.linalg.norm(np.cross(arms, frame.forces).sum(0)) / (lever or 1.0)
+        if net > NET:
+            pushed.append(k)
+            worst[0] = max(worst[0], net)
+        if torque > NET and not any(frame.periodic):
+            turned.append(k)
+            worst[1] = max(worst[1], torque)
+    for name, frames_found, most in (("force", pushed, worst[0]), ("torque", turned, worst[1])):
+        if frames_found:
+            message = f"a net {name} of up to {100 * most:.3g} % of what forces that do not add up would have"
+            yield Finding("warning", f"net {name}", tuple(frames_found), message)
+
+
+def _scales(frames, sound):
+    """Energies against forces, of all frames together and of each file alone; by pairs where frames are far apart."""
+    files: dict[object, list[int]] = {}
+    for k in sound:
+        files.setdefault(frames[k].info.get("file"), []).append(k)
+    scale, found = force_scale([frames[k] for k in sound]), []
+    for name, members in files.items():
+        alone = scale if len(files) == 1 else force_scale([frames[k] for k in members])
+        if alone is None:
+            alone = pair_scale([frames[k] for k in members])
+        if alone is not None and not alone.consistent:
+            origin = "" if name is None else f"{name}: "
+            found.append(Finding("error", "force scale", (), f"{origin}{alone}"))
+    return scale, found

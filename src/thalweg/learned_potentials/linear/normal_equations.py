@@ -1,0 +1,170 @@
+"""Least squares in one pass: sums of products of rows that merge, are reweighted and solved many times.
+
+For a model that is linear in its coefficients ``c``, a label is a row ``x`` with ``y = x . c + noise``. The sums
+
+    G = X^T X,   m = X^T y,   s = y^T y,   n
+
+of each kind of label (energy, force, stress), kept apart for a few folds of the frames, are all that is ever needed:
+any weighting, any regularization and any held-out error follow from them without going back to the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import blas
+
+from thalweg.learned_potentials.linear.design import VOIGT, Rows
+from thalweg.learned_potentials.terms.term import Weights
+from thalweg.machine.memory import require_memory
+from thalweg.shapes import Float
+from thalweg.systems.configuration import Configuration
+
+LABELS = ("energy", "force", "stress")
+
+BUFFER = 3000
+"""Rows gathered before they are multiplied."""
+
+
+class Sums:
+    """Sums over rows of one kind; grows by `add`, which keeps the upper triangle of ``G`` only.
+
+    Attributes
+    ----------
+    gram : (coefficients, coefficients)
+    moment : (coefficients,)
+    square, count : sum of ``y^2``, number of rows
+    """
+
+    def __init__(self, coefficients: int):
+        self.gram = np.zeros((coefficients, coefficients), order="F")
+        self.moment = np.zeros(coefficients)
+        self.square, self.count = 0.0, 0
+        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def add(self, rows: Float[np.ndarray, "rows coefficients"], labels: Float[np.ndarray, "rows"]) -> None:
+        """Add rows and their labels."""
+        self._waiting.append((rows, labels))
+        if sum(len(labels) for _, labels in self._waiting) >= BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Multiply what is waiting."""
+        if not self._waiting:
+            return
+        rows = np.concatenate([rows for rows, _ in self._waiting])
+        labels = np.concatenate([labels for _, labels in self._waiting])
+        self._waiting.clear()
+        self.gram = blas.dsyrk(1.0, rows.T, beta=1.0, c=self.gram, overwrite_c=True)
+        self.moment += rows.T @ labels
+        self.square += float(labels @ labels)
+        self.count += len(labels)
+
+    def residual(self, coefficients: Float[np.ndarray, "coefficients"]) -> float:
+        """Sum of squares of what ``coefficients`` leave of the labels."""
+        bent = blas.dsymv(1.0, self.gram, coefficients)
+        return max(0.0, self.square - 2 * self.moment @ coefficients + coefficients @ bent)
+
+
+@dataclass(frozen=True)
+class NormalEquations:
+    """Sums of all labels, apart by fold and kind.
+
+    Attributes
+    ----------
+    folds : for each fold of the frames, `Sums` by kind of label; kinds without labels are absent
+    """
+
+    folds: tuple[Mapping[str, Sums], ...]
+
+    @staticmethod
+    def of(
+        rows: Iterable[Rows],
+        configurations: Sequence[Configuration],
+        coefficients: int,
+        folds: int,
+        seed: int = 0,
+        progress: Callable[[str, float], None] | None = None,
+        divisors: Sequence[float] | np.ndarray | None = None,
+    ) -> NormalEquations:
+        """Sum the ``rows`` of ``configurations``, which are dealt to ``folds`` at random.
+
+        Energies and stresses count per square root of the number of atoms; all labels of a frame, and so held-out
+        errors, are divided by its entry in ``divisors``, see `forgiving`.
+
+        Raises
+        ------
+        MemoryError
+            If the sums will not fit; says what they need.
+        ValueError
+            If no frame has a label.
+        """
+        present = {
+            label
+            for frame in configurations
+            for label, value in zip(LABELS, (frame.energy, frame.forces, frame.stress))
+            if value is not None
+        }
+        if not present:
+            raise ValueError("no frame has an energy, forces or a stress; there is nothing to fit")
+        folds = max(1, min(folds, len(configurations)))
+        require_memory(
+            8 * coefficients**2 * (folds * len(present) + 3),
+            f"normal equations of {coefficients} coefficients; use fewer features or points, or fewer folds",
+        )
+        fold_of = np.random.default_rng(seed).permutation(len(configurations)) % folds
+        sums = [{label: Sums(coefficients) for label in LABELS if label in present} for _ in range(folds)]
+        done = 0
+        for block in rows:
+            for k, energy, force, virial in zip(block.frames, block.energies, block.forces, block.virials):
+                frame, into = configurations[k], sums[fold_of[k]]
+                whole = 1.0 if divisors is None else 1 / divisors[k]
+                share = whole / np.sqrt(len(frame))
+                if frame.energy is not None:
+                    into["energy"].add(share * energy[None], np.array([share * frame.energy]))
+                if frame.forces is not None:
+                    into["force"].add(whole * force, whole * np.asarray(frame.forces, float).ravel())
+                if frame.stress is not None:
+                    labels = np.array([frame.stress[a][b] for a, b in VOIGT]) * frame.volume
+                    into["stress"].add(share * virial, share * labels)
+            done += len(block.frames)
+            if progress is not None:
+                progress("rows", done / len(configurations))
+        for fold in sums:
+            for one in fold.values():
+                one.flush()
+        return NormalEquations(tuple(sums))
+
+    @property
+    def coefficients(self) -> int:
+        return len(next(iter(self.folds[0].values())).moment)
+
+    def weighted(
+        self, weights: Weights, without: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray, float, int]:
+        """``G`` (upper triangle), ``m``, ``s``, ``n`` of labels divided by their errors, perhaps ``without`` a fold."""
+        gram = np.zeros((self.coefficients,) * 2, order="F")
+        moment, square, count = np.zeros(self.coefficients), 0.0, 0
+        for k, fold in enumerate(self.folds):
+            for label, sums in fold.items() if k != without else ():
+                precision = getattr(weights, label) ** -2.0
+                gram += precision * sums.gram
+                moment += precision * sums.moment
+                square += precision * sums.square
+                count += sums.count
+        return gram, moment, square, count
+
+    def residuals(
+        self, coefficients: Float[np.ndarray, "coefficients"], fold: int | None = None
+    ) -> dict[str, tuple[float, int]]:
+        """Sum of squared residuals and number of rows by kind of label, of one fold or of all."""
+        chosen = self.folds if fold is None else (self.folds[fold],)
+        return {
+            label: (
+                sum(one[label].residual(coefficients) for one in chosen),
+                sum(one[label].count for one in chosen),
+            )
+            for label in self.folds[0]
+        }

@@ -1,0 +1,300 @@
+"""How strongly a linear fit is held back, and who decides.
+
+With the prior ``c ~ N(0, (lambda Lambda)^-1)`` the coefficients solve
+
+    (G + lambda Lambda) c = m.
+
+`CrossValidated` takes the ``lambda`` that predicts held-out frames best, `Balanced` chooses the weight of energies with
+it, `Evidence` takes the one that makes the labels most likely [mackay1992], `Ridge` the one it is told, and
+`AutomaticRelevance` gives every coefficient its own, which switches off those that do not help [mackay1992]. Errors of
+the forces of one frame are correlated, which the evidence does not know; cross-validation over frames is the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, lapack
+
+from thalweg.learned_potentials.linear.normal_equations import NormalEquations
+from thalweg.learned_potentials.terms.term import Weights
+from thalweg.shapes import Float
+
+STRENGTHS = tuple(10.0 ** np.arange(-13, 1))
+"""Values of ``lambda`` tried, relative to ``trace(G) / trace(Lambda)``."""
+
+WORSE = 3
+"""Stronger ones are not tried after so many in a row did worse."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Coefficients and what is known about them.
+
+    Attributes
+    ----------
+    coefficients : (coefficients,)
+    factor : (coefficients, coefficients) upper Cholesky factor ``U`` of ``G + lambda Lambda = U^T U``
+    noise : variance of a label in units of its squared weight, from the residuals
+    strength : ``lambda``
+    held_out : root mean square of held-out residuals by kind of label; empty if not estimated
+    """
+
+    coefficients: np.ndarray
+    factor: np.ndarray
+    noise: float
+    strength: float
+    held_out: dict[str, float]
+
+
+@runtime_checkable
+class Regularization(Protocol):
+    """Chooses a strength and solves."""
+
+    def solve(self, equations: NormalEquations, prior: np.ndarray, weights: Weights) -> Solution:
+        """The solution for a ``prior`` ``Lambda``: its diagonal (coefficients,) or all of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A given ``strength``, relative to ``trace(G) / trace(Lambda)``."""
+
+    strength: float = 1e-6
+
+    def solve(self, equations: NormalEquations, prior: np.ndarray, weights: Weights) -> Solution:
+        gram, moment, square, count = equations.weighted(weights)
+        scale = np.trace(gram) / _trace(prior)
+        return _solved(gram, moment, square, count, prior, self.strength * scale, {})
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """The strength with the least weighted squared error on frames left out of the sums, fold by fold."""
+
+    strengths: Sequence[float] = STRENGTHS
+
+    def solve(self, equations: NormalEquations, prior: np.ndarray, weights: Weights) -> Solution:
+        if len(equations.folds) < 2:
+            return Ridge().solve(equations, prior, weights)
+        gram, moment, square, count = equations.weighted(weights)
+        scale = np.trace(gram) / _trace(prior)
+        errors = held_out_errors(equations, prior, weights, [one * scale for one in self.strengths])
+        losses = [
+            sum(rows * (rms / getattr(weights, label)) ** 2 for label, (rms, rows) in each.items())
+            if each
+            else np.inf
+            for each in errors
+        ]
+        for best in (k for k in np.argsort(losses) if np.isfinite(losses[k])):
+            held_out = {label: rms for label, (rms, _) in errors[best].items()}
+            try:
+                return _solved(gram, moment, square, count, prior, self.strengths[best] * scale, held_out)
+            except np.linalg.LinAlgError:  # rounding may hit the whole and spare every fold
+                continue
+        raise np.linalg.LinAlgError(
+            f"no strength up to {max(self.strengths):g} makes the equations positive definite; give larger ones"
+        )
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """The strength and the weight of energies with the least product of held-out errors of energies and forces.
+
+    In logarithms of the errors this is the point where the Pareto front has a slope of minus one: to make one error a
+    per cent less would make the other more than a per cent more. It does not depend on units or on what one would be
+    content with. Without both kinds of labels it is `CrossValidated`.
+
+    Parameters
+    ----------
+    ratios : multiples of the error of energies that one would be content with
+    strengths : see `STRENGTHS`
+    """
+
+    ratios: Sequence[float] = (0.1, 0.3, 1.0, 3.0)
+    strengths: Sequence[float] = STRENGTHS
+
+    def solve(self, equations: NormalEquations, prior: np.ndarray, weights: Weights) -> Solution:
+        if not {"energy", "force"} <= set(equations.folds[0]):
+            return CrossValidated(self.strengths).solve(equations, prior, weights)
+        solutions = [
+            CrossValidated(self.strengths).solve(
+                equations, prior, replace(weights, energy=weights.energy * ratio)
+            )
+            for ratio in self.ratios
+        ]
+        return min(
+            solutions, key=lambda one: one.held_out.get("energy", 1.0) * one.held_out.get("force", 1.0)
+        )
+
+
+def held_out_errors(
+    equations: NormalEquations, prior: np.ndarray, weights: Weights, strengths: Sequence[float]
+) -> list[dict[str, tuple[float, int]]]:
+    """For each ``lambda`` and label, root mean square of residuals of frames left out, fold by fold, and their number.
+
+    Empty where the equations are not positive definite, and beyond `WORSE` strengths in a row that did worse than a
+    weaker one.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If they are so nowhere.
+    """
+    sums: list[dict[str, tuple[float, int]]] = [{} for _ in strengths]
+    folds = range(len(equations.folds))
+    without = [equations.weighted(weights, without=fold)[:2] for fold in folds]
+    losses: list[float] = []
+    for k in np.argsort(strengths):
+        found = dict.fromkeys(equations.folds[0], (0.0, 0))
+        try:
+            for fold, (rest, against) in zip(folds, without):
+                coefficients = cho_solve(_factor(rest, prior, strengths[k]), against)
+                for label, (sum_, rows) in equations.residuals(coefficients, fold).items():
+                    found[label] = (found[label][0] + sum_, found[label][1] + rows)
+        except np.linalg.LinAlgError:
+            continue
+        sums[k] = found
+        losses.append(sum(sum_ / getattr(weights, label) ** 2 for label, (sum_, _) in found.items()))
+        if len(losses) > WORSE and min(losses[-WORSE:]) > losses[-WORSE - 1]:
+            break
+    if not any(sums):
+        raise np.linalg.LinAlgError(
+            f"no strength up to {max(strengths):g} makes the equations positive definite; give larger ones"
+        )
+    return [
+        {label: (float(np.sqrt(sum_ / max(rows, 1))), rows) for label, (sum_, rows) in each.items()}
+        for each in sums
+    ]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The strength of the largest marginal likelihood, the noise integrated out by its best value,
+
+    ``log p = -(n log(s - m.c) + log|G + lambda Lambda| - log|lambda Lambda|) / 2 + const.``
+    """
+
+    strengths: Sequence[float] = STRENGTHS
+
+    def solve(self, equations: NormalEquations, prior: np.ndarray, weights: Weights) -> Solution:
+        gram, moment, square, count = equations.weighted(weights)
+        scale = np.trace(gram) / _trace(prior)
+        likelihoods = np.full(len(self.strengths), -np.inf)
+        flat = np.log(prior).sum() if prior.ndim == 1 else np.linalg.slogdet(prior)[1]
+        for k, strength in enumerate(self.strengths):
+            try:
+                factor = _factor(gram, prior, strength * scale)
+            except np.linalg.LinAlgError:
+                continue
+            left = max(square - moment @ cho_solve(factor, moment), 1e-300)
+            curved = 2 * np.log(np.diagonal(factor[0])).sum()
+            likelihoods[k] = -0.5 * (
+                count * np.log(left) + curved - flat - len(moment) * np.log(strength * scale)
+            )
+        best = self.strengths[int(np.argmax(likelihoods))] * scale
+        return _solved(gram, moment, square, count, prior, best, {})
+
+
+@dataclass(frozen=True)
+class AutomaticRelevance:
+    """A strength for every coefficient, by fixed-point iteration of ``a_i = (1 - a_i S_ii) / c_i^2``.
+
+    Coefficients whose strength grows beyond ``ceiling`` times the largest diagonal entry of ``G`` are switched off.
+    """
+
+    rounds: int = 30
+    ceiling: float = 1e3
+
+    def solve(self, equations: NormalEquations, prior: np.ndarray, weights: Weights) -> Solution:
+        if prior.ndim != 1:
+            raise ValueError(
+                "automatic relevance needs independent coefficients, which those of a kernel are not; use "
+                "CrossValidated or Evidence"
+            )
+        start = Evidence().solve(equations, prior, weights)
+        gram, moment, square, count = equations.weighted(weights)
+        strengths, noise = start.strength * prior, start.noise
+        found = start
+        for _ in range(self.rounds):
+            found = _solved(gram, moment, square, count, strengths, 1.0, {}, noise)
+            inverse = np.diagonal(lapack.dpotri(found.factor)[0])
+            known = np.clip(1 - strengths * inverse, 1e-9, 1)
+            noise = max(found.noise * count / max(count - known.sum(), 1.0), 1e-300)
+            updated = noise * known / np.maximum(found.coefficients**2, 1e-300)
+            updated = np.minimum(updated, self.ceiling * np.diagonal(gram).max())
+            if np.abs(np.log(updated / strengths)).max() < 1e-2:
+                break
+            strengths = updated
+        return found
+
+
+def _factor(gram, prior, strength):
+    """Upper Cholesky factor of ``G + strength Lambda``, in the form of scipy's `cho_factor`."""
+    matrix = np.array(gram, order="F")
+    if prior.ndim == 1:
+        matrix[np.diag_indices(len(prior))] += strength * prior
+    else:
+        matrix += strength * prior
+    return cho_factor(matrix, lower=False, overwrite_a=True, check_finite=False)
+
+
+def _solved(gram, moment, square, count, prior, strength, held_out, noise=None):
+    factor = _factor(gram, prior, strength)
+    coefficients = cho_solve(factor, moment)
+    full = np.triu(gram) @ coefficients + np.triu(gram, 1).T @ coefficients
+    left = max(0.0, square - 2 * moment @ coefficients + coefficients @ full)
+    return Solution(coefficients, np.triu(factor[0]), left / max(count, 1), strength, held_out)
+
+
+def _trace(prior):
+    return prior.sum() if prior.ndim == 1 else np.trace(prior)
+
+
+@dataclass(frozen=True)
+class FrontPoint:
+    """One compromise between labels.
+
+    Attributes
+    ----------
+    weights : what the labels were divided by
+    held_out : root mean square of held-out residuals: energy and stress per square root of atoms [kJ/mol], force
+        [kJ/mol/nm]
+    solution : coefficients and posterior
+    """
+
+    weights: Weights
+    held_out: dict[str, float]
+    solution: Solution
+
+
+def pareto_front(
+    equations: NormalEquations,
+    prior: Float[np.ndarray, "..."],
+    weights: Weights,
+    ratios: Sequence[float] = tuple(10.0 ** np.linspace(-1.5, 1.5, 13)),
+    stress_ratios: Sequence[float] = (1.0,),
+) -> list[FrontPoint]:
+    """Held-out errors and solutions as the weight of energies goes from little to much, from the same sums.
+
+    ``ratios`` multiply the energy error that one would be content with, ``stress_ratios`` that of stresses; each of the
+    one is tried with each of the other. Where stresses are varied, points that another one beats in all labels are
+    left out, and what remains is the front of a surface.
+    """
+    front = []
+    for stress_ratio in stress_ratios if "stress" in equations.folds[0] else (1.0,):
+        for ratio in ratios:
+            tilted = replace(weights, energy=weights.energy * ratio, stress=weights.stress * stress_ratio)
+            solution = CrossValidated().solve(equations, prior, tilted)
+            front.append(FrontPoint(tilted, solution.held_out, solution))
+    return front if len(stress_ratios) == 1 else undominated(front)
+
+
+def undominated(points: Sequence[FrontPoint]) -> list[FrontPoint]:
+    """Those ``points`` that no other one beats in every label."""
+    errors = np.array([list(point.held_out.values()) for point in points])
+    beaten = (errors[:, None] > errors[None]).all(2).any(1)
+    return [point for point, lost in zip(points, beaten) if not lost]

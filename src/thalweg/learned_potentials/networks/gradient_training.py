@@ -1,0 +1,106 @@
+"""How a term whose parameters are trained by gradients meets labeled frames: the same few lines for every network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from thalweg.learned_potentials.frames.frame_batches import FrameBatch, FrameBatches, squared_error
+from thalweg.learned_potentials.terms.term import Weights
+from thalweg.learning.trainer import Trained, Trainer, is_parameter
+from thalweg.representations.environments import Neighborhoods
+from thalweg.shapes import Array, Float
+from thalweg.systems.configuration import Configuration, elements_of
+
+
+class RelativeError(eqx.Module):
+    """``chi^2`` of a batch over that of a term that says zero, on average."""
+
+    null: Float[Array, ""]
+
+    def __call__(self, term: eqx.Module, batch: FrameBatch) -> jax.Array:
+        return squared_error(term, batch) / self.null
+
+
+@dataclass(frozen=True)
+class GradientTraining:
+    """Settings shared by all terms that are trained.
+
+    Parameters
+    ----------
+    trainer : the loop
+    frames : per step, if of average size
+    held_out : fraction of the frames that is held out to choose the best epoch where no validation frames are given
+    checkpoint : file to go on from after an interruption; None for none
+    """
+
+    trainer: Trainer = Trainer()  # noqa: RUF009
+    frames: int = 8
+    held_out: float = 0.05
+    checkpoint: Path | str | None = None
+
+    def split(
+        self, configurations: Sequence[Configuration], validation: Sequence[Configuration], seed: int
+    ) -> tuple[list[Configuration], list[Configuration]]:
+        """Frames to train on and frames to choose by."""
+        if len(validation) or self.held_out == 0 or len(configurations) < 4:
+            return list(configurations), list(validation)
+        order = np.random.default_rng([seed, 1]).permutation(len(configurations))
+        aside = max(1, round(self.held_out * len(configurations)))
+        return [configurations[k] for k in order[aside:]], [configurations[k] for k in order[:aside]]
+
+    def fit(
+        self,
+        term: eqx.Module,
+        configurations: Sequence[Configuration],
+        validation: Sequence[Configuration],
+        weights: Weights,
+        *,
+        seed: int = 0,
+        progress: Callable[[str, float], None] | None = None,
+        trainable: Any = is_parameter,
+        error: type[RelativeError] = RelativeError,
+    ) -> Trained:
+        """``term`` trained on ``configurations``, the best epoch chosen by ``validation``.
+
+        ``trainable`` says which leaves are parameters; ``error`` what is made small, given the scale of the labels.
+        """
+        batches = FrameBatches.of(configurations, term.elements, term.cutoff, weights, self.frames)
+        tried = []
+        if len(validation):
+            aside = FrameBatches.of(
+                validation, term.elements, term.cutoff, weights, self.frames, like=batches
+            )
+            tried = list(aside.dealt(range(len(validation))))
+        return self.trainer.fit(
+            term,
+            error(np.asarray(batches.null, np.float32)),
+            batches,
+            held_out=tried,
+            trainable=trainable,
+            seed=seed,
+            checkpoint=self.checkpoint,
+            progress=progress,
+        )
+
+
+def typical_energy(configurations: Sequence[Configuration]) -> Float[np.ndarray, ""]:
+    """How much the energy of an atom varies [kJ/mol], by its forces over 0.03 nm, or by the energies of frames."""
+    forces = [frame.forces for frame in configurations if frame.forces is not None]
+    if forces:
+        return np.asarray(0.03 * np.sqrt(np.mean(np.concatenate(forces) ** 2)), np.float32)
+    energies = [frame.energy / np.sqrt(len(frame)) for frame in configurations if frame.energy is not None]
+    return np.asarray(np.std(energies) if len(energies) > 1 else 1.0, np.float32)
+
+
+def typical_neighbors(configurations: Sequence[Configuration], reach: float) -> float:
+    """Average number of neighbors within ``reach`` [nm] in up to 20 of the frames."""
+    some = configurations[:: max(1, len(configurations) // 20)]
+    near = Neighborhoods.of(some, elements_of(some), reach)
+    return float((np.abs(near.offsets).sum(0) < 2.9 * reach).mean() * len(near.partners))

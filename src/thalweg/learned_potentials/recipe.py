@@ -1,0 +1,129 @@
+"""A paper as a recipe: what is learned, what is known before, and how much each label counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from thalweg.learned_potentials.card import model_card
+from thalweg.learned_potentials.frames.errors import errors_of
+from thalweg.learned_potentials.frames.inspection import require_sound
+from thalweg.learned_potentials.frames.reference_energies import fitted_references, undecided
+from thalweg.learned_potentials.parametric.core_repulsion import CoreRepulsion
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.term import (
+    Labels,
+    Learner,
+    NoUncertainty,
+    Term,
+    Uncertain,
+    Weights,
+    reach,
+)
+from thalweg.learned_potentials.uncertainty.calibrated import calibrated
+from thalweg.learning.splits import random_split
+from thalweg.systems.configuration import Configuration, elements_of
+
+CALIBRATED = 100
+"""At most this many validation frames calibrate an uncertainty."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A learner on top of baselines and reference energies.
+
+    Parameters
+    ----------
+    learner : what is fitted
+    baseline : known terms; the learner sees what they leave
+    references : energies of isolated atoms by atomic number [kJ/mol], or None to fit them by least squares to
+        the training energies
+    weights : how much each kind of label counts
+    core_repulsion : repulsion added below the shortest training distance of each pair of elements, where it does
+        not touch the labels; None for none
+    """
+
+    learner: Learner
+    baseline: tuple[Term, ...] = ()
+    references: Mapping[int, float] | None = None
+    weights: Weights = Weights()  # noqa: RUF009
+    core_repulsion: CoreRepulsion | None = CoreRepulsion()  # noqa: RUF009
+
+    def fit(
+        self,
+        configurations: Sequence[Configuration],
+        *,
+        validation: Sequence[Configuration] = (),
+        seed: int = 0,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> LearnedPotential:
+        """A potential for ``configurations``; ``validation`` frames only stop or choose, never fit.
+
+        Errors on both go onto the card. Where the fitted term knows how unsure it is, it is calibrated on
+        `CALIBRATED` of the validation frames.
+
+        Raises
+        ------
+        ValueError
+            If there are no frames, labels are not numbers, or forces are clearly not the gradient of the energies:
+            see `thalweg.learned_potentials.frames.inspection`.
+        """
+        require_sound(configurations)
+        core = () if self.core_repulsion is None else (self.core_repulsion.for_frames(configurations),)
+        known = LearnedPotential(
+            dict.fromkeys(elements_of([*configurations, *validation]), 0.0), (*core, *self.baseline)
+        )
+        rest = remainder(configurations, known.evaluate(configurations))
+        references = fitted_references(rest) if self.references is None else dict(self.references)
+        rest = remainder(rest, LearnedPotential(references, ()).evaluate(rest))
+        known = replace(known, references=references)
+        held_out = remainder(validation, known.evaluate(validation)) if validation else []
+        term = self.learner.fit(rest, validation=held_out, weights=self.weights, seed=seed, progress=progress)
+        errors = {"training": errors_of(rest, term.evaluate(rest))}
+        if held_out:
+            errors["validation"] = errors_of(held_out, term.evaluate(held_out))
+        card = model_card(
+            recipe=self.in_words,
+            cutoff=reach((*known.terms, term)),
+            training=configurations,
+            validation=validation,
+            errors=errors,
+            weights=self.weights,
+            seed=seed,
+        )
+        if self.references is None and len(open_ := undecided(configurations)):
+            card["undecided"] = open_.tolist()
+        fitted = replace(known, terms=(*known.terms, term), card=card)
+        pulled = [frame for frame in validation if frame.forces is not None]
+        if pulled and isinstance(term, Uncertain):
+            chosen = random_split(len(pulled), [min(CALIBRATED, len(pulled))], seed)[0]
+            try:
+                fitted = calibrated(fitted, [pulled[k] for k in chosen])
+            except NoUncertainty as reason:
+                fitted = replace(fitted, card={**card, "calibration": str(reason)})
+        return fitted
+
+    @property
+    def in_words(self) -> str:
+        """The settings on one line."""
+        with np.printoptions(legacy="1.25"):  # numbers of NumPy without their type
+            settings = {name: repr(getattr(self, name)) for name in ("learner", "baseline", "core_repulsion")}
+            settings["references"] = "fitted" if self.references is None else repr(dict(self.references))
+        return " ".join(f"Recipe({', '.join(f'{name}={text}' for name, text in settings.items())})".split())
+
+
+def remainder(configurations: Sequence[Configuration], known: Labels) -> list[Configuration]:
+    """``configurations`` with ``known`` subtracted from those labels that are there."""
+    return [
+        replace(
+            frame,
+            energy=None if frame.energy is None else frame.energy - energy,
+            forces=None if frame.forces is None else frame.forces - forces,
+            stress=None if frame.stress is None else frame.stress - stress,
+        )
+        for frame, energy, forces, stress in zip(
+            configurations, known.energies, known.forces, known.stresses, strict=True
+        )
+    ]

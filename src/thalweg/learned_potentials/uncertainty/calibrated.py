@@ -1,0 +1,275 @@
+"""Uncertainties of a potential put right on frames it was not fitted to, and turned into alarms.
+
+One factor is fitted to residuals of force components (`thalweg.learning.calibration`). An alarm over a frame is raised
+when, by its claimed root mean square force deviation and by how errors of held-out frames scatter about theirs, a large
+error is not improbable enough: by itself, or so that of a set of frames a given share of the bad is caught. A term that
+can leave out its training frames one at a time makes held-out frames of them (`LeavesOut`), and many errors tell
+scatter and usual error better than a few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from thalweg.learned_potentials.frames.errors import residuals
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.term import Labels, NoUncertainty, Uncertain
+from thalweg.learning.calibration import Calibration, ErrorOdds, calibrate, expected_to_hold
+from thalweg.shapes import Float
+from thalweg.systems.configuration import Configuration
+
+CERTAIN = 1e-9
+"""Components whose deviation is this small a fraction of the typical one are zero by symmetry and say nothing."""
+
+
+@runtime_checkable
+class LeavesOut(Protocol):
+    """A term that knows how it would miss each of its training frames had it been fitted to all others."""
+
+    def left_out(
+        self, configurations: Sequence[Configuration], known: Labels
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Errors and standard deviations of forces, (frames, atoms, 3) [kJ/mol/nm], of training ``configurations``.
+
+        ``known`` is what all other terms say of them.
+
+        Raises
+        ------
+        ValueError
+            If it was fitted to other frames, or forgot what it needs.
+        """
+        ...
+
+
+def force_calibration(potential: LearnedPotential, held_out: Sequence[Configuration]) -> Calibration:
+    """What the uncertainty that the terms of ``potential`` claim is worth on ``held_out`` frames with forces.
+
+    Raises
+    ------
+    ValueError
+        If no frame has forces.
+    NoUncertainty
+        If no term knows how unsure it is, or all forces are zero by symmetry.
+    """
+    return _components(*_compared(potential, held_out))
+
+
+def calibrated(potential: LearnedPotential, held_out: Sequence[Configuration]) -> LearnedPotential:
+    """``potential`` with its uncertainty scaled to the force errors on ``held_out`` frames; see `force_calibration`.
+
+    How errors of whole frames scatter goes onto its card, where `ForceAlarm.known` finds it.
+    """
+    off, claimed = _compared(potential, held_out)
+    found = _components(off, claimed)
+    summary = {
+        "frames": len(held_out),
+        "scale": found.scale,
+        "coverage_68": found.coverage_68,
+        "coverage_95": found.coverage_95,
+        "rank_correlation": found.rank_correlation,
+    }
+    errors, claims = _uncertain(root_mean_squares(off), found.scale * root_mean_squares(claimed))
+    if len(errors) > 1:
+        odds = ErrorOdds.of(errors, claims)
+        summary |= {"frame_ratio": odds.ratio, "frame_scatter": odds.scatter, "frame_count": odds.count}
+        summary["frame_rmse"] = float(np.sqrt(np.mean(errors**2)))
+    return replace(potential, calibration=found.scale, card={**potential.card, "calibration": summary})
+
+
+@dataclass(frozen=True)
+class ForceAlarm:
+    """Raised over frames whose force error is ``limit`` times the usual one with more than ``odds``.
+
+    Worth as much as the claims. Kernels that answer for their uncertainty by a part of their frames (``remembered``)
+    claim too little far from them beside what they claim near, and alarms are missed; remember all where it matters.
+
+    A claim says how large errors are in frames like this one; where ``others``, taught the same frames in other ways,
+    disagree with the potential, errors of this very frame are large. Both together tell more than either, at the price
+    of the others.
+
+    Attributes
+    ----------
+    potential : claims deviations
+    errors : how force errors of frames scatter about `scores`
+    usual : root mean square force error of the held-out frames [kJ/mol/nm]
+    limit : multiple of it that is too much
+    odds : a bad frame that is missed is as bad as ``1 / odds - 1`` false alarms
+    others : second opinions, not taught the held-out frames either
+    """
+
+    potential: LearnedPotential
+    errors: ErrorOdds
+    usual: float
+    limit: float = 3.0
+    odds: float = 0.1
+    others: tuple[LearnedPotential, ...] = ()
+
+    @staticmethod
+    def of(
+        potential: LearnedPotential,
+        held_out: Sequence[Configuration],
+        fitted: Sequence[Configuration] = (),
+        limit: float = 3.0,
+        odds: float = 0.1,
+        others: Sequence[LearnedPotential] = (),
+    ) -> ForceAlarm:
+        """The alarm that ``held_out`` frames with forces, of the kind that ``potential`` was fitted to, call for.
+
+        If ``fitted`` are given, all frames of the fit in their order, they count like held-out ones, each left out in
+        turn, where the one term that is unsure can do so (`LeavesOut`). Do not where many are nearly the same, such as
+        steps of a trajectory that follow closely: their errors are too small. What ``others`` are worth only held-out
+        frames tell; fitted ones then tell the usual error alone.
+
+        Raises
+        ------
+        ValueError
+            If fewer than two frames have forces, or ``fitted`` are not those of the fit, or there are ``others`` and no
+            more frames held out than kinds of scores.
+        NoUncertainty
+            If no term knows how unsure it is.
+        """
+        labeled = [frame for frame in held_out if frame.forces is not None]
+        if others and not labeled:
+            raise ValueError(
+                "what second opinions are worth is told by held-out frames with forces; give some"
+            )
+        errors, scores = left_out_errors(potential, fitted) if len(fitted) else (np.empty(0), np.empty(0))
+        own = np.zeros(0)
+        if labeled:
+            own, seen = force_errors(potential, labeled), force_scores(potential, others, labeled)
+            scores = seen if others else np.concatenate([scores, seen[:, 0]])
+        usual, scattering = np.concatenate([errors, own]), own if others else np.concatenate([errors, own])
+        scatter = ErrorOdds.of(*_uncertain(scattering, scores.reshape(len(scattering), -1)))
+        usual = float(np.sqrt(np.mean(usual[usual > 0] ** 2)))
+        return ForceAlarm(potential, scatter, usual, limit, odds, tuple(others))
+
+    @staticmethod
+    def known(potential: LearnedPotential, limit: float = 3.0, odds: float = 0.1) -> ForceAlarm:
+        """The alarm by what the card of a `calibrated` potential says of its held-out frames.
+
+        Raises
+        ------
+        NoUncertainty
+            If it was never calibrated, or on a single frame.
+        """
+        said = potential.card.get("calibration")
+        if not isinstance(said, Mapping) or "frame_rmse" not in said:
+            raise NoUncertainty(
+                "nothing is known of how errors of this potential scatter; calibrate it on held-out frames with "
+                "forces (a recipe does that on its validation frames)"
+            )
+        scatter = ErrorOdds(said["frame_ratio"], said["frame_scatter"], said["frame_count"])
+        return ForceAlarm(potential, scatter, said["frame_rmse"], limit, odds)
+
+    def probabilities(self, configurations: Sequence[Configuration]) -> np.ndarray:
+        """That the force error of each frame exceeds the limit, ``(frames,)``."""
+        return self.probabilities_at(self.scores(configurations))
+
+    def probabilities_at(self, scores: Float[np.ndarray, "frames *kinds"]) -> np.ndarray:
+        """The same where `scores` are known already; with claims only, those of the deviations."""
+        return self.errors.exceeding(scores, self.largest)
+
+    @property
+    def largest(self) -> float:
+        """The force error that is not too much yet [kJ/mol/nm]."""
+        return self.limit * self.usual
+
+    def scores(self, configurations: Sequence[Configuration]) -> np.ndarray:
+        """What is told of the force error of each frame before it is known, see `force_scores`."""
+        return force_scores(self.potential, self.others, configurations)
+
+    def raised(self, configurations: Sequence[Configuration], caught: float | None = None) -> np.ndarray:
+        """Whether to distrust each frame, ``(frames,)`` bool.
+
+        Parameters
+        ----------
+        caught : fraction of the bad frames of this set to catch, as expected from what is claimed of all of them
+            (`thalweg.learning.calibration.expected_to_hold`); None judges each frame by itself, by the ``odds``, as
+            one must where frames come one at a time
+
+        Notes
+        -----
+        Odds weigh a miss against a false alarm and catch less where bad frames are rare; a share to be caught takes as
+        many false alarms as that needs. Where about one in eight is bad the two hardly differ. Errors scatter more far
+        from training frames than near them, so that somewhat less than the share is caught there.
+        """
+        probabilities = self.probabilities(configurations)
+        return probabilities > self.odds if caught is None else expected_to_hold(probabilities, caught)
+
+
+def root_mean_squares(frames: Sequence[np.ndarray | None] | np.ndarray) -> np.ndarray:
+    """Root mean square component of the forces of each of the ``frames``, ``(frames,)``; NaN where there are none."""
+    return np.array([np.nan if each is None else np.sqrt(np.mean(each**2)) for each in frames])
+
+
+def force_deviations(potential: LearnedPotential, configurations: Sequence[Configuration]) -> np.ndarray:
+    """Claimed root mean square deviation of the force components of each frame, ``(frames,)`` [kJ/mol/nm]."""
+    return root_mean_squares(potential.spread(configurations).forces)
+
+
+def force_scores(
+    potential: LearnedPotential, others: Sequence[LearnedPotential], configurations: Sequence[Configuration]
+) -> Float[np.ndarray, "frames kinds"]:
+    """Deviations claimed by ``potential`` and its distances from the forces of ``others`` [kJ/mol/nm].
+
+    Root mean squares over the force components of each frame.
+    """
+    scores = [force_deviations(potential, configurations)]
+    if others:
+        forces = potential.evaluate(configurations).forces
+        for other in others:
+            theirs = other.evaluate(configurations).forces
+            scores.append(root_mean_squares([a - b for a, b in zip(forces, theirs, strict=True)]))
+    return np.stack(scores, 1)
+
+
+def force_errors(potential: LearnedPotential, configurations: Sequence[Configuration]) -> np.ndarray:
+    """Root mean square error of the force components of each frame, ``(frames,)`` [kJ/mol/nm]; NaN without labels."""
+    return root_mean_squares(residuals(configurations, potential.evaluate(configurations)).forces)
+
+
+def left_out_errors(
+    potential: LearnedPotential, fitted: Sequence[Configuration]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Root mean square force error of each training frame left out, and what is claimed, (frames,) [kJ/mol/nm].
+
+    Nothing, (0,), where not exactly one term is unsure or it cannot leave frames out.
+    """
+    unsure = [term for term in potential.terms if isinstance(term, Uncertain)]
+    if len(unsure) != 1 or not isinstance(unsure[0], LeavesOut):
+        return np.empty(0), np.empty(0)
+    known = replace(potential, terms=tuple(term for term in potential.terms if term is not unsure[0]))
+    factor = 1.0 if np.isnan(potential.calibration) else potential.calibration
+    errors, deviations = unsure[0].left_out(fitted, known.evaluate(fitted))
+    return root_mean_squares(errors), factor * root_mean_squares(deviations)
+
+
+def _compared(potential, held_out):
+    """Errors and bare claims of the forces of each frame that has them."""
+    labeled = [frame for frame in held_out if frame.forces is not None]
+    if not labeled:
+        raise ValueError(f"none of {len(held_out)} held-out frames has forces; calibrate on some that do")
+    off = residuals(labeled, potential.evaluate(labeled)).forces
+    return off, replace(potential, calibration=float("nan")).spread(labeled).forces
+
+
+def _components(off, claimed):
+    """The calibration of single components, but for those without error by symmetry."""
+    off, claimed = (np.concatenate([np.ravel(each) for each in side]) for side in (off, claimed))
+    open_ = claimed > CERTAIN * np.sqrt(np.mean(claimed**2))
+    if not open_.any():
+        raise NoUncertainty(
+            "all forces of the held-out frames are zero by symmetry and say nothing of errors; hold out frames whose "
+            "atoms are displaced"
+        )
+    return calibrate(off[open_], claimed[open_])
+
+
+def _uncertain(errors, claimed):
+    """Those of frames whose forces are not zero by symmetry."""
+    open_ = (claimed > CERTAIN * claimed.max(0, initial=0.0)).reshape(len(errors), -1).all(1) & (errors > 0)
+    return errors[open_], claimed[open_]

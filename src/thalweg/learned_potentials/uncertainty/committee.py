@@ -1,0 +1,191 @@
+"""Committees: where members taught alike disagree, the data did not decide [seung1992].
+
+The energy is the mean over members; its spread, and that of the forces, is their standard deviation. Members of a full
+`Committee` are fitted with different seeds, each to a bootstrap sample of the frames [efron1979]. Members of a
+`ShallowCommittee` share learned messages and differ in their readouts only: one training, and less honest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from thalweg.learned_potentials.frames.frame_batches import FrameBatch, squared_error
+from thalweg.learned_potentials.networks.gradient_training import RelativeError
+from thalweg.learned_potentials.networks.message_passing import MessagePassing, MessageTerm
+from thalweg.learned_potentials.terms.term import Labels, Learner, Spread, Term, Weights, reach
+from thalweg.potentials.energy import Energy
+from thalweg.shapes import Box, Energies, Positions
+from thalweg.systems.configuration import Configuration
+
+
+@dataclass(frozen=True)
+class Committee:
+    """Several fits of one learner.
+
+    Parameters
+    ----------
+    learner : of any family
+    members : number of fits
+    bootstrap : frames drawn for each member, with replacement, as a fraction of all; 0 gives all frames to all,
+        so that members differ by their seeds alone
+    """
+
+    learner: Learner
+    members: int = 4
+    bootstrap: float = 1.0
+
+    def fit(
+        self,
+        configurations: Sequence[Configuration],
+        *,
+        validation: Sequence[Configuration] = (),
+        weights: Weights = Weights(),  # noqa: B008
+        seed: int = 0,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> CommitteeTerm:
+        """The members, fitted in turn.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two members.
+        """
+        if self.members < 2:
+            raise ValueError(f"members={self.members}; one member alone cannot disagree, use at least 2")
+        fitted = []
+        for member in range(self.members):
+            told = progress and _member_progress(progress, member, self.members)
+            fitted.append(
+                self.learner.fit(
+                    self._sample(configurations, [seed, member]),
+                    validation=validation,
+                    weights=weights,
+                    seed=seed * self.members + member,
+                    progress=told,
+                )
+            )
+        return CommitteeTerm(tuple(fitted))
+
+    def _sample(self, configurations, seed):
+        if self.bootstrap == 0:
+            return list(configurations)
+        generator, count = np.random.default_rng(seed), len(configurations)
+        drawn = generator.integers(count, size=max(1, round(self.bootstrap * count)))
+        known = {int(z) for k in drawn for z in configurations[k].numbers}
+        rare = [k for k in range(count) if not {int(z) for z in configurations[k].numbers} <= known]
+        return [configurations[k] for k in [*drawn, *rare[:1]]]
+
+
+@dataclass(frozen=True)
+class ShallowCommittee:
+    """One set of learned messages with several readouts, trained together."""
+
+    learner: MessagePassing
+    members: int = 4
+
+    def fit(
+        self,
+        configurations: Sequence[Configuration],
+        *,
+        validation: Sequence[Configuration] = (),
+        weights: Weights = Weights(),  # noqa: B008
+        seed: int = 0,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> CommitteeTerm:
+        """Terms with the same messages."""
+        training = self.learner.training
+        inside, aside = training.split(configurations, validation, seed)
+        starts = [self.learner.start([*inside, *aside], seed * self.members + k) for k in range(self.members)]
+        heads = Heads(starts[0].representation, tuple(start.readout for start in starts))
+        trained = training.fit(
+            heads, inside, aside, weights, seed=seed, progress=progress, error=HeadsError
+        ).model
+        return CommitteeTerm(trained.terms)
+
+
+class Heads(eqx.Module):
+    """A representation and several readouts."""
+
+    representation: eqx.Module
+    readouts: tuple[eqx.Module, ...]
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        return self.representation.elements
+
+    @property
+    def cutoff(self) -> float:
+        return self.representation.cutoff
+
+    @property
+    def terms(self) -> tuple[MessageTerm, ...]:
+        """One term per readout."""
+        return tuple(MessageTerm(representation=self.representation, readout=one) for one in self.readouts)
+
+
+class HeadsError(RelativeError):
+    """Mean of the relative errors of all readouts."""
+
+    def __call__(self, term: Heads, batch: FrameBatch) -> jax.Array:
+        return sum(squared_error(one, batch) for one in term.terms) / (self.null * len(term.readouts))
+
+
+class CommitteeTerm(eqx.Module):
+    """The mean of terms, which knows how much they differ."""
+
+    members: tuple[Term, ...]
+
+    @property
+    def cutoff(self) -> float | None:
+        return reach(self.members)
+
+    def bind(
+        self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None
+    ) -> MeanEnergy:
+        return MeanEnergy(tuple(member.bind(numbers, box, periodic) for member in self.members))
+
+    def evaluate(self, configurations: Sequence[Configuration]) -> Labels:
+        each = [member.evaluate(configurations) for member in self.members]
+        return Labels(
+            np.mean([labels.energies for labels in each], 0),
+            tuple(np.mean(forces, 0) for forces in zip(*(labels.forces for labels in each))),
+            tuple(np.mean(stresses, 0) for stresses in zip(*(labels.stresses for labels in each))),
+        )
+
+    def spread(self, configurations: Sequence[Configuration]) -> Spread:
+        """Standard deviations over members."""
+        each = [member.evaluate(configurations) for member in self.members]
+        return Spread(
+            np.std([labels.energies for labels in each], 0, ddof=1),
+            tuple(np.std(forces, 0, ddof=1) for forces in zip(*(labels.forces for labels in each))),
+        )
+
+
+class MeanEnergy(Energy):
+    """The mean of energies."""
+
+    energies: tuple[Energy, ...]
+
+    def __call__(self, positions: Positions, box: Box | None = None) -> Energies:
+        return sum(energy(positions, box) for energy in self.energies) / len(self.energies)
+
+    def refreshed(self, positions: Positions, box: Box | None = None) -> MeanEnergy:
+        return MeanEnergy(tuple(energy.refreshed(positions, box) for energy in self.energies))
+
+    def stale(self, positions: Positions, box: Box | None = None):
+        answers = [energy.stale(positions, box) for energy in self.energies]
+        if all(isinstance(answer, bool) for answer in answers):
+            return any(answers)
+        return jax.numpy.array(answers).any()
+
+
+def _member_progress(progress, member, members):
+    def told(message, fraction):
+        progress(f"member {member + 1} of {members}: {message}", (member + fraction) / members)
+
+    return told

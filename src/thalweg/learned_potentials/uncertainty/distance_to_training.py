@@ -1,0 +1,73 @@
+"""How errors grow with the distance from the training set, which says where more data would help.
+
+The distance of an atom is that of its features from the nearest features of an atom of the same element in the
+training set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from thalweg.learned_potentials.frames.errors import Error
+from thalweg.representations.representation import Representation
+from thalweg.systems.configuration import Configuration, elements_of
+
+
+def distances_to_training(
+    representation: Representation,
+    training: Sequence[Configuration],
+    configurations: Sequence[Configuration],
+    block: int = 512,
+) -> tuple[np.ndarray, ...]:
+    """How far each atom's environment is from the nearest of the same element in the training set.
+
+    Distances are Euclidean between features, in units of the root mean square distance of training features from
+    their mean.
+
+    Returns
+    -------
+    One (atoms,) array per frame of ``configurations``; infinite for elements that are not in the training set.
+    """
+    representation = representation.over(elements_of([*training, *configurations]))
+    known, asked = representation.features(training), representation.features(configurations)
+    kinds = np.concatenate([frame.numbers for frame in training])
+    others = np.concatenate([frame.numbers for frame in configurations])
+    library, points = np.concatenate(known), np.concatenate(asked)
+    scale = np.sqrt(((library - library.mean(0)) ** 2).sum(1).mean())
+    nearest = np.full(len(points), np.inf)
+    for z in np.intersect1d(kinds, others):
+        there, mine = library[kinds == z], np.flatnonzero(others == z)
+        norms = (there**2).sum(1)
+        for start in range(0, len(mine), block):
+            chosen = mine[start : start + block]
+            squares = norms - 2 * points[chosen] @ there.T + (points[chosen] ** 2).sum(1)[:, None]
+            nearest[chosen] = np.sqrt(np.maximum(squares.min(1), 0)) / (scale or 1.0)
+    return tuple(np.split(nearest, np.cumsum([len(frame) for frame in configurations])[:-1]))
+
+
+def errors_by_distance(
+    distances: Sequence[np.ndarray], forces: Sequence[np.ndarray | None], bins: int = 8
+) -> list[tuple[float, Error]]:
+    """Force errors in ``bins`` equally filled groups of atoms, by distance to the training set.
+
+    Parameters
+    ----------
+    distances : one (atoms,) per frame, as from `distances_to_training`
+    forces : residuals (atoms, 3) of each frame, or None [kJ/mol/nm]
+
+    Returns
+    -------
+    Mean distance and error of each group, nearest first.
+    """
+    pairs = [(far, off) for far, off in zip(distances, forces, strict=True) if off is not None]
+    if not pairs:
+        return []
+    far, off = (np.concatenate(side) for side in zip(*pairs))
+    order = np.argsort(far, kind="stable")
+    return [
+        (float(far[part].mean()), Error.of(off[part]))
+        for part in np.array_split(order, min(bins, len(order)))
+        if len(part)
+    ]
