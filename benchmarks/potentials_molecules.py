@@ -52,10 +52,10 @@ from thalweg.learning.calibration import expected_to_hold, false_alarm_rate, roc
 from thalweg.learning.splits import random_split
 from thalweg.potentials.energy import Energy
 from thalweg.report.benchmark import Row
+from thalweg.representations.expansions.scattering import Scattering
 from thalweg.representations.fchl import FCHL19
-from thalweg.representations.molecular_symmetry import molecular_symmetry
-from thalweg.representations.scattering import Scattering
-from thalweg.representations.schnet import SchNet
+from thalweg.representations.messages.schnet import SchNet
+from thalweg.representations.molecules.molecular_symmetry import molecular_symmetry
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import MASSES
 from thalweg.systems.state import thermal_state

@@ -27,11 +27,11 @@ from thalweg.learned_potentials.recipes.molecular import local_gradient_domain
 from thalweg.learned_potentials.recipes.networks import learned_messages
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.report.benchmark import Row
-from thalweg.representations.dtnn import DTNN
-from thalweg.representations.embedded_density import EmbeddedDensity
-from thalweg.representations.messages import Messages
-from thalweg.representations.painn import PaiNN
-from thalweg.representations.schnet import SchNet
+from thalweg.representations.messages.dtnn import DTNN
+from thalweg.representations.messages.embedded_density import EmbeddedDensity
+from thalweg.representations.messages.messages import Messages
+from thalweg.representations.messages.painn import PaiNN
+from thalweg.representations.messages.schnet import SchNet
 from thalweg.systems.configuration import Configuration
 from thalweg.units import thermal_energy, unit
 

@@ -20,7 +20,7 @@ from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.uncertainty.calibrated import force_deviations, force_errors
 from thalweg.learning.calibration import coverage
-from thalweg.representations.ace import ACE
+from thalweg.representations.expansions.ace import ACE
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
 

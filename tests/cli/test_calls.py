@@ -10,7 +10,7 @@ from thalweg.cli.strict import StudyError
 from thalweg.learned_potentials.linear.linear import Linear
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.terms.term import Learner, Term
-from thalweg.representations.ace import ACE
+from thalweg.representations.expansions.ace import ACE
 
 ALL = [
     (name, kind, key)

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 
 import thalweg.representations
-from thalweg.representations.density import DensityRepresentation
 from thalweg.representations.derivatives import features_and_pulls
-from thalweg.representations.dtnn import DTNN
 from thalweg.representations.environments import Environments, Neighborhoods, points_of
+from thalweg.representations.expansions.density import DensityRepresentation
+from thalweg.representations.expansions.soap import SOAP
+from thalweg.representations.messages.dtnn import DTNN
+from thalweg.representations.messages.schnet import SchNet
 from thalweg.representations.representation import Representation
-from thalweg.representations.schnet import SchNet
-from thalweg.representations.soap import SOAP
 from thalweg.representations.symmetry_functions import SymmetryFunctions
 from thalweg.systems.configuration import Configuration
 

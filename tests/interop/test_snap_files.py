@@ -12,8 +12,8 @@ from thalweg.learned_potentials.linear.linear import Features, LinearTerm
 from thalweg.learned_potentials.parametric.core_repulsion import screened_nuclei
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
-from thalweg.representations.bispectrum import Bispectrum, components
-from thalweg.representations.quadratic import Quadratic
+from thalweg.representations.expansions.bispectrum import Bispectrum, components
+from thalweg.representations.expansions.quadratic import Quadratic
 from thalweg.systems.configuration import Configuration
 from thalweg.units import ANGSTROM, ELECTRONVOLT
 

@@ -8,8 +8,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from thalweg.representations.bispectrum import Bispectrum, components
-from thalweg.representations.quadratic import Quadratic
+from thalweg.representations.expansions.bispectrum import Bispectrum, components
+from thalweg.representations.expansions.quadratic import Quadratic
 from thalweg.systems.configuration import Configuration
 
 ELEMENTS, WEIGHTS, RADII = (14, 32), (1.0, 0.7), (0.5, 0.4)

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from thalweg.representations.dtnn import DTNN
-from thalweg.representations.schnet import SchNet
+from thalweg.representations.messages.dtnn import DTNN
+from thalweg.representations.messages.schnet import SchNet
 from thalweg.systems.configuration import Configuration
 
 FRAME = Configuration(np.array([6, 8, 8]), np.array([[0, 0, 0], [0.12, 0, 0], [0, 0.15, 0.2]]))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.representations.molecular_symmetry import (
+from thalweg.representations.molecules.molecular_symmetry import (
     automorphisms,
     closed_group,
     matched_symmetry,

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from thalweg.representations.contractions import contractions
-from thalweg.representations.moment_tensors import MomentTensors
+from thalweg.representations.expansions.contractions import contractions
+from thalweg.representations.expansions.moment_tensors import MomentTensors
 from thalweg.representations.radial import ChebyshevBasis
 from thalweg.systems.configuration import Configuration
 

@@ -4,14 +4,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.representations.coulomb_matrix import (
+from thalweg.representations.molecules.coulomb_matrix import (
     coulomb_eigenvalues,
     coulomb_matrix,
     sorted_coulomb_matrix,
     upper_triangle,
 )
-from thalweg.representations.inverse_distances import inverse_distances, permuted_pairs
-from thalweg.representations.morse_variables import morse_variables
+from thalweg.representations.molecules.inverse_distances import inverse_distances, permuted_pairs
+from thalweg.representations.molecules.morse_variables import morse_variables
 
 NUMBERS = np.array([6, 8, 1, 1])
 POINTS = np.random.default_rng(0).normal(size=(4, 3)) * 0.1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import sph_harm_y
 
-from thalweg.representations.scattering import SOFTENING, Scattering, scales
+from thalweg.representations.expansions.scattering import SOFTENING, Scattering, scales
 from thalweg.systems.configuration import Configuration
 
 CUTOFF, WIDTHS, DEGREE = 0.4, (0.06, 0.1, 0.15), 2

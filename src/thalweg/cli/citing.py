@@ -22,7 +22,7 @@ def cited(parts: Iterable[Any]) -> list[str]:
     Examples
     --------
     >>> from thalweg.learned_potentials.linear.linear import Linear
-    >>> from thalweg.representations.ace import ACE
+    >>> from thalweg.representations.expansions.ace import ACE
     >>> cited([Linear(ACE())])
     ['drautz2019']
     """

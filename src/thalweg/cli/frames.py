@@ -19,7 +19,7 @@ from thalweg.learned_potentials.frames.isolated_atoms import (
     without_isolated_atoms,
 )
 from thalweg.learning.splits import farthest_points, group_split, random_split
-from thalweg.representations.ace import ACE
+from thalweg.representations.expansions.ace import ACE
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS
 

@@ -16,8 +16,8 @@ import numpy as np
 from thalweg.learned_potentials.linear.linear import Features, LinearTerm
 from thalweg.learned_potentials.parametric.pair_terms import PairTerm
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
-from thalweg.representations.bispectrum import Bispectrum
-from thalweg.representations.quadratic import Quadratic
+from thalweg.representations.expansions.bispectrum import Bispectrum
+from thalweg.representations.expansions.quadratic import Quadratic
 from thalweg.systems.elements import SYMBOLS
 from thalweg.units import ANGSTROM, ELECTRONVOLT
 

@@ -31,7 +31,7 @@ from thalweg.report.potential_results import (
     Judged,
     TrainingCourse,
 )
-from thalweg.representations.ace import ACE
+from thalweg.representations.expansions.ace import ACE
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.units import ANGSTROM, ELECTRONVOLT, unit
 

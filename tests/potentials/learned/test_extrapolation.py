@@ -13,7 +13,7 @@ from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.term import NoUncertainty
 from thalweg.learned_potentials.uncertainty.spanned import spanned
 from thalweg.learning.storage import load_tree, save_tree
-from thalweg.representations.ace import ACE
+from thalweg.representations.expansions.ace import ACE
 from thalweg.systems.configuration import Configuration
 
 

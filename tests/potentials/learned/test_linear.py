@@ -23,8 +23,8 @@ from thalweg.learned_potentials.linear.sparse_kernel import SELECTIONS, SparseKe
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.machine import memory
-from thalweg.representations.ace import ACE
-from thalweg.representations.soap import SOAP
+from thalweg.representations.expansions.ace import ACE
+from thalweg.representations.expansions.soap import SOAP
 from thalweg.systems.configuration import Configuration
 
 ACE_SMALL = ACE(cutoff=0.4, levels=(8, 7), degrees=(0, 3), elements=(14,))

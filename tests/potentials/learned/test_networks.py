@@ -22,7 +22,7 @@ from thalweg.learning.optimizers import LBFGS, Adam
 from thalweg.learning.storage import load_tree, save_tree
 from thalweg.learning.trainer import Trainer
 from thalweg.potentials.energy import energy_and_forces
-from thalweg.representations.schnet import SchNet
+from thalweg.representations.messages.schnet import SchNet
 from thalweg.representations.symmetry_functions import SymmetryFunctions
 from thalweg.systems.configuration import Configuration
 

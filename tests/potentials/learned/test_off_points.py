@@ -14,7 +14,7 @@ from thalweg.learned_potentials.linear.regularization import Ridge
 from thalweg.learned_potentials.linear.sparse_kernel import KernelBasis, SparseKernel
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.learned_potentials.terms.term import Weights
-from thalweg.representations.soap import SOAP
+from thalweg.representations.expansions.soap import SOAP
 from thalweg.systems.configuration import Configuration
 
 SMALL = SOAP(cutoff=0.4, radial=3, degree=2, smearing=0.08, elements=(14,))

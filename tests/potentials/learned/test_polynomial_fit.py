@@ -8,8 +8,8 @@ import pytest
 from thalweg.learned_potentials.linear.polynomials import PolynomialFit
 from thalweg.learned_potentials.recipes.molecular import pip
 from thalweg.learned_potentials.terms.term import Graded, NoUncertainty, Term
-from thalweg.representations.invariant_polynomials import InvariantPolynomials
-from thalweg.representations.molecular_symmetry import automorphisms
+from thalweg.representations.molecules.invariant_polynomials import InvariantPolynomials
+from thalweg.representations.molecules.molecular_symmetry import automorphisms
 
 EXCHANGE = np.array([3, 2, 1, 0])
 

@@ -10,7 +10,7 @@ from thalweg.learned_potentials.frames.reference_energies import (
 )
 from thalweg.learned_potentials.linear.linear import Linear
 from thalweg.learned_potentials.recipe import Recipe
-from thalweg.representations.ace import ACE
+from thalweg.representations.expansions.ace import ACE
 from thalweg.systems.configuration import Configuration
 
 OF_HYDROGEN, OF_CARBON = -13.0, -1000.0

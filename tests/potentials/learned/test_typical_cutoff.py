@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thalweg.learned_potentials.frames.typical_cutoff import cutoff_with_neighbors, with_neighbors
-from thalweg.representations.soap import SOAP
+from thalweg.representations.expansions.soap import SOAP
 from thalweg.systems.configuration import Configuration
 
 

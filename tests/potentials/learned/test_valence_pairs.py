@@ -9,7 +9,7 @@ import pytest
 from thalweg.learned_potentials.gradient_domain.gradient_domain import GradientDomain
 from thalweg.learned_potentials.parametric.valence_pairs import ValencePairs, pair_orbits
 from thalweg.learning.storage import load_tree, save_tree
-from thalweg.representations.molecular_symmetry import molecular_symmetry
+from thalweg.representations.molecules.molecular_symmetry import molecular_symmetry
 
 
 @pytest.fixture

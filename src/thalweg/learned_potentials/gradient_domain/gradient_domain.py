@@ -40,7 +40,7 @@ from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
 from thalweg.learned_potentials.parametric.valence_pairs import ValencePairs
 from thalweg.learned_potentials.recipe import remainder
 from thalweg.learned_potentials.terms.term import Weights
-from thalweg.representations.molecular_symmetry import molecular_symmetry, same_atoms
+from thalweg.representations.molecules.molecular_symmetry import molecular_symmetry, same_atoms
 from thalweg.systems.configuration import Configuration
 
 UNIT = 0.1

@@ -33,7 +33,7 @@ from thalweg.learned_potentials.parametric.valence_pairs import ValencePairs
 from thalweg.learned_potentials.recipe import remainder
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.environments import element_kinds
-from thalweg.representations.molecular_symmetry import molecular_symmetry, same_atoms
+from thalweg.representations.molecules.molecular_symmetry import molecular_symmetry, same_atoms
 from thalweg.representations.principal_features import PrincipalFeatures
 from thalweg.representations.representation import Representation
 from thalweg.systems.configuration import Configuration

@@ -22,7 +22,7 @@ from thalweg.learned_potentials.recipe import remainder
 from thalweg.learned_potentials.terms.term import Labels, Spread
 from thalweg.potentials.energy import Energy, Sum
 from thalweg.potentials.explicit_gradient import ExplicitGradient
-from thalweg.representations.inverse_distances import all_pairs, permuted_pairs
+from thalweg.representations.molecules.inverse_distances import all_pairs, permuted_pairs
 from thalweg.shapes import Array, Box, Energies, Float, Positions
 from thalweg.systems.configuration import Configuration
 

@@ -241,7 +241,7 @@ class Linear(OnePass):
 
     Examples
     --------
-    >>> from thalweg.representations.ace import ACE
+    >>> from thalweg.representations.expansions.ace import ACE
     >>> learner = Linear(ACE(cutoff=0.5, levels=(8, 6)))
     """
 

@@ -24,8 +24,8 @@ from thalweg.learned_potentials.linear.extrapolation import ActiveSet, required
 from thalweg.learned_potentials.terms.term import Labels, Weights
 from thalweg.machine.memory import require_memory
 from thalweg.potentials.energy import Energy, energy_and_forces
-from thalweg.representations.invariant_polynomials import InvariantPolynomials
-from thalweg.representations.molecular_symmetry import molecular_symmetry, same_atoms
+from thalweg.representations.molecules.invariant_polynomials import InvariantPolynomials
+from thalweg.representations.molecules.molecular_symmetry import molecular_symmetry, same_atoms
 from thalweg.shapes import Array, Box, Energies, Float, Positions
 from thalweg.systems.configuration import Configuration
 

@@ -18,7 +18,7 @@ from thalweg.learned_potentials.networks.shared_network import SharedNetwork
 from thalweg.learned_potentials.terms.local import LocalEnergy, LocalTerm, SiteTerm
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.environments import Environments
-from thalweg.representations.messages import Messages, Tabulable
+from thalweg.representations.messages.messages import Messages, Tabulable
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float
 from thalweg.systems.configuration import Configuration, elements_of

@@ -28,8 +28,8 @@ from scipy.optimize import nnls
 
 from thalweg.learned_potentials.parametric.force_field import ForceFieldTerm
 from thalweg.potentials.energy import Energy
-from thalweg.representations.inverse_distances import all_pairs, pair_distances, permuted_pairs
-from thalweg.representations.molecular_symmetry import bond_matrix
+from thalweg.representations.molecules.inverse_distances import all_pairs, pair_distances, permuted_pairs
+from thalweg.representations.molecules.molecular_symmetry import bond_matrix
 from thalweg.shapes import Array, Box, Energies, Float, Positions
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import COVALENT_RADII

@@ -15,12 +15,12 @@ from thalweg.learned_potentials.linear.regularization import STRENGTHS, Balanced
 from thalweg.learned_potentials.linear.sparse_kernel import SparseKernel
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.terms.term import Term, Weights
-from thalweg.representations.ace import ACE
-from thalweg.representations.bispectrum import Bispectrum
-from thalweg.representations.moment_tensors import MomentTensors
-from thalweg.representations.quadratic import Quadratic
+from thalweg.representations.expansions.ace import ACE
+from thalweg.representations.expansions.bispectrum import Bispectrum
+from thalweg.representations.expansions.moment_tensors import MomentTensors
+from thalweg.representations.expansions.quadratic import Quadratic
+from thalweg.representations.expansions.soap import SOAP
 from thalweg.representations.radial import Agnesi
-from thalweg.representations.soap import SOAP
 from thalweg.units import unit
 
 FORCES_FIRST = Weights(energy=2 * unit("meV", "energy"), force=30 * unit("meV/Å", "force"))

@@ -16,8 +16,8 @@ from thalweg.learned_potentials.terms.term import Weights
 from thalweg.learning.optimizers import Adam
 from thalweg.learning.schedules import Cosine
 from thalweg.learning.trainer import Trainer
-from thalweg.representations.messages import Messages
-from thalweg.representations.schnet import SchNet
+from thalweg.representations.messages.messages import Messages
+from thalweg.representations.messages.schnet import SchNet
 from thalweg.representations.symmetry_functions import SymmetryFunctions, angular_grid, radial_grid
 
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from thalweg.learning.perceptron import Linear
-from thalweg.representations.distance_messages import DistanceMessages
+from thalweg.representations.messages.distance_messages import DistanceMessages
 from thalweg.shapes import Array, Float
 
 
@@ -40,7 +40,7 @@ class DTNN:
     radial: int = 25
 
     def init(self, elements: Sequence[int], neighbors: float, key: jax.Array) -> DistanceMessages:
-        """A random start; see `thalweg.representations.messages.Messages`."""
+        """A random start; see `thalweg.representations.messages.messages.Messages`."""
         keys = iter(jax.random.split(key, 3 * self.layers + 1))
         layers = [
             TensorProduct(

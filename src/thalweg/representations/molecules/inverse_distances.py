@@ -1,7 +1,7 @@
 """Inverse distances of all pairs of atoms, ``x_ij = 1 / |r_i - r_j|``: a molecule as numbers that do not turn with it.
 
 Pairs stand in the order of ``numpy.triu_indices``. The numbers depend on the order of atoms; what is fitted to them
-takes care of like atoms (`thalweg.representations.molecular_symmetry`).
+takes care of like atoms (`thalweg.representations.molecules.molecular_symmetry`).
 
 Source: the descriptor of gradient-domain machine learning [chmiela2017].
 """

@@ -15,7 +15,7 @@ import equinox as eqx
 import jax
 
 from thalweg.learning.perceptron import Linear, Perceptron
-from thalweg.representations.distance_messages import DistanceMessages
+from thalweg.representations.messages.distance_messages import DistanceMessages
 from thalweg.shapes import Array, Float
 
 
@@ -37,7 +37,7 @@ class SchNet:
     radial: int = 25
 
     def init(self, elements: Sequence[int], neighbors: float, key: jax.Array) -> DistanceMessages:
-        """A random start; see `thalweg.representations.messages.Messages`.
+        """A random start; see `thalweg.representations.messages.messages.Messages`.
 
         Examples
         --------

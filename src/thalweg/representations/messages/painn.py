@@ -22,7 +22,7 @@ import jax.numpy as jnp
 
 from thalweg.learning.perceptron import Linear, Perceptron
 from thalweg.representations.environments import Environments
-from thalweg.representations.messages import Edges
+from thalweg.representations.messages.messages import Edges
 from thalweg.representations.radial import BesselBasis
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float

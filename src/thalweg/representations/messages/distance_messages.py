@@ -19,8 +19,8 @@ import jax.numpy as jnp
 
 from thalweg.learning.perceptron import Linear
 from thalweg.representations.environments import Environments
-from thalweg.representations.filter_table import FilterTable
-from thalweg.representations.messages import Edges
+from thalweg.representations.messages.filter_table import FilterTable
+from thalweg.representations.messages.messages import Edges
 from thalweg.representations.radial import GaussianBasis, smooth_cutoff
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float, Int

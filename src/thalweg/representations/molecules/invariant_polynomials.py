@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.representations.inverse_distances import permuted_pairs
-from thalweg.representations.morse_variables import morse_variables
+from thalweg.representations.molecules.inverse_distances import permuted_pairs
+from thalweg.representations.molecules.morse_variables import morse_variables
 from thalweg.shapes import Array, Float, Int, Positions
 
 MOST = 500_000
