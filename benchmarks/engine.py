@@ -25,7 +25,7 @@ from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.temperature import thermal_start
 from thalweg.geometry.composed_variables import Composed
 from thalweg.geometry.variables import Distances
-from thalweg.interop.molecules import alanine_dipeptide
+from thalweg.interop.openmm.molecules import alanine_dipeptide
 from thalweg.report.benchmark import Row
 from thalweg.sampling.bias.umbrella import HarmonicRestraint
 from thalweg.systems.system import System

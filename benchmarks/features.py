@@ -29,10 +29,10 @@ from thalweg.geometry.residue_distances import ResidueDistances
 from thalweg.geometry.residues import residue_pairs
 from thalweg.geometry.torsions import backbone_dihedrals, side_chain_dihedrals
 from thalweg.geometry.variables import Dihedrals, Distances
-from thalweg.interop.exported_variables import exported
-from thalweg.interop.feature_sets import feature_set
-from thalweg.interop.mdtraj_files import read_topology, topology_from_mdtraj
-from thalweg.interop.openmm_variables import formula_force, python_force
+from thalweg.interop.files.trajectories import read_topology, topology_from_mdtraj
+from thalweg.interop.formulas.exported_variables import exported
+from thalweg.interop.measured.feature_sets import feature_set
+from thalweg.interop.openmm.variables import formula_force, python_force
 from thalweg.report.benchmark import Row
 from thalweg.sampling.model_variable import model_variable
 

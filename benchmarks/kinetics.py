@@ -33,8 +33,8 @@ from thalweg.collective_variables.linear.tica import TICA
 from thalweg.geometry.composed_variables import SineCosine
 from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import Dihedrals
-from thalweg.interop.frame_features import FeaturesAlongFile
-from thalweg.interop.mdtraj_files import TrajectoryFile, read_topology
+from thalweg.interop.files.trajectories import TrajectoryFile, read_topology
+from thalweg.interop.measured.frame_features import FeaturesAlongFile
 from thalweg.kinetics.cores.core_set_model import CoreSets
 from thalweg.kinetics.cores.coring import cores_of_sets
 from thalweg.kinetics.counts.active_set import active_set

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from potential_peers import measure
 
-from thalweg.interop.configurations import from_atoms, read_configurations
+from thalweg.interop.files.configurations import from_atoms, read_configurations
 from thalweg.learned_potentials.frames.errors import errors
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.learned_potentials.recipes.linear import (

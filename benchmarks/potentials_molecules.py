@@ -23,8 +23,8 @@ from potential_peers import measure
 from thalweg.dynamics.engine import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.stability import LIMIT, Stability, stability
-from thalweg.interop.configurations import read_configurations
-from thalweg.interop.tight_binding import TightBinding
+from thalweg.interop.files.configurations import read_configurations
+from thalweg.interop.quantum.tight_binding import TightBinding
 from thalweg.learned_potentials.frames.errors import Errors, errors
 from thalweg.learned_potentials.gradient_domain.gradient_domain import (
     mean_distances,

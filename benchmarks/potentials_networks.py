@@ -19,8 +19,8 @@ import numpy as np
 
 from thalweg.cli.model_dynamics import Plan, judgment, simulate
 from thalweg.dynamics.stability import LIMIT
-from thalweg.interop.configurations import read_configurations
-from thalweg.interop.radial_distribution import radial_distribution
+from thalweg.interop.files.configurations import read_configurations
+from thalweg.interop.measured.radial_distribution import radial_distribution
 from thalweg.learned_potentials.frames.errors import errors
 from thalweg.learned_potentials.learning_curve import learning_curve, transfer_matrix
 from thalweg.learned_potentials.recipes.molecular import local_gradient_domain

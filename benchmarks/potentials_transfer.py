@@ -21,8 +21,8 @@ import numpy as np
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
-from thalweg.interop.configurations import from_atoms
-from thalweg.interop.tight_binding import TightBinding
+from thalweg.interop.files.configurations import from_atoms
+from thalweg.interop.quantum.tight_binding import TightBinding
 from thalweg.learned_potentials.learning_curve import transfer_matrix
 from thalweg.learned_potentials.recipes.linear import gaussian_approximation
 from thalweg.report.benchmark import Row

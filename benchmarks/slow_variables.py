@@ -39,8 +39,8 @@ from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.geometry.composed_variables import SineCosine
 from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import Coordinates, Dihedrals, Distances
-from thalweg.interop.frame_features import FeaturesAlongFile
-from thalweg.interop.mdtraj_files import TrajectoryFile, read_topology
+from thalweg.interop.files.trajectories import TrajectoryFile, read_topology
+from thalweg.interop.measured.frame_features import FeaturesAlongFile
 from thalweg.kinetics.macrostates.pcca import metastable_sets
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.pipeline import MarkovPipeline

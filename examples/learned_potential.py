@@ -4,7 +4,7 @@ The labels are those of a known potential, so that everything can be checked: er
 Run it as it is, or cell by cell; it takes about a minute and leaves `learned_potential.html`.
 """
 
-# %% Labels. In real life: `thalweg.interop.configurations.read_configurations("frames.xyz")`.
+# %% Labels. In real life: `thalweg.interop.files.configurations.read_configurations("frames.xyz")`.
 from dataclasses import replace
 from pathlib import Path
 

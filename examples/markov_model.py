@@ -15,7 +15,7 @@ from thalweg.dynamics.temperature import thermal_start
 from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import Dihedrals
-from thalweg.interop.molecules import alanine_dipeptide
+from thalweg.interop.openmm.molecules import alanine_dipeptide
 from thalweg.kinetics.macrostates.pcca import metastable_sets
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.reactions.committor import committor

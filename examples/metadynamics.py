@@ -15,7 +15,7 @@ from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.temperature import thermal_start
 from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import Dihedrals
-from thalweg.interop.molecules import alanine_dipeptide
+from thalweg.interop.openmm.molecules import alanine_dipeptide
 from thalweg.sampling.bias.frozen import FrozenBias
 from thalweg.sampling.bias.metadynamics import WellTemperedMetadynamics
 from thalweg.sampling.blocks import statistical_inefficiency

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from thalweg.cli.fit_study import fit_from_table
 from thalweg.cli.main import app
-from thalweg.interop.configurations import write_configurations
-from thalweg.interop.tight_binding import TightBinding
+from thalweg.interop.files.configurations import write_configurations
+from thalweg.interop.quantum.tight_binding import TightBinding
 from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
 from thalweg.learned_potentials.parametric.pair_terms import morse
 from thalweg.learned_potentials.recipes.linear import expansion_with_kernel

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from thalweg.cli.main import app
 from thalweg.cli.running import begin
-from thalweg.interop.mdtraj_files import read_topology, write_trajectory
+from thalweg.interop.files.trajectories import read_topology, write_trajectory
 from thalweg.sampling.store import Store, write_json
 
 PEPTIDE = files("thalweg.testsystems") / "structures" / "alanine_dipeptide.pdb"

@@ -9,9 +9,9 @@ import pytest
 
 from thalweg.dynamics.engine import Engine, Langevin, Overdamped, StopRun, VelocityVerlet
 from thalweg.dynamics.native_engine import NativeEngine
-from thalweg.interop.ase_engine import ASEEngine
-from thalweg.interop.openmm_engine import OpenMMEngine
-from thalweg.interop.openmm_system import system_from_openmm
+from thalweg.interop.ase.engine import ASEEngine
+from thalweg.interop.openmm.engine import OpenMMEngine
+from thalweg.interop.openmm.system import system_from_openmm
 from thalweg.systems.state import State, thermal_state
 from thalweg.systems.topology import Topology
 

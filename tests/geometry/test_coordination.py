@@ -10,7 +10,7 @@ from thalweg.geometry.coordination import CoordinationNumbers, burial
 from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.residues import residue_of_atoms
 from thalweg.geometry.switching import LogisticSwitch
-from thalweg.interop.mdtraj_files import read_topology, read_trajectory
+from thalweg.interop.files.trajectories import read_topology, read_trajectory
 from thalweg.systems.topology import Topology
 
 FILE = files("thalweg.testsystems") / "structures" / "met_enkephalin.pdb"

@@ -13,7 +13,7 @@ from thalweg.geometry.closest_atoms import closest_distances
 from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.residue_distances import ResidueDistances, SoftResidueDistances
 from thalweg.geometry.residues import heavy_atoms_by_residue, residue_labels, residue_pairs
-from thalweg.interop.mdtraj_files import topology_from_mdtraj
+from thalweg.interop.files.trajectories import topology_from_mdtraj
 
 STRUCTURE = mdtraj.load(str(files("thalweg.testsystems") / "structures" / "met_enkephalin.pdb"))
 TOPOLOGY = topology_from_mdtraj(STRUCTURE.topology)

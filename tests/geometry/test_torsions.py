@@ -11,7 +11,7 @@ from thalweg.geometry.torsions import (
     rotatable_dihedrals,
     side_chain_dihedrals,
 )
-from thalweg.interop.mdtraj_files import read_topology, topology_to_mdtraj
+from thalweg.interop.files.trajectories import read_topology, topology_to_mdtraj
 from thalweg.systems.topology import Topology
 
 STRUCTURES = files("thalweg.testsystems") / "structures"

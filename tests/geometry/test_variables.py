@@ -14,7 +14,7 @@ from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.superposition import RMSD
 from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import Angles, Coordinates, Dihedrals, Distances, RadiusOfGyration
-from thalweg.interop.mdtraj_files import topology_from_mdtraj
+from thalweg.interop.files.trajectories import topology_from_mdtraj
 
 STRUCTURE = mdtraj.load(str(files("thalweg.testsystems") / "structures" / "alanine_dipeptide.pdb"))
 TOPOLOGY = topology_from_mdtraj(STRUCTURE.topology)

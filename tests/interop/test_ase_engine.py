@@ -8,8 +8,8 @@ from ase.calculators.lj import LennardJones
 
 from thalweg.dynamics.engine import Langevin, Overdamped, VelocityVerlet
 from thalweg.dynamics.temperature import kinetic_energy, thermal_start
-from thalweg.interop.ase_calculator import EnergyCalculator
-from thalweg.interop.ase_engine import ASEEngine
+from thalweg.interop.ase.calculator import EnergyCalculator
+from thalweg.interop.ase.engine import ASEEngine
 from thalweg.potentials.harmonic import harmonic_bonds
 from thalweg.systems.system import Constraints, System
 from thalweg.systems.topology import Topology

@@ -7,9 +7,9 @@ import openmm
 import openmm.app as app
 import pytest
 
-from thalweg.interop.build import BuildError, build_system, from_pdb
-from thalweg.interop.implicit_solvent import with_compiled_born
-from thalweg.interop.molecules import alanine_dipeptide
+from thalweg.interop.openmm.build import BuildError, build_system, from_pdb
+from thalweg.interop.openmm.implicit_solvent import with_compiled_born
+from thalweg.interop.openmm.molecules import alanine_dipeptide
 
 FF14SB = ["amber14/protein.ff14SB.xml"]
 OBC2 = [*FF14SB, "implicit/obc2.xml"]

@@ -10,13 +10,13 @@ from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
 
-from thalweg.interop.configurations import (
+from thalweg.interop.files.configurations import (
     from_atoms,
     read_configurations,
     to_atoms,
     write_configurations,
 )
-from thalweg.interop.file_units import FileUnits
+from thalweg.interop.files.file_units import FileUnits
 from thalweg.systems.configuration import Configuration
 from thalweg.units import ANGSTROM, BOHR, ELECTRONVOLT, GIGAPASCAL, HARTREE
 

@@ -29,13 +29,13 @@ from thalweg.geometry.residue_distances import SoftResidueDistances
 from thalweg.geometry.superposition import RMSD
 from thalweg.geometry.switching import LogisticSwitch
 from thalweg.geometry.variables import Angles, Coordinates, Dihedrals, Distances, RadiusOfGyration
-from thalweg.interop.colvars_input import colvars_input
-from thalweg.interop.exported_variables import exported
-from thalweg.interop.lammps_driver import open_lammps
-from thalweg.interop.mdtraj_files import read_topology, read_trajectory
-from thalweg.interop.openmm_variables import python_force, variable_forces
-from thalweg.interop.plumed_input import plumed_input
-from thalweg.interop.traced_formulas import NoFormula
+from thalweg.interop.files.trajectories import read_topology, read_trajectory
+from thalweg.interop.formulas.colvars import colvars_input
+from thalweg.interop.formulas.exported_variables import exported
+from thalweg.interop.formulas.plumed import plumed_input
+from thalweg.interop.formulas.traced import NoFormula
+from thalweg.interop.lammps.driver import open_lammps
+from thalweg.interop.openmm.variables import python_force, variable_forces
 from thalweg.learning.perceptron import Perceptron
 from thalweg.potentials.expressions import Expression
 from thalweg.sampling.model_variable import model_variable

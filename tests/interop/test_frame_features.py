@@ -10,17 +10,17 @@ import pytest
 
 from thalweg.dynamics.engine import Variable
 from thalweg.geometry.composed_variables import Concatenate
-from thalweg.interop import mdtraj_files
-from thalweg.interop.feature_sets import FEATURE_SETS, feature_set
-from thalweg.interop.frame_features import (
+from thalweg.interop.files import trajectories as mdtraj_files
+from thalweg.interop.files.trajectories import TrajectoryFile, topology_from_mdtraj, write_trajectory
+from thalweg.interop.measured.feature_sets import FEATURE_SETS, feature_set
+from thalweg.interop.measured.frame_features import (
     FeaturesAlongFile,
     Measurement,
     Together,
     feature_trajectories,
     values_of_frames,
 )
-from thalweg.interop.mdtraj_features import SecondaryContent, SecondaryStructure, SolventExposure
-from thalweg.interop.mdtraj_files import TrajectoryFile, topology_from_mdtraj, write_trajectory
+from thalweg.interop.measured.mdtraj_features import SecondaryContent, SecondaryStructure, SolventExposure
 from thalweg.systems.topology import Topology
 
 STRUCTURE = mdtraj.load(str(files("thalweg.testsystems") / "structures" / "met_enkephalin.pdb"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.interop.lammps_driver import drive, open_lammps
+from thalweg.interop.lammps.driver import drive, open_lammps
 from thalweg.learned_potentials.parametric.core_repulsion import screened_nuclei
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential

@@ -3,9 +3,8 @@ import numpy as np
 import pytest
 
 from thalweg.geometry.variables import Distances
-from thalweg.interop import mdtraj_files
-from thalweg.interop.frame_features import FeaturesAlongFile
-from thalweg.interop.mdtraj_files import (
+from thalweg.interop.files import trajectories as mdtraj_files
+from thalweg.interop.files.trajectories import (
     TrajectoryFile,
     read_topology,
     read_trajectory,
@@ -13,6 +12,7 @@ from thalweg.interop.mdtraj_files import (
     topology_to_mdtraj,
     write_trajectory,
 )
+from thalweg.interop.measured.frame_features import FeaturesAlongFile
 from thalweg.systems.topology import Topology
 from thalweg.time_series.trajectories import Trajectories
 

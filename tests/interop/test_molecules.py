@@ -7,7 +7,12 @@ from openmm import unit
 
 from thalweg.geometry.internal import dihedrals
 from thalweg.geometry.torsions import backbone_dihedrals
-from thalweg.interop.molecules import alanine_dipeptide, alanine_tetrapeptide, met_enkephalin, water_box
+from thalweg.interop.openmm.molecules import (
+    alanine_dipeptide,
+    alanine_tetrapeptide,
+    met_enkephalin,
+    water_box,
+)
 from thalweg.potentials.energy import energy_and_forces
 
 PEPTIDES = {alanine_dipeptide: 22, alanine_tetrapeptide: 42, met_enkephalin: 75}

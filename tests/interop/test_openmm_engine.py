@@ -11,8 +11,8 @@ import pytest
 from thalweg.dynamics.engine import Langevin, VelocityVerlet
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.temperature import kinetic_energy, kinetic_temperature, thermal_start
-from thalweg.interop.molecules import alanine_dipeptide
-from thalweg.interop.openmm_engine import OpenMMEngine
+from thalweg.interop.openmm.engine import OpenMMEngine
+from thalweg.interop.openmm.molecules import alanine_dipeptide
 from thalweg.potentials.energy import Energy
 from thalweg.units import thermal_energy
 

@@ -9,9 +9,9 @@ import openmm
 import pytest
 
 from thalweg.dynamics.engine import VelocityVerlet
-from thalweg.interop.openmm_engine import OpenMMEngine
-from thalweg.interop.openmm_learned import embedded, learned_force
-from thalweg.interop.openmm_system import system_from_openmm
+from thalweg.interop.openmm.engine import OpenMMEngine
+from thalweg.interop.openmm.learned import embedded, learned_force
+from thalweg.interop.openmm.system import system_from_openmm
 from thalweg.learned_potentials.parametric.pair_terms import morse
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential

@@ -11,15 +11,15 @@ import openmm.app as app
 import pytest
 from openmm.unit import nanometer
 
-from thalweg.interop.openmm_system import (
+from thalweg.interop.openmm.system import (
     particle_masses,
     system_constraints,
     system_from_openmm,
     terms,
     translate,
 )
-from thalweg.interop.openmm_topology import topology_from_openmm
-from thalweg.interop.openmm_values import TranslationError
+from thalweg.interop.openmm.topology import topology_from_openmm
+from thalweg.interop.openmm.values import TranslationError
 from thalweg.potentials import pairs
 from thalweg.potentials.energy import Sum, energy_and_forces
 

@@ -12,7 +12,7 @@ from ase.build import bulk
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from ase.calculators.socketio import SocketClient, SocketIOCalculator
 
-from thalweg.interop.ase_calculator import PotentialCalculator
+from thalweg.interop.ase.calculator import PotentialCalculator
 from thalweg.learned_potentials.parametric.stillinger_weber import (
     StillingerWeberTerm,
     stillinger_weber_silicon,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.interop.radial_distribution import radial_distribution
+from thalweg.interop.measured.radial_distribution import radial_distribution
 
 SIDE = 0.4
 GRID = SIDE * np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), -1).reshape(-1, 3)

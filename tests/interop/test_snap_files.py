@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.interop.lammps_driver import cell_of, open_lammps
-from thalweg.interop.snap_files import write_snap
+from thalweg.interop.lammps.driver import cell_of, open_lammps
+from thalweg.interop.lammps.snap_files import write_snap
 from thalweg.learned_potentials.linear.design import Part
 from thalweg.learned_potentials.linear.linear import Features, LinearTerm
 from thalweg.learned_potentials.parametric.core_repulsion import screened_nuclei

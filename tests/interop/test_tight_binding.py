@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.interop.tight_binding import TightBinding
+from thalweg.interop.quantum.tight_binding import TightBinding
 from thalweg.learned_potentials.terms.term import Term
 from thalweg.potentials.energy import energy_and_forces
 from thalweg.systems.configuration import Configuration

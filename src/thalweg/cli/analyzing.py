@@ -10,9 +10,9 @@ from pathlib import Path
 from thalweg.cli.apparatus import named_torsions, versions
 from thalweg.cli.strict import StudyError
 from thalweg.cli.study import steps
-from thalweg.interop.feature_sets import FEATURE_SETS, feature_set
-from thalweg.interop.frame_features import FeaturesAlongFile
-from thalweg.interop.mdtraj_files import TrajectoryFile, read_topology
+from thalweg.interop.files.trajectories import TrajectoryFile, read_topology
+from thalweg.interop.measured.feature_sets import FEATURE_SETS, feature_set
+from thalweg.interop.measured.frame_features import FeaturesAlongFile
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.model_scan import Combination, ModelScan, ScanTable
 from thalweg.report.accounting import ANALYSIS, citations

@@ -23,11 +23,11 @@ from thalweg.geometry.composed_variables import SineCosine
 from thalweg.geometry.torsions import backbone_dihedrals, dihedral_names, rotatable_dihedrals
 from thalweg.geometry.variables import Dihedrals
 from thalweg.geometry.variables import Distances as DistanceVariable
-from thalweg.interop import molecules
-from thalweg.interop.build import build_system
-from thalweg.interop.dcd import open_dcd
-from thalweg.interop.mdtraj_files import write_trajectory
-from thalweg.interop.relaxation import relaxed
+from thalweg.interop.files.dcd import open_dcd
+from thalweg.interop.files.trajectories import write_trajectory
+from thalweg.interop.openmm import molecules
+from thalweg.interop.openmm.build import build_system
+from thalweg.interop.openmm.relaxation import relaxed
 from thalweg.sampling.apparatus import Apparatus
 from thalweg.systems.system import System
 from thalweg.systems.topology import Topology
@@ -79,7 +79,7 @@ def engine_from(system: System, settings: Dynamics) -> Engine:
     integrator = Langevin(settings.kT, settings.dt, settings.friction)
     if settings.engine == "native":
         return NativeEngine(system, integrator)
-    from thalweg.interop.openmm_engine import OpenMMEngine
+    from thalweg.interop.openmm.engine import OpenMMEngine
 
     return OpenMMEngine(system, integrator, platform=settings.platform)
 

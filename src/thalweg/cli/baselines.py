@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from thalweg.interop.build import build_system
+from thalweg.interop.openmm.build import build_system
 from thalweg.learned_potentials.parametric.force_field import ForceFieldTerm
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.systems.elements import SYMBOLS

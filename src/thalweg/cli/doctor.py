@@ -80,7 +80,7 @@ def _checked(subject: str, look: Callable[[], str]) -> Finding:
 
 
 def _openmm_platforms() -> str:
-    from thalweg.interop.platforms import available_platforms
+    from thalweg.interop.openmm.platforms import available_platforms
 
     return ", ".join(available_platforms())
 

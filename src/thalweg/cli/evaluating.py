@@ -14,7 +14,7 @@ from thalweg.cli.fit_study import Data
 from thalweg.cli.fitting import accuracy, card_rows, certainty, claims_of, uncertainty_on
 from thalweg.cli.frames import read_frames
 from thalweg.cli.strict import StudyError
-from thalweg.interop.file_units import FileUnits
+from thalweg.interop.files.file_units import FileUnits
 from thalweg.learned_potentials.frames.inspection import inspect
 from thalweg.learned_potentials.frames.reference_energies import of_other_compositions
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential

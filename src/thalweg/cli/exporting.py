@@ -9,10 +9,10 @@ from thalweg.cli.apparatus import features_of
 from thalweg.cli.study import Study
 from thalweg.dynamics.engine import Variable
 from thalweg.geometry.composed_variables import Composed
-from thalweg.interop.colvars_input import colvars_input
-from thalweg.interop.mdtraj_files import read_topology
-from thalweg.interop.openmm_variables import openmm_xml
-from thalweg.interop.plumed_input import plumed_input
+from thalweg.interop.files.trajectories import read_topology
+from thalweg.interop.formulas.colvars import colvars_input
+from thalweg.interop.formulas.plumed import plumed_input
+from thalweg.interop.openmm.variables import openmm_xml
 from thalweg.sampling.policies.slow_variable_loop import SlowVariableLoop
 from thalweg.sampling.slow_variable import Projection, SlowVariable
 from thalweg.sampling.store import Store

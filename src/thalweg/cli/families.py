@@ -87,7 +87,9 @@ LEARNERS: Family = {
 """What is fitted."""
 
 BASELINES: Family = {
-    "GFN2": Kind("thalweg.interop.tight_binding:TightBinding", {"electronic_temperature": "temperature"}),
+    "GFN2": Kind(
+        "thalweg.interop.quantum.tight_binding:TightBinding", {"electronic_temperature": "temperature"}
+    ),
     "ForceField": Kind(
         "thalweg.cli.baselines:force_field",
         {"cutoff": "length"},

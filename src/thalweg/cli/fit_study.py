@@ -15,7 +15,7 @@ from typing import Any, Literal
 from thalweg.cli.calls import called
 from thalweg.cli.families import BASELINES, COMMITTEES, FAMILIES, LEARNERS, WEIGHTS
 from thalweg.cli.strict import StudyError, as_table, counted, nearest, read, value_of
-from thalweg.interop.file_units import FileUnits
+from thalweg.interop.files.file_units import FileUnits
 from thalweg.learned_potentials.linear.linear import Linear
 from thalweg.learned_potentials.networks.message_passing import MessagePassing
 from thalweg.learned_potentials.parametric.core_repulsion import CoreRepulsion
@@ -50,7 +50,7 @@ class Data:
         one trajectory, which resemble each other), or so that the training frames lie far apart
     group : key of a frame that names its group; ``"file"`` is the name of its file
     index : which frames of each file, as in ASE
-    energy_key, forces_key, stress_key, virial_key, format : see `thalweg.interop.configurations.read_configurations`
+    energy_key, forces_key, stress_key, virial_key, format : see `thalweg.interop.files.configurations.read_configurations`
     seed : of the split
     """
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from thalweg.cli.fit_study import Data, FitStudy
 from thalweg.cli.strict import StudyError
-from thalweg.interop.configurations import read_configurations
-from thalweg.interop.file_units import FileUnits
+from thalweg.interop.files.configurations import read_configurations
+from thalweg.interop.files.file_units import FileUnits
 from thalweg.learned_potentials.frames.findings import Findings
 from thalweg.learned_potentials.frames.inspection import inspect
 from thalweg.learned_potentials.frames.isolated_atoms import (

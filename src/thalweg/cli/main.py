@@ -233,7 +233,7 @@ def evaluate(
     """Errors and uncertainty of a learned potential on frames, and which of them to distrust."""
     from thalweg.cli.evaluating import evaluate
     from thalweg.cli.fit_study import Data
-    from thalweg.interop.file_units import FileUnits
+    from thalweg.interop.files.file_units import FileUnits
 
     for file in files:
         _require_file(file, "file")
@@ -269,7 +269,7 @@ def md(
     from thalweg.cli.evaluating import load_potential
     from thalweg.cli.fitting import watched
     from thalweg.cli.model_dynamics import Plan, relaxation, relaxed, sentences, simulate, write_course
-    from thalweg.interop.configurations import read_configurations
+    from thalweg.interop.files.configurations import read_configurations
     from thalweg.units import quantity
 
     _require_file(start, "structure")

@@ -22,7 +22,7 @@ from thalweg.dynamics.minimize import Minimum, minimized
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.structure_watch import LONGEST, NEAREST, StructureWatch
 from thalweg.dynamics.temperature import kinetic_energy
-from thalweg.interop.mdtraj_files import write_trajectory
+from thalweg.interop.files.trajectories import write_trajectory
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.machine.whole_files import write_whole
 from thalweg.potentials.energy import Energy

@@ -10,7 +10,7 @@ from pathlib import Path
 from thalweg.cli.apparatus import named_torsions
 from thalweg.cli.running import RUN_FILE
 from thalweg.cli.study import Loop, Molecule, Study, steps
-from thalweg.interop.mdtraj_files import read_topology
+from thalweg.interop.files.trajectories import read_topology
 from thalweg.report.accounting import ANALYSIS, CAMPAIGN, DYNAMICS, citations, cost, force_field_keys
 from thalweg.report.analysis import Learned, Question, analyze
 from thalweg.report.evidence import from_loop, from_restarts

@@ -25,7 +25,7 @@ from rich.progress import (
 from thalweg.cli.apparatus import named_torsions, versions
 from thalweg.cli.strict import StudyError
 from thalweg.cli.study import Files, Loop, Study, from_table, load, to_table
-from thalweg.interop.mdtraj_files import write_trajectory
+from thalweg.interop.files.trajectories import write_trajectory
 from thalweg.machine.whole_files import write_whole
 from thalweg.sampling.campaign import Task, drive
 from thalweg.sampling.executors import processes, serial

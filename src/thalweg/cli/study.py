@@ -38,7 +38,7 @@ class Molecule:
 
 @dataclass(frozen=True)
 class Files:
-    """A molecule from files; see `thalweg.interop.build.build_system` for which go together."""
+    """A molecule from files; see `thalweg.interop.openmm.build.build_system` for which go together."""
 
     pdb: Path | None = None
     prmtop: Path | None = None

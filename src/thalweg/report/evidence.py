@@ -16,8 +16,8 @@ import numpy as np
 
 from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.variables import Dihedrals
-from thalweg.interop.frame_features import FeaturesAlongFile
-from thalweg.interop.mdtraj_files import TrajectoryFile, read_trajectory
+from thalweg.interop.files.trajectories import TrajectoryFile, read_trajectory
+from thalweg.interop.measured.frame_features import FeaturesAlongFile
 from thalweg.sampling.policies.markov_restarts import MarkovRestarts
 from thalweg.sampling.policies.slow_variable_loop import WEIGHTS, SlowVariableLoop
 from thalweg.sampling.reweigh import WeightedFrames

@@ -1,6 +1,6 @@
 """Labeled configurations: what a quantum code said about an arrangement of atoms.
 
-Units are internal (nm, kJ/mol); files are read and written by `thalweg.interop.configurations`.
+Units are internal (nm, kJ/mol); files are read and written by `thalweg.interop.files.configurations`.
 """
 
 from __future__ import annotations

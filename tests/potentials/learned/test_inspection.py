@@ -115,7 +115,7 @@ def test_one_file_in_other_units_is_told_by_its_name(molecules):
 
 @pytest.mark.skipif(not RMD17.exists(), reason=f"no data in {RMD17}; set THALWEG_DATA")
 def test_ethanol_passes_and_is_caught_in_hartree_per_bohr():
-    from thalweg.interop.configurations import read_configurations
+    from thalweg.interop.files.configurations import read_configurations
 
     frames = read_configurations(RMD17 / "ethanol_train_01.extxyz.gz")
     assert str(inspect(frames)) == "nothing found"

@@ -18,17 +18,17 @@ import numpy as np
 import openmm
 import openmm.app as app
 
-from thalweg.interop.build_checks import (
+from thalweg.interop.openmm.build_checks import (
     BuildError,
     checked_cutoff,
     checked_file,
     checked_positions,
     chosen,
 )
-from thalweg.interop.force_fields import checked_water, explain_no_template, load_force_field
-from thalweg.interop.implicit_solvent import with_compiled_born
-from thalweg.interop.openmm_system import system_from_openmm
-from thalweg.interop.openmm_topology import topology_from_openmm
+from thalweg.interop.openmm.force_fields import checked_water, explain_no_template, load_force_field
+from thalweg.interop.openmm.implicit_solvent import with_compiled_born
+from thalweg.interop.openmm.system import system_from_openmm
+from thalweg.interop.openmm.topology import topology_from_openmm
 from thalweg.systems.system import System
 
 __all__ = ["BuildError", "build_system", "from_amber", "from_pdb", "from_xml"]

@@ -22,8 +22,8 @@ from thalweg.geometry.coordination import CoordinationNumbers
 from thalweg.geometry.residue_distances import SoftResidueDistances
 from thalweg.geometry.switching import LogisticSwitch, RationalSwitch
 from thalweg.geometry.variables import Angles, Coordinates, Dihedrals, Distances, RadiusOfGyration
-from thalweg.interop.formulas import Formula, Step, steps
-from thalweg.interop.traced_formulas import NoFormula, formulas
+from thalweg.interop.formulas.formulas import Formula, Step, steps
+from thalweg.interop.formulas.traced import NoFormula, formulas
 
 Kind = Literal["distance", "angle", "dihedral", "x", "y", "z"]
 

@@ -8,8 +8,8 @@ variables in one file may not define a distance twice: join them by `Concatenate
 from __future__ import annotations
 
 from thalweg.dynamics.engine import Variable
-from thalweg.interop.exported_variables import Coordinate, exported
-from thalweg.interop.formulas import Step
+from thalweg.interop.formulas.exported_variables import Coordinate, exported
+from thalweg.interop.formulas.formulas import Step
 
 ACTIONS = {"distance": "DISTANCE", "angle": "ANGLE", "dihedral": "TORSION"}
 
@@ -25,7 +25,7 @@ def plumed_input(variable: Variable, name: str = "cv", periodic: bool = True) ->
 
     Raises
     ------
-    thalweg.interop.traced_formulas.NoFormula
+    thalweg.interop.formulas.traced.NoFormula
         If the variable has no formula.
 
     Examples

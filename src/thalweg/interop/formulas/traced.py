@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from thalweg.interop.formula_rules import ELEMENTWISE, RULES, elementwise, is_symbolic
-from thalweg.interop.formulas import Formula, Input, plain
+from thalweg.interop.formulas.formulas import Formula, Input, plain
+from thalweg.interop.formulas.rules import ELEMENTWISE, RULES, elementwise, is_symbolic
 
 MOVES = frozenset(
     (
@@ -53,7 +53,7 @@ def formulas(function: Callable, inputs: int) -> list[Formula]:
 
     Examples
     --------
-    >>> from thalweg.interop.formulas import steps
+    >>> from thalweg.interop.formulas.formulas import steps
     >>> value = formulas(lambda x: jnp.tanh(x[:1] - 2.0 * x[1:]), 2)
     >>> steps(value, ["a", "b"], ["v"])[0].text
     'tanh(a-2*b)'

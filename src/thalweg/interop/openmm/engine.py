@@ -79,7 +79,7 @@ class OpenMMEngine:
         if system.openmm_xml is None:
             raise ValueError(
                 "this system was not built from an OpenMM System (its openmm_xml is None); build it with "
-                "thalweg.interop.build.build_system, or run it with NativeEngine"
+                "thalweg.interop.openmm.build.build_system, or run it with NativeEngine"
             )
         check_integrator(integrator, system.constraints)
         self.system, self.integrator, self.added = system, integrator, added

@@ -13,8 +13,8 @@ from __future__ import annotations
 from math import pi
 
 from thalweg.dynamics.engine import Variable
-from thalweg.interop.exported_variables import Coordinate, ExportedVariable, exported
-from thalweg.interop.formulas import one_line, steps
+from thalweg.interop.formulas.exported_variables import Coordinate, ExportedVariable, exported
+from thalweg.interop.formulas.formulas import one_line, steps
 from thalweg.units import ANGSTROM
 
 AXES = {"x": "(1,0,0)", "y": "(0,1,0)", "z": "(0,0,1)"}
@@ -31,7 +31,7 @@ def colvars_input(variable: Variable, name: str = "cv", length: float = ANGSTROM
 
     Raises
     ------
-    thalweg.interop.traced_formulas.NoFormula
+    thalweg.interop.formulas.traced.NoFormula
         If the variable has no formula.
 
     Examples

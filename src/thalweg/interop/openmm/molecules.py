@@ -11,8 +11,8 @@ from importlib.resources import as_file, files
 import numpy as np
 import openmm.app as app
 
-from thalweg.interop.build import from_pdb, from_topology
-from thalweg.interop.build_checks import chosen
+from thalweg.interop.openmm.build import from_pdb, from_topology
+from thalweg.interop.openmm.build_checks import chosen
 from thalweg.systems.system import System
 
 SOLVENTS = {

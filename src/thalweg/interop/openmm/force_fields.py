@@ -8,7 +8,7 @@ from pathlib import Path
 
 import openmm.app as app
 
-from thalweg.interop.build_checks import BuildError
+from thalweg.interop.openmm.build_checks import BuildError
 
 WATER = ("HOH", "WAT", "SOL", "TIP3", "NA", "CL", "K")
 

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from thalweg.geometry.constant_tables import Rows
 from thalweg.geometry.residues import heavy_atoms_by_residue, protein_residues, residue_labels
-from thalweg.interop.mdtraj_files import topology_from_mdtraj, topology_to_mdtraj
+from thalweg.interop.files.trajectories import topology_from_mdtraj, topology_to_mdtraj
 from thalweg.systems.topology import Topology
 
 STRUCTURES = {"helix": "H", "strand": "E", "coil": "C"}

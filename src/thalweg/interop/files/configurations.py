@@ -1,7 +1,7 @@
 """Labeled configurations from and to files and ASE: the border where eV and Å become kJ/mol and nm.
 
 Whatever ASE reads is read through ASE (extended XYZ, ASE databases, VASP, ORCA, ...), folders of DeePMD-kit by
-`thalweg.interop.deepmd_folders`. Labels that are missing stay missing. Stress is ``dU/d(strain)`` over volume, positive
+`thalweg.interop.files.deepmd_folders`. Labels that are missing stay missing. Stress is ``dU/d(strain)`` over volume, positive
 under tension as in ASE; a virial is ``-dU/d(strain)`` and is divided by ``-volume``.
 """
 
@@ -22,9 +22,9 @@ import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
-from thalweg.interop.deepmd_folders import is_deepmd, read_deepmd
-from thalweg.interop.file_units import FileUnits
-from thalweg.interop.label_keys import label_key
+from thalweg.interop.files.deepmd_folders import is_deepmd, read_deepmd
+from thalweg.interop.files.file_units import FileUnits
+from thalweg.interop.files.label_keys import label_key
 from thalweg.machine.whole_files import whole
 from thalweg.systems.configuration import Configuration
 
@@ -50,7 +50,7 @@ def read_configurations(
     ----------
     index : which frames, as in ASE: ``":"``, ``"::10"``, ``-1``
     energy_key, forces_key, stress_key, virial_key : names of the labels in the file; looked for unless given
-        (`thalweg.interop.label_keys`). For metals with smeared occupations, forces belong to ``"free_energy"``
+        (`thalweg.interop.files.label_keys`). For metals with smeared occupations, forces belong to ``"free_energy"``
     units : what the numbers in the file mean
     format : one of ASE's, where the name of the file does not say
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.interop.formulas import Apply, Formula, combined, plain, product, quotient
+from thalweg.interop.formulas.formulas import Apply, Formula, combined, plain, product, quotient
 
 
 def is_symbolic(value: Any) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import mdtraj
 import numpy as np
 
-from thalweg.interop.mdtraj_files import topology_to_mdtraj
+from thalweg.interop.files.trajectories import topology_to_mdtraj
 from thalweg.shapes import Array, Float, Int
 from thalweg.systems.elements import SYMBOLS
 from thalweg.systems.topology import Topology

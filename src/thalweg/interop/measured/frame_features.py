@@ -15,7 +15,7 @@ import numpy as np
 
 from thalweg.dynamics.engine import Variable
 from thalweg.geometry.evaluation import evaluate
-from thalweg.interop.mdtraj_files import TrajectoryFile
+from thalweg.interop.files.trajectories import TrajectoryFile
 from thalweg.machine.whole_files import whole
 from thalweg.systems.topology import Topology
 from thalweg.time_series.trajectories import Trajectories
@@ -136,7 +136,7 @@ def feature_trajectories(
     Raises
     ------
     ValueError, FileNotFoundError
-        As `thalweg.interop.mdtraj_files.TrajectoryFile`.
+        As `thalweg.interop.files.trajectories.TrajectoryFile`.
     """
     sources = [FeaturesAlongFile(TrajectoryFile(Path(path), topology), features) for path in paths]
     return Trajectories(sources, dt=dt, names=features.names)

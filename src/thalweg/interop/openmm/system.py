@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import openmm
 
-from thalweg.interop.openmm_custom_forces import CUSTOM, custom_centroid_bonds, custom_cv
-from thalweg.interop.openmm_values import TranslationError, plain, refuse, table
+from thalweg.interop.openmm.custom_forces import CUSTOM, custom_centroid_bonds, custom_cv
+from thalweg.interop.openmm.values import TranslationError, plain, refuse, table
 from thalweg.potentials.cmap import correction_maps
 from thalweg.potentials.energy import Energy, Sum
 from thalweg.potentials.harmonic import harmonic_angles, harmonic_bonds

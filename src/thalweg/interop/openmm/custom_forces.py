@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import openmm
 
-from thalweg.interop.openmm_values import plain, refuse
+from thalweg.interop.openmm.values import plain, refuse
 from thalweg.potentials.born_formulas import BornIntegral, BornPair, BornValue
 from thalweg.potentials.energy import Energy
 from thalweg.potentials.expressions import Discrete, Expression

@@ -14,9 +14,9 @@ import numpy as np
 import openmm
 
 from thalweg.dynamics.engine import Variable
-from thalweg.interop.exported_variables import Coordinate, ExportedVariable, exported
-from thalweg.interop.formulas import expanded_size, one_line, steps
-from thalweg.interop.traced_formulas import NoFormula
+from thalweg.interop.formulas.exported_variables import Coordinate, ExportedVariable, exported
+from thalweg.interop.formulas.formulas import expanded_size, one_line, steps
+from thalweg.interop.formulas.traced import NoFormula
 
 LARGEST = 300
 """Symbols of a formula, written out, up to which OpenMM derives it in a second; time grows as their square."""
@@ -54,7 +54,7 @@ def openmm_xml(variable: Variable, name: str = "cv", periodic: bool = False) -> 
 
     Parameters
     ----------
-    variable : with a formula; see `thalweg.interop.exported_variables.exported`
+    variable : with a formula; see `thalweg.interop.formulas.exported_variables.exported`
     name : of its value; several values are ``name1``, ``name2``, ...
     periodic : whether nearest images are meant
 

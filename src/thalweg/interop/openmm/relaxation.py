@@ -30,7 +30,7 @@ def relaxed(system: System, tolerance: float = 10.0, iterations: int = 500) -> S
 
     Examples
     --------
-    >>> from thalweg.interop.molecules import alanine_dipeptide
+    >>> from thalweg.interop.openmm.molecules import alanine_dipeptide
     >>> molecule = alanine_dipeptide()
     >>> bool(np.abs(relaxed(molecule).positions - molecule.positions).max() < 0.05)
     True

@@ -35,8 +35,8 @@ from thalweg.geometry.residues import residue_of_atoms, residue_pairs
 from thalweg.geometry.switching import LogisticSwitch
 from thalweg.geometry.torsions import backbone_dihedrals, rotatable_dihedrals, side_chain_dihedrals
 from thalweg.geometry.variables import Dihedrals, Distances
-from thalweg.interop.frame_features import Measurement
-from thalweg.interop.mdtraj_features import SecondaryStructure, SolventExposure
+from thalweg.interop.measured.frame_features import Measurement
+from thalweg.interop.measured.mdtraj_features import SecondaryStructure, SolventExposure
 from thalweg.systems.topology import Topology
 
 MOST = 50_000
@@ -54,7 +54,7 @@ def feature_set(topology: Topology, name: str) -> Variable | Measurement:
     Examples
     --------
     >>> from importlib.resources import files
-    >>> from thalweg.interop.mdtraj_files import read_topology
+    >>> from thalweg.interop.files.trajectories import read_topology
     >>> dipeptide = read_topology(files("thalweg.testsystems") / "structures" / "alanine_dipeptide.pdb")
     >>> feature_set(dipeptide, "backbone").names
     ('sin phi ALA2', 'sin psi ALA2', 'cos phi ALA2', 'cos psi ALA2')

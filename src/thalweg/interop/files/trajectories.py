@@ -18,8 +18,8 @@ from mdtraj.core import element as mdtraj_elements
 from mdtraj.formats.registry import FormatRegistry
 
 from thalweg.geometry.evaluation import ROW
-from thalweg.interop.dcd import open_dcd, without_date
-from thalweg.interop.xtc import scan_xtc
+from thalweg.interop.files.dcd import open_dcd, without_date
+from thalweg.interop.files.xtc import scan_xtc
 from thalweg.machine.whole_files import whole
 from thalweg.systems.topology import Topology
 

@@ -17,7 +17,7 @@ from ase.md import langevin, verlet
 
 from thalweg.dynamics.engine import Bias, Integrator, Langevin, Observer, Recording, VelocityVerlet
 from thalweg.dynamics.in_turn import BiasForce, Broken, run_in_turn
-from thalweg.interop.ase_calculator import EnergyCalculator
+from thalweg.interop.ase.calculator import EnergyCalculator
 from thalweg.systems.state import State
 from thalweg.systems.system import System
 from thalweg.units import ANGSTROM, BOLTZMANN, ELECTRONVOLT
