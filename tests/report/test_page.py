@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from thalweg.report.html import page
+from thalweg.report.of_runs.files import plain, write_report
+from thalweg.report.of_runs.page import page
 from thalweg.report.results import Results
-from thalweg.report.writing import plain, write_report
 
 
 class Elements(HTMLParser):

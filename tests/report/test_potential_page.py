@@ -13,11 +13,11 @@ from thalweg.learned_potentials.frames.errors import errors_of
 from thalweg.learned_potentials.linear.regularization import FrontPoint, Solution
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.term import Labels, Spread, Weights
-from thalweg.report.potential_analysis import by_element, courses, front, judged
-from thalweg.report.potential_files import write_potential_report
-from thalweg.report.potential_page import potential_page
-from thalweg.report.potential_results import CurveLine, ForceUncertainty, PotentialResults, TrainingCourse
-from thalweg.report.potential_trust import trust, trust_sentences
+from thalweg.report.of_potentials.analysis import by_element, courses, front, judged
+from thalweg.report.of_potentials.files import write_potential_report
+from thalweg.report.of_potentials.page import potential_page
+from thalweg.report.of_potentials.results import CurveLine, ForceUncertainty, PotentialResults, TrainingCourse
+from thalweg.report.of_potentials.trust import trust, trust_sentences
 from thalweg.report.results import Diagnosis
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit

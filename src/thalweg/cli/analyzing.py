@@ -16,13 +16,13 @@ from thalweg.interop.measured.frame_features import FeaturesAlongFile
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.model_scan import Combination, ModelScan, ScanTable
 from thalweg.report.accounting import ANALYSIS, citations
-from thalweg.report.analysis import KINETIC_DIM, Question, analyze
 from thalweg.report.drawing import drawn_choice
-from thalweg.report.evidence import from_files
-from thalweg.report.kinetic_picture import SHOWN
+from thalweg.report.of_runs.analysis import KINETIC_DIM, Question, analyze
+from thalweg.report.of_runs.evidence import from_files
+from thalweg.report.of_runs.files import write_report
+from thalweg.report.of_runs.kinetic_picture import SHOWN
 from thalweg.report.results import ModelChoice, Results
 from thalweg.report.rounding import significant
-from thalweg.report.writing import write_report
 from thalweg.systems.topology import Topology
 from thalweg.time_series.trajectories import Trajectories
 from thalweg.units import quantity, thermal_energy

@@ -20,10 +20,10 @@ from thalweg.learned_potentials.frames.reference_energies import of_other_compos
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.term import Labels
 from thalweg.report.accounting import citations
-from thalweg.report.potential_analysis import by_element, courses, judged
-from thalweg.report.potential_files import write_potential_report
-from thalweg.report.potential_results import PotentialResults
-from thalweg.report.potential_trust import trust, trust_sentences
+from thalweg.report.of_potentials.analysis import by_element, courses, judged
+from thalweg.report.of_potentials.files import write_potential_report
+from thalweg.report.of_potentials.results import PotentialResults
+from thalweg.report.of_potentials.trust import trust, trust_sentences
 from thalweg.report.results import Diagnosis
 from thalweg.systems.configuration import elements_of
 from thalweg.systems.elements import SYMBOLS

@@ -38,7 +38,7 @@ from thalweg.learned_potentials.terms.term import Labels, Learner, NoUncertainty
 from thalweg.learned_potentials.uncertainty.spanned import spanned
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.accounting import citations
-from thalweg.report.potential_analysis import (
+from thalweg.report.of_potentials.analysis import (
     by_element,
     courses,
     curve_lines,
@@ -47,8 +47,8 @@ from thalweg.report.potential_analysis import (
     judged,
     training_course,
 )
-from thalweg.report.potential_files import write_potential_report
-from thalweg.report.potential_results import ForceUncertainty, Judged, PotentialResults
+from thalweg.report.of_potentials.files import write_potential_report
+from thalweg.report.of_potentials.results import ForceUncertainty, Judged, PotentialResults
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
 from thalweg.systems.configuration import Configuration, elements_of

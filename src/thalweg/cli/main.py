@@ -17,7 +17,7 @@ from thalweg.cli.surroundings import data_folder, prepare
 
 if TYPE_CHECKING:
     from thalweg.cli.study import Study
-    from thalweg.report.potential_results import PotentialResults
+    from thalweg.report.of_potentials.results import PotentialResults
     from thalweg.report.results import Results
 
 app = typer.Typer(
@@ -361,7 +361,7 @@ def bench(
     """Run a benchmark beside its peers, print its table and write it under benchmarks/results."""
     from thalweg.cli.bench import measure
     from thalweg.report.benchmark import replace_parts, table, verdict, write_benchmark
-    from thalweg.report.writing import plain
+    from thalweg.report.of_runs.files import plain
 
     folder = Path("benchmarks")
     rows = measure(folder, name, data_folder(), quick, part or ())

@@ -26,7 +26,7 @@ from thalweg.interop.files.trajectories import write_trajectory
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.machine.whole_files import write_whole
 from thalweg.potentials.energy import Energy
-from thalweg.report.writing import plain
+from thalweg.report.of_runs.files import plain
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import MASSES, SYMBOLS
 from thalweg.systems.state import State, thermal_state

@@ -12,11 +12,11 @@ from thalweg.cli.running import RUN_FILE
 from thalweg.cli.study import Loop, Molecule, Study, steps
 from thalweg.interop.files.trajectories import read_topology
 from thalweg.report.accounting import ANALYSIS, CAMPAIGN, DYNAMICS, citations, cost, force_field_keys
-from thalweg.report.analysis import Learned, Question, analyze
-from thalweg.report.evidence import from_loop, from_restarts
+from thalweg.report.of_runs.analysis import Learned, Question, analyze
+from thalweg.report.of_runs.evidence import from_loop, from_restarts
+from thalweg.report.of_runs.files import write_report
 from thalweg.report.results import Diagnosis, Results
 from thalweg.report.rounding import significant
-from thalweg.report.writing import write_report
 from thalweg.sampling.campaign import Policy
 from thalweg.sampling.policies.slow_variable_loop import WEIGHTS, SlowVariableLoop
 from thalweg.sampling.reweigh import WeightedFrames

@@ -20,8 +20,8 @@ from pathlib import Path
 from rich.table import Table
 
 from thalweg.machine.whole_files import write_whole
+from thalweg.report.of_runs.files import plain
 from thalweg.report.rounding import significant
-from thalweg.report.writing import plain
 
 COMPARED = ("thalweg", "numpy", "scipy", "jax", "openmm", "deeptime", "scikit-learn", "pymbar", "mdtraj")
 """Packages whose versions decide what a benchmark measures."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from thalweg.machine.whole_files import write_whole
-from thalweg.report.html import page
+from thalweg.report.of_runs.page import page
 from thalweg.report.results import Candidate, ModelChoice, Results, Surface
 
 

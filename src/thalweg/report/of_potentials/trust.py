@@ -18,7 +18,7 @@ from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.term import Labels, NoUncertainty, Spread
 from thalweg.learned_potentials.uncertainty.calibrated import ForceAlarm, root_mean_squares
 from thalweg.learning.calibration import expected_to_hold
-from thalweg.report.potential_results import Trust
+from thalweg.report.of_potentials.results import Trust
 from thalweg.report.rounding import significant
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from thalweg.report import potential_figures as figures
+from thalweg.report.of_potentials import figures
+from thalweg.report.of_potentials.results import PotentialResults
 from thalweg.report.page_parts import Figures, citations, document, provenance, summary, table
-from thalweg.report.potential_results import PotentialResults
 from thalweg.report.rounding import significant, with_error
 
 LISTED = 20

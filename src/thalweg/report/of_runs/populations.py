@@ -8,8 +8,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from thalweg.geometry.residues import solute_atoms
-from thalweg.report.evidence import Evidence
-from thalweg.report.free_energies import Weighted, difference
+from thalweg.report.of_runs.evidence import Evidence
+from thalweg.report.of_runs.free_energies import Weighted, difference
 from thalweg.report.results import Estimate, MolecularState, Molecule
 from thalweg.systems.topology import Topology
 

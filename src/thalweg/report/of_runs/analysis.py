@@ -9,8 +9,8 @@ import numpy as np
 
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.linear.vac import VACModel
-from thalweg.report.evidence import Evidence
-from thalweg.report.free_energies import (
+from thalweg.report.of_runs.evidence import Evidence
+from thalweg.report.of_runs.free_energies import (
     Weighted,
     course,
     difference,
@@ -18,9 +18,9 @@ from thalweg.report.free_energies import (
     torsion_surface,
     variable_surface,
 )
-from thalweg.report.kinetic_picture import KineticPicture, kinetic_picture
-from thalweg.report.meaning import angular_correlation
-from thalweg.report.populations import aligned, described, drawn_atoms, molecule
+from thalweg.report.of_runs.kinetic_picture import KineticPicture, kinetic_picture
+from thalweg.report.of_runs.meaning import angular_correlation
+from thalweg.report.of_runs.populations import aligned, described, drawn_atoms, molecule
 from thalweg.report.results import Diagnosis, Estimate, LearnedVariable, Results, Surface
 from thalweg.report.rounding import with_error
 from thalweg.time_series.trajectories import Trajectories

@@ -23,7 +23,7 @@ from thalweg.learned_potentials.uncertainty.distance_to_training import (
 )
 from thalweg.learning.calibration import coverage, rank_correlation, reliability_curve
 from thalweg.learning.trainer import History
-from thalweg.report.potential_results import (
+from thalweg.report.of_potentials.results import (
     CurveLine,
     ErrorCourse,
     ForceUncertainty,

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from thalweg.machine.whole_files import write_whole
-from thalweg.report.potential_page import potential_page
-from thalweg.report.potential_results import PotentialResults
-from thalweg.report.writing import plain
+from thalweg.report.of_potentials.page import potential_page
+from thalweg.report.of_potentials.results import PotentialResults
+from thalweg.report.of_runs.files import plain
 
 
 def write_potential_report(results: PotentialResults, folder: Path) -> Path:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from thalweg.report.figures import INK, PALETTE, compact, decades, styled
-from thalweg.report.potential_results import (
+from thalweg.report.of_potentials.results import (
     CurveLine,
     ErrorCourse,
     ForceUncertainty,
