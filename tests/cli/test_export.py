@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from thalweg.cli.main import app
 from thalweg.cli.running import begin
-from thalweg.sampling.slow_variable import SlowVariable
 from thalweg.sampling.store import Store
+from thalweg.sampling.tasks.slow_variable import SlowVariable
 
 STUDY = """
 [system]

@@ -10,20 +10,20 @@ import pytest
 
 from thalweg.dynamics.engine import Overdamped
 from thalweg.dynamics.native_engine import NativeEngine
+from thalweg.free_energies.difference import agreement, free_energy_difference
+from thalweg.free_energies.reweighting import MBAR
 from thalweg.geometry.variables import Coordinates
 from thalweg.potentials.energy import Energy
 from thalweg.sampling.bias.frozen import FrozenBias
 from thalweg.sampling.bias.metadynamics import WellTemperedMetadynamics
 from thalweg.sampling.bias.umbrella import HarmonicRestraint
 from thalweg.sampling.campaign import drive
-from thalweg.sampling.free_energy_difference import agreement, free_energy_difference
 from thalweg.sampling.policies.markov_restarts import MarkovRestarts
 from thalweg.sampling.policies.slow_variable_loop import WEIGHTS
-from thalweg.sampling.reweigh import WeightedFrames
-from thalweg.sampling.reweighting import MBAR
 from thalweg.sampling.segment import Segment
-from thalweg.sampling.slow_variable import SlowVariable
 from thalweg.sampling.store import Store
+from thalweg.sampling.tasks.reweigh import WeightedFrames
+from thalweg.sampling.tasks.slow_variable import SlowVariable
 from thalweg.systems.state import thermal_state
 from thalweg.testsystems.muller_brown import MullerBrown
 from thalweg.testsystems.wells import DoubleWell

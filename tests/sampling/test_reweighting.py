@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from thalweg.sampling.blocks import statistical_inefficiency
-from thalweg.sampling.free_energy_difference import free_energy_difference
-from thalweg.sampling.free_energy_surface import FreeEnergySurface
-from thalweg.sampling.reweighting import MBAR, effective_sample_size, exponential_weights
+from thalweg.free_energies.blocks import statistical_inefficiency
+from thalweg.free_energies.difference import free_energy_difference
+from thalweg.free_energies.reweighting import MBAR, effective_sample_size, exponential_weights
+from thalweg.free_energies.surface import FreeEnergySurface
 
 
 def harmonic_windows(counts, seed, kT=2.5):

@@ -14,8 +14,8 @@ from thalweg.interop.formulas.colvars import colvars_input
 from thalweg.interop.formulas.plumed import plumed_input
 from thalweg.interop.openmm.variables import openmm_xml
 from thalweg.sampling.policies.slow_variable_loop import SlowVariableLoop
-from thalweg.sampling.slow_variable import Projection, SlowVariable
 from thalweg.sampling.store import Store
+from thalweg.sampling.tasks.slow_variable import Projection, SlowVariable
 
 PROGRAMS: dict[str, Callable[[Variable, str], str]] = {
     "plumed": plumed_input,

@@ -19,9 +19,9 @@ from thalweg.report.results import Diagnosis, Results
 from thalweg.report.rounding import significant
 from thalweg.sampling.campaign import Policy
 from thalweg.sampling.policies.slow_variable_loop import WEIGHTS, SlowVariableLoop
-from thalweg.sampling.reweigh import WeightedFrames
-from thalweg.sampling.slow_variable import SlowVariable
 from thalweg.sampling.store import Store
+from thalweg.sampling.tasks.reweigh import WeightedFrames
+from thalweg.sampling.tasks.slow_variable import SlowVariable
 from thalweg.systems.topology import Topology
 
 LEAST_OVERLAP = 0.01

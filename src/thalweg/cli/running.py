@@ -29,8 +29,8 @@ from thalweg.interop.files.trajectories import write_trajectory
 from thalweg.machine.whole_files import write_whole
 from thalweg.sampling.campaign import Task, drive
 from thalweg.sampling.executors import processes, serial
-from thalweg.sampling.simulate import Simulate
 from thalweg.sampling.store import Store
+from thalweg.sampling.tasks.simulate import Simulate
 
 RUN_FILE = "run.toml"
 INPUTS = "inputs"

@@ -37,7 +37,7 @@ def unbiasing_weights(bias: Sequence[np.ndarray], kT: float) -> list[np.ndarray]
     """Weights ``exp(V / kT)`` of frames of runs under one bias, their mean one: a column for `Trajectories`.
 
     For a bias that grows, ``bias`` is the bias minus its own reversible work, ``V - c(t)`` [tiwary2015]. Frames of
-    runs under different biases are weighted by `thalweg.sampling.reweighting.MBAR`.
+    runs under different biases are weighted by `thalweg.free_energies.reweighting.MBAR`.
 
     Parameters
     ----------

@@ -20,9 +20,9 @@ from thalweg.interop.files.trajectories import TrajectoryFile, read_trajectory
 from thalweg.interop.measured.frame_features import FeaturesAlongFile
 from thalweg.sampling.policies.markov_restarts import MarkovRestarts
 from thalweg.sampling.policies.slow_variable_loop import WEIGHTS, SlowVariableLoop
-from thalweg.sampling.reweigh import WeightedFrames
 from thalweg.sampling.segment import Segment, walks
 from thalweg.sampling.store import Store
+from thalweg.sampling.tasks.reweigh import WeightedFrames
 from thalweg.systems.topology import Topology
 from thalweg.time_series.trajectories import Trajectories
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from thalweg.free_energies.blocks import statistical_inefficiency
+from thalweg.free_energies.difference import FreeEnergyDifference, agreement, free_energy_difference
+from thalweg.free_energies.surface import FreeEnergySurface
 from thalweg.report.results import Axis, Convergence, Estimate, Surface
-from thalweg.sampling.blocks import statistical_inefficiency
-from thalweg.sampling.free_energy_difference import FreeEnergyDifference, agreement, free_energy_difference
-from thalweg.sampling.free_energy_surface import FreeEnergySurface
 
 BINS = 48
 BANDWIDTH = 0.8

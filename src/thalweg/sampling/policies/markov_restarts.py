@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from thalweg.sampling.apparatus import Recipe
 from thalweg.sampling.campaign import Task
-from thalweg.sampling.choose_starts import ChooseStarts
 from thalweg.sampling.restart import LeastCounts, RestartRule
-from thalweg.sampling.simulate import Simulate
 from thalweg.sampling.store import Store
+from thalweg.sampling.tasks.choose_starts import ChooseStarts
+from thalweg.sampling.tasks.simulate import Simulate
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from thalweg.sampling.apparatus import Recipe
 from thalweg.sampling.campaign import Task
-from thalweg.sampling.choose_starts import ChooseStarts
-from thalweg.sampling.reweigh import Reweigh
-from thalweg.sampling.simulate import GrowingBias, HeldBias, Simulate
-from thalweg.sampling.slow_variable import LearnSlowVariable
 from thalweg.sampling.store import Store
+from thalweg.sampling.tasks.choose_starts import ChooseStarts
+from thalweg.sampling.tasks.reweigh import Reweigh
+from thalweg.sampling.tasks.simulate import GrowingBias, HeldBias, Simulate
+from thalweg.sampling.tasks.slow_variable import LearnSlowVariable
 
 WEIGHTS = "results/weights"
 """Entry of the weighted production frames of all seeds."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.ndimage
 
-from thalweg.sampling.blocks import block_labels, resamples
+from thalweg.free_energies.blocks import block_labels, resamples
 from thalweg.shapes import Float
 
 

@@ -9,12 +9,12 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.free_energies.reweighting import MBAR, effective_sample_size, exponential_weights
 from thalweg.sampling.apparatus import Recipe
-from thalweg.sampling.reweighting import MBAR, effective_sample_size, exponential_weights
 from thalweg.sampling.segment import Segment, walks
-from thalweg.sampling.simulate import HeldBias
-from thalweg.sampling.slow_variable import SlowVariable
 from thalweg.sampling.store import Store, write_json
+from thalweg.sampling.tasks.simulate import HeldBias
+from thalweg.sampling.tasks.slow_variable import SlowVariable
 from thalweg.shapes import Float, Int
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thalweg.sampling.blocks import block_labels, resamples, statistical_inefficiency
-from thalweg.sampling.reweighting import effective_sample_size
+from thalweg.free_energies.blocks import block_labels, resamples, statistical_inefficiency
+from thalweg.free_energies.reweighting import effective_sample_size
 from thalweg.shapes import Bool, Float
 
 NEEDED_CROSSINGS = 5

@@ -15,8 +15,8 @@ from thalweg.dynamics.engine import Bias
 from thalweg.sampling.apparatus import Apparatus, Recipe
 from thalweg.sampling.bias.frozen import FrozenBias
 from thalweg.sampling.segment import final_bias_state, final_state, write_segment
-from thalweg.sampling.slow_variable import SlowVariable
 from thalweg.sampling.store import MANIFEST, Store, sha256
+from thalweg.sampling.tasks.slow_variable import SlowVariable
 from thalweg.systems.state import State, thermal_state
 
 
