@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from thalweg.cli.model_dynamics import Plan, judgment, simulate
 from thalweg.dynamics.stability import LIMIT
 from thalweg.interop.files.configurations import read_configurations
 from thalweg.interop.measured.radial_distribution import radial_distribution
@@ -32,6 +31,7 @@ from thalweg.representations.messages.embedded_density import EmbeddedDensity
 from thalweg.representations.messages.messages import Messages
 from thalweg.representations.messages.painn import PaiNN
 from thalweg.representations.messages.schnet import SchNet
+from thalweg.studies.model_dynamics import Plan, judgment, simulate
 from thalweg.systems.configuration import Configuration
 from thalweg.units import thermal_energy, unit
 

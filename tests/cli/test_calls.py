@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from thalweg.cli.calls import called, settings
-from thalweg.cli.families import BASELINES, COMMITTEES, FAMILIES, LEARNERS, REPRESENTATIONS, WEIGHTS
-from thalweg.cli.strict import StudyError
 from thalweg.learned_potentials.linear.linear import Linear
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.terms.term import Learner, Term
 from thalweg.representations.expansions.ace import ACE
+from thalweg.studies.tables.calls import called, settings
+from thalweg.studies.tables.families import (
+    BASELINES,
+    COMMITTEES,
+    FAMILIES,
+    LEARNERS,
+    REPRESENTATIONS,
+    WEIGHTS,
+)
+from thalweg.studies.tables.strict import StudyError
 
 ALL = [
     (name, kind, key)

@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from thalweg.cli.main import app
-from thalweg.cli.running import begin
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.slow_variable import SlowVariable
+from thalweg.studies.running import begin
 
 STUDY = """
 [system]

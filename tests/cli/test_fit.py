@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from thalweg.cli.fit_study import fit_from_table, usual_learner
-from thalweg.cli.frames import frames_of
 from thalweg.cli.main import app
-from thalweg.cli.strict import StudyError
 from thalweg.interop.files.configurations import read_configurations, write_configurations
 from thalweg.interop.files.trajectories import read_topology, read_trajectory
 from thalweg.learned_potentials.frames.errors import errors
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learning.trainer import history_of
+from thalweg.studies.frames import frames_of
+from thalweg.studies.tables.fit_study import fit_from_table, usual_learner
+from thalweg.studies.tables.strict import StudyError
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
 

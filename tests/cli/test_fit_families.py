@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from thalweg.cli.fit_study import fit_from_table
 from thalweg.cli.main import app
 from thalweg.interop.files.configurations import write_configurations
 from thalweg.interop.quantum.tight_binding import TightBinding
@@ -19,6 +18,7 @@ from thalweg.learned_potentials.parametric.pair_terms import morse
 from thalweg.learned_potentials.recipes.linear import expansion_with_kernel
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.uncertainty.committee import CommitteeTerm
+from thalweg.studies.tables.fit_study import fit_from_table
 from thalweg.systems.configuration import Configuration
 
 WATER = np.array([[0.0, 0.0, 0.0], [0.0757, 0.0586, 0.0], [-0.0757, 0.0586, 0.0]])

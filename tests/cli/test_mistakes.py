@@ -17,9 +17,9 @@ import pytest
 from typer.testing import CliRunner
 
 from thalweg.cli.main import app
-from thalweg.cli.running import begin
 from thalweg.interop.files.trajectories import read_topology, write_trajectory
 from thalweg.sampling.store import Store, write_json
+from thalweg.studies.running import begin
 
 PEPTIDE = files("thalweg.testsystems") / "structures" / "alanine_dipeptide.pdb"
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from thalweg.cli.strict import StudyError, as_table, choose, counted, measured, read
+from thalweg.studies.tables.strict import StudyError, as_table, choose, counted, measured, read
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from thalweg.cli.mistakes import Answering
 from thalweg.cli.surroundings import data_folder, prepare
 
 if TYPE_CHECKING:
-    from thalweg.cli.study import Study
     from thalweg.report.of_potentials.results import PotentialResults
     from thalweg.report.results import Results
+    from thalweg.studies.tables.study import Study
 
 app = typer.Typer(
     cls=Answering,
@@ -62,7 +62,7 @@ def run(
     ] = None,
 ) -> None:
     """Carry out a study and write its report."""
-    from thalweg.cli.running import begin
+    from thalweg.studies.running import begin
 
     _require_file(study)
     folder = Path(study.stem) if out is None else out
@@ -72,7 +72,7 @@ def run(
 @app.command()
 def resume(run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]) -> None:
     """Go on with a run that was stopped or killed, however it ended."""
-    from thalweg.cli.running import study_of
+    from thalweg.studies.running import study_of
 
     _finish(study_of(run), run)
 
@@ -84,7 +84,7 @@ def demo(
     """Alanine dipeptide from one structure to free energies and time scales; resumes if it was stopped."""
     from importlib.resources import as_file, files
 
-    from thalweg.cli.running import RUN_FILE, begin, study_of
+    from thalweg.studies.running import RUN_FILE, begin, study_of
 
     if (out / RUN_FILE).exists():
         _finish(study_of(out), out)
@@ -98,8 +98,8 @@ def report(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
 ) -> None:
     """Analyze a finished run again and write its report."""
-    from thalweg.cli.reporting import report_of_run
-    from thalweg.cli.running import study_of
+    from thalweg.studies.reporting import report_of_run
+    from thalweg.studies.running import study_of
 
     _show(report_of_run(study_of(run), run), run)
 
@@ -112,9 +112,9 @@ def export(
     out: Annotated[Path | None, typer.Option(help="File to write; shown by default.")] = None,
 ) -> None:
     """Write the slow variables that a run has learned as input of another program."""
-    from thalweg.cli.exporting import export
-    from thalweg.cli.running import study_of
     from thalweg.machine.whole_files import write_whole
+    from thalweg.studies.exporting import export
+    from thalweg.studies.running import study_of
 
     text = export(study_of(run), run, program, name)
     if out is None:
@@ -149,8 +149,8 @@ def analyze(
 
     Give --features, --tica-lag, --dim or --states more than once, and every combination is scored on data left out.
     """
-    from thalweg.cli.analyzing import Analysis, report_of_files
-    from thalweg.cli.fitting import watched
+    from thalweg.studies.analyzing import Analysis, report_of_files
+    from thalweg.studies.fitting import watched
 
     asked = Analysis(
         tuple(files),
@@ -190,8 +190,8 @@ def fit(
     ] = None,
 ) -> None:
     """Learn a potential from labeled frames and report how good it is; goes on where it was stopped."""
-    from thalweg.cli.fit_study import fit_from_table, load_fit
-    from thalweg.cli.fitting import MODEL, fit, is_finished
+    from thalweg.studies.fitting import MODEL, fit, is_finished
+    from thalweg.studies.tables.fit_study import fit_from_table, load_fit
 
     if (study is None) == (not train):
         raise typer.BadParameter("give a study, or frames by --train FILE")
@@ -231,9 +231,9 @@ def evaluate(
     virial_key: Annotated[str | None, typer.Option(help="Name of the virial.")] = None,
 ) -> None:
     """Errors and uncertainty of a learned potential on frames, and which of them to distrust."""
-    from thalweg.cli.evaluating import evaluate
-    from thalweg.cli.fit_study import Data
     from thalweg.interop.files.file_units import FileUnits
+    from thalweg.studies.evaluating import evaluate
+    from thalweg.studies.tables.fit_study import Data
 
     for file in files:
         _require_file(file, "file")
@@ -266,10 +266,10 @@ def md(
     out: Annotated[Path | None, typer.Option(help="Folder; the name of the structure by default.")] = None,
 ) -> None:
     """Molecular dynamics with a learned potential; says whether it held up."""
-    from thalweg.cli.evaluating import load_potential
-    from thalweg.cli.fitting import watched
-    from thalweg.cli.model_dynamics import Plan, relaxation, relaxed, sentences, simulate, write_course
     from thalweg.interop.files.configurations import read_configurations
+    from thalweg.studies.evaluating import load_potential
+    from thalweg.studies.fitting import watched
+    from thalweg.studies.model_dynamics import Plan, relaxation, relaxed, sentences, simulate, write_course
     from thalweg.units import quantity
 
     _require_file(start, "structure")
@@ -389,8 +389,8 @@ def _require_file(path: Path, what: str = "study") -> None:
 
 def _finish(study: Study, folder: Path) -> None:
     """Carry out what is not done, then report."""
-    from thalweg.cli.reporting import report_of_run
-    from thalweg.cli.running import carry_out
+    from thalweg.studies.reporting import report_of_run
+    from thalweg.studies.running import carry_out
 
     console = Console(stderr=True)
     try:

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from thalweg.cli.strict import StudyError, as_table, choose, counted, measured, read
 from thalweg.sampling.apparatus import Recipe
 from thalweg.sampling.campaign import Policy
 from thalweg.sampling.policies.markov_restarts import MarkovRestarts
 from thalweg.sampling.policies.slow_variable_loop import SlowVariableLoop
 from thalweg.sampling.restart import LeastCounts, Uncertainty
+from thalweg.studies.tables.strict import StudyError, as_table, choose, counted, measured, read
 from thalweg.units import thermal_energy
 
-FACTORY = "thalweg.cli.apparatus:apparatus"
+FACTORY = "thalweg.studies.apparatus:apparatus"
 """What worker processes call to build their engine."""
 
 

@@ -22,15 +22,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from thalweg.cli.apparatus import named_torsions, versions
-from thalweg.cli.strict import StudyError
-from thalweg.cli.study import Files, Loop, Study, from_table, load, to_table
 from thalweg.interop.files.trajectories import write_trajectory
 from thalweg.machine.whole_files import write_whole
 from thalweg.sampling.campaign import Task, drive
 from thalweg.sampling.executors import processes, serial
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.simulate import Simulate
+from thalweg.studies.apparatus import named_torsions, versions
+from thalweg.studies.tables.strict import StudyError
+from thalweg.studies.tables.study import Files, Loop, Study, from_table, load, to_table
 
 RUN_FILE = "run.toml"
 INPUTS = "inputs"

@@ -7,9 +7,6 @@ import json
 import tomllib
 from pathlib import Path
 
-from thalweg.cli.apparatus import named_torsions
-from thalweg.cli.running import RUN_FILE
-from thalweg.cli.study import Loop, Molecule, Study, steps
 from thalweg.interop.files.trajectories import read_topology
 from thalweg.report.accounting import ANALYSIS, CAMPAIGN, DYNAMICS, citations, cost, force_field_keys
 from thalweg.report.of_runs.analysis import Learned, Question, analyze
@@ -22,6 +19,9 @@ from thalweg.sampling.policies.slow_variable_loop import WEIGHTS, SlowVariableLo
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.reweigh import WeightedFrames
 from thalweg.sampling.tasks.slow_variable import SlowVariable
+from thalweg.studies.apparatus import named_torsions
+from thalweg.studies.running import RUN_FILE
+from thalweg.studies.tables.study import Loop, Molecule, Study, steps
 from thalweg.systems.topology import Topology
 
 LEAST_OVERLAP = 0.01

@@ -8,12 +8,6 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from thalweg.cli.apparatus import versions
-from thalweg.cli.citing import cited
-from thalweg.cli.fit_study import Data
-from thalweg.cli.fitting import accuracy, card_rows, certainty, claims_of, uncertainty_on
-from thalweg.cli.frames import read_frames
-from thalweg.cli.strict import StudyError
 from thalweg.interop.files.file_units import FileUnits
 from thalweg.learned_potentials.frames.inspection import inspect
 from thalweg.learned_potentials.frames.reference_energies import of_other_compositions
@@ -25,6 +19,12 @@ from thalweg.report.of_potentials.files import write_potential_report
 from thalweg.report.of_potentials.results import PotentialResults
 from thalweg.report.of_potentials.trust import trust, trust_sentences
 from thalweg.report.results import Diagnosis
+from thalweg.studies.apparatus import versions
+from thalweg.studies.citing import cited
+from thalweg.studies.fitting import accuracy, card_rows, certainty, claims_of, uncertainty_on
+from thalweg.studies.frames import read_frames
+from thalweg.studies.tables.fit_study import Data
+from thalweg.studies.tables.strict import StudyError
 from thalweg.systems.configuration import elements_of
 from thalweg.systems.elements import SYMBOLS
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from thalweg.cli.apparatus import features_of
-from thalweg.cli.study import Study
 from thalweg.dynamics.engine import Variable
 from thalweg.geometry.composed_variables import Composed
 from thalweg.interop.files.trajectories import read_topology
@@ -16,6 +14,8 @@ from thalweg.interop.openmm.variables import openmm_xml
 from thalweg.sampling.policies.slow_variable_loop import SlowVariableLoop
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.slow_variable import Projection, SlowVariable
+from thalweg.studies.apparatus import features_of
+from thalweg.studies.tables.study import Study
 
 PROGRAMS: dict[str, Callable[[Variable, str], str]] = {
     "plumed": plumed_input,

@@ -1,11 +1,11 @@
 """Which kinds a study of a learned potential may name, and which of their parameters are quantities.
 
-Everything else (keys, types, defaults) is read off the classes; see `thalweg.cli.calls`.
+Everything else (keys, types, defaults) is read off the classes; see `thalweg.studies.tables.calls`.
 """
 
 from __future__ import annotations
 
-from thalweg.cli.calls import Families, Family, Kind
+from thalweg.studies.tables.calls import Families, Family, Kind
 
 LEARNED = "thalweg.potentials.learned"
 SEEN = "thalweg.representations"
@@ -91,11 +91,11 @@ BASELINES: Family = {
         "thalweg.interop.quantum.tight_binding:TightBinding", {"electronic_temperature": "temperature"}
     ),
     "ForceField": Kind(
-        "thalweg.cli.baselines:force_field",
+        "thalweg.studies.baselines:force_field",
         {"cutoff": "length"},
     ),
     "Silicon": Kind(f"{LEARNED}.stillinger_weber:stillinger_weber_silicon"),
-    "Potential": Kind("thalweg.cli.baselines:earlier_potential"),
+    "Potential": Kind("thalweg.studies.baselines:earlier_potential"),
     **PARAMETRIC,
 }
 """What is known before; those of `PARAMETRIC` are fitted first, to the same frames."""

@@ -16,7 +16,7 @@ from importlib import import_module
 from types import NoneType
 from typing import Any
 
-from thalweg.cli.strict import StudyError, nearest, quoted, value_of
+from thalweg.studies.tables.strict import StudyError, nearest, quoted, value_of
 from thalweg.units import DIMENSIONS
 
 NOTHING = inspect.Parameter.empty
@@ -86,7 +86,7 @@ def called(
     >>> called(family, {"kind": "ridge", "strenth": 1.0}, "regularization", {})
     Traceback (most recent call last):
     ...
-    thalweg.cli.strict.StudyError: [regularization] has no key "strenth"; did you mean "strength"? ...
+    thalweg.studies.tables.strict.StudyError: [regularization] has no key "strenth"; did you mean "strength"? ...
     """
     if not isinstance(table, Mapping):
         raise StudyError(f"[{where}] must be a table; got {table!r}")

@@ -14,8 +14,6 @@ import numpy as np
 from scipy.sparse.csgraph import shortest_path
 
 from thalweg import __version__
-from thalweg.cli.strict import choose, read
-from thalweg.cli.study import FEATURES, Distances, Dynamics, Files, Molecule, Torsions
 from thalweg.dynamics.engine import Engine, Langevin, Variable
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.geometry.bond_graph import heavy_atom_pairs
@@ -29,6 +27,8 @@ from thalweg.interop.openmm import molecules
 from thalweg.interop.openmm.build import build_system
 from thalweg.interop.openmm.relaxation import relaxed
 from thalweg.sampling.apparatus import Apparatus
+from thalweg.studies.tables.strict import choose, read
+from thalweg.studies.tables.study import FEATURES, Distances, Dynamics, Files, Molecule, Torsions
 from thalweg.systems.system import System
 from thalweg.systems.topology import Topology
 

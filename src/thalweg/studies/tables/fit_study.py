@@ -12,9 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from thalweg.cli.calls import called
-from thalweg.cli.families import BASELINES, COMMITTEES, FAMILIES, LEARNERS, WEIGHTS
-from thalweg.cli.strict import StudyError, as_table, counted, nearest, read, value_of
 from thalweg.interop.files.file_units import FileUnits
 from thalweg.learned_potentials.linear.linear import Linear
 from thalweg.learned_potentials.networks.message_passing import MessagePassing
@@ -22,6 +19,9 @@ from thalweg.learned_potentials.parametric.core_repulsion import CoreRepulsion
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.terms.term import Learner, Weights
 from thalweg.representations.expansions.ace import ACE
+from thalweg.studies.tables.calls import called
+from thalweg.studies.tables.families import BASELINES, COMMITTEES, FAMILIES, LEARNERS, WEIGHTS
+from thalweg.studies.tables.strict import StudyError, as_table, counted, nearest, read, value_of
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS
 
@@ -137,7 +137,7 @@ def fit_from_table(table: Mapping[str, Any], name: str, folder: Path = Path()) -
     >>> fit_from_table({"data": {"train": ["."], "tset": 0.2}}, "silicon")
     Traceback (most recent call last):
     ...
-    thalweg.cli.strict.StudyError: [data] has no key "tset"; did you mean "test"? Known: ...
+    thalweg.studies.tables.strict.StudyError: [data] has no key "tset"; did you mean "test"? Known: ...
     """
     for key in table:
         if key not in TOP:

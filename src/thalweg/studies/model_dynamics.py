@@ -14,9 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.cli.apparatus import versions
-from thalweg.cli.course_trust import trust_along, trust_said
-from thalweg.cli.strict import StudyError
 from thalweg.dynamics.engine import Langevin, VelocityVerlet
 from thalweg.dynamics.minimize import Minimum, minimized
 from thalweg.dynamics.native_engine import NativeEngine
@@ -27,6 +24,9 @@ from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.machine.whole_files import write_whole
 from thalweg.potentials.energy import Energy
 from thalweg.report.of_runs.files import plain
+from thalweg.studies.apparatus import versions
+from thalweg.studies.course_trust import trust_along, trust_said
+from thalweg.studies.tables.strict import StudyError
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import MASSES, SYMBOLS
 from thalweg.systems.state import State, thermal_state

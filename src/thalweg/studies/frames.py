@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from thalweg.cli.fit_study import Data, FitStudy
-from thalweg.cli.strict import StudyError
 from thalweg.interop.files.configurations import read_configurations
 from thalweg.interop.files.file_units import FileUnits
 from thalweg.learned_potentials.frames.findings import Findings
@@ -20,6 +18,8 @@ from thalweg.learned_potentials.frames.isolated_atoms import (
 )
 from thalweg.learning.splits import farthest_points, group_split, random_split
 from thalweg.representations.expansions.ace import ACE
+from thalweg.studies.tables.fit_study import Data, FitStudy
+from thalweg.studies.tables.strict import StudyError
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS
 

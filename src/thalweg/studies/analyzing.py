@@ -7,9 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from thalweg.cli.apparatus import named_torsions, versions
-from thalweg.cli.strict import StudyError
-from thalweg.cli.study import steps
 from thalweg.interop.files.trajectories import TrajectoryFile, read_topology
 from thalweg.interop.measured.feature_sets import FEATURE_SETS, feature_set
 from thalweg.interop.measured.frame_features import FeaturesAlongFile
@@ -23,6 +20,9 @@ from thalweg.report.of_runs.files import write_report
 from thalweg.report.of_runs.kinetic_picture import SHOWN
 from thalweg.report.results import ModelChoice, Results
 from thalweg.report.rounding import significant
+from thalweg.studies.apparatus import named_torsions, versions
+from thalweg.studies.tables.strict import StudyError
+from thalweg.studies.tables.study import steps
 from thalweg.systems.topology import Topology
 from thalweg.time_series.trajectories import Trajectories
 from thalweg.units import quantity, thermal_energy

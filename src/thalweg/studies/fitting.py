@@ -24,12 +24,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from thalweg.cli.apparatus import versions
-from thalweg.cli.citing import cited
-from thalweg.cli.fit_study import FitStudy, committee_of, with_usual_learner
-from thalweg.cli.frames import Frames, frames_of
-from thalweg.cli.strict import StudyError
-from thalweg.cli.witness import Witness
 from thalweg.learned_potentials.card import card_text, content_hash
 from thalweg.learned_potentials.learning_curve import LearningCurve, learning_curve
 from thalweg.learned_potentials.recipe import Recipe, remainder
@@ -51,6 +45,12 @@ from thalweg.report.of_potentials.files import write_potential_report
 from thalweg.report.of_potentials.results import ForceUncertainty, Judged, PotentialResults
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
+from thalweg.studies.apparatus import versions
+from thalweg.studies.citing import cited
+from thalweg.studies.frames import Frames, frames_of
+from thalweg.studies.tables.fit_study import FitStudy, committee_of, with_usual_learner
+from thalweg.studies.tables.strict import StudyError
+from thalweg.studies.witness import Witness
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS
 from thalweg.units import unit
