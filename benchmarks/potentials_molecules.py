@@ -34,7 +34,7 @@ from thalweg.learned_potentials.gradient_domain.gradient_domain import (
 from thalweg.learned_potentials.gradient_domain.hessian_kernel import Matern52, Prior
 from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
 from thalweg.learned_potentials.linear.kernels import Gaussian
-from thalweg.learned_potentials.linear.linear import Linear
+from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.linear.sparse_kernel import SparseKernel
 from thalweg.learned_potentials.networks.message_passing import MessagePassing
 from thalweg.learned_potentials.recipe import Recipe

@@ -33,7 +33,7 @@ from thalweg.collective_variables.linear.kernel_tica import KernelTICA
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.linear.vac import VAC
 from thalweg.collective_variables.linear.vamp import VAMP
-from thalweg.collective_variables.neural.networks import DCCA, SRV, VDE, TimeLaggedAutoencoder, VAMPnet
+from thalweg.collective_variables.neural.slow_networks import DCCA, SRV, VDE, TimeLaggedAutoencoder, VAMPnet
 from thalweg.dynamics.engine import Overdamped
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.geometry.composed_variables import SineCosine

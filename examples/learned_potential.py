@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 from thalweg.dynamics.stability import Stability, stability
 from thalweg.learned_potentials.frames.errors import errors
 from thalweg.learned_potentials.learning_curve import learning_curve
-from thalweg.learned_potentials.linear.linear import Linear
+from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential

@@ -25,7 +25,7 @@ from thalweg.kinetics.validation.bootstrap import bootstrap
 from thalweg.kinetics.validation.chapman_kolmogorov import chapman_kolmogorov
 from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
 from thalweg.report.drawing import figure, write_figures
-from thalweg.report.figures import PALETTE, styled
+from thalweg.report.style import PALETTE, styled
 from thalweg.time_series.trajectories import Trajectories
 from thalweg.units import thermal_energy
 

@@ -14,7 +14,7 @@ from thalweg.collective_variables.bases.polynomials import Polynomials
 from thalweg.collective_variables.linear.kernel_tica import KernelTICA
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.linear.vac import VAC
-from thalweg.collective_variables.neural.networks import SRV
+from thalweg.collective_variables.neural.slow_networks import SRV
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.wells import TripleWell2D
 from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate

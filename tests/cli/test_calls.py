@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from thalweg.learned_potentials.linear.linear import Linear
+from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.terms.term import Learner, Term
 from thalweg.representations.expansions.ace import ACE

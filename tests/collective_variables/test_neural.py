@@ -8,15 +8,8 @@ import numpy as np
 import pytest
 
 from thalweg.collective_variables.linear.tica import TICA
-from thalweg.collective_variables.neural.networks import (
-    DCCA,
-    SRV,
-    VDE,
-    Autoencoder,
-    TimeLaggedAutoencoder,
-    VAMPnet,
-    VariationalAutoencoder,
-)
+from thalweg.collective_variables.neural.autoencoders import Autoencoder, VariationalAutoencoder
+from thalweg.collective_variables.neural.slow_networks import DCCA, SRV, VDE, TimeLaggedAutoencoder, VAMPnet
 from thalweg.time_series.blocks import segments
 from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
 from thalweg.time_series.trajectories import Trajectories

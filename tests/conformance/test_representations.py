@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 import thalweg.representations
+from thalweg.representations.density import DensityRepresentation
 from thalweg.representations.derivatives import features_and_pulls
 from thalweg.representations.environments import Environments, Neighborhoods, points_of
-from thalweg.representations.expansions.density import DensityRepresentation
 from thalweg.representations.expansions.soap import SOAP
 from thalweg.representations.messages.dtnn import DTNN
 from thalweg.representations.messages.schnet import SchNet

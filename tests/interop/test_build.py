@@ -7,7 +7,8 @@ import openmm
 import openmm.app as app
 import pytest
 
-from thalweg.interop.openmm.build import BuildError, build_system, from_pdb
+from thalweg.interop.openmm.build import build_system, from_pdb
+from thalweg.interop.openmm.build_checks import BuildError
 from thalweg.interop.openmm.implicit_solvent import with_compiled_born
 from thalweg.interop.openmm.molecules import alanine_dipeptide
 

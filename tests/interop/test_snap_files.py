@@ -8,7 +8,7 @@ import pytest
 from thalweg.interop.lammps.driver import cell_of, open_lammps
 from thalweg.interop.lammps.snap_files import write_snap
 from thalweg.learned_potentials.linear.design import Part
-from thalweg.learned_potentials.linear.linear import Features, LinearTerm
+from thalweg.learned_potentials.linear.linear_term import Features, LinearTerm
 from thalweg.learned_potentials.parametric.core_repulsion import screened_nuclei
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential

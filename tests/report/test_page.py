@@ -10,7 +10,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from thalweg.report.of_runs.files import plain, write_report
+from thalweg.report.json_values import jsonable
+from thalweg.report.of_runs.files import write_report
 from thalweg.report.of_runs.page import page
 from thalweg.report.results import Results
 
@@ -92,7 +93,7 @@ def test_the_page_stays_small_enough_to_mail(everything):
 def test_the_json_holds_the_same_numbers(everything, tmp_path):
     write_report(everything, tmp_path)
     read = json.loads((tmp_path / "results" / "report.json").read_text())
-    assert read == plain(everything)
+    assert read == jsonable(everything)
     assert read["estimates"][0]["value"] == 9.51
     assert read["timescales"]["timescales"][3][0] == pytest.approx(240 * (1 - np.exp(-10)))
     assert any(value is None for row in read["surfaces"][0]["energy"] for value in row)

@@ -361,14 +361,14 @@ def bench(
     """Run a benchmark beside its peers, print its table and write it under benchmarks/results."""
     from thalweg.cli.bench import measure
     from thalweg.report.benchmark import replace_parts, table, verdict, write_benchmark
-    from thalweg.report.of_runs.files import plain
+    from thalweg.report.json_values import jsonable
 
     folder = Path("benchmarks")
     rows = measure(folder, name, data_folder(), quick, part or ())
     if not quick:
         (replace_parts if part else write_benchmark)(name, rows, folder / "results")
     if as_json:
-        typer.echo(json.dumps(plain(rows), indent=1))
+        typer.echo(json.dumps(jsonable(rows), indent=1))
         return
     _wide().print(table(name, rows))
     typer.echo(verdict(rows))

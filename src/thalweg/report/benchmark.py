@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.table import Table
 
 from thalweg.machine.whole_files import write_whole
-from thalweg.report.of_runs.files import plain
+from thalweg.report.json_values import jsonable
 from thalweg.report.rounding import significant
 
 COMPARED = ("thalweg", "numpy", "scipy", "jax", "openmm", "deeptime", "scikit-learn", "pymbar", "mdtraj")
@@ -120,7 +120,7 @@ def write_parts(
     folder.mkdir(parents=True, exist_ok=True)
     record = {"benchmark": name, "machines": machines, "rows": [asdict(row) for row in rows]}
     data, text = folder / f"{name}.json", folder / f"{name}.md"
-    write_whole(data, json.dumps(plain(record), indent=1) + "\n")
+    write_whole(data, json.dumps(jsonable(record), indent=1) + "\n")
     write_whole(text, _markdown(name, rows, machines))
     return data, text
 

@@ -20,15 +20,9 @@ from thalweg.kinetics.model_scan import Combination, ScanTable
 from thalweg.kinetics.validation.chapman_kolmogorov import ChapmanKolmogorovTest
 from thalweg.kinetics.validation.implied_timescales import TimescaleScan as Scan
 from thalweg.machine.whole_files import write_whole
-from thalweg.report.figures import (
-    PALETTE,
-    band,
-    chapman_kolmogorov_figure,
-    choice_figure,
-    styled,
-    timescales_figure,
-)
+from thalweg.report.figures import chapman_kolmogorov_figure, choice_figure, timescales_figure
 from thalweg.report.results import Candidate, ChapmanKolmogorov, ModelChoice, TimescaleScan
+from thalweg.report.style import PALETTE, band, styled
 from thalweg.time_series.cross_validation import CrossValidation
 
 MOST_ROWS = 20

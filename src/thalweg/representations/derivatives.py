@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.representations.density import DensityRepresentation, projected
 from thalweg.representations.environments import Detached, Neighborhoods, batches, in_blocks, points_of
-from thalweg.representations.expansions.density import DensityRepresentation, projected
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float, Int
 from thalweg.systems.configuration import Configuration

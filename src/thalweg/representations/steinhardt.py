@@ -33,7 +33,7 @@ from thalweg.geometry.constant_tables import Names, Rows
 from thalweg.geometry.dimensionless import Dimensionless
 from thalweg.geometry.switching import LogisticSwitch, RationalSwitch
 from thalweg.geometry.torsions import atoms_name
-from thalweg.representations.expansions.spherical_harmonics import spherical_harmonics
+from thalweg.representations.spherical_harmonics import spherical_harmonics
 from thalweg.shapes import Box, Positions, Values
 from thalweg.systems.box import nearest_components
 from thalweg.systems.topology import Topology

@@ -21,7 +21,7 @@ def cited(parts: Iterable[Any]) -> list[str]:
 
     Examples
     --------
-    >>> from thalweg.learned_potentials.linear.linear import Linear
+    >>> from thalweg.learned_potentials.linear.learner import Linear
     >>> from thalweg.representations.expansions.ace import ACE
     >>> cited([Linear(ACE())])
     ['drautz2019']

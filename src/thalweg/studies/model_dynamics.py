@@ -23,7 +23,7 @@ from thalweg.interop.files.trajectories import write_trajectory
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.machine.whole_files import write_whole
 from thalweg.potentials.energy import Energy
-from thalweg.report.of_runs.files import plain
+from thalweg.report.json_values import jsonable
 from thalweg.studies.apparatus import versions
 from thalweg.studies.course_trust import trust_along, trust_said
 from thalweg.studies.tables.strict import StudyError
@@ -212,7 +212,7 @@ def write_course(
             write_trajectory(file, course.positions[r, :count], topology, box, float(course.times[0]))
     write_whole(folder / "energies.csv", _energies(course, len(start)))
     said = judgment(course, start, plan, potential)
-    write_whole(folder / "stability.json", json.dumps(plain(said), indent=1) + "\n")
+    write_whole(folder / "stability.json", json.dumps(jsonable(said), indent=1) + "\n")
     return said
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from thalweg.learned_potentials.linear.linear import Linear, LinearProblem
+from thalweg.learned_potentials.linear.learner import Linear
+from thalweg.learned_potentials.linear.problem import LinearProblem
 from thalweg.learned_potentials.linear.sparse_kernel import SparseKernel
 from thalweg.learned_potentials.networks.element_networks import Network
 from thalweg.learned_potentials.networks.message_passing import MessagePassing

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
 
-if TYPE_CHECKING:
-    from thalweg.testsystems.generator import Generator
+from thalweg.testsystems.grid import Grid
+from thalweg.testsystems.potential import Potential
 
 Region = np.ndarray | Callable[[np.ndarray], np.ndarray]
 """A mask (cells,), or a function from points (dims, points) to booleans (points,)."""
@@ -27,7 +27,40 @@ SUBDIVISION = 16
 """Points per dimension used to divide a cell that a boundary cuts."""
 
 
-def mask(generator: Generator, region: Region) -> np.ndarray:
+@runtime_checkable
+class HoppingProcess(Protocol):
+    """What a linear problem needs of a process that hops between the cells of a grid; see `generator.Generator`."""
+
+    potential: Potential
+    kT: float
+    grid: Grid
+
+    @property
+    def points(self) -> np.ndarray:
+        """Centers ``(dims, cells)`` [nm]."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Number of cells."""
+        ...
+
+    @property
+    def reduced_energy(self) -> np.ndarray:
+        """``(cells,)`` [kT]."""
+        ...
+
+    @property
+    def stationary_distribution(self) -> np.ndarray:
+        """``(cells,)``, sum one."""
+        ...
+
+    def hop_rates(self, origin: np.ndarray, step: np.ndarray, along: np.ndarray) -> np.ndarray:
+        """Rates [1/ps] of signed steps [nm] from cells ``origin`` along dimensions ``along``."""
+        ...
+
+
+def mask(generator: HoppingProcess, region: Region) -> np.ndarray:
     """Which cells (cells,) have their center in the region.
 
     Raises
@@ -47,7 +80,7 @@ def mask(generator: Generator, region: Region) -> np.ndarray:
     return inside
 
 
-def fractions(generator: Generator, region: Region) -> np.ndarray:
+def fractions(generator: HoppingProcess, region: Region) -> np.ndarray:
     """Part (cells,) of each cell's weight that lies in the region; 0 or 1 for masks and off the boundary."""
     part = mask(generator, region).astype(float)
     if not callable(region):
@@ -73,7 +106,7 @@ class Boundary:
 
     Attributes
     ----------
-    generator : Generator
+    generator : the process
     regions : the sets, which must not touch
 
     Raises
@@ -82,7 +115,7 @@ class Boundary:
         If two sets share a cell or have neighboring cells.
     """
 
-    generator: Generator
+    generator: HoppingProcess
     regions: tuple[Region, ...]
 
     def __post_init__(self):

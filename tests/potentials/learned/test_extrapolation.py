@@ -7,7 +7,7 @@ import pytest
 
 from thalweg.learned_potentials.linear.design import Part
 from thalweg.learned_potentials.linear.extrapolation import NOBODY, STOPPED, ActiveSet, site_rows
-from thalweg.learned_potentials.linear.linear import Features, LinearTerm
+from thalweg.learned_potentials.linear.linear_term import Features, LinearTerm
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.term import NoUncertainty

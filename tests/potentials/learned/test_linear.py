@@ -10,7 +10,8 @@ import pytest
 
 from thalweg.learned_potentials.linear.design import VOIGT, design_rows
 from thalweg.learned_potentials.linear.kernels import DotProduct, Gaussian
-from thalweg.learned_potentials.linear.linear import Features, Linear, Together, forces_of_some
+from thalweg.learned_potentials.linear.learner import Linear, Together, forces_of_some
+from thalweg.learned_potentials.linear.linear_term import Features
 from thalweg.learned_potentials.linear.normal_equations import NormalEquations
 from thalweg.learned_potentials.linear.regularization import (
     AutomaticRelevance,

@@ -8,7 +8,7 @@ from thalweg.learned_potentials.frames.reference_energies import (
     of_other_compositions,
     undecided,
 )
-from thalweg.learned_potentials.linear.linear import Linear
+from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.representations.expansions.ace import ACE
 from thalweg.systems.configuration import Configuration

@@ -150,7 +150,7 @@ class VACModel:
         )
 
     def score(self, data: TrajectoryData, r: int = 2) -> float:
-        """The score of these ``dim`` coordinates on other data; see `thalweg.collective_variables.covariances.scores`."""
+        """The score of these ``dim`` coordinates on other data; see `covariances.scores`."""
         held_out = covariances(along(as_trajectories(data), self.functions), self.method.lagtime, n_blocks=1)
         return vamp_score(held_out, self.modes.vectors[:, : self.method.dim], r=r)
 

@@ -1,7 +1,7 @@
 """Labeled configurations from and to files and ASE: the border where eV and Å become kJ/mol and nm.
 
 Whatever ASE reads is read through ASE (extended XYZ, ASE databases, VASP, ORCA, ...), folders of DeePMD-kit by
-`thalweg.interop.files.deepmd_folders`. Labels that are missing stay missing. Stress is ``dU/d(strain)`` over volume, positive
+`deepmd_folders`. Labels that are missing stay missing. Stress is ``dU/d(strain)`` over volume, positive
 under tension as in ASE; a virial is ``-dU/d(strain)`` and is divided by ``-volume``.
 """
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.learned_potentials.linear.linear import Features, LinearTerm
+from thalweg.learned_potentials.linear.linear_term import Features, LinearTerm
 from thalweg.learned_potentials.parametric.pair_terms import PairTerm
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.representations.expansions.bispectrum import Bispectrum

@@ -28,7 +28,7 @@ from thalweg.learned_potentials.gradient_domain.kernel_solvers import (
 from thalweg.learned_potentials.gradient_domain.site_covariance import SitePrior
 from thalweg.learned_potentials.gradient_domain.site_observations import SiteObservations, shape_directions
 from thalweg.learned_potentials.gradient_domain.site_term import KernelSites, SiteGradientDomainTerm
-from thalweg.learned_potentials.linear.linear import over_elements
+from thalweg.learned_potentials.linear.learner import over_elements
 from thalweg.learned_potentials.parametric.valence_pairs import ValencePairs
 from thalweg.learned_potentials.recipe import remainder
 from thalweg.learned_potentials.terms.term import Weights

@@ -25,7 +25,7 @@ from thalweg.learned_potentials.frames.forgiving import Forgiving
 from thalweg.learned_potentials.frames.typical_cutoff import with_neighbors
 from thalweg.learned_potentials.linear.design import Part
 from thalweg.learned_potentials.linear.kernels import DotProduct, Kernel
-from thalweg.learned_potentials.linear.linear import OnePass, over_elements
+from thalweg.learned_potentials.linear.learner import OnePass, over_elements
 from thalweg.learned_potentials.linear.regularization import (
     AutomaticRelevance,
     CrossValidated,

@@ -2,7 +2,7 @@
 
 `LennardJones`, ``u = 4 e ((d / r)^12 - (d / r)^6)`` [lennardjones1931], and `Morse`,
 ``u = D ((1 - e^(-a (r - r_0)))^2 - 1)`` [morse1929], are fitted to energies and forces by
-`thalweg.learned_potentials.parametric.few_parameters`, or written down with known numbers by `lennard_jones` and `morse`. The
+`few_parameters`, or written down with known numbers by `lennard_jones` and `morse`. The
 switch ``s`` goes from one to zero over the last fifth of the cutoff, with two continuous derivatives; ``o`` is what an
 atom has alone.
 """

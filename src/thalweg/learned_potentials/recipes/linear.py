@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from thalweg.learned_potentials.frames.forgiving import Forgiving
 from thalweg.learned_potentials.linear.kernels import DotProduct
-from thalweg.learned_potentials.linear.linear import Linear, Together
+from thalweg.learned_potentials.linear.learner import Linear, Together
 from thalweg.learned_potentials.linear.regularization import STRENGTHS, Balanced
 from thalweg.learned_potentials.linear.sparse_kernel import SparseKernel
 from thalweg.learned_potentials.recipe import Recipe

@@ -8,7 +8,6 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from thalweg.report.figures import INK, PALETTE, compact, decades, styled
 from thalweg.report.of_potentials.results import (
     CurveLine,
     ErrorCourse,
@@ -18,6 +17,7 @@ from thalweg.report.of_potentials.results import (
     TrainingCourse,
     Trust,
 )
+from thalweg.report.style import INK, PALETTE, compact, decades, styled
 
 COLORS = {"training": "#9AA0A6", "validation": PALETTE[4], "test": PALETTE[0]}
 """Of the sets whose names are known."""

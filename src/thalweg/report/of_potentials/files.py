@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from thalweg.machine.whole_files import write_whole
+from thalweg.report.json_values import jsonable
 from thalweg.report.of_potentials.page import potential_page
 from thalweg.report.of_potentials.results import PotentialResults
-from thalweg.report.of_runs.files import plain
 
 
 def write_potential_report(results: PotentialResults, folder: Path) -> Path:
@@ -26,7 +26,7 @@ def write_potential_report(results: PotentialResults, folder: Path) -> Path:
     tables.mkdir(parents=True, exist_ok=True)
     for name, (header, rows) in _tables(results).items():
         write_whole(tables / f"{name}.csv", _csv(header, rows))
-    write_whole(tables / "report.json", json.dumps(plain(results), indent=1) + "\n")
+    write_whole(tables / "report.json", json.dumps(jsonable(results), indent=1) + "\n")
     write_whole(folder / "report.html", potential_page(results))
     return folder / "report.html"
 

@@ -1,7 +1,7 @@
 """Which frames a learned potential should not be trusted on, known before anyone labels them.
 
 Two signs, each where the potential has it: the probability that the force error of a frame is several times the usual
-one, by the calibrated deviation claimed for it (`thalweg.learned_potentials.uncertainty.calibrated.ForceAlarm`); and its
+one, by the calibrated deviation claimed for it (`ForceAlarm`); and its
 extrapolation grade (`thalweg.learned_potentials.linear.extrapolation`) [podryabinkin2017].
 """
 

@@ -6,13 +6,13 @@ import csv
 import dataclasses
 import io
 import json
-import math
 import re
 from pathlib import Path
 
 import numpy as np
 
 from thalweg.machine.whole_files import write_whole
+from thalweg.report.json_values import jsonable
 from thalweg.report.of_runs.page import page
 from thalweg.report.results import Candidate, ModelChoice, Results, Surface
 
@@ -27,7 +27,7 @@ def write_report(results: Results, folder: Path) -> Path:
     """
     tables = folder / "results"
     tables.mkdir(parents=True, exist_ok=True)
-    write_whole(tables / "report.json", json.dumps(plain(results), indent=1) + "\n")
+    write_whole(tables / "report.json", json.dumps(jsonable(results), indent=1) + "\n")
     for surface in results.surfaces:
         stem = re.sub(r"[^a-z0-9]+", "-", surface.name.lower()).strip("-")
         write_whole(tables / f"free-energy-{stem}.npz", _npz(surface))
@@ -36,21 +36,6 @@ def write_report(results: Results, folder: Path) -> Path:
         write_whole(tables / "models.csv", _candidates(results.choice))
     write_whole(folder / "report.html", page(results))
     return folder / "report.html"
-
-
-def plain(value):
-    """``value`` as what JSON holds: dataclasses as dictionaries, arrays as lists, NaN as None."""
-    if dataclasses.is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, tuple | list):
-        return [plain(entry) for entry in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def _npz(surface: Surface) -> bytes:

@@ -24,11 +24,11 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.representations.density import DensityRepresentation, harmonic_factors
 from thalweg.representations.element_channels import element_channels
 from thalweg.representations.environments import Environments
-from thalweg.representations.expansions.density import DensityRepresentation, harmonic_factors
-from thalweg.representations.expansions.spherical_harmonics import coupling
 from thalweg.representations.radial import ChebyshevBasis, Exponential, RadialScale
+from thalweg.representations.spherical_harmonics import coupling
 from thalweg.shapes import Array, Float
 
 

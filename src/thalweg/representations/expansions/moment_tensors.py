@@ -20,10 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.representations.density import DensityRepresentation
 from thalweg.representations.element_channels import channel_weights, element_channels
 from thalweg.representations.environments import Environments
 from thalweg.representations.expansions.contractions import Connected, Contractions, contractions
-from thalweg.representations.expansions.density import DensityRepresentation
 from thalweg.representations.radial import ChebyshevBasis, Exponential, RadialScale
 from thalweg.shapes import Array, Float
 

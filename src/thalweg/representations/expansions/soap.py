@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ive
 
+from thalweg.representations.density import DensityRepresentation, harmonic_factors
 from thalweg.representations.element_channels import element_channels
 from thalweg.representations.environments import Environments
-from thalweg.representations.expansions.density import DensityRepresentation, harmonic_factors
 from thalweg.representations.radial import ChebyshevBasis, Exponential
 from thalweg.shapes import Array, Float
 

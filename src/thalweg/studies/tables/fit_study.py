@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from thalweg.interop.files.file_units import FileUnits
-from thalweg.learned_potentials.linear.linear import Linear
+from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.networks.message_passing import MessagePassing
 from thalweg.learned_potentials.parametric.core_repulsion import CoreRepulsion
 from thalweg.learned_potentials.recipe import Recipe
@@ -50,7 +50,7 @@ class Data:
         one trajectory, which resemble each other), or so that the training frames lie far apart
     group : key of a frame that names its group; ``"file"`` is the name of its file
     index : which frames of each file, as in ASE
-    energy_key, forces_key, stress_key, virial_key, format : see `thalweg.interop.files.configurations.read_configurations`
+    energy_key, forces_key, stress_key, virial_key, format : see `read_configurations`
     seed : of the split
     """
 

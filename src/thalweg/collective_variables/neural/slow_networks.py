@@ -1,4 +1,4 @@
-"""Neural collective variables: a basis that is learned, and the variational approach solved in it.
+"""Networks for slow variables: a basis that is learned, and the variational approach solved in it.
 
 All are trained as `Training` says, whose parameters they take by keyword: by one loop on the same windows, several
 times from other weights, of which the best on held-out data is kept; ``model.functions.losses`` has the spread. They
@@ -10,9 +10,9 @@ differ in what they are trained for and in what is solved afterwards:
 `DCCA`                 canonical correlation [andrew2013]     `VAMP`
 `TimeLaggedAutoencoder`  later frames [wehmeyer2018]          `VAC`
 `VDE`                  the same, noisy and slow [hernandez2018]  `VAC`
-`Autoencoder`          the same frames [kramer1991]           nothing
-`VariationalAutoencoder`  the same, noisy [kingma2014]        nothing
 =====================  =====================================  =================
+
+Those for variables of high variance are in `autoencoders`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from thalweg.collective_variables.bases.polynomials import Polynomials
 from thalweg.collective_variables.linear.vac import VAC, VACModel
 from thalweg.collective_variables.linear.vamp import VAMP, VAMPModel
 from thalweg.collective_variables.neural.encoder import Output
-from thalweg.collective_variables.neural.learned_basis import Learned, Training
+from thalweg.collective_variables.neural.learned_basis import Training
 from thalweg.collective_variables.neural.reconstruction import Reconstruction, VariationalReconstruction
 from thalweg.collective_variables.neural.slowness import CanonicalCorrelation, ReversibleScore, VAMPScore
-from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
+from thalweg.time_series.trajectories import TrajectoryData
 
 EXTRA = 2
 """Outputs of a network beyond the functions asked for. Where runs did not start from equilibrium, the density they
@@ -147,26 +147,3 @@ class VDE(Training):
         """Train, then solve."""
         objective = VariationalReconstruction(self.dim, self.capacity, self.slowness)
         return VAC(self.lagtime, self.dim, Then(self.basis(objective, self.lagtime), BENT)).fit(data)
-
-
-@dataclass(frozen=True)
-class Autoencoder(Training):
-    """Nonlinear PCA: a bottleneck through which frames are given back."""
-
-    dim: int = 2
-
-    def fit(self, data: Data) -> Learned:
-        """Train."""
-        return self.basis(Reconstruction(self.dim), 0).fit(as_trajectories(data))
-
-
-@dataclass(frozen=True)
-class VariationalAutoencoder(Training):
-    """An autoencoder with a noisy bottleneck, close to a normal distribution."""
-
-    dim: int = 2
-    capacity: float = 1e-2
-
-    def fit(self, data: Data) -> Learned:
-        """Train."""
-        return self.basis(VariationalReconstruction(self.dim, self.capacity), 0).fit(as_trajectories(data))

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 
 from thalweg.representations.element_channels import channel_weights, element_channels
 from thalweg.representations.environments import Environments
-from thalweg.representations.expansions.spherical_harmonics import spherical_harmonics
 from thalweg.representations.radial import ChebyshevBasis
 from thalweg.representations.representation import Representation
+from thalweg.representations.spherical_harmonics import spherical_harmonics
 from thalweg.shapes import Array, Float, PyTree
 
 
