@@ -33,7 +33,7 @@ from thalweg.learned_potentials.gradient_domain.gradient_domain import (
 )
 from thalweg.learned_potentials.gradient_domain.hessian_kernel import Matern52, Prior
 from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
-from thalweg.learned_potentials.linear.kernels import Gaussian
+from thalweg.learned_potentials.linear.kernels import GaussianKernel
 from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.linear.sparse_kernel import SparseKernel
 from thalweg.learned_potentials.networks.message_passing import MessagePassing
@@ -109,7 +109,7 @@ FAMILIES = {
     ),
     "FCHL19": (fchl19(choosing=2 * CHOOSING), 1000, 6.2, ""),
     "FCHL19 with a sparse kernel": (
-        Recipe(SparseKernel(FCHL19(cutoff=0.5), 1000, Gaussian()), weights=NEAR),
+        Recipe(SparseKernel(FCHL19(cutoff=0.5), 1000, GaussianKernel()), weights=NEAR),
         1000,
         None,
         "published with derivatives of the kernel at all frames, see FCHL19",

@@ -48,7 +48,7 @@ from thalweg.kinetics.states.clustering import KMeans
 from thalweg.kinetics.validation.bootstrap import timescale_errors
 from thalweg.report.benchmark import Row
 from thalweg.systems.state import thermal_state
-from thalweg.testsystems.chain import hop_chain, sampled_states, stationary_distribution
+from thalweg.testsystems.chain import chain_stationary_distribution, hop_chain, sampled_states
 from thalweg.testsystems.chain import timescales as chain_timescales
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.muller_brown import MullerBrown
@@ -208,7 +208,7 @@ def four_wells(kind: type, quick: bool) -> Iterator[Row]:
     points = np.linspace(-1, 1, 100)
     chain = hop_chain(PrinzPotential(), points)
     exact = 1 + float(np.exp(-200 / chain_timescales(chain, 3)).sum())
-    states = sampled_states(chain, 20, 25_000, stationary_distribution(chain), np.random.default_rng(0))
+    states = sampled_states(chain, 20, 25_000, chain_stationary_distribution(chain), np.random.default_rng(0))
     data = Trajectories([points[run][:, None] for run in states])
     scores, seconds = [], []
     for seed in range(2 if quick else 20):
@@ -232,7 +232,7 @@ def four_wells(kind: type, quick: bool) -> Iterator[Row]:
 
 def _score_in_chain(model, chain: np.ndarray, points: np.ndarray, lag: int = 100) -> float:
     """VAMP-2 score of a model's coordinates under the exact transition matrix, the constant included."""
-    weights = stationary_distribution(chain)
+    weights = chain_stationary_distribution(chain)
     values = np.asarray(model.transform(points[:, None]))
     values = values - weights @ values
     later = np.linalg.matrix_power(chain, lag) @ values

@@ -26,10 +26,10 @@ Array = jax.Array | np.ndarray
 Positions = Float[Array, "atoms dims *replicas"]
 Momenta = Float[Array, "atoms dims *replicas"]
 Forces = Float[Array, "atoms dims *replicas"]
-Energies = Float[Array, "*replicas"]
+Energies = Float[Array, " *replicas"]
 Box = Float[Array, "3 3"]
-Masses = Float[Array, "atoms"]
-Values = Float[Array, "values *replicas"]
+Masses = Float[Array, " atoms"]
+Values = Float[Array, " values *replicas"]
 
 __all__ = [
     "Array",

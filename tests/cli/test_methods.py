@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from thalweg.cli.main import app
-from thalweg.cli.methods import STATUSES, Method, catalog, importable
+from thalweg.cli.methods import STATUSES, CatalogRow, catalog, importable
 
 CHECKOUT = Path(__file__).parents[2]
 COUNTS = {"A": 23, "B": 7, "C": 18, "D": 12, "E": 7, "F": 14, "G": 12, "H": 6}
@@ -44,11 +44,11 @@ def test_a_row_without_classes_claims_nothing():
 
 def test_a_row_works_only_if_everything_it_names_is_there():
     there = ("thalweg.units.quantity",)
-    complete = Method("X", "x", "x", there, "pyproject.toml", "pyproject.toml", "pyproject.toml")
+    complete = CatalogRow("X", "x", "x", there, "pyproject.toml", "pyproject.toml", "pyproject.toml")
     assert complete.status == "works"
-    assert Method("X", "x", "x", there, "pyproject.toml", "", "pyproject.toml").status == "partial"
-    assert Method("X", "x", "x", there, "pyproject.toml", "no.py", "pyproject.toml").status == "partial"
-    assert Method("X", "x", "x", (*there, "thalweg.nothing.Here")).status == "not yet"
+    assert CatalogRow("X", "x", "x", there, "pyproject.toml", "", "pyproject.toml").status == "partial"
+    assert CatalogRow("X", "x", "x", there, "pyproject.toml", "no.py", "pyproject.toml").status == "partial"
+    assert CatalogRow("X", "x", "x", (*there, "thalweg.nothing.Here")).status == "not yet"
 
 
 def test_the_command_prints_the_same_statuses_as_json():

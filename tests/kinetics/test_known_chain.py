@@ -37,8 +37,8 @@ def test_the_model_is_the_chain():
     np.testing.assert_allclose(model.timescales, exact.timescales(matrix, 7, lag=2.0), rtol=1e-9)
     assert model.fit.reversible
     ends = np.isin(np.arange(8), [0]), np.isin(np.arange(8), [7])
-    np.testing.assert_allclose(committor(model, [0], [7]), exact.committor(matrix, *ends), atol=1e-10)
-    times = exact.mean_first_passage_time(matrix, ends[1], lag=2.0)
+    np.testing.assert_allclose(committor(model, [0], [7]), exact.chain_committor(matrix, *ends), atol=1e-10)
+    times = exact.chain_mean_first_passage_time(matrix, ends[1], lag=2.0)
     assert mean_first_passage_time(model, [0], [7]) == pytest.approx(times[0])
 
 

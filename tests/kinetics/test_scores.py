@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from thalweg.kinetics.counts.active_set import ActiveSet
+from thalweg.kinetics.counts.active_set import ActiveStates
 from thalweg.kinetics.counts.counts import transition_counts
 from thalweg.kinetics.estimation.nonreversible import Nonreversible
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.scores import gmrq, vamp_score
+from thalweg.kinetics.scores import gmrq, vamp_score_of_counts
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.testsystems.chain import eigenvalues
 from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
@@ -24,11 +24,11 @@ def test_the_exact_functions_score_what_the_spectrum_says(prinz, chain):
     values = eigenvalues(chain, 4)
     functions = np.linalg.eig(chain)
     functions = np.real(functions.eigenvectors[:, np.argsort(-np.real(functions.eigenvalues))[:4]])
-    assert vamp_score(flow, functions, r=2) == pytest.approx((values**2).sum())
-    assert vamp_score(flow, functions, r=1) == pytest.approx(values.sum())
+    assert vamp_score_of_counts(flow, functions, r=2) == pytest.approx((values**2).sum())
+    assert vamp_score_of_counts(flow, functions, r=1) == pytest.approx(values.sum())
     assert gmrq(flow, functions) == pytest.approx(values.sum())
     mixed = functions @ np.random.default_rng(0).standard_normal((4, 4))
-    assert vamp_score(flow, mixed, r=2) == pytest.approx((values**2).sum())
+    assert vamp_score_of_counts(flow, mixed, r=2) == pytest.approx((values**2).sum())
 
 
 def test_no_functions_score_higher_than_the_exact_ones(prinz, chain):
@@ -36,7 +36,7 @@ def test_no_functions_score_higher_than_the_exact_ones(prinz, chain):
     best = (eigenvalues(chain, 3) ** 2).sum()
     random = np.random.default_rng(0)
     for _ in range(20):
-        assert vamp_score(flow, random.standard_normal((60, 3)), r=2) < best
+        assert vamp_score_of_counts(flow, random.standard_normal((60, 3)), r=2) < best
 
 
 def test_scores_of_training_data_exceed_those_of_other_data_and_both_surround_the_exact(chain, sample):
@@ -57,7 +57,7 @@ def test_states_thrown_away_are_not_rewarded(long_run, sample):
     test = sample(10, 3000, seed=9)
     whole = MarkovStateModel(2, n_processes=2).fit(long_run)
     kept = whole.active.states[whole.active.states < 30]
-    half = ActiveSet(kept, whole.n_states, 0.5)
+    half = ActiveStates(kept, whole.n_states, 0.5)
     within = whole.method.estimator.fit(half.restrict(whole.counts.matrix))
     part = replace(whole, active=half, fit=within)
     assert part.score(test) < whole.score(test) - 0.2
@@ -97,4 +97,4 @@ def test_an_impossible_score_is_refused(long_run):
         model.score([np.array([0, 1])])
     empty = transition_counts([np.array([0, 1])], 1).matrix * 0
     with pytest.raises(ValueError, match="no pairs of frames"):
-        vamp_score(empty, np.ones((2, 1)))
+        vamp_score_of_counts(empty, np.ones((2, 1)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from thalweg.learning.optimizers import LBFGS, Adam
-from thalweg.learning.perceptron import Linear, Perceptron, shifted_softplus
+from thalweg.learning.perceptron import LinearLayer, Perceptron, shifted_softplus
 from thalweg.learning.schedules import Constant, Cosine, Plateau
 from thalweg.learning.trainer import Trainer
 
@@ -24,7 +24,7 @@ def error(model, batch):
 
 
 def line(seed=0):
-    return Linear.init(2, 1, jax.random.key(seed))
+    return LinearLayer.init(2, 1, jax.random.key(seed))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
 
 def test_the_best_epoch_on_held_out_data_is_returned_and_patience_ends_the_run():
     """Held-out values contradict the training values: every step away from the start makes them worse."""
-    start = Linear(jnp.zeros((2, 1)), jnp.zeros(1))
+    start = LinearLayer(jnp.zeros((2, 1)), jnp.zeros(1))
     opposite = [(POINTS, -VALUES)]
     trained = Trainer(50, Adam(0.05), Constant(), average=0.0, patience=3).fit(
         start, error, BATCHES, held_out=opposite
@@ -95,7 +95,7 @@ def test_the_best_epoch_on_held_out_data_is_returned_and_patience_ends_the_run()
 
 def test_one_hard_held_out_batch_does_not_choose_the_epoch():
     """Its loss is nearly all of the sum and grows while those of the others fall."""
-    start = Linear(jnp.zeros((2, 1)), jnp.zeros(1))
+    start = LinearLayer(jnp.zeros((2, 1)), jnp.zeros(1))
     hard = (POINTS, -100 * VALUES)
     trained = Trainer(8, Adam(0.01), Constant(), average=0.0).fit(
         start, error, BATCHES, held_out=[*BATCHES, hard]

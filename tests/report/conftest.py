@@ -12,14 +12,14 @@ from thalweg.report.results import (
     Convergence,
     Cost,
     Diagnosis,
-    Estimate,
     LearnedVariable,
     ModelChoice,
     MolecularState,
-    Molecule,
+    ReportedNumber,
+    ReportedTimescales,
     Results,
     Surface,
-    TimescaleScan,
+    ViewerMolecule,
 )
 
 
@@ -38,7 +38,7 @@ def everything() -> Results:
 
     lags = np.array([1.0, 2, 5, 10, 20, 50])
     slow = np.stack([240 * (1 - np.exp(-lags)), np.full(6, 25.0)], axis=1)
-    scan = TimescaleScan(lags, slow, 0.93 * slow, 1.07 * slow, 10.0, (True, False))
+    scan = ReportedTimescales(lags, slow, 0.93 * slow, 1.07 * slow, 10.0, (True, False))
 
     times = 10.0 * np.arange(1, 6)
     stay = 0.5 + 0.5 * np.exp(-times / 240)
@@ -51,7 +51,7 @@ def everything() -> Results:
     states = tuple(
         MolecularState(
             name,
-            Estimate(name, population, error),
+            ReportedNumber(name, population, error),
             frames,
             {"phi [deg]": f"{center:.0f}"},
             np.stack([shape + rng.normal(0, 0.005, shape.shape) for _ in range(copies)]),
@@ -94,14 +94,14 @@ def everything() -> Results:
         ),
         certainty=("Both seeds agree within two standard errors.",),
         estimates=(
-            Estimate(
+            ReportedNumber(
                 "free energy of 0 < phi < 126 deg against the rest",
                 9.51,
                 0.12,
                 "kJ/mol",
                 ((9.45, 0.16), (9.6, 0.17)),
             ),
-            Estimate("slowest time scale", 240.1, 8.3, "ps"),
+            ReportedNumber("slowest time scale", 240.1, 8.3, "ps"),
         ),
         diagnoses=(
             Diagnosis(
@@ -130,7 +130,7 @@ def everything() -> Results:
         timescales=scan,
         chapman_kolmogorov=test,
         states=states,
-        molecule=Molecule(elements, bonds),
+        molecule=ViewerMolecule(elements, bonds),
         learned=learned,
         convergence=(course,),
         cost=Cost(4_000_000, 8.0, 512.0, 48),

@@ -7,7 +7,7 @@ import numpy as np
 from thalweg.dynamics.engine import Overdamped
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.geometry.variables import Coordinates
-from thalweg.sampling.apparatus import Apparatus, Recipe
+from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.policies.markov_restarts import MarkovRestarts
 from thalweg.sampling.policies.slow_variable_loop import SlowVariableLoop
@@ -29,7 +29,7 @@ def muller_brown(scale=10.0, dt=2e-4):
     )
 
 
-RECIPE = Recipe("toy_campaign:muller_brown")
+RECIPE = ApparatusRecipe("toy_campaign:muller_brown")
 
 LOOP = SlowVariableLoop(
     RECIPE, seeds=(0, 1), walkers=8, cycles=2, swarm_steps=2000, drive_steps=6000, produce_steps=6000,

@@ -28,7 +28,7 @@ def test_hops_are_in_detailed_balance(hops):
 
 def test_passage_times_obey_one_step_analysis(hops):
     target = np.arange(30) > 25
-    times = chain.mean_first_passage_time(hops, target, lag=2.0)
+    times = chain.chain_mean_first_passage_time(hops, target, lag=2.0)
     np.testing.assert_allclose(times[~target], (2.0 + hops @ times)[~target])
 
 

@@ -18,7 +18,7 @@ from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.muller_brown import MullerBrown, WithHarmonicDimensions
 from thalweg.testsystems.richardson import extrapolated
 from thalweg.testsystems.stationary_points import stationary_points
-from thalweg.testsystems.underdamped import GeneralizedLangevin, Langevin
+from thalweg.testsystems.underdamped import GeneralizedLangevin, LangevinGenerator
 from thalweg.testsystems.wells import (
     CosineWell,
     DoubleWell,
@@ -233,7 +233,7 @@ def test_passage_along_the_oblique_double_well():
     [(0.3, (100, 150), 193.86), (1.0, (60, 60), 104.761), (10.0, (40, 20), 206.292)],
 )
 def test_langevin_dynamics_turns_over_with_friction(friction, functions, timescale):
-    slowest = Langevin(DoubleWell(5.0), friction=friction, functions=functions).timescales(1)
+    slowest = LangevinGenerator(DoubleWell(5.0), friction=friction, functions=functions).timescales(1)
     assert slowest == pytest.approx(timescale, abs=5e-3 if friction < 1 else 5e-4)
 
 

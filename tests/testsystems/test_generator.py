@@ -102,8 +102,8 @@ def test_masks_give_the_answers_of_the_chain_itself(prinz):
     a, b = left(prinz.points), right(prinz.points)
     step = 1e-6
     matrix = np.eye(prinz.size) + step * prinz.rate_matrix.toarray()
-    np.testing.assert_allclose(prinz.committor(a, b), chain.committor(matrix, a, b), atol=1e-8)
-    ours, theirs = prinz.mean_first_passage_time(b), chain.mean_first_passage_time(matrix, b, lag=step)
+    np.testing.assert_allclose(prinz.committor(a, b), chain.chain_committor(matrix, a, b), atol=1e-8)
+    ours, theirs = prinz.mean_first_passage_time(b), chain.chain_mean_first_passage_time(matrix, b, lag=step)
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 

@@ -9,7 +9,7 @@ import scipy.linalg
 from thalweg.testsystems.euler_chain import EulerChain
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.oscillator import DampedOscillator, MemoryOscillator, OrnsteinUhlenbeck
-from thalweg.testsystems.underdamped import GeneralizedLangevin, Langevin
+from thalweg.testsystems.underdamped import GeneralizedLangevin, LangevinGenerator
 from thalweg.testsystems.wells import DoubleWell, HarmonicWell, PrinzPotential
 
 TIMES = np.linspace(0.0, 5.0, 11)
@@ -18,7 +18,7 @@ TIMES = np.linspace(0.0, 5.0, 11)
 @pytest.mark.parametrize("friction", [0.5, 1.0, 8.0])
 def test_langevin_in_a_harmonic_well_relaxes_at_the_roots(friction):
     oscillator = DampedOscillator(stiffness=2.0, friction=friction, mass=1.5, kT=0.8)
-    model = Langevin(HarmonicWell(2.0), kT=0.8, friction=friction, mass=1.5, functions=(24, 24))
+    model = LangevinGenerator(HarmonicWell(2.0), kT=0.8, friction=friction, mass=1.5, functions=(24, 24))
     assert model.timescales(1) == pytest.approx(-1.0 / oscillator.rates.real.max(), rel=1e-6)
 
 
@@ -60,14 +60,14 @@ def test_ornstein_uhlenbeck_propagator_keeps_equilibrium():
 
 def test_high_friction_is_overdamped():
     """Corrections are of order one over friction squared."""
-    slowest = Langevin(DoubleWell(3.0), friction=50.0, functions=(32, 8)).timescales(1)[0]
+    slowest = LangevinGenerator(DoubleWell(3.0), friction=50.0, functions=(32, 8)).timescales(1)[0]
     overdamped = Generator(DoubleWell(3.0), ((-2.2, 2.2),), 800, diffusion=1.0 / 50.0).timescales(1)[0]
     assert slowest == pytest.approx(overdamped, rel=0.02)
 
 
 def test_too_few_functions_are_named():
     with pytest.raises(ValueError, match="are converged with"):
-        Langevin(DoubleWell(5.0), friction=0.01, functions=(12, 6)).timescales(8)
+        LangevinGenerator(DoubleWell(5.0), friction=0.01, functions=(12, 6)).timescales(8)
 
 
 def test_the_euler_chain_is_slower_by_a_percent_and_less_at_smaller_steps():

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from thalweg.cli.surroundings import cache_folder, data_folder
-from thalweg.report.benchmark import processor
+from thalweg.report.benchmark import processor_name
 
 NEEDED = ("jax", "equinox", "numpy", "scipy", "openmm", "mdtraj", "ase", "vesin", "plotly", "chemiscope")
 OPTIONAL = {"deeptime": "compare", "pytest": "test", "sphinx": "docs"}
@@ -25,7 +25,7 @@ SPACE_NEEDED = 1e9
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """One line of the diagnosis: ``ok`` is None for what is good to know but not needed."""
 
     subject: str
@@ -33,7 +33,7 @@ class Finding:
     says: str
 
 
-def findings() -> Iterator[Finding]:
+def findings() -> Iterator[Check]:
     """All checks, needed ones first."""
     yield _python()
     for package in NEEDED:
@@ -44,10 +44,10 @@ def findings() -> Iterator[Finding]:
     yield _checked("writing here", lambda: _writable(Path.cwd()))
     yield _checked("compilation cache", lambda: _writable(cache_folder()))
     yield _checked("disk space", _disk_space)
-    yield Finding("processor", None, f"{processor()}, {os.cpu_count()} cores")
+    yield Check("processor", None, f"{processor_name()}, {os.cpu_count()} cores")
     for package, extra in OPTIONAL.items():
         known = find_spec(package) is not None
-        yield Finding(
+        yield Check(
             package, None, version(package) if known else f"not installed (pip install 'thalweg[{extra}]')"
         )
     data = data_folder()
@@ -56,27 +56,27 @@ def findings() -> Iterator[Finding]:
         if data.is_dir()
         else f"not found at {data.resolve()}; set THALWEG_DATA (benchmarks only)"
     )
-    yield Finding("data folder", None, there)
+    yield Check("data folder", None, there)
 
 
-def _python() -> Finding:
+def _python() -> Check:
     good = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    return Finding("Python", good, platform.python_version() + ("" if good else "; use 3.11, 3.12 or 3.13"))
+    return Check("Python", good, platform.python_version() + ("" if good else "; use 3.11, 3.12 or 3.13"))
 
 
-def _package(package: str) -> Finding:
+def _package(package: str) -> Check:
     try:
-        return Finding(package, True, version(package))
+        return Check(package, True, version(package))
     except PackageNotFoundError:
-        return Finding(package, False, "not installed; run: pip install thalweg")
+        return Check(package, False, "not installed; run: pip install thalweg")
 
 
-def _checked(subject: str, look: Callable[[], str]) -> Finding:
+def _checked(subject: str, look: Callable[[], str]) -> Check:
     """What ``look`` says; a failure, whatever it is, is the finding."""
     try:
-        return Finding(subject, True, look())
+        return Check(subject, True, look())
     except Exception as error:
-        return Finding(subject, False, f"{type(error).__name__}: {error}")
+        return Check(subject, False, f"{type(error).__name__}: {error}")
 
 
 def _openmm_platforms() -> str:

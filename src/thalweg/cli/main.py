@@ -113,10 +113,10 @@ def export(
 ) -> None:
     """Write the slow variables that a run has learned as input of another program."""
     from thalweg.machine.whole_files import write_whole
-    from thalweg.studies.exporting import export
+    from thalweg.studies.exporting import export_variable
     from thalweg.studies.running import study_of
 
-    text = export(study_of(run), run, program, name)
+    text = export_variable(study_of(run), run, program, name)
     if out is None:
         typer.echo(text)
         return
@@ -190,7 +190,7 @@ def fit(
     ] = None,
 ) -> None:
     """Learn a potential from labeled frames and report how good it is; goes on where it was stopped."""
-    from thalweg.studies.fitting import MODEL, fit, is_finished
+    from thalweg.studies.fitting import MODEL, carry_out_fit, is_finished
     from thalweg.studies.tables.fit_study import fit_from_table, load_fit
 
     if (study is None) == (not train):
@@ -211,7 +211,7 @@ def fit(
         )
     console = Console(stderr=True, soft_wrap=True)
     try:
-        results = fit(settings, folder, console)
+        results = carry_out_fit(settings, folder, console)
     except KeyboardInterrupt:
         console.print("stopped; the same command goes on", markup=False)
         raise typer.Exit(130) from None
@@ -232,7 +232,7 @@ def evaluate(
 ) -> None:
     """Errors and uncertainty of a learned potential on frames, and which of them to distrust."""
     from thalweg.interop.files.file_units import FileUnits
-    from thalweg.studies.evaluating import evaluate
+    from thalweg.studies.evaluating import evaluate_potential
     from thalweg.studies.tables.fit_study import Data
 
     for file in files:
@@ -245,7 +245,9 @@ def evaluate(
         stress_key=stress_key,
         virial_key=virial_key,
     )
-    _show_potential(evaluate(model, files, data, FileUnits(), out, Console(stderr=True, soft_wrap=True)), out)
+    _show_potential(
+        evaluate_potential(model, files, data, FileUnits(), out, Console(stderr=True, soft_wrap=True)), out
+    )
 
 
 @app.command()
@@ -269,7 +271,14 @@ def md(
     from thalweg.interop.files.configurations import read_configurations
     from thalweg.studies.evaluating import load_potential
     from thalweg.studies.fitting import watched
-    from thalweg.studies.model_dynamics import Plan, relaxation, relaxed, sentences, simulate, write_course
+    from thalweg.studies.model_dynamics import (
+        Plan,
+        relaxation,
+        relaxed_frame,
+        sentences,
+        simulate,
+        write_course,
+    )
     from thalweg.units import quantity
 
     _require_file(start, "structure")
@@ -285,7 +294,7 @@ def md(
     console = Console(stderr=True, soft_wrap=True)
     try:
         if relax:
-            frame, minimum = relaxed(potential, frame)
+            frame, minimum = relaxed_frame(potential, frame)
             console.print(relaxation(minimum), markup=False, highlight=False)
         with watched(console) as progress:
             course = simulate(potential, frame, plan, progress("simulating"))
@@ -360,7 +369,7 @@ def bench(
 ) -> None:
     """Run a benchmark beside its peers, print its table and write it under benchmarks/results."""
     from thalweg.cli.bench import measure
-    from thalweg.report.benchmark import replace_parts, table, verdict, write_benchmark
+    from thalweg.report.benchmark import benchmark_table, replace_parts, verdict, write_benchmark
     from thalweg.report.json_values import jsonable
 
     folder = Path("benchmarks")
@@ -370,7 +379,7 @@ def bench(
     if as_json:
         typer.echo(json.dumps(jsonable(rows), indent=1))
         return
-    _wide().print(table(name, rows))
+    _wide().print(benchmark_table(name, rows))
     typer.echo(verdict(rows))
 
 

@@ -14,7 +14,7 @@ STATUSES = ("works", "partial", "not yet")
 
 
 @dataclass(frozen=True)
-class Method:
+class CatalogRow:
     """One row of the catalog.
 
     Attributes
@@ -46,11 +46,11 @@ class Method:
         return {"id": self.id, "status": self.status, **asdict(self)}
 
 
-def catalog() -> tuple[Method, ...]:
+def catalog() -> tuple[CatalogRow, ...]:
     """Every method that belongs in Thalweg, in the order of the papers."""
     tables = tomllib.loads((files("thalweg.cli") / "methods.toml").read_text("utf-8"))
     return tuple(
-        Method(id=name, section=section, **{**row, "classes": tuple(row.get("classes", ()))})
+        CatalogRow(id=name, section=section, **{**row, "classes": tuple(row.get("classes", ()))})
         for section, rows in tables.items()
         for name, row in rows.items()
     )

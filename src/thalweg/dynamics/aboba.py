@@ -19,7 +19,7 @@ def aboba(
     phase: Phase, forces_at: ForceFunction, integrator: ABOBA, bonds: BondConstraints, noise: NoiseFunction
 ) -> Phase:
     """Advance all replicas by one ABOBA step; one evaluation of the forces. There must be no constraints."""
-    dt, halfway = integrator.dt, middle(phase, integrator, bonds)
+    dt, halfway = integrator.dt, midpoint(phase, integrator, bonds)
     forces = forces_at(halfway)
     keep = jnp.exp(-integrator.friction * dt)
     width = jnp.sqrt((1.0 - keep**2) * integrator.kT * bonds.masses)[:, None, None]
@@ -28,6 +28,6 @@ def aboba(
     return Phase(halfway + dt / 2 * bonds.velocities(momenta), momenta, forces)
 
 
-def middle(phase: Phase, integrator: ABOBA, bonds: BondConstraints) -> Positions:
+def midpoint(phase: Phase, integrator: ABOBA, bonds: BondConstraints) -> Positions:
     """Where the force of the next step acts."""
     return phase.positions + integrator.dt / 2 * bonds.velocities(phase.momenta)

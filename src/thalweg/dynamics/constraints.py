@@ -117,7 +117,7 @@ class BondConstraints(eqx.Module):
         """``p / m`` [nm/ps]; zero for an atom of zero mass."""
         return momenta * _rows(self.inverse_masses, momenta)
 
-    def violation(self, positions: Positions) -> Float[Array, "*replicas"]:
+    def violation(self, positions: Positions) -> Float[Array, " *replicas"]:
         """Largest relative deviation of a bond length in each replica; zero without constraints."""
         worst = jnp.zeros(positions.shape[2:], positions.dtype)
         for clusters in self.clusters:

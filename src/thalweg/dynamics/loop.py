@@ -53,7 +53,7 @@ class Laws(eqx.Module):
     bias: Any
     bonds: BondConstraints
     box: Box | None
-    reach: Float[Array, "atoms"]
+    reach: Float[Array, " atoms"]
 
     def forces(self, bias_state: Any) -> ForceFunction:
         """The force of energy and bias as a function of positions."""
@@ -100,13 +100,13 @@ class Run(eqx.Module):
     stream: UInt32[Array, "2"]
     step: Int[Array, ""]
     due: Int[Array, ""]
-    alive: Bool[Array, "replicas"]
-    last: Int[Array, "replicas"]
-    culprit: Int[Array, "replicas"]
-    log_weight: Float[Array, "replicas"]
+    alive: Bool[Array, " replicas"]
+    last: Int[Array, " replicas"]
+    culprit: Int[Array, " replicas"]
+    log_weight: Float[Array, " replicas"]
 
 
-class Frames(eqx.Module):
+class RecordedFrames(eqx.Module):
     """Frames, first axis, with what was seen there.
 
     Attributes
@@ -126,18 +126,20 @@ class Frames(eqx.Module):
     log_weight: Float[Array, "frames replicas"]
 
     @staticmethod
-    def of(laws: Laws, run: Run) -> Frames:
+    def of(laws: Laws, run: Run) -> RecordedFrames:
         """The present frame."""
         seen = laws.seen(run.phase.positions, run.bias_state)
-        return Frames(*(array[None] for array in (run.phase.positions, *seen, run.alive, run.log_weight)))
+        return RecordedFrames(
+            *(array[None] for array in (run.phase.positions, *seen, run.alive, run.log_weight))
+        )
 
     @staticmethod
-    def room(laws: Laws, run: Run, capacity: int) -> Frames:
+    def room(laws: Laws, run: Run, capacity: int) -> RecordedFrames:
         """Room for ``capacity`` frames."""
-        one = jax.eval_shape(lambda: Frames.of(laws, run))
+        one = jax.eval_shape(lambda: RecordedFrames.of(laws, run))
         return jax.tree.map(lambda array: jnp.zeros((capacity, *array.shape[1:]), array.dtype), one)
 
-    def with_frame(self, index: Int[Array, ""], frame: Frames) -> Frames:
+    def with_frame(self, index: Int[Array, ""], frame: RecordedFrames) -> RecordedFrames:
         """These frames with another one at ``index``."""
         return jax.tree.map(lambda all, one: all.at[index].set(one[0]), self, frame)
 
@@ -175,7 +177,7 @@ def tangent_momenta(laws: Laws, phase: Phase) -> Momenta:
 @eqx.filter_jit
 def advance(
     laws: Laws, run: Run, capacity: int, until: Int[Array, ""], save_every: Int[Array, ""]
-) -> tuple[Run, Frames, Int[Array, ""]]:
+) -> tuple[Run, RecordedFrames, Int[Array, ""]]:
     """The run at step ``until``, the frames on the way, at most ``capacity``, and how many they are.
 
     It stops before where a neighbour list goes stale: refresh the energy and go on.
@@ -196,8 +198,8 @@ def advance(
         )
         whole = run.step == run.due
         run = jax.lax.cond(whole, lambda run: _judged(laws, run, save_every), lambda run: run, run)
-        blank = Frames.room(laws, run, 1)
-        frame = jax.lax.cond(whole, lambda: Frames.of(laws, run), lambda: blank)
+        blank = RecordedFrames.room(laws, run, 1)
+        frame = jax.lax.cond(whole, lambda: RecordedFrames.of(laws, run), lambda: blank)
         run = replace(run, log_weight=jnp.where(whole, 0.0, run.log_weight))
         frames = frames.with_frame(index, frame)  # a blank one is written over by the next
         if stride is not None:
@@ -205,7 +207,7 @@ def advance(
             run = jax.lax.cond(deposits, lambda run: _deposited(laws, run), lambda run: run, run)
         return run, frames, index + whole
 
-    start = (run, Frames.room(laws, run, capacity), jnp.zeros((), jnp.int32))
+    start = (run, RecordedFrames.room(laws, run, capacity), jnp.zeros((), jnp.int32))
     return jax.lax.while_loop(lambda carry: going(carry[0]), to_next_event, start)
 
 

@@ -22,7 +22,7 @@ from thalweg.dynamics.engine import (
     StopRun,
     VelocityVerlet,
 )
-from thalweg.dynamics.loop import Frames, Laws, Run, advance, begun, tangent_momenta
+from thalweg.dynamics.loop import Laws, RecordedFrames, Run, advance, begun, tangent_momenta
 from thalweg.dynamics.path_weights import has_path_weights
 from thalweg.dynamics.phase import Phase
 from thalweg.dynamics.recording import THROWN, check_integrator, check_start, farewell, joined
@@ -138,7 +138,9 @@ class NativeEngine:
                 return np.ones(len(self.masses))
         return np.full(len(self.masses), np.inf)
 
-    def _recording(self, laws: Laws, run: Run, frames: Frames, count: int, save_every: int, state: State):
+    def _recording(
+        self, laws: Laws, run: Run, frames: RecordedFrames, count: int, save_every: int, state: State
+    ):
         """The first ``count`` of ``frames``, replicas first."""
 
         def replicas_first(array):

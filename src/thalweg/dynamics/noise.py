@@ -24,7 +24,7 @@ SINE = (3.14159264, -5.16771008, 2.55007752, -0.598291286, 0.0776576603)
 """Odd polynomial of ``sin(pi u)`` for ``|u| <= 1/2``, to 7e-9."""
 
 
-def normal(stream, step: Int[Array, ""], shape: tuple[int, ...], dtype) -> Float[Array, "*shape"]:
+def normal(stream, step: Int[Array, ""], shape: tuple[int, ...], dtype) -> Float[Array, " *shape"]:
     """Independent normal numbers of variance one, with the resolution of 32-bit floats; none is beyond 5.8.
 
     Parameters

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from thalweg.dynamics.aboba import middle
+from thalweg.dynamics.aboba import midpoint
 from thalweg.dynamics.constraints import BondConstraints
 from thalweg.dynamics.engine import ABOBA, Integrator, Overdamped
 from thalweg.dynamics.phase import NoiseFunction, Phase
@@ -32,15 +32,15 @@ def log_weight_of_step(
     integrator: Overdamped | ABOBA,
     bonds: BondConstraints,
     noise: NoiseFunction,
-) -> Float[Array, "replicas"]:
+) -> Float[Array, " replicas"]:
     """Logarithm of the weight of the step that starts at ``phase``, for every replica."""
-    place = middle(phase, integrator, bonds) if isinstance(integrator, ABOBA) else phase.positions
+    place = midpoint(phase, integrator, bonds) if isinstance(integrator, ABOBA) else phase.positions
     forces = -jax.grad(lambda positions: bias_energy(positions).sum())(place)
     shift = response(integrator, bonds)[:, None, None] * forces
     return -(noise(shift.shape, shift.dtype) * shift + shift**2 / 2).sum((0, 1))
 
 
-def response(integrator: Overdamped | ABOBA, bonds: BondConstraints) -> Float[Array, "atoms"]:
+def response(integrator: Overdamped | ABOBA, bonds: BondConstraints) -> Float[Array, " atoms"]:
     """What a force on each atom is worth in noise [1 / (kJ/mol/nm)]; nothing for atoms that never move."""
     dt, kT, moves = integrator.dt, integrator.kT, bonds.masses > 0
     if isinstance(integrator, Overdamped):

@@ -29,8 +29,8 @@ class FreeEnergySurfaceModel:
     """
 
     centers: tuple[Float[np.ndarray, " bins"], ...]
-    free_energy: Float[np.ndarray, "*bins"]
-    error: Float[np.ndarray, "*bins"]
+    free_energy: Float[np.ndarray, " *bins"]
+    error: Float[np.ndarray, " *bins"]
 
 
 @dataclass(frozen=True)

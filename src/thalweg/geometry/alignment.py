@@ -17,7 +17,7 @@ from thalweg.shapes import Array, Energies, Float, Positions
 
 
 def rmsd(
-    positions: Positions, reference: Float[Array, "atoms 3"], weights: Float[Array, "atoms"] | None = None
+    positions: Positions, reference: Float[Array, "atoms 3"], weights: Float[Array, " atoms"] | None = None
 ) -> Energies:
     """Root mean square deviation ``(*replicas,)`` [nm] after optimal superposition.
 
@@ -43,7 +43,7 @@ def rmsd(
 
 
 def superposed(
-    positions: Positions, reference: Float[Array, "atoms 3"], weights: Float[Array, "atoms"] | None = None
+    positions: Positions, reference: Float[Array, "atoms 3"], weights: Float[Array, " atoms"] | None = None
 ) -> Positions:
     """Positions turned onto the reference, both centered on the origin by weight; parameters of `rmsd`."""
     weights = _normalized(weights, positions)
@@ -54,7 +54,7 @@ def superposed(
 
 
 def optimal_rotation(
-    positions: Positions, reference: Float[Array, "atoms 3"], weights: Float[Array, "atoms"]
+    positions: Positions, reference: Float[Array, "atoms 3"], weights: Float[Array, " atoms"]
 ) -> Float[Array, "3 3 *replicas"]:
     """The proper rotation that brings centered ``positions`` closest to the centered ``reference``."""
     correlation = jnp.einsum("ai...,aj->...ij", positions, weights[:, None] * reference)

@@ -51,7 +51,7 @@ def closest_distances(
     groups: Sequence[Sequence[int]],
     pairs: Int[Array, "pairs 2"],
     box: Box | None = None,
-) -> Float[Array, "pairs *replicas"]:
+) -> Float[Array, " pairs *replicas"]:
     """Distances [nm] of the closest atoms of pairs of groups, nearest images if there is a box.
 
     Work grows with all pairs of the groups that are named, whether each is asked for or not.
@@ -83,7 +83,7 @@ def closest_distances(
 
 def atom_pairs(
     groups: Sequence[Sequence[int]], pairs: Int[Array, "pairs 2"]
-) -> tuple[Int[Array, "links 2"], Int[Array, "links"]]:
+) -> tuple[Int[Array, "links 2"], Int[Array, " links"]]:
     """All pairs of atoms of pairs of groups, and which pair of groups each belongs to, in order.
 
     Examples

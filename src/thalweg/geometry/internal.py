@@ -17,7 +17,7 @@ from thalweg.systems.box import nearest_components
 
 def distances(
     positions: Positions, pairs: Int[Array, "pairs 2"], box: Box | None = None
-) -> Float[Array, "pairs *replicas"]:
+) -> Float[Array, " pairs *replicas"]:
     """Distances ``|x_j - x_i|`` [nm] of pairs of atoms at ``positions`` ``(atoms, dims, *replicas)`` [nm].
 
     Raises
@@ -37,7 +37,7 @@ def distances(
 
 def angles(
     positions: Positions, triples: Int[Array, "triples 3"], box: Box | None = None
-) -> Float[Array, "triples *replicas"]:
+) -> Float[Array, " triples *replicas"]:
     """Angles i-j-k at the middle atom, ``atan2(|u x v|, u . v)``, in [0, pi] [rad].
 
     Examples
@@ -53,7 +53,7 @@ def angles(
 
 def dihedrals(
     positions: Positions, quads: Int[Array, "quads 4"], box: Box | None = None
-) -> Float[Array, "quads *replicas"]:
+) -> Float[Array, " quads *replicas"]:
     """Dihedral angles i-j-k-l in (-pi, pi] [rad]; cis is zero, clockwise positive [iupac1970].
 
     With bond vectors ``a``, ``b``, ``c`` from atom to atom,

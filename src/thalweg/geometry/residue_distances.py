@@ -110,7 +110,7 @@ class SoftResidueDistances(eqx.Module):
         """All pairs of atoms, ``(links, 2)``, and which pair of residues each belongs to."""
         return atom_pairs(self.groups, self.pairs.array)
 
-    def of_distances(self, lengths: Float[Array, "links *replicas"]) -> Values:
+    def of_distances(self, lengths: Float[Array, " links *replicas"]) -> Values:
         """The values, from the distances of all `links`."""
         owner = self.links[1]
         return soft_minima(lengths, owner, len(self.pairs), self.beta)
@@ -120,8 +120,8 @@ class SoftResidueDistances(eqx.Module):
 
 
 def soft_minima(
-    lengths: Float[Array, "links *replicas"], owner: np.ndarray, count: int, beta: float
-) -> Float[Array, "pairs *replicas"]:
+    lengths: Float[Array, " links *replicas"], owner: np.ndarray, count: int, beta: float
+) -> Float[Array, " pairs *replicas"]:
     """``beta / ln sum exp(beta / length)`` over the lengths of each of ``count`` owners, without overflow.
 
     Examples

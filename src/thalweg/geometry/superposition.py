@@ -41,13 +41,13 @@ class RMSD(eqx.Module):
     members: tuple[int, ...] = eqx.field(static=True)
     names: tuple[str, ...] = eqx.field(static=True)
     references: Float[Array, "references members 3"]
-    weights: Float[Array, "members"] | None
+    weights: Float[Array, " members"] | None
 
     def __init__(
         self,
         references: Float[Array, "atoms 3"] | Float[Array, "references atoms 3"],
         atoms: np.ndarray | Sequence[int] | None = None,
-        weights: Float[Array, "members"] | None = None,
+        weights: Float[Array, " members"] | None = None,
         labels: Sequence[str] | None = None,
     ):
         structures = np.asarray(references)

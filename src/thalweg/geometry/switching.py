@@ -35,7 +35,7 @@ class RationalSwitch(eqx.Module):
                 f"exponents n={self.n}, m={self.m} do not fall off; give 0 < n < m, such as 6 and 12"
             )
 
-    def __call__(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    def __call__(self, x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
         far = x > 1.0
         y = jnp.where(far, 1.0 / jnp.where(far, x, 1.0), x)
         ratio = _geometric_sum(y, self.n) / _geometric_sum(y, self.m)
@@ -53,7 +53,7 @@ class LogisticSwitch(eqx.Module):
 
     steepness: float = 15.0
 
-    def __call__(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    def __call__(self, x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
         return jax.nn.sigmoid(self.steepness * (1.0 - x))
 
 

@@ -109,9 +109,9 @@ class RadiusOfGyration(eqx.Module):
     """
 
     members: tuple[int, ...] = eqx.field(static=True)
-    masses: Float[Array, "members"]
+    masses: Float[Array, " members"]
 
-    def __init__(self, masses: Float[Array, "members"], atoms: np.ndarray | Sequence[int] | None = None):
+    def __init__(self, masses: Float[Array, " members"], atoms: np.ndarray | Sequence[int] | None = None):
         self.members = tuple(range(len(masses))) if atoms is None else tuple(np.asarray(atoms, int).tolist())
         self.masses = masses
 

@@ -11,7 +11,7 @@ from scipy.linalg import expm
 from scipy.sparse import csr_array, issparse
 from scipy.sparse.csgraph import connected_components
 
-from thalweg.kinetics.counts.active_set import ActiveSet
+from thalweg.kinetics.counts.active_set import ActiveStates
 from thalweg.kinetics.counts.counts import TransitionCounts
 from thalweg.kinetics.estimation.nonreversible import Nonreversible, stationary_distribution
 from thalweg.kinetics.estimation.reversible import Reversible
@@ -69,7 +69,7 @@ def known_chain(
     )
     method = MarkovStateModel(1, Reversible() if reversible else Nonreversible(), n_processes)
     fit = TransitionMatrix(matrix, stationary, reversible)
-    return MarkovModel(method, counts, ActiveSet(np.arange(states), states, 1.0), fit)
+    return MarkovModel(method, counts, ActiveStates(np.arange(states), states, 1.0), fit)
 
 
 def known_rates(rate_matrix: np.ndarray | csr_array, lag: float = 1.0, n_processes: int = 5) -> MarkovModel:

@@ -15,14 +15,14 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_array
 
-from thalweg.kinetics.counts.active_set import ActiveSet, active_set
+from thalweg.kinetics.counts.active_set import ActiveStates, active_set
 from thalweg.kinetics.counts.counting import Counting, Sliding
 from thalweg.kinetics.counts.counts import TransitionCounts, transition_counts
-from thalweg.kinetics.counts.processes import Process, processes
+from thalweg.kinetics.counts.processes import Process, processes_of
 from thalweg.kinetics.estimation.reversible import Reversible
 from thalweg.kinetics.estimation.spectrum import spectrum
 from thalweg.kinetics.estimation.transition_matrix import Estimator, TransitionMatrix
-from thalweg.kinetics.scores import gmrq, vamp_score
+from thalweg.kinetics.scores import gmrq, vamp_score_of_counts
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories, as_counted
 
 
@@ -41,7 +41,7 @@ class MarkovModel:
 
     method: MarkovStateModel
     counts: TransitionCounts
-    active: ActiveSet
+    active: ActiveStates
     fit: TransitionMatrix
     trajectories: DiscreteTrajectories | None = None
 
@@ -110,7 +110,7 @@ class MarkovModel:
             raise ValueError(
                 "crossings are counted on trajectories; fit the model to trajectories, not to counts"
             )
-        return processes(self.trajectories, self.counts, self.timescales, self.eigenfunctions[:, 1:])
+        return processes_of(self.trajectories, self.counts, self.timescales, self.eigenfunctions[:, 1:])
 
     def propagate(self, distribution: np.ndarray, steps: int) -> np.ndarray:
         """A distribution over states ``(..., n_states)`` after ``steps`` lag times."""
@@ -130,7 +130,7 @@ class MarkovModel:
         ValueError
             If the lag time leaves no pairs.
         """
-        return vamp_score(*self._tested(trajectories), r)
+        return vamp_score_of_counts(*self._tested(trajectories), r)
 
     def gmrq(self, trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray) -> float:
         """Generalized matrix Rayleigh quotient of the same functions on other trajectories near equilibrium."""

@@ -12,7 +12,7 @@ from typing import Any
 from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
 from thalweg.kinetics.states.clustering import Clustering, KCenters, KMeans, KMeansAndCenters
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
-from thalweg.time_series.cross_validation import Method
+from thalweg.time_series.cross_validation import FitMethod
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 
 Clusters = KMeans | KCenters | KMeansAndCenters
@@ -67,7 +67,7 @@ class MarkovPipeline:
 
     model: MarkovStateModel
     clustering: Clusters = field(default_factory=lambda: KMeans(100))
-    reduction: Method | None = None
+    reduction: FitMethod | None = None
 
     def fit(self, data: TrajectoryData) -> PipelineModel:
         """Coordinates, clusters and model.

@@ -27,7 +27,7 @@ from scipy.sparse import csr_array
 from thalweg.collective_variables.covariances.scores import whitened_directions
 
 
-def vamp_score(counts: csr_array, functions: np.ndarray, r: int = 2) -> float:
+def vamp_score_of_counts(counts: csr_array, functions: np.ndarray, r: int = 2) -> float:
     """VAMP-r score of ``functions`` ``(states, m)`` on test ``counts`` ``(states, states)``.
 
     Raises
@@ -38,7 +38,7 @@ def vamp_score(counts: csr_array, functions: np.ndarray, r: int = 2) -> float:
     Examples
     --------
     >>> counts = csr_array(np.array([[8.0, 2], [2, 8]]))
-    >>> round(vamp_score(counts, np.eye(2), r=2), 6)
+    >>> round(vamp_score_of_counts(counts, np.eye(2), r=2), 6)
     1.36
     """
     if r < 1:

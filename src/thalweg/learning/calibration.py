@@ -23,7 +23,7 @@ from scipy.stats import rankdata
 
 from thalweg.shapes import Array, Float
 
-Many = Float[Array, "values"]
+Many = Float[Array, " values"]
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ class ErrorOdds:
     shares: tuple[float, ...] = (1.0,)
 
     @staticmethod
-    def of(errors: Many, scores: Float[Array, "values *kinds"]) -> ErrorOdds:
+    def of(errors: Many, scores: Float[Array, " values *kinds"]) -> ErrorOdds:
         """The most likely ones for ``errors`` seen at ``scores``, both positive, of one kind or ``(values, kinds)``.
 
         Raises
@@ -236,13 +236,13 @@ class ErrorOdds:
         shares = (1 - found[1:].sum(), *found[1:])
         return ErrorOdds(float(np.exp(found[0])), float(scatter), count, tuple(map(float, shares)))
 
-    def medians(self, scores: Float[Array, "values *kinds"]) -> np.ndarray:
+    def medians(self, scores: Float[Array, " values *kinds"]) -> np.ndarray:
         """Median errors at ``scores``, ``(values,)``."""
         scores = np.asarray(scores, float).reshape(len(scores), -1)
         with np.errstate(divide="ignore"):
             return self.ratio * np.exp(np.log(scores) @ np.array(self.shares))
 
-    def drawn(self, scores: Float[Array, "values *kinds"], draws: int, seed: int = 0) -> np.ndarray:
+    def drawn(self, scores: Float[Array, " values *kinds"], draws: int, seed: int = 0) -> np.ndarray:
         """Errors that may be at ``scores`` if they scatter alike, ``(draws, values)``.
 
         No ranking by anything else that is known before does better on them than one by `medians`.
@@ -250,7 +250,7 @@ class ErrorOdds:
         noise = np.random.default_rng(seed).normal(size=(draws, len(scores)))
         return self.medians(scores) * np.exp(self.scatter * noise)
 
-    def exceeding(self, scores: Float[Array, "values *kinds"], limit: float) -> np.ndarray:
+    def exceeding(self, scores: Float[Array, " values *kinds"], limit: float) -> np.ndarray:
         """Probability that the error at each score exceeds ``limit``.
 
         Examples

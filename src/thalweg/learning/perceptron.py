@@ -15,7 +15,7 @@ import numpy as np
 from thalweg.shapes import Array, Float
 
 
-def shifted_softplus(x: Float[Array, "*shape"]) -> jax.Array:
+def shifted_softplus(x: Float[Array, " *shape"]) -> jax.Array:
     """``log((1 + e^x) / 2)``, smooth everywhere and zero at zero [schutt2018]."""
     return jnp.maximum(x, 0) + jnp.log(0.5 + 0.5 * jnp.exp(-jnp.abs(x)))
 
@@ -28,21 +28,21 @@ NONLINEARITIES: dict[str, Callable] = {
 """Nonlinearities by name; all have continuous second derivatives, as forces that are trained on need."""
 
 
-class Linear(eqx.Module):
+class LinearLayer(eqx.Module):
     """``y = x W + b``, over the last axis."""
 
     weight: Float[Array, "inputs outputs"]
-    bias: Float[Array, "outputs"] | None
+    bias: Float[Array, " outputs"] | None
 
     @staticmethod
     def init(
         inputs: int, outputs: int, key: jax.Array, bias: bool = True, scale: float = 1.0, offsets: float = 0.0
-    ) -> Linear:
+    ) -> LinearLayer:
         """Random weights of standard deviation ``scale / sqrt(inputs)``; a bias, where there is one, of ``offsets``."""
         weight = scale / np.sqrt(inputs) * jax.random.normal(key, (inputs, outputs), jnp.float32)
         if not bias:
-            return Linear(weight, None)
-        return Linear(
+            return LinearLayer(weight, None)
+        return LinearLayer(
             weight, offsets * jax.random.normal(jax.random.fold_in(key, 1), (outputs,), jnp.float32)
         )
 
@@ -61,7 +61,7 @@ class Perceptron(eqx.Module):
     (5, 1)
     """
 
-    layers: tuple[Linear, ...]
+    layers: tuple[LinearLayer, ...]
     nonlinearity: str = eqx.field(static=True)
 
     @staticmethod
@@ -87,7 +87,7 @@ class Perceptron(eqx.Module):
         keys = jax.random.split(key, len(widths) - 1)
         scales = [1.0] * (len(widths) - 2) + [last]
         layers = [
-            Linear.init(a, b, k, scale=s, offsets=offsets)
+            LinearLayer.init(a, b, k, scale=s, offsets=offsets)
             for a, b, k, s in zip(widths, widths[1:], keys, scales)
         ]
         return Perceptron(tuple(layers), nonlinearity)

@@ -36,7 +36,7 @@ class CorrectionMaps(ExplicitGradient):
 
     first: Int[Array, "4 terms"]
     second: Int[Array, "4 terms"]
-    maps: Int[Array, "terms"]
+    maps: Int[Array, " terms"]
     coefficients: Float[Array, "maps n n 4 4"]
     periodic: bool = eqx.field(static=True, default=False)
 
@@ -71,7 +71,7 @@ def _cell(angle, n):
 def correction_maps(
     first: Int[Array, "terms 4"],
     second: Int[Array, "terms 4"],
-    maps: Int[Array, "terms"],
+    maps: Int[Array, " terms"],
     grids: list[Float[Array, "n n"]],
     periodic: bool = False,
 ) -> tuple[CorrectionMaps, ...]:

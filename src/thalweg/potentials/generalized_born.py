@@ -44,7 +44,7 @@ class GeneralizedBorn(ExplicitGradient):
     born_radius: Callable
     self_energy: Callable
     pair_energy: Callable
-    parameters: tuple[Float[Array, "atoms"], ...]
+    parameters: tuple[Float[Array, " atoms"], ...]
     pairs: AllPairs
     periodic: bool = eqx.field(static=True, default=False)
 

@@ -13,18 +13,18 @@ from thalweg.shapes import Array, Float, Int
 class Harmonic(eqx.Module):
     """``u(q) = k/2 (q - q0)^2``, one ``k`` and ``q0`` per term."""
 
-    center: Float[Array, "terms"]
-    stiffness: Float[Array, "terms"]
+    center: Float[Array, " terms"]
+    stiffness: Float[Array, " terms"]
 
-    def __call__(self, q: Float[Array, "terms *replicas"]) -> jax.Array:
+    def __call__(self, q: Float[Array, " terms *replicas"]) -> jax.Array:
         stretch = q - per_replica(self.center, q)
         return 0.5 * per_replica(self.stiffness, q) * stretch * stretch
 
 
 def harmonic_bonds(
     pairs: Int[Array, "terms 2"],
-    length: Float[Array, "terms"],
-    stiffness: Float[Array, "terms"],
+    length: Float[Array, " terms"],
+    stiffness: Float[Array, " terms"],
     periodic: bool = False,
 ) -> InternalEnergy:
     """Bonds or Urey-Bradley terms between ``pairs``: ``length`` [nm], ``stiffness`` [kJ/mol/nm^2].
@@ -41,8 +41,8 @@ def harmonic_bonds(
 
 def harmonic_angles(
     triples: Int[Array, "terms 3"],
-    angles: Float[Array, "terms"],
-    stiffness: Float[Array, "terms"],
+    angles: Float[Array, " terms"],
+    stiffness: Float[Array, " terms"],
     periodic: bool = False,
 ) -> InternalEnergy:
     """Angles over ``triples``, the vertex in the middle: ``angles`` [rad], ``stiffness`` [kJ/mol/rad^2]."""

@@ -36,9 +36,9 @@ PROBE = 0.14
 
 
 def obc2(
-    charge: Float[Array, "atoms"],
-    radius: Float[Array, "atoms"],
-    scale: Float[Array, "atoms"],
+    charge: Float[Array, " atoms"],
+    radius: Float[Array, " atoms"],
+    scale: Float[Array, " atoms"],
     solute: float = 1.0,
     solvent: float = 78.5,
     surface: float = 0.0,

@@ -26,7 +26,7 @@ from thalweg.potentials.nonbonded import Cutoff, switched
 from thalweg.shapes import Array, Box, Energies, Float, Int, Positions
 from thalweg.systems.box import minimum_image
 
-Parameter = Float[Array, "terms"] | float
+Parameter = Float[Array, " terms"] | float
 
 
 class FormulaOfInternal(eqx.Module):
@@ -78,7 +78,7 @@ class OnPositions(Energy):
     """
 
     formula: str = eqx.field(static=True)
-    atoms: Int[Array, "terms"]
+    atoms: Int[Array, " terms"]
     parameters: dict[str, Parameter]
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Energies:

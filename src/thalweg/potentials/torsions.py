@@ -47,9 +47,9 @@ def _horner(coefficients, x):
 
 def periodic_torsions(
     quads: Int[Array, "terms 4"],
-    multiplicity: Int[Array, "terms"],
-    phase: Float[Array, "terms"],
-    barrier: Float[Array, "terms"],
+    multiplicity: Int[Array, " terms"],
+    phase: Float[Array, " terms"],
+    barrier: Float[Array, " terms"],
     periodic: bool = False,
 ) -> InternalEnergy:
     """``u = k (1 + cos(n phi - phase))``: ``barrier`` k [kJ/mol], ``phase`` [rad]; quadruples met twice are merged.

@@ -86,7 +86,7 @@ def cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def table(name: str, rows: Sequence[Row]) -> Table:
+def benchmark_table(name: str, rows: Sequence[Row]) -> Table:
     """The rows as a table for the terminal."""
     drawn = Table(*COLUMNS, title=name, title_justify="left")
     for row in rows:
@@ -139,7 +139,7 @@ def replace_parts(name: str, rows: Sequence[Row], folder: Path) -> tuple[Path, P
 def machine() -> dict[str, str]:
     """Processor, cores, system, date and the versions that matter."""
     described = {
-        "processor": processor(),
+        "processor": processor_name(),
         "cores": str(os.cpu_count()),
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
@@ -153,7 +153,7 @@ def machine() -> dict[str, str]:
     return described
 
 
-def processor() -> str:
+def processor_name() -> str:
     """Model name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -21,7 +21,7 @@ from thalweg.kinetics.validation.chapman_kolmogorov import ChapmanKolmogorovTest
 from thalweg.kinetics.validation.implied_timescales import TimescaleScan as Scan
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.figures import chapman_kolmogorov_figure, choice_figure, timescales_figure
-from thalweg.report.results import Candidate, ChapmanKolmogorov, ModelChoice, TimescaleScan
+from thalweg.report.results import Candidate, ChapmanKolmogorov, ModelChoice, ReportedTimescales
 from thalweg.report.style import PALETTE, band, styled
 from thalweg.time_series.cross_validation import CrossValidation
 
@@ -166,12 +166,12 @@ def write_figures(path: str | Path, figures: Sequence[go.Figure]) -> None:
     write_whole(Path(path), "<meta charset='utf-8'>" + "\n".join(parts))
 
 
-def drawn_timescales(scan: Scan, chosen: float | None = None) -> TimescaleScan:
+def drawn_timescales(scan: Scan, chosen: float | None = None) -> ReportedTimescales:
     """A scan as reports draw it, with the lag [ps] that was chosen, if one was."""
     lower, upper = scan.intervals
     place = None if chosen is None else int(np.argmin(np.abs(scan.lags - chosen)))
     resolved = scan.resolved.any(axis=0) if place is None else scan.resolved[place]
-    return TimescaleScan(scan.lags, scan.timescales, lower, upper, chosen, tuple(resolved.tolist()))
+    return ReportedTimescales(scan.lags, scan.timescales, lower, upper, chosen, tuple(resolved.tolist()))
 
 
 def drawn_choice(

@@ -10,11 +10,11 @@ from thalweg.report.results import (
     Axis,
     ChapmanKolmogorov,
     Convergence,
-    Estimate,
     LearnedVariable,
     ModelChoice,
+    ReportedNumber,
+    ReportedTimescales,
     Surface,
-    TimescaleScan,
 )
 from thalweg.report.style import INK, PALETTE, band, compact, decades, styled
 
@@ -90,7 +90,7 @@ def seeds_figure(surface: Surface, ceiling: float = 40.0) -> go.Figure:
     return styled(figure, height=360)
 
 
-def timescales_figure(scan: TimescaleScan) -> go.Figure:
+def timescales_figure(scan: ReportedTimescales) -> go.Figure:
     """Implied time scales against lag time with 95 % bands; below the gray line the lag hides the process.
 
     Processes the data cannot give as numbers are dotted.
@@ -212,7 +212,7 @@ def choice_figure(choice: ModelChoice, most: int = 20) -> go.Figure:
     return styled(figure, height=140 + 26 * len(shown))
 
 
-def populations_figure(populations: tuple[Estimate, ...]) -> go.Figure:
+def populations_figure(populations: tuple[ReportedNumber, ...]) -> go.Figure:
     """State populations on a logarithmic scale, with standard errors."""
     names, values = [p.name for p in populations], [p.value for p in populations]
     errors = [p.error if np.isfinite(p.error) else 0.0 for p in populations]

@@ -70,7 +70,7 @@ def provenance(sections: Mapping[str, Mapping[str, str]]) -> str:
     return f"<h2>Provenance</h2><details open><summary>How to make this again</summary>{tables}</details>"
 
 
-def citations(works: Sequence[str]) -> str:
+def citation_list(works: Sequence[str]) -> str:
     """What to cite."""
     if not works:
         return ""

@@ -12,7 +12,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ReportedNumber:
     """One number with its error, and the independent values behind it where there are several.
 
     Attributes
@@ -64,7 +64,7 @@ class Surface:
 
 
 @dataclass(frozen=True)
-class TimescaleScan:
+class ReportedTimescales:
     """Implied time scales against the lag time, all [ps].
 
     Attributes
@@ -143,21 +143,21 @@ class MolecularState:
     Attributes
     ----------
     name : such as ``"A"`` or ``"left-handed"``
-    population : an `Estimate` without unit
+    population : an `ReportedNumber` without unit
     frames : number of stored frames in it
     center : values of the shown variables in its middle, by name with unit
     structures : (n, atoms, 3) representative frames [nm]
     """
 
     name: str
-    population: Estimate
+    population: ReportedNumber
     frames: int
     center: dict[str, str]
     structures: np.ndarray
 
 
 @dataclass(frozen=True)
-class Molecule:
+class ViewerMolecule:
     """What the 3D viewer needs beside coordinates: element symbols ``(atoms,)`` and bonds ``(bonds, 2)``."""
 
     elements: tuple[str, ...]
@@ -246,14 +246,14 @@ class Results:
     simulated: tuple[str, ...]
     found: tuple[str, ...]
     certainty: tuple[str, ...]
-    estimates: tuple[Estimate, ...] = ()
+    estimates: tuple[ReportedNumber, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     choice: ModelChoice | None = None
     surfaces: tuple[Surface, ...] = ()
-    timescales: TimescaleScan | None = None
+    timescales: ReportedTimescales | None = None
     chapman_kolmogorov: ChapmanKolmogorov | None = None
     states: tuple[MolecularState, ...] = ()
-    molecule: Molecule | None = None
+    molecule: ViewerMolecule | None = None
     learned: LearnedVariable | None = None
     convergence: tuple[Convergence, ...] = ()
     cost: Cost | None = None

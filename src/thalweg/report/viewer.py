@@ -9,19 +9,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
-from thalweg.report.results import MolecularState, Molecule
+from thalweg.report.results import MolecularState, ViewerMolecule
 
 ANGSTROM_PER_NM = 10.0
 
 
-def viewer(molecule: Molecule, states: Sequence[MolecularState]) -> str:
+def viewer(molecule: ViewerMolecule, states: Sequence[MolecularState]) -> str:
     """Script elements showing the structures of ``states`` in the page's element ``viewer``."""
     template = Template((files("thalweg.report") / "viewer.html").read_text("utf-8"))
     data = json.dumps(dataset(molecule, states)).replace("</", "<\\/")
     return template.substitute(chemiscope=chemiscope_script(), structures=data)
 
 
-def dataset(molecule: Molecule, states: Sequence[MolecularState]) -> dict:
+def dataset(molecule: ViewerMolecule, states: Sequence[MolecularState]) -> dict:
     """The structures in chemiscope's input format: coordinates in ångström, one property naming the state."""
     structures, names = [], []
     for state in states:

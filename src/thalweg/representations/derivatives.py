@@ -44,11 +44,11 @@ class Pulls:
     """
 
     features: Float[np.ndarray, "sites features"]
-    centers: Int[np.ndarray, "pairs"]
-    slots: Int[np.ndarray, "pairs"]
+    centers: Int[np.ndarray, " pairs"]
+    slots: Int[np.ndarray, " pairs"]
     changes: Float[np.ndarray, "pairs 3 features"]
 
-    def of(self, sites: Int[np.ndarray, "some"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def of(self, sites: Int[np.ndarray, " some"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Centers, slots and changes of the pairs of some of the sites."""
         chosen = np.isin(self.centers, sites)
         if chosen.all():

@@ -42,7 +42,7 @@ class Environments(eqx.Module):
 
     vectors: Float[Array, "3 neighbors sites"]
     partners: Int[Array, "neighbors sites"]
-    kinds: Int[Array, "sites"]
+    kinds: Int[Array, " sites"]
 
     @property
     def distances(self) -> Float[Array, "neighbors sites"]:
@@ -98,8 +98,8 @@ class Neighborhoods(eqx.Module):
 
     partners: Int[Array, "neighbors sites"]
     offsets: Float[Array, "3 neighbors sites"]
-    kinds: Int[Array, "sites"]
-    frames: Int[Array, "sites"]
+    kinds: Int[Array, " sites"]
+    frames: Int[Array, " sites"]
     frame_count: int = eqx.field(static=True)
 
     @staticmethod
@@ -183,7 +183,7 @@ class Neighborhoods(eqx.Module):
         vectors = points[:, self.partners] - points[:, None, :] + jnp.asarray(self.offsets, points.dtype)
         return Environments(vectors, jnp.asarray(self.partners), jnp.asarray(self.kinds))
 
-    def frame_sums(self, site_values: Float[Array, "sites"]) -> Float[Array, "frames"]:
+    def frame_sums(self, site_values: Float[Array, " sites"]) -> Float[Array, " frames"]:
         """Sum over the atoms of each frame."""
         return jax.ops.segment_sum(
             site_values, jnp.asarray(self.frames), self.frame_count + 1, indices_are_sorted=True

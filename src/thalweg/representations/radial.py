@@ -23,13 +23,13 @@ import numpy as np
 from thalweg.shapes import Array, Float
 
 
-def smooth_cutoff(distances: Float[Array, "*shape"], cutoff: float) -> Float[Array, "*shape"]:
+def smooth_cutoff(distances: Float[Array, " *shape"], cutoff: float) -> Float[Array, " *shape"]:
     """``(1 - (r / r_c)^2)^3`` up to the cutoff [nm], zero beyond; two continuous derivatives there."""
     rest = jnp.maximum(1 - (distances / cutoff) ** 2, 0)
     return rest * rest * rest
 
 
-def cosine_cutoff(distances: Float[Array, "*shape"], cutoff: float) -> Float[Array, "*shape"]:
+def cosine_cutoff(distances: Float[Array, " *shape"], cutoff: float) -> Float[Array, " *shape"]:
     """``(1 + cos(pi r / r_c)) / 2`` up to the cutoff [nm] [behler2007]; its second derivative jumps there."""
     return 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(distances / cutoff, 1)))
 
@@ -41,7 +41,7 @@ class GaussianBasis(eqx.Module):
     cutoff: float = eqx.field(static=True)
     first: float = eqx.field(static=True, default=0.0)
 
-    def __call__(self, distances: Float[Array, "*shape"]) -> jax.Array:
+    def __call__(self, distances: Float[Array, " *shape"]) -> jax.Array:
         centers = np.linspace(self.first, self.cutoff, self.count)
         width = (self.cutoff - self.first) / max(self.count - 1, 1)
         decay = smooth_cutoff(distances, self.cutoff)
@@ -55,7 +55,7 @@ class BesselBasis(eqx.Module):
     count: int = eqx.field(static=True)
     cutoff: float = eqx.field(static=True)
 
-    def __call__(self, distances: Float[Array, "*shape"]) -> jax.Array:
+    def __call__(self, distances: Float[Array, " *shape"]) -> jax.Array:
         x = jnp.minimum(distances / self.cutoff, 1)
         decay = smooth_cutoff(distances, self.cutoff) * (np.sqrt(2.0) / x)
         twice = 2 * jnp.cos(jnp.pi * x)
@@ -78,7 +78,7 @@ class Exponential:
 
     stretch: float = 2.0
 
-    def __call__(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    def __call__(self, x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
         """From one at contact to minus one at ``x = 1``."""
         end = np.exp(-self.stretch)
         return 2 * (jnp.exp(-self.stretch * x) - end) / (1 - end) - 1
@@ -100,7 +100,7 @@ class Agnesi:
     middle: float = 0.65
     power: int = 5
 
-    def __call__(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    def __call__(self, x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
         """From one at contact to minus one at ``x = 1``."""
         end = 1 / (1 + self.middle**-self.power)
         return 2 * (1 / (1 + (x / self.middle) ** self.power) - end) / (1 - end) - 1
@@ -119,7 +119,7 @@ class ChebyshevBasis(eqx.Module):
     cutoff: float = eqx.field(static=True)
     scale: RadialScale = eqx.field(static=True, default=Exponential())
 
-    def __call__(self, distances: Float[Array, "*shape"]) -> jax.Array:
+    def __call__(self, distances: Float[Array, " *shape"]) -> jax.Array:
         x = jnp.minimum(distances / self.cutoff, 1)
         y = self.scale(x)
         decay = smooth_cutoff(distances, self.cutoff)

@@ -21,7 +21,7 @@ import numpy as np
 from thalweg.shapes import Array, Float
 
 
-def spherical_harmonics(unit: Float[Array, "3 *shape"], degree: int) -> jax.Array:
+def spherical_harmonics(unit: Float[Array, " 3 *shape"], degree: int) -> jax.Array:
     """All ``Y_lm`` up to ``degree`` of unit vectors, ``((degree + 1)^2, *shape)``, in the order ``l^2 + l + m``."""
     x, y, z = unit
     cosine, sine = [jnp.ones_like(x)], [jnp.zeros_like(x)]

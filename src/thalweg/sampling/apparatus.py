@@ -73,7 +73,7 @@ class Apparatus:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ApparatusRecipe:
     """How to build an `Apparatus`: ``factory``, a dotted ``"package.module:function"``, called with
     ``settings``.
 

@@ -48,7 +48,7 @@ def model_variable(
     ('coordinate 1',)
     """
 
-    def function(values: Float[Array, "features *replicas"]) -> Values:
+    def function(values: Float[Array, " features *replicas"]) -> Values:
         frames = jnp.asarray(values).reshape(len(values), -1).T
         return model.transform(frames)[:, :dim].T.reshape(-1, *values.shape[1:])
 

@@ -14,7 +14,7 @@ from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.model_scan import Combination, ModelScan, ScanTable
 from thalweg.report.accounting import ANALYSIS, citations
 from thalweg.report.drawing import drawn_choice
-from thalweg.report.of_runs.analysis import KINETIC_DIM, Question, analyze
+from thalweg.report.of_runs.analysis import KINETIC_DIM, Question, analyze_run
 from thalweg.report.of_runs.evidence import from_files
 from thalweg.report.of_runs.files import write_report
 from thalweg.report.of_runs.kinetic_picture import SHOWN
@@ -22,7 +22,7 @@ from thalweg.report.results import ModelChoice, Results
 from thalweg.report.rounding import significant
 from thalweg.studies.apparatus import named_torsions, versions
 from thalweg.studies.tables.strict import StudyError
-from thalweg.studies.tables.study import steps
+from thalweg.studies.tables.study import whole_steps
 from thalweg.systems.topology import Topology
 from thalweg.time_series.trajectories import Trajectories
 from thalweg.units import quantity, thermal_energy
@@ -86,7 +86,7 @@ class Analysis:
         StudyError
             If it is no whole number of frames.
         """
-        return steps(quantity(time, "time"), self.between, where)
+        return whole_steps(quantity(time, "time"), self.between, where)
 
     @property
     def combinations(self) -> int:
@@ -125,7 +125,7 @@ def report_of_files(asked: Analysis, folder: Path, progress: Callable[[str], Tol
         used, choice = best.features, _choice(table, asked)
         question = replace(question, clusters=best.n_states, reduction=(best.lagtime, best.dim))
     evidence = from_files(files, named_torsions(atoms), data[used], kT)
-    results = analyze(evidence, question)
+    results = analyze_run(evidence, question)
     results = replace(
         results,
         choice=choice,

@@ -28,7 +28,14 @@ from thalweg.interop.openmm.build import build_system
 from thalweg.interop.openmm.relaxation import relaxed
 from thalweg.sampling.apparatus import Apparatus
 from thalweg.studies.tables.strict import choose, read
-from thalweg.studies.tables.study import FEATURES, Distances, Dynamics, Files, Molecule, Torsions
+from thalweg.studies.tables.study import (
+    FEATURES,
+    BundledMolecule,
+    DistanceFeatures,
+    Dynamics,
+    Files,
+    TorsionFeatures,
+)
 from thalweg.systems.system import System
 from thalweg.systems.topology import Topology
 
@@ -44,7 +51,7 @@ def apparatus(
 ) -> Apparatus:
     """The apparatus that the tables ``[system]``, ``[dynamics]`` and ``[features]`` of a study describe."""
     settings = read(Dynamics, dynamics, "dynamics")
-    molecule = system_from(read(Molecule if "molecule" in system else Files, system, "system"))
+    molecule = system_from(read(BundledMolecule if "molecule" in system else Files, system, "system"))
     variable = features_of(molecule.topology, choose(FEATURES, features, "features"))
     return Apparatus(
         engine=engine_from(molecule, settings),
@@ -59,7 +66,7 @@ def apparatus(
     )
 
 
-def system_from(settings: Molecule | Files) -> System:
+def system_from(settings: BundledMolecule | Files) -> System:
     """The system of a ``[system]`` table; what comes from files is relaxed first.
 
     Raises
@@ -68,7 +75,7 @@ def system_from(settings: Molecule | Files) -> System:
         If the files or settings do not make a system.
     """
     given = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
-    if isinstance(settings, Molecule):
+    if isinstance(settings, BundledMolecule):
         build = getattr(molecules, given.pop("molecule"))
         return build(**given)
     return relaxed(build_system(**given))
@@ -84,7 +91,7 @@ def engine_from(system: System, settings: Dynamics) -> Engine:
     return OpenMMEngine(system, integrator, platform=settings.platform)
 
 
-def features_of(topology: Topology, settings: Torsions | Distances) -> Variable:
+def features_of(topology: Topology, settings: TorsionFeatures | DistanceFeatures) -> Variable:
     """The features of a ``[features]`` table.
 
     Raises
@@ -92,7 +99,7 @@ def features_of(topology: Topology, settings: Torsions | Distances) -> Variable:
     ValueError
         If the molecule has no such features, or too many.
     """
-    if isinstance(settings, Torsions):
+    if isinstance(settings, TorsionFeatures):
         return SineCosine(Dihedrals(torsions(topology, settings.select), topology))
     pairs = heavy_atom_pairs(topology, settings.separation)
     if not 0 < len(pairs) <= MOST_DISTANCES:

@@ -29,7 +29,7 @@ from thalweg.systems.configuration import elements_of
 from thalweg.systems.elements import SYMBOLS
 
 
-def evaluate(
+def evaluate_potential(
     model: Path, files: Sequence[Path], data: Data, units: FileUnits, folder: Path, console: Console
 ) -> PotentialResults:
     """Errors of the ``model`` on each of the ``files``, and its uncertainty on all; the report goes into ``folder``.

@@ -25,7 +25,7 @@ PROGRAMS: dict[str, Callable[[Variable, str], str]] = {
 """How a variable is written for each program, given its name there."""
 
 
-def export(study: Study, run: Path, program: str, name: str) -> str:
+def export_variable(study: Study, run: Path, program: str, name: str) -> str:
     """The last slow variable that a run has learned, as text for ``program``.
 
     Raises

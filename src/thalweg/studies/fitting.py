@@ -47,7 +47,7 @@ from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
 from thalweg.studies.apparatus import versions
 from thalweg.studies.citing import cited
-from thalweg.studies.frames import Frames, frames_of
+from thalweg.studies.frames import FitFrames, frames_of
 from thalweg.studies.tables.fit_study import FitStudy, committee_of, with_usual_learner
 from thalweg.studies.tables.strict import StudyError
 from thalweg.studies.witness import Witness
@@ -69,7 +69,7 @@ def is_finished(folder: Path) -> bool:
     return (folder / MODEL).is_file() and (folder / PAGE).is_file()
 
 
-def fit(study: FitStudy, folder: Path, console: Console) -> PotentialResults:
+def carry_out_fit(study: FitStudy, folder: Path, console: Console) -> PotentialResults:
     """Carry out ``study`` in ``folder``, or go on with it if it was stopped there.
 
     Raises
@@ -135,7 +135,7 @@ def watched(console: Console) -> Iterator[Callable[[str], Callable[[str, float],
         yield start
 
 
-def _begin(study: FitStudy, frames: Frames, folder: Path) -> None:
+def _begin(study: FitStudy, frames: FitFrames, folder: Path) -> None:
     """Write the resolved study into the folder, or see that what is there is the same one."""
     digest = content_hash([*frames.training, *frames.validation, *frames.test])
     record = {**study.table, "frames": {"hash": digest}}
@@ -178,7 +178,7 @@ def _taught(study: FitStudy, folder: Path) -> tuple[Learner, Witness]:
     return committee_of(study, witness), witness
 
 
-def _curve(study: FitStudy, recipe: Recipe, frames: Frames, progress) -> LearningCurve | None:
+def _curve(study: FitStudy, recipe: Recipe, frames: FitFrames, progress) -> LearningCurve | None:
     if study.curve is None:
         return None
     return learning_curve(
@@ -194,7 +194,7 @@ def _curve(study: FitStudy, recipe: Recipe, frames: Frames, progress) -> Learnin
 
 def _results(
     study: FitStudy,
-    frames: Frames,
+    frames: FitFrames,
     potential: LearnedPotential,
     witness: Witness,
     curve: LearningCurve | None,
@@ -353,7 +353,7 @@ def _promise(lines) -> tuple[str, ...]:
     )
 
 
-def _diagnoses(frames: Frames, sets: Sequence[Judged], uncertainty) -> Iterator[Diagnosis]:
+def _diagnoses(frames: FitFrames, sets: Sequence[Judged], uncertainty) -> Iterator[Diagnosis]:
     severities = {"error": "problem", "warning": "warning", "note": "note"}
     for finding in frames.findings.findings:
         yield Diagnosis(severities[finding.severity], str(finding).split(": ", 1)[1])

@@ -28,7 +28,7 @@ STRETCHES = 20
 
 
 @dataclass(frozen=True)
-class Frames:
+class FitFrames:
     """What a fit learns from, and is judged on.
 
     Attributes
@@ -47,7 +47,7 @@ class Frames:
     said: tuple[str, ...]
 
 
-def frames_of(study: FitStudy) -> Frames:
+def frames_of(study: FitStudy) -> FitFrames:
     """Read, look over and deal the frames of a study.
 
     Frames in error and repetitions of earlier frames are left out; frames of the test come first, so that what is
@@ -95,7 +95,7 @@ def frames_of(study: FitStudy) -> Frames:
     said.append(
         f"{len(train)} frames to train on, {len(validation)} to calibrate on, {len(test)} to test on."
     )
-    return Frames(train, validation, test, references, findings, tuple(said))
+    return FitFrames(train, validation, test, references, findings, tuple(said))
 
 
 def read_frames(files: Sequence[str] | float, data: Data, units: FileUnits) -> list[Configuration]:

@@ -105,7 +105,7 @@ class Course:
     broken: dict[int, str] = field(default_factory=dict)
 
 
-def relaxed(
+def relaxed_frame(
     potential: LearnedPotential, start: Configuration, tolerance: float = 10.0, iterations: int = 1000
 ) -> tuple[Configuration, Minimum]:
     """The start at the nearest minimum of the potential, in 64 bits, and how the minimization ended.

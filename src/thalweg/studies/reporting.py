@@ -9,7 +9,7 @@ from pathlib import Path
 
 from thalweg.interop.files.trajectories import read_topology
 from thalweg.report.accounting import ANALYSIS, CAMPAIGN, DYNAMICS, citations, cost, force_field_keys
-from thalweg.report.of_runs.analysis import Learned, Question, analyze
+from thalweg.report.of_runs.analysis import Learned, Question, analyze_run
 from thalweg.report.of_runs.evidence import from_loop, from_restarts
 from thalweg.report.of_runs.files import write_report
 from thalweg.report.results import Diagnosis, Results
@@ -21,7 +21,7 @@ from thalweg.sampling.tasks.reweigh import WeightedFrames
 from thalweg.sampling.tasks.slow_variable import SlowVariable
 from thalweg.studies.apparatus import named_torsions
 from thalweg.studies.running import RUN_FILE
-from thalweg.studies.tables.study import Loop, Molecule, Study, steps
+from thalweg.studies.tables.study import BundledMolecule, Loop, Study, whole_steps
 from thalweg.systems.topology import Topology
 
 LEAST_OVERLAP = 0.01
@@ -49,12 +49,14 @@ def report_of_run(study: Study, run: Path) -> Results:
     campaign = study.campaign
     question = Question(
         lagtime=policy.lagtime,
-        lagtimes=tuple(steps(lag, campaign.save_every, "[report] lagtimes") for lag in study.report.lagtimes),
+        lagtimes=tuple(
+            whole_steps(lag, campaign.save_every, "[report] lagtimes") for lag in study.report.lagtimes
+        ),
         clusters=campaign.states,
         sets=study.report.sets,
         regions={region.name: region.ranges for region in study.states},
     )
-    results = analyze(evidence, question, learned)
+    results = analyze_run(evidence, question, learned)
     spent = cost(store, study.dynamics.dt)
     results = dataclasses.replace(
         results,
@@ -91,7 +93,7 @@ def _driven(store: Store, policy: SlowVariableLoop) -> Learned:
 
 def _subtitle(study: Study, topology: Topology) -> str:
     system = study.system
-    where = f"ff14SB, {system.solvent}" if isinstance(system, Molecule) else "from files"
+    where = f"ff14SB, {system.solvent}" if isinstance(system, BundledMolecule) else "from files"
     seeds = len(study.campaign.seeds)
     return (
         f"{len(topology)} atoms, {where}, {study.dynamics.temperature:g} K, {seeds} seed{'s' * (seeds > 1)}"
@@ -144,5 +146,5 @@ def _text(value: object) -> str:
 def _keys(study: Study) -> list[str]:
     kind = "slow-variable-loop" if isinstance(study.campaign, Loop) else "markov-restarts"
     system = study.system
-    names = ("ff14SB", system.solvent) if isinstance(system, Molecule) else system.forcefield or ()
+    names = ("ff14SB", system.solvent) if isinstance(system, BundledMolecule) else system.forcefield or ()
     return [*DYNAMICS[study.dynamics.engine], *force_field_keys(names), *CAMPAIGN[kind], *ANALYSIS]

@@ -91,14 +91,14 @@ def study_of(run: Path) -> Study:
 def carry_out(study: Study, run: Path, console: Console) -> Store:
     """Do what is not done yet of ``study`` in ``run``; the store, now complete."""
     workers = study.campaign.workers
-    with inside(run), progress(study, console) as observer:
+    with working_in(run), progress(study, console) as observer:
         store = Store(Path.cwd())
         drive(store, study.policy(), processes(workers) if workers > 1 else serial, observers=(observer,))
         return store
 
 
 @contextlib.contextmanager
-def inside(run: Path) -> Iterator[None]:
+def working_in(run: Path) -> Iterator[None]:
     """In the run folder, where the paths of its ``run.toml`` hold, for this process and its workers."""
     with contextlib.chdir(run):
         yield

@@ -46,7 +46,7 @@ def hop_chain(potential: Potential, points: np.ndarray, kT: float = 1.0) -> np.n
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def stationary_distribution(matrix: np.ndarray) -> np.ndarray:
+def chain_stationary_distribution(matrix: np.ndarray) -> np.ndarray:
     """``pi`` (states,) with ``pi P = pi`` and sum one."""
     equations = np.vstack([matrix.T - np.eye(len(matrix)), np.ones(len(matrix))])
     return np.linalg.lstsq(equations, np.append(np.zeros(len(matrix)), 1.0))[0]
@@ -63,13 +63,13 @@ def timescales(matrix: np.ndarray, count: int, lag: float = 1.0) -> np.ndarray:
     return -lag / np.log(np.abs(eigenvalues(matrix, count + 1)[1:]))
 
 
-def committor(matrix: np.ndarray, in_a: np.ndarray, in_b: np.ndarray) -> np.ndarray:
+def chain_committor(matrix: np.ndarray, in_a: np.ndarray, in_b: np.ndarray) -> np.ndarray:
     """Probability (states,) to reach B before A; ``in_a`` and ``in_b`` are masks (states,).
 
     Examples
     --------
     >>> ends = np.eye(3, dtype=bool)
-    >>> committor(three_state_chain(), ends[0], ends[2]).round(12).tolist()
+    >>> chain_committor(three_state_chain(), ends[0], ends[2]).round(12).tolist()
     [0.0, 0.5, 1.0]
     """
     between = ~(in_a | in_b)
@@ -79,12 +79,12 @@ def committor(matrix: np.ndarray, in_a: np.ndarray, in_b: np.ndarray) -> np.ndar
     return result
 
 
-def mean_first_passage_time(matrix: np.ndarray, target: np.ndarray, lag: float = 1.0) -> np.ndarray:
+def chain_mean_first_passage_time(matrix: np.ndarray, target: np.ndarray, lag: float = 1.0) -> np.ndarray:
     """Mean time (states,) to reach the states of the mask ``target``, in the unit of ``lag``.
 
     Examples
     --------
-    >>> mean_first_passage_time(three_state_chain(), np.array([False, False, True])).round(12).tolist()
+    >>> chain_mean_first_passage_time(three_state_chain(), np.array([False, False, True])).round(12).tolist()
     [30.0, 20.0, 0.0]
     """
     result = np.zeros(len(matrix))

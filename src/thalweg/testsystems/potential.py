@@ -50,7 +50,7 @@ class Potential(eqx.Module):
         """Itself: a model potential has no neighbour list."""
         return self
 
-    def gradient(self, x: Float[np.ndarray, "dims *points"]) -> Float[np.ndarray, "dims *points"]:
+    def gradient(self, x: Float[np.ndarray, " dims *points"]) -> Float[np.ndarray, " dims *points"]:
         """``dU/dx`` [kJ/mol/nm] of a NumPy array to machine precision, by the complex step [squire1998].
 
         ``dU/dx_d = Im U(x + i h e_d) / h`` with ``h = 1e-30``: no difference is taken, so nothing cancels.

@@ -64,7 +64,7 @@ def lowering(count: int) -> scipy.sparse.csc_array:
     return scipy.sparse.diags_array(np.sqrt(np.arange(1.0, count)), offsets=1, format="csc")
 
 
-def product(*factors) -> scipy.sparse.csc_array:
+def kronecker(*factors) -> scipy.sparse.csc_array:
     """The Kronecker product of matrices, one per variable."""
     result = scipy.sparse.csc_array(factors[0])
     for factor in factors[1:]:
@@ -101,7 +101,7 @@ def slowest(generator: scipy.sparse.csc_array, functions: tuple[int, ...], count
 
 
 @dataclass(frozen=True)
-class Langevin:
+class LangevinGenerator:
     """The generator of Langevin dynamics in one dimension, ``m dv = -U' dt - m gamma v dt + noise``.
 
     Attributes
@@ -115,7 +115,7 @@ class Langevin:
     Examples
     --------
     >>> from thalweg.testsystems.wells import DoubleWell
-    >>> Langevin(DoubleWell(barrier=5.0), friction=10.0, functions=(40, 20)).timescales(1).round(2).tolist()
+    >>> LangevinGenerator(DoubleWell(barrier=5.0), friction=10.0, functions=(40, 20)).timescales(1).round(2).tolist()
     [206.29]
     """
 
@@ -131,8 +131,8 @@ class Langevin:
         positions, velocities = self.functions
         slope = scipy.sparse.csc_array(polynomial_derivative(self.potential, self.kT, positions))
         a = lowering(velocities)
-        streaming = np.sqrt(self.kT / self.mass) * (product(slope, a.T) - product(slope.T, a))
-        return streaming - self.friction * product(scipy.sparse.eye_array(positions), a.T @ a)
+        streaming = np.sqrt(self.kT / self.mass) * (kronecker(slope, a.T) - kronecker(slope.T, a))
+        return streaming - self.friction * kronecker(scipy.sparse.eye_array(positions), a.T @ a)
 
     def timescales(self, count: int) -> np.ndarray:
         """The ``count`` slowest relaxation times [ps]."""
@@ -144,7 +144,7 @@ class GeneralizedLangevin:
     """The generator of Langevin dynamics with the memory kernel ``K(t) = gamma / tau exp(-t / tau)``.
 
     ``m dv = -U' dt - m int K(t - s) v(s) ds dt + noise``, with noise of correlation ``m kT K``; in the limit
-    of vanishing ``memory_time`` tau it is `Langevin`.
+    of vanishing ``memory_time`` tau it is `LangevinGenerator`.
 
     Attributes
     ----------
@@ -178,11 +178,13 @@ class GeneralizedLangevin:
         slope = scipy.sparse.csc_array(polynomial_derivative(self.potential, self.kT, positions))
         a, b = lowering(velocities), lowering(auxiliaries)
         one_x, one_v, one_z = (scipy.sparse.eye_array(n) for n in self.functions)
-        streaming = np.sqrt(self.kT / self.mass) * (product(slope, a.T, one_z) - product(slope.T, a, one_z))
-        exchange = np.sqrt(self.friction / self.memory_time) * (
-            product(one_x, a, b.T) - product(one_x, a.T, b)
+        streaming = np.sqrt(self.kT / self.mass) * (
+            kronecker(slope, a.T, one_z) - kronecker(slope.T, a, one_z)
         )
-        return streaming + exchange - product(one_x, one_v, b.T @ b) / self.memory_time
+        exchange = np.sqrt(self.friction / self.memory_time) * (
+            kronecker(one_x, a, b.T) - kronecker(one_x, a.T, b)
+        )
+        return streaming + exchange - kronecker(one_x, one_v, b.T @ b) / self.memory_time
 
     def timescales(self, count: int) -> np.ndarray:
         """The ``count`` slowest relaxation times [ps]."""

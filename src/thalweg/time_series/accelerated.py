@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.shapes import Float
-from thalweg.time_series.blocks import Segment
+from thalweg.time_series.blocks import PairRange
 from thalweg.time_series.trajectories import CHUNK, PairReport, Pairs, Trajectories
 
 OWN_PAIRS = 0.05
@@ -132,14 +132,14 @@ class AcceleratedTrajectories(Accelerated, Trajectories):
     --------
     >>> x = np.arange(4.0)[:, None]
     >>> data = AcceleratedTrajectories([x], acceleration=[np.array([1.0, 2.0, 1.0, 1.0])])
-    >>> pairs = next(data.pairs((Segment(0, 0, 4, 0),), lagtime=1))
+    >>> pairs = next(data.pairs((PairRange(0, 0, 4, 0),), lagtime=1))
     >>> pairs.x.ravel().tolist(), pairs.y.ravel().tolist(), pairs.weights.tolist()
     ([0.0, 1.0, 1.0, 2.0], [1.0, 1.0, 2.0, 3.0], [1.0, 1.0, 1.0, 1.0])
     """
 
     acceleration: Sequence[np.ndarray] = ()
 
-    def pairs(self, segments: Sequence[Segment], lagtime: int, size: int = CHUNK) -> Iterator[Pairs]:
+    def pairs(self, segments: Sequence[PairRange], lagtime: int, size: int = CHUNK) -> Iterator[Pairs]:
         """All pairs whose first frame is in the segments, with their weights."""
         for trajectory in sorted({segment.trajectory for segment in segments}):
             frames = np.concatenate(list(self.windows(trajectory, [(0, int(self.lengths[trajectory]))])))
@@ -154,7 +154,7 @@ class AcceleratedTrajectories(Accelerated, Trajectories):
 
 
 def overlaps(
-    acceleration: Float[np.ndarray, "frames"], lagtime: int
+    acceleration: Float[np.ndarray, " frames"], lagtime: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Both frames of every pair a lag time apart in unbiased time, the first in order, and how long they last together.
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Segment(NamedTuple):
+class PairRange(NamedTuple):
     """Pair starts ``[start, stop)`` of one trajectory, all in one block."""
 
     trajectory: int
@@ -21,7 +21,7 @@ class Segment(NamedTuple):
     block: int
 
 
-def segments(pairs: np.ndarray, n_blocks: int) -> tuple[Segment, ...]:
+def segments(pairs: np.ndarray, n_blocks: int) -> tuple[PairRange, ...]:
     """Pair starts of every trajectory split among about ``n_blocks`` blocks.
 
     A trajectory longer than a block becomes blocks of its own; the others are dealt out whole.
@@ -52,9 +52,9 @@ def segments(pairs: np.ndarray, n_blocks: int) -> tuple[Segment, ...]:
     for k, (count, cuts) in enumerate(zip(pairs, pieces)):
         if cuts:
             edges = np.rint(np.linspace(0, count, cuts + 1)).astype(int)
-            found += [Segment(k, int(a), int(b), own + i) for i, (a, b) in enumerate(pairwise(edges))]
+            found += [PairRange(k, int(a), int(b), own + i) for i, (a, b) in enumerate(pairwise(edges))]
             own += int(cuts)
         elif count:
-            found.append(Segment(k, 0, int(count), int(pieces.sum()) + dealt % shared))
+            found.append(PairRange(k, 0, int(count), int(pieces.sum()) + dealt % shared))
             dealt += 1
     return tuple(found)

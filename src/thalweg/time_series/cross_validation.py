@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from thalweg.time_series.blocks import Segment, segments
+from thalweg.time_series.blocks import PairRange, segments
 from thalweg.time_series.trajectories import as_trajectories, sliceable
 
 Data = TypeVar("Data")
@@ -31,7 +31,7 @@ class Scored(Protocol):
 
 
 @runtime_checkable
-class Method(Protocol):
+class FitMethod(Protocol):
     """What makes one."""
 
     def fit(self, data: Any) -> Scored: ...
@@ -119,7 +119,7 @@ class CrossValidation:
 
 
 def cross_validate(
-    method: Method,
+    method: FitMethod,
     data: Data,
     splits: ShuffleSplit | Folds = ShuffleSplit(),
     r: int = 2,
@@ -174,7 +174,7 @@ def cross_validate(
     return CrossValidation(np.array(training), np.array(held_out), overlap, failures)
 
 
-def _taken(data: Any, pieces: tuple[Segment, ...], blocks: np.ndarray) -> Any:
+def _taken(data: Any, pieces: tuple[PairRange, ...], blocks: np.ndarray) -> Any:
     """The pieces that belong to some blocks, as data of the same kind."""
     chosen = [piece for piece in pieces if piece.block in set(blocks.tolist())]
     given = getattr(data, "columns", {"weights": data.weights})
@@ -186,7 +186,7 @@ def _taken(data: Any, pieces: tuple[Segment, ...], blocks: np.ndarray) -> Any:
     return replace(data, blocks=[_part(data, piece) for piece in chosen], **columns)
 
 
-def _part(data: Any, piece: Segment) -> Any:
+def _part(data: Any, piece: PairRange) -> Any:
     block = data.blocks[piece.trajectory]
     if sliceable(block):
         return block[piece.start : piece.stop]
@@ -198,7 +198,7 @@ class _Part:
     """A piece of a trajectory that can only be read from its start."""
 
     data: Any
-    piece: Segment
+    piece: PairRange
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -36,8 +36,8 @@ def overdamped_response(diffusion: float, dt: float, kT: float) -> float:
 
 
 def langevin_response(
-    masses: Float[np.ndarray, "particles"], friction: float, dt: float, kT: float
-) -> Float[np.ndarray, "particles"]:
+    masses: Float[np.ndarray, " particles"], friction: float, dt: float, kT: float
+) -> Float[np.ndarray, " particles"]:
     """Noise that a force on each particle is worth in an ABOBA step [1 / (kJ/mol/nm)].
 
     Parameters
@@ -56,7 +56,7 @@ def log_path_weights(
     noise: Float[np.ndarray, "steps ..."],
     response: float | np.ndarray,
     stride: int = 1,
-) -> Float[np.ndarray, "frames"]:
+) -> Float[np.ndarray, " frames"]:
     """Running logarithm of the path weight at frames ``stride`` steps apart, zero at the first.
 
     Parameters

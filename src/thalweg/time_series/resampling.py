@@ -35,7 +35,7 @@ class BlockSums(Protocol):
         """Pairs of frames in all blocks."""
         ...
 
-    def resampled(self, multiplicities: Float[np.ndarray, "blocks"]) -> Any:
+    def resampled(self, multiplicities: Float[np.ndarray, " blocks"]) -> Any:
         """The sums of data in which each block occurs as often as stated."""
         ...
 

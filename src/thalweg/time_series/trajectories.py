@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from thalweg.time_series.blocks import Segment
+from thalweg.time_series.blocks import PairRange
 
 CHUNK = 2048
 """Frames read at a time; a chunk of a hundred features stays in the cache of one core."""
@@ -35,7 +35,7 @@ class Source(Protocol):
 class Pairs(NamedTuple):
     """A chunk of time-lagged pairs: frame ``start + n`` and the one ``lagtime`` later, as views."""
 
-    segment: Segment
+    segment: PairRange
     start: int
     frames: np.ndarray
     lagtime: int
@@ -244,9 +244,9 @@ class Trajectories:
             for start, frames in zip(starts, self.windows(k, spans)):
                 yield k, start, frames
 
-    def pairs(self, segments: Sequence[Segment], lagtime: int, size: int = CHUNK) -> Iterator[Pairs]:
+    def pairs(self, segments: Sequence[PairRange], lagtime: int, size: int = CHUNK) -> Iterator[Pairs]:
         """All pairs ``(x_t, x_{t + lagtime})`` starting in the segments, in order, chunk by chunk."""
-        by_trajectory: dict[int, list[tuple[Segment, int, int]]] = {}
+        by_trajectory: dict[int, list[tuple[PairRange, int, int]]] = {}
         for segment in segments:
             for start in range(segment.start, segment.stop, size):
                 span = (segment, start, min(start + size, segment.stop))

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.time_series.accelerated import AcceleratedTrajectories
-from thalweg.time_series.blocks import Segment
+from thalweg.time_series.blocks import PairRange
 from thalweg.time_series.trajectories import Trajectories, sliceable
 
 SHORTEST, LONGEST = 32, 128
@@ -66,7 +66,7 @@ class Windows:
     """
 
     data: Trajectories
-    segments: Sequence[Segment]
+    segments: Sequence[PairRange]
     lagtime: int
     batch: int = 4096
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.collective_variables.bases.basis import Features, Functions, Sum, along
+from thalweg.collective_variables.bases.basis import Features, Functions, SideBySide, along
 from thalweg.collective_variables.bases.fourier import Fourier
 from thalweg.collective_variables.bases.indicators import Indicators
 from thalweg.collective_variables.bases.kernels import Landmarks, RandomWaves
@@ -20,7 +20,7 @@ BASES = (
     Fourier(order=2),
     Landmarks(20),
     RandomWaves(30),
-    Sum((Features(), Landmarks(10))),
+    SideBySide((Features(), Landmarks(10))),
 )
 
 
@@ -37,7 +37,7 @@ def test_functions_have_names_and_are_the_same_in_numpy_and_jax(basis, data):
     values = functions(frames)
     assert isinstance(functions, Functions)
     assert values.shape == (7, len(functions.names))
-    assert len(set(functions.names)) == len(functions.names) or isinstance(basis, Sum)
+    assert len(set(functions.names)) == len(functions.names) or isinstance(basis, SideBySide)
     with jax.enable_x64(True):
         other = functions(jnp.asarray(frames))
     np.testing.assert_allclose(np.asarray(other), values, rtol=1e-12, atol=1e-12)

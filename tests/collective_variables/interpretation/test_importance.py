@@ -8,8 +8,8 @@ import pytest
 
 from thalweg.collective_variables.bases.kernels import Landmarks
 from thalweg.collective_variables.interpretation.importance import (
+    feature_labels,
     gradient_importance,
-    labels_of,
     loading_importance,
 )
 from thalweg.collective_variables.linear.pca import PCA
@@ -45,7 +45,7 @@ def test_the_slow_feature_is_the_important_one_in_any_unit(method, slow):
     assert found.shares[2, 0] > 0.9
     assert abs(found.correlations[2, 0]) > 0.99
     assert abs(found.correlations[3, 0]) > 0.5, "its shadow is correlated though not used"
-    by_residue = found.grouped(labels_of(ATOMS, RESIDUES))
+    by_residue = found.grouped(feature_labels(ATOMS, RESIDUES))
     assert by_residue.names[0] == "GLY2"
     np.testing.assert_allclose(by_residue.values.sum(axis=0), found.values.sum(axis=0))
     assert "d 2-3" in str(found).splitlines()[1]

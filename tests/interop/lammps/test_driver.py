@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.interop.lammps.driver import drive, open_lammps
+from thalweg.interop.lammps.driver import drive_lammps, open_lammps
 from thalweg.learned_potentials.parametric.core_repulsion import screened_nuclei
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
@@ -60,7 +60,7 @@ def silicon_of_lammps(lammps, folder):
 def silicon_of_ours(lammps):
     """Ours, in LAMMPS."""
     lammps.commands_string("pair_style zero 5.0\npair_coeff * *")
-    drive(lammps, SILICON, {1: 14})
+    drive_lammps(lammps, SILICON, {1: 14})
 
 
 def test_stillinger_weber_is_that_of_lammps_by_either_route(lammps, tmp_path):
@@ -110,4 +110,4 @@ def test_the_repulsion_of_nuclei_is_that_of_lammps(lammps):
 def test_what_cannot_be_driven_is_said(lammps, commands, types, said):
     lammps.commands_string(f"{commands}\nregion box block 0 5 0 5 0 5\ncreate_box 1 box")
     with pytest.raises(ValueError, match=said):
-        drive(lammps, SILICON, types)
+        drive_lammps(lammps, SILICON, types)

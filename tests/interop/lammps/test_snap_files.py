@@ -8,7 +8,7 @@ import pytest
 from thalweg.interop.lammps.driver import cell_of, open_lammps
 from thalweg.interop.lammps.snap_files import write_snap
 from thalweg.learned_potentials.linear.design import Part
-from thalweg.learned_potentials.linear.linear_term import Features, LinearTerm
+from thalweg.learned_potentials.linear.linear_term import LinearTerm, PlainFeatures
 from thalweg.learned_potentials.parametric.core_repulsion import screened_nuclei
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
@@ -36,7 +36,7 @@ def model(quadratic):
     n = len(components(3))
     count = n + n * (n + 1) // 2 if quadratic else n
     coefficients = np.random.default_rng(0).normal(size=2 * count) * 5.0
-    return LinearTerm((Part(representation, Features(count, 2)),), coefficients, None, 0.0)
+    return LinearTerm((Part(representation, PlainFeatures(count, 2)),), coefficients, None, 0.0)
 
 
 @pytest.mark.parametrize("quadratic", [False, True], ids=["linear", "quadratic"])

@@ -15,8 +15,8 @@ from thalweg.interop.files.trajectories import TrajectoryFile, topology_from_mdt
 from thalweg.interop.measured.feature_sets import FEATURE_SETS, feature_set
 from thalweg.interop.measured.frame_features import (
     FeaturesAlongFile,
+    JointMeasurement,
     Measurement,
-    Together,
     feature_trajectories,
     values_of_frames,
 )
@@ -105,7 +105,7 @@ def test_atoms_on_top_of_each_other_are_named_and_the_process_lives():
 
 def test_features_of_a_file_read_in_chunks_are_those_of_all_frames(file, monkeypatch):
     monkeypatch.setattr(mdtraj_files, "CHUNK_NUMBERS", 5 * 3 * len(TOPOLOGY))
-    both = Together((feature_set(TOPOLOGY, "backbone"), SecondaryContent(TOPOLOGY)))
+    both = JointMeasurement((feature_set(TOPOLOGY, "backbone"), SecondaryContent(TOPOLOGY)))
     source = FeaturesAlongFile(file, both)
     chunks = list(source)
     assert len(chunks) == 3

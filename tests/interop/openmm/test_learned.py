@@ -10,7 +10,7 @@ import pytest
 
 from thalweg.dynamics.engine import VelocityVerlet
 from thalweg.interop.openmm.engine import OpenMMEngine
-from thalweg.interop.openmm.learned import embedded, learned_force
+from thalweg.interop.openmm.learned import embedded_system, learned_force
 from thalweg.interop.openmm.system import system_from_openmm
 from thalweg.learned_potentials.parametric.pair_terms import morse
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
@@ -64,7 +64,7 @@ def test_a_part_gets_the_potential_and_keeps_its_surroundings():
     positions = np.concatenate([WATER + np.array([0.3 * k, 0.35 * (k % 2), 0.1 * k]) for k in range(count)])
     positions += 0.004 * random.normal(size=positions.shape)
     system, part = waters(count), [3, 4, 5]
-    mixed = labels(embedded(system, TRIATOMIC, NUMBERS, part), positions)
+    mixed = labels(embedded_system(system, TRIATOMIC, NUMBERS, part), positions)
 
     whole, inside = (
         labels(system, positions),
@@ -78,15 +78,15 @@ def test_a_part_gets_the_potential_and_keeps_its_surroundings():
 
 
 def test_constraints_within_the_part_go():
-    assert embedded(waters(2), TRIATOMIC, NUMBERS, [0, 1, 2]).getNumConstraints() == 0
-    assert embedded(waters(2), TRIATOMIC, NUMBERS, [3, 4, 5]).getNumConstraints() == 1
+    assert embedded_system(waters(2), TRIATOMIC, NUMBERS, [0, 1, 2]).getNumConstraints() == 0
+    assert embedded_system(waters(2), TRIATOMIC, NUMBERS, [3, 4, 5]).getNumConstraints() == 1
 
 
 def test_a_force_of_unknown_share_is_refused():
     system = waters(1)
     system.addForce(openmm.CustomExternalForce("x"))
     with pytest.raises(ValueError, match="CustomExternalForce"):
-        embedded(system, TRIATOMIC, NUMBERS, [0, 1, 2])
+        embedded_system(system, TRIATOMIC, NUMBERS, [0, 1, 2])
 
 
 def test_a_periodic_crystal_in_openmm_has_our_energy_and_forces():

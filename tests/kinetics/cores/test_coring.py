@@ -19,7 +19,7 @@ from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.states.clustering import KMeans
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.validation.bootstrap import timescale_errors
-from thalweg.testsystems.chain import committor
+from thalweg.testsystems.chain import chain_committor
 from thalweg.time_series.trajectories import Trajectories
 
 
@@ -98,7 +98,7 @@ def test_populations_of_cores_are_mean_committors(prinz, chain, long_run, sets):
     cores = cores_of_sets(sets, 0.85)
     model = CoreSets(3, cores).fit(long_run)
     exact = [
-        prinz.stationary_distribution @ committor(chain, (cores >= 0) & (cores != k), cores == k)
+        prinz.stationary_distribution @ chain_committor(chain, (cores >= 0) & (cores != k), cores == k)
         for k in range(4)
     ]
     np.testing.assert_allclose(model.stationary_distribution, exact, atol=0.03)

@@ -28,21 +28,21 @@ def inside(model, states):
 
 def test_the_committor_solves_its_equations(model):
     values = committor(model, A, B)[model.active.states]
-    direct = exact.committor(model.fit.matrix.toarray(), inside(model, A), inside(model, B))
+    direct = exact.chain_committor(model.fit.matrix.toarray(), inside(model, A), inside(model, B))
     np.testing.assert_allclose(values, direct, atol=1e-10)
 
 
 def test_the_committor_agrees_with_that_of_the_chain(model, chain):
-    true = exact.committor(chain, np.isin(np.arange(60), A), np.isin(np.arange(60), B))
+    true = exact.chain_committor(chain, np.isin(np.arange(60), A), np.isin(np.arange(60), B))
     estimate = bootstrap(model, lambda m: committor(m, A, B)[[20, 30, 40]], samples=40)
     assert (np.abs(estimate.value - true[[20, 30, 40]]) < 3 * estimate.error).all()
 
 
 def test_passage_times_solve_their_equations_and_agree_with_the_chain(model, chain):
     times = first_passage_times(model, B)[model.active.states]
-    direct = exact.mean_first_passage_time(model.fit.matrix.toarray(), inside(model, B), model.lag)
+    direct = exact.chain_mean_first_passage_time(model.fit.matrix.toarray(), inside(model, B), model.lag)
     np.testing.assert_allclose(times, direct, rtol=1e-9)
-    true = exact.mean_first_passage_time(chain, np.isin(np.arange(60), B), model.lag)
+    true = exact.chain_mean_first_passage_time(chain, np.isin(np.arange(60), B), model.lag)
     estimate = bootstrap(model, lambda m: first_passage_times(m, B)[[15, 30]], samples=40)
     assert (np.abs(estimate.value - true[[15, 30]]) < 3 * estimate.error).all()
 

@@ -9,7 +9,7 @@ import pytest
 
 from thalweg.learned_potentials.gradient_domain.gradient_domain import (
     GradientDomain,
-    left_out_errors,
+    leave_one_out_errors,
     nearness,
 )
 from thalweg.learned_potentials.gradient_domain.hessian_kernel import (
@@ -23,9 +23,9 @@ from thalweg.learned_potentials.gradient_domain.hessian_kernel import (
 from thalweg.learned_potentials.gradient_domain.kernel_solvers import (
     ClosedForm,
     ConjugateGradients,
-    Landmarks,
+    ProjectedProcess,
 )
-from thalweg.learned_potentials.gradient_domain.observations import Observations
+from thalweg.learned_potentials.gradient_domain.observations import ObservedLabels
 from thalweg.learned_potentials.recipe import Recipe, remainder
 from thalweg.learned_potentials.recipes.molecular import (
     global_gradient_domain,
@@ -76,7 +76,7 @@ def test_covariances_of_forces_are_second_derivatives_of_the_kernel(chain, covar
     distances = (distances + distances[np.ix_(EXCHANGE, EXCHANGE)]) / 2
     scale, parts = 0.2 * (1 - np.eye(4)), nearness(distances, 0.15)
     prior = Prior(covariance, scale, parts, group)
-    first, second = Observations(points[:1], None, True), Observations(points[1:], None, True)
+    first, second = ObservedLabels(points[:1], None, True), ObservedLabels(points[1:], None, True)
     ours = force_covariance(prior, first, second)
     energies, mixed = energy_covariance(prior, first, second)
     with jax.enable_x64(True):
@@ -96,7 +96,7 @@ def test_covariances_of_forces_are_second_derivatives_of_the_kernel(chain, covar
 def test_the_joint_covariance_of_labels_is_positive_semidefinite(chain):
     points = np.array([frame.positions for frame in chain.labeled(5)])
     group = np.array([np.arange(4), EXCHANGE])
-    observed = Observations(points, None, True)
+    observed = ObservedLabels(points, None, True)
     matrix = Prior(Gaussian(), 0.2 * (1 - np.eye(4)), GLOBAL, group).joint_covariance(observed, observed)
     matrix = np.tril(matrix) + np.tril(matrix, -1).T
     values = np.linalg.eigvalsh(matrix)
@@ -162,10 +162,10 @@ def test_iteration_finds_what_the_closed_form_finds(chain):
 def test_all_frames_as_landmarks_are_the_closed_form(chain, energies):
     frames, test = chain.labeled(12, energies=energies), chain.labeled(5, seed=1)
     exact = replace(FIXED, noises=(1e-4,)).fit(frames)
-    projected = replace(FIXED, noises=(1e-4,), solver=Landmarks(12)).fit(frames)
+    projected = replace(FIXED, noises=(1e-4,), solver=ProjectedProcess(12)).fit(frames)
     for one, other in zip(exact.evaluate(test).forces, projected.evaluate(test).forces):
         np.testing.assert_allclose(one, other, atol=1e-3 * np.abs(one).max())
-    assert len(replace(FIXED, solver=Landmarks(5)).fit(frames).points) == 5
+    assert len(replace(FIXED, solver=ProjectedProcess(5)).fit(frames).points) == 5
 
 
 def test_left_out_errors_are_those_of_fits_without_the_frame(chain):
@@ -173,9 +173,9 @@ def test_left_out_errors_are_those_of_fits_without_the_frame(chain):
     learner = replace(FIXED, noises=(1e-3,))
     points, forces = (np.array([getattr(f, name) for f in frames]) for name in ("positions", "forces"))
     term = learner.fit(frames)
-    observed = Observations.internal(points, False)
+    observed = ObservedLabels.internal(points, False)
     matrix, labels = term.prior.joint_covariance(observed, observed), observed.labels(forces)
-    (errors,) = left_out_errors(matrix, observed, labels, 1e-3)
+    (errors,) = leave_one_out_errors(matrix, observed, labels, 1e-3)
     matrix = np.tril(matrix) + np.tril(matrix, -1).T
     noise, own, rest = 1e-3 * np.trace(matrix) / len(matrix), slice(0, 6), slice(6, None)
     inner = matrix[rest, rest] + noise * np.eye(30)
@@ -188,11 +188,11 @@ def test_a_term_misses_frames_left_out_as_its_fit_does_and_forgets_no_frame(chai
     known = LearnedPotential(dict.fromkeys((1, 6), 2.0), ()).evaluate(frames)
     term = FIXED.fit(remainder(frames, known))
     errors, deviations = term.left_out(frames, known)
-    observed = Observations.internal(np.array([frame.positions for frame in frames]), True)
+    observed = ObservedLabels.internal(np.array([frame.positions for frame in frames]), True)
     energies = np.array([frame.energy for frame in frames])
     labels = observed.labels(np.array([frame.forces for frame in frames]), energies - energies.mean())
     matrix = term.prior.joint_covariance(observed, observed)
-    expected, _ = left_out_errors(matrix, observed, labels, term.noise)
+    expected, _ = leave_one_out_errors(matrix, observed, labels, term.noise)
     np.testing.assert_allclose(errors, -expected, atol=1e-4 * np.abs(expected).max())
     assert (deviations > np.array(term.spread(frames).forces)).mean() > 0.9
     with pytest.raises(ValueError, match="in another order or others"):
@@ -215,7 +215,7 @@ def test_alarms_count_training_frames_left_out_beside_those_held_out(chain):
 def test_rigid_motions_carry_no_information(chain):
     points = np.array([frame.positions for frame in chain.labeled(3)])
     prior = Prior(Gaussian(), 0.2 * (1 - np.eye(4)), GLOBAL, np.array([np.arange(4), EXCHANGE]))
-    full, internal = Observations(points, None, False), Observations.internal(points, False)
+    full, internal = ObservedLabels(points, None, False), ObservedLabels.internal(points, False)
     assert (full.size, internal.size) == (12, 6)
     expected = force_covariance(prior, full, full[:1])
     forces = np.array(

@@ -10,8 +10,8 @@ from thalweg.learned_potentials.gradient_domain.hessian_kernel import (
     noise_variances,
     prior_variances,
 )
-from thalweg.learned_potentials.gradient_domain.observations import Observations
-from thalweg.learned_potentials.gradient_domain.posterior import SIDE_BY_SIDE, Posterior
+from thalweg.learned_potentials.gradient_domain.observations import ObservedLabels
+from thalweg.learned_potentials.gradient_domain.posterior import SIDE_BY_SIDE, MoleculePosterior
 
 ATOMS, KNOWN, NOISE = 4, 5, 1e-6
 PRIOR = Prior(
@@ -30,12 +30,12 @@ def positions():
 
 @pytest.fixture(scope="module")
 def posterior(positions):
-    return Posterior.of(PRIOR, Observations.internal(positions[:KNOWN], True), NOISE)
+    return MoleculePosterior.of(PRIOR, ObservedLabels.internal(positions[:KNOWN], True), NOISE)
 
 
 def test_the_posterior_is_the_prior_less_what_is_explained(positions, posterior):
-    known = Observations.internal(positions[:KNOWN], True)
-    asked = Observations(positions[KNOWN:], None, True)
+    known = ObservedLabels.internal(positions[:KNOWN], True)
+    asked = ObservedLabels(positions[KNOWN:], None, True)
     matrix = PRIOR.joint_covariance(known, known)
     matrix = np.tril(matrix) + np.tril(matrix, -1).T + np.diag(noise_variances(matrix, known, NOISE))
     across = PRIOR.joint_covariance(known, asked)
@@ -48,7 +48,7 @@ def test_the_posterior_is_the_prior_less_what_is_explained(positions, posterior)
 
 
 def test_no_more_than_noise_is_unknown_where_labels_were_seen(positions, posterior):
-    observed = Observations.internal(positions[:KNOWN], True)
+    observed = ObservedLabels.internal(positions[:KNOWN], True)
     noise = noise_variances(PRIOR.joint_covariance(observed, observed), observed, NOISE)
     near, away = (posterior.variances(part) for part in (positions[:KNOWN], positions[KNOWN:]))
     assert near[0].max() <= noise[-1]
@@ -73,8 +73,8 @@ def test_what_all_others_say_of_a_frame_is_what_a_fit_without_it_says(
     positions, energies, block, monkeypatch
 ):
     monkeypatch.setattr(gradient_domain_posterior, "BLOCK", block)
-    observed = Observations.internal(positions[:KNOWN], energies)
-    posterior = Posterior.of(PRIOR, observed, NOISE)
+    observed = ObservedLabels.internal(positions[:KNOWN], energies)
+    posterior = MoleculePosterior.of(PRIOR, observed, NOISE)
     values = np.random.default_rng(2).normal(size=observed.count)
     errors, variances = posterior.left_out(posterior.coefficients(values))
     matrix = PRIOR.joint_covariance(observed, observed)

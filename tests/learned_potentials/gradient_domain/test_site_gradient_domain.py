@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.learned_potentials.gradient_domain.gradient_domain import left_out_errors
+from thalweg.learned_potentials.gradient_domain.gradient_domain import leave_one_out_errors
 from thalweg.learned_potentials.gradient_domain.hessian_kernel import Gaussian, Matern72, noise_variances
 from thalweg.learned_potentials.gradient_domain.kernel_solvers import (
     ClosedForm,
     ConjugateGradients,
-    Landmarks,
+    ProjectedProcess,
 )
 from thalweg.learned_potentials.gradient_domain.site_covariance import SitePrior
 from thalweg.learned_potentials.gradient_domain.site_gradient_domain import SiteGradientDomain
@@ -217,7 +217,7 @@ def test_errors_left_out_are_those_of_fits_without_the_frame(described):
     observed = SiteObservations.of(described, frames, shape_directions(frames), True)
     values = observed.labels([one.forces for one in frames], np.array([one.energy for one in frames]))
     matrix = SitePrior(Gaussian(), 2.0).joint_covariance(observed, observed)
-    forces, energies = left_out_errors(matrix, observed, values, 1e-4)
+    forces, energies = leave_one_out_errors(matrix, observed, values, 1e-4)
     noisy = symmetric(matrix) + np.diag(noise_variances(matrix, observed, 1e-4))
     own, rest = observed.rows(np.array([1])), observed.rows(np.array([0, 2, 3, 4, 5]))
     missed = values[own] - noisy[np.ix_(own, rest)] @ np.linalg.solve(noisy[np.ix_(rest, rest)], values[rest])
@@ -258,12 +258,12 @@ def test_landmarks_keep_sites_of_few_frames(described):
     def solved(solver):
         return solver.solve(prior, observed, values, 1e-4, lambda message, fraction: None)
 
-    exact, projected = solved(ClosedForm()), solved(Landmarks(9))
+    exact, projected = solved(ClosedForm()), solved(ProjectedProcess(9))
     other = mixed_frames(7)
     asked = SiteObservations.of(described, other, all_directions(other), False)
     across = prior.joint_covariance(asked, observed)
     np.testing.assert_allclose(across @ projected, across @ exact, atol=1e-3 * np.abs(across @ exact).max())
-    few = observed.forces(solved(Landmarks(3)))
+    few = observed.forces(solved(ProjectedProcess(3)))
     assert np.count_nonzero([np.abs(one).max() for one in few]) == 3
 
 

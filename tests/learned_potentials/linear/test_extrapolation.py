@@ -7,7 +7,7 @@ import pytest
 
 from thalweg.learned_potentials.linear.design import Part
 from thalweg.learned_potentials.linear.extrapolation import NOBODY, STOPPED, ActiveSet, site_rows
-from thalweg.learned_potentials.linear.linear_term import Features, LinearTerm
+from thalweg.learned_potentials.linear.linear_term import LinearTerm, PlainFeatures
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.term import NoUncertainty
@@ -29,10 +29,10 @@ def cluster(seed, width=0.02, size=1.0):
     return Configuration(np.full(5, 18), shaken)
 
 
-ONE = (Part(ACE(cutoff=0.5, levels=(1,), degrees=(0,), elements=(18,)), Features(1, 1)),)
+ONE = (Part(ACE(cutoff=0.5, levels=(1,), degrees=(0,), elements=(18,)), PlainFeatures(1, 1)),)
 """A single function of the distance, which falls off to the cutoff."""
 
-SEVERAL = (Part(ACE(cutoff=0.6, levels=(4, 4), degrees=(0, 2), elements=(18,)), Features(9, 1)),)
+SEVERAL = (Part(ACE(cutoff=0.6, levels=(4, 4), degrees=(0, 2), elements=(18,)), PlainFeatures(9, 1)),)
 
 
 def test_with_one_function_the_grade_is_its_ratio_to_the_largest_of_the_training_set():

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from thalweg.learned_potentials.linear.design import VOIGT, design_rows
-from thalweg.learned_potentials.linear.kernels import DotProduct, Gaussian
+from thalweg.learned_potentials.linear.kernels import DotProduct, GaussianKernel
 from thalweg.learned_potentials.linear.learner import Linear, Together, forces_of_some
-from thalweg.learned_potentials.linear.linear_term import Features
+from thalweg.learned_potentials.linear.linear_term import PlainFeatures
 from thalweg.learned_potentials.linear.normal_equations import NormalEquations
 from thalweg.learned_potentials.linear.regularization import (
     AutomaticRelevance,
@@ -209,7 +209,7 @@ def test_balanced_weights_make_the_product_of_held_out_errors_least(problem):
 
 
 def test_a_weak_prior_on_many_like_kernels_is_still_solved():
-    learner = SparseKernel(SOAP_SMALL, points=60, kernel=Gaussian(3.0))
+    learner = SparseKernel(SOAP_SMALL, points=60, kernel=GaussianKernel(3.0))
     problem = learner.problem(FRAMES)
     whole = problem.equations.weighted(Weights())[0]
     assert np.linalg.cond(np.triu(whole) + np.triu(whole, 1).T) < 1e12
@@ -220,7 +220,7 @@ def test_a_weak_prior_on_many_like_kernels_is_still_solved():
     assert force_error(weak) < force_error(strong)
 
 
-@pytest.mark.parametrize("kernel", [DotProduct(3), Gaussian(2.0)])
+@pytest.mark.parametrize("kernel", [DotProduct(3), GaussianKernel(2.0)])
 def test_a_sparse_kernel_learns_silicon_and_its_rows_are_its_labels(kernel):
     term = SparseKernel(SOAP_SMALL, points=40, kernel=kernel).fit(FRAMES)
     assert force_error(term) < 0.25 * np.sqrt(np.mean([frame.forces**2 for frame in HELD_OUT]))
@@ -263,7 +263,7 @@ def test_two_elements_have_coefficients_of_their_own():
     representation = ACE(cutoff=0.4, levels=(6, 5), degrees=(0, 2), elements=(6, 14))
     term = Linear(representation).fit(frames)
     basis = term.parts[0].basis
-    assert isinstance(basis, Features)
+    assert isinstance(basis, PlainFeatures)
     assert len(term.coefficients) == 2 * basis.count
     swapped = [replace(frame, numbers=frame.numbers[::-1].copy()) for frame in frames]
     with jax.enable_x64(True):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from thalweg.learned_potentials.linear.design import Part
-from thalweg.learned_potentials.linear.kernels import DotProduct, Gaussian
+from thalweg.learned_potentials.linear.kernels import DotProduct, GaussianKernel
 from thalweg.learned_potentials.linear.off_points import off_points
 from thalweg.learned_potentials.linear.regularization import Ridge
 from thalweg.learned_potentials.linear.sparse_kernel import KernelBasis, SparseKernel
@@ -45,7 +45,7 @@ def residual_of_sums(part, signed):
     return signs @ prior @ signs - across @ np.linalg.solve(part.basis.prior(), across)
 
 
-@pytest.fixture(params=[DotProduct(3), Gaussian(1.5)], ids=["dot product", "Gaussian"])
+@pytest.fixture(params=[DotProduct(3), GaussianKernel(1.5)], ids=["dot product", "Gaussian"])
 def part(request):
     return sparse(request.param, [cell(0), cell(1)])
 
@@ -78,7 +78,7 @@ def test_far_from_its_points_a_sparse_kernel_is_as_unsure_as_its_prior():
         return replace(frame, energy=float(labels.energies[0]), forces=labels.forces[0])
 
     frames = [labeled(cell(seed)) for seed in range(6)]
-    learner = SparseKernel(SMALL, points=8, kernel=Gaussian(0.3), regularization=Ridge(1e-6))
+    learner = SparseKernel(SMALL, points=8, kernel=GaussianKernel(0.3), regularization=Ridge(1e-6))
     problem = learner.problem(frames)
     term = problem.term(learner.regularization.solve(problem.equations, problem.prior, Weights()))
     strange = Configuration(np.array([14]), np.zeros((1, 3)))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from thalweg.learned_potentials.frames.frame_batches import FrameBatches, squared_error
-from thalweg.learned_potentials.networks.element_networks import Network, whitening
+from thalweg.learned_potentials.networks.element_networks import Network, standardizing_axes
 from thalweg.learned_potentials.networks.gradient_training import GradientTraining
 from thalweg.learned_potentials.networks.message_passing import MessagePassing
 from thalweg.learned_potentials.parametric.pair_terms import lennard_jones
@@ -151,7 +151,7 @@ def test_labels_that_are_not_finite_or_not_there_are_refused():
 def test_whitened_features_are_uncorrelated_and_never_blown_up_beyond_the_floor():
     x = np.random.default_rng(0).normal(size=(500, 4)) @ np.diag([3.0, 1.0, 1.0, 1e-3])
     x[:, 2] = x[:, 1] * (1 + 1e-4 * x[:, 2])
-    mean, axes = whitening(x, 0.01)
+    mean, axes = standardizing_axes(x, 0.01)
     spreads = np.sort(((x - mean) @ axes).std(0))
     np.testing.assert_allclose(spreads[1:], 1, rtol=1e-2)
     assert spreads[0] < 0.1

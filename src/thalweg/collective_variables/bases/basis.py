@@ -71,12 +71,12 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Sum:
+class SideBySide:
     """Several bases side by side, such as features and kernels.
 
     Examples
     --------
-    >>> both = Sum((Features(), Features())).fit(Trajectories([np.ones((5, 2))]))
+    >>> both = SideBySide((Features(), Features())).fit(Trajectories([np.ones((5, 2))]))
     >>> both(np.ones((3, 2))).shape
     (3, 4)
     """

@@ -19,7 +19,7 @@ def seen(data: Any, functions: Functions) -> Any:
     return functions(as_frames(data))
 
 
-def named(data: Any) -> tuple[str, ...] | None:
+def names_of_features(data: Any) -> tuple[str, ...] | None:
     """Names of the features of trajectories, None where they have none."""
     names = getattr(data, "names", None)
     return None if names is None else tuple(names)

@@ -22,7 +22,7 @@ import numpy as np
 
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Float
-from thalweg.time_series.blocks import Segment, segments
+from thalweg.time_series.blocks import PairRange, segments
 from thalweg.time_series.trajectories import (
     PairReport,
     Pairs,
@@ -56,7 +56,7 @@ class Moments:
     squares: np.ndarray
     negative: np.ndarray
 
-    def pooled(self, multiplicities: Float[np.ndarray, "blocks"] | None = None) -> Moments:
+    def pooled(self, multiplicities: Float[np.ndarray, " blocks"] | None = None) -> Moments:
         """The moments of all blocks together, each taken as often as ``multiplicities`` says."""
         times = np.ones(len(self.weight)) if multiplicities is None else multiplicities
         weight = times * self.weight
@@ -150,7 +150,7 @@ class Covariances:
         """Covariance of the last frames ``(features, features)``."""
         return self.total.stt / self.total.weight
 
-    def resampled(self, multiplicities: Float[np.ndarray, "blocks"]) -> Covariances:
+    def resampled(self, multiplicities: Float[np.ndarray, " blocks"]) -> Covariances:
         """Covariances of data in which each block occurs as often as ``multiplicities`` says."""
         pooled = self.blocks.pooled(np.asarray(multiplicities, float))
         return Covariances(self.lagtime, self.dt, Moments.stacked([pooled]))
@@ -218,7 +218,7 @@ def covariances(
 
 def _block_moments(
     data: Trajectories,
-    pieces: Sequence[Segment],
+    pieces: Sequence[PairRange],
     lagtime: int,
     reweight: Callable[[np.ndarray], np.ndarray] | None,
 ) -> dict[int, Moments]:
@@ -236,7 +236,9 @@ def _block_moments(
     return {block: running.moments() for block, running in blocks.items()}
 
 
-def _parted(data: Trajectories, pieces: Sequence[Segment]) -> Iterator[tuple[Trajectories, list[Segment]]]:
+def _parted(
+    data: Trajectories, pieces: Sequence[PairRange]
+) -> Iterator[tuple[Trajectories, list[PairRange]]]:
     """The pieces of a few blocks at a time, with no more trajectories than they need."""
     count = 1 + max(piece.block for piece in pieces)
     for part in range(min(count, TASKS)):

@@ -29,7 +29,7 @@ class Whitening(NamedTuple):
 
 
 def whitening(
-    mean: Float[np.ndarray, "features"],
+    mean: Float[np.ndarray, " features"],
     covariance: Float[np.ndarray, "features features"],
     cutoff: float = 1e-6,
 ) -> Whitening:

@@ -28,7 +28,7 @@ class Selection(Protocol):
     """A way to choose features: `OrthogonalMatchingPursuit`, `Lasso`."""
 
     def supports(
-        self, gram: Float[np.ndarray, "features features"], target: Float[np.ndarray, "features"], most: int
+        self, gram: Float[np.ndarray, "features features"], target: Float[np.ndarray, " features"], most: int
     ) -> list[Support]:
         """Sets of 0, 1, 2, ... features from correlations of standardized features; where a size is left out, fewer."""
         ...
@@ -45,7 +45,7 @@ class OrthogonalMatchingPursuit:
     """
 
     def supports(
-        self, gram: Float[np.ndarray, "features features"], target: Float[np.ndarray, "features"], most: int
+        self, gram: Float[np.ndarray, "features features"], target: Float[np.ndarray, " features"], most: int
     ) -> list[Support]:
         if not np.abs(target).max(initial=0.0) > 0:
             return [()]
@@ -66,7 +66,7 @@ class Lasso:
     """
 
     def supports(
-        self, gram: Float[np.ndarray, "features features"], target: Float[np.ndarray, "features"], most: int
+        self, gram: Float[np.ndarray, "features features"], target: Float[np.ndarray, " features"], most: int
     ) -> list[Support]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)

@@ -23,7 +23,7 @@ from thalweg.collective_variables.bases.linear_map import seen
 Link = Literal["identity", "logistic", "probit"]
 
 
-class Kind(NamedTuple):
+class UnaryFunction(NamedTuple):
     """A function of one feature.
 
     Attributes
@@ -38,27 +38,27 @@ class Kind(NamedTuple):
     text: str
 
 
-KINDS: dict[str, Kind] = {
-    "linear": Kind(1, lambda xp, x: x, "{x}"),
-    "square": Kind(2, lambda xp, x: x * x, "{x}^2"),
-    "cube": Kind(2, lambda xp, x: x * x * x, "{x}^3"),
-    "inverse": Kind(2, lambda xp, x: 1 / x, "(1/{x})"),
-    "root": Kind(2, lambda xp, x: xp.sqrt(x), "sqrt({x})"),
-    "logarithm": Kind(2, lambda xp, x: xp.log(x), "log({x})"),
-    "sine": Kind(2, lambda xp, x: xp.sin(x), "sin({x})"),
-    "cosine": Kind(2, lambda xp, x: xp.cos(x), "cos({x})"),
-    "sine of twice": Kind(3, lambda xp, x: xp.sin(2 * x), "sin(2*{x})"),
-    "cosine of twice": Kind(3, lambda xp, x: xp.cos(2 * x), "cos(2*{x})"),
-    "exponential": Kind(3, lambda xp, x, a: xp.exp(a * x), "exp({a}*{x})"),
-    "step": Kind(5, lambda xp, x, a, b: _expit(xp, a * (x - b)), "(1/(1+exp({a}*({b}-{x}))))"),
-    "bump": Kind(5, lambda xp, x, a, b: xp.exp(-((a * (x - b)) ** 2)), "exp(-1*({a}*({b}-{x}))^2)"),
+KINDS: dict[str, UnaryFunction] = {
+    "linear": UnaryFunction(1, lambda xp, x: x, "{x}"),
+    "square": UnaryFunction(2, lambda xp, x: x * x, "{x}^2"),
+    "cube": UnaryFunction(2, lambda xp, x: x * x * x, "{x}^3"),
+    "inverse": UnaryFunction(2, lambda xp, x: 1 / x, "(1/{x})"),
+    "root": UnaryFunction(2, lambda xp, x: xp.sqrt(x), "sqrt({x})"),
+    "logarithm": UnaryFunction(2, lambda xp, x: xp.log(x), "log({x})"),
+    "sine": UnaryFunction(2, lambda xp, x: xp.sin(x), "sin({x})"),
+    "cosine": UnaryFunction(2, lambda xp, x: xp.cos(x), "cos({x})"),
+    "sine of twice": UnaryFunction(3, lambda xp, x: xp.sin(2 * x), "sin(2*{x})"),
+    "cosine of twice": UnaryFunction(3, lambda xp, x: xp.cos(2 * x), "cos(2*{x})"),
+    "exponential": UnaryFunction(3, lambda xp, x, a: xp.exp(a * x), "exp({a}*{x})"),
+    "step": UnaryFunction(5, lambda xp, x, a, b: _expit(xp, a * (x - b)), "(1/(1+exp({a}*({b}-{x}))))"),
+    "bump": UnaryFunction(5, lambda xp, x, a, b: xp.exp(-((a * (x - b)) ** 2)), "exp(-1*({a}*({b}-{x}))^2)"),
 }
 """The functions of one feature, by name."""
 
-LINKS: dict[str, Kind] = {
-    "identity": Kind(0, lambda xp, x: x, "{x}"),
-    "logistic": Kind(3, lambda xp, x: _expit(xp, x), "1/(1+exp(-1*({x})))"),
-    "probit": Kind(3, lambda xp, x: 0.5 * (1 + _erf(xp, x)), "0.5*(1+erf({x}))"),
+LINKS: dict[str, UnaryFunction] = {
+    "identity": UnaryFunction(0, lambda xp, x: x, "{x}"),
+    "logistic": UnaryFunction(3, lambda xp, x: _expit(xp, x), "1/(1+exp(-1*({x})))"),
+    "probit": UnaryFunction(3, lambda xp, x: 0.5 * (1 + _erf(xp, x)), "0.5*(1+erf({x}))"),
 }
 """Outermost functions, by name."""
 

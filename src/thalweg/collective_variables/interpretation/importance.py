@@ -69,7 +69,7 @@ class Importance:
         Parameters
         ----------
         members : for every feature the groups it belongs to, such as its atoms (``variable.atoms``) or the residue of
-            each of its atoms (`labels_of`); each has an equal part, twice if it occurs twice. A dihedral with one
+            each of its atoms (`feature_labels`); each has an equal part, twice if it occurs twice. A dihedral with one
             atom in one residue and three in the next counts a quarter and three quarters.
 
         Raises
@@ -117,7 +117,9 @@ class Importance:
         return "\n".join(lines + [f"... and {hidden} more"] * (hidden > 0))
 
 
-def labels_of(members: Sequence[Sequence[int]], labels: Sequence[Hashable]) -> list[tuple[Hashable, ...]]:
+def feature_labels(
+    members: Sequence[Sequence[int]], labels: Sequence[Hashable]
+) -> list[tuple[Hashable, ...]]:
     """The label of each atom of each feature, such as its residue's, for `Importance.grouped`.
 
     Parameters
@@ -127,7 +129,7 @@ def labels_of(members: Sequence[Sequence[int]], labels: Sequence[Hashable]) -> l
 
     Examples
     --------
-    >>> labels_of([(0, 2)], ["ALA1", "ALA1", "GLY2"])
+    >>> feature_labels([(0, 2)], ["ALA1", "ALA1", "GLY2"])
     [('ALA1', 'GLY2')]
     """
     return [tuple(labels[atom] for atom in atoms) for atoms in members]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thalweg.collective_variables.bases.basis import Features, Sum
+from thalweg.collective_variables.bases.basis import Features, SideBySide
 from thalweg.collective_variables.bases.kernels import Landmarks, Scale
 from thalweg.collective_variables.linear.vac import VAC, Scaling, VACModel
 from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
@@ -73,4 +73,4 @@ class KernelTICA:
         return self._with(tried[int(np.nanargmax(scores))]).fit(trajectories)
 
     def _with(self, landmarks: Landmarks) -> VAC:
-        return VAC(self.lagtime, self.dim, Sum((Features(), landmarks)), self.scaling, self.cutoff)
+        return VAC(self.lagtime, self.dim, SideBySide((Features(), landmarks)), self.scaling, self.cutoff)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import eigh
 
-from thalweg.collective_variables.bases.linear_map import mapped, named, project
+from thalweg.collective_variables.bases.linear_map import mapped, names_of_features, project
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 
@@ -81,7 +81,7 @@ class PCA:
             )
         variances, vectors = eigh(sums.c00)
         vectors = vectors[:, ::-1][:, : self.dim]
-        loadings, names = vectors * loading_signs(vectors), named(data)
+        loadings, names = vectors * loading_signs(vectors), names_of_features(data)
         return PCAModel(sums.mean_0, loadings, np.maximum(variances[::-1], 0), names)
 
 

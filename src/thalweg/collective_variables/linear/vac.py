@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from thalweg.collective_variables.bases.basis import Basis, Features, Functions, Identity, along
-from thalweg.collective_variables.bases.linear_map import mapped, named, project, seen
+from thalweg.collective_variables.bases.linear_map import mapped, names_of_features, project, seen
 from thalweg.collective_variables.bases.raw_angles import warned_angles
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
 from thalweg.collective_variables.covariances.held_out import held_out_timescales, overfitted
@@ -273,7 +273,7 @@ class VAC:
             choice=choice,
             covariances=sums,
             notes=notes + koopman.whitening.notes,
-            names=named(data if isinstance(data, Covariances) else raw),
+            names=names_of_features(data if isinstance(data, Covariances) else raw),
         )
 
     def unweighted_modes(self, sums: Covariances, choice: Choice) -> SlowModes:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.collective_variables.bases.basis import Basis, Features, Functions, along
-from thalweg.collective_variables.bases.linear_map import mapped, named, project, seen
+from thalweg.collective_variables.bases.linear_map import mapped, names_of_features, project, seen
 from thalweg.collective_variables.bases.raw_angles import warned_angles
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
 from thalweg.collective_variables.covariances.scores import vamp_score
@@ -177,4 +177,6 @@ class VAMP:
                 f"dim={self.dim} must lie between 1 and the rank of the functions, {len(singular.values)}"
             )
         modes = nonreversible_modes(unsymmetrized(sums, self.cutoff), sums)
-        return VAMPModel(self, functions, sums, singular, modes, notes + singular.notes, named(raw))
+        return VAMPModel(
+            self, functions, sums, singular, modes, notes + singular.notes, names_of_features(raw)
+        )

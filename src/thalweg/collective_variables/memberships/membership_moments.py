@@ -57,7 +57,7 @@ class MembershipMoments:
         """A, B and D of all data."""
         return tuple(sums.sum(axis=0) / self.weight.sum() for sums in (self.first, self.cross, self.last))
 
-    def resampled(self, multiplicities: Float[np.ndarray, "blocks"]) -> MembershipMoments:
+    def resampled(self, multiplicities: Float[np.ndarray, " blocks"]) -> MembershipMoments:
         """The moments of data in which each block occurs as often as stated."""
         times = np.asarray(multiplicities, float)
         sums = (np.tensordot(times, each, 1)[None] for each in (self.first, self.cross, self.last))

@@ -29,7 +29,7 @@ CHUNK_NUMBERS = 1_000_000
 WRITABLE = (".xtc", ".dcd", ".pdb")
 
 
-class Frames(NamedTuple):
+class TrajectoryFrames(NamedTuple):
     """Positions ``(frames, atoms, 3)`` [nm] and boxes ``(frames, 3, 3)`` [nm] or None."""
 
     positions: np.ndarray
@@ -162,7 +162,7 @@ class TrajectoryFile:
         object.__setattr__(self, "path", path)
         object.__setattr__(self, "n_frames", frames)
 
-    def __iter__(self) -> Iterator[Frames]:
+    def __iter__(self) -> Iterator[TrajectoryFrames]:
         """Frames from the first to the last, some megabytes at a time."""
         most, start = max(1, CHUNK_NUMBERS // (3 * len(self.topology))), 0
         size = most if most < ROW else most // ROW * ROW
@@ -178,15 +178,15 @@ class TrajectoryFile:
                 f"{self.path} has {atoms} atoms and the topology has {len(self.topology)}; give its own"
             )
 
-    def _chunks(self, size: int) -> Iterator[Frames]:
+    def _chunks(self, size: int) -> Iterator[TrajectoryFrames]:
         if self.path.suffix.lower() == ".dcd":
             dcd = open_dcd(self.path)
             for start in range(0, len(dcd), size):
-                yield Frames(dcd.positions(start, start + size), dcd.box(start, start + size))
+                yield TrajectoryFrames(dcd.positions(start, start + size), dcd.box(start, start + size))
             return
         try:
             for part in mdtraj.iterload(str(self.path), chunk=size, top=topology_to_mdtraj(self.topology)):
-                yield Frames(part.xyz, part.unitcell_vectors)
+                yield TrajectoryFrames(part.xyz, part.unitcell_vectors)
         except (ValueError, RuntimeError, OSError, EOFError, IndexError) as error:
             raise ValueError(
                 f"cannot read {self.path} with a topology of {len(self.topology)} atoms ({error}); check "
@@ -194,7 +194,7 @@ class TrajectoryFile:
             ) from error
 
 
-def read_trajectory(path: str | Path, topology: Topology) -> Frames:
+def read_trajectory(path: str | Path, topology: Topology) -> TrajectoryFrames:
     """All frames of a file, in memory; for long ones iterate over a `TrajectoryFile`.
 
     Raises
@@ -207,7 +207,7 @@ def read_trajectory(path: str | Path, topology: Topology) -> Frames:
         raise ValueError(f"{path} has no frames; write it again")
     boxes = [chunk.box for chunk in chunks]
     box = None if any(cell is None for cell in boxes) else np.concatenate(boxes)
-    return Frames(np.concatenate([chunk.positions for chunk in chunks]), box)
+    return TrajectoryFrames(np.concatenate([chunk.positions for chunk in chunks]), box)
 
 
 def _symbol(element) -> str:

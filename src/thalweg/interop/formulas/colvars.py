@@ -14,7 +14,7 @@ from math import pi
 
 from thalweg.dynamics.engine import Variable
 from thalweg.interop.formulas.exported_variables import Coordinate, ExportedVariable, exported
-from thalweg.interop.formulas.formulas import one_line, steps
+from thalweg.interop.formulas.formulas import one_line, ordered_parts
 from thalweg.units import ANGSTROM
 
 AXES = {"x": "(1,0,0)", "y": "(0,1,0)", "z": "(0,0,1)"}
@@ -54,7 +54,7 @@ def colvars_input(variable: Variable, name: str = "cv", length: float = ANGSTROM
 
 def _block(parts: ExportedVariable, value: int) -> str:
     coordinates = [coordinate.name for coordinate in parts.coordinates]
-    written = steps([parts.outputs[value]], coordinates, [parts.names[value]])
+    written = ordered_parts([parts.outputs[value]], coordinates, [parts.names[value]])
     used = {name for step in written for name in step.uses}
     lines = ["colvar {", f"  name {parts.names[value]}"]
     if parts.periods[value] is not None:

@@ -22,7 +22,7 @@ from thalweg.geometry.coordination import CoordinationNumbers
 from thalweg.geometry.residue_distances import SoftResidueDistances
 from thalweg.geometry.switching import LogisticSwitch, RationalSwitch
 from thalweg.geometry.variables import Angles, Coordinates, Dihedrals, Distances, RadiusOfGyration
-from thalweg.interop.formulas.formulas import Formula, Step, steps
+from thalweg.interop.formulas.formulas import Formula, Step, ordered_parts
 from thalweg.interop.formulas.traced import NoFormula, formulas
 
 Kind = Literal["distance", "angle", "dihedral", "x", "y", "z"]
@@ -79,7 +79,7 @@ class ExportedVariable:
     def steps(self) -> list[Step]:
         """The formulas in order, coordinates by their names; names of parts hold ``_s``, so that none is taken."""
         inputs = [coordinate.name for coordinate in self.coordinates]
-        return steps(self.outputs, inputs, self.names, f"{self.names[0]}_s")
+        return ordered_parts(self.outputs, inputs, self.names, f"{self.names[0]}_s")
 
 
 def exported(

@@ -90,7 +90,7 @@ def combined(constant: float, terms: Sequence[tuple[float, Formula]]) -> Formula
     return Affine(constant, kept)
 
 
-def product(a: Formula, b: Formula) -> Formula:
+def times(a: Formula, b: Formula) -> Formula:
     """``a b``."""
     if isinstance(a, float | int):
         return combined(0.0, [(float(a), b)])
@@ -104,7 +104,7 @@ def quotient(a: Formula, b: Formula) -> Formula:
     return combined(0.0, [(1.0 / float(b), a)]) if isinstance(b, float | int) else Apply("/", (a, b))
 
 
-def plain(part: Formula | int | bool) -> Formula:
+def with_floats(part: Formula | int | bool) -> Formula:
     """A formula, numbers of any kind as float."""
     return float(part) if isinstance(part, float | int) else part
 
@@ -117,7 +117,7 @@ def expanded_size(outputs: Sequence[Formula]) -> int:
     return sum(sizes.get(id(output), 1) for output in outputs)
 
 
-def steps(
+def ordered_parts(
     outputs: Sequence[Formula], inputs: Sequence[str], names: Sequence[str], prefix: str = "s"
 ) -> list[Step]:
     """The parts of some outputs in an order in which each uses only inputs and parts before it.
@@ -132,7 +132,7 @@ def steps(
     Examples
     --------
     >>> half = Apply("tanh", (combined(1.0, [(0.5, Input(0))]),))
-    >>> [f"{step.name} = {step.text}" for step in steps([half, product(half, half)], ["d"], ["u", "v"])]
+    >>> [f"{step.name} = {step.text}" for step in ordered_parts([half, times(half, half)], ["d"], ["u", "v"])]
     ['s1 = tanh(1+0.5*d)', 'u = s1', 'v = s1*s1']
 
     Raises
@@ -179,7 +179,7 @@ def one_line(written: Sequence[Step]) -> str:
     Examples
     --------
     >>> half = Apply("tanh", (combined(1.0, [(0.5, Input(0))]),))
-    >>> one_line(steps([product(half, half)], ["d"], ["u"]))
+    >>> one_line(ordered_parts([times(half, half)], ["d"], ["u"]))
     's1*s1;s1=tanh(1+0.5*d)'
     """
     *before, last = written

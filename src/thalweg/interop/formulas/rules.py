@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.interop.formulas.formulas import Apply, Formula, combined, plain, product, quotient
+from thalweg.interop.formulas.formulas import Apply, Formula, combined, quotient, times, with_floats
 
 
 def is_symbolic(value: Any) -> bool:
@@ -87,7 +87,7 @@ def _term(x: Formula, y: Formula) -> tuple[float, Formula]:
         return float(x), y
     if isinstance(y, float | int):
         return float(y), x
-    return 1.0, product(x, y)
+    return 1.0, times(x, y)
 
 
 def _scattered(values: list, parameters: dict) -> np.ndarray:
@@ -163,7 +163,9 @@ def _called(function: str) -> Callable:
     def rule(*arguments: Formula) -> Formula:
         if all(isinstance(argument, float | int) for argument in arguments):
             return float(KNOWN[function](*arguments))
-        finite = tuple(plain(argument) for argument in arguments if argument not in NEUTRAL.get(function, ()))
+        finite = tuple(
+            with_floats(argument) for argument in arguments if argument not in NEUTRAL.get(function, ())
+        )
         return finite[0] if len(finite) < len(arguments) else Apply(function, finite)
 
     return rule
@@ -172,7 +174,7 @@ def _called(function: str) -> Callable:
 def _power(base: Formula, exponent: Formula) -> Formula:
     if isinstance(base, float | int) and isinstance(exponent, float | int):
         return float(base) ** float(exponent)
-    return base if exponent == 1 else Apply("^", (base, plain(exponent)))
+    return base if exponent == 1 else Apply("^", (base, with_floats(exponent)))
 
 
 def _whole_power(values: list, parameters: dict) -> np.ndarray:
@@ -211,14 +213,14 @@ ELEMENTWISE: dict[str, Callable] = {
     "add": _add,
     "add_any": _add,
     "sub": _subtract,
-    "mul": product,
+    "mul": times,
     "div": quotient,
     "neg": lambda a: combined(0.0, [(-1.0, a)]),
     "square": lambda a: _power(a, 2.0),
     "rsqrt": lambda a: quotient(1.0, _called("sqrt")(a)),
     "pow": _power,
     "logistic": lambda a: quotient(1.0, _add(1.0, _called("exp")(combined(0.0, [(-1.0, a)])))),
-    "exp2": lambda a: _called("exp")(product(float(np.log(2.0)), a)),
+    "exp2": lambda a: _called("exp")(times(float(np.log(2.0)), a)),
     "expm1": lambda a: _subtract(_called("exp")(a), 1.0),
     "log1p": lambda a: _called("log")(_add(1.0, a)),
     "ge": _not_below,

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from thalweg.interop.formulas.formulas import Formula, Input, plain
+from thalweg.interop.formulas.formulas import Formula, Input, with_floats
 from thalweg.interop.formulas.rules import ELEMENTWISE, RULES, elementwise, is_symbolic
 
 MOVES = frozenset(
@@ -61,7 +61,7 @@ def formulas(function: Callable, inputs: int) -> list[Formula]:
     with jax.enable_x64(True):
         trace = jax.make_jaxpr(function)(jax.ShapeDtypeStruct((inputs,), jnp.float64))
         (found,) = _carried_out(trace.jaxpr, trace.consts, [_symbols(inputs)])
-    return [plain(part) for part in np.ravel(found).tolist()]
+    return [with_floats(part) for part in np.ravel(found).tolist()]
 
 
 def _symbols(count: int) -> np.ndarray:

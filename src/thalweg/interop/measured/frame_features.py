@@ -48,7 +48,7 @@ def values_of_frames(
 
 
 @dataclass(frozen=True)
-class Together:
+class JointMeasurement:
     """Variables and measurements side by side, as one measurement.
 
     Where all are variables, `thalweg.geometry.composed_variables.Concatenate` makes a variable of them.

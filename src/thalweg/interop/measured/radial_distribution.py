@@ -45,7 +45,7 @@ class RadialDistribution:
 
 
 def radial_distribution(
-    numbers: Int[Array, "atoms"],
+    numbers: Int[Array, " atoms"],
     positions: Float[Array, "frames atoms 3"],
     box: Float[Array, "3 3"],
     pair: tuple[int, int],
@@ -94,7 +94,7 @@ def radial_distribution(
     return RadialDistribution(np.asarray(radii, float), np.asarray(values, float))
 
 
-def _topology(numbers: Int[Array, "atoms"]) -> mdtraj.Topology:
+def _topology(numbers: Int[Array, " atoms"]) -> mdtraj.Topology:
     symbols, count = tuple(SYMBOLS[z] for z in numbers), len(numbers)
     one = Topology(symbols, symbols, ("MOL",) * count, (1,) * count, (0,) * count, np.zeros((0, 2), int))
     return topology_to_mdtraj(one)

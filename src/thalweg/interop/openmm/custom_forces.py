@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import openmm
 
-from thalweg.interop.openmm.values import plain, refuse
+from thalweg.interop.openmm.values import numbers_of, refuse
 from thalweg.potentials.born_formulas import BornIntegral, BornPair, BornValue
 from thalweg.potentials.energy import Energy
 from thalweg.potentials.expressions import Discrete, Expression
@@ -161,7 +161,7 @@ def custom_born(force: openmm.CustomGBForce) -> tuple[Energy, ...]:
 
 def particle_parameters(force, n: int) -> tuple[np.ndarray, ...]:
     """Each per-particle parameter as an array ``(atoms,)``."""
-    return tuple(np.array([plain(list(force.getParticleParameters(i))) for i in range(n)], float).T)
+    return tuple(np.array([numbers_of(list(force.getParticleParameters(i))) for i in range(n)], float).T)
 
 
 def constants(force) -> dict[str, float]:
@@ -191,8 +191,8 @@ def cutoff_of(force) -> tuple[Cutoff | None, bool]:
         return None, False
     switch = None
     if isinstance(force, openmm.CustomNonbondedForce) and force.getUseSwitchingFunction():
-        switch = plain(force.getSwitchingDistance())
-    return Cutoff(plain(force.getCutoffDistance()), switch=switch), method == force.CutoffPeriodic
+        switch = numbers_of(force.getSwitchingDistance())
+    return Cutoff(numbers_of(force.getCutoffDistance()), switch=switch), method == force.CutoffPeriodic
 
 
 CUSTOM: dict[str, Callable] = {

@@ -1,8 +1,8 @@
 """Learned potentials inside OpenMM, on everything or on a part that the force field leaves to them.
 
-`learned_force` is a ``PythonForce`` of a potential on some particles. `embedded` makes the usual mixture of a learned
-and a classical description [eastman2024]: inside the part the potential alone acts; between the part and the rest, and
-within the rest, the force field acts as before (mechanical embedding),
+`learned_force` is a ``PythonForce`` of a potential on some particles. `embedded_system` makes the usual mixture of a
+learned and a classical description [eastman2024]: inside the part the potential alone acts; between the part and the
+rest, and within the rest, the force field acts as before (mechanical embedding),
 
     U = U_force_field - U_force_field(bonded and direct, inside) + U_learned(part).
 """
@@ -62,7 +62,7 @@ def learned_force(
     return force
 
 
-def embedded(
+def embedded_system(
     system: openmm.System,
     potential: LearnedPotential,
     numbers: Sequence[int] | np.ndarray,

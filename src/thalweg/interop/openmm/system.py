@@ -8,7 +8,7 @@ import numpy as np
 import openmm
 
 from thalweg.interop.openmm.custom_forces import CUSTOM, custom_centroid_bonds, custom_cv
-from thalweg.interop.openmm.values import TranslationError, plain, refuse, table
+from thalweg.interop.openmm.values import TranslationError, numbers_of, refuse, term_table
 from thalweg.potentials.cmap import correction_maps
 from thalweg.potentials.energy import Energy, Sum
 from thalweg.potentials.harmonic import harmonic_angles, harmonic_bonds
@@ -71,13 +71,15 @@ def terms(force: openmm.Force, masses: np.ndarray) -> tuple[Energy, ...]:
 
 def particle_masses(openmm_system: openmm.System) -> np.ndarray:
     """Masses ``(atoms,)`` [amu]."""
-    return np.array([plain(openmm_system.getParticleMass(i)) for i in range(openmm_system.getNumParticles())])
+    return np.array(
+        [numbers_of(openmm_system.getParticleMass(i)) for i in range(openmm_system.getNumParticles())]
+    )
 
 
 def system_constraints(openmm_system: openmm.System) -> Constraints:
     """The fixed distances of ``openmm_system`` [nm]."""
     found = [
-        plain(openmm_system.getConstraintParameters(k)) for k in range(openmm_system.getNumConstraints())
+        numbers_of(openmm_system.getConstraintParameters(k)) for k in range(openmm_system.getNumConstraints())
     ]
     if not found:
         return Constraints.none()
@@ -90,7 +92,7 @@ def system_from_openmm(openmm_system: openmm.System, topology: Topology, positio
     box = None
     if openmm_system.usesPeriodicBoundaryConditions():
         vectors = openmm_system.getDefaultPeriodicBoxVectors()
-        box = reduced_box(np.array([list(plain(vector)) for vector in vectors]))
+        box = reduced_box(np.array([list(numbers_of(vector)) for vector in vectors]))
     return System(
         topology,
         np.asarray(positions, float),
@@ -103,23 +105,23 @@ def system_from_openmm(openmm_system: openmm.System, topology: Topology, positio
 
 
 def _harmonic_bonds(force):
-    pairs, length, stiffness = table(force.getBondParameters, force.getNumBonds(), 2, 2)
+    pairs, length, stiffness = term_table(force.getBondParameters, force.getNumBonds(), 2, 2)
     return (harmonic_bonds(pairs, length, stiffness, force.usesPeriodicBoundaryConditions()),)
 
 
 def _harmonic_angles(force):
-    triples, angles, stiffness = table(force.getAngleParameters, force.getNumAngles(), 3, 2)
+    triples, angles, stiffness = term_table(force.getAngleParameters, force.getNumAngles(), 3, 2)
     return (harmonic_angles(triples, angles, stiffness, force.usesPeriodicBoundaryConditions()),)
 
 
 def _periodic_torsions(force):
-    quads, multiplicity, phase, barrier = table(force.getTorsionParameters, force.getNumTorsions(), 4, 3)
+    quads, multiplicity, phase, barrier = term_table(force.getTorsionParameters, force.getNumTorsions(), 4, 3)
     periodic = force.usesPeriodicBoundaryConditions()
     return (periodic_torsions(quads, multiplicity.astype(int), phase, barrier, periodic),)
 
 
 def _ryckaert_bellemans(force):
-    quads, *coefficients = table(force.getTorsionParameters, force.getNumTorsions(), 4, 6)
+    quads, *coefficients = term_table(force.getTorsionParameters, force.getNumTorsions(), 4, 6)
     periodic = force.usesPeriodicBoundaryConditions()
     return (ryckaert_bellemans_torsions(quads, np.stack(coefficients, 1), periodic),)
 
@@ -131,7 +133,7 @@ def _correction_maps(force):
     grids = []
     for m in range(force.getNumMaps()):
         size, energies = force.getMapParameters(m)
-        grids.append(np.array(plain(energies), float).reshape(size, size).T)
+        grids.append(np.array(numbers_of(energies), float).reshape(size, size).T)
     return correction_maps(
         terms[:, 1:5], terms[:, 5:], terms[:, 0], grids, force.usesPeriodicBoundaryConditions()
     )
@@ -140,8 +142,8 @@ def _correction_maps(force):
 def _obc2(force):
     refuse(force, force.getNonbondedMethod() != force.NoCutoff, "a cutoff")
     n = force.getNumParticles()
-    charge, radius, scale = np.array([plain(force.getParticleParameters(i)) for i in range(n)]).T
-    surface = 4 * np.pi * plain(force.getSurfaceAreaEnergy())
+    charge, radius, scale = np.array([numbers_of(force.getParticleParameters(i)) for i in range(n)]).T
+    surface = 4 * np.pi * numbers_of(force.getSurfaceAreaEnergy())
     return (obc2(charge, radius, scale, force.getSoluteDielectric(), force.getSolventDielectric(), surface),)
 
 
@@ -156,12 +158,12 @@ def nonbonded_terms(force: openmm.NonbondedForce) -> tuple[Energy, ...]:
             "nonbondedMethod=CutoffPeriodic"
         )
     n = force.getNumParticles()
-    parameters = np.array([plain(force.getParticleParameters(i)) for i in range(n)])
-    exceptions = table(force.getExceptionParameters, force.getNumExceptions(), 2, 3)
+    parameters = np.array([numbers_of(force.getParticleParameters(i)) for i in range(n)])
+    exceptions = term_table(force.getExceptionParameters, force.getNumExceptions(), 2, 3)
     cutoff = None
     if method != force.NoCutoff:
-        switch = plain(force.getSwitchingDistance()) if force.getUseSwitchingFunction() else None
-        cutoff = Cutoff(plain(force.getCutoffDistance()), force.getReactionFieldDielectric(), switch)
+        switch = numbers_of(force.getSwitchingDistance()) if force.getUseSwitchingFunction() else None
+        cutoff = Cutoff(numbers_of(force.getCutoffDistance()), force.getReactionFieldDielectric(), switch)
     periodic = method == force.CutoffPeriodic
     energies = nonbonded(
         parameters,

@@ -22,14 +22,14 @@ def refuse(force: openmm.Force, present: object, feature: str) -> None:
         )
 
 
-def plain(value):
+def numbers_of(value):
     """Numbers of OpenMM quantities, or lists of them, in OpenMM's own units, which are ours."""
     if unit.is_quantity(value):
         value = value.value_in_unit_system(unit.md_unit_system)
-    return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+    return [numbers_of(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
-def table(parameters: Callable, count: int, atoms: int, columns: int) -> tuple[np.ndarray, ...]:
+def term_table(parameters: Callable, count: int, atoms: int, columns: int) -> tuple[np.ndarray, ...]:
     """The atoms of each of a force's ``count`` terms as ``(terms, atoms)`` int, and every parameter as ``(terms,)``."""
-    rows = np.array([plain(parameters(k)) for k in range(count)], float).reshape(count, atoms + columns)
+    rows = np.array([numbers_of(parameters(k)) for k in range(count)], float).reshape(count, atoms + columns)
     return rows[:, :atoms].astype(int), *rows[:, atoms:].T

@@ -15,7 +15,7 @@ import openmm
 
 from thalweg.dynamics.engine import Variable
 from thalweg.interop.formulas.exported_variables import Coordinate, ExportedVariable, exported
-from thalweg.interop.formulas.formulas import expanded_size, one_line, steps
+from thalweg.interop.formulas.formulas import expanded_size, one_line, ordered_parts
 from thalweg.interop.formulas.traced import NoFormula
 
 LARGEST = 300
@@ -83,7 +83,7 @@ def formula_force(
     atoms = sorted({atom for coordinate in parts.coordinates for atom in coordinate.atoms})
     point = {atom: k + 1 for k, atom in enumerate(atoms)}
     texts = [_text(coordinate, point) for coordinate in parts.coordinates]
-    formula = one_line(steps([parts.outputs[value]], texts, [parts.names[value]]))
+    formula = one_line(ordered_parts([parts.outputs[value]], texts, [parts.names[value]]))
     force = openmm.CustomCompoundBondForce(len(atoms), formula)
     force.addBond(atoms, [])
     force.setUsesPeriodicBoundaryConditions(periodic)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.kinetics.macrostates.pcca import MetastableSets
-from thalweg.kinetics.states.clustering import Clustering, embedded
+from thalweg.kinetics.states.clustering import Clustering, on_circles
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories, as_discrete
 from thalweg.time_series.trajectories import Trajectories
 
@@ -59,10 +59,10 @@ def cores_of_clusters(clustering: Clustering, data: Trajectories, share: float =
     if not 0 < share <= 1:
         raise ValueError(f"share={share} must lie between zero and one")
     states = clustering.transform(data)
-    centers = embedded(clustering.centers, clustering.periods)
+    centers = on_circles(clustering.centers, clustering.periods)
     apart = [np.empty(length) for length in data.lengths]
     for k, start, frames in data.chunks():
-        points = embedded(frames, clustering.periods)
+        points = on_circles(frames, clustering.periods)
         inside = states.blocks[k][start : start + len(points)]
         apart[k][start : start + len(points)] = ((points - centers[inside]) ** 2).sum(axis=1)
     flat, distance = np.concatenate(states.blocks), np.concatenate(apart)

@@ -15,7 +15,7 @@ Connectivity = Literal["strong", "weak"]
 
 
 @dataclass(frozen=True, eq=False)
-class ActiveSet:
+class ActiveStates:
     """The connected states with most of the data; everything else is named, nothing is renumbered.
 
     Attributes
@@ -84,7 +84,7 @@ def _listed(states: np.ndarray) -> str:
 
 def active_set(
     counts: Float[csr_array, "states states"] | csr_array, connectivity: Connectivity = "strong"
-) -> ActiveSet:
+) -> ActiveStates:
     """The connected set of states that holds most counts.
 
     Parameters
@@ -110,7 +110,7 @@ def active_set(
         )
     unseen = np.ones(counts.shape[0], bool)
     unseen[entries.row] = unseen[entries.col] = False
-    return ActiveSet(
+    return ActiveStates(
         np.flatnonzero(label == best),
         counts.shape[0],
         float(mass[best] / entries.data.sum()),

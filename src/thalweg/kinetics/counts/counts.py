@@ -20,7 +20,7 @@ from scipy.sparse import csr_array
 from thalweg.kinetics.states.discrete_trajectories import AcceleratedStates, DiscreteTrajectories, as_counted
 from thalweg.shapes import Float
 from thalweg.time_series.accelerated import overlaps
-from thalweg.time_series.blocks import Segment, segments
+from thalweg.time_series.blocks import PairRange, segments
 from thalweg.time_series.trajectories import PairReport
 
 DENSE = 2**26
@@ -76,7 +76,7 @@ class TransitionCounts:
         total = np.asarray(self.blocks.sum(axis=0)).ravel()
         return _matrix(total, self.rows, self.columns, self.n_states)
 
-    def resampled(self, multiplicities: Float[np.ndarray, "blocks"]) -> TransitionCounts:
+    def resampled(self, multiplicities: Float[np.ndarray, " blocks"]) -> TransitionCounts:
         """Counts of data in which each block occurs as often as ``multiplicities`` says."""
         total = np.asarray(self.blocks.T @ multiplicities)
         return replace(self, blocks=csr_array(total[None]))
@@ -116,7 +116,7 @@ class _Keys:
         self.number = data.n_states**2
         self.kind = np.int32 if self.number < 2**31 else np.int64
 
-    def parts(self, pieces: Iterable[Segment]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    def parts(self, pieces: Iterable[PairRange]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Keys and weights of all pairs starting in the pieces; a part is overwritten by the next."""
         if isinstance(self.data, AcceleratedStates):
             yield from self._accelerated(self.data, pieces)
@@ -154,7 +154,7 @@ class _Keys:
             part *= np.exp(path[start + self.lagtime : stop + self.lagtime] - path[start:stop])
 
     def _accelerated(
-        self, data: AcceleratedStates, pieces: Iterable[Segment]
+        self, data: AcceleratedStates, pieces: Iterable[PairRange]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Keys of pairs a lag apart in unbiased time, and how long they last."""
         for trajectory, own in groupby(sorted(pieces), key=lambda piece: piece.trajectory):
@@ -172,7 +172,7 @@ class _Keys:
         np.add(part, last, out=part, casting="unsafe", dtype=self.kind)
 
 
-def _counted(keys: _Keys, pieces: Sequence[Segment]) -> tuple[np.ndarray, csr_array]:
+def _counted(keys: _Keys, pieces: Sequence[PairRange]) -> tuple[np.ndarray, csr_array]:
     """The keys that occur, in order, and how often each does in every block."""
     if keys.number <= DENSE:
         total = np.zeros(keys.number, float if keys.weighted else np.int64)

@@ -136,7 +136,7 @@ def _range(function: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
-def processes(
+def processes_of(
     trajectories: DiscreteTrajectories,
     counts: TransitionCounts,
     timescales: np.ndarray,

@@ -40,7 +40,7 @@ class GraphFunction(Protocol):
         ...
 
 
-class Minimum(NamedTuple):
+class NewtonResult(NamedTuple):
     """Where the iteration ended: ``residual`` is the largest gradient relative to its scale."""
 
     point: np.ndarray
@@ -57,26 +57,26 @@ class Newton:
     max_iterations: int = 100
 
     @on_one_thread
-    def minimize(self, function: GraphFunction, point: np.ndarray) -> Minimum:
+    def minimize(self, function: GraphFunction, point: np.ndarray) -> NewtonResult:
         """The minimum of ``function``, started at ``point``."""
         value = function.value(point)
         for iteration in range(self.max_iterations):
             gradient, hessian = function.slope(point)
             residual = float(np.max(np.abs(gradient) / function.scale))
             if residual < self.tolerance:
-                return Minimum(point, iteration, residual, True)
+                return NewtonResult(point, iteration, residual, True)
             step = _solution(hessian, -gradient, float(np.clip(residual, 1e-6, 0.1)))
             fall = float(gradient @ step)
             size, trial = 1.0, function.moved(point, step)
             while not (new := function.value(trial)) <= value + 1e-4 * size * fall + 1e-12 * abs(value):
                 size /= 2
                 if size < 1e-10:
-                    return Minimum(point, iteration, residual, False)
+                    return NewtonResult(point, iteration, residual, False)
                 trial = function.moved(point, size * step)
             point, value = trial, new
         gradient, _ = function.slope(point)
         residual = float(np.max(np.abs(gradient) / function.scale))
-        return Minimum(point, self.max_iterations, residual, residual < self.tolerance)
+        return NewtonResult(point, self.max_iterations, residual, residual < self.tolerance)
 
 
 def _solution(

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from thalweg.kinetics.counts.active_set import Connectivity
-from thalweg.kinetics.estimation.newton import Minimum
+from thalweg.kinetics.estimation.newton import NewtonResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class TransitionMatrix:
         return cls(matrix, sums / sums.sum(), True)
 
     @classmethod
-    def from_flow(cls, flow: csr_array, found: Minimum) -> TransitionMatrix:
+    def from_flow(cls, flow: csr_array, found: NewtonResult) -> TransitionMatrix:
         """The same of an estimate, with how its iteration ended."""
         fit = cls.from_weights(flow)
         return replace(fit, iterations=found.iterations, residual=found.residual, converged=found.converged)

@@ -28,7 +28,7 @@ import numpy as np
 from jax import Array
 
 from thalweg.kinetics.hidden.lane_boundaries import Boundaries, boundaries
-from thalweg.kinetics.hidden.lanes import WIDTH, Lanes, processor
+from thalweg.kinetics.hidden.lanes import WIDTH, Lanes, on_processor
 from thalweg.kinetics.hidden.outputs import Output
 from thalweg.kinetics.hidden.recursion import Room, backward, forward
 from thalweg.machine.threads import on_one_thread
@@ -99,7 +99,7 @@ def forward_backward(
     size, value, begun = len(matrix), 0.0, np.zeros(len(matrix))
     once = weights is None
     ends = np.zeros((2, size, len(lanes)))
-    with processor():
+    with on_processor():
         way = _Way(lanes, output, observed, matrix, np.asarray(initial, float), room or Room(size))
         around = way.around(np.asarray(stationary, float))
         moved: np.ndarray | Array = np.zeros((size, size, WIDTH))

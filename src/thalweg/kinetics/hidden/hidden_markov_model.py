@@ -25,9 +25,9 @@ from thalweg.kinetics.estimation.transition_matrix import Estimator, TransitionM
 from thalweg.kinetics.hidden.first_guess import first_guess
 from thalweg.kinetics.hidden.observations import Observations, observations
 from thalweg.kinetics.hidden.outputs import DiscreteOutput, GaussianOutput
-from thalweg.kinetics.hidden.parameters import HiddenParameters, accelerated
+from thalweg.kinetics.hidden.parameters import HiddenParameters, squared_extrapolation
 from thalweg.kinetics.hidden.recursion import Room
-from thalweg.kinetics.scores import vamp_score
+from thalweg.kinetics.scores import vamp_score_of_counts
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.time_series.trajectories import Trajectories
 
@@ -136,7 +136,7 @@ class HiddenModel:
         if isinstance(self.output, DiscreteOutput):
             functions[~self.output.shows(seen.flat)] = 0.0
         pairs = csr_array((np.ones(len(first)), (first, last)), shape=(len(functions),) * 2)
-        return vamp_score(pairs, functions, r)
+        return vamp_score_of_counts(pairs, functions, r)
 
     def log_likelihood_of(self, data: Data) -> float:
         """Log-likelihood of other data, per sequence of frames a lag time apart."""
@@ -246,7 +246,7 @@ class HiddenMarkovModel:
             return value, HiddenParameters(fit, initial, now.output.refitted(tally))
 
         begin = HiddenParameters(model.fit, model.initial_distribution, model.output)
-        found, value, done, converged = accelerated(step, begin, self.tolerance, iterations)
+        found, value, done, converged = squared_extrapolation(step, begin, self.tolerance, iterations)
         return replace(
             model,
             fit=found.fit,

@@ -37,12 +37,12 @@ ROWS = 1024
 
 
 @contextmanager
-def processor() -> Iterator[None]:
+def on_processor() -> Iterator[None]:
     """Have JAX work in 64 bits on the processor, whose memory NumPy shares, even where there is a GPU.
 
     Examples
     --------
-    >>> with processor():
+    >>> with on_processor():
     ...     (jnp.ones(2) / 3).dtype.name
     'float64'
     """
@@ -127,13 +127,13 @@ class Lanes:
     @cached_property
     def afresh(self) -> list[jax.Array]:
         """Openings ``(ROWS, WIDTH)`` of each group, as compiled functions take them."""
-        with processor():
+        with on_processor():
             return [jnp.asarray(group) for group in self.opening]
 
     @cached_property
     def linked(self) -> list[jax.Array]:
         """How often transitions into frames count, where frames count once, like `afresh`."""
-        with processor():
+        with on_processor():
             return [jnp.asarray(group) for group in self.once * ~self.opening]
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from jax import Array
 
 from thalweg.kinetics.hidden.forward_backward import SMALLEST
-from thalweg.kinetics.hidden.lanes import WIDTH, Lanes, processor
+from thalweg.kinetics.hidden.lanes import WIDTH, Lanes, on_processor
 from thalweg.kinetics.hidden.outputs import Output
 from thalweg.kinetics.hidden.recursion import Room, put, row, swept
 
@@ -54,7 +54,7 @@ def most_likely_path(
     run_in, share = lanes.run_in, lanes.length * WIDTH
     inorder = np.empty(len(lanes.frames) * share, np.int32)
     ends = np.zeros((2, len(lanes)), int)
-    with processor():
+    with on_processor():
         matrix, room = np.maximum(matrix, SMALLEST), Room(len(matrix))
         way = _Way(lanes, output, observed, matrix, np.asarray(initial, float), room)
         before = way.before(np.asarray(stationary, float))

@@ -79,7 +79,7 @@ Step = Callable[[HiddenParameters], tuple[float, HiddenParameters]]
 """The log-likelihood of parameters, and those after one expectation and maximization."""
 
 
-def accelerated(
+def squared_extrapolation(
     step: Step, begin: HiddenParameters, tolerance: float, most: int
 ) -> tuple[HiddenParameters, float, int, bool]:
     """Parameters at which three steps gain less than ``tolerance``.

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from thalweg.kinetics.hidden.lanes import ROWS, WIDTH, processor
+from thalweg.kinetics.hidden.lanes import ROWS, WIDTH, on_processor
 
 
 class Room:
@@ -40,13 +40,13 @@ class Room:
     def __init__(self, hidden: int):
         self.likelihoods = _aligned((hidden, ROWS, WIDTH))
         self.logs = np.zeros((ROWS, WIDTH))
-        with processor():
+        with on_processor():
             self.scales, self.alpha = _zeros((ROWS, WIDTH)), _zeros((hidden, ROWS + 1, WIDTH))
 
     @cached_property
     def memberships(self) -> Array:
         """Memberships ``(hidden, ROWS, WIDTH)``, of which the most likely path has no need."""
-        with processor():
+        with on_processor():
             return _zeros(self.likelihoods.shape)
 
     def likely(self, places: int) -> np.ndarray:

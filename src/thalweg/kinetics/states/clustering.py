@@ -60,11 +60,11 @@ class Clustering:
         if data.n_features != self.centers.shape[1]:
             raise ValueError(f"got {data.n_features} features, clusters were made of {self.centers.shape[1]}")
         found = [np.empty(length, np.int32) for length in data.lengths]
-        centers = embedded(self.centers, self.periods)
+        centers = on_circles(self.centers, self.periods)
         middle = centers.mean(axis=0)
         centers = centers - middle
         for k, start, frames in data.chunks():
-            points = embedded(frames, self.periods)
+            points = on_circles(frames, self.periods)
             kind = points.dtype
             points = points - middle.astype(kind)
             scores = points @ (-2 * centers.T).astype(kind) + (centers**2).sum(axis=1).astype(kind)
@@ -225,7 +225,7 @@ def sampled_points(data: TrajectoryData, periods: Periods, max_frames: int, n_cl
     trajectories = as_trajectories(data)
     if periods is not None and len(periods) != trajectories.n_features:
         raise ValueError(f"got {len(periods)} periods for {trajectories.n_features} features")
-    points = embedded(trajectories.strided(max_frames), periods)
+    points = on_circles(trajectories.strided(max_frames), periods)
     if n_clusters < 1 or n_clusters > len(points):
         raise ValueError(
             f"n_clusters={n_clusters} must lie between 1 and the number of frames, {len(points)}"
@@ -235,7 +235,7 @@ def sampled_points(data: TrajectoryData, periods: Periods, max_frames: int, n_cl
     return points
 
 
-def embedded(frames: np.ndarray, periods: Periods) -> np.ndarray:
+def on_circles(frames: np.ndarray, periods: Periods) -> np.ndarray:
     """Features with every periodic one replaced by its place on a circle of that circumference."""
     frames = frames if frames.dtype.kind == "f" else frames.astype(float)
     if periods is None or not any(periods):

@@ -37,12 +37,12 @@ class FrameBatch(eqx.Module):
 
     near: Neighborhoods
     points: Float[Array, "3 sites"]
-    energies: Float[Array, "frames"]
+    energies: Float[Array, " frames"]
     forces: Float[Array, "3 sites"]
     virials: Float[Array, "frames 3 3"]
-    energy_weights: Float[Array, "frames"]
-    force_weights: Float[Array, "sites"]
-    virial_weights: Float[Array, "frames"]
+    energy_weights: Float[Array, " frames"]
+    force_weights: Float[Array, " sites"]
+    virial_weights: Float[Array, " frames"]
     strained: bool = eqx.field(static=True)
 
 

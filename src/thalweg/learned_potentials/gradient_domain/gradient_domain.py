@@ -32,10 +32,10 @@ from thalweg.learned_potentials.gradient_domain.hessian_kernel import (
 from thalweg.learned_potentials.gradient_domain.kernel_solvers import (
     ClosedForm,
     ConjugateGradients,
-    Landmarks,
+    ProjectedProcess,
     require_room,
 )
-from thalweg.learned_potentials.gradient_domain.observations import LabelCovariance, Observations, Observed
+from thalweg.learned_potentials.gradient_domain.observations import LabelCovariance, Observed, ObservedLabels
 from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
 from thalweg.learned_potentials.parametric.valence_pairs import ValencePairs
 from thalweg.learned_potentials.recipe import remainder
@@ -61,7 +61,7 @@ class GradientDomain:
         ``0.1 nm / r``, which pays most attention to bonds; 1 is ``mean(r) / r``, which treats all pairs alike
     widths : candidates for the width of the kernel, in units of the descriptor
     noises : candidates for the variance added to each force component, relative to its prior variance
-    solver : `ClosedForm`, or `Landmarks` or `ConjugateGradients` where the covariance matrix does not fit
+    solver : `ClosedForm`, or `ProjectedProcess` or `ConjugateGradients` where the covariance matrix does not fit
     permutations : of like atoms, a group; from the bond graph if None
     choosing : at most about this many force components are used to choose
     remembered : about how many force components are kept to answer for uncertainties, which are exact where these are
@@ -82,7 +82,7 @@ class GradientDomain:
     relatives: tuple[float, ...] = (0.5, 1.0)
     widths: tuple[float, ...] = (0.5, 1.0)
     noises: tuple[float, ...] = (1e-5, 1e-6)
-    solver: ClosedForm | Landmarks | ConjugateGradients = ClosedForm()  # noqa: RUF009
+    solver: ClosedForm | ProjectedProcess | ConjugateGradients = ClosedForm()  # noqa: RUF009
     permutations: np.ndarray | None = None
     choosing: int = 800
     remembered: int = 9000
@@ -127,7 +127,7 @@ class GradientDomain:
         labels = [frame.energy for frame in frames]
         middle = np.mean([e for e in labels if e is not None]) if any(e is not None for e in labels) else 0.0
         energies = None if any(e is None for e in labels) else np.array(labels, float) - middle
-        observed = Observations.internal(positions, energies is not None)
+        observed = ObservedLabels.internal(positions, energies is not None)
         require_room(self.solver, len(frames), observed.size)
         values, distances = observed.labels(forces, energies), mean_distances(positions, group)
         reach, relative, width, noise = self._choice(observed, values, distances, group, seed, report)
@@ -202,7 +202,7 @@ def best_settings(
             if settings[:-1] not in matrices:
                 matrices.clear()
                 matrices[settings[:-1]] = prior(*settings[:-1]).joint_covariance(observed, observed)
-            missed = left_out_errors(matrices[settings[:-1]], observed, labels, settings[-1])
+            missed = leave_one_out_errors(matrices[settings[:-1]], observed, labels, settings[-1])
             sizes = [np.abs(np.concatenate([np.ravel(each) for each in one])).mean() for one in missed]
             errors[settings] = float(np.prod(sizes))
             report(f"{settings}: {errors[settings]:.4g}", 0.2 * min(1, len(errors) / 10))
@@ -234,7 +234,7 @@ def nearness(distances: np.ndarray, reach: float) -> np.ndarray:
     return np.exp(-(distances[:, :, None] + distances[:, None]) / reach) * (1 - np.eye(atoms))
 
 
-def left_out_errors(
+def leave_one_out_errors(
     matrix: np.ndarray, observed: Observed, labels: np.ndarray, noise: float
 ) -> tuple[Sequence[np.ndarray] | np.ndarray, ...]:
     """Errors of the forces and energies of each frame when fitted to all others, ``(K^-1)_ff^-1 (K^-1 y)_f``.

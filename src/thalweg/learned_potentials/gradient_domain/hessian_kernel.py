@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.learned_potentials.gradient_domain.observations import Observations, Observed
+from thalweg.learned_potentials.gradient_domain.observations import Observed, ObservedLabels
 from thalweg.shapes import Array, Float, Int
 
 CHUNK = 16
@@ -95,7 +95,7 @@ class Prior(eqx.Module):
         rest = self.covariance, jnp.asarray(self.scale, float), jnp.asarray(self.parts, float), both_ways
         return lambda first, second: of(*rest, first, second)
 
-    def joint_covariance(self, first: Observations, second: Observations) -> np.ndarray:
+    def joint_covariance(self, first: ObservedLabels, second: ObservedLabels) -> np.ndarray:
         """Covariances of all that is observed of ``first``, forces before energies, with what is of ``second``.
 
         Where ``first`` is ``second`` only what is on and below the diagonal means anything.
@@ -180,7 +180,7 @@ def _energy_blocks(covariance, scale, parts, group, first, second):
 
 
 def force_covariance(
-    prior: Prior, first: Observations, second: Observations, matrix: np.ndarray | None = None
+    prior: Prior, first: ObservedLabels, second: ObservedLabels, matrix: np.ndarray | None = None
 ) -> np.ndarray:
     """Covariance matrix of forces along all directions of frames, 64 bits, (rows, columns).
 
@@ -200,7 +200,7 @@ def force_covariance(
 
 
 def energy_covariance(
-    prior: Prior, first: Observations, second: Observations
+    prior: Prior, first: ObservedLabels, second: ObservedLabels
 ) -> tuple[np.ndarray, np.ndarray]:
     """Covariances of the energies of ``first`` with energies (rows, columns) and forces of ``second``, which stand in
     columns as in `force_covariance`."""

@@ -20,7 +20,7 @@ from thalweg.learned_potentials.gradient_domain.hessian_kernel import (
     noise_variances,
     prior_variances,
 )
-from thalweg.learned_potentials.gradient_domain.observations import LabelCovariance, Observations, Observed
+from thalweg.learned_potentials.gradient_domain.observations import LabelCovariance, Observed, ObservedLabels
 from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
 from thalweg.machine.memory import require_memory
 
@@ -78,10 +78,10 @@ class ConjugateGradients:
         return 16.0 * size**2 * frames * min(self.landmarks, frames) + 5e8
 
     def solve(
-        self, prior: Prior, observed: Observations, labels: np.ndarray, noise: float, report: Report
+        self, prior: Prior, observed: ObservedLabels, labels: np.ndarray, noise: float, report: Report
     ) -> np.ndarray:
         """Coefficients of all ``labels``, zero for energies."""
-        forces_only = Observations(observed.positions, observed.directions, False)
+        forces_only = ObservedLabels(observed.positions, observed.directions, False)
         marks = forces_only[evenly(len(observed.positions), self.landmarks)]
         columns = force_covariance(prior, forces_only, marks)
         report("covariances with landmarks", 0.25)
@@ -119,7 +119,7 @@ class ConjugateGradients:
 
 
 @dataclass(frozen=True)
-class Landmarks:
+class ProjectedProcess:
     """Least squares for all forces with only some of the frames in the model (projected process) [rasmussen2006].
 
     The model is as small as its landmarks, in memory and in a simulation. With smooth covariances a few times fewer
@@ -170,7 +170,7 @@ class Landmarks:
         return solution
 
 
-Solver = ClosedForm | Landmarks | ConjugateGradients
+Solver = ClosedForm | ProjectedProcess | ConjugateGradients
 
 
 def require_room(solver: Solver, frames: int, size: int, beside: float = 0.0) -> None:

@@ -70,7 +70,7 @@ class LabelCovariance(Protocol):
 
 
 @dataclass(frozen=True)
-class Observations:
+class ObservedLabels:
     """Labels of frames as a vector: forces of all frames, then their energies if these are observed.
 
     Attributes
@@ -85,9 +85,9 @@ class Observations:
     energies: bool
 
     @staticmethod
-    def internal(positions: Float[np.ndarray, "frames atoms 3"], energies: bool) -> Observations:
+    def internal(positions: Float[np.ndarray, "frames atoms 3"], energies: bool) -> ObservedLabels:
         """Of the shape: rigid motions are left out."""
-        return Observations(positions, internal_directions(positions), energies)
+        return ObservedLabels(positions, internal_directions(positions), energies)
 
     @property
     def size(self) -> int:
@@ -107,10 +107,10 @@ class Observations:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def __getitem__(self, chosen) -> Observations:
+    def __getitem__(self, chosen) -> ObservedLabels:
         """Of some of the frames."""
         directions = None if self.directions is None else self.directions[chosen]
-        return Observations(self.positions[chosen], directions, self.energies)
+        return ObservedLabels(self.positions[chosen], directions, self.energies)
 
     def rows(self, chosen: np.ndarray) -> np.ndarray:
         """Where the labels of frames ``chosen`` stand."""

@@ -26,7 +26,7 @@ from thalweg.learned_potentials.gradient_domain.hessian_kernel import (
     noise_variances,
     prior_variances,
 )
-from thalweg.learned_potentials.gradient_domain.observations import LabelCovariance, Observations, Observed
+from thalweg.learned_potentials.gradient_domain.observations import LabelCovariance, Observed, ObservedLabels
 from thalweg.shapes import Float, Int
 
 SIDE_BY_SIDE = 32
@@ -37,7 +37,7 @@ BLOCK = 512
 
 
 @dataclass(frozen=True)
-class Posterior:
+class MoleculePosterior:
     """A Gaussian process of a molecule's energy, given labels of some frames.
 
     Attributes
@@ -54,14 +54,14 @@ class Posterior:
     noise: float
 
     @staticmethod
-    def of(prior: LabelCovariance, observed: Observed, noise: float) -> Posterior:
+    def of(prior: LabelCovariance, observed: Observed, noise: float) -> MoleculePosterior:
         """Given labels of ``noise``, see `noise_variances`: as much memory and work as a fit to them."""
         matrix = prior.joint_covariance(observed, observed)
         added = noise_variances(matrix, observed, noise)
         matrix[np.diag_indices(len(matrix))] += added
         # rows of the lower triangle are columns of the upper one of the transpose, which LAPACK takes in place
         factor, _ = cho_factor(matrix.T, lower=False, overwrite_a=True, check_finite=False)
-        return Posterior(prior, observed, factor, float(added[0]))
+        return MoleculePosterior(prior, observed, factor, float(added[0]))
 
     def explained(self, asked: Observed) -> np.ndarray:
         """What is known of the variances of all labels ``asked``, (labels,), in units of the prior."""
@@ -82,7 +82,7 @@ class Posterior:
         energies, forces = prior_variances(self.prior, positions)
         for start in range(0, len(positions), SIDE_BY_SIDE):
             part = slice(start, start + SIDE_BY_SIDE)
-            asked = Observations.internal(positions[part], True)
+            asked = ObservedLabels.internal(positions[part], True)
             known = self._known(asked)
             along = known[:, : asked.components].reshape(len(known), -1, asked.size)
             for k, directions in enumerate(asked.directions, start):

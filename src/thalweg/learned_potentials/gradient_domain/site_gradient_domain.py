@@ -21,7 +21,7 @@ from thalweg.learned_potentials.gradient_domain.gradient_domain import best_sett
 from thalweg.learned_potentials.gradient_domain.hessian_kernel import Covariance, Gaussian
 from thalweg.learned_potentials.gradient_domain.kernel_solvers import (
     ClosedForm,
-    Landmarks,
+    ProjectedProcess,
     Solver,
     require_room,
 )
@@ -49,7 +49,7 @@ class SiteGradientDomain:
     covariance : of a site's energy: `Gaussian`, `Matern52`, `Matern72`
     widths : candidates for the width of the kernel, in units of the typical distance of features
     noises : candidates for the variance added to each force component, relative to its prior variance
-    solver : `ClosedForm`, or `Landmarks` where the covariance matrix does not fit
+    solver : `ClosedForm`, or `ProjectedProcess` where the covariance matrix does not fit
     choosing : at most about this many force components are used to choose
     remembered : about how many force components are kept to answer for uncertainties, which are exact where these are
         those of all frames
@@ -77,7 +77,7 @@ class SiteGradientDomain:
     lost: float = 1e-7
 
     def __post_init__(self):
-        if not isinstance(self.solver, ClosedForm | Landmarks):
+        if not isinstance(self.solver, ClosedForm | ProjectedProcess):
             raise ValueError(
                 f"{type(self.solver).__name__} multiplies with covariances of inverse distances, without forming them; "
                 "for sites use ClosedForm(), or Landmarks() with few landmarks"

@@ -20,14 +20,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.learned_potentials.gradient_domain.hessian_kernel import Covariance
-from thalweg.learned_potentials.gradient_domain.posterior import Posterior
+from thalweg.learned_potentials.gradient_domain.posterior import MoleculePosterior
 from thalweg.learned_potentials.gradient_domain.site_covariance import SitePrior
 from thalweg.learned_potentials.gradient_domain.site_observations import (
     SiteObservations,
     all_directions,
     shape_directions,
 )
-from thalweg.learned_potentials.gradient_domain.term import halves, whole
+from thalweg.learned_potentials.gradient_domain.term import halves, joined_halves
 from thalweg.learned_potentials.parametric.force_field import ForceFieldTerm
 from thalweg.learned_potentials.terms.local import SiteTerm
 from thalweg.learned_potentials.terms.term import Labels, Spread
@@ -108,7 +108,7 @@ class KernelSites(SiteTerm):
     def cutoff(self) -> float:
         return self.representation.cutoff
 
-    def site_energies(self, environments: Environments) -> Float[Array, "sites"]:
+    def site_energies(self, environments: Environments) -> Float[Array, " sites"]:
         vectors = jnp.asarray(environments.vectors)
         if vectors.dtype == np.float64:
             return self._in_64_bits(environments)
@@ -141,7 +141,7 @@ class KernelSites(SiteTerm):
         for kind, arrays in enumerate(
             zip(self.centers, self.vectors, self.points, self.weights, self.heights)
         ):
-            center, vectors, points, weights, heights = (whole(one, features.dtype) for one in arrays)
+            center, vectors, points, weights, heights = (joined_halves(one, features.dtype) for one in arrays)
             here = vectors.T @ (features - center[:, None])
             squares = (here * here).sum(0) + (points * points).sum(1)[:, None] - 2 * points @ here
             value, slope, _ = self.covariance.derivatives(jnp.maximum(squares, 0) / self.width**2)
@@ -197,12 +197,12 @@ class SiteGradientDomainTerm:
         return learned if self.mean is None else learned + self.mean.evaluate(configurations)
 
     @cached_property
-    def posterior(self) -> Posterior:
+    def posterior(self) -> MoleculePosterior:
         """What is not known given the frames remembered; made once, and kept, as large as their covariance matrix."""
         marks = SiteObservations.of(
             self.described, self.landmarks, shape_directions(self.landmarks), self.energies
         )
-        return Posterior.of(self.prior, marks, self.noise)
+        return MoleculePosterior.of(self.prior, marks, self.noise)
 
     def spread(self, configurations: Sequence[Configuration]) -> Spread:
         """Posterior standard deviations, given forces and energies of the frames remembered.

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.learned_potentials.gradient_domain.hessian_kernel import Covariance, Prior
-from thalweg.learned_potentials.gradient_domain.observations import Observations
-from thalweg.learned_potentials.gradient_domain.posterior import Posterior
+from thalweg.learned_potentials.gradient_domain.observations import ObservedLabels
+from thalweg.learned_potentials.gradient_domain.posterior import MoleculePosterior
 from thalweg.learned_potentials.parametric.force_field import ForceFieldTerm
 from thalweg.learned_potentials.recipe import remainder
 from thalweg.learned_potentials.terms.term import Labels, Spread
@@ -143,10 +143,10 @@ class GradientDomainTerm(eqx.Module):
         return self._labels(positions)[1]
 
     @cached_property
-    def posterior(self) -> Posterior:
+    def posterior(self) -> MoleculePosterior:
         """What is not known given the frames remembered; made once, and kept, as large as their covariance matrix."""
-        marks = Observations.internal(self.landmarks, bool(np.any(self.heights)))
-        return Posterior.of(self.prior, marks, self.noise)
+        marks = ObservedLabels.internal(self.landmarks, bool(np.any(self.heights)))
+        return MoleculePosterior.of(self.prior, marks, self.noise)
 
     def spread(self, configurations: Sequence[Configuration]) -> Spread:
         """Posterior standard deviations, given forces and energies of the frames remembered.
@@ -271,7 +271,7 @@ class GradientDomainEnergy(ExplicitGradient):
         first, second = all_pairs(atoms)
         flat = positions.reshape(atoms, 3, -1)
         scale, parts, center, points, weights, heights, squares, products = (
-            whole(one, dtype)
+            joined_halves(one, dtype)
             for one in (
                 self.scale,
                 self.parts,
@@ -316,7 +316,7 @@ def halves(array: np.ndarray) -> np.ndarray:
     return np.stack([rounded, (array - rounded).astype(np.float32)])
 
 
-def whole(parts: Float[Array, "2 *shape"], dtype: np.dtype) -> jax.Array:
+def joined_halves(parts: Float[Array, " 2 *shape"], dtype: np.dtype) -> jax.Array:
     """The array that `halves` took apart."""
     return sum(jax.lax.convert_element_type(one, dtype) for one in parts)
 

@@ -62,7 +62,7 @@ class ActiveSet(eqx.Module):
     """
 
     rows: tuple[Float[np.ndarray, "functions functions"], ...]
-    frames: tuple[Int[np.ndarray, "functions"], ...]
+    frames: tuple[Int[np.ndarray, " functions"], ...]
     seen: int
 
     @staticmethod

@@ -1,7 +1,7 @@
 """Kernels between environments: how alike two of them are, from their features.
 
 `DotProduct` of normalized features, raised to a power, is the kernel of Gaussian approximation potentials
-[bartok2013]; `Gaussian` falls off with the distance of features, measured in ``width`` times their typical distance.
+[bartok2013]; `GaussianKernel` falls off with the distance of features, in ``width`` times their typical distance.
 Both are functions of dot products, so that kernels and their derivatives are matrix products.
 """
 
@@ -62,7 +62,7 @@ class DotProduct(eqx.Module):
         return self
 
 
-class Gaussian(eqx.Module):
+class GaussianKernel(eqx.Module):
     """``exp(-|f - g|^2 / 2 (width scale)^2)``, ``scale`` the root mean square distance of features seen."""
 
     width: float = 1.0
@@ -102,7 +102,7 @@ class Gaussian(eqx.Module):
     def fitted(self, features):
         """With the scale of ``features``."""
         spread = features.var(0).sum()
-        return Gaussian(self.width, float(np.sqrt(2 * spread)) or 1.0)
+        return GaussianKernel(self.width, float(np.sqrt(2 * spread)) or 1.0)
 
 
-Kernel = DotProduct | Gaussian
+Kernel = DotProduct | GaussianKernel

@@ -15,6 +15,8 @@ import numpy as np
 from thalweg.learned_potentials.frames.forgiving import Forgiving
 from thalweg.learned_potentials.frames.typical_cutoff import with_neighbors
 from thalweg.learned_potentials.linear.design import Part, feature_count
+from thalweg.learned_potentials.linear.linear_term import LinearTerm, PlainFeatures
+from thalweg.learned_potentials.linear.problem import LinearProblem, PartLearner, linear_problem
 from thalweg.learned_potentials.linear.regularization import (
     CrossValidated,
     Regularization,
@@ -96,9 +98,11 @@ class Linear(OnePass):
         """The features of all elements that occur."""
         wide = with_neighbors(self.representation, configurations, self.neighbors)
         representation = over_elements(wide, configurations)
-        return Part(representation, Features(feature_count(representation), len(representation.elements)))
+        return Part(
+            representation, PlainFeatures(feature_count(representation), len(representation.elements))
+        )
 
-    def prior(self, part: Part, sizes: Float[np.ndarray, "coefficients"]) -> np.ndarray:
+    def prior(self, part: Part, sizes: Float[np.ndarray, " coefficients"]) -> np.ndarray:
         """``Lambda``, diagonal: the mean squares ``sizes`` of the columns, and more for rough features."""
         levels = getattr(getattr(part.representation, "plan", None), "levels", None)
         rough = 1.0 if levels is None else (levels / levels.mean()) ** (2 * self.smoothness)

@@ -34,7 +34,7 @@ KEPT = 4000
 """Up to this many coefficients the posterior is kept with the model."""
 
 
-class Features(eqx.Module):
+class PlainFeatures(eqx.Module):
     """``phi(f) = f``: the features themselves."""
 
     count: int = eqx.field(static=True)
@@ -53,9 +53,9 @@ class Features(eqx.Module):
     def energies(
         self,
         features: Float[Array, "features sites"],
-        kinds: Int[Array, "sites"],
-        coefficients: Float[Array, "coefficients"],
-    ) -> Float[Array, "sites"]:
+        kinds: Int[Array, " sites"],
+        coefficients: Float[Array, " coefficients"],
+    ) -> Float[Array, " sites"]:
         """Energy of each site."""
         rows = jnp.asarray(coefficients, features.dtype).reshape(self.elements, self.count) @ features
         if self.elements == 1:
@@ -77,7 +77,7 @@ class LinearTerm(SiteTerm):
     """
 
     parts: tuple[Part, ...]
-    coefficients: Float[Array, "coefficients"]
+    coefficients: Float[Array, " coefficients"]
     factor: Float[Array, "coefficients coefficients"] | None
     noise: float
     active: ActiveSet | None = None
@@ -91,7 +91,7 @@ class LinearTerm(SiteTerm):
     def cutoff(self) -> float:
         return max(part.representation.cutoff for part in self.parts)
 
-    def site_energies(self, environments: Environments) -> Float[Array, "sites"]:
+    def site_energies(self, environments: Environments) -> Float[Array, " sites"]:
         energies = sum(
             part.basis.energies(part.representation(environments), environments.kinds, coefficients)
             for part, coefficients in zip(self.parts, self._shares(self.coefficients))

@@ -44,7 +44,7 @@ class Sums:
         self.square, self.count = 0.0, 0
         self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def add(self, rows: Float[np.ndarray, "rows coefficients"], labels: Float[np.ndarray, "rows"]) -> None:
+    def add(self, rows: Float[np.ndarray, "rows coefficients"], labels: Float[np.ndarray, " rows"]) -> None:
         """Add rows and their labels."""
         self._waiting.append((rows, labels))
         if sum(len(labels) for _, labels in self._waiting) >= BUFFER:
@@ -62,7 +62,7 @@ class Sums:
         self.square += float(labels @ labels)
         self.count += len(labels)
 
-    def residual(self, coefficients: Float[np.ndarray, "coefficients"]) -> float:
+    def residual(self, coefficients: Float[np.ndarray, " coefficients"]) -> float:
         """Sum of squares of what ``coefficients`` leave of the labels."""
         bent = blas.dsymv(1.0, self.gram, coefficients)
         return max(0.0, self.square - 2 * self.moment @ coefficients + coefficients @ bent)
@@ -157,7 +157,7 @@ class NormalEquations:
         return gram, moment, square, count
 
     def residuals(
-        self, coefficients: Float[np.ndarray, "coefficients"], fold: int | None = None
+        self, coefficients: Float[np.ndarray, " coefficients"], fold: int | None = None
     ) -> dict[str, tuple[float, int]]:
         """Sum of squared residuals and number of rows by kind of label, of one fold or of all."""
         chosen = self.folds if fold is None else (self.folds[fold],)

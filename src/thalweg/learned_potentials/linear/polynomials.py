@@ -88,11 +88,9 @@ class PolynomialFit:
                 40.0 * basis.count**2, f"{basis.count} polynomials; keep fewer by size", self.memory
             )
             report(f"{basis.count} polynomials of {len(basis.factors)} monomials", 0.0)
-            inside = NormalEquations.of(basis, frames[held:], weights)
+            inside = WeightedSums.of(basis, frames[held:], weights)
             outside = (
-                NormalEquations.of(basis, validation or frames[:held], weights)
-                if held or validation
-                else inside
+                WeightedSums.of(basis, validation or frames[:held], weights) if held or validation else inside
             )
             for ridge in self.ridges:
                 error = outside.error(inside.solved(ridge))
@@ -117,7 +115,7 @@ class PolynomialFit:
 
 
 @dataclass(frozen=True)
-class NormalEquations:
+class WeightedSums:
     """Sums over weighted rows, ``A^T A``, ``A^T b`` and ``b^T b``; the last unknown is a constant."""
 
     matrix: np.ndarray
@@ -125,7 +123,7 @@ class NormalEquations:
     square: float
 
     @staticmethod
-    def of(basis: InvariantPolynomials, frames: Sequence[Configuration], weights: Weights) -> NormalEquations:
+    def of(basis: InvariantPolynomials, frames: Sequence[Configuration], weights: Weights) -> WeightedSums:
         """Those of the energies and forces that ``frames`` have.
 
         Raises
@@ -154,12 +152,10 @@ class NormalEquations:
                 design, label = np.concatenate(rows), np.concatenate(labels)
                 matrix = blas.dsyrk(1.0, design.T, 1.0, matrix, overwrite_c=1, lower=1)
                 right, square = right + design.T @ label, square + float(label @ label)
-        return NormalEquations(matrix, right, square)
+        return WeightedSums(matrix, right, square)
 
-    def __add__(self, other: NormalEquations) -> NormalEquations:
-        return NormalEquations(
-            self.matrix + other.matrix, self.right + other.right, self.square + other.square
-        )
+    def __add__(self, other: WeightedSums) -> WeightedSums:
+        return WeightedSums(self.matrix + other.matrix, self.right + other.right, self.square + other.square)
 
     def solved(self, ridge: float) -> np.ndarray:
         """Coefficients for a relative ``ridge``."""
@@ -273,7 +269,7 @@ class PolynomialEnergy(Energy):
     """
 
     basis: InvariantPolynomials
-    weights: Float[Array, "monomials"]
+    weights: Float[Array, " monomials"]
     constant: float
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Energies:

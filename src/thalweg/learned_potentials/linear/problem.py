@@ -11,6 +11,7 @@ import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
 from thalweg.learned_potentials.linear.design import Part, Rows, design_rows
+from thalweg.learned_potentials.linear.linear_term import KEPT, LinearTerm
 from thalweg.learned_potentials.linear.normal_equations import NormalEquations
 from thalweg.learned_potentials.linear.off_points import Sparse
 from thalweg.learned_potentials.linear.regularization import (
@@ -33,7 +34,7 @@ class PartLearner(Protocol):
         """What coefficients multiply."""
         ...
 
-    def prior(self, part: Part, sizes: Float[np.ndarray, "coefficients"]) -> np.ndarray:
+    def prior(self, part: Part, sizes: Float[np.ndarray, " coefficients"]) -> np.ndarray:
         """Diagonal of ``Lambda`` of these coefficients, given mean squares of their columns.
 
         Coefficients of a `Sparse` basis are here those of independent combinations of its kernels.

@@ -69,9 +69,9 @@ class KernelBasis(eqx.Module):
     def energies(
         self,
         features: Float[Array, "features sites"],
-        kinds: Int[Array, "sites"],
-        coefficients: Float[Array, "coefficients"],
-    ) -> Float[Array, "sites"]:
+        kinds: Int[Array, " sites"],
+        coefficients: Float[Array, " coefficients"],
+    ) -> Float[Array, " sites"]:
         """Energy of each site."""
         parts = jnp.split(jnp.asarray(coefficients, features.dtype), np.cumsum(self.sizes)[:-1])
         rows = [
@@ -130,7 +130,7 @@ class SparseKernel(OnePass):
         representation = over_elements(wide, configurations)
         return Part(representation, self._basis(representation, configurations, np.random.default_rng(seed)))
 
-    def prior(self, part: Part, sizes: Float[np.ndarray, "coefficients"]) -> np.ndarray:
+    def prior(self, part: Part, sizes: Float[np.ndarray, " coefficients"]) -> np.ndarray:
         """One for each independent combination of kernels, whose own ``Lambda`` is ``K_MM``."""
         return np.ones(sum(part.basis.sizes))
 

@@ -52,7 +52,7 @@ class Network:
         representation = self.representation.over(elements)
         features = np.concatenate(representation.features(configurations))
         numbers = np.concatenate([frame.numbers for frame in configurations])
-        of_each = [whitening(features[numbers == z], self.floor) for z in elements]
+        of_each = [standardizing_axes(features[numbers == z], self.floor) for z in elements]
         keys = jax.random.split(jax.random.key(seed), len(elements))
         widths = (features.shape[1], *self.widths, 1)
         readout = ElementNetworks(
@@ -106,10 +106,10 @@ class ElementNetworks(eqx.Module):
     axes: Float[Array, "elements features features"]
     networks: tuple[Perceptron, ...]
     linear: Float[Array, "elements features"]
-    shift: Float[Array, "elements"]
+    shift: Float[Array, " elements"]
     scale: Float[Array, ""]
 
-    def __call__(self, features: Float[Array, "features sites"], kinds: Int[Array, "sites"]) -> jax.Array:
+    def __call__(self, features: Float[Array, "features sites"], kinds: Int[Array, " sites"]) -> jax.Array:
         total = jnp.zeros_like(features[0])
         for kind, network in enumerate(self.networks):
             white = (features.T - self.means[kind]) @ jnp.asarray(self.axes[kind], features.dtype)
@@ -118,15 +118,15 @@ class ElementNetworks(eqx.Module):
         return total
 
 
-def whitening(
+def standardizing_axes(
     features: Float[np.ndarray, "sites features"], floor: float
-) -> tuple[Float[np.ndarray, "features"], Float[np.ndarray, "features features"]]:
+) -> tuple[Float[np.ndarray, " features"], Float[np.ndarray, "features features"]]:
     """Mean, and the matrix that makes the features uncorrelated and, above the floor, of spread one.
 
     Examples
     --------
     >>> x = np.random.default_rng(0).normal(size=(1000, 2)) @ np.array([[2.0, 1.0], [0.0, 0.5]])
-    >>> mean, axes = whitening(x, 1e-3)
+    >>> mean, axes = standardizing_axes(x, 1e-3)
     >>> np.abs(np.cov(((x - mean) @ axes).T) - np.eye(2)).max() < 1e-6
     np.True_
     """

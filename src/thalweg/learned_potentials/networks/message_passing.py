@@ -48,7 +48,7 @@ class MessageTerm(SiteTerm):
     def sees_neighbors_only(self) -> bool:
         return False
 
-    def site_energies(self, environments: Environments) -> Float[Array, "sites"]:
+    def site_energies(self, environments: Environments) -> Float[Array, " sites"]:
         return LocalTerm(representation=self.representation, readout=self.readout).site_energies(environments)
 
     def bind(self, numbers, box=None, periodic=None) -> LocalEnergy | InBlocks:

@@ -22,7 +22,7 @@ class SharedNetwork(eqx.Module):
     """
 
     network: Perceptron
-    shift: Float[Array, "elements"]
+    shift: Float[Array, " elements"]
     scale: Float[Array, ""]
 
     @staticmethod
@@ -37,5 +37,5 @@ class SharedNetwork(eqx.Module):
         network = Perceptron.init((*widths, 1), key, nonlinearity, last=0.1)
         return SharedNetwork(network, jnp.zeros(elements, jnp.float32), scale)
 
-    def __call__(self, features: Float[Array, "features sites"], kinds: Int[Array, "sites"]) -> jax.Array:
+    def __call__(self, features: Float[Array, "features sites"], kinds: Int[Array, " sites"]) -> jax.Array:
         return self.scale * (self.network(features.T)[:, 0] + self.shift[kinds])

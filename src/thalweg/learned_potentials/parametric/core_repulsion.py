@@ -47,12 +47,12 @@ class ScreenedNuclei(eqx.Module):
     inner : fraction of ``ends`` up to which nothing is taken away
     """
 
-    charges: Float[Array, "pairs"]
-    lengths: Float[Array, "pairs"]
-    ends: Float[Array, "pairs"]
+    charges: Float[Array, " pairs"]
+    lengths: Float[Array, " pairs"]
+    ends: Float[Array, " pairs"]
     inner: float = eqx.field(static=True)
 
-    def __call__(self, distances: Float[Array, "*shape"], pairs: Int[Array, "*shape"]) -> jax.Array:
+    def __call__(self, distances: Float[Array, " *shape"], pairs: Int[Array, " *shape"]) -> jax.Array:
         charges, lengths, ends = (
             of_pairs(table, pairs, distances) for table in (self.charges, self.lengths, self.ends)
         )

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from thalweg.learned_potentials.terms.local import SiteTerm, labels_of
+from thalweg.learned_potentials.terms.local import SiteTerm, energies_and_gradients
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.environments import Neighborhoods, batches, points_of
 from thalweg.systems.configuration import Configuration, elements_of
@@ -103,7 +103,7 @@ class _Problem:
 
     def __init__(self, term_at: Callable[[jax.Array], SiteTerm], start, configurations, weights: Weights):
         def seen(variables, near, points):
-            energies, gradient, virial = labels_of(term_at(variables), near, points)
+            energies, gradient, virial = energies_and_gradients(term_at(variables), near, points)
             return energies, -gradient, virial
 
         cutoff, elements = term_at(start).cutoff, elements_of(configurations)

@@ -47,9 +47,9 @@ class PairTerm(SiteTerm):
     elements: tuple[int, ...] = eqx.field(static=True)
     cutoff: float = eqx.field(static=True)
     interaction: eqx.Module
-    offsets: Float[Array, "elements"]
+    offsets: Float[Array, " elements"]
 
-    def site_energies(self, environments: Environments) -> Float[Array, "sites"]:
+    def site_energies(self, environments: Environments) -> Float[Array, " sites"]:
         kinds = environments.kinds
         distances = environments.distances
         halves = 0.5 * self.interaction(distances, pair_kinds(kinds, environments.neighbor_kinds)).sum(0)
@@ -57,7 +57,7 @@ class PairTerm(SiteTerm):
         return jnp.where(kinds >= 0, halves + alone, 0.0)
 
 
-def pair_kinds(kinds: Int[Array, "sites"], neighbor_kinds: Int[Array, "neighbors sites"]) -> jax.Array:
+def pair_kinds(kinds: Int[Array, " sites"], neighbor_kinds: Int[Array, "neighbors sites"]) -> jax.Array:
     """Number of each pair of kinds, the same both ways round: (0, 0), (0, 1), (1, 1), (0, 2), ..."""
     one, other = jnp.minimum(kinds, neighbor_kinds), jnp.maximum(kinds, neighbor_kinds)
     return other * (other + 1) // 2 + one
@@ -68,14 +68,14 @@ def pair_table(elements: Sequence[int], value: Callable[[int, int], float]) -> n
     return np.array([value(a, b) for k, b in enumerate(elements) for a in elements[: k + 1]], float)
 
 
-def of_pairs(table: Float[Array, "pairs"], pairs: Int[Array, "*shape"], like: Array) -> jax.Array:
+def of_pairs(table: Float[Array, " pairs"], pairs: Int[Array, " *shape"], like: Array) -> jax.Array:
     """Entries of ``table`` for ``pairs``, in the precision of ``like``."""
     table = jnp.asarray(table, like.dtype)
     return table[0] if table.shape[0] == 1 else table[pairs]
 
 
 def quintic_switch(
-    distances: Float[Array, "*shape"], inner: Array | float, outer: Array | float
+    distances: Float[Array, " *shape"], inner: Array | float, outer: Array | float
 ) -> jax.Array:
     """One up to ``inner``, zero from ``outer`` on, ``1 - x^3 (10 - 15 x + 6 x^2)`` between; twice differentiable."""
     x = jnp.clip((distances - inner) / (outer - inner), 0, 1)
@@ -91,11 +91,11 @@ class LennardJonesPairs(eqx.Module):
     attraction : b [kJ/mol nm^6]
     """
 
-    repulsion: Float[Array, "pairs"]
-    attraction: Float[Array, "pairs"]
+    repulsion: Float[Array, " pairs"]
+    attraction: Float[Array, " pairs"]
     cutoff: float = eqx.field(static=True)
 
-    def __call__(self, distances: Float[Array, "*shape"], pairs: Int[Array, "*shape"]) -> jax.Array:
+    def __call__(self, distances: Float[Array, " *shape"], pairs: Int[Array, " *shape"]) -> jax.Array:
         repulsion, attraction = (
             of_pairs(table, pairs, distances) for table in (self.repulsion, self.attraction)
         )
@@ -115,12 +115,12 @@ class MorsePairs(eqx.Module):
     distance : r_0 [nm]
     """
 
-    depth: Float[Array, "pairs"]
-    stiffness: Float[Array, "pairs"]
-    distance: Float[Array, "pairs"]
+    depth: Float[Array, " pairs"]
+    stiffness: Float[Array, " pairs"]
+    distance: Float[Array, " pairs"]
     cutoff: float = eqx.field(static=True)
 
-    def __call__(self, distances: Float[Array, "*shape"], pairs: Int[Array, "*shape"]) -> jax.Array:
+    def __call__(self, distances: Float[Array, " *shape"], pairs: Int[Array, " *shape"]) -> jax.Array:
         depth, stiffness, distance = (
             of_pairs(table, pairs, distances) for table in (self.depth, self.stiffness, self.distance)
         )

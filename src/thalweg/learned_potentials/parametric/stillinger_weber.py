@@ -54,14 +54,14 @@ class StillingerWeberTerm(SiteTerm):
     elements: tuple[int, ...] = eqx.field(static=True)
     cutoff: float = eqx.field(static=True)
     cosine: float = eqx.field(static=True)
-    strength: Float[Array, "pairs"]
-    core: Float[Array, "pairs"]
-    width: Float[Array, "pairs"]
-    stiffness: Float[Array, "pairs"]
-    angle_width: Float[Array, "pairs"]
-    offsets: Float[Array, "elements"]
+    strength: Float[Array, " pairs"]
+    core: Float[Array, " pairs"]
+    width: Float[Array, " pairs"]
+    stiffness: Float[Array, " pairs"]
+    angle_width: Float[Array, " pairs"]
+    offsets: Float[Array, " elements"]
 
-    def site_energies(self, environments: Environments) -> Float[Array, "sites"]:
+    def site_energies(self, environments: Environments) -> Float[Array, " sites"]:
         kinds, distances = environments.kinds, environments.distances
         pairs = pair_kinds(kinds, environments.neighbor_kinds)
         strength, core, width, stiffness, angle_width = (

@@ -53,9 +53,9 @@ class ValenceEnergy(Energy):
 
     depths: Float[Array, "2 pairs"]
     lengths: Float[Array, "2 pairs"]
-    rates: Float[Array, "pairs"]
-    repulsions: Float[Array, "pairs"]
-    contacts: Float[Array, "pairs"]
+    rates: Float[Array, " pairs"]
+    repulsions: Float[Array, " pairs"]
+    contacts: Float[Array, " pairs"]
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Energies:
         distances = pair_distances(positions)

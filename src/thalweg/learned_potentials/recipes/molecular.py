@@ -16,7 +16,7 @@ import numpy as np
 
 from thalweg.learned_potentials.gradient_domain.gradient_domain import GradientDomain
 from thalweg.learned_potentials.gradient_domain.hessian_kernel import Matern52
-from thalweg.learned_potentials.gradient_domain.kernel_solvers import ClosedForm, Landmarks, Solver
+from thalweg.learned_potentials.gradient_domain.kernel_solvers import ClosedForm, ProjectedProcess, Solver
 from thalweg.learned_potentials.gradient_domain.site_gradient_domain import SiteGradientDomain
 from thalweg.learned_potentials.linear.polynomials import PolynomialFit
 from thalweg.learned_potentials.parametric.core_repulsion import CoreRepulsion
@@ -115,7 +115,7 @@ def fchl19(
     cutoff: float = 0.8,
     widths: Sequence[float] = (2.0, 4.0, 6.0),
     noises: Sequence[float] = (1e-8, 1e-9, 1e-10),
-    solver: ClosedForm | Landmarks = ClosedForm(),  # noqa: B008
+    solver: ClosedForm | ProjectedProcess = ClosedForm(),  # noqa: B008
     baseline: Sequence[Term] = (),
     core_repulsion: CoreRepulsion | None = None,
     mean: ValencePairs | None = None,

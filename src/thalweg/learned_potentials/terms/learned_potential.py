@@ -42,7 +42,7 @@ class LearnedPotential:
         self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None
     ) -> Energy:
         """The energy of atoms ``numbers``, to run in an engine; see `Term.bind`."""
-        constant = Constant(float(self._reference(numbers)))
+        constant = ConstantEnergy(float(self._reference(numbers)))
         return Sum((constant, *(term.bind(numbers, box, periodic) for term in self.terms)))
 
     def evaluate(self, configurations: Sequence[Configuration]) -> Labels:
@@ -138,7 +138,7 @@ class LearnedPotential:
         return sum(self.references[int(z)] for z in numbers)
 
 
-class Constant(Energy):
+class ConstantEnergy(Energy):
     """The same energy everywhere [kJ/mol]."""
 
     value: float

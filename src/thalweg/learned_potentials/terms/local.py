@@ -56,7 +56,7 @@ class SiteTerm(eqx.Module):
         return True
 
     @abc.abstractmethod
-    def site_energies(self, environments: Environments) -> Float[Array, "sites"]:
+    def site_energies(self, environments: Environments) -> Float[Array, " sites"]:
         """Energy of every site [kJ/mol], zero for those that only fill a block."""
 
     def bind(self, numbers, box=None, periodic=None) -> LocalEnergy:
@@ -75,7 +75,9 @@ class SiteTerm(eqx.Module):
             for chosen, near in batches(configurations, self.elements, self.cutoff):
                 frames = [configurations[k] for k in chosen]
                 points = points_of(frames, len(near.kinds))
-                block, gradient, virial = jax.tree.map(np.asarray, labels_of(self, near.rounded(), points))
+                block, gradient, virial = jax.tree.map(
+                    np.asarray, energies_and_gradients(self, near.rounded(), points)
+                )
                 ends = np.cumsum([len(frame) for frame in frames])
                 energies[chosen] = block[: len(chosen)]
                 for k, frame, force, strained in zip(chosen, frames, np.split(-gradient.T, ends), virial):
@@ -108,14 +110,14 @@ class LocalTerm(SiteTerm):
     def sees_neighbors_only(self) -> bool:
         return self.representation.sees_neighbors_only
 
-    def site_energies(self, environments: Environments) -> Float[Array, "sites"]:
+    def site_energies(self, environments: Environments) -> Float[Array, " sites"]:
         energies = self.readout(self.representation(environments), environments.kinds)
         return jnp.where(environments.kinds >= 0, energies, 0.0)
 
 
-def labels_of(
+def energies_and_gradients(
     term: SiteTerm, near: Neighborhoods, points: Float[Array, "3 sites"]
-) -> tuple[Float[Array, "frames"], Float[Array, "3 sites"], Float[Array, "frames 3 3"]]:
+) -> tuple[Float[Array, " frames"], Float[Array, "3 sites"], Float[Array, "frames 3 3"]]:
     """Energies, their gradient in the points, and in a strain of each frame (stress times volume)."""
     present = near.environments(points)
     return _summed(near, present.vectors, *_pulled(term, present))
@@ -159,7 +161,7 @@ class LocalEnergy(Energy):
     """
 
     term: SiteTerm
-    kinds: Int[Array, "atoms"]
+    kinds: Int[Array, " atoms"]
     near: Neighborhoods | None
     reference: Positions | None
     box: Box | None
@@ -234,7 +236,7 @@ class LocalEnergy(Energy):
         return worn | (jnp.asarray(box) != jnp.asarray(self.box, jnp.result_type(box))).any()
 
 
-def energies_of_sites(term: SiteTerm, environments: Environments) -> Float[Array, "sites"]:
+def energies_of_sites(term: SiteTerm, environments: Environments) -> Float[Array, " sites"]:
     """`SiteTerm.site_energies`, a few sites at a time together with their derivatives where sites are independent.
 
     What one block of sites needs stays near the processor, which halves the time. Derivatives in the vectors are those
@@ -271,7 +273,7 @@ def energies_of_sites(term: SiteTerm, environments: Environments) -> Float[Array
 
 
 def everyone(
-    points: Float[Array, "3 atoms replicas"], kinds: Int[Array, "atoms"], cutoff: float
+    points: Float[Array, "3 atoms replicas"], kinds: Int[Array, " atoms"], cutoff: float
 ) -> Environments:
     """Environments of a molecule in which every atom sees every other, sites in the order (atom, replica)."""
     atoms, replicas = points.shape[1:]

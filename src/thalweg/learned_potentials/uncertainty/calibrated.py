@@ -169,7 +169,7 @@ class ForceAlarm:
         """That the force error of each frame exceeds the limit, ``(frames,)``."""
         return self.probabilities_at(self.scores(configurations))
 
-    def probabilities_at(self, scores: Float[np.ndarray, "frames *kinds"]) -> np.ndarray:
+    def probabilities_at(self, scores: Float[np.ndarray, " frames *kinds"]) -> np.ndarray:
         """The same where `scores` are known already; with claims only, those of the deviations."""
         return self.errors.exceeding(scores, self.largest)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from thalweg.report.of_potentials import figures
 from thalweg.report.of_potentials.results import PotentialResults
-from thalweg.report.page_parts import Figures, citations, document, provenance, summary, table
+from thalweg.report.page_parts import Figures, citation_list, document, provenance, summary, table
 from thalweg.report.rounding import significant, with_error
 
 LISTED = 20
@@ -190,4 +190,4 @@ def _provenance(results: PotentialResults, _: Figures) -> str:
 
 
 def _citations(results: PotentialResults, _: Figures) -> str:
-    return citations(results.citations)
+    return citation_list(results.citations)

@@ -9,19 +9,19 @@ import numpy as np
 
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.linear.vac import VACModel
-from thalweg.report.of_runs.evidence import Evidence
+from thalweg.report.of_runs.evidence import RunEvidence
 from thalweg.report.of_runs.free_energies import (
     Weighted,
     course,
     difference,
-    inside,
+    inside_ranges,
     torsion_surface,
     variable_surface,
 )
 from thalweg.report.of_runs.kinetic_picture import KineticPicture, kinetic_picture
 from thalweg.report.of_runs.meaning import angular_correlation
 from thalweg.report.of_runs.populations import aligned, described, drawn_atoms, molecule
-from thalweg.report.results import Diagnosis, Estimate, LearnedVariable, Results, Surface
+from thalweg.report.results import Diagnosis, LearnedVariable, ReportedNumber, Results, Surface
 from thalweg.report.rounding import with_error
 from thalweg.time_series.trajectories import Trajectories
 
@@ -62,7 +62,7 @@ Learned = tuple[tuple[str, ...], Callable[[np.ndarray], np.ndarray]]
 """Names of learned variables, and the map from features ``(frames, features)`` to their values."""
 
 
-def analyze(evidence: Evidence, question: Question, learned: Learned | None = None) -> Results:
+def analyze_run(evidence: RunEvidence, question: Question, learned: Learned | None = None) -> Results:
     """Everything a report says about ``evidence``, but its title and where it came from.
 
     Parameters
@@ -93,7 +93,7 @@ def analyze(evidence: Evidence, question: Question, learned: Learned | None = No
     values = [variable(walk.features) for walk in evidence.weighted]
 
     members = {
-        name: [inside(walk.torsions, evidence.torsion_names, ranges) for walk in evidence.weighted]
+        name: [inside_ranges(walk.torsions, evidence.torsion_names, ranges) for walk in evidence.weighted]
         for name, ranges in question.regions.items()
     }
     differences = [
@@ -123,7 +123,7 @@ def analyze(evidence: Evidence, question: Question, learned: Learned | None = No
     )
 
 
-def _slow_coordinates(evidence: Evidence, question: Question) -> VACModel:
+def _slow_coordinates(evidence: RunEvidence, question: Question) -> VACModel:
     walks = Trajectories([walk.features.astype(float) for walk in evidence.moving], dt=evidence.dt)
     if question.reduction is not None:
         return TICA(*question.reduction).fit(walks)
@@ -132,7 +132,7 @@ def _slow_coordinates(evidence: Evidence, question: Question) -> VACModel:
     return slowest if rank == 1 else TICA(lagtime=question.lagtime, dim=min(KINETIC_DIM, rank)).fit(walks)
 
 
-def _weights(evidence: Evidence, picture: KineticPicture, labels: Sequence[np.ndarray]) -> Weighted:
+def _weights(evidence: RunEvidence, picture: KineticPicture, labels: Sequence[np.ndarray]) -> Weighted:
     """The weights that came with the frames, or those that make a Markov model's populations of them."""
     seeds = tuple(walk.seed for walk in evidence.weighted)
     if evidence.pooled is not None:
@@ -153,7 +153,7 @@ def _weights(evidence: Evidence, picture: KineticPicture, labels: Sequence[np.nd
 
 
 def _meaning(
-    evidence: Evidence, names: Sequence[str], values: Sequence[np.ndarray]
+    evidence: RunEvidence, names: Sequence[str], values: Sequence[np.ndarray]
 ) -> LearnedVariable | None:
     if not evidence.torsion_names:
         return None
@@ -214,7 +214,7 @@ def _states(evidence, picture, frames, labels, coordinates, members, shown):
     return aligned(states)
 
 
-def _found(picture: KineticPicture, differences: Sequence[Estimate], states) -> tuple[str, ...]:
+def _found(picture: KineticPicture, differences: Sequence[ReportedNumber], states) -> tuple[str, ...]:
     sentences = [
         f"{e.name.removeprefix('free energy of ').capitalize()}: {with_error(e.value, e.error, e.unit)}."
         if np.isfinite(e.value)
@@ -224,11 +224,11 @@ def _found(picture: KineticPicture, differences: Sequence[Estimate], states) -> 
     return (*sentences, *picture.found())
 
 
-def _certainty(estimates: Sequence[Estimate]) -> tuple[str, ...]:
+def _certainty(estimates: Sequence[ReportedNumber]) -> tuple[str, ...]:
     return tuple(f"{e.name.capitalize()}: {e.remark}." for e in estimates if e.remark)
 
 
-def _doubts(tica: VACModel, differences: Sequence[Estimate]) -> list[Diagnosis]:
+def _doubts(tica: VACModel, differences: Sequence[ReportedNumber]) -> list[Diagnosis]:
     doubts = [Diagnosis("note", note) for note in tica.notes]
     if tica.estimate == "nonreversible":
         doubts.append(Diagnosis("warning", f"Slow coordinates without stationary weights: {tica.reason}."))

@@ -46,7 +46,7 @@ class Walk:
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class RunEvidence:
     """All walks of a run, and what is needed to read them.
 
     Attributes
@@ -95,7 +95,7 @@ class Evidence:
 
 def from_loop(
     store: Store, policy: SlowVariableLoop, topology: Topology, torsions: Mapping[str, np.ndarray]
-) -> Evidence:
+) -> RunEvidence:
     """The evidence of a finished slow-variable loop: swarms move, production is weighted."""
     reader = _SegmentReader(store, topology, torsions)
     moving = [
@@ -115,7 +115,7 @@ def from_loop(
 
 def from_restarts(
     store: Store, policy: MarkovRestarts, topology: Topology, torsions: Mapping[str, np.ndarray]
-) -> Evidence:
+) -> RunEvidence:
     """The evidence of finished Markov restarts: short walks whose weights only a Markov model can tell."""
     reader = _SegmentReader(store, topology, torsions)
     moving = [
@@ -129,7 +129,7 @@ def from_restarts(
 
 def from_files(
     files: Sequence[TrajectoryFile], torsions: Mapping[str, np.ndarray], features: Trajectories, kT: float
-) -> Evidence:
+) -> RunEvidence:
     """The evidence in trajectory files, each one continuous and free of bias, and features of their frames."""
     topology = files[0].topology
     angles = Dihedrals(np.array(list(torsions.values())), topology)
@@ -139,7 +139,7 @@ def from_files(
         places = np.zeros((len(measured), 3), int)
         places[:, 0], places[:, 2] = number, np.arange(len(measured))
         moving.append(Walk(0, values, measured, places))
-    return Evidence(
+    return RunEvidence(
         topology,
         tuple(torsions),
         tuple(features.names or ()),
@@ -170,8 +170,8 @@ class _SegmentReader:
             for walk in walks(segments, "features", skip)
         ]
 
-    def evidence(self, moving, weighted, pooled, own) -> Evidence:
-        return Evidence(
+    def evidence(self, moving, weighted, pooled, own) -> RunEvidence:
+        return RunEvidence(
             topology=self.topology,
             torsion_names=self.names,
             feature_names=tuple(self.card["features"]),

@@ -10,7 +10,7 @@ import numpy as np
 from thalweg.free_energies.blocks import statistical_inefficiency
 from thalweg.free_energies.difference import FreeEnergyDifference, agreement, free_energy_difference
 from thalweg.free_energies.surface import FreeEnergySurface
-from thalweg.report.results import Axis, Convergence, Estimate, Surface
+from thalweg.report.results import Axis, Convergence, ReportedNumber, Surface
 
 BINS = 48
 BANDWIDTH = 0.8
@@ -107,13 +107,15 @@ def _shifted(counts: np.ndarray, i: int, j: int) -> np.ndarray:
     return padded[1 + i : 1 + i + counts.shape[0], 1 + j : 1 + j + counts.shape[1]]
 
 
-def inside(angles: np.ndarray, names: Sequence[str], ranges: Mapping[str, tuple[float, float]]) -> np.ndarray:
+def inside_ranges(
+    angles: np.ndarray, names: Sequence[str], ranges: Mapping[str, tuple[float, float]]
+) -> np.ndarray:
     """Whether each frame of ``angles`` ``(frames, torsions)`` [rad] is in all ``ranges``, around the circle.
 
     Examples
     --------
     >>> angles = np.radians([[170.0], [-170.0], [0.0]])
-    >>> inside(angles, ["phi"], {"phi": (np.radians(160), np.radians(-160))}).tolist()
+    >>> inside_ranges(angles, ["phi"], {"phi": (np.radians(160), np.radians(-160))}).tolist()
     [True, True, False]
     """
     within = np.ones(len(angles), bool)
@@ -123,7 +125,7 @@ def inside(angles: np.ndarray, names: Sequence[str], ranges: Mapping[str, tuple[
     return within
 
 
-def difference(name: str, members: Sequence[np.ndarray], frames: Weighted) -> Estimate:
+def difference(name: str, members: Sequence[np.ndarray], frames: Weighted) -> ReportedNumber:
     """The free energy of a state against everything else, each seed by itself, and whether they agree.
 
     ``members`` says for each walk which frames are in the state. The value is the mean over seeds weighted by
@@ -131,18 +133,22 @@ def difference(name: str, members: Sequence[np.ndarray], frames: Weighted) -> Es
     """
     parts = [_of_seed(seed, members, frames) for seed in sorted(set(frames.seeds))]
     if missing := [str(number) for number, part in enumerate(parts, 1) if part is None]:
-        return Estimate(name, np.nan, np.nan, "kJ/mol", remark=f"never visited by seed {', '.join(missing)}")
+        return ReportedNumber(
+            name, np.nan, np.nan, "kJ/mol", remark=f"never visited by seed {', '.join(missing)}"
+        )
     values, errors = np.array([p.value for p in parts]), np.array([p.error for p in parts])
     repeats = tuple(zip(values.tolist(), errors.tolist())) if len(parts) > 1 else ()
     shortcomings = [f"seed {n}: {fault}" for n, part in enumerate(parts, 1) for fault in part.shortcomings]
     if not np.isfinite(errors).all():
-        return Estimate(name, np.nan, np.nan, "kJ/mol", repeats, "under-sampled; " + "; ".join(shortcomings))
+        return ReportedNumber(
+            name, np.nan, np.nan, "kJ/mol", repeats, "under-sampled; " + "; ".join(shortcomings)
+        )
     precision = np.maximum(errors, 1e-6) ** -2.0
     mean = float(precision @ values / precision.sum())
     scatter = np.sqrt(precision @ (values - mean) ** 2 / precision.sum() / max(1, len(values) - 1))
     error = float(max(scatter, precision.sum() ** -0.5))
     verdict = agreement(parts).split(":")[0] if len(parts) > 1 else "one estimate"
-    return Estimate(name, mean, error, "kJ/mol", repeats, "; ".join([verdict, *shortcomings]))
+    return ReportedNumber(name, mean, error, "kJ/mol", repeats, "; ".join([verdict, *shortcomings]))
 
 
 def course(name: str, members: Sequence[np.ndarray], frames: Weighted) -> Convergence:

@@ -15,7 +15,7 @@ from thalweg.kinetics.validation.chapman_kolmogorov import chapman_kolmogorov
 from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
 from thalweg.kinetics.validation.implied_timescales import TimescaleScan as Scan
 from thalweg.report.drawing import drawn_test, drawn_timescales
-from thalweg.report.results import ChapmanKolmogorov, Diagnosis, Estimate, TimescaleScan
+from thalweg.report.results import ChapmanKolmogorov, Diagnosis, ReportedNumber, ReportedTimescales
 from thalweg.report.rounding import significant, with_error
 
 SHOWN = 3
@@ -58,7 +58,7 @@ class KineticPicture:
         return None if isinstance(self.test, str) else self.test
 
     @property
-    def scan(self) -> TimescaleScan:
+    def scan(self) -> ReportedTimescales:
         """Implied time scales as the report shows them."""
         return drawn_timescales(self.scanned, self.model.lag)
 
@@ -86,16 +86,16 @@ class KineticPicture:
             each = np.log(population) - np.log(np.maximum(seen, 1))
         return [each[label] for label in labels]
 
-    def estimates(self) -> tuple[Estimate, ...]:
+    def estimates(self) -> tuple[ReportedNumber, ...]:
         """Time scales of the resolved processes; of the others, that they are under-sampled."""
         found = []
         for number, process in enumerate(self.model.processes[: len(self._resolved)]):
             name = f"time scale {number + 1}"
             if process.resolved:
                 error = float(self.scanned.errors[self._chosen, number])
-                found.append(Estimate(name, process.estimate, error, "ps", remark=self._drift(number)))
+                found.append(ReportedNumber(name, process.estimate, error, "ps", remark=self._drift(number)))
             else:
-                found.append(Estimate(name, np.nan, np.nan, "ps", remark=str(process)))
+                found.append(ReportedNumber(name, np.nan, np.nan, "ps", remark=str(process)))
         return tuple(found)
 
     def found(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from thalweg.report import figures
-from thalweg.report.page_parts import Figures, citations, document, provenance, summary, table
+from thalweg.report.page_parts import Figures, citation_list, document, provenance, summary, table
 from thalweg.report.results import Results
 from thalweg.report.rounding import significant, with_error
 from thalweg.report.viewer import viewer
@@ -190,4 +190,4 @@ def _provenance(results: Results, _: Figures) -> str:
 
 
 def _citations(results: Results, _: Figures) -> str:
-    return citations(results.citations)
+    return citation_list(results.citations)

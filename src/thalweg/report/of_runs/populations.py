@@ -8,9 +8,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from thalweg.geometry.residues import solute_atoms
-from thalweg.report.of_runs.evidence import Evidence
+from thalweg.report.of_runs.evidence import RunEvidence
 from thalweg.report.of_runs.free_energies import Weighted, difference
-from thalweg.report.results import Estimate, MolecularState, Molecule
+from thalweg.report.results import MolecularState, ReportedNumber, ViewerMolecule
 from thalweg.systems.topology import Topology
 
 LARGE = 500
@@ -18,11 +18,11 @@ MOST = 2000
 """Atoms from which on hydrogens are not drawn in the viewer; the most atoms that are."""
 
 
-def population(name: str, members: Sequence[np.ndarray], frames: Weighted) -> Estimate:
+def population(name: str, members: Sequence[np.ndarray], frames: Weighted) -> ReportedNumber:
     r"""The probability of a state from its free energy against the rest: ``p = 1 / (1 + exp(F / kT))``."""
     free = difference(name, members, frames)
     share = 1 / (1 + np.exp(free.value / frames.kT))
-    return Estimate(
+    return ReportedNumber(
         name, float(share), float(share * (1 - share) * free.error / frames.kT), remark=free.remark
     )
 
@@ -32,7 +32,7 @@ def described(
     members: Sequence[np.ndarray],
     labels: Sequence[np.ndarray],
     values: Sequence[np.ndarray],
-    evidence: Evidence,
+    evidence: RunEvidence,
     frames: Weighted,
     shown: Mapping[str, int],
     drawn: np.ndarray,
@@ -60,7 +60,7 @@ def described(
     core = np.flatnonzero(cluster == np.argmax(np.bincount(cluster, weights))) if chosen.any() else cluster
     places = np.concatenate([walk.places for walk in evidence.weighted])[chosen][core]
     points = np.concatenate(values)[chosen][core]
-    structures = [evidence.positions(places[i])[drawn] for i in middle(points, weights[core], copies)]
+    structures = [evidence.positions(places[i])[drawn] for i in central_points(points, weights[core], copies)]
     return MolecularState(
         name,
         population(name, members, frames),
@@ -70,12 +70,12 @@ def described(
     )
 
 
-def middle(points: np.ndarray, weights: np.ndarray, copies: int) -> np.ndarray:
+def central_points(points: np.ndarray, weights: np.ndarray, copies: int) -> np.ndarray:
     """Indices of the ``copies`` points closest to where the weight is, one standard deviation as the measure.
 
     Examples
     --------
-    >>> middle(np.array([[0.0], [1.0], [1.1], [9.0]]), np.array([1.0, 5.0, 5.0, 0.1]), 1).tolist()
+    >>> central_points(np.array([[0.0], [1.0], [1.1], [9.0]]), np.array([1.0, 5.0, 5.0, 0.1]), 1).tolist()
     [1]
     """
     if len(points) == 0:
@@ -94,11 +94,11 @@ def drawn_atoms(topology: Topology) -> np.ndarray:
     return atoms[:MOST]
 
 
-def molecule(topology: Topology, drawn: np.ndarray) -> Molecule:
+def molecule(topology: Topology, drawn: np.ndarray) -> ViewerMolecule:
     """Elements and bonds of the atoms drawn, renumbered."""
     place = {int(atom): number for number, atom in enumerate(drawn)}
     bonds = [(place[i], place[j]) for i, j in topology.bonds.tolist() if i in place and j in place]
-    return Molecule(tuple(topology.elements[i] for i in drawn), np.array(bonds, int).reshape(-1, 2))
+    return ViewerMolecule(tuple(topology.elements[i] for i in drawn), np.array(bonds, int).reshape(-1, 2))
 
 
 def aligned(states: Sequence[MolecularState]) -> tuple[MolecularState, ...]:

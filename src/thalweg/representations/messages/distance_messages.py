@@ -17,10 +17,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from thalweg.learning.perceptron import Linear
+from thalweg.learning.perceptron import LinearLayer
 from thalweg.representations.environments import Environments
 from thalweg.representations.messages.filter_table import FilterTable
-from thalweg.representations.messages.messages import Edges
+from thalweg.representations.messages.messages import MessageEdges
 from thalweg.representations.radial import GaussianBasis, smooth_cutoff
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float, Int
@@ -62,7 +62,7 @@ class DistanceMessages(Representation):
 
     elements: tuple[int, ...] | None = eqx.field(static=True)
     cutoff: float = eqx.field(static=True)
-    embedding: Linear
+    embedding: LinearLayer
     layers: tuple[eqx.Module, ...]
     radial: int = eqx.field(static=True)
     tables: tuple[FilterTable, ...] = ()
@@ -80,7 +80,7 @@ class DistanceMessages(Representation):
         return DistanceMessages(
             elements=tuple(int(z) for z in elements),
             cutoff=cutoff,
-            embedding=Linear.init(len(elements), width, key, False, len(elements) ** 0.5),
+            embedding=LinearLayer.init(len(elements), width, key, False, len(elements) ** 0.5),
             layers=tuple(layers),
             radial=radial,
         )
@@ -91,7 +91,7 @@ class DistanceMessages(Representation):
         return self.embedding.weight.shape[1]
 
     def __call__(self, environments: Environments) -> Float[Array, "features sites"]:
-        edges = Edges.of(environments, len(self.elements), GaussianBasis(self.radial, self.cutoff))
+        edges = MessageEdges.of(environments, len(self.elements), GaussianBasis(self.radial, self.cutoff))
         decay = smooth_cutoff(edges.distances, self.cutoff)[..., None]
         x = self.embedding(edges.kinds)
         for k, layer in enumerate(self.layers):

@@ -15,7 +15,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from thalweg.learning.perceptron import Linear
+from thalweg.learning.perceptron import LinearLayer
 from thalweg.representations.messages.distance_messages import DistanceMessages
 from thalweg.shapes import Array, Float
 
@@ -44,9 +44,9 @@ class DTNN:
         keys = iter(jax.random.split(key, 3 * self.layers + 1))
         layers = [
             TensorProduct(
-                Linear.init(self.width, self.factors, next(keys)),
-                Linear.init(self.radial, self.factors, next(keys)),
-                Linear.init(self.factors, self.width, next(keys), False, max(neighbors, 1.0) ** -0.5),
+                LinearLayer.init(self.width, self.factors, next(keys)),
+                LinearLayer.init(self.radial, self.factors, next(keys)),
+                LinearLayer.init(self.factors, self.width, next(keys), False, max(neighbors, 1.0) ** -0.5),
             )
             for _ in range(self.layers)
         ]
@@ -56,9 +56,9 @@ class DTNN:
 class TensorProduct(eqx.Module):
     """One message of a deep tensor neural network."""
 
-    states: Linear
-    distances: Linear
-    product: Linear
+    states: LinearLayer
+    distances: LinearLayer
+    product: LinearLayer
 
     def filters(self, radial, decay) -> Float[Array, "*shape factors"]:
         """``W``."""

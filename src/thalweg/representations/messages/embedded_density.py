@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.learning.perceptron import Linear, Perceptron
+from thalweg.learning.perceptron import LinearLayer, Perceptron
 from thalweg.representations.environments import Environments
 from thalweg.representations.radial import BesselBasis
 from thalweg.representations.representation import Representation
@@ -76,14 +76,14 @@ class EmbeddedDensity:
             showing = None
             if depth < self.layers - 1:
                 showing = Showing(
-                    Linear.init(self.width, shown, next(keys)),
-                    Linear.init(self.channels, self.directions, next(keys), False),
-                    Linear.init(self.radial, shown, next(keys), False, 0.5),
+                    LinearLayer.init(self.width, shown, next(keys)),
+                    LinearLayer.init(self.channels, self.directions, next(keys), False),
+                    LinearLayer.init(self.radial, shown, next(keys), False, 0.5),
                 )
             layers.append(
                 DensityLayer(
-                    tuple(Linear.init(inputs, self.channels, next(keys), False) for _ in RANKS),
-                    tuple(Linear.init(self.channels, self.channels, next(keys), False) for _ in RANKS),
+                    tuple(LinearLayer.init(inputs, self.channels, next(keys), False) for _ in RANKS),
+                    tuple(LinearLayer.init(self.channels, self.channels, next(keys), False) for _ in RANKS),
                     Perceptron.init((entering, self.width, self.width), next(keys)),
                     1 + 0.3 * jax.random.normal(next(keys), (len(elements), 3, self.channels), jnp.float32),
                     0.3 * jax.random.normal(next(keys), (len(elements), self.width), jnp.float32),
@@ -110,9 +110,9 @@ class Showing(eqx.Module):
     filters : radial functions that all these are multiplied with
     """
 
-    state: Linear
-    directions: Linear
-    filters: Linear
+    state: LinearLayer
+    directions: LinearLayer
+    filters: LinearLayer
 
     def __call__(self, vectors, hidden, partners, units, radial) -> Float[Array, "sites neighbors shown"]:
         """What each site sees of each neighbor."""
@@ -135,8 +135,8 @@ class DensityLayer(eqx.Module):
     showing : what neighbors see next; None in the last layer
     """
 
-    mix: tuple[Linear, ...]
-    other: tuple[Linear, ...]
+    mix: tuple[LinearLayer, ...]
+    other: tuple[LinearLayer, ...]
     network: Perceptron
     gain: Float[Array, "elements 3 channels"]
     shift: Float[Array, "elements width"]

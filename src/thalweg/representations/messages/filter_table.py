@@ -41,7 +41,7 @@ class FilterTable(eqx.Module):
         cubics = [f[:-1], g[:-1], 3 * rise - 2 * g[:-1] - g[1:], g[:-1] + g[1:] - 2 * rise]
         return FilterTable(np.concatenate(cubics, 1), reach / intervals)
 
-    def __call__(self, distances: Float[Array, "*shape"]) -> jax.Array:
+    def __call__(self, distances: Float[Array, " *shape"]) -> jax.Array:
         """The functions ``(*shape, functions)`` at ``distances`` [nm]; beyond the last point, those at it."""
         place = jnp.minimum(distances / self.spacing, len(self.coefficients))
         interval = jnp.minimum(place.astype(jnp.int32), len(self.coefficients) - 1)

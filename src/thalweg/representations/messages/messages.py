@@ -43,7 +43,7 @@ class Tabulable(Protocol):
         ...
 
 
-class Edges(eqx.Module):
+class MessageEdges(eqx.Module):
     """Environments with sites first.
 
     Attributes
@@ -62,13 +62,13 @@ class Edges(eqx.Module):
     kinds: Float[Array, "sites elements"]
 
     @staticmethod
-    def of(environments: Environments, elements: int, basis: Callable) -> Edges:
+    def of(environments: Environments, elements: int, basis: Callable) -> MessageEdges:
         """Edges of ``environments`` with distances seen through ``basis``."""
         vectors = jnp.swapaxes(environments.vectors, 1, 2)
         distances = jnp.sqrt((vectors * vectors).sum(0))
         kinds = jax.nn.one_hot(environments.kinds, elements, dtype=vectors.dtype)
         radial = jnp.moveaxis(basis(distances), 0, -1)
-        return Edges(distances, vectors, radial, jnp.swapaxes(environments.partners, 0, 1), kinds)
+        return MessageEdges(distances, vectors, radial, jnp.swapaxes(environments.partners, 0, 1), kinds)
 
     @property
     def units(self) -> Float[Array, "3 sites neighbors"]:

@@ -20,9 +20,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from thalweg.learning.perceptron import Linear, Perceptron
+from thalweg.learning.perceptron import LinearLayer, Perceptron
 from thalweg.representations.environments import Environments
-from thalweg.representations.messages.messages import Edges
+from thalweg.representations.messages.messages import MessageEdges
 from thalweg.representations.radial import BesselBasis
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float
@@ -52,15 +52,15 @@ class PaiNN:
         layers = [
             VectorMessage(
                 Perceptron.init((width, width, 3 * width), next(keys)),
-                Linear.init(self.radial, 3 * width, next(keys), False, 0.2 * scale),
-                Linear.init(width, width, next(keys), False),
-                Linear.init(width, width, next(keys), False),
+                LinearLayer.init(self.radial, 3 * width, next(keys), False, 0.2 * scale),
+                LinearLayer.init(width, width, next(keys), False),
+                LinearLayer.init(width, width, next(keys), False),
                 Perceptron.init((2 * width, width, 3 * width), next(keys), last=0.3),
             )
             for _ in range(self.layers)
         ]
         return PaiNNMessages(
-            embedding=Linear.init(len(elements), width, next(keys), False, len(elements) ** 0.5),
+            embedding=LinearLayer.init(len(elements), width, next(keys), False, len(elements) ** 0.5),
             layers=tuple(layers),
             elements=tuple(int(z) for z in elements),
             cutoff=self.cutoff,
@@ -72,12 +72,12 @@ class VectorMessage(eqx.Module):
     """One message and update of PaiNN."""
 
     states: Perceptron
-    filters: Linear
-    left: Linear
-    right: Linear
+    filters: LinearLayer
+    left: LinearLayer
+    right: LinearLayer
     update: Perceptron
 
-    def __call__(self, s, v, edges: Edges, units) -> tuple[jax.Array, jax.Array | None]:
+    def __call__(self, s, v, edges: MessageEdges, units) -> tuple[jax.Array, jax.Array | None]:
         """Scalars ``(sites, width)`` and vectors ``(sites, 3, width)`` after one layer; ``v`` None stands for zero."""
         message = self.states(s)[edges.partners] * self.filters(edges.radial)
         plain, along, across = jnp.split(message, 3, -1)
@@ -98,7 +98,7 @@ class PaiNNMessages(Representation):
 
     elements: tuple[int, ...] | None = eqx.field(static=True)
     cutoff: float = eqx.field(static=True)
-    embedding: Linear
+    embedding: LinearLayer
     layers: tuple[VectorMessage, ...]
     radial: int = eqx.field(static=True)
 
@@ -108,7 +108,7 @@ class PaiNNMessages(Representation):
         return self.embedding.weight.shape[1]
 
     def __call__(self, environments: Environments) -> Float[Array, "features sites"]:
-        edges = Edges.of(environments, len(self.elements), BesselBasis(self.radial, self.cutoff))
+        edges = MessageEdges.of(environments, len(self.elements), BesselBasis(self.radial, self.cutoff))
         units = jnp.moveaxis(edges.units, 0, 1)
         s, v = self.embedding(edges.kinds), None
         for layer in self.layers:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import equinox as eqx
 import jax
 
-from thalweg.learning.perceptron import Linear, Perceptron
+from thalweg.learning.perceptron import LinearLayer, Perceptron
 from thalweg.representations.messages.distance_messages import DistanceMessages
 from thalweg.shapes import Array, Float
 
@@ -49,7 +49,7 @@ class SchNet:
         layers = [
             Convolution(
                 Perceptron.init((self.radial, width, width), next(keys), "softplus"),
-                Linear.init(width, width, next(keys), False),
+                LinearLayer.init(width, width, next(keys), False),
                 Perceptron.init((width, width, width), next(keys), "softplus", last=scale),
             )
             for _ in range(self.layers)
@@ -61,7 +61,7 @@ class Convolution(eqx.Module):
     """One message of SchNet."""
 
     generator: Perceptron
-    inward: Linear
+    inward: LinearLayer
     outward: Perceptron
 
     def filters(self, radial, decay) -> Float[Array, "*shape width"]:

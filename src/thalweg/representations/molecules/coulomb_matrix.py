@@ -17,7 +17,7 @@ from thalweg.units import BOHR
 
 
 def coulomb_matrix(
-    numbers: Int[Array, "atoms"], positions: Positions
+    numbers: Int[Array, " atoms"], positions: Positions
 ) -> Float[Array, "atoms atoms *replicas"]:
     """Coulomb matrix in atomic units.
 
@@ -42,15 +42,15 @@ def coulomb_matrix(
 
 
 def coulomb_eigenvalues(
-    numbers: Int[Array, "atoms"], positions: Float[Array, "atoms 3"]
-) -> Float[Array, "atoms"]:
+    numbers: Int[Array, " atoms"], positions: Float[Array, "atoms 3"]
+) -> Float[Array, " atoms"]:
     """Eigenvalues of the Coulomb matrix, largest magnitude first."""
     values = jnp.linalg.eigvalsh(coulomb_matrix(numbers, positions))
     return values[jnp.argsort(-jnp.abs(values))]
 
 
 def sorted_coulomb_matrix(
-    numbers: Int[Array, "atoms"], positions: Float[Array, "atoms 3"]
+    numbers: Int[Array, " atoms"], positions: Float[Array, "atoms 3"]
 ) -> Float[Array, "atoms atoms"]:
     """Coulomb matrix with atoms in the order of falling norms of their rows."""
     matrix = coulomb_matrix(numbers, positions)
@@ -58,6 +58,6 @@ def sorted_coulomb_matrix(
     return matrix[order][:, order]
 
 
-def upper_triangle(matrix: Float[Array, "atoms atoms"]) -> Float[Array, "entries"]:
+def upper_triangle(matrix: Float[Array, "atoms atoms"]) -> Float[Array, " entries"]:
     """Entries on and above the diagonal, row by row: the matrix as features."""
     return matrix[np.triu_indices(len(matrix))]

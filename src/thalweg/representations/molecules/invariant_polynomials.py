@@ -43,9 +43,9 @@ class InvariantPolynomials(eqx.Module):
     """
 
     factors: Int[Array, "monomials degree"]
-    orbits: Int[Array, "monomials"]
+    orbits: Int[Array, " monomials"]
     length: float
-    center: Float[Array, "pairs"]
+    center: Float[Array, " pairs"]
     count: int = eqx.field(static=True)
 
     @staticmethod
@@ -106,7 +106,7 @@ class InvariantPolynomials(eqx.Module):
             np.asarray(self.factors)[here], orbits, self.length, self.center, len(chosen)
         )
 
-    def monomials(self, positions: Positions) -> Float[Array, "monomials *replicas"]:
+    def monomials(self, positions: Positions) -> Float[Array, " monomials *replicas"]:
         """Values of all monomials at ``positions`` (atoms, 3, *replicas) [nm]."""
         y = morse_variables(positions, self.length)
         center = jnp.asarray(self.center, y.dtype).reshape(-1, *(1,) * (y.ndim - 1))
@@ -116,7 +116,7 @@ class InvariantPolynomials(eqx.Module):
             product = product * y[self.factors[:, k]]
         return product
 
-    def __call__(self, positions: Positions) -> Float[Array, "polynomials *replicas"]:
+    def __call__(self, positions: Positions) -> Float[Array, " polynomials *replicas"]:
         """Values of all polynomials at ``positions`` (atoms, 3, *replicas) [nm]."""
         return jax.ops.segment_sum(
             self.monomials(positions), jnp.asarray(self.orbits), self.count, indices_are_sorted=True

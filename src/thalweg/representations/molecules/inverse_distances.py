@@ -20,7 +20,7 @@ def all_pairs(atoms: int) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
-def pair_distances(positions: Positions) -> Float[Array, "pairs *replicas"]:
+def pair_distances(positions: Positions) -> Float[Array, " pairs *replicas"]:
     """Distances of all pairs of atoms [nm].
 
     Examples
@@ -35,7 +35,7 @@ def pair_distances(positions: Positions) -> Float[Array, "pairs *replicas"]:
     return jnp.sqrt((vectors * vectors).sum(1))
 
 
-def inverse_distances(positions: Positions) -> Float[Array, "pairs *replicas"]:
+def inverse_distances(positions: Positions) -> Float[Array, " pairs *replicas"]:
     """Inverse distances of all pairs of atoms [1/nm].
 
     Parameters
@@ -51,7 +51,7 @@ def inverse_distances(positions: Positions) -> Float[Array, "pairs *replicas"]:
     return 1 / pair_distances(positions)
 
 
-def permuted_pairs(permutation: Int[Array, "atoms"]) -> np.ndarray:
+def permuted_pairs(permutation: Int[Array, " atoms"]) -> np.ndarray:
     """Where the variable of each pair moves from when atom ``k`` becomes atom ``permutation[k]``: ``y = x[indices]``.
 
     Examples

@@ -11,7 +11,7 @@ from thalweg.representations.molecules.inverse_distances import pair_distances
 from thalweg.shapes import Array, Float, Positions
 
 
-def morse_variables(positions: Positions, length: float = 0.1) -> Float[Array, "pairs *replicas"]:
+def morse_variables(positions: Positions, length: float = 0.1) -> Float[Array, " pairs *replicas"]:
     """``exp(-r_ij / length)`` of all pairs, in the order of `all_pairs`.
 
     Parameters

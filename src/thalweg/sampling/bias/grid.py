@@ -21,7 +21,7 @@ GHOSTS = 6
 """Nodes beyond each limit of a bounded axis; two of them serve the interpolation at the very end."""
 
 
-class Grid(eqx.Module):
+class BiasGrid(eqx.Module):
     """Nodes of a rectangular grid.
 
     Attributes

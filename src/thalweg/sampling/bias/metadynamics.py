@@ -23,7 +23,7 @@ import numpy as np
 from jax.scipy.special import logsumexp
 
 from thalweg.dynamics.engine import Variable
-from thalweg.sampling.bias.grid import Grid
+from thalweg.sampling.bias.grid import BiasGrid
 from thalweg.shapes import Array, Energies, Float, Values
 
 NODES_PER_WIDTH = 4
@@ -72,7 +72,7 @@ class WellTemperedMetadynamics(eqx.Module):
     """
 
     variable: Variable
-    grid: Grid
+    grid: BiasGrid
     widths: Float[Array, " values"]
     height: float
     bias_factor: float
@@ -85,7 +85,7 @@ class WellTemperedMetadynamics(eqx.Module):
         bins = tuple(2 ** int(np.ceil(np.log2(NODES_PER_WIDTH * x))) for x in (upper - lower) / widths)
         periodic = tuple(period is not None for period in variable.periods)
         self.variable = variable
-        self.grid = Grid(jnp.asarray(lower), jnp.asarray(upper), bins, periodic)
+        self.grid = BiasGrid(jnp.asarray(lower), jnp.asarray(upper), bins, periodic)
         self.widths = jnp.asarray(widths)
         self.height, self.bias_factor, self.kT, self.stride = (
             float(height),

@@ -37,7 +37,7 @@ class HarmonicRestraint(eqx.Module):
     """
 
     variable: Variable
-    center: Float[Array, "values *windows"]
+    center: Float[Array, " values *windows"]
     stiffness: Float[Array, " values"]
 
     def __init__(self, variable, center, stiffness):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from thalweg.sampling.apparatus import Recipe
+from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.campaign import Task
 from thalweg.sampling.restart import LeastCounts, RestartRule
 from thalweg.sampling.store import Store
@@ -30,7 +30,7 @@ class MarkovRestarts:
     rule : `LeastCounts` to explore, `Uncertainty` to pin down the slowest time scale
     """
 
-    recipe: Recipe
+    recipe: ApparatusRecipe
     seeds: tuple[int, ...]
     walkers: int
     swarms: int

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from thalweg.sampling.apparatus import Recipe
+from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.campaign import Task
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.choose_starts import ChooseStarts
@@ -52,7 +52,7 @@ class SlowVariableLoop:
     skip : production frames of every walker left out at the beginning
     """
 
-    recipe: Recipe
+    recipe: ApparatusRecipe
     seeds: tuple[int, ...]
     walkers: int
     cycles: int

@@ -9,7 +9,7 @@ import numpy as np
 
 from thalweg.kinetics.counts.counts import transition_counts
 from thalweg.kinetics.states.clustering import KCenters
-from thalweg.sampling.apparatus import Recipe
+from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.restart import LeastCounts, RestartRule
 from thalweg.sampling.segment import Segment
 from thalweg.sampling.store import Store, write_json
@@ -33,7 +33,7 @@ class ChooseStarts:
 
     kind: ClassVar[str] = "reduce"
 
-    recipe: Recipe
+    recipe: ApparatusRecipe
     segments: tuple[str, ...]
     walkers: int
     states: int

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.free_energies.reweighting import MBAR, effective_sample_size, exponential_weights
-from thalweg.sampling.apparatus import Recipe
+from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.segment import Segment, walks
 from thalweg.sampling.store import Store, write_json
 from thalweg.sampling.tasks.simulate import HeldBias
@@ -65,7 +65,7 @@ class Reweigh:
 
     kind: ClassVar[str] = "reduce"
 
-    recipe: Recipe
+    recipe: ApparatusRecipe
     runs: tuple[tuple[str, ...], ...]
     biases: tuple[HeldBias, ...]
     skip: int = 0

@@ -12,7 +12,7 @@ import numpy as np
 
 from thalweg import __version__
 from thalweg.dynamics.engine import Bias
-from thalweg.sampling.apparatus import Apparatus, Recipe
+from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe
 from thalweg.sampling.bias.frozen import FrozenBias
 from thalweg.sampling.segment import final_bias_state, final_state, write_segment
 from thalweg.sampling.store import MANIFEST, Store, sha256
@@ -84,7 +84,7 @@ class Simulate:
 
     kind: ClassVar[str] = "run"
 
-    recipe: Recipe
+    recipe: ApparatusRecipe
     walkers: int
     steps: int
     save_every: int

@@ -13,7 +13,7 @@ import numpy as np
 
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.geometry.composed_variables import Composed
-from thalweg.sampling.apparatus import Apparatus, Recipe
+from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe
 from thalweg.sampling.bias.metadynamics import WellTemperedMetadynamics, limits_and_widths
 from thalweg.sampling.segment import Segment, walks
 from thalweg.sampling.store import Store, write_json
@@ -27,7 +27,7 @@ class Projection(eqx.Module):
     mean: Float[Array, " features"]
     matrix: Float[Array, "features values"]
 
-    def __call__(self, features: Float[Array, "features *replicas"]) -> Values:
+    def __call__(self, features: Float[Array, " features *replicas"]) -> Values:
         centered = features - self.mean.reshape(-1, *(1,) * (features.ndim - 1))
         return jnp.tensordot(self.matrix.T, centered, 1)
 
@@ -97,7 +97,7 @@ class LearnSlowVariable:
 
     kind: ClassVar[str] = "train"
 
-    recipe: Recipe
+    recipe: ApparatusRecipe
     swarms: tuple[tuple[str, ...], ...]
     lagtime: int
     dim: int = 2

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from thalweg.sampling.apparatus import Recipe
+from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.campaign import Policy
 from thalweg.sampling.policies.markov_restarts import MarkovRestarts
 from thalweg.sampling.policies.slow_variable_loop import SlowVariableLoop
@@ -27,7 +27,7 @@ FACTORY = "thalweg.studies.apparatus:apparatus"
 
 
 @dataclass(frozen=True)
-class Molecule:
+class BundledMolecule:
     """A molecule that comes with the package, in ff14SB."""
 
     molecule: Literal["alanine_dipeptide", "alanine_tetrapeptide", "met_enkephalin"]
@@ -76,14 +76,14 @@ class Dynamics:
 
 
 @dataclass(frozen=True)
-class Torsions:
+class TorsionFeatures:
     """Sines and cosines of torsions: those of the backbone, or of every bond that turns."""
 
     select: Literal["backbone", "rotatable"] = "backbone"
 
 
 @dataclass(frozen=True)
-class Distances:
+class DistanceFeatures:
     """Distances of pairs of heavy atoms at least ``separation`` bonds apart, solvent left out.
 
     Nearer pairs are held by bonds and angles: they say nothing about slow motions, and a bias on them would
@@ -163,7 +163,7 @@ class Report:
     sets: int = counted(3, least=2)
 
 
-FEATURES = {"torsions": Torsions, "distances": Distances}
+FEATURES = {"torsions": TorsionFeatures, "distances": DistanceFeatures}
 CAMPAIGNS = {"slow-variable-loop": Loop, "markov-restarts": Restarts}
 
 
@@ -172,9 +172,9 @@ class Study:
     """A whole run file."""
 
     title: str
-    system: Molecule | Files
+    system: BundledMolecule | Files
     dynamics: Dynamics
-    features: Torsions | Distances
+    features: TorsionFeatures | DistanceFeatures
     campaign: Loop | Restarts
     metadynamics: Metadynamics
     states: tuple[Region, ...] = ()
@@ -237,7 +237,7 @@ def from_table(table: Mapping[str, Any], title: str = "run") -> Study:
             'there is no table [system]; give one with molecule = "alanine_dipeptide", or with files'
         )
     parts = {
-        "system": read(Molecule if "molecule" in system else Files, system, "system"),
+        "system": read(BundledMolecule if "molecule" in system else Files, system, "system"),
         "dynamics": read(Dynamics, rest.pop("dynamics", {}), "dynamics"),
         "features": choose(FEATURES, _table(rest, "features"), "features", default="torsions"),
         "campaign": choose(CAMPAIGNS, _table(rest, "campaign"), "campaign"),
@@ -272,7 +272,7 @@ def to_table(study: Study) -> dict[str, Any]:
     return table
 
 
-def steps(time: float, dt: float, where: str) -> int:
+def whole_steps(time: float, dt: float, where: str) -> int:
     """How many steps of ``dt`` [ps] make ``time`` [ps].
 
     Raises
@@ -282,7 +282,7 @@ def steps(time: float, dt: float, where: str) -> int:
 
     Examples
     --------
-    >>> steps(1.0, 0.002, "save_every")
+    >>> whole_steps(1.0, 0.002, "save_every")
     500
     """
     number = round(time / dt)
@@ -297,14 +297,14 @@ def _policy(study: Study) -> Policy:
         raise StudyError("[campaign] seeds = []; give at least two, such as [1, 2]")
     if len(set(campaign.seeds)) < len(campaign.seeds):
         raise StudyError(f"[campaign] seeds = {list(campaign.seeds)} repeat; independent seeds must differ")
-    frame = steps(campaign.save_every, dt, "[campaign] save_every")
-    lagtime = steps(campaign.lagtime, campaign.save_every, "[campaign] lagtime")
+    frame = whole_steps(campaign.save_every, dt, "[campaign] save_every")
+    lagtime = whole_steps(campaign.lagtime, campaign.save_every, "[campaign] lagtime")
 
     def frames(name: str) -> int:
-        return frame * steps(getattr(campaign, name), campaign.save_every, f"[campaign] {name}")
+        return frame * whole_steps(getattr(campaign, name), campaign.save_every, f"[campaign] {name}")
 
     table = to_table(study)
-    recipe = Recipe(FACTORY, {name: table[name] for name in ("system", "dynamics", "features")})
+    recipe = ApparatusRecipe(FACTORY, {name: table[name] for name in ("system", "dynamics", "features")})
     common = {"recipe": recipe, "seeds": campaign.seeds, "walkers": campaign.walkers, "save_every": frame}
     shortest, name = (campaign.swarm, "swarm") if isinstance(campaign, Loop) else (campaign.length, "length")
     if campaign.lagtime >= shortest:
@@ -317,7 +317,7 @@ def _policy(study: Study) -> Policy:
         return MarkovRestarts(
             **common,
             swarms=campaign.swarms,
-            steps=frames("length"),
+            whole_steps=frames("length"),
             lagtime=lagtime,
             states=campaign.states,
             rule=rule,
@@ -335,7 +335,7 @@ def _policy(study: Study) -> Policy:
         states=campaign.states,
         height=bias.height,
         bias_factor=bias.bias_factor,
-        stride=steps(bias.stride, dt, "[metadynamics] stride"),
+        stride=whole_steps(bias.stride, dt, "[metadynamics] stride"),
         skip=round(campaign.skip / campaign.save_every),
     )
 
@@ -374,9 +374,9 @@ def _table(rest: dict[str, Any], name: str) -> Mapping[str, Any]:
     return table
 
 
-def _located(system: Molecule | Files, folder: Path) -> Molecule | Files:
+def _located(system: BundledMolecule | Files, folder: Path) -> BundledMolecule | Files:
     """``system`` with its paths made absolute."""
-    if isinstance(system, Molecule):
+    if isinstance(system, BundledMolecule):
         return system
     paths = {name: getattr(system, name) for name in ("pdb", "prmtop", "inpcrd", "xml")}
     found = {name: (folder / path).resolve() for name, path in paths.items() if path is not None}
