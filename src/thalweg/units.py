@@ -7,6 +7,8 @@ Values with a unit, ``"300 K"`` or ``"2 fs"``, are read by `quantity`; nothing e
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import Annotated
 
 BOLTZMANN = 8.31446261815324e-3
 """Boltzmann's (molar gas) constant, CODATA 2018 [kJ/mol/K]."""
@@ -61,6 +63,28 @@ DIMENSIONS["stress"] = {
     for energy, one in DIMENSIONS["energy"].items()
     for length, other in DIMENSIONS["length"].items()
 } | {"GPa": GIGAPASCAL, "kbar": 0.1 * GIGAPASCAL, "bar": 1e-4 * GIGAPASCAL}
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """What kind of quantity a parameter is, said in its type: ``cutoff: Nanometers``. In a study it has a unit.
+
+    Attributes
+    ----------
+    name : a key of `DIMENSIONS`
+    """
+
+    name: str
+
+
+Kelvin = Annotated[float, Dimension("temperature")]
+Picoseconds = Annotated[float, Dimension("time")]
+PerPicosecond = Annotated[float, Dimension("rate")]
+Nanometers = Annotated[float, Dimension("length")]
+KilojoulesPerMole = Annotated[float, Dimension("energy")]
+Daltons = Annotated[float, Dimension("mass")]
+Radians = Annotated[float, Dimension("angle")]
+KilojoulesPerMolePerNanometer = Annotated[float, Dimension("force")]
 
 
 def unit(name: str, dimension: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from thalweg.learned_potentials.terms.term import Weights
-from thalweg.learning.storage import load_tree, save_tree
+from thalweg.learning.storage import VERSION, load_tree, save_tree
 from thalweg.representations.environments import Neighborhoods
 from thalweg.systems.configuration import Configuration
 
@@ -101,8 +102,11 @@ def test_foreign_files_are_told_from_ours(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.arange(3))
     with pytest.raises(ValueError, match="was not written by thalweg"):
         load_tree(tmp_path / "a.npz")
-    with pytest.raises(ValueError, match="reads version 1"):
-        load_tree(_archive(tmp_path / "b", {"format": "thalweg tree", "version": 99, "tree": 1}))
+    later = {"format": "thalweg tree", "version": 99, "written_by": "9.9", "tree": 1}
+    with pytest.raises(ValueError, match=r"reads version 2; use thalweg 9\.9, which wrote it"):
+        load_tree(_archive(tmp_path / "b", later))
+    with pytest.raises(ValueError, match="names modules, which have moved since: make it again"):
+        load_tree(_archive(tmp_path / "b", {"format": "thalweg tree", "version": 1, "tree": 1}))
     with pytest.raises(ValueError, match="says it is 'else'"):
         load_tree(_archive(tmp_path / "b", {"format": "else", "version": 1, "tree": 1}))
 
@@ -110,28 +114,42 @@ def test_foreign_files_are_told_from_ours(tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
+        "os.system",
         "os:system",
-        "subprocess:Popen",
-        "dataclasses:Field",
-        "thalweg.learning.storage:os",
-        "thalweg.learning.storage:save_tree",
+        "subprocess.Popen",
+        "dataclasses.Field",
+        "learning.os",
+        "learning.storage",
+        "learning.__builtins__",
         "thalweg.learning.storage:Path",
-        "thalweg.learned_potentials.recipe:LearnedPotential",
-        "thalweg.systems.configuration:Configuration.__init__",
-        "thalweg.__main__:Configuration",
-        "thalweg.nothing:Here",
+        "systems.configuration.Configuration",
+        "systems.Configuration.__init__",
+        "learning.save_tree",
+        "learned_potentials.Learner",
+        "nothing.Here",
+        "",
+        7,
     ],
 )
-def test_only_dataclasses_of_this_package_are_made(tmp_path, name):
+def test_only_dataclasses_with_a_name_are_made(tmp_path, name):
     tree = {"is": name, "fields": {}}
-    with pytest.raises(ValueError, match=r"only dataclasses of thalweg|does not have|is no dataclass of"):
-        load_tree(_archive(tmp_path / "tree", {"format": "thalweg tree", "version": 1, "tree": tree}))
+    with pytest.raises(ValueError, match=r"made of nothing known|is no dataclass"):
+        load_tree(_archive(tmp_path / "tree", {"format": "thalweg tree", "version": VERSION, "tree": tree}))
+
+
+def test_a_class_without_a_public_name_is_not_saved(tmp_path):
+    @dataclass
+    class Mine:
+        x: int
+
+    with pytest.raises(TypeError, match=r"tree\[0\] cannot be saved: .* is on no face"):
+        save_tree(tmp_path / "tree", [Mine(1)])
 
 
 def test_a_field_that_came_later_takes_its_default_and_one_without_is_missed(tmp_path):
-    name = "thalweg.systems.configuration:Configuration"
     fields = {"numbers": [1], "positions": [[0, 0, 0]]}
-    tree = {"format": "thalweg tree", "version": 1, "tree": {"is": name, "fields": fields}}
+    tree = {"is": "systems.Configuration", "fields": fields}
+    tree = {"format": "thalweg tree", "version": VERSION, "tree": tree}
     assert load_tree(_archive(tmp_path / "a", tree)).periodic == (False, False, False)
     del fields["numbers"]
     with pytest.raises(ValueError, match="lacks numbers"):

@@ -1,27 +1,30 @@
-"""Toy campaigns, importable by the names that worker processes know them by."""
+"""Toy campaigns, plug-ins of this process and of the workers it starts."""
 
 from pathlib import Path
 
 import pytest
 
+from thalweg import registry
 
-@pytest.fixture
-def importable(monkeypatch):
-    """The folder of the toys on the path of this process and of the workers it starts."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+HERE = Path(__file__).parent
 
 
 @pytest.fixture
-def toy(importable):
+def toys(monkeypatch):
+    """Plug-ins by name."""
+    monkeypatch.delenv(registry.WITH, raising=False)
+    monkeypatch.setenv(registry.WITH, "")
+    registry.name_files([HERE / "toy_campaign.py", HERE / "toy_sums.py"])
+    return registry.plugin
+
+
+@pytest.fixture
+def toy(toys):
     """Campaigns on the Müller-Brown surface."""
-    import toy_campaign
-
-    return toy_campaign
+    return toys("toy_campaign")
 
 
 @pytest.fixture
-def sums(importable):
+def sums(toys):
     """Campaigns that add up numbers."""
-    import toy_sums
-
-    return toy_sums
+    return toys("toy_sums")

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from thalweg.sampling.campaign import CampaignError, Policy, Work, drive, from_plain, plain
+from thalweg.sampling.apparatus import ApparatusRecipe
+from thalweg.sampling.campaign import CampaignError, drive
 from thalweg.sampling.executors import processes
-from thalweg.sampling.store import UNFINISHED, Store, StoreError
+from thalweg.sampling.plans import from_plain, plain
+from thalweg.sampling.policy import Policy, Work
+from thalweg.sampling.store import UNFINISHED, Store, StoreError, write_json
 
 HERE = Path(__file__).parent
 
@@ -23,7 +26,7 @@ HERE = Path(__file__).parent
 def started(path, name):
     """A campaign in a process group of its own, everything imported."""
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, sys.path)]),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "JAX_COMPILATION_CACHE_DIR": str(path.parent / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
@@ -51,9 +54,41 @@ def test_every_policy_and_work_obeys_its_protocol_and_survives_json(toy, sums, t
                 assert from_plain(json.loads(json.dumps(plain(task.work)))) == task.work
 
 
-def test_a_plan_cannot_call_anything_but_dataclasses():
-    with pytest.raises(StoreError, match="no dataclass"):
-        from_plain({"dataclass": "os:system", "command": "true"})
+STRANGERS = [
+    "os.system",
+    "os:system",
+    "sampling.drive",
+    "sampling.store",
+    "sampling.Work",
+    "studies.apparatus",
+    "",
+    None,
+]
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_a_plan_cannot_call_anything_but_dataclasses_that_have_a_name(name):
+    with pytest.raises(StoreError, match=r"asks for .*(is no name of|is no work)"):
+        from_plain({"is": name, "command": "true"})
+
+
+@pytest.mark.parametrize("name", ["os.system", "os:system", "machine.require_memory", "sampling.drive"])
+def test_the_apparatus_of_a_plan_is_made_by_nothing_but_a_factory(name):
+    with pytest.raises(ValueError, match=r"is no name of Thalweg|makes no apparatus"):
+        ApparatusRecipe(name, {"command": "true"}).build()
+
+
+def test_a_plan_of_the_first_format_or_that_leads_out_of_the_store_is_refused(sums, tmp_path):
+    task = {"id": "sums/000-0", "work": plain(sums.Add(()))}
+    cases = {
+        "another version of the format": [task],
+        "no entry of a store": {"version": 2, "tasks": [task | {"id": "../../elsewhere/a"}]},
+    }
+    for number, (word, plan) in enumerate(cases.items()):
+        store = Store(tmp_path / str(number))
+        store.commit("plans/00000", lambda folder, plan=plan: write_json(folder / "plan.json", plan))
+        with pytest.raises(StoreError, match=word):
+            drive(store, sums.Sums(rounds=1))
 
 
 def test_running_again_does_nothing_and_more_rounds_go_on(sums, tmp_path):
@@ -137,14 +172,14 @@ import sys
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.executors import processes
 from thalweg.sampling.store import Store
-from toy_sums import Sums
+from thalweg import registry
 
 if __name__ == "__main__":
-    drive(Store(sys.argv[1]), Sums(rounds=1, width=1, seconds=60.0), processes(1))
+    drive(Store(sys.argv[1]), registry.plugin("toy_sums").Sums(rounds=1, width=1, seconds=60.0), processes(1))
 """
 
 
-def test_workers_of_a_killed_campaign_end_by_themselves(tmp_path, importable):
+def test_workers_of_a_killed_campaign_end_by_themselves(tmp_path, toys):
     script = tmp_path / "orphans.py"
     script.write_text(ORPHANS)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -1,13 +1,15 @@
 """Small campaigns on the Müller-Brown surface, one of them for tests to kill: ``toy_campaign.py STORE``."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 
+from thalweg import registry
 from thalweg.dynamics.engine import Overdamped
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.geometry.variables import Coordinates
-from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe
+from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe, factory
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.policies.markov_restarts import MarkovRestarts
 from thalweg.sampling.policies.slow_variable_loop import SlowVariableLoop
@@ -15,6 +17,7 @@ from thalweg.sampling.store import Store
 from thalweg.testsystems.muller_brown import MullerBrown
 
 
+@factory
 def muller_brown(scale=10.0, dt=2e-4):
     """A particle on the Müller-Brown surface at kT = 1, started in the upper left well."""
     engine = NativeEngine.for_potential(MullerBrown(scale), np.ones(1), Overdamped(kT=1.0, dt=dt))
@@ -29,7 +32,7 @@ def muller_brown(scale=10.0, dt=2e-4):
     )
 
 
-RECIPE = ApparatusRecipe("toy_campaign:muller_brown")
+RECIPE = ApparatusRecipe("toy_campaign.muller_brown")
 
 LOOP = SlowVariableLoop(
     RECIPE, seeds=(0, 1), walkers=8, cycles=2, swarm_steps=2000, drive_steps=6000, produce_steps=6000,
@@ -41,5 +44,7 @@ RESTARTS = MarkovRestarts(
 )
 
 if __name__ == "__main__":
+    registry.name_files([Path(__file__)])
+    loop = registry.plugin("toy_campaign").LOOP
     print("begun", flush=True)
-    drive(Store(sys.argv[1]), LOOP)
+    drive(Store(sys.argv[1]), loop)

@@ -5,9 +5,12 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
-from thalweg.sampling.campaign import Task, drive
+from thalweg import registry
+from thalweg.sampling.campaign import drive
+from thalweg.sampling.policy import Task
 from thalweg.sampling.store import Store
 
 
@@ -80,5 +83,7 @@ class Once:
 
 
 if __name__ == "__main__":
+    registry.name_files([Path(__file__)])
+    policy = registry.plugin("toy_sums").Sums(rounds=12, seconds=0.03)
     print("begun", flush=True)
-    drive(Store(sys.argv[1]), Sums(rounds=12, seconds=0.03))
+    drive(Store(sys.argv[1]), policy)

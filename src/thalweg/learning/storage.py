@@ -2,20 +2,18 @@
 
 The file is a zip archive: ``tree.json`` describes the tree, ``arrays/*.npy`` hold its arrays byte for byte. A tree is
 any nesting of tuples, lists, dictionaries (keys of any kind that is plain here, integers included), numbers, strings,
-None, NumPy and JAX arrays, and dataclasses or `equinox.Module`s of this package. Nothing is pickled: a class is
-named by module and name, and only dataclasses of this package are made, field by field, without calling them. The
-same tree gives the same bytes.
+None, NumPy and JAX arrays, and dataclasses or `equinox.Module`s on the face of a room or plug-in. Nothing is pickled: a
+class is named as in `thalweg.registry`, so that a file outlives the move of a module, and only dataclasses that are
+found there are made, field by field, without calling them. The same tree gives the same bytes.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import io
 import json
 import math
 import os
-import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,12 +25,12 @@ import numpy as np
 
 from thalweg import __version__
 from thalweg.machine.whole_files import whole
+from thalweg.registry import UnknownName, name_of, resolve
 
 FORMAT = "thalweg tree"
-VERSION = 1
+VERSION = 2
 DESCRIPTION = "tree.json"
 PACKAGE = __name__.partition(".")[0]
-OURS = re.compile(rf"({PACKAGE}(?:\.[a-z]\w*)+):([A-Za-z]\w*)")
 
 
 def save_tree(path: str | os.PathLike, tree: Any) -> Path:
@@ -69,8 +67,8 @@ def load_tree(path: str | os.PathLike) -> Any:
     Raises
     ------
     ValueError
-        If the file is cut off, damaged, of another kind, written by a later version, or names a class that is no
-        dataclass of this package.
+        If the file is cut off, damaged, of another kind, of another version of the format, or names a class that is no
+        dataclass of `thalweg.registry`.
     """
     path = Path(path)
     try:
@@ -84,9 +82,14 @@ def load_tree(path: str | os.PathLike) -> Any:
             if found[0] != FORMAT:
                 raise ValueError(f"{path} says it is {found[0]!r}; wanted {FORMAT!r}")
             if found[1] != VERSION:
+                advice = (
+                    "it names modules, which have moved since: make it again"
+                    if found[1] == 1
+                    else f"use {PACKAGE} {description.get('written_by')}, which wrote it"
+                )
                 raise ValueError(
-                    f"{path} is written in version {found[1]} of its format; {PACKAGE} {__version__} reads version "
-                    f"{VERSION}; use {PACKAGE} {description.get('written_by')}"
+                    f"{path} is in version {found[1]} of its format; {PACKAGE} {__version__} reads version {VERSION}; "
+                    f"{advice}"
                 )
             return _Reader(path, archive).value(description["tree"], "tree")
     except (zipfile.BadZipFile, EOFError, UnicodeDecodeError, json.JSONDecodeError) as problem:
@@ -114,11 +117,10 @@ def _describe(value, where, arrays):
         items = [_describe(item, f"{where}[{k}]", arrays) for k, item in enumerate(value)]
         return items if type(value) is list else {"is": "tuple", "items": items}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        name = f"{type(value).__module__}:{type(value).__qualname__}"
-        if not OURS.fullmatch(name):
-            raise TypeError(
-                f"{where} is a {name}; only classes of {PACKAGE} can be saved: keep its numbers instead"
-            )
+        try:
+            name = name_of(type(value))
+        except UnknownName as error:
+            raise TypeError(f"{where} cannot be saved: {error}") from None
         return {
             "is": name,
             "fields": {
@@ -209,19 +211,12 @@ class _Reader:
         return instance
 
     def dataclass(self, name, where):
-        match = OURS.fullmatch(name)
-        if match is None:
-            raise ValueError(
-                f"{where} in {self.path} is said to be a {name!r}; only dataclasses of {PACKAGE} are made from a file"
-            )
         try:
-            cls = getattr(importlib.import_module(match[1]), match[2])
-        except (ImportError, AttributeError) as problem:
-            raise ValueError(
-                f"{self.path} needs {name}, which {PACKAGE} {__version__} does not have"
-            ) from problem
-        if not (isinstance(cls, type) and dataclasses.is_dataclass(cls) and cls.__module__ == match[1]):
-            raise ValueError(f"{name} in {self.path} is no dataclass of that module; refused")
+            cls = resolve(name)
+        except UnknownName as error:
+            raise ValueError(f"{where} in {self.path} is made of nothing known: {error}") from None
+        if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+            raise ValueError(f"{where} in {self.path} is said to be {name}, which is no dataclass; refused")
         return cls
 
 

@@ -1,14 +1,13 @@
 """What a worker needs to simulate: an engine, where to start, what to measure on each frame, how to keep it.
 
-An apparatus holds compiled code and cannot travel between processes. What travels is its recipe: the dotted
-name of a function and plain settings, from which every process builds its own, once.
+An apparatus holds compiled code and cannot travel between processes. What travels is its recipe: the public name of a
+factory and plain settings, from which every process builds its own, once.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from thalweg.dynamics.engine import Engine, Variable
+from thalweg.registry import resolve
 from thalweg.shapes import Float
 
 
@@ -74,33 +74,35 @@ class Apparatus:
 
 @dataclass(frozen=True)
 class ApparatusRecipe:
-    """How to build an `Apparatus`: ``factory``, a dotted ``"package.module:function"``, called with
-    ``settings``.
+    """How to build an `Apparatus`: the ``factory``, a name of `thalweg.registry`, called with ``settings``.
 
     The settings are plain data, such as a study read from a file, so that a recipe can be sent to a worker
-    and written down.
+    and written down. A factory says of itself that it is one (`factory`): a plan can name no other function.
     """
 
     factory: str
     settings: dict[str, Any] = field(default_factory=dict)
 
     def build(self) -> Apparatus:
-        """The apparatus, made once in each process."""
+        """The apparatus, made once in each process.
+
+        Raises
+        ------
+        ValueError
+            If ``factory`` names nothing, or what does not make apparatuses.
+        """
         return _built(self.factory, json.dumps(self.settings, sort_keys=True))
 
 
+def factory(make: Callable[..., Apparatus]) -> Callable[..., Apparatus]:
+    """Mark ``make`` as one that may be called by a plan, with settings out of a file, to make an apparatus."""
+    make.makes_apparatus = True
+    return make
+
+
 @lru_cache(maxsize=4)
-def _built(factory: str, settings: str) -> Apparatus:
-    return named(factory)(**json.loads(settings))
-
-
-def named(dotted: str) -> Any:
-    """The object called ``"package.module:name"``.
-
-    Examples
-    --------
-    >>> named("math:sqrt")(4.0)
-    2.0
-    """
-    module, _, name = dotted.partition(":")
-    return getattr(importlib.import_module(module), name)
+def _built(name: str, settings: str) -> Apparatus:
+    make = resolve(name)
+    if not getattr(make, "makes_apparatus", False):
+        raise ValueError(f"{name} makes no apparatus, so no plan may call it; remove the plan that does")
+    return make(**json.loads(settings))

@@ -7,57 +7,19 @@ exists are done.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from thalweg.sampling.apparatus import named
 from thalweg.sampling.executors import serial
-from thalweg.sampling.store import Store, StoreError, write_json
+from thalweg.sampling.plans import from_plain, plain, planned
+from thalweg.sampling.policy import Policy, Task
+from thalweg.sampling.store import Store, StoreError
 
 DEATHS = 3
 """How often workers may die, nothing being finished in between, before the campaign gives up."""
-
-
-@runtime_checkable
-class Work(Protocol):
-    """What a task does: a frozen dataclass of plain data, called in a worker.
-
-    ``kind`` is one of run, train, reduce, label.
-    """
-
-    kind: str
-
-    def __call__(self, store: Store, entry: str) -> Any:
-        """Commit ``entry``, computed from committed entries and nothing else."""
-        ...
-
-
-@dataclass(frozen=True)
-class Task:
-    """A piece of work and the entry, ``kind/name``, it will commit."""
-
-    id: str
-    work: Work
-
-
-@runtime_checkable
-class Policy(Protocol):
-    """Decides what to do next.
-
-    ``rounds`` is the number of rounds; the tasks of one round do not depend on each other.
-    """
-
-    rounds: int
-
-    def plan(self, store: Store, round: int) -> Sequence[Task]:
-        """The tasks of a round, a pure function of what is committed."""
-        ...
 
 
 @runtime_checkable
@@ -96,7 +58,7 @@ def drive(
     """
     with store.campaign(), Pool(executor) as pool:
         for k in range(policy.rounds if rounds is None else min(rounds, policy.rounds)):
-            tasks = _planned(store, policy, k)
+            tasks = planned(store, policy, k)
             missing = [task for task in tasks if not store.has(task.id)]
             for task in tasks:
                 if task not in missing:
@@ -126,7 +88,10 @@ class Pool:
         while waiting:
             self._executor = self._executor or self._make()
             try:
-                running = {self._executor.submit(perform, task, store.path): task for task in waiting}
+                running = {
+                    self._executor.submit(perform, task.id, plain(task.work), store.path): task
+                    for task in waiting
+                }
                 for future in as_completed(running):
                     task = running[future]
                     seconds = future.result()
@@ -153,54 +118,15 @@ class Pool:
         self._executor = None
 
 
-def _planned(store, policy, k):
-    """The tasks of round ``k``, committed before any of them runs."""
-    entry = f"plans/{k:05d}"
-    if not store.has(entry):
-        tasks = [{"id": task.id, "work": plain(task.work)} for task in policy.plan(store, k)]
-        store.commit(entry, lambda folder: write_json(folder / "plan.json", tasks))
-    plan = json.loads(store.file(entry, "plan.json").read_text())
-    return [Task(task["id"], from_plain(task["work"])) for task in plan]
-
-
-def perform(task: Task, path: Path) -> float:
-    """Do a task unless its entry exists; the seconds it took."""
+def perform(entry: str, work: Any, path: Path) -> float:
+    """Do ``work``, given as `plain` says, unless its entry exists; the seconds it took."""
     store = Store(path)
     began = time.perf_counter()
-    if not store.has(task.id):
-        task.work(store, task.id)
+    if not store.has(entry):
+        from_plain(work)(store, entry)
     return time.perf_counter() - began
 
 
 def _tell(observers, *news):
     for observer in observers:
         observer(*news)
-
-
-def plain(work: Any) -> Any:
-    """``work`` as JSON: dataclasses become objects that name their class.
-
-    Examples
-    --------
-    >>> from thalweg.sampling.restart import Uncertainty
-    >>> plain(Uncertainty(transitions=5.0))["prior"], from_plain(plain(Uncertainty()))
-    (1.0, Uncertainty(transitions=10.0, prior=1.0))
-    """
-    if dataclasses.is_dataclass(work):
-        content = {f.name: plain(getattr(work, f.name)) for f in dataclasses.fields(work)}
-        return {"dataclass": f"{type(work).__module__}:{type(work).__qualname__}"} | content
-    if isinstance(work, list | tuple):
-        return [plain(item) for item in work]
-    return work
-
-
-def from_plain(content: Any) -> Any:
-    """The inverse of `plain`; lists come back as tuples. Nothing but dataclasses is made."""
-    if isinstance(content, dict) and "dataclass" in content:
-        made = named(content["dataclass"])
-        if not (isinstance(made, type) and dataclasses.is_dataclass(made)):
-            raise StoreError(f"a plan names {content['dataclass']}, which is no dataclass; remove the plan")
-        return made(**{name: from_plain(value) for name, value in content.items() if name != "dataclass"})
-    if isinstance(content, list):
-        return tuple(from_plain(item) for item in content)
-    return content

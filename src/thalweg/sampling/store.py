@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -24,6 +25,10 @@ from typing import Any
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
 LOG = "log"
+
+
+ENTRY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+"""What entries are called."""
 
 
 class StoreError(RuntimeError):
@@ -48,7 +53,14 @@ class Store:
             self.path.mkdir(parents=True, exist_ok=True)
 
     def folder(self, entry: str) -> Path:
-        return self.path / entry
+        """Where an entry is, or will be.
+
+        Raises
+        ------
+        StoreError
+            If ``entry`` is no ``kind/name``: no entry is outside the store.
+        """
+        return self.path / named(entry)
 
     def has(self, entry: str) -> bool:
         return (self.folder(entry) / MANIFEST).exists()
@@ -208,6 +220,21 @@ class Store:
             else:
                 reason, advice = str(error), "see to that and run the same command again"
             raise StoreError(f"{self.path} cannot {act}: {reason}; {kept}; {advice}") from error
+
+
+def named(entry: str) -> str:
+    """``entry``, if it can be one.
+
+    Raises
+    ------
+    StoreError
+        If it is no ``kind/name``, as from a plan that leads out of the store.
+    """
+    if not isinstance(entry, str) or not ENTRY.fullmatch(entry):
+        raise StoreError(
+            f"{entry!r} is no entry of a store, which is called kind/name; remove the plan that names it"
+        )
+    return entry
 
 
 def write_json(path: Path, content: Any) -> None:

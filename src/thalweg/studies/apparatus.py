@@ -26,7 +26,7 @@ from thalweg.interop.files.trajectories import write_trajectory
 from thalweg.interop.openmm import molecules
 from thalweg.interop.openmm.build import build_system
 from thalweg.interop.openmm.relaxation import relaxed
-from thalweg.sampling.apparatus import Apparatus
+from thalweg.sampling.apparatus import Apparatus, factory
 from thalweg.studies.tables.strict import choose, read
 from thalweg.studies.tables.study import (
     FEATURES,
@@ -46,6 +46,7 @@ SLACK = 1.1
 """How much longer than at the start a chain of bonds can be pulled."""
 
 
+@factory
 def apparatus(
     system: Mapping[str, Any], dynamics: Mapping[str, Any], features: Mapping[str, Any]
 ) -> Apparatus:

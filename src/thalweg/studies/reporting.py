@@ -14,8 +14,8 @@ from thalweg.report.of_runs.evidence import from_loop, from_restarts
 from thalweg.report.of_runs.files import write_report
 from thalweg.report.results import Diagnosis, Results
 from thalweg.report.rounding import significant
-from thalweg.sampling.campaign import Policy
 from thalweg.sampling.policies.slow_variable_loop import WEIGHTS, SlowVariableLoop
+from thalweg.sampling.policy import Policy
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.reweigh import WeightedFrames
 from thalweg.sampling.tasks.slow_variable import SlowVariable

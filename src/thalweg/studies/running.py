@@ -24,8 +24,9 @@ from rich.progress import (
 
 from thalweg.interop.files.trajectories import write_trajectory
 from thalweg.machine.whole_files import write_whole
-from thalweg.sampling.campaign import Task, drive
+from thalweg.sampling.campaign import drive
 from thalweg.sampling.executors import processes, serial
+from thalweg.sampling.policy import Task
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.simulate import Simulate
 from thalweg.studies.apparatus import named_torsions, versions

@@ -22,8 +22,8 @@ class InBlocks(Energy):
 
     Examples
     --------
-    >>> from thalweg.learned_potentials.terms.learned_potential import Constant
-    >>> InBlocks(Constant(2.0), 3)(jnp.zeros((5, 3, 6))).tolist()
+    >>> from thalweg.learned_potentials.terms.learned_potential import ConstantEnergy
+    >>> InBlocks(ConstantEnergy(2.0), 3)(jnp.zeros((5, 3, 6))).tolist()
     [2.0, 2.0, 2.0, 2.0, 2.0, 2.0]
     """
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from thalweg.sampling.apparatus import ApparatusRecipe
-from thalweg.sampling.campaign import Task
+from thalweg.sampling.policy import Task
 from thalweg.sampling.restart import LeastCounts, RestartRule
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.choose_starts import ChooseStarts

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from thalweg.sampling.apparatus import ApparatusRecipe
-from thalweg.sampling.campaign import Task
+from thalweg.sampling.policy import Task
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.choose_starts import ChooseStarts
 from thalweg.sampling.tasks.reweigh import Reweigh

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from thalweg.sampling.apparatus import ApparatusRecipe
-from thalweg.sampling.campaign import Policy
 from thalweg.sampling.policies.markov_restarts import MarkovRestarts
 from thalweg.sampling.policies.slow_variable_loop import SlowVariableLoop
+from thalweg.sampling.policy import Policy
 from thalweg.sampling.restart import LeastCounts, Uncertainty
 from thalweg.studies.tables.strict import StudyError, as_table, choose, counted, measured, read
 from thalweg.units import thermal_energy
 
-FACTORY = "thalweg.studies.apparatus:apparatus"
+FACTORY = "studies.apparatus"
 """What worker processes call to build their engine."""
 
 

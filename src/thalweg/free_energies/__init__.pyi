@@ -1,0 +1,10 @@
+from .blocks import statistical_inefficiency as statistical_inefficiency
+from .difference import FreeEnergyDifference as FreeEnergyDifference
+from .difference import agreement as agreement
+from .difference import free_energy_difference as free_energy_difference
+from .reweighting import MBAR as MBAR
+from .reweighting import MBARModel as MBARModel
+from .reweighting import effective_sample_size as effective_sample_size
+from .reweighting import exponential_weights as exponential_weights
+from .surface import FreeEnergySurface as FreeEnergySurface
+from .surface import FreeEnergySurfaceModel as FreeEnergySurfaceModel

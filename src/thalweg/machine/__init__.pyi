@@ -1,0 +1,4 @@
+from .memory import available_memory as available_memory
+from .memory import require_memory as require_memory
+from .whole_files import whole as whole
+from .whole_files import write_whole as write_whole

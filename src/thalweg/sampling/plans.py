@@ -1,0 +1,83 @@
+"""Plans as files: the tasks of a round, committed before any of them runs, JSON that can ask for nothing but work."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from thalweg.registry import UnknownName, name_of, resolve
+from thalweg.sampling.policy import Policy, Task
+from thalweg.sampling.store import Store, StoreError, named, write_json
+
+VERSION = 2
+"""Of the format of plans; version 1 named modules instead of what is public."""
+
+
+def planned(store: Store, policy: Policy, k: int) -> list[Task]:
+    """The tasks of round ``k``, committed before any of them runs."""
+    entry = f"plans/{k:05d}"
+    if not store.has(entry):
+        tasks = [{"id": task.id, "work": plain(task.work)} for task in policy.plan(store, k)]
+        store.commit(
+            entry, lambda folder: write_json(folder / "plan.json", {"version": VERSION, "tasks": tasks})
+        )
+    plan = json.loads(store.file(entry, "plan.json").read_text())
+    if not isinstance(plan, dict) or plan.get("version") != VERSION:
+        raise StoreError(
+            f"{entry} is in another version of the format of plans, of an earlier or later Thalweg; this one reads "
+            f"version {VERSION}: start a new run"
+        )
+    return [Task(named(task["id"]), from_plain(task["work"])) for task in plan["tasks"]]
+
+
+def plain(work: Any) -> Any:
+    """``work`` as JSON: dataclasses become objects that name their class as in `thalweg.registry`.
+
+    Examples
+    --------
+    >>> from thalweg.sampling.restart import Uncertainty
+    >>> plain(Uncertainty(transitions=5.0))
+    {'is': 'sampling.Uncertainty', 'transitions': 5.0, 'prior': 1.0}
+    >>> from_plain(plain(Uncertainty()))
+    Uncertainty(transitions=10.0, prior=1.0)
+    """
+    if dataclasses.is_dataclass(work):
+        content = {f.name: plain(getattr(work, f.name)) for f in dataclasses.fields(work)}
+        return {"is": name_of(type(work))} | content
+    if isinstance(work, list | tuple):
+        return [plain(item) for item in work]
+    if isinstance(work, dict):
+        return {"is": "dict", "items": {key: plain(value) for key, value in work.items()}}
+    return work
+
+
+def from_plain(content: Any) -> Any:
+    """The inverse of `plain`; lists come back as tuples. Nothing but dataclasses that have a name is made.
+
+    Raises
+    ------
+    StoreError
+        If a name is unknown, is that of no dataclass, or its fields are others.
+    """
+    if isinstance(content, dict) and content.get("is") == "dict":
+        return {key: from_plain(value) for key, value in content["items"].items()}
+    if isinstance(content, dict):
+        try:
+            made = resolve(str(content.get("is")))
+        except UnknownName as error:
+            raise StoreError(f"a plan asks for what is not there: {error}") from None
+        if not (isinstance(made, type) and dataclasses.is_dataclass(made)):
+            raise StoreError(
+                f"a plan asks for {content['is']}, which is no work; remove the plan and run again"
+            )
+        fields = {name: from_plain(value) for name, value in content.items() if name != "is"}
+        if set(fields) != {field.name for field in dataclasses.fields(made)}:
+            raise StoreError(
+                f"a plan gives {content['is']} the fields {', '.join(fields)}; it has "
+                f"{', '.join(field.name for field in dataclasses.fields(made))}: the plan is of another version"
+            )
+        return made(**fields)
+    if isinstance(content, list):
+        return tuple(from_plain(item) for item in content)
+    return content

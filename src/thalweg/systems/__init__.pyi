@@ -1,0 +1,11 @@
+from .box import minimum_image as minimum_image
+from .box import reduced_box as reduced_box
+from .box import volume as volume
+from .box import wrapped as wrapped
+from .configuration import Configuration as Configuration
+from .neighbors import NeighborList as NeighborList
+from .state import State as State
+from .state import thermal_state as thermal_state
+from .system import Constraints as Constraints
+from .system import System as System
+from .topology import Topology as Topology
