@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager
 from functools import cache, wraps
 from typing import ParamSpec, TypeVar
 
-import scipy.linalg  # noqa: F401  (its BLAS must be loaded before libraries are looked up)
 from threadpoolctl import ThreadpoolController
 
 P = ParamSpec("P")
@@ -21,6 +20,8 @@ R = TypeVar("R")
 @cache
 def _libraries() -> ThreadpoolController:
     """The BLAS libraries of this process, looked up at first use."""
+    import scipy.linalg  # noqa: F401  (its BLAS must be loaded before libraries are looked up)
+
     return ThreadpoolController().select(user_api="blas")
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from scipy.special import stdtrit
+import scipy
 
 from thalweg.shapes import Float
 
@@ -83,7 +83,8 @@ class Estimate:
         forward, back = (np.log, np.exp) if positive else (np.asarray, np.asarray)
         samples = forward(self.samples)
         center = 2 * forward(self.value) - _nanmean(samples)
-        half = stdtrit(max(self.n_blocks - 1, 1), 0.5 + confidence / 2) * _spread(samples, self.n_blocks)
+        quantile = scipy.special.stdtrit(max(self.n_blocks - 1, 1), 0.5 + confidence / 2)
+        half = quantile * _spread(samples, self.n_blocks)
         return back(np.stack([center - half, center + half]))
 
     def __str__(self) -> str:

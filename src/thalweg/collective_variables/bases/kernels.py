@@ -18,9 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
-from scipy.spatial.distance import pdist
-from sklearn.cluster import kmeans_plusplus
+import scipy
 
 from thalweg.time_series.trajectories import Trajectories
 
@@ -59,6 +57,8 @@ class Landmarks:
     seed: int = 0
 
     def fit(self, data: Trajectories) -> Gaussians:
+        from sklearn.cluster import kmeans_plusplus
+
         points, scale = _scaled(data, self.scale)
         different = np.unique(points, axis=0)
         if len(different) < self.count:
@@ -119,7 +119,7 @@ class RandomWaves:
         points, scale = _scaled(data, self.scale)
         generator = np.random.default_rng(self.seed)
         width = (
-            float(np.median(pdist(points[:: max(1, len(points) // 1000)]))) / 2
+            float(np.median(scipy.spatial.distance.pdist(points[:: max(1, len(points) // 1000)]))) / 2
             if self.width is None
             else self.width
         )
@@ -146,7 +146,7 @@ class PlaneWaves:
 
 def _spacing(points: np.ndarray) -> float:
     """Median distance of points from the nearest other."""
-    distances, _ = cKDTree(points).query(points, k=2)
+    distances, _ = scipy.spatial.cKDTree(points).query(points, k=2)
     return float(np.median(distances[:, 1]))
 
 

@@ -13,7 +13,7 @@ A score compares models at the same lag time on the same data; on training data 
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import eigh
+import scipy
 
 from thalweg.collective_variables.covariances.covariance import Covariances
 from thalweg.shapes import Float
@@ -60,6 +60,6 @@ def vamp_score(
 
 def whitened_directions(covariance: np.ndarray) -> np.ndarray:
     """Columns ``(dim, rank)`` in which a matrix of second moments is the identity."""
-    values, vectors = eigh(covariance)
+    values, vectors = scipy.linalg.eigh(covariance)
     kept = values > RANK * max(values[-1], 0.0)
     return vectors[:, kept] / np.sqrt(values[kept])

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh
+import scipy
 
 from thalweg.collective_variables.covariances.covariance import Covariances
 from thalweg.collective_variables.covariances.stationarity import KoopmanModel
@@ -49,7 +49,7 @@ def reversible_modes(sums: Covariances, cutoff: float) -> SlowModes:
     """
     mean, c0, ct = symmetrized(sums)
     whitened = whitening(mean, c0, cutoff)
-    values, vectors = eigh(whitened.matrix.T @ ct @ whitened.matrix)
+    values, vectors = scipy.linalg.eigh(whitened.matrix.T @ ct @ whitened.matrix)
     values, vectors = values[::-1], vectors[:, ::-1]
     return SlowModes(mean, whitened.matrix @ vectors, values, decay_times(values, sums))
 

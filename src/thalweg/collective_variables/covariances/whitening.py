@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh
+import scipy
 
 from thalweg.shapes import Float
 
@@ -62,7 +62,7 @@ def whitening(
         notes.append(f"{(~varies).sum()} constant features were dropped: {listed}")
     inverse = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
     correlation = (covariance * inverse[:, None] * inverse)[np.ix_(varies, varies)]
-    values, vectors = eigh(correlation)
+    values, vectors = scipy.linalg.eigh(correlation)
     kept = values > cutoff * values[-1]
     if not kept.all():
         notes.append(

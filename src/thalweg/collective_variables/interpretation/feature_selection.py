@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from scipy.linalg import lstsq
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import lars_path_gram, orthogonal_mp_gram
+import scipy
 
 from thalweg.shapes import Float
 
@@ -47,6 +45,8 @@ class OrthogonalMatchingPursuit:
     def supports(
         self, gram: Float[np.ndarray, "features features"], target: Float[np.ndarray, " features"], most: int
     ) -> list[Support]:
+        from sklearn.linear_model import orthogonal_mp_gram
+
         if not np.abs(target).max(initial=0.0) > 0:
             return [()]
         with warnings.catch_warnings():  # a path that ends where features are used up is an answer, too
@@ -68,6 +68,9 @@ class Lasso:
     def supports(
         self, gram: Float[np.ndarray, "features features"], target: Float[np.ndarray, " features"], most: int
     ) -> list[Support]:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import lars_path_gram
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             path = lars_path_gram(
@@ -81,7 +84,7 @@ def coefficients(gram: np.ndarray, target: np.ndarray, support: Support) -> np.n
     found = np.zeros(len(target))
     if support:
         chosen = list(support)
-        found[chosen] = lstsq(gram[np.ix_(chosen, chosen)], target[chosen], cond=1e-10)[0]
+        found[chosen] = scipy.linalg.lstsq(gram[np.ix_(chosen, chosen)], target[chosen], cond=1e-10)[0]
     return found
 
 

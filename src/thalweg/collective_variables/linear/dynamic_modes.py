@@ -15,8 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigh
-from scipy.optimize import linear_sum_assignment
+import scipy
 
 from thalweg.collective_variables.bases.basis import Basis, Features, Functions, Joined, along
 from thalweg.collective_variables.bases.linear_map import as_frames
@@ -85,7 +84,7 @@ class DynamicModes:
             found = np.append(np.ones(int(constant)), self.method.spectrum(sums)[0])
             if len(found) < len(self.eigenvalues):
                 raise ValueError("the replicate has fewer modes")
-            found = found[linear_sum_assignment(np.abs(self.eigenvalues[:, None] - found))[1]]
+            found = found[scipy.optimize.linear_sum_assignment(np.abs(self.eigenvalues[:, None] - found))[1]]
             values = quantity(found)
             return np.where(np.isfinite(values), values, np.nan)
 
@@ -223,7 +222,7 @@ class DMD:
 
     def spectrum(self, sums: Covariances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Eigenvalues, eigenvectors and the map ``(features, rank)`` to features whose products are whitened."""
-        sizes, directions = eigh(_products(sums))
+        sizes, directions = scipy.linalg.eigh(_products(sums))
         if sizes[-1] <= 0:
             raise ValueError("all features are zero; nothing varies in time")
         kept = sizes > self.cutoff * sizes[-1]

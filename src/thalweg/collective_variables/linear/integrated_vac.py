@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import eig, eigh
-from scipy.optimize import brentq
+import scipy
 
 from thalweg.collective_variables.bases.basis import Basis, Features, Functions, along
 from thalweg.collective_variables.bases.linear_map import project, seen
@@ -143,9 +142,9 @@ def _as_they_are(sums: Covariances) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def _eigenpairs(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Real parts of eigenvalues, largest first, and of eigenvectors."""
     if np.allclose(matrix, matrix.T, rtol=0, atol=1e-12):
-        values, vectors = eigh((matrix + matrix.T) / 2)
+        values, vectors = scipy.linalg.eigh((matrix + matrix.T) / 2)
     else:
-        values, vectors = eig(matrix)
+        values, vectors = scipy.linalg.eig(matrix)
     order = np.argsort(-values.real)
     vectors = vectors[:, order].real
     return values[order].real, vectors / np.linalg.norm(vectors, axis=0)
@@ -160,4 +159,6 @@ def _decay(eigenvalue: float, lagtimes: np.ndarray, weights: np.ndarray) -> floa
         return float(weights @ np.exp(-lagtimes / np.exp(logarithm))) - eigenvalue
 
     low, high = np.log(lagtimes[0] / 700), np.log(1e13 * lagtimes[-1])
-    return float(np.exp(brentq(excess, low, high))) if excess(low) < 0 < excess(high) else float("nan")
+    if not excess(low) < 0 < excess(high):
+        return float("nan")
+    return float(np.exp(scipy.optimize.brentq(excess, low, high)))

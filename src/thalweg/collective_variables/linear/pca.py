@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import eigh
+import scipy
 
 from thalweg.collective_variables.bases.linear_map import mapped, names_of_features, project
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
@@ -79,7 +79,7 @@ class PCA:
             raise ValueError(
                 f"dim={self.dim} must lie between 1 and the number of features, {len(sums.mean_0)}"
             )
-        variances, vectors = eigh(sums.c00)
+        variances, vectors = scipy.linalg.eigh(sums.c00)
         vectors = vectors[:, ::-1][:, : self.dim]
         loadings, names = vectors * loading_signs(vectors), names_of_features(data)
         return PCAModel(sums.mean_0, loadings, np.maximum(variances[::-1], 0), names)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh
+import scipy
 
 from thalweg.collective_variables.bases.linear_map import project
 from thalweg.collective_variables.covariances.covariance import covariances
@@ -164,7 +164,7 @@ class _Chosen(NamedTuple):
 def _slowest(c0: np.ndarray, ct: np.ndarray, support: tuple[int, ...]) -> _Chosen:
     """The slowest combination of some features."""
     block = np.ix_(support, support)
-    values, vectors = eigh(ct[block], c0[block] + 1e-9 * np.eye(len(support)))
+    values, vectors = scipy.linalg.eigh(ct[block], c0[block] + 1e-9 * np.eye(len(support)))
     return _Chosen(support, float(values[-1]), vectors[:, -1])
 
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.cluster import KMeans as Lloyd
-from sklearn.cluster import kmeans_plusplus
 from threadpoolctl import threadpool_limits
 
 from thalweg.collective_variables.bases.linear_map import as_frames
@@ -113,6 +111,8 @@ class KMeans:
         ValueError
             If there are fewer different frames than clusters.
         """
+        from sklearn.cluster import kmeans_plusplus
+
         points = sampled_points(data, self.periods, self.max_frames, self.n_clusters)
         few = points[:: max(1, len(points) // max(10 * self.n_clusters, 5000))]
         with threadpool_limits(1):
@@ -123,8 +123,10 @@ class KMeans:
         radius = float(np.sqrt(found.inertia_ / len(points)))
         return Clustering(unembedded(found.cluster_centers_, self.periods), self.periods, radius)
 
-    def _iterated(self, points: np.ndarray, start: np.ndarray) -> Lloyd:
-        """Lloyd's iteration from given centers."""
+    def _iterated(self, points: np.ndarray, start: np.ndarray) -> Any:
+        """Lloyd's iteration from given centers: a fitted `sklearn.cluster.KMeans`."""
+        from sklearn.cluster import KMeans as Lloyd
+
         method = Lloyd(
             self.n_clusters, init=start, n_init=1, max_iter=self.max_iterations, tol=self.tolerance
         )
