@@ -144,19 +144,18 @@ def resolves_in_module(module: str, words: list[str]) -> bool:
 
 
 def inside(name: str, here: str) -> bool:
-    """Whether a dotted name is a module or name of this package; the room or folder may be left out."""
+    """Whether a name is a module beside the one that is ``here``, or a dotted name the end of a path in the package."""
     words = name.split(".")
     package = here if MODULES[here].name == "__init__.py" else here.rpartition(".")[0]
-    for length in range(1, len(words) + 1):
-        way = ".".join(words[:length])
-        beginnings = ["", "thalweg.", f"{package}.", f"{here}."]
-        for module in {start + way for start in beginnings} & MODULES.keys():
-            if resolves_in_module(module, words[length:]):
-                return True
-    if len(words) == 1:
-        return False
-    ends = [module for module in MODULES if module.endswith(f".{words[0]}")]
-    return any(resolves_in_module(module, words[1:]) for module in ends)
+    if f"{package}.{name}" in MODULES or f"thalweg.{name}" in MODULES:
+        return True
+    ways = {".".join(words[:length]): words[length:] for length in range(1, len(words) + 1)}
+    return len(words) > 1 and any(
+        resolves_in_module(module, rest)
+        for way, rest in ways.items()
+        for module in MODULES
+        if f".{module}".endswith(f".{way}")
+    )
 
 
 @cache

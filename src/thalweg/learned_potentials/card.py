@@ -12,7 +12,7 @@ A card is a dictionary of plain values, so that it can be shown, searched and sa
 ``errors``      on both sets, in internal units
 ``weights``     how much each kind of label counted
 ``undecided``   directions in energies per element that no training energy decides, if there are any, see
-                `reference_energies`
+                `frames.reference_energies`
 ``seed``, ``versions``, ``date``
 ==============  ===============================================================================================
 """

@@ -9,10 +9,10 @@ Displacements are then a gather and a subtraction with no scatter, and replicas 
     than scattering, for scalars it is not (measured on CPUs). Rows are worked through in blocks: memory grows
     with the number of atoms, never with its square.
 `PairsWithin`
-    of a radius: all pairs at first; once `refreshed`, atom ``i`` meets each neighbour of a list, every pair
+    of a radius: all pairs at first; once `PairsWithin.refreshed`, atom ``i`` meets each neighbour of a list, every pair
     twice, and nothing needs to be given back.
 
-Both offer `total`: the sum of a quantity of pairs and the sums, per atom, of what pairs give to their members.
+Both offer ``total``: the sum of a quantity of pairs and the sums, per atom, of what pairs give to their members.
 """
 
 from __future__ import annotations

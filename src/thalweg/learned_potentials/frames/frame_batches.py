@@ -47,7 +47,7 @@ class FrameBatch(eqx.Module):
 
 
 def squared_error(term: eqx.Module, batch: FrameBatch) -> jax.Array:
-    """``chi^2`` of a term that has `site_energies`, as a fraction of that of zero."""
+    """``chi^2`` of a term that has ``site_energies`` (a `SiteTerm`), as a fraction of that of zero."""
     near = batch.near
     present = near.environments(batch.points)
 

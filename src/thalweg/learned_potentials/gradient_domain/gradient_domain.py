@@ -7,7 +7,7 @@ With ``K`` the covariance of all training labels (`hessian_kernel`) and ``F`` th
 
 which costs as much per point as a distance; where all frames have energies these are fitted too and add
 ``height k``. The constant is the mean of what training energies leave. The process has a mean energy, fitted to the
-same frames first (`valence_pairs`): the kernel learns what it leaves, and far from all frames it is what remains.
+same frames first (`ValencePairs`): the kernel learns what it leaves, and far from all frames it is what remains.
 
 Settings are chosen among candidates, one after the other, by the error that leaving out one frame at a time would give,
 known in closed form, on some of the training frames; nothing else is looked at.

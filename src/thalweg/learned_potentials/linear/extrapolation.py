@@ -11,7 +11,7 @@ extrapolated; the grade of a frame is the largest of its atoms. Frames of grade 
 above ten they should stop a simulation. Labels play no part, and exchanging a row for one of grade gamma multiplies
 the determinant by gamma, which is how new frames enter (`ActiveSet.extended`).
 
-A potential of a whole molecule (`polynomial_fit`) has no sites: its rows are those of force components.
+A potential of a whole molecule (`PolynomialFit`) has no sites: its rows are those of force components.
 
 Of functions that are many or alike, training rows leave some directions out or nearly so; a fit holds coefficients
 back there. Unit vectors of `SMALLEST` times the usual size of a function stand in for rows in them. Without these, or

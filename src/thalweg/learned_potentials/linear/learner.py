@@ -78,7 +78,7 @@ class Linear(OnePass):
         ``(v / mean)^(2 smoothness)`` more than by their size alone
     folds : parts of the frames kept apart for cross-validation
     neighbors : the cutoff is where atoms of the training frames have so many neighbors on average, see
-        `typical_cutoff`; None leaves that of the representation
+        `frames.typical_cutoff`; None leaves that of the representation
     forgiving : how much less labels of frames with large forces count; None for all alike
 
     Examples

@@ -92,7 +92,7 @@ class NormalEquations:
         """Sum the ``rows`` of ``configurations``, which are dealt to ``folds`` at random.
 
         Energies and stresses count per square root of the number of atoms; all labels of a frame, and so held-out
-        errors, are divided by its entry in ``divisors``, see `forgiving`.
+        errors, are divided by its entry in ``divisors``, see `Forgiving`.
 
         Raises
         ------

@@ -82,7 +82,7 @@ def _energy_variances(part, near, features, count):
 def _force_variances(
     part: Part, near: Neighborhoods, pulls: Pulls, atoms: int
 ) -> Float[np.ndarray, "atoms 3"]:
-    """Prior variances of the forces, ``(atoms, 3)``, each a `pulled_variance` of the sites that feel the atom."""
+    """Prior variances of the forces, ``(atoms, 3)``, each a `DotProduct.pulled_variance` of the sites that feel the atom."""
     found = np.zeros((atoms, 3))
     for kind, kernel in enumerate(part.basis.kernels):
         mine = np.flatnonzero(near.kinds == kind)

@@ -4,7 +4,7 @@ The energy of a site is a sum of kernels with ``M`` chosen environments of its o
 
     e_i = sum_m c_m k(f_i, s_m),    c ~ N(0, (lambda K_MM)^-1),    K_MM = k(s_m, s_m'),
 
-which is a linear model once the environments are chosen (`linear`): energies, forces and stresses are fitted together,
+which is a linear model once the environments are chosen (`learner`): energies, forces and stresses are fitted together,
 and held-out frames choose ``lambda``. Environments are taken greedily, each where those before explain least: pivoted
 Cholesky factorization of the kernel (`by_variance`), the farthest in feature space (`by_distance`), or by leverage on
 the principal directions of the features (`by_leverage`, CUR [mahoney2009]).
@@ -99,12 +99,12 @@ class SparseKernel(OnePass):
     ----------
     representation : what the sites are described by; `DotProduct` wants it normalized
     points : number of chosen environments of each element, or one number per element
-    kernel : `kernels.DotProduct` or `kernels.Gaussian`
+    kernel : `DotProduct` or `GaussianKernel`
     selection : how environments are chosen
     regularization : who decides how strongly coefficients are held back
     folds : parts of the frames kept apart for cross-validation
     neighbors : the cutoff is where atoms of the training frames have so many neighbors on average, see
-        `typical_cutoff`; None leaves that of the representation
+        `frames.typical_cutoff`; None leaves that of the representation
     forgiving : how much less labels of frames with large forces count; None for all alike
     """
 

@@ -64,7 +64,7 @@ class ScreenedNuclei(eqx.Module):
 def screened_nuclei(
     elements: Sequence[int], ends: Sequence[float] | np.ndarray, inner: float = 0.5
 ) -> PairTerm:
-    """The repulsion between ``elements``, gone from the distance ``ends`` [nm] of each pair on (`pair_kinds`).
+    """The repulsion between ``elements``, gone from the distance ``ends`` [nm] of each pair on (`pair_terms.pair_kinds`).
 
     Raises
     ------

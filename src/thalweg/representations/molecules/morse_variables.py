@@ -12,7 +12,7 @@ from thalweg.shapes import Array, Float, Positions
 
 
 def morse_variables(positions: Positions, length: float = 0.1) -> Float[Array, " pairs *replicas"]:
-    """``exp(-r_ij / length)`` of all pairs, in the order of `all_pairs`.
+    """``exp(-r_ij / length)`` of all pairs, in the order of `inverse_distances.all_pairs`.
 
     Parameters
     ----------
