@@ -42,7 +42,7 @@ def normal(stream, step: Int[Array, ""], shape: tuple[int, ...], dtype) -> Float
     """
     size = math.prod(shape)
     place = jnp.arange((size + 1) // 2, dtype=jnp.uint32)
-    first, second = threefry(
+    first, second = _threefry(
         stream[0], stream[1], place, jnp.broadcast_to(step.astype(jnp.uint32), place.shape)
     )
     radius = jnp.sqrt(-2.0 * jnp.log(_uniform(first) + np.float32(2.0**-24)))
@@ -53,7 +53,7 @@ def normal(stream, step: Int[Array, ""], shape: tuple[int, ...], dtype) -> Float
     return pairs.reshape(-1)[:size].reshape(shape).astype(dtype)
 
 
-def threefry(key0, key1, x0, x1):
+def _threefry(key0, key1, x0, x1):
     """Two words of random bits from two words of counter, all uint32 [salmon2011]."""
     keys = (key0, key1, key0 ^ key1 ^ np.uint32(PARITY))
     x0, x1 = x0 + keys[0], x1 + keys[1]

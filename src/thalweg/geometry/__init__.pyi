@@ -1,3 +1,4 @@
+from .alignment import optimal_rotation as optimal_rotation
 from .alignment import rmsd as rmsd
 from .alignment import superposed as superposed
 from .bond_graph import heavy_atom_pairs as heavy_atom_pairs

@@ -113,20 +113,20 @@ class SoftResidueDistances(eqx.Module):
     def of_distances(self, lengths: Float[Array, " links *replicas"]) -> Values:
         """The values, from the distances of all `links`."""
         owner = self.links[1]
-        return soft_minima(lengths, owner, len(self.pairs), self.beta)
+        return _soft_minima(lengths, owner, len(self.pairs), self.beta)
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
         return self.of_distances(distances(positions, self.links[0], box))
 
 
-def soft_minima(
+def _soft_minima(
     lengths: Float[Array, " links *replicas"], owner: np.ndarray, count: int, beta: float
 ) -> Float[Array, " pairs *replicas"]:
     """``beta / ln sum exp(beta / length)`` over the lengths of each of ``count`` owners, without overflow.
 
     Examples
     --------
-    >>> np.asarray(soft_minima(jnp.array([0.5, 0.7, 3.0]), np.array([0, 0, 1]), 2, 1000.0)).round(3)
+    >>> np.asarray(_soft_minima(jnp.array([0.5, 0.7, 3.0]), np.array([0, 0, 1]), 2, 1000.0)).round(3)
     array([0.5, 3. ], dtype=float32)
     """
     exponents = beta / lengths

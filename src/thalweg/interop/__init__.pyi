@@ -42,9 +42,13 @@ from .measured.radial_distribution import RadialDistribution as RadialDistributi
 from .measured.radial_distribution import radial_distribution as radial_distribution
 from .one_structure import OneStructure as OneStructure
 from .openmm.build import build_system as build_system
+from .openmm.build import from_amber as from_amber
 from .openmm.build import from_pdb as from_pdb
+from .openmm.build import from_xml as from_xml
+from .openmm.build import read_structure as read_structure
 from .openmm.build_checks import BuildError as BuildError
 from .openmm.engine import OpenMMEngine as OpenMMEngine
+from .openmm.force_fields import available_force_fields as available_force_fields
 from .openmm.implicit_solvent import with_compiled_born as with_compiled_born
 from .openmm.learned import embedded_system as embedded_system
 from .openmm.learned import learned_force as learned_force

@@ -53,8 +53,8 @@ def model_card(
         "elements": list(elements_of([*training, *validation])),
         "cutoff": cutoff,
         "units": dict(UNITS),
-        "training": contents(training),
-        "validation": contents(validation),
+        "training": _contents(training),
+        "validation": _contents(validation),
         "errors": {name: asdict(each) for name, each in errors.items()},
         "weights": asdict(weights),
         "seed": seed,
@@ -98,7 +98,7 @@ def card_text(card: Mapping[str, object]) -> str:
     return "\n".join(lines)
 
 
-def contents(configurations: Sequence[Configuration]) -> dict[str, object]:
+def _contents(configurations: Sequence[Configuration]) -> dict[str, object]:
     """How many frames, atoms and labels there are, and their hash."""
     return {
         "hash": content_hash(configurations),

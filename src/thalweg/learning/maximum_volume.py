@@ -27,7 +27,7 @@ def combinations(
     return solve((basis / scale).T, (rows / scale).T, check_finite=False).T
 
 
-def starting_rows(rows: Float[np.ndarray, "rows functions"]) -> np.ndarray:
+def _starting_rows(rows: Float[np.ndarray, "rows functions"]) -> np.ndarray:
     """Indices of rows that are independent, from Gaussian elimination with the largest pivots."""
     order = lu(rows, p_indices=True, check_finite=False)[0]
     return np.argsort(order)[: rows.shape[1]]
@@ -42,7 +42,7 @@ def maximum_volume(
 
     Parameters
     ----------
-    start : indices to begin with, independent; those of `starting_rows` unless given
+    start : indices to begin with, independent; those of `_starting_rows` unless given
     tolerance : no exchange of one row makes the volume grow by more than this factor
 
     Raises
@@ -61,7 +61,7 @@ def maximum_volume(
         raise ValueError(
             f"{count} rows cannot span {functions} columns; give at least as many rows, or fewer columns"
         )
-    chosen = starting_rows(rows) if start is None else np.array(start, int)
+    chosen = _starting_rows(rows) if start is None else np.array(start, int)
     coefficients = combinations(rows, rows[chosen])
     while True:
         best = int(np.abs(coefficients).argmax())

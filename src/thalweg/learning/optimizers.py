@@ -49,7 +49,7 @@ class Adam:
     def _rule(self, clip):
         moments = optax.scale_by_amsgrad if self.monotone else optax.scale_by_adam
         decay = optax.add_decayed_weights(self.decay)
-        return optax.chain(clipped_to_usual(clip), moments(*self.memory), decay)
+        return optax.chain(_clipped_to_usual(clip), moments(*self.memory), decay)
 
     def gathered(self, batches: Iterable) -> Iterable:
         """Batches as they come: a step for each."""
@@ -94,12 +94,12 @@ class LBFGS:
         yield fixed[0], jax.tree.map(lambda *leaves: jnp.stack(leaves), *arrays)
 
 
-def clipped_to_usual(most: float) -> optax.GradientTransformation:
+def _clipped_to_usual(most: float) -> optax.GradientTransformation:
     """Gradients scaled down to ``most`` times the running mean of their norms, over some 50 steps, where longer.
 
     Examples
     --------
-    >>> rule = clipped_to_usual(3.0)
+    >>> rule = _clipped_to_usual(3.0)
     >>> _, state = rule.update(jnp.array([1.0]), rule.init(jnp.zeros(1)))
     >>> round(float(rule.update(jnp.array([100.0]), state)[0][0]), 3)
     3.0

@@ -21,7 +21,7 @@ class BornIntegral(eqx.Module):
 
     def __call__(self, r: jax.Array, own: list[jax.Array], partner: list[jax.Array]) -> jax.Array:
         values = self.constants | {"r": r} | pair_names(self.names, own, partner)
-        return within(self.cutoff, r, energy_of(self.expression, values, r))
+        return _within(self.cutoff, r, energy_of(self.expression, values, r))
 
 
 class BornValue(eqx.Module):
@@ -54,11 +54,11 @@ class BornPair(eqx.Module):
             | {"r": r}
             | pair_names((self.born, *self.names), [born, *own], [partner_born, *partner])
         )
-        return within(
+        return _within(
             self.cutoff, r, sum((energy_of(e, values, r) for e in self.expressions), jnp.zeros_like(r))
         )
 
 
-def within(cutoff: Cutoff | None, r: jax.Array, value: jax.Array) -> jax.Array:
+def _within(cutoff: Cutoff | None, r: jax.Array, value: jax.Array) -> jax.Array:
     """``value`` below the cutoff, zero beyond."""
     return value if cutoff is None else jnp.where(r < cutoff.radius, value, 0.0)

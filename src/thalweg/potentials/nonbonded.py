@@ -34,7 +34,7 @@ class Cutoff(eqx.Module):
     switch: float | None = None
 
 
-def lennard_jones_energy(r2: jax.Array, sigma: jax.Array, epsilon: jax.Array) -> jax.Array:
+def _lennard_jones_energy(r2: jax.Array, sigma: jax.Array, epsilon: jax.Array) -> jax.Array:
     """``4 eps [(sigma/r)^12 - (sigma/r)^6]`` at squared distances."""
     attraction = (sigma * sigma / r2) ** 3
     return 4 * epsilon * (attraction * attraction - attraction)
@@ -49,12 +49,12 @@ class LennardJonesCoulomb(eqx.Module):
         sigma, epsilon = 0.5 * (own[1] + partner[1]), jnp.sqrt(own[2] * partner[2])
         charges = COULOMB * own[0] * partner[0]
         if self.cutoff is None:
-            return lennard_jones_energy(r2, sigma, epsilon) + charges * jax.lax.rsqrt(r2)
+            return _lennard_jones_energy(r2, sigma, epsilon) + charges * jax.lax.rsqrt(r2)
         rc, medium = self.cutoff.radius, self.cutoff.dielectric
         k = (medium - 1) / (2 * medium + 1) / rc**3
         c = 3 * medium / (2 * medium + 1) / rc
         coulomb = charges * (jax.lax.rsqrt(r2) + k * r2 - c)
-        inside = lennard_jones_energy(r2, sigma, epsilon) * switched(r2, self.cutoff) + coulomb
+        inside = _lennard_jones_energy(r2, sigma, epsilon) * switched(r2, self.cutoff) + coulomb
         return jnp.where(r2 < rc * rc, inside, 0.0)
 
 
@@ -75,7 +75,7 @@ class ExceptionPotential(eqx.Module):
 
     def __call__(self, r: Float[Array, " terms *replicas"]) -> jax.Array:
         product, sigma, epsilon = (per_replica(p, r) for p in (self.charge_product, self.sigma, self.epsilon))
-        return lennard_jones_energy(r * r, sigma, epsilon) + COULOMB * product / r
+        return _lennard_jones_energy(r * r, sigma, epsilon) + COULOMB * product / r
 
 
 class DispersionCorrection(Energy):

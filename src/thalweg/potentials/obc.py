@@ -89,7 +89,7 @@ class OBC2(eqx.Module):
         own: list[jax.Array],
         partner: list[jax.Array],
     ) -> jax.Array:
-        return -self.tau * own[0] * partner[0] * inverse_screened_distance(r, born * partner_born)
+        return -self.tau * own[0] * partner[0] * _inverse_screened_distance(r, born * partner_born)
 
 
 @jax.custom_jvp
@@ -136,12 +136,12 @@ def _integral_and_slope(r, offset_radius, sphere):
 
 
 @jax.custom_jvp
-def inverse_screened_distance(r: jax.Array, product: jax.Array) -> jax.Array:
+def _inverse_screened_distance(r: jax.Array, product: jax.Array) -> jax.Array:
     """``1/f`` with ``f^2 = r^2 + P exp(-r^2 / 4P)``; its derivative shares the exponential."""
     return _screened(r, product)[0]
 
 
-@inverse_screened_distance.defjvp
+@_inverse_screened_distance.defjvp
 def _(primals, tangents):
     r, product = primals
     y, exponential, ratio = _screened(r, product)

@@ -64,12 +64,12 @@ class Row:
     part: str = ""
 
 
-def cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Row) -> tuple[str, ...]:
     """The row as printed, one text per column of `COLUMNS`.
 
     Examples
     --------
-    >>> cells(Row("t2", 241.0, "ps", spread=6.0, target="covers 239.4", met=True))
+    >>> _cells(Row("t2", 241.0, "ps", spread=6.0, target="covers 239.4", met=True))
     ('t2', '241 ± 6.00', 'ps', 'covers 239.4', 'yes', '', '', '')
     """
     value = "skipped" if row.value is None else significant(row.value)
@@ -90,7 +90,7 @@ def benchmark_table(name: str, rows: Sequence[Row]) -> Table:
     """The rows as a table for the terminal."""
     drawn = Table(*COLUMNS, title=name, title_justify="left")
     for row in rows:
-        drawn.add_row(*cells(row), style="red" if row.met is False else None)
+        drawn.add_row(*_cells(row), style="red" if row.met is False else None)
     return drawn
 
 
@@ -110,10 +110,10 @@ def verdict(rows: Sequence[Row]) -> str:
 
 def write_benchmark(name: str, rows: Sequence[Row], folder: Path) -> tuple[Path, Path]:
     """Write ``<name>.json`` and ``<name>.md`` with the machine they were measured on; both paths."""
-    return write_parts(name, rows, dict.fromkeys((row.part for row in rows), machine()), folder)
+    return _write_parts(name, rows, dict.fromkeys((row.part for row in rows), _machine()), folder)
 
 
-def write_parts(
+def _write_parts(
     name: str, rows: Sequence[Row], machines: Mapping[str, Mapping[str, str]], folder: Path
 ) -> tuple[Path, Path]:
     """Write rows whose parts were measured on ``machines``; see `write_benchmark`."""
@@ -133,10 +133,10 @@ def replace_parts(name: str, rows: Sequence[Row], folder: Path) -> tuple[Path, P
     parts = list(dict.fromkeys(row.part for row in [*before, *rows]))
     new = {row.part for row in rows}
     merged = [row for part in parts for row in (rows if part in new else before) if row.part == part]
-    return write_parts(name, merged, earlier["machines"] | dict.fromkeys(new, machine()), folder)
+    return _write_parts(name, merged, earlier["machines"] | dict.fromkeys(new, _machine()), folder)
 
 
-def machine() -> dict[str, str]:
+def _machine() -> dict[str, str]:
     """Processor, cores, system, date and the versions that matter."""
     described = {
         "processor": processor_name(),
@@ -165,7 +165,7 @@ def processor_name() -> str:
 
 def _markdown(name: str, rows: Sequence[Row], machines: Mapping[str, Mapping[str, str]]) -> str:
     lines = [f"# {name}", "", "| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells(row)) + " |" for row in rows]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(row)) + " |" for row in rows]
     lines += ["", verdict(rows) + "."]
     alike: dict[str, list[str]] = {}
     for part, described in machines.items():

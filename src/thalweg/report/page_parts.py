@@ -49,7 +49,7 @@ def summary(
     diagnoses: Iterable[Diagnosis],
 ) -> str:
     """The head of a page: title, three answers side by side, what a careful reader must know."""
-    blocks = "".join(f"<div><h3>{name}</h3>{paragraphs(sentences)}</div>" for name, sentences in answers)
+    blocks = "".join(f"<div><h3>{name}</h3>{_paragraphs(sentences)}</div>" for name, sentences in answers)
     points = "".join(
         f'<li class="{escape(d.severity)}"><b>{escape(d.severity.capitalize())}.</b>{escape(d.sentence)}</li>'
         for d in diagnoses
@@ -77,7 +77,7 @@ def citation_list(works: Sequence[str]) -> str:
     return "<h2>How to cite</h2><ol>" + "".join(f"<li>{escape(c)}</li>" for c in works) + "</ol>"
 
 
-def paragraphs(sentences: Iterable[str]) -> str:
+def _paragraphs(sentences: Iterable[str]) -> str:
     """Sentences, each in a paragraph."""
     return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
 

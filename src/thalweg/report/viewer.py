@@ -17,11 +17,11 @@ ANGSTROM_PER_NM = 10.0
 def viewer(molecule: ViewerMolecule, states: Sequence[MolecularState]) -> str:
     """Script elements showing the structures of ``states`` in the page's element ``viewer``."""
     template = Template((files("thalweg.report") / "viewer.html").read_text("utf-8"))
-    data = json.dumps(dataset(molecule, states)).replace("</", "<\\/")
-    return template.substitute(chemiscope=chemiscope_script(), structures=data)
+    data = json.dumps(_dataset(molecule, states)).replace("</", "<\\/")
+    return template.substitute(chemiscope=_chemiscope_script(), structures=data)
 
 
-def dataset(molecule: ViewerMolecule, states: Sequence[MolecularState]) -> dict:
+def _dataset(molecule: ViewerMolecule, states: Sequence[MolecularState]) -> dict:
     """The structures in chemiscope's input format: coordinates in ångström, one property naming the state."""
     structures, names = [], []
     for state in states:
@@ -59,7 +59,7 @@ def dataset(molecule: ViewerMolecule, states: Sequence[MolecularState]) -> dict:
     }
 
 
-def chemiscope_script() -> str:
+def _chemiscope_script() -> str:
     """The standalone JavaScript that ships inside the chemiscope package."""
     home = Path(find_spec("chemiscope").submodule_search_locations[0])
     return (

@@ -1,6 +1,7 @@
 from .boundary_values import Boundary as Boundary
 from .boundary_values import HoppingProcess as HoppingProcess
 from .chain import chain_committor as chain_committor
+from .chain import chain_mean_first_passage_time as chain_mean_first_passage_time
 from .chain import chain_stationary_distribution as chain_stationary_distribution
 from .chain import eigenvalues as eigenvalues
 from .chain import hop_chain as hop_chain

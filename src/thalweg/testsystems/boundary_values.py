@@ -60,7 +60,7 @@ class HoppingProcess(Protocol):
         ...
 
 
-def mask(generator: HoppingProcess, region: Region) -> np.ndarray:
+def _mask(generator: HoppingProcess, region: Region) -> np.ndarray:
     """Which cells (cells,) have their center in the region.
 
     Raises
@@ -82,7 +82,7 @@ def mask(generator: HoppingProcess, region: Region) -> np.ndarray:
 
 def fractions(generator: HoppingProcess, region: Region) -> np.ndarray:
     """Part (cells,) of each cell's weight that lies in the region; 0 or 1 for masks and off the boundary."""
-    part = mask(generator, region).astype(float)
+    part = _mask(generator, region).astype(float)
     if not callable(region):
         return part
     corners = np.meshgrid(*[[-0.5, 0.5]] * len(generator.grid.spacing), indexing="ij")
@@ -130,7 +130,7 @@ class Boundary:
     @cached_property
     def masks(self) -> tuple[np.ndarray, ...]:
         """Cells (cells,) in each set."""
-        return tuple(mask(self.generator, region) for region in self.regions)
+        return tuple(_mask(self.generator, region) for region in self.regions)
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -154,7 +154,7 @@ class Boundary:
         for k, region in enumerate(self.regions):
             if callable(region):
                 own = label == k
-                step[own] *= crossing(region, self.generator.points[:, origin[own]], along[own], step[own])
+                step[own] *= _crossing(region, self.generator.points[:, origin[own]], along[own], step[own])
         return origin, label, self.generator.hop_rates(origin, step, along)
 
     def solution(self, values: tuple[float, ...], source: float) -> np.ndarray:
@@ -187,7 +187,7 @@ class Boundary:
         return float(weights @ (rate[own] * (1.0 - committor[origin[own]])))
 
 
-def crossing(region: Callable, points: np.ndarray, along: np.ndarray, step: np.ndarray) -> np.ndarray:
+def _crossing(region: Callable, points: np.ndarray, along: np.ndarray, step: np.ndarray) -> np.ndarray:
     """Fraction (hops,) of each step from ``points`` (dims, hops) at which the region begins (bisection)."""
     outside, inside = np.zeros(step.size), np.ones(step.size)
     hop = np.arange(step.size)

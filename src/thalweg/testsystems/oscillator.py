@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 
-def exponential_sum(roots: np.ndarray, derivatives: np.ndarray, t: np.ndarray) -> np.ndarray:
+def _exponential_sum(roots: np.ndarray, derivatives: np.ndarray, t: np.ndarray) -> np.ndarray:
     """The sum of exponentials (times,) of these rates that has these derivatives 0, 1, ... at ``t = 0``."""
     weights = np.linalg.solve(np.vander(roots, increasing=True).T, derivatives.astype(complex))
     return (weights @ np.exp(np.multiply.outer(roots, np.asarray(t, float)))).real
@@ -81,7 +81,7 @@ class DampedOscillator:
 
     def autocorrelation(self, t: np.ndarray) -> np.ndarray:
         """``<x(0) x(t)>`` (times,) [nm^2] at times ``t`` [ps], off critical damping."""
-        return exponential_sum(self.rates, self.kT / self.stiffness * np.array([1.0, 0.0]), t)
+        return _exponential_sum(self.rates, self.kT / self.stiffness * np.array([1.0, 0.0]), t)
 
 
 @dataclass(frozen=True)
@@ -121,4 +121,4 @@ class MemoryOscillator:
     def autocorrelation(self, t: np.ndarray) -> np.ndarray:
         """``<x(0) x(t)>`` (times,) [nm^2] at times ``t`` [ps]."""
         derivatives = np.array([1.0, 0.0, -self.stiffness / self.mass])
-        return exponential_sum(self.rates, self.kT / self.stiffness * derivatives, t)
+        return _exponential_sum(self.rates, self.kT / self.stiffness * derivatives, t)

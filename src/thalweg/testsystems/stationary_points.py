@@ -49,18 +49,18 @@ def stationary_points(potential: Potential, starts: int = 60) -> StationaryPoint
     ticks = [a + h * (np.arange(starts) + 0.5) for a, h in zip(lower[:, 0], spacing[:, 0])]
     x = np.stack([axis.ravel() for axis in np.meshgrid(*ticks, indexing="ij")])
     for _ in range(40):
-        steps = np.linalg.solve(hessian(potential, x), potential.gradient(x).T[..., None])[..., 0].T
+        steps = np.linalg.solve(_hessian(potential, x), potential.gradient(x).T[..., None])[..., 0].T
         x = x - np.clip(steps, -spacing, spacing)
         inside = np.all((x > lower) & (x < upper), axis=0)
         x, steps = x[:, inside], steps[:, inside]
     x = x[:, np.all(np.abs(steps) < 1e-9, axis=0)]
     _, unique = np.unique(x.round(6), axis=1, return_index=True)
     x = x[:, unique[np.argsort(potential.energy(x[:, unique]))]]
-    order = (np.linalg.eigvalsh(hessian(potential, x)) < 0).sum(axis=1)
+    order = (np.linalg.eigvalsh(_hessian(potential, x)) < 0).sum(axis=1)
     return StationaryPoints(x.T, potential.energy(x), order)
 
 
-def hessian(potential: Potential, x: np.ndarray) -> np.ndarray:
+def _hessian(potential: Potential, x: np.ndarray) -> np.ndarray:
     """Second derivatives (points, dims, dims) [kJ/mol/nm^2] at ``x`` (dims, points) from gradients."""
     step = 1e-5
     columns = [

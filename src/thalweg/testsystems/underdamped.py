@@ -32,7 +32,7 @@ QUADRATURE_POINTS = 4000
 """Points of the trapezoidal rule, exact to rounding for smooth integrands that vanish at the ends."""
 
 
-def polynomial_derivative(potential: Potential, kT: float, count: int) -> np.ndarray:
+def _polynomial_derivative(potential: Potential, kT: float, count: int) -> np.ndarray:
     """``G_jk = <p_j, p_k'>`` (count, count) [1/nm] of the polynomials orthonormal in ``exp(-U/kT)``,
     one-dimensional.
 
@@ -59,12 +59,12 @@ def polynomial_derivative(potential: Potential, kT: float, count: int) -> np.nda
     return derivative
 
 
-def lowering(count: int) -> scipy.sparse.csc_array:
+def _lowering(count: int) -> scipy.sparse.csc_array:
     """``a`` (count, count) of the orthonormal Hermite polynomials, ``h_n' = sqrt(n) h_(n-1)``."""
     return scipy.sparse.diags_array(np.sqrt(np.arange(1.0, count)), offsets=1, format="csc")
 
 
-def kronecker(*factors) -> scipy.sparse.csc_array:
+def _kronecker(*factors) -> scipy.sparse.csc_array:
     """The Kronecker product of matrices, one per variable."""
     result = scipy.sparse.csc_array(factors[0])
     for factor in factors[1:]:
@@ -72,7 +72,7 @@ def kronecker(*factors) -> scipy.sparse.csc_array:
     return result
 
 
-def slowest(generator: scipy.sparse.csc_array, functions: tuple[int, ...], count: int) -> np.ndarray:
+def _slowest(generator: scipy.sparse.csc_array, functions: tuple[int, ...], count: int) -> np.ndarray:
     """``-1 / Re lambda`` (count,) [ps] of the converged eigenvalues of a generator next to zero, slowest
     first.
 
@@ -129,14 +129,14 @@ class LangevinGenerator:
     def generator(self) -> scipy.sparse.csc_array:
         """L [1/ps] in the products of the polynomials, those of velocity running fastest."""
         positions, velocities = self.functions
-        slope = scipy.sparse.csc_array(polynomial_derivative(self.potential, self.kT, positions))
-        a = lowering(velocities)
-        streaming = np.sqrt(self.kT / self.mass) * (kronecker(slope, a.T) - kronecker(slope.T, a))
-        return streaming - self.friction * kronecker(scipy.sparse.eye_array(positions), a.T @ a)
+        slope = scipy.sparse.csc_array(_polynomial_derivative(self.potential, self.kT, positions))
+        a = _lowering(velocities)
+        streaming = np.sqrt(self.kT / self.mass) * (_kronecker(slope, a.T) - _kronecker(slope.T, a))
+        return streaming - self.friction * _kronecker(scipy.sparse.eye_array(positions), a.T @ a)
 
     def timescales(self, count: int) -> np.ndarray:
         """The ``count`` slowest relaxation times [ps]."""
-        return slowest(self.generator, self.functions, count)
+        return _slowest(self.generator, self.functions, count)
 
 
 @dataclass(frozen=True)
@@ -175,17 +175,17 @@ class GeneralizedLangevin:
     def generator(self) -> scipy.sparse.csc_array:
         """L [1/ps] in the products of the polynomials, those of the auxiliary variable running fastest."""
         positions, velocities, auxiliaries = self.functions
-        slope = scipy.sparse.csc_array(polynomial_derivative(self.potential, self.kT, positions))
-        a, b = lowering(velocities), lowering(auxiliaries)
+        slope = scipy.sparse.csc_array(_polynomial_derivative(self.potential, self.kT, positions))
+        a, b = _lowering(velocities), _lowering(auxiliaries)
         one_x, one_v, one_z = (scipy.sparse.eye_array(n) for n in self.functions)
         streaming = np.sqrt(self.kT / self.mass) * (
-            kronecker(slope, a.T, one_z) - kronecker(slope.T, a, one_z)
+            _kronecker(slope, a.T, one_z) - _kronecker(slope.T, a, one_z)
         )
         exchange = np.sqrt(self.friction / self.memory_time) * (
-            kronecker(one_x, a, b.T) - kronecker(one_x, a.T, b)
+            _kronecker(one_x, a, b.T) - _kronecker(one_x, a.T, b)
         )
-        return streaming + exchange - kronecker(one_x, one_v, b.T @ b) / self.memory_time
+        return streaming + exchange - _kronecker(one_x, one_v, b.T @ b) / self.memory_time
 
     def timescales(self, count: int) -> np.ndarray:
         """The ``count`` slowest relaxation times [ps]."""
-        return slowest(self.generator, self.functions, count)
+        return _slowest(self.generator, self.functions, count)

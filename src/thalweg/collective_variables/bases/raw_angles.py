@@ -14,7 +14,7 @@ NEARLY_WHOLE = 0.75
 """Share of the period from which on a step is taken for a jump across the border."""
 
 
-def raw_angles(trajectories: Trajectories, looked_at: int = 10) -> list[int]:
+def _raw_angles(trajectories: Trajectories, looked_at: int = 10) -> list[int]:
     """Features that fill an interval of 2 pi (or 360) and jump across it.
 
     Judged by the start of at most ``looked_at`` runs: more than nine tenths of the period are covered,
@@ -23,7 +23,7 @@ def raw_angles(trajectories: Trajectories, looked_at: int = 10) -> list[int]:
     Examples
     --------
     >>> phi = np.cumsum(np.full((100, 1), 0.3), axis=0)
-    >>> raw_angles(Trajectories([np.mod(phi, 2 * np.pi)])), raw_angles(Trajectories([np.cos(phi)]))
+    >>> _raw_angles(Trajectories([np.mod(phi, 2 * np.pi)])), _raw_angles(Trajectories([np.cos(phi)]))
     ([0], [])
     """
     step = -(-len(trajectories) // looked_at)
@@ -43,7 +43,7 @@ def raw_angles(trajectories: Trajectories, looked_at: int = 10) -> list[int]:
 
 def warned_angles(trajectories: Trajectories, basis: Basis) -> tuple[str, ...]:
     """A warning, also returned as a note, if features look like raw angles and the basis is not made for them."""
-    found = [] if isinstance(basis, Fourier) else raw_angles(trajectories)
+    found = [] if isinstance(basis, Fourier) else _raw_angles(trajectories)
     if not found:
         return ()
     listed = ", ".join(trajectories.name(i) for i in found[:10])

@@ -108,7 +108,7 @@ def exported(
     """
     if not (name.isascii() and name.isalnum() and name[0].isalpha()):
         raise ValueError(f"the name {name!r} must be letters and digits, a letter first, such as 'cv'")
-    parts = taken_apart(variable)
+    parts = _taken_apart(variable)
     count = len(variable.names)
     unique = tuple(dict.fromkeys(parts.coordinates))
     places = np.array([unique.index(coordinate) for coordinate in parts.coordinates], int)
@@ -119,7 +119,7 @@ def exported(
 
 
 @singledispatch
-def taken_apart(variable: Variable) -> Parts:
+def _taken_apart(variable: Variable) -> Parts:
     """Coordinates of a variable and the function from them to its values."""
     raise NoFormula(
         f"{type(variable).__name__} is no function of distances, angles, dihedrals and coordinates; use it through "
@@ -131,31 +131,31 @@ def _same(values):
     return values
 
 
-@taken_apart.register
+@_taken_apart.register
 def _(variable: Distances) -> Parts:
     return Parts(tuple(Coordinate("distance", row) for row in variable.atoms), _same)
 
 
-@taken_apart.register
+@_taken_apart.register
 def _(variable: Angles) -> Parts:
     return Parts(tuple(Coordinate("angle", row) for row in variable.atoms), _same)
 
 
-@taken_apart.register
+@_taken_apart.register
 def _(variable: Dihedrals) -> Parts:
     return Parts(tuple(Coordinate("dihedral", row) for row in variable.atoms), _same)
 
 
-@taken_apart.register
+@_taken_apart.register
 def _(variable: Coordinates) -> Parts:
     dims = len(variable.names) // len(variable.members)
     axes = "xyz"[:dims] * len(variable.members)
     return Parts(tuple(Coordinate(axis, row) for axis, row in zip(axes, variable.atoms)), _same)
 
 
-@taken_apart.register
+@_taken_apart.register
 def _(variable: SineCosine) -> Parts:
-    inner = taken_apart(variable.angles)
+    inner = _taken_apart(variable.angles)
 
     def function(values):
         angles = inner.function(values)
@@ -164,15 +164,15 @@ def _(variable: SineCosine) -> Parts:
     return Parts(inner.coordinates, function)
 
 
-@taken_apart.register
+@_taken_apart.register
 def _(variable: Contacts) -> Parts:
-    inner = taken_apart(variable.distances)
+    inner = _taken_apart(variable.distances)
     return Parts(
         inner.coordinates, lambda values: _switched(variable.switch, inner.function(values) / variable.radius)
     )
 
 
-@taken_apart.register
+@_taken_apart.register
 def _(variable: CoordinationNumbers) -> Parts:
     links = [(center, other, k) for k, (center, *row) in enumerate(variable.atoms) for other in row]
     owner = np.array([k for *_, k in links], int)
@@ -191,34 +191,34 @@ def _switched(switch: RationalSwitch | LogisticSwitch, x: jax.Array) -> jax.Arra
     return switch(x)
 
 
-@taken_apart.register
+@_taken_apart.register
 def _(variable: RadiusOfGyration) -> Parts:
     axes = [Coordinate(axis, (atom,)) for atom in variable.members for axis in "xyz"]
     own = RadiusOfGyration(variable.masses)
     return Parts(tuple(axes), lambda values: own(values.reshape(-1, 3)))
 
 
-@taken_apart.register
+@_taken_apart.register
 def _(variable: Logarithms) -> Parts:
-    inner = taken_apart(variable.distances)
+    inner = _taken_apart(variable.distances)
     return Parts(inner.coordinates, lambda values: jnp.log(inner.function(values)))
 
 
-@taken_apart.register
+@_taken_apart.register
 def _(variable: SoftResidueDistances) -> Parts:
     links = variable.links[0].tolist()
     return Parts(tuple(Coordinate("distance", tuple(row)) for row in links), variable.of_distances)
 
 
-@taken_apart.register
+@_taken_apart.register
 def _(variable: Composed) -> Parts:
-    inner = taken_apart(variable.variable)
+    inner = _taken_apart(variable.variable)
     return Parts(inner.coordinates, lambda values: variable.function(inner.function(values)))
 
 
-@taken_apart.register
+@_taken_apart.register
 def _(variable: Concatenate) -> Parts:
-    inner = [taken_apart(part) for part in variable.variables]
+    inner = [_taken_apart(part) for part in variable.variables]
     ends = np.cumsum([len(part.coordinates) for part in inner])[:-1]
 
     def function(values):

@@ -27,21 +27,21 @@ from thalweg.potentials.restraints import (
 )
 
 
-def custom_bonds(force: openmm.CustomBondForce) -> tuple[Energy, ...]:
+def _custom_bonds(force: openmm.CustomBondForce) -> tuple[Energy, ...]:
     rows = [force.getBondParameters(k) for k in range(force.getNumBonds())]
     return _of_internal(
         force, distance, "r", rows, 2, force.getPerBondParameterName, force.getNumPerBondParameters()
     )
 
 
-def custom_angles(force: openmm.CustomAngleForce) -> tuple[Energy, ...]:
+def _custom_angles(force: openmm.CustomAngleForce) -> tuple[Energy, ...]:
     rows = [force.getAngleParameters(k) for k in range(force.getNumAngles())]
     return _of_internal(
         force, angle, "theta", rows, 3, force.getPerAngleParameterName, force.getNumPerAngleParameters()
     )
 
 
-def custom_torsions(force: openmm.CustomTorsionForce) -> tuple[Energy, ...]:
+def _custom_torsions(force: openmm.CustomTorsionForce) -> tuple[Energy, ...]:
     rows = [force.getTorsionParameters(k) for k in range(force.getNumTorsions())]
     return _of_internal(
         force,
@@ -59,22 +59,23 @@ def _of_internal(force, coordinate, variable, rows, atoms, name_of, count):
         return ()
     members = np.array([row[:atoms] for row in rows], int)
     values = np.array([list(row[atoms]) for row in rows], float).reshape(len(rows), count)
-    parameters = {name_of(k): values[:, k] for k in range(count)} | constants(force)
+    parameters = {name_of(k): values[:, k] for k in range(count)} | _constants(force)
     potential = FormulaOfInternal(Expression(force.getEnergyFunction()), variable, parameters)
     return (InternalEnergy(coordinate, potential, members.T, force.usesPeriodicBoundaryConditions()),)
 
 
-def custom_external(force: openmm.CustomExternalForce) -> tuple[Energy, ...]:
+def _custom_external(force: openmm.CustomExternalForce) -> tuple[Energy, ...]:
     rows = [force.getParticleParameters(k) for k in range(force.getNumParticles())]
     if not rows:
         return ()
     count = force.getNumPerParticleParameters()
     values = np.array([list(row[1]) for row in rows], float).reshape(len(rows), count)
-    parameters = {force.getPerParticleParameterName(k): values[:, k] for k in range(count)} | constants(force)
+    per_particle = {force.getPerParticleParameterName(k): values[:, k] for k in range(count)}
+    parameters = per_particle | _constants(force)
     return (OnPositions(force.getEnergyFunction(), np.array([row[0] for row in rows]), parameters),)
 
 
-def custom_compound_bonds(force: openmm.CustomCompoundBondForce) -> tuple[Energy, ...]:
+def _custom_compound_bonds(force: openmm.CustomCompoundBondForce) -> tuple[Energy, ...]:
     return _on_points(force, "p", None, force.getNumParticlesPerBond())
 
 
@@ -93,13 +94,13 @@ def _on_points(force, prefix, groups, points):
     refuse(force, force.getNumTabulatedFunctions(), "tabulated functions")
     count = force.getNumPerBondParameters()
     values = np.array([list(row[1]) for row in rows], float).reshape(len(rows), count)
-    parameters = {force.getPerBondParameterName(k): values[:, k] for k in range(count)} | constants(force)
+    parameters = {force.getPerBondParameterName(k): values[:, k] for k in range(count)} | _constants(force)
     members = np.array([list(row[0]) for row in rows], int).reshape(len(rows), points).T
     periodic = force.usesPeriodicBoundaryConditions()
     return (OnPoints(force.getEnergyFunction(), prefix, groups, members, parameters, periodic),)
 
 
-def custom_nonbonded(force: openmm.CustomNonbondedForce) -> tuple[Energy, ...]:
+def _custom_nonbonded(force: openmm.CustomNonbondedForce) -> tuple[Energy, ...]:
     refuse(force, force.getNumInteractionGroups(), "interaction groups")
     refuse(force, force.getNumComputedValues(), "computed values")
     refuse(force, force.getUseLongRangeCorrection(), "a long-range correction")
@@ -108,20 +109,20 @@ def custom_nonbonded(force: openmm.CustomNonbondedForce) -> tuple[Energy, ...]:
     excluded = np.array(
         [force.getExclusionParticles(k) for k in range(force.getNumExclusions())], int
     ).reshape(-1, 2)
-    cutoff, periodic = cutoff_of(force)
-    expression = Expression(force.getEnergyFunction(), tables(force))
-    interaction = FormulaOfPair(expression, names, constants(force), cutoff)
-    return (PairEnergy(interaction, particle_parameters(force, n), AllPairs.but(n, excluded), periodic),)
+    cutoff, periodic = _cutoff_of(force)
+    expression = Expression(force.getEnergyFunction(), _tables(force))
+    interaction = FormulaOfPair(expression, names, _constants(force), cutoff)
+    return (PairEnergy(interaction, _particle_parameters(force, n), AllPairs.but(n, excluded), periodic),)
 
 
 def custom_cv(force: openmm.CustomCVForce, translated: Callable) -> tuple[Energy, ...]:
     """``translated`` turns one OpenMM force into one energy."""
     inner = range(force.getNumCollectiveVariables())
     energies = {force.getCollectiveVariableName(k): translated(force.getCollectiveVariable(k)) for k in inner}
-    return (OfEnergies(Expression(force.getEnergyFunction(), tables(force)), energies, constants(force)),)
+    return (OfEnergies(Expression(force.getEnergyFunction(), _tables(force)), energies, _constants(force)),)
 
 
-def custom_born(force: openmm.CustomGBForce) -> tuple[Energy, ...]:
+def _custom_born(force: openmm.CustomGBForce) -> tuple[Energy, ...]:
     """Generalized Born models of the usual shape: one value summed over pairs, then values and energies of it."""
     n = force.getNumParticles()
     names = tuple(force.getPerParticleParameterName(k) for k in range(force.getNumPerParticleParameters()))
@@ -131,9 +132,9 @@ def custom_born(force: openmm.CustomGBForce) -> tuple[Energy, ...]:
     shape = [kind == single for _, _, kind in values]
     refuse(force, shape != [False, True], "other computed values than one over pairs and one of it")
     refuse(force, force.getNumExclusions(), "exclusions")
-    cutoff, periodic = cutoff_of(force)
+    cutoff, periodic = _cutoff_of(force)
     (summed, integral, _), (born, radius, _) = values
-    known, functions = constants(force), tables(force)
+    known, functions = _constants(force), _tables(force)
 
     def expression(text):
         return Expression(text, functions)
@@ -152,19 +153,19 @@ def custom_born(force: openmm.CustomGBForce) -> tuple[Energy, ...]:
                 known,
                 cutoff,
             ),
-            particle_parameters(force, n),
+            _particle_parameters(force, n),
             AllPairs.but(n, np.zeros((0, 2), int)),
             periodic,
         ),
     )
 
 
-def particle_parameters(force, n: int) -> tuple[np.ndarray, ...]:
+def _particle_parameters(force, n: int) -> tuple[np.ndarray, ...]:
     """Each per-particle parameter as an array ``(atoms,)``."""
     return tuple(np.array([numbers_of(list(force.getParticleParameters(i))) for i in range(n)], float).T)
 
 
-def constants(force) -> dict[str, float]:
+def _constants(force) -> dict[str, float]:
     """Global parameters at their defaults."""
     return {
         force.getGlobalParameterName(k): force.getGlobalParameterDefaultValue(k)
@@ -172,7 +173,7 @@ def constants(force) -> dict[str, float]:
     }
 
 
-def tables(force) -> dict[str, Discrete]:
+def _tables(force) -> dict[str, Discrete]:
     """The force's tabulated functions."""
     found = {}
     for k in range(force.getNumTabulatedFunctions()):
@@ -184,7 +185,7 @@ def tables(force) -> dict[str, Discrete]:
     return found
 
 
-def cutoff_of(force) -> tuple[Cutoff | None, bool]:
+def _cutoff_of(force) -> tuple[Cutoff | None, bool]:
     """The cutoff of a custom force and whether it is periodic."""
     method = force.getNonbondedMethod()
     if method == force.NoCutoff:
@@ -196,12 +197,12 @@ def cutoff_of(force) -> tuple[Cutoff | None, bool]:
 
 
 CUSTOM: dict[str, Callable] = {
-    "CustomBondForce": custom_bonds,
-    "CustomAngleForce": custom_angles,
-    "CustomTorsionForce": custom_torsions,
-    "CustomExternalForce": custom_external,
-    "CustomCompoundBondForce": custom_compound_bonds,
-    "CustomNonbondedForce": custom_nonbonded,
-    "CustomGBForce": custom_born,
+    "CustomBondForce": _custom_bonds,
+    "CustomAngleForce": _custom_angles,
+    "CustomTorsionForce": _custom_torsions,
+    "CustomExternalForce": _custom_external,
+    "CustomCompoundBondForce": _custom_compound_bonds,
+    "CustomNonbondedForce": _custom_nonbonded,
+    "CustomGBForce": _custom_born,
 }
 """OpenMM's name of a custom force, and what translates it."""

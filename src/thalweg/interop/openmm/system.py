@@ -147,7 +147,7 @@ def _obc2(force):
     return (obc2(charge, radius, scale, force.getSoluteDielectric(), force.getSolventDielectric(), surface),)
 
 
-def nonbonded_terms(force: openmm.NonbondedForce) -> tuple[Energy, ...]:
+def _nonbonded_terms(force: openmm.NonbondedForce) -> tuple[Energy, ...]:
     """Lennard-Jones, Coulomb, exceptions and dispersion correction of a ``NonbondedForce``."""
     offsets = force.getNumParticleParameterOffsets() or force.getNumExceptionParameterOffsets()
     refuse(force, offsets, "parameter offsets (global parameters of particles or exceptions)")
@@ -183,7 +183,7 @@ TRANSLATORS: dict[str, Callable] = {
     "PeriodicTorsionForce": _periodic_torsions,
     "RBTorsionForce": _ryckaert_bellemans,
     "CMAPTorsionForce": _correction_maps,
-    "NonbondedForce": nonbonded_terms,
+    "NonbondedForce": _nonbonded_terms,
     "GBSAOBCForce": _obc2,
     **CUSTOM,
 }

@@ -27,13 +27,13 @@ def topology_from_openmm(topology) -> Topology:
         names=tuple(atom.name for atom in atoms),
         elements=tuple("" if atom.element is None else atom.element.symbol for atom in atoms),
         residue_names=tuple(atom.residue.name for atom in atoms),
-        residue_ids=tuple(residue_number(atom.residue.id, atom.residue.index) for atom in atoms),
+        residue_ids=tuple(_residue_number(atom.residue.id, atom.residue.index) for atom in atoms),
         chains=tuple(atom.residue.chain.index for atom in atoms),
         bonds=np.array(bonds, int).reshape(-1, 2),
     )
 
 
-def residue_number(written: str, index: int) -> int:
+def _residue_number(written: str, index: int) -> int:
     """The residue number as ``written`` in a file, or ``index + 1`` where that is no number."""
     try:
         return int(written)

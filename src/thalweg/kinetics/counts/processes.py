@@ -95,7 +95,7 @@ def crossings(
     >>> crossings(runs, np.array([0.0, 0.5, 1.0]), n_blocks=1)
     (1, 2, 1)
     """
-    low, high = _range(function, visits(trajectories) if weights is None else weights)
+    low, high = _range(function, _visits(trajectories) if weights is None else weights)
     with np.errstate(invalid="ignore"):
         upper = function > high - SIDE * (high - low)
         lower = function < low + SIDE * (high - low)
@@ -112,7 +112,7 @@ def crossings(
     return up, down, len(blocks)
 
 
-def visits(trajectories: DiscreteTrajectories) -> np.ndarray:
+def _visits(trajectories: DiscreteTrajectories) -> np.ndarray:
     """Frames in each state ``(states,)``."""
     return sum(np.bincount(states, minlength=trajectories.n_states) for states in trajectories.blocks)
 
@@ -143,6 +143,6 @@ def processes_of(
     functions: np.ndarray,
 ) -> tuple[Process, ...]:
     """Processes of these timescales ``(processes,)`` [ps] and eigenfunctions ``(states, processes)``."""
-    seen = visits(trajectories)
+    seen = _visits(trajectories)
     found = [crossings(trajectories, function, counts.n_blocks, seen) for function in np.real(functions).T]
     return tuple(Process(float(time), *evidence) for time, evidence in zip(timescales, found))

@@ -81,14 +81,14 @@ class Exchange:
         return np.exp(found)
 
 
-def matchings(edges: Edges) -> list[np.ndarray]:
+def _matchings(edges: Edges) -> list[np.ndarray]:
     """All edges in as few groups as a greedy choice finds, no two of a group with a state in common.
 
     Examples
     --------
     >>> from scipy.sparse import csr_array
     >>> ring = Edges.of(csr_array(np.array([[1.0, 1, 0, 1], [1, 1, 1, 0], [0, 1, 1, 1], [1, 0, 1, 1]])))
-    >>> [group.tolist() for group in matchings(ring)]
+    >>> [group.tolist() for group in _matchings(ring)]
     [[0, 3], [1, 2]]
     """
     groups: list[list[int]] = []
@@ -122,7 +122,7 @@ def fixed_stationary_samples(
     flow *= np.minimum(1, 0.999 / (edges.at_states(flow, flow) / stationary).max())
     stays = stationary - edges.at_states(flow, flow)
     groups = []
-    for chosen in matchings(edges):
+    for chosen in _matchings(edges):
         first, second = edges.first[chosen], edges.second[chosen]
         kept = edges.staying[first], edges.staying[second]
         groups.append((chosen, Exchange(first, second, edges.weight[chosen], *kept)))

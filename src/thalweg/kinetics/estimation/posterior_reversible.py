@@ -83,7 +83,9 @@ class Strengths:
         return float(edges.leaving @ deviation - value + 0.5 * self.curvature @ (apart * apart))
 
 
-def sampled_strengths(strengths: Strengths, deviation: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _sampled_strengths(
+    strengths: Strengths, deviation: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
     """One elliptical slice step: the next deviation ``(states,)`` from the mode."""
     other = strengths.gaussian(random)
     level = strengths.excess(deviation) - random.standard_exponential()
@@ -112,7 +114,7 @@ def reversible_samples(
     strengths = Strengths(edges, np.log((edges.leaving + edges.staying) / stationary))
     deviation, stays = np.zeros(edges.n_states), edges.staying > 0
     for step in range(warmup + 10**18):
-        deviation = sampled_strengths(strengths, deviation, random)
+        deviation = _sampled_strengths(strengths, deviation, random)
         strength = np.exp(strengths.mode + deviation)
         between = random.standard_gamma(edges.weight) / (strength[edges.first] + strength[edges.second])
         through = edges.at_states(between, between)

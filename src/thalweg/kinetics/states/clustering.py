@@ -113,7 +113,7 @@ class KMeans:
         """
         from sklearn.cluster import kmeans_plusplus
 
-        points = sampled_points(data, self.periods, self.max_frames, self.n_clusters)
+        points = _sampled_points(data, self.periods, self.max_frames, self.n_clusters)
         few = points[:: max(1, len(points) // max(10 * self.n_clusters, 5000))]
         with threadpool_limits(1):
             start, _ = kmeans_plusplus(few, self.n_clusters, random_state=self.seed)
@@ -121,7 +121,7 @@ class KMeans:
                 start = self._iterated(few, start).cluster_centers_
             found = self._iterated(points, start)
         radius = float(np.sqrt(found.inertia_ / len(points)))
-        return Clustering(unembedded(found.cluster_centers_, self.periods), self.periods, radius)
+        return Clustering(_unembedded(found.cluster_centers_, self.periods), self.periods, radius)
 
     def _iterated(self, points: np.ndarray, start: np.ndarray) -> Any:
         """Lloyd's iteration from given centers: a fitted `sklearn.cluster.KMeans`."""
@@ -167,7 +167,7 @@ class KCenters:
         ValueError
             If there are fewer different frames than clusters.
         """
-        points = sampled_points(data, self.periods, self.max_frames, self.n_clusters)
+        points = _sampled_points(data, self.periods, self.max_frames, self.n_clusters)
         origin = points.mean(axis=0)
         points = points - origin
         norms = np.einsum("nf,nf->n", points, points)
@@ -179,7 +179,7 @@ class KCenters:
                 break
             chosen.append(int(distance.argmax()))
         radius = float(np.sqrt(max(distance.max(), 0.0)))
-        return Clustering(unembedded(points[chosen] + origin, self.periods), self.periods, radius)
+        return Clustering(_unembedded(points[chosen] + origin, self.periods), self.periods, radius)
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ class KMeansAndCenters:
         return Clustering(np.concatenate([dense.centers, even.centers]), self.periods, dense.radius)
 
 
-def sampled_points(data: TrajectoryData, periods: Periods, max_frames: int, n_clusters: int) -> np.ndarray:
+def _sampled_points(data: TrajectoryData, periods: Periods, max_frames: int, n_clusters: int) -> np.ndarray:
     """Frames to cluster, evenly spread over the data, embedded."""
     trajectories = as_trajectories(data)
     if periods is not None and len(periods) != trajectories.n_features:
@@ -252,7 +252,7 @@ def on_circles(frames: np.ndarray, periods: Periods) -> np.ndarray:
     return np.stack(columns, axis=1).astype(frames.dtype)
 
 
-def unembedded(points: np.ndarray, periods: Periods) -> np.ndarray:
+def _unembedded(points: np.ndarray, periods: Periods) -> np.ndarray:
     """Features of embedded points, periodic ones between minus and plus half a period."""
     if periods is None or not any(periods):
         return points

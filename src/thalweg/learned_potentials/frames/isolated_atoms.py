@@ -16,7 +16,7 @@ from thalweg.units import unit
 MARKS = {"isolatedatom", "isolatedatoms"}
 
 
-def is_isolated_atom(configuration: Configuration) -> bool:
+def _is_isolated_atom(configuration: Configuration) -> bool:
     """Whether the frame is an atom alone."""
     mark = str(configuration.info.get("config_type", "")).lower().replace("_", "").replace("-", "")
     return len(configuration) == 1 and (mark in MARKS or not any(configuration.periodic))
@@ -41,7 +41,7 @@ def isolated_atom_energies(
     """
     found: dict[int, float] = {}
     for frame in configurations:
-        if is_isolated_atom(frame) and frame.energy is not None:
+        if _is_isolated_atom(frame) and frame.energy is not None:
             z = int(frame.numbers[0])
             if abs(found.setdefault(z, frame.energy) - frame.energy) > tolerance:
                 raise ValueError(
@@ -52,4 +52,4 @@ def isolated_atom_energies(
 
 def without_isolated_atoms(configurations: Sequence[Configuration]) -> list[Configuration]:
     """``configurations`` but for isolated atoms."""
-    return [frame for frame in configurations if not is_isolated_atom(frame)]
+    return [frame for frame in configurations if not _is_isolated_atom(frame)]

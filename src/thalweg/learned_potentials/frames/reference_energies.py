@@ -26,7 +26,7 @@ def fitted_references(configurations: Sequence[Configuration]) -> dict[int, floa
     if not labeled:
         return dict.fromkeys(elements, 0.0)
     energies = np.array([frame.energy for frame in labeled])
-    solution = np.linalg.lstsq(compositions(labeled, elements), energies, rcond=PARALLEL)[0]
+    solution = np.linalg.lstsq(_compositions(labeled, elements), energies, rcond=PARALLEL)[0]
     return {z: float(value) for z, value in zip(elements, solution)}
 
 
@@ -45,7 +45,7 @@ def undecided(configurations: Sequence[Configuration]) -> Float[np.ndarray, "dir
     labeled = [frame for frame in configurations if frame.energy is not None]
     if not labeled:
         return np.zeros((0, len(elements)))
-    _, values, directions = np.linalg.svd(np.unique(compositions(labeled, elements), axis=0))
+    _, values, directions = np.linalg.svd(np.unique(_compositions(labeled, elements), axis=0))
     return directions[np.count_nonzero(values > PARALLEL * values[0]) :]
 
 
@@ -54,11 +54,11 @@ def of_other_compositions(card: Mapping[str, object], configurations: Sequence[C
     directions = np.array(card.get("undecided", ()), float)
     if not len(directions):
         return []
-    open_ = np.abs(compositions(configurations, card["elements"]) @ directions.T).max(1)
+    open_ = np.abs(_compositions(configurations, card["elements"]) @ directions.T).max(1)
     return np.flatnonzero(open_ > 1e-6).tolist()
 
 
-def compositions(configurations: Sequence[Configuration], elements: Sequence[int]) -> np.ndarray:
+def _compositions(configurations: Sequence[Configuration], elements: Sequence[int]) -> np.ndarray:
     """Numbers of atoms of each element, ``(frames, elements)``."""
     return np.array(
         [[np.count_nonzero(frame.numbers == z) for z in elements] for frame in configurations], float

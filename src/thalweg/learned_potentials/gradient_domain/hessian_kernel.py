@@ -111,7 +111,7 @@ class Prior(eqx.Module):
         return matrix
 
 
-def scaled_inverse_distances(points, scale):
+def _scaled_inverse_distances(points, scale):
     """``x_ij = scale_ij / r_ij`` (atoms, atoms, frames) and its derivatives by ``r_i`` (atoms, atoms, 3, frames)."""
     atoms = len(scale)
     one = jnp.eye(atoms)[:, :, None]
@@ -123,8 +123,8 @@ def scaled_inverse_distances(points, scale):
 @eqx.filter_jit
 def _force_blocks(covariance, scale, parts, group, first, second):
     """Covariances of forces of frames ``second`` (atoms, 3, B) with those of ``first`` (atoms, 3, A): (B, ..., A)."""
-    x, g = scaled_inverse_distances(first, scale)
-    y, h = scaled_inverse_distances(second, scale)
+    x, g = _scaled_inverse_distances(first, scale)
+    y, h = _scaled_inverse_distances(second, scale)
     atoms, by_atom = len(scale), parts.swapaxes(0, 1)
 
     def column(one):
@@ -159,8 +159,8 @@ def _by_atom(by_atom, pairs):
 @eqx.filter_jit
 def _energy_blocks(covariance, scale, parts, group, first, second):
     """Covariances of energies of ``first`` with forces of ``second``: (B, atoms, 3, A); and with energies (B, A)."""
-    x, _ = scaled_inverse_distances(first, scale)
-    y, h = scaled_inverse_distances(second, scale)
+    x, _ = _scaled_inverse_distances(first, scale)
+    y, h = _scaled_inverse_distances(second, scale)
     by_atom = parts.swapaxes(0, 1)
 
     def column(one):

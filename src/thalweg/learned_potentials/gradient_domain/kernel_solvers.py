@@ -82,13 +82,13 @@ class ConjugateGradients:
     ) -> np.ndarray:
         """Coefficients of all ``labels``, zero for energies."""
         forces_only = ObservedLabels(observed.positions, observed.directions, False)
-        marks = forces_only[evenly(len(observed.positions), self.landmarks)]
+        marks = forces_only[_evenly(len(observed.positions), self.landmarks)]
         columns = force_covariance(prior, forces_only, marks)
         report("covariances with landmarks", 0.25)
-        inner = columns[forces_only.rows(evenly(len(observed.positions), self.landmarks))]
+        inner = columns[forces_only.rows(_evenly(len(observed.positions), self.landmarks))]
         variances = prior_variances(prior, observed.positions)[1]
         shift = noise * variances.sum() / observed.components
-        precondition = nystrom_preconditioner(columns, inner, shift)
+        precondition = _nystrom_preconditioner(columns, inner, shift)
         positions = observed.positions
         numbers, heights = np.zeros(positions.shape[1], int), np.zeros(len(positions))
 
@@ -144,7 +144,7 @@ class ProjectedProcess:
     ) -> np.ndarray:
         """Coefficients of all ``labels``, zero for those of other frames than landmarks."""
         frames = len(observed)
-        chosen = evenly(frames, self.count)
+        chosen = _evenly(frames, self.count)
         marks = observed[chosen]
         inner = prior.joint_covariance(marks, marks)
         force_variance = noise_variances(inner, marks, noise)[0]
@@ -173,7 +173,7 @@ class ProjectedProcess:
 Solver = ClosedForm | ProjectedProcess | ConjugateGradients
 
 
-def require_room(solver: Solver, frames: int, size: int, beside: float = 0.0) -> None:
+def require_solver_memory(solver: Solver, frames: int, size: int, beside: float = 0.0) -> None:
     """Refuse a fit of ``frames`` with ``size`` forces each that would not fit ``beside`` other bytes.
 
     Raises
@@ -189,12 +189,12 @@ def require_room(solver: Solver, frames: int, size: int, beside: float = 0.0) ->
     )
 
 
-def evenly(frames: int, count: int) -> np.ndarray:
+def _evenly(frames: int, count: int) -> np.ndarray:
     """Numbers of at most ``count`` frames, spread evenly."""
     return np.unique(np.linspace(0, frames - 1, min(count, frames)).astype(int))
 
 
-def nystrom_preconditioner(
+def _nystrom_preconditioner(
     columns: np.ndarray, inner: np.ndarray, shift: float
 ) -> Callable[[np.ndarray], np.ndarray]:
     """The inverse of ``columns inner^-1 columns^T + shift`` as a function of vectors (Woodbury's identity)."""

@@ -115,8 +115,8 @@ class MoleculePosterior:
         edges = [*range(0, observed.components, together * size), observed.components]
         if observed.energies:
             edges.append(observed.count)
-            energies = inverse_of_triangle(self.factor[edges[-2] :, edges[-2] :]).T
-        found = inverse_columns(self.factor, np.array(edges))
+            energies = _inverse_of_triangle(self.factor[edges[-2] :, edges[-2] :]).T
+        found = _inverse_columns(self.factor, np.array(edges))
         for start, columns in zip(range(0, frames, together), found):
             for k in range(start, min(start + together, frames)):
                 half = columns[:, (k - start) * size :][:, :size]
@@ -131,7 +131,7 @@ class MoleculePosterior:
         return errors, np.maximum(variances, 0)
 
 
-def inverse_columns(
+def _inverse_columns(
     factor: Float[np.ndarray, "labels labels"], edges: Int[np.ndarray, " edges"]
 ) -> Iterator[np.ndarray]:
     """Columns of ``L^-1`` between ``edges``, block after block, each from the row on from which they are not zero.
@@ -140,7 +140,7 @@ def inverse_columns(
     ``(L^-1)_IJ = -(L_II)^-1 sum_{J <= K < I} L_IK (L^-1)_KJ``.
     """
     parts = [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
-    inverses = [inverse_of_triangle(factor[part, part]).T for part in parts]
+    inverses = [_inverse_of_triangle(factor[part, part]).T for part in parts]
     for j, part in enumerate(parts):
         columns = np.zeros((int(edges[-1]) - part.start, part.stop - part.start))
         columns[: columns.shape[1]] = inverses[j]
@@ -150,6 +150,6 @@ def inverse_columns(
         yield columns
 
 
-def inverse_of_triangle(block: Float[np.ndarray, "labels labels"]) -> np.ndarray:
+def _inverse_of_triangle(block: Float[np.ndarray, "labels labels"]) -> np.ndarray:
     """Inverse of the upper triangle of ``block``."""
     return np.triu(lapack.dtrtri(np.triu(block))[0])

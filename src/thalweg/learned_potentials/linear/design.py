@@ -135,7 +135,7 @@ def _with_derivatives(
     with jax.enable_x64(True):
         widths = [max(feature_count(part.representation), *part.basis.sizes) for part in parts]
         bytes_per_site = 24 * max(width * rows for width, rows in zip(widths, most))
-        sites = fitting_block([len(one) for one in configurations], BLOCK_BYTES / bytes_per_site)
+        sites = _fitting_block([len(one) for one in configurations], BLOCK_BYTES / bytes_per_site)
         for chosen, near in batches(configurations, *parts[0].reach, sites):
             frames = [configurations[k] for k in chosen]
             padded = -(-len(near.kinds) // TOGETHER) * TOGETHER
@@ -149,14 +149,14 @@ def _with_derivatives(
             yield replace(found, frames=numbers[chosen])
 
 
-def fitting_block(sizes: Sequence[int], most: float) -> int:
+def _fitting_block(sizes: Sequence[int], most: float) -> int:
     """Sites per block, a multiple of `TOGETHER` between half of ``most`` and ``most``, that leave fewest places empty.
 
     Frames of such ``sizes`` are `packed`.
 
     Examples
     --------
-    >>> fitting_block([64] * 10, 200.0), fitting_block([108] * 10, 200.0)
+    >>> _fitting_block([64] * 10, 200.0), _fitting_block([108] * 10, 200.0)
     (128, 112)
     """
     top = int(np.clip(most / TOGETHER, 2, 32))

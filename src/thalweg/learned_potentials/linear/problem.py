@@ -97,7 +97,7 @@ def linear_problem(
         for part in parts
     )
     alone = [k for k, one in enumerate(configurations) if one.forces is None and one.stress is None]
-    rows = independent(design_rows(parts, configurations, alone), _columns(parts, coordinates))
+    rows = _independent(design_rows(parts, configurations, alone), _columns(parts, coordinates))
     equations = NormalEquations.of(rows, configurations, sum(counts), folds, seed, progress, divisors)
     gram, _, _, count = equations.weighted(USUAL)
     columns = np.split(np.diagonal(gram) / count, np.cumsum(counts)[:-1])
@@ -112,7 +112,7 @@ def linear_problem(
     return LinearProblem(parts, equations, prior, scales, coordinates)
 
 
-def independent(
+def _independent(
     rows: Iterator[Rows], columns: Sequence[tuple[slice, Float[np.ndarray, "functions functions"]]]
 ) -> Iterator[Rows]:
     """Rows in coordinates ``u = R c``: ``x R^-1`` in some columns.

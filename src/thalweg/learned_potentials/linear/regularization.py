@@ -82,7 +82,7 @@ class CrossValidated:
             return Ridge().solve(equations, prior, weights)
         gram, moment, square, count = equations.weighted(weights)
         scale = np.trace(gram) / _trace(prior)
-        errors = held_out_errors(equations, prior, weights, [one * scale for one in self.strengths])
+        errors = _held_out_errors(equations, prior, weights, [one * scale for one in self.strengths])
         losses = [
             sum(rows * (rms / getattr(weights, label)) ** 2 for label, (rms, rows) in each.items())
             if each
@@ -131,7 +131,7 @@ class Balanced:
         )
 
 
-def held_out_errors(
+def _held_out_errors(
     equations: NormalEquations, prior: np.ndarray, weights: Weights, strengths: Sequence[float]
 ) -> list[dict[str, tuple[float, int]]]:
     """For each ``lambda`` and label, root mean square of residuals of frames left out, fold by fold, and their number.
@@ -290,10 +290,10 @@ def pareto_front(
             tilted = replace(weights, energy=weights.energy * ratio, stress=weights.stress * stress_ratio)
             solution = CrossValidated().solve(equations, prior, tilted)
             front.append(FrontPoint(tilted, solution.held_out, solution))
-    return front if len(stress_ratios) == 1 else undominated(front)
+    return front if len(stress_ratios) == 1 else _undominated(front)
 
 
-def undominated(points: Sequence[FrontPoint]) -> list[FrontPoint]:
+def _undominated(points: Sequence[FrontPoint]) -> list[FrontPoint]:
     """Those ``points`` that no other one beats in every label."""
     errors = np.array([list(point.held_out.values()) for point in points])
     beaten = (errors[:, None] > errors[None]).all(2).any(1)

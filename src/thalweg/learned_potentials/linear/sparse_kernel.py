@@ -6,8 +6,8 @@ The energy of a site is a sum of kernels with ``M`` chosen environments of its o
 
 which is a linear model once the environments are chosen (`learner`): energies, forces and stresses are fitted together,
 and held-out frames choose ``lambda``. Environments are taken greedily, each where those before explain least: pivoted
-Cholesky factorization of the kernel (`by_variance`), the farthest in feature space (`by_distance`), or by leverage on
-the principal directions of the features (`by_leverage`, CUR [mahoney2009]).
+Cholesky factorization of the kernel (`_by_variance`), the farthest in feature space (`_by_distance`), or by leverage on
+the principal directions of the features (`_by_leverage`, CUR [mahoney2009]).
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class SparseKernel(OnePass):
         return KernelBasis(tuple(kernels), tuple(points))
 
 
-def by_variance(features: Float[np.ndarray, "sites features"], kernel: Kernel, count: int) -> np.ndarray:
+def _by_variance(features: Float[np.ndarray, "sites features"], kernel: Kernel, count: int) -> np.ndarray:
     """Sites chosen one after the other, each where the variance given those before is largest."""
     left = np.array(kernel.self_kernel(features))
     floor = 1e-10 * left.max()
@@ -171,12 +171,12 @@ def by_variance(features: Float[np.ndarray, "sites features"], kernel: Kernel, c
     return np.array(chosen, int)
 
 
-def by_distance(features: Float[np.ndarray, "sites features"], kernel: Kernel, count: int) -> np.ndarray:
+def _by_distance(features: Float[np.ndarray, "sites features"], kernel: Kernel, count: int) -> np.ndarray:
     """Sites chosen one after the other, each the farthest from those before."""
     return np.asarray(farthest_points(features, min(count, len(features))))
 
 
-def by_leverage(features: Float[np.ndarray, "sites features"], kernel: Kernel, count: int) -> np.ndarray:
+def _by_leverage(features: Float[np.ndarray, "sites features"], kernel: Kernel, count: int) -> np.ndarray:
     """Sites that weigh most on the principal directions of the features [mahoney2009]."""
     values, vectors = np.linalg.eigh(features.T @ features)
     kept = vectors[:, -min(count, len(values)) :] / np.sqrt(np.maximum(values[-count:], 1e-12 * values[-1]))
@@ -184,4 +184,4 @@ def by_leverage(features: Float[np.ndarray, "sites features"], kernel: Kernel, c
     return np.argsort(-leverage, kind="stable")[:count]
 
 
-SELECTIONS = {"variance": by_variance, "distance": by_distance, "leverage": by_leverage}
+SELECTIONS = {"variance": _by_variance, "distance": _by_distance, "leverage": _by_leverage}

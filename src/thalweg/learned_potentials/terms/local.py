@@ -128,7 +128,7 @@ def _pulled(term, present):
     """Energies of sites and their gradient in the vectors: the long program, which knows nothing of frames."""
 
     def total(vectors):
-        sites = energies_of_sites(term, Environments(vectors, present.partners, present.kinds))
+        sites = _energies_of_sites(term, Environments(vectors, present.partners, present.kinds))
         return sites.sum(), sites
 
     pull, sites = jax.grad(total, has_aux=True)(present.vectors)
@@ -177,12 +177,12 @@ class LocalEnergy(Energy):
         replicas = positions.shape[2:]
         points = positions.reshape(*positions.shape[:2], -1).transpose(1, 0, 2)
         if self.listless:
-            environments = everyone(points, jnp.asarray(self.kinds), self.term.cutoff)
+            environments = _everyone(points, jnp.asarray(self.kinds), self.term.cutoff)
         elif self.near is None:
             raise ValueError("this energy keeps neighbor lists; call refreshed(positions, box) first")
         else:
             environments = self._strained(box).environments(points.reshape(3, -1))
-        sites = energies_of_sites(self.term, environments)
+        sites = _energies_of_sites(self.term, environments)
         return sites.reshape(len(self.kinds), -1).sum(0).reshape(replicas)
 
     def _strained(self, box):
@@ -236,7 +236,7 @@ class LocalEnergy(Energy):
         return worn | (jnp.asarray(box) != jnp.asarray(self.box, jnp.result_type(box))).any()
 
 
-def energies_of_sites(term: SiteTerm, environments: Environments) -> Float[Array, " sites"]:
+def _energies_of_sites(term: SiteTerm, environments: Environments) -> Float[Array, " sites"]:
     """`SiteTerm.site_energies`, a few sites at a time together with their derivatives where sites are independent.
 
     What one block of sites needs stays near the processor, which halves the time. Derivatives in the vectors are those
@@ -272,7 +272,7 @@ def energies_of_sites(term: SiteTerm, environments: Environments) -> Float[Array
     return energies(environments.vectors)
 
 
-def everyone(
+def _everyone(
     points: Float[Array, "3 atoms replicas"], kinds: Int[Array, " atoms"], cutoff: float
 ) -> Environments:
     """Environments of a molecule in which every atom sees every other, sites in the order (atom, replica)."""

@@ -137,10 +137,10 @@ class ForceAlarm:
             raise ValueError(
                 "what second opinions are worth is told by held-out frames with forces; give some"
             )
-        errors, scores = left_out_errors(potential, fitted) if len(fitted) else (np.empty(0), np.empty(0))
+        errors, scores = _left_out_errors(potential, fitted) if len(fitted) else (np.empty(0), np.empty(0))
         own = np.zeros(0)
         if labeled:
-            own, seen = force_errors(potential, labeled), force_scores(potential, others, labeled)
+            own, seen = force_errors(potential, labeled), _force_scores(potential, others, labeled)
             scores = seen if others else np.concatenate([scores, seen[:, 0]])
         usual, scattering = np.concatenate([errors, own]), own if others else np.concatenate([errors, own])
         scatter = ErrorOdds.of(*_uncertain(scattering, scores.reshape(len(scattering), -1)))
@@ -179,8 +179,8 @@ class ForceAlarm:
         return self.limit * self.usual
 
     def scores(self, configurations: Sequence[Configuration]) -> np.ndarray:
-        """What is told of the force error of each frame before it is known, see `force_scores`."""
-        return force_scores(self.potential, self.others, configurations)
+        """What is told of the force error of each frame before it is known, see `_force_scores`."""
+        return _force_scores(self.potential, self.others, configurations)
 
     def raised(self, configurations: Sequence[Configuration], caught: float | None = None) -> np.ndarray:
         """Whether to distrust each frame, ``(frames,)`` bool.
@@ -211,7 +211,7 @@ def force_deviations(potential: LearnedPotential, configurations: Sequence[Confi
     return root_mean_squares(potential.spread(configurations).forces)
 
 
-def force_scores(
+def _force_scores(
     potential: LearnedPotential, others: Sequence[LearnedPotential], configurations: Sequence[Configuration]
 ) -> Float[np.ndarray, "frames kinds"]:
     """Deviations claimed by ``potential`` and its distances from the forces of ``others`` [kJ/mol/nm].
@@ -232,7 +232,7 @@ def force_errors(potential: LearnedPotential, configurations: Sequence[Configura
     return root_mean_squares(residuals(configurations, potential.evaluate(configurations)).forces)
 
 
-def left_out_errors(
+def _left_out_errors(
     potential: LearnedPotential, fitted: Sequence[Configuration]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Root mean square force error of each training frame left out, and what is claimed, (frames,) [kJ/mol/nm].

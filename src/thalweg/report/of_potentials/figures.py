@@ -60,7 +60,11 @@ def parity_figure(sets: Sequence[Judged]) -> go.Figure:
             points = getattr(each, attribute)
             if not len(points):
                 continue
-            marker = {"size": 5 if len(points) < 500 else 3, "color": color_of(each.name, k), "opacity": 0.55}
+            marker = {
+                "size": 5 if len(points) < 500 else 3,
+                "color": _color_of(each.name, k),
+                "opacity": 0.55,
+            }
             left = 1e3 * (points[:, 1] - points[:, 0])
             for row, values in ((1, points[:, 1]), (2, left)):
                 figure.add_trace(
@@ -89,7 +93,7 @@ def element_figure(errors: Mapping[str, Mapping[str, tuple[float, float]]]) -> g
         mae, rmse = np.array(list(elements.values())).T
         above = {"type": "data", "symmetric": False, "array": rmse - mae, "thickness": 1.2, "width": 4}
         figure.add_trace(
-            go.Bar(x=list(elements), y=mae, name=name, marker={"color": color_of(name, k)}, error_y=above)
+            go.Bar(x=list(elements), y=mae, name=name, marker={"color": _color_of(name, k)}, error_y=above)
         )
     figure.update_xaxes(title={"text": "element"})
     figure.update_yaxes(title={"text": "force error [meV/Å]"}, rangemode="tozero")
@@ -312,6 +316,6 @@ def _ticks(lowest: float, highest: float) -> dict:
     return {"tickmode": "array", "tickvals": ticks, "ticktext": [f"{tick:.6g}" for tick in ticks]}
 
 
-def color_of(name: str, number: int) -> str:
+def _color_of(name: str, number: int) -> str:
     """Color of a set."""
     return COLORS.get(name, PALETTE[number % len(PALETTE)])

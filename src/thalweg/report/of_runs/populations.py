@@ -18,7 +18,7 @@ MOST = 2000
 """Atoms from which on hydrogens are not drawn in the viewer; the most atoms that are."""
 
 
-def population(name: str, members: Sequence[np.ndarray], frames: Weighted) -> ReportedNumber:
+def _population(name: str, members: Sequence[np.ndarray], frames: Weighted) -> ReportedNumber:
     r"""The probability of a state from its free energy against the rest: ``p = 1 / (1 + exp(F / kT))``."""
     free = difference(name, members, frames)
     share = 1 / (1 + np.exp(free.value / frames.kT))
@@ -60,22 +60,23 @@ def described(
     core = np.flatnonzero(cluster == np.argmax(np.bincount(cluster, weights))) if chosen.any() else cluster
     places = np.concatenate([walk.places for walk in evidence.weighted])[chosen][core]
     points = np.concatenate(values)[chosen][core]
-    structures = [evidence.positions(places[i])[drawn] for i in central_points(points, weights[core], copies)]
+    central = _central_points(points, weights[core], copies)
+    structures = [evidence.positions(places[i])[drawn] for i in central]
     return MolecularState(
         name,
-        population(name, members, frames),
+        _population(name, members, frames),
         int(chosen.sum()),
         center,
         np.array(structures).reshape(-1, len(drawn), 3),
     )
 
 
-def central_points(points: np.ndarray, weights: np.ndarray, copies: int) -> np.ndarray:
+def _central_points(points: np.ndarray, weights: np.ndarray, copies: int) -> np.ndarray:
     """Indices of the ``copies`` points closest to where the weight is, one standard deviation as the measure.
 
     Examples
     --------
-    >>> central_points(np.array([[0.0], [1.0], [1.1], [9.0]]), np.array([1.0, 5.0, 5.0, 0.1]), 1).tolist()
+    >>> _central_points(np.array([[0.0], [1.0], [1.1], [9.0]]), np.array([1.0, 5.0, 5.0, 0.1]), 1).tolist()
     [1]
     """
     if len(points) == 0:

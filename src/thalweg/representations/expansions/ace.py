@@ -63,7 +63,7 @@ class ACE(DensityRepresentation):
     @property
     def plan(self) -> Products:
         """Which factors are multiplied."""
-        return products(self.levels, self.degrees, len(element_channels(self.elements, self.channels)))
+        return _products(self.levels, self.degrees, len(element_channels(self.elements, self.channels)))
 
     def factors(self, environments: Environments):
         basis = ChebyshevBasis(self.plan.radial, self.cutoff, self.radial_scale)
@@ -121,7 +121,7 @@ class Products:
 
 
 @lru_cache
-def products(levels: Sequence[int], degrees: Sequence[int], channels: int) -> Products:
+def _products(levels: Sequence[int], degrees: Sequence[int], channels: int) -> Products:
     """All invariants up to the levels and degrees of each order.
 
     Raises

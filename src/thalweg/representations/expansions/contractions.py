@@ -84,7 +84,7 @@ def contractions(level: int, step: int = 4, channels: int = 1) -> Contractions:
         raise ValueError(f"level={level} admits no moment; use {NODE} or more")
     radial = (level - NODE) // step + 1
     connected = []
-    for edges in graphs(level):
+    for edges in _graphs(level):
         tuples = sorted(_assignments(edges, level, step, channels))
         if tuples:
             assignments = np.array(tuples, np.int32)
@@ -107,7 +107,7 @@ def contractions(level: int, step: int = 4, channels: int = 1) -> Contractions:
     return Contractions(tuple(connected), tuple(products), np.concatenate(levels), radial * channels)
 
 
-def graphs(level: int) -> Iterator[tuple[tuple[int, ...], ...]]:
+def _graphs(level: int) -> Iterator[tuple[tuple[int, ...], ...]]:
     """Connected multigraphs whose moments of radial index zero fit into ``level``, each once, as matrices of edges."""
     yield ((0,),)
     for nodes in range(2, (level + 2) // (2 * NODE) + 1):

@@ -104,7 +104,7 @@ class SOAP(DensityRepresentation):
 
     @property
     def _contractions(self):
-        return smeared_contractions(self.cutoff, self.radial, self.degree, self.smearing)
+        return _smeared_contractions(self.cutoff, self.radial, self.degree, self.smearing)
 
 
 def _of_pairs(products):
@@ -120,7 +120,7 @@ def _weight(l):
 
 
 @lru_cache
-def smeared_contractions(cutoff: float, radial: int, degree: int, smearing: float) -> tuple[np.ndarray, ...]:
+def _smeared_contractions(cutoff: float, radial: int, degree: int, smearing: float) -> tuple[np.ndarray, ...]:
     """For each degree, the matrix that turns Chebyshev polynomials into radial functions of smeared atoms.
 
     With ``i_l`` the modified spherical Bessel functions, a Gaussian of unit weight at distance ``r`` has coefficients

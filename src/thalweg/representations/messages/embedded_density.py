@@ -177,7 +177,7 @@ class EmbeddedDensityMessages(Representation):
                 mixing(density[:, place]) * (kinds @ layer.gain[:, rank])[:, None]
                 for rank, (place, mixing) in enumerate(zip(RANKS, layer.mix))
             ]
-            features = invariants(ranks, [mixing(one) for mixing, one in zip(layer.other, ranks)])
+            features = _invariants(ranks, [mixing(one) for mixing, one in zip(layer.other, ranks)])
             if hidden is not None:
                 features = jnp.concatenate([features, hidden], 1)
             first, *rest = layer.network.layers
@@ -190,7 +190,7 @@ class EmbeddedDensityMessages(Representation):
         return jnp.concatenate(found, 1).T
 
 
-def invariants(a: list, b: list) -> Float[Array, "sites features"]:
+def _invariants(a: list, b: list) -> Float[Array, "sites features"]:
     """Contractions of densities ``a`` and ``b`` of rank 0, 1, 2, each ``(sites, components, channels)``."""
     (s, v, t), (_, w, q) = a, b
     twice = TWICE[:, None].astype(t.dtype)

@@ -193,13 +193,13 @@ def molecular_symmetry(frames: Sequence[Configuration], most: int = MOST) -> np.
     """
     numbers, bonds = same_atoms(frames), bond_matrix(frames)
     group = automorphisms(numbers, bonds, most)
-    shared = bonds | proton_contacts(frames)
+    shared = bonds | _proton_contacts(frames)
     if np.array_equal(shared, bonds):
         return group
     return closed_group(np.concatenate([group, automorphisms(numbers, shared, most)]), most)
 
 
-def proton_contacts(frames: Sequence[Configuration], reach: float = 0.2) -> np.ndarray:
+def _proton_contacts(frames: Sequence[Configuration], reach: float = 0.2) -> np.ndarray:
     """Whether one atom is a hydrogen and the other N, O or F within ``reach`` [nm], in more than half of ``frames``."""
     numbers = same_atoms(frames)
     near = (np.array([_distances(frame) for frame in frames]) < reach).mean(0) > 0.5
