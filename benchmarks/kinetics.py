@@ -49,7 +49,7 @@ from thalweg.kinetics.hidden.lanes import lanes
 from thalweg.kinetics.hidden.most_likely_path import most_likely_path
 from thalweg.kinetics.hidden.observations import RUN_IN
 from thalweg.kinetics.hidden.outputs import DiscreteOutput
-from thalweg.kinetics.hidden.recursion import Room
+from thalweg.kinetics.hidden.recursion import Workspace
 from thalweg.kinetics.macrostates.lumping import hummer_szabo
 from thalweg.kinetics.macrostates.pcca import metastable_sets
 from thalweg.kinetics.macrostates.quasi_markov import QuasiMarkov
@@ -453,7 +453,7 @@ def _recursion(hidden: int, frames: int) -> Iterator[Row]:
     shown = sampled_states(chain, 1, frames, even, random)[0] + 0.4 * random.standard_normal(frames)
     likelihood = np.exp(-((shown[:, None] - np.arange(hidden)) ** 2) / 0.32)
     likelihood /= likelihood.max(axis=1, keepdims=True)
-    cut, room = lanes(np.array([frames]), 1, 40, RUN_IN), Room(hidden)
+    cut, workspace = lanes(np.array([frames]), 1, 40, RUN_IN), Workspace(hidden)
     output, numbers = _Likelihoods(cut.laid(likelihood.T)), np.arange(len(cut.frames))[:, None]
     repeats, calls = 25, 1 + 200_000 // frames
     alpha, beta, gamma, counts = (np.empty((n, hidden)) for n in (frames, frames, frames, hidden))
@@ -465,7 +465,7 @@ def _recursion(hidden: int, frames: int) -> Iterator[Row]:
         deeptime_recursion.transition_counts(alpha, beta, chain, likelihood, counts_out=counts, T=frames)
 
     def ours():
-        return forward_backward(cut, output, numbers, chain, even, even, room=room)
+        return forward_backward(cut, output, numbers, chain, even, even, workspace=workspace)
 
     def path():
         return most_likely_path(cut, output, numbers, chain, even, even)[0]

@@ -55,7 +55,7 @@ from .hidden.outputs import GaussianOutput as GaussianOutput
 from .hidden.outputs import Output as Output
 from .hidden.outputs import fitting as fitting
 from .hidden.parameters import HiddenParameters as HiddenParameters
-from .hidden.recursion import Room as Room
+from .hidden.recursion import Workspace as Workspace
 from .known_chain import known_chain as known_chain
 from .known_chain import known_rates as known_rates
 from .macrostates.lumping import LumpedModel as LumpedModel

@@ -44,8 +44,8 @@ def hidden_bootstrap(
     """
     method = replace(model.method, tolerance=max(TOLERANCE, model.method.tolerance))
 
-    def replicate(seen: Observations) -> Any:
-        return quantity(method.improved(model, seen, method.max_iterations))
+    def replicate(observed: Observations) -> Any:
+        return quantity(method.improved(model, observed, method.max_iterations))
 
     slowest = np.nanmax(np.append(model.timescales, 0.0)) / model.dt
     blocks = independent_blocks(model.observed, slowest + model.lagtime)

@@ -52,15 +52,15 @@ def hidden_chapman_kolmogorov(
     delayed = [model.observed.delayed(int(k)) for k in lags]
     method = replace(model.method, tolerance=max(TOLERANCE, model.method.tolerance))
 
-    def replicate(seen: Observations) -> np.ndarray:
-        at_lag = method.improved(model, seen, method.max_iterations)
-        return np.stack([_powers(at_lag, lags), _estimates(at_lag, delayed, seen.multiplicities)])
+    def replicate(observed: Observations) -> np.ndarray:
+        at_lag = method.improved(model, observed, method.max_iterations)
+        return np.stack([_powers(at_lag, lags), _estimates(at_lag, delayed, observed.multiplicities)])
 
     value = np.stack([_powers(model, lags), _estimates(model, delayed, None)])
     slowest = np.nanmax(np.append(model.timescales, 0.0)) / model.dt
     blocks = independent_blocks(model.observed, slowest + model.lagtime * multiples)
-    found = resample(model.observed, replicate, value, samples, blocks, seed)
-    return ChapmanKolmogorovTest(lags * model.lag, *found.value, *found.error)
+    estimate = resample(model.observed, replicate, value, samples, blocks, seed)
+    return ChapmanKolmogorovTest(lags * model.lag, *estimate.value, *estimate.error)
 
 
 def _powers(model: HiddenModel, lags: np.ndarray) -> np.ndarray:
@@ -72,11 +72,11 @@ def _estimates(
     model: HiddenModel, delayed: list[Observations], multiplicities: np.ndarray | None
 ) -> np.ndarray:
     """Transition matrices ``(lags, hidden, hidden)`` estimated at the lag times of the observations."""
-    found = [model.transition_matrix]
-    for power, seen in zip(_powers(model, np.arange(2, len(delayed) + 1)), delayed[1:]):
+    matrices = [model.transition_matrix]
+    for power, observed in zip(_powers(model, np.arange(2, len(delayed) + 1)), delayed[1:]):
         start = TransitionMatrix(csr_array(power), model.stationary_distribution, model.fit.reversible)
-        method = replace(model.method, lagtime=seen.lagtime)
-        begun = replace(model, method=method, fit=start)
-        seen = replace(seen, multiplicities=multiplicities)
-        found.append(method.improved(begun, seen, method.max_iterations).transition_matrix)
-    return np.stack(found)
+        method = replace(model.method, lagtime=observed.lagtime)
+        start_model = replace(model, method=method, fit=start)
+        observed = replace(observed, multiplicities=multiplicities)
+        matrices.append(method.improved(start_model, observed, method.max_iterations).transition_matrix)
+    return np.stack(matrices)

@@ -37,7 +37,7 @@ FLOOR_SHARE = 1e-6
 
 
 def first_guess(
-    seen: Observations, n_hidden: int, seed: int, mixed: bool
+    observed: Observations, n_hidden: int, seed: int, mixed: bool
 ) -> tuple[TransitionMatrix, np.ndarray, DiscreteOutput | GaussianOutput]:
     """Transition matrix, initial distribution and outputs to start from.
 
@@ -52,35 +52,41 @@ def first_guess(
         If no Markov model with so many connected states can be made.
     """
     random = np.random.default_rng(seed)
-    if seen.n_states is not None:
-        states = seen.flat
+    if observed.n_states is not None:
+        states = observed.flat
     else:
-        points = seen.flat.T
+        # features are clustered to states: (features, frames) to (frames, features) and back to (frames,)
+        points = observed.flat.T
         clusters = min(CLUSTERS, max(len(points) // 20, n_hidden))
         states = KMeans(clusters, max_frames=50_000, seed=seed).fit(points).transform(points)
-    blocks = np.split(states, np.cumsum(seen.lengths)[:-1])
-    data = DiscreteTrajectories(blocks, n_states=seen.n_states or int(states.max()) + 1)
-    model = MarkovStateModel(seen.lagtime, n_processes=n_hidden, n_blocks=1).fit(data)
+    blocks = np.split(states, np.cumsum(observed.lengths)[:-1])
+    data = DiscreteTrajectories(blocks, n_states=observed.n_states or int(states.max()) + 1)
+    # M, the memberships of PCCA+; states outside the active set belong to all hidden states alike
+    model = MarkovStateModel(observed.lagtime, n_processes=n_hidden, n_blocks=1).fit(data)
     memberships = np.nan_to_num(metastable_sets(model, n_hidden).memberships, nan=1 / n_hidden)
-    other = random.dirichlet(np.ones(n_hidden), len(memberships)) if mixed else 1 / n_hidden
-    memberships = (1 - BLUR) * memberships + BLUR * other
+    # what is zero stays zero in expectation and maximization, so nothing may be
+    blur = random.dirichlet(np.ones(n_hidden), len(memberships)) if mixed else 1 / n_hidden
+    memberships = (1 - BLUR) * memberships + BLUR * blur
     fit = _between_sets(model.stationary_distribution, model.transition_matrix, memberships)
-    seen_share = np.bincount(states, minlength=data.n_states)[:, None] * memberships
-    if seen.n_states is not None:
-        output = DiscreteOutput((seen_share / seen_share.sum(axis=0)).T)
+    # n_o M_oi: frames of each observed state o in hidden state i, whose columns over their sums are B
+    joint = np.bincount(states, minlength=data.n_states)[:, None] * memberships
+    if observed.n_states is not None:
+        output = DiscreteOutput((joint / joint.sum(axis=0)).T)
         return fit, fit.stationary_distribution, output
-    spread = seen.flat.var(axis=1)
+    # Gaussians all alike, refitted to the frames with the memberships of their clusters
+    spread = observed.flat.var(axis=1)
     everywhere = GaussianOutput(
-        np.repeat(seen.flat.mean(axis=1)[None], n_hidden, axis=0),
+        np.repeat(observed.flat.mean(axis=1)[None], n_hidden, axis=0),
         np.repeat(np.diag(spread)[None], n_hidden, axis=0),
         FLOOR_SHARE * spread,
     )
-    tally = everywhere.tally(seen.flat, memberships[states].T)
+    tally = everywhere.tally(observed.flat, memberships[states].T)
     return fit, fit.stationary_distribution, everywhere.refitted(tally)
 
 
 def _between_sets(stationary: np.ndarray, matrix: csr_array, memberships: np.ndarray) -> TransitionMatrix:
     """Transitions between sets, made positive."""
+    # P~ = (M^T Pi M)^-1 M^T Pi P M, whose elements may be slightly negative
     weighted = memberships.T * stationary
     between = np.linalg.solve(weighted @ memberships, weighted @ (matrix @ memberships))
     between = np.maximum(between, 1e-4 / len(between))

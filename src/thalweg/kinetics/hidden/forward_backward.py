@@ -8,15 +8,16 @@ with the likelihood :math:`b_{t,j}` of frame :math:`t` in hidden state :math:`j`
 state of the frame, and the scale :math:`s_t` that makes :math:`\alpha_t` sum to one. The logarithms of the
 scales make the log-likelihood. The steps are compiled (`recursion`); here groups of lanes go through them.
 
-========  =====================================================
-symbol    meaning
-========  =====================================================
-``P``     transition matrix between hidden states
-``b``     likelihoods, of ``output``
-``alpha`` hidden state given the past
-``gamma`` hidden state given past and future
-``c``     expected transitions
-========  =====================================================
+================  =============================  ==========================================
+symbol            variable                       what it is
+================  =============================  ==========================================
+``P``             ``matrix``                     transition matrix between hidden states
+``b_t``           ``likelihoods``                of ``output``, over the largest of a frame
+``alpha_t``       ``workspace.alpha``            hidden state given the past
+``s_t``           ``workspace.scales``           one over the sum before scaling
+``gamma_t``       ``gamma``, ``memberships``     hidden state given past and future
+``c_ij / p_ij``   ``ratios``                     expected transitions over probabilities
+================  =============================  ==========================================
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from jax import Array
 from thalweg.kinetics.hidden.lane_boundaries import Boundaries, boundaries
 from thalweg.kinetics.hidden.lanes import WIDTH, Lanes, on_processor
 from thalweg.kinetics.hidden.outputs import Output
-from thalweg.kinetics.hidden.recursion import Room, backward, forward
+from thalweg.kinetics.hidden.recursion import Workspace, backward, forward
 from thalweg.machine.threads import on_one_thread
 
 SMALLEST = 1e-100
@@ -69,7 +70,7 @@ def forward_backward(
     stationary: np.ndarray,
     weights: np.ndarray | None = None,
     each: Each | None = None,
-    room: Room | None = None,
+    workspace: Workspace | None = None,
 ) -> Expectation:
     """Expected hidden states and transitions.
 
@@ -82,7 +83,7 @@ def forward_backward(
     weights : (groups, ROWS, WIDTH), how often each frame counts, of `Lanes.weights`; None for once
     each : is handed the memberships of every group times their weights, zero for frames that no lane owns; to
         be used at once, since the array is written over
-    room : to work in, for many calls in a row
+    workspace : arrays to write into, for many calls in a row
 
     Examples
     --------
@@ -96,59 +97,68 @@ def forward_backward(
     ([[0.5, 1.0], [0.0, 0.5]], [1.0, 0.0])
     """
     matrix = np.maximum(matrix, SMALLEST)
-    size, value, begun = len(matrix), 0.0, np.zeros(len(matrix))
+    size, log_likelihood, initial_counts = len(matrix), 0.0, np.zeros(len(matrix))
     once = weights is None
+    # memberships (2, hidden, lanes) of the frame ahead of a lane's own ones, and of its last own one
     ends = np.zeros((2, size, len(lanes)))
     with on_processor():
-        way = _Way(lanes, output, observed, matrix, np.asarray(initial, float), room or Room(size))
-        around = way.around(np.asarray(stationary, float))
-        moved: np.ndarray | Array = np.zeros((size, size, WIDTH))
+        recursion = _LaneRecursion(
+            lanes, output, observed, matrix, np.asarray(initial, float), workspace or Workspace(size)
+        )
+        around = recursion.around(np.asarray(stationary, float))
+        # c_ij / p_ij, summed lane by lane
+        ratios: np.ndarray | Array = np.zeros((size, size, WIDTH))
         for group, share in enumerate(lanes.once if weights is None else weights):
             here = slice(group * WIDTH, (group + 1) * WIDTH)
-            value += way.ahead(group, around.before[here], share)
+            # log L = sum_t w_t (log max_i b_ti - log s_t), from the alphas that stay for the way back
+            log_likelihood += recursion.forward(group, around.before[here], share)
+            # the transition into a frame counts as often as the frame, and not at all into an opening one
             linked = lanes.linked[group] if once else share * ~lanes.opening[group]
-            gamma, moved = way.back(group, around.after[here], moved, linked)
+            gamma, ratios = recursion.backward(group, around.after[here], ratios, linked)
             ends[:, :, here] = gamma[:, [max(lanes.run_in, 1) - 1, lanes.rows.stop - 1]].swapaxes(0, 1)
+            # (hidden, own steps, WIDTH) to (hidden, own frames): run-ins are left out, frames without a lane zero
             own = gamma[:, lanes.rows]
             if not (once and lanes.whole[group]):
                 own = own * share[lanes.rows]
             memberships = own.reshape(size, -1)
-            begun += memberships[:, lanes.opens[group]].sum(axis=1)
+            initial_counts += memberships[:, lanes.opens[group]].sum(axis=1)
             if each is not None:
                 each(group, memberships)
             del gamma, own, memberships  # what is looked at cannot be written over
-        transitions = np.asarray(moved).sum(axis=2)
+        transitions = np.asarray(ratios).sum(axis=2)
+    # where lanes run in, the last own frame of one is known to the next as well: both must say the same
     apart = np.abs(ends[0, :, 1 : lanes.used] - ends[1, :, : lanes.used - 1])
     mismatch = float(apart.max(initial=0.0)) if lanes.run_in else 0.0
-    return Expectation(value, transitions * matrix, begun, mismatch)
+    return Expectation(log_likelihood, transitions * matrix, initial_counts, mismatch)
 
 
 @dataclass(frozen=True, eq=False)
-class _Way:
-    """The way ahead and back through groups of lanes."""
+class _LaneRecursion:
+    """The forward and backward recursion through groups of lanes, with what all groups share."""
 
     lanes: Lanes
     output: Output
     observed: np.ndarray
     matrix: np.ndarray
     initial: np.ndarray
-    room: Room
+    workspace: Workspace
 
     def around(self, stationary: np.ndarray) -> Boundaries:
         """What lies before and after the lanes: anything where they run in, else what is worked out."""
         shape = (len(self.lanes), len(stationary))
         if self.lanes.run_in:
             return Boundaries(np.broadcast_to(stationary, shape), np.ones(shape))
+        # rows of T_l = prod_t P diag(b_t): one forward recursion from every hidden state a lane may come from
         carried, logs = np.empty((*shape, shape[1])), np.zeros(shape)
         for group in range(len(self.lanes.frames)):
             here = slice(group * WIDTH, (group + 1) * WIDTH)
             self._likelihoods(group)
-            for state, one in enumerate(np.eye(shape[1])):
-                carried[here, state] = np.asarray(self._through(group, np.tile(one, (WIDTH, 1)))).T
+            for state, certain in enumerate(np.eye(shape[1])):
+                carried[here, state] = np.asarray(self._through(group, np.tile(certain, (WIDTH, 1)))).T
                 logs[here, state] = -self._logs().sum(axis=0)
         return boundaries(carried, logs, stationary)
 
-    def ahead(self, group: int, before: np.ndarray, weights: np.ndarray) -> float:
+    def forward(self, group: int, before: np.ndarray, weights: np.ndarray) -> float:
         """The log-likelihood of a group, from forward variables that are kept for the way back."""
         largest = self._likelihoods(group)
         self._through(group, before)
@@ -158,28 +168,46 @@ class _Way:
 
     def _likelihoods(self, group: int) -> np.ndarray:
         """Fill in likelihoods of a group; the logarithms of the largest of every frame."""
-        return self.output.relative(self.observed[group], self.room.likely(self.lanes.steps * WIDTH))[1]
+        return self.output.relative(
+            self.observed[group], self.workspace.likelihoods_of(self.lanes.steps * WIDTH)
+        )[1]
 
     def _through(self, group: int, before: np.ndarray) -> Array:
         """Forward variables of a group; those of the last step."""
-        room, opening, count = self.room, self.lanes.afresh[group], np.int32(self.lanes.steps)
-        given = np.ascontiguousarray(before.T), room.likelihoods, opening, self.matrix, self.initial, count
-        room.alpha, room.scales, last = forward(room.alpha, room.scales, *given)
+        workspace, opening, count = self.workspace, self.lanes.afresh[group], np.int32(self.lanes.steps)
+        given = (
+            np.ascontiguousarray(before.T),
+            workspace.likelihoods,
+            opening,
+            self.matrix,
+            self.initial,
+            count,
+        )
+        workspace.alpha, workspace.scales, last = forward(workspace.alpha, workspace.scales, *given)
         return last
 
     def _logs(self) -> np.ndarray:
-        """Logarithms of scales ``(steps, WIDTH)``, in the room."""
+        """Logarithms of scales ``(steps, WIDTH)``, in the workspace."""
         steps = slice(self.lanes.steps)
-        return np.log(np.from_dlpack(self.room.scales)[steps], out=self.room.logs[steps])
+        return np.log(np.from_dlpack(self.workspace.scales)[steps], out=self.workspace.logs[steps])
 
-    def back(
-        self, group: int, after: np.ndarray, moved: np.ndarray | Array, weights: np.ndarray | Array
+    def backward(
+        self, group: int, after: np.ndarray, transitions: np.ndarray | Array, weights: np.ndarray | Array
     ) -> tuple[np.ndarray, Array]:
         """Memberships ``(hidden, ROWS, WIDTH)`` and transitions so far.
 
         Rows that run in are left out, but for the last, by which neighboring lanes are compared.
         """
-        room, first, count = self.room, max(self.lanes.run_in, 1) - 1, self.lanes.steps
-        given = room.alpha, self.lanes.afresh[group], weights, self.matrix, np.int32(first), np.int32(count)
-        room.memberships, moved = backward(room.memberships, moved, np.ascontiguousarray(after.T), *given)
-        return np.from_dlpack(room.memberships), moved
+        workspace, first, count = self.workspace, max(self.lanes.run_in, 1) - 1, self.lanes.steps
+        given = (
+            workspace.alpha,
+            self.lanes.afresh[group],
+            weights,
+            self.matrix,
+            np.int32(first),
+            np.int32(count),
+        )
+        workspace.memberships, transitions = backward(
+            workspace.memberships, transitions, np.ascontiguousarray(after.T), *given
+        )
+        return np.from_dlpack(workspace.memberships), transitions

@@ -3,8 +3,8 @@ r"""Hidden Markov models: few metastable states, seen through what they show [ra
 Clusters of configurations are rarely Markovian at short lag times; a handful of hidden states that each show
 a distribution of clusters, or a Gaussian of features, often are. Transition matrix, initial distribution and
 outputs maximize the likelihood of the observations by expectation and maximization [baum1970]
-(`forward_backward`, `outputs`, accelerated in `hidden_parameters`), started from the metastable sets of a
-Markov model (`hidden_start`).
+(`forward_backward`, `outputs`, accelerated in `parameters`), started from the metastable sets of a
+Markov model (`first_guess`).
 
 Every interleaved sequence of frames a lag time apart is used and counts for its share. The number of
 hidden states is a choice: it should be the number of slow processes above a gap, plus one.
@@ -26,7 +26,7 @@ from thalweg.kinetics.hidden.first_guess import first_guess
 from thalweg.kinetics.hidden.observations import Observations, observations
 from thalweg.kinetics.hidden.outputs import DiscreteOutput, GaussianOutput
 from thalweg.kinetics.hidden.parameters import HiddenParameters, squared_extrapolation
-from thalweg.kinetics.hidden.recursion import Room
+from thalweg.kinetics.hidden.recursion import Workspace
 from thalweg.kinetics.scores import vamp_score_of_counts
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.time_series.trajectories import Trajectories
@@ -115,39 +115,40 @@ class HiddenModel:
     def memberships(self, data: Data) -> list[np.ndarray]:
         """Probabilities of hidden states given all observations, ``(frames, hidden)`` per trajectory."""
         start = self.initial_distribution, self.stationary_distribution
-        return self._seen(data).memberships(self.output, self.transition_matrix, *start)
+        return self._observations(data).memberships(self.output, self.transition_matrix, *start)
 
     def most_likely_path(self, data: Data) -> list[np.ndarray]:
         """The most likely sequence of hidden states, int ``(frames,)`` per trajectory."""
         start = self.initial_distribution, self.stationary_distribution
-        return self._seen(data).path(self.output, self.transition_matrix, *start)
+        return self._observations(data).path(self.output, self.transition_matrix, *start)
 
     def score(self, data: Data, r: int = 2) -> float:
         """VAMP-r score on other data of the ``hidden`` functions that are memberships given a single frame.
 
-        States that the model has never seen are part of the score; there the functions are zero.
+        States that the model has never observed are part of the score; there the functions are zero.
         """
-        seen = observations(data, self.lagtime, self.method.n_blocks)
-        seen.check_kind(self.output)
-        first, last = seen.pairs()
-        relative, _ = self.output.relative(seen.flat)
+        observed = observations(data, self.lagtime, self.method.n_blocks)
+        observed.check_kind(self.output)
+        first, last = observed.pairs()
+        # Pr(hidden i | frame) = pi_i b_i(x) / sum_j pi_j b_j(x)
+        relative, _ = self.output.relative(observed.flat)
         joint = relative * self.stationary_distribution[:, None]
         functions = np.ascontiguousarray((joint / joint.sum(axis=0)).T)
         if isinstance(self.output, DiscreteOutput):
-            functions[~self.output.shows(seen.flat)] = 0.0
+            functions[~self.output.shows(observed.flat)] = 0.0
         pairs = csr_array((np.ones(len(first)), (first, last)), shape=(len(functions),) * 2)
         return vamp_score_of_counts(pairs, functions, r)
 
     def log_likelihood_of(self, data: Data) -> float:
         """Log-likelihood of other data, per sequence of frames a lag time apart."""
         start = self.initial_distribution, self.stationary_distribution
-        _, found, _ = self._seen(data).expectation(self.output, self.transition_matrix, *start)
-        return found.log_likelihood / self.lagtime
+        _, expected, _ = self._observations(data).expectation(self.output, self.transition_matrix, *start)
+        return expected.log_likelihood / self.lagtime
 
-    def _seen(self, data: Data) -> Observations:
-        seen = observations(data, self.lagtime, self.method.n_blocks)
-        seen.check(self.output)
-        return seen
+    def _observations(self, data: Data) -> Observations:
+        observed = observations(data, self.lagtime, self.method.n_blocks)
+        observed.check(self.output)
+        return observed
 
     def __str__(self) -> str:
         times = ", ".join(f"{time:.4g}" for time in self.timescales)
@@ -211,51 +212,55 @@ class HiddenMarkovModel:
         ValueError
             If there are weights, fewer than two hidden states, or no first guess can be made.
         """
-        seen = observations(data, self.lagtime, self.n_blocks)
+        observed = observations(data, self.lagtime, self.n_blocks)
         if self.n_hidden < 2:
             raise ValueError(f"n_hidden={self.n_hidden} must be at least two")
-        tried = []
+        candidates = []
         for restart in range(max(self.restarts, 1)):
-            guess = first_guess(seen, self.n_hidden, self.seed + restart, mixed=restart > 0)
-            model = HiddenModel(self, *guess, seen.dt, -np.inf, 0, False, seen)
-            tried.append(self.improved(model, seen, 20 if self.restarts > 1 else 0))
-        best = max(tried, key=lambda model: model.log_likelihood)
-        return self._sorted(self.improved(best, seen, self.max_iterations, progress))
+            guess = first_guess(observed, self.n_hidden, self.seed + restart, mixed=restart > 0)
+            model = HiddenModel(self, *guess, observed.dt, -np.inf, 0, False, observed)
+            candidates.append(self.improved(model, observed, 20 if self.restarts > 1 else 0))
+        best = max(candidates, key=lambda model: model.log_likelihood)
+        return self._sorted(self.improved(best, observed, self.max_iterations, progress))
 
     def improved(
         self,
         model: HiddenModel,
-        seen: Observations,
+        observed: Observations,
         iterations: int,
         progress: Callable[[int, float], None] | None = None,
     ) -> HiddenModel:
         """A model after more iterations, until they gain nothing, on observations that may be weighted."""
-        held, done, room = seen, 0, Room(model.n_hidden)
+        current, done, workspace = observed, 0, Workspace(model.n_hidden)
 
         def step(now: HiddenParameters) -> tuple[float, HiddenParameters]:
-            nonlocal held, done
+            nonlocal current, done
+            # expectation: gamma and c given theta; lanes that had to run in longer stay so
             start = now.initial, now.fit.stationary_distribution
-            held, found, tally = held.expectation(now.output, now.fit.matrix.toarray(), *start, room)
-            value, done = found.log_likelihood / self.lagtime, done + 1
+            current, expected, tally = current.expectation(
+                now.output, now.fit.matrix.toarray(), *start, workspace
+            )
+            value, done = expected.log_likelihood / self.lagtime, done + 1
             if progress is not None:
                 progress(done, value)
-            transitions = np.maximum(found.transitions, 1e-12 * found.transitions.sum())
+            # maximization: P of the expected counts, the initial distribution of the beginnings, outputs of the tally
+            transitions = np.maximum(expected.transitions, 1e-12 * expected.transitions.sum())
             fit = self.estimator.fit(csr_array(transitions), now.fit.stationary_distribution)
-            begun = found.initial.sum()  # zero if resampled data hold no beginning of a trajectory
-            initial = found.initial / begun if begun > 0 else now.initial
+            beginnings = expected.initial.sum()  # zero if resampled data hold no beginning of a trajectory
+            initial = expected.initial / beginnings if beginnings > 0 else now.initial
             return value, HiddenParameters(fit, initial, now.output.refitted(tally))
 
         begin = HiddenParameters(model.fit, model.initial_distribution, model.output)
-        found, value, done, converged = squared_extrapolation(step, begin, self.tolerance, iterations)
+        best, value, done, converged = squared_extrapolation(step, begin, self.tolerance, iterations)
         return replace(
             model,
-            fit=found.fit,
-            output=found.output,
-            initial_distribution=found.initial,
+            fit=best.fit,
+            output=best.output,
+            initial_distribution=best.initial,
             log_likelihood=value,
             iterations=model.iterations + done,
             converged=converged,
-            observed=held,
+            observed=current,
         )
 
     def _sorted(self, model: HiddenModel) -> HiddenModel:

@@ -33,19 +33,22 @@ def boundaries(carried: np.ndarray, logs: np.ndarray, first: np.ndarray) -> Boun
 
     Examples
     --------
-    >>> one = boundaries(np.full((2, 2, 2), 0.5), np.zeros((2, 2)), np.array([0.9, 0.1]))
-    >>> one.before.round(3).tolist(), one.after.round(3).tolist()
+    >>> around = boundaries(np.full((2, 2, 2), 0.5), np.zeros((2, 2)), np.array([0.9, 0.1]))
+    >>> around.before.round(3).tolist(), around.after.round(3).tolist()
     ([[0.9, 0.1], [0.5, 0.5]], [[1.0, 1.0], [1.0, 1.0]])
     """
+    # T_l up to a factor of each lane, which the scaling below takes out again
     products = carried * np.exp(logs - logs.max(axis=1, keepdims=True))[..., None]
     before, after = np.empty(logs.shape), np.ones(logs.shape)
     before[0] = first
     ends = np.empty(logs.shape)
+    # alpha_{l+1} ~ alpha_l T_l, scaled to sum one
     for lane, product in enumerate(products):
         ends[lane] = before[lane] @ product
         ends[lane] /= ends[lane].sum()
         if lane + 1 < len(products):
             before[lane + 1] = ends[lane]
+    # beta_{l-1} ~ T_l beta_l, scaled such that alpha . beta, the memberships where lanes meet, sum to one
     for lane in range(len(products) - 1, 0, -1):
         behind = products[lane] @ after[lane]
         after[lane - 1] = behind / (ends[lane - 1] @ behind)

@@ -153,11 +153,13 @@ def lanes(lengths: np.ndarray, lagtime: int, n_blocks: int, run_in: int) -> Lane
     """
     lengths = np.asarray(lengths)
     ends = np.cumsum(lengths)
+    # the block of data of every frame, by its number in the row of all trajectories
     total, block = int(ends[-1]), np.empty(int(ends[-1]), int)
     pieces = segments(lengths, n_blocks)
     for piece in pieces:
         start = ends[piece.trajectory] - lengths[piece.trajectory]
         block[start + piece.start : start + piece.stop] = piece.block
+    # interleaved sequences of frames a lag time apart, one after another
     sequences = [
         np.arange(end - length + shift, end, lagtime)
         for end, length in zip(ends.tolist(), lengths.tolist())
@@ -165,12 +167,14 @@ def lanes(lengths: np.ndarray, lagtime: int, n_blocks: int, run_in: int) -> Lane
     ]
     order, opens = np.concatenate(sequences), np.zeros(total, bool)
     opens[np.cumsum([0, *map(len, sequences[:-1])])] = True
+    # as few groups of WIDTH lanes as hold all frames, then lanes of equal length
     longest = ROWS - 2 * run_in
     groups = -(-total // (longest * WIDTH))
     length = -(-total // (groups * WIDTH))
+    # (groups, ROWS, WIDTH) places in the row of sequences; run-ins reach into the neighbors' places
     step = np.arange(ROWS)[:, None] - run_in
     place = (np.arange(groups * WIDTH) * length).reshape(groups, 1, WIDTH) + step
     inside = (place >= 0) & (place < total)
-    kept = np.clip(place, 0, total - 1)
+    clipped = np.clip(place, 0, total - 1)
     own = inside & (step >= 0) & (step < length)
-    return Lanes(lagtime, run_in, length, order[kept], own, opens[kept] | ~inside, block, order)
+    return Lanes(lagtime, run_in, length, order[clipped], own, opens[clipped] | ~inside, block, order)

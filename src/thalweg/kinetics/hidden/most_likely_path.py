@@ -22,7 +22,7 @@ from jax import Array
 from thalweg.kinetics.hidden.forward_backward import SMALLEST
 from thalweg.kinetics.hidden.lanes import WIDTH, Lanes, on_processor
 from thalweg.kinetics.hidden.outputs import Output
-from thalweg.kinetics.hidden.recursion import Room, put, row, swept
+from thalweg.kinetics.hidden.recursion import Workspace, forward_sweep, put, row
 
 
 def most_likely_path(
@@ -52,20 +52,22 @@ def most_likely_path(
     [0, 0, 0, 1]
     """
     run_in, share = lanes.run_in, lanes.length * WIDTH
+    # states in the order in which lanes own frames; the last group first, since each hands its opening state back
     inorder = np.empty(len(lanes.frames) * share, np.int32)
     ends = np.zeros((2, len(lanes)), int)
     with on_processor():
-        matrix, room = np.maximum(matrix, SMALLEST), Room(len(matrix))
-        way = _Way(lanes, output, observed, matrix, np.asarray(initial, float), room)
-        before = way.before(np.asarray(stationary, float))
+        matrix, workspace = np.maximum(matrix, SMALLEST), Workspace(len(matrix))
+        recursion = _LaneRecursion(lanes, output, observed, matrix, np.asarray(initial, float), workspace)
+        before = recursion.before(np.asarray(stationary, float))
         following = 0
         for group in range(len(lanes.frames) - 1, -1, -1):
             here = slice(group * WIDTH, (group + 1) * WIDTH)
-            way.ahead(group, before[here])
-            states = way.back(group, *way.following(group, following))
+            recursion.forward(group, before[here])
+            states = recursion.backward(group, *recursion.following(group, following))
             inorder[group * share : (group + 1) * share] = states[lanes.rows].T.ravel()
             following = int(states[0, 0])
             ends[:, here] = states[[max(run_in - 1, 0), run_in - 1 + lanes.length]]
+    # from lane order to the numbers of frames
     path = np.empty(len(lanes.order), int)
     path[lanes.order] = inorder[: len(path)]
     agree = (ends[0, 1 : lanes.used] == ends[1, : lanes.used - 1]).all()
@@ -93,10 +95,10 @@ def _forward(
     Arguments are those of `recursion.forward`.
     """
 
-    def onward(one):
-        return _largest(one[:, None] * matrix[:, :, None])
+    def propagate(delta):  # max_i delta_{t-1,i} p_ij
+        return _largest(delta[:, None] * matrix[:, :, None])
 
-    return swept(best, scales, before, likelihoods, opening, onward, initial, count)
+    return forward_sweep(best, scales, before, likelihoods, opening, propagate, initial, count)
 
 
 @jax.jit
@@ -104,80 +106,86 @@ def _back(following: Array, linked: Array, best: Array, opening: Array, matrix: 
     """States ``(ROWS, WIDTH)`` on the best way to those that follow ``(WIDTH,)``, where ``linked`` to them."""
     kinds = jnp.arange(len(matrix), dtype=following.dtype)[:, None]
 
-    def onward(states):
+    def propagate(states):  # p_ij into the state j of each lane, for all i
         return (matrix[:, :, None] * (states == kinds)).sum(axis=1)
 
     def step(k, carry):
         ahead, path = carry
         t = count - 1 - k
+        # argmax_i delta_{t,i} p_{i,j}; of equal ones the first, as a sum over one-hot states would not give
         value = row(best, t + 1) * ahead
         states = jnp.where(value == _largest(value), kinds, len(matrix))
         first = jax.lax.reduce(states, kinds.dtype.type(len(matrix)), jnp.minimum, (0,))
-        return jnp.where(row(opening, t), 1.0, onward(first)), put(path, first, t)
+        return jnp.where(row(opening, t), 1.0, propagate(first)), put(path, first, t)
 
-    begin = jnp.where(linked, onward(following), 1.0), jnp.zeros(opening.shape, following.dtype)
+    begin = jnp.where(linked, propagate(following), 1.0), jnp.zeros(opening.shape, following.dtype)
     return jax.lax.fori_loop(jnp.zeros_like(count), count, step, begin)[1]
 
 
 @dataclass(frozen=True, eq=False)
-class _Way:
-    """The way ahead and back through groups of lanes."""
+class _LaneRecursion:
+    """The recursion ahead and back through groups of lanes, with what all groups share."""
 
     lanes: Lanes
     output: Output
     observed: np.ndarray
     matrix: np.ndarray
     initial: np.ndarray
-    room: Room
+    workspace: Workspace
 
     def before(self, stationary: np.ndarray) -> np.ndarray:
         """Best probabilities ahead of each lane ``(lanes, hidden)``: anything where it runs in, else worked out."""
         shape = (len(self.lanes), len(stationary))
         if self.lanes.run_in:
             return np.broadcast_to(stationary, shape)
+        # log of the best way through each lane, from every state ahead of it to every one at its end
         logs = np.zeros((*shape, shape[1]))
         for group in range(len(self.lanes.frames)):
             here = slice(group * WIDTH, (group + 1) * WIDTH)
-            for state, one in enumerate(np.eye(shape[1])):
-                last = np.asarray(self.ahead(group, np.tile(one, (WIDTH, 1))))
-                scales = np.log(np.from_dlpack(self.room.scales)[: self.lanes.steps]).sum(axis=0)
+            for state, certain in enumerate(np.eye(shape[1])):
+                last = np.asarray(self.forward(group, np.tile(certain, (WIDTH, 1))))
+                scales = np.log(np.from_dlpack(self.workspace.scales)[: self.lanes.steps]).sum(axis=0)
                 logs[here, state] = np.log(np.maximum(last, SMALLEST)).T - scales[:, None]
-        found = np.empty(shape)
-        found[0] = np.log(np.maximum(stationary, SMALLEST))
+        # lanes in a row: max over the state between two of them, less the largest so that nothing underflows
+        best = np.empty(shape)
+        best[0] = np.log(np.maximum(stationary, SMALLEST))
         for lane in range(len(logs) - 1):
-            found[lane + 1] = (found[lane][:, None] + logs[lane]).max(axis=0)
-            found[lane + 1] -= found[lane + 1].max()
-        return np.exp(found)
+            best[lane + 1] = (best[lane][:, None] + logs[lane]).max(axis=0)
+            best[lane + 1] -= best[lane + 1].max()
+        return np.exp(best)
 
-    def ahead(self, group: int, before: np.ndarray) -> Array:
+    def forward(self, group: int, before: np.ndarray) -> Array:
         """Best probabilities along a group, kept for the way back; those after the last step."""
-        room, count = self.room, self.lanes.steps
-        self.output.relative(self.observed[group], room.likely(count * WIDTH))
+        workspace, count = self.workspace, self.lanes.steps
+        self.output.relative(self.observed[group], workspace.likelihoods_of(count * WIDTH))
         given = (
             np.ascontiguousarray(before.T),
-            room.likelihoods,
+            workspace.likelihoods,
             self.lanes.afresh[group],
             self.matrix,
             self.initial,
         )
-        room.alpha, room.scales, last = _forward(room.alpha, room.scales, *given, np.int32(count))
+        workspace.alpha, workspace.scales, last = _forward(
+            workspace.alpha, workspace.scales, *given, np.int32(count)
+        )
         return last.block_until_ready()  # then likelihoods may be written over
 
     def following(self, group: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """The state that follows each lane, and whether one does; ``last`` is that ahead of the next group."""
         if self.lanes.run_in:
             return np.zeros(WIDTH, np.int32), np.zeros(WIDTH, bool)
+        # which state each lane opens in, for every state that may follow it; then back from the known last one
         opens = np.append(self.lanes.opening[:, 0], True)
         linked = ~opens[group * WIDTH + 1 : (group + 1) * WIDTH + 1]
-        ways = [np.full(WIDTH, state, np.int32) for state in range(len(self.matrix))]
-        firsts = np.array([self.back(group, way, linked)[0] for way in ways])
+        candidates = [np.full(WIDTH, state, np.int32) for state in range(len(self.matrix))]
+        firsts = np.array([self.backward(group, state, linked)[0] for state in candidates])
         states = np.empty(WIDTH, np.int32)
         for lane in range(WIDTH - 1, -1, -1):
             states[lane] = last
             last = firsts[last, lane]
         return states, linked
 
-    def back(self, group: int, following: np.ndarray, linked: np.ndarray) -> np.ndarray:
+    def backward(self, group: int, following: np.ndarray, linked: np.ndarray) -> np.ndarray:
         """States ``(ROWS, WIDTH)`` on the best way to those that follow."""
-        given = self.room.alpha, self.lanes.afresh[group], self.matrix, np.int32(self.lanes.steps)
+        given = self.workspace.alpha, self.lanes.afresh[group], self.matrix, np.int32(self.lanes.steps)
         return np.asarray(_back(following, linked, *given))

@@ -13,7 +13,7 @@ from thalweg.kinetics.hidden.forward_backward import Expectation, forward_backwa
 from thalweg.kinetics.hidden.lanes import ROWS, WIDTH, Lanes, lanes
 from thalweg.kinetics.hidden.most_likely_path import most_likely_path
 from thalweg.kinetics.hidden.outputs import DiscreteOutput, GaussianOutput, Output
-from thalweg.kinetics.hidden.recursion import Room
+from thalweg.kinetics.hidden.recursion import Workspace
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories, as_discrete
 from thalweg.time_series.trajectories import Trajectories, as_trajectories, pair_report
 
@@ -106,40 +106,41 @@ class Observations:
         matrix: np.ndarray,
         initial: np.ndarray,
         stationary: np.ndarray,
-        room: Room | None = None,
+        workspace: Workspace | None = None,
     ) -> tuple[Observations, Expectation, np.ndarray]:
         """Observations in lanes that run in as long as needed, expected transitions, and a tally of outputs."""
 
-        def run(seen: Observations) -> tuple[bool, tuple[Expectation, np.ndarray]]:
+        def run(observed: Observations) -> tuple[bool, tuple[Expectation, np.ndarray]]:
             tallies = []
 
-            own = slice(seen.lanes.rows.start * WIDTH, seen.lanes.rows.stop * WIDTH)
+            own = slice(observed.lanes.rows.start * WIDTH, observed.lanes.rows.stop * WIDTH)
 
             def each(group: int, memberships: np.ndarray) -> None:
-                tallies.append(output.tally(seen.values[group][..., own], memberships))
+                tallies.append(output.tally(observed.values[group][..., own], memberships))
 
-            start = matrix, initial, stationary, seen.weights
-            found = forward_backward(seen.lanes, output, seen.values, *start, each, room)
-            return found.mismatch < AGREEMENT, (found, np.sum(tallies, axis=0))
+            start = matrix, initial, stationary, observed.weights
+            expected = forward_backward(observed.lanes, output, observed.values, *start, each, workspace)
+            return expected.mismatch < AGREEMENT, (expected, np.sum(tallies, axis=0))
 
-        seen, (found, tally) = self._agreed(run)
-        return seen, found, tally
+        observed, (expected, tally) = self._agreed(run)
+        return observed, expected, tally
 
     def memberships(
         self, output: Output, matrix: np.ndarray, initial: np.ndarray, stationary: np.ndarray
     ) -> list[np.ndarray]:
         """Probabilities of hidden states given all observations, ``(frames, hidden)`` per trajectory."""
 
-        def run(seen: Observations) -> tuple[bool, np.ndarray]:
+        def run(observed: Observations) -> tuple[bool, np.ndarray]:
             values = np.empty((self.n_pairs, len(matrix)))
 
             def each(group: int, memberships: np.ndarray) -> None:
-                own = seen.lanes.own[group, seen.lanes.rows]
-                frames = seen.lanes.frames[group, seen.lanes.rows][own]
+                own = observed.lanes.own[group, observed.lanes.rows]
+                frames = observed.lanes.frames[group, observed.lanes.rows][own]
                 values[frames] = memberships[:, own.ravel()].T
 
-            found = forward_backward(seen.lanes, output, seen.values, matrix, initial, stationary, each=each)
-            return found.mismatch < AGREEMENT, values
+            chain = matrix, initial, stationary
+            expected = forward_backward(observed.lanes, output, observed.values, *chain, each=each)
+            return expected.mismatch < AGREEMENT, values
 
         return self._split(self._agreed(run)[1])
 
@@ -148,21 +149,23 @@ class Observations:
     ) -> list[np.ndarray]:
         """The most likely hidden states ``(frames,)`` per trajectory."""
 
-        def run(seen: Observations) -> tuple[bool, np.ndarray]:
-            found, agree = most_likely_path(seen.lanes, output, seen.values, matrix, initial, stationary)
-            return agree, found
+        def run(observed: Observations) -> tuple[bool, np.ndarray]:
+            path, agree = most_likely_path(
+                observed.lanes, output, observed.values, matrix, initial, stationary
+            )
+            return agree, path
 
         return self._split(self._agreed(run)[1])
 
     def _agreed(self, run: Callable[[Observations], tuple[bool, T]]) -> tuple[Observations, T]:
         """Run until neighboring lanes agree; in lanes without a run-in they always do."""
-        seen = self
+        observed = self
         while True:
-            agree, found = run(seen)
-            if agree or not seen.lanes.run_in:
-                return seen, found
-            longer = LONGER * seen.lanes.run_in
-            seen = _laid(seen, longer if longer <= ROWS // 4 else 0)
+            agree, result = run(observed)
+            if agree or not observed.lanes.run_in:
+                return observed, result
+            longer = LONGER * observed.lanes.run_in
+            observed = _laid(observed, longer if longer <= ROWS // 4 else 0)
 
     def _split(self, values: np.ndarray) -> list[np.ndarray]:
         """Values ``(frames, ...)`` per trajectory."""
@@ -188,8 +191,8 @@ def observations(
 
     Examples
     --------
-    >>> seen = observations([np.array([0, 1, 1]), np.array([1, 1])], lagtime=1, n_blocks=2)
-    >>> seen.lengths.tolist(), seen.n_states
+    >>> observed = observations([np.array([0, 1, 1]), np.array([1, 1])], lagtime=1, n_blocks=2)
+    >>> observed.lengths.tolist(), observed.n_states
     ([3, 2], 2)
     """
     if not isinstance(data, DiscreteTrajectories | Trajectories):
@@ -208,7 +211,9 @@ def observations(
     return Observations(data.lengths, lagtime, data.dt, flat, n_states, laid, laid.laid(flat))
 
 
-def _laid(seen: Observations, run_in: int) -> Observations:
+def _laid(observed: Observations, run_in: int) -> Observations:
     """Observations in lanes that run in as long as stated."""
-    laid = replace(lanes(seen.lengths, seen.lagtime, seen.n_blocks, run_in), block=seen.lanes.block)
-    return replace(seen, lanes=laid, values=laid.laid(seen.flat))
+    laid = replace(
+        lanes(observed.lengths, observed.lagtime, observed.n_blocks, run_in), block=observed.lanes.block
+    )
+    return replace(observed, lanes=laid, values=laid.laid(observed.flat))

@@ -137,6 +137,7 @@ class GaussianOutput:
             else:
                 inverse = solve_triangular(factor, np.eye(len(mean)), lower=True)
                 apart = inverse @ apart
+            # log b_i = -(|L^-1 (x - mu)|^2 + 2 log det L + F log 2 pi) / 2 with Sigma = L L^T
             np.einsum("fn,fn->n", apart, apart, out=row)
             row += 2 * np.log(np.diag(factor)).sum() + len(mean) * np.log(2 * np.pi)
             row *= -0.5
@@ -152,15 +153,17 @@ class GaussianOutput:
         Features ``(features, frames)`` are counted from the middle of the present means.
         """
         shifted = observed - self.means.mean(axis=0)[:, None]
-        found = np.empty((len(memberships), *2 * (1 + len(shifted),)))
-        found[:, 0, 0] = memberships.sum(axis=1)
-        found[:, 0, 1:] = found[:, 1:, 0] = memberships @ shifted.T
+        sums = np.empty((len(memberships), *2 * (1 + len(shifted),)))
+        # moments of (1, x) weighted by gamma: N, N mu and N (Sigma + mu mu^T), one triangle worked out, both written
+        sums[:, 0, 0] = memberships.sum(axis=1)
+        sums[:, 0, 1:] = sums[:, 1:, 0] = memberships @ shifted.T
         for k, feature in enumerate(shifted):
-            found[:, k + 1, k + 1 :] = found[:, k + 1 :, k + 1] = memberships @ (feature * shifted[k:]).T
-        return found
+            sums[:, k + 1, k + 1 :] = sums[:, k + 1 :, k + 1] = memberships @ (feature * shifted[k:]).T
+        return sums
 
     def refitted(self, tally: np.ndarray) -> GaussianOutput:
         """Means and covariances; variances are not below `floor`."""
+        # mu = <x> and Sigma = <x x^T> - mu mu^T, about the present mean of means, which keeps the difference exact
         means = tally[:, 0, 1:] / tally[:, :1, 0]
         covariances = tally[:, 1:, 1:] / tally[:, :1, :1] - means[:, :, None] * means[:, None]
         places = np.arange(means.shape[1])

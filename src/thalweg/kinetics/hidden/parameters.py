@@ -43,21 +43,24 @@ class HiddenParameters:
         weights = self.fit.matrix.toarray()
         if self.fit.reversible:
             weights = self.fit.stationary_distribution[:, None] * weights
+        # reversible: log pi_i p_ij, symmetric; else log p_ij
         parts = [np.log(np.maximum(weights, TINY)), np.log(np.maximum(self.initial, TINY))]
         if isinstance(self.output, DiscreteOutput):
             parts.append(np.log(np.maximum(self.output.probabilities, TINY)))
         else:
+            # Sigma = L L^T with a positive diagonal of L, kept positive by its logarithm
             factors = np.linalg.cholesky(self.output.covariances)
             places = np.arange(factors.shape[1])
             factors[:, places, places] = np.log(factors[:, places, places])
             parts += [self.output.means, factors]
         return np.concatenate([part.ravel() for part in parts])
 
-    def moved(self, vector: np.ndarray) -> HiddenParameters:
+    def at(self, vector: np.ndarray) -> HiddenParameters:
         """The parameters of another vector."""
         hidden = len(self.initial)
         logs, rest = vector[: hidden**2].reshape(hidden, hidden), vector[hidden**2 :]
         if self.fit.reversible:
+            # an extrapolated log pi_i p_ij need not be symmetric, its mean with the transpose is
             weights = np.exp((logs + logs.T) / 2 - logs.max())
             fit = TransitionMatrix.from_weights(csr_array(np.maximum(weights, TINY)))
         else:
@@ -97,15 +100,18 @@ def squared_extrapolation(
         value = first_value
         second_value, second = step(first)
         steps += 1
-        origin, middle, end = begin.vector(), first.vector(), second.vector()
-        speed, bend = middle - origin, end - 2 * middle + origin
-        stretch = max(1.0, float(np.linalg.norm(speed) / max(np.linalg.norm(bend), 1e-300)))
+        theta_0, theta_1, theta_2 = begin.vector(), first.vector(), second.vector()
+        # r and v: the first and second difference of the way, whose ratio is the step length a
+        r, v = theta_1 - theta_0, theta_2 - 2 * theta_1 + theta_0
+        a = max(1.0, float(np.linalg.norm(r) / max(np.linalg.norm(v), 1e-300)))
         begin = second
-        if stretch > 1.01:
-            stretch = min(stretch, longest)
-            further = origin + 2 * stretch * speed + stretch**2 * bend - end
-            third_value, third = step(first.moved(end + np.clip(further, -FARTHEST, FARTHEST)))
+        if a > 1.01:
+            a = min(a, longest)
+            # theta' = theta_0 + 2 a r + a^2 v, by no more than FARTHEST beyond what the two steps have reached
+            beyond = theta_0 + 2 * a * r + a**2 * v - theta_2
+            third_value, third = step(first.at(theta_2 + np.clip(beyond, -FARTHEST, FARTHEST)))
             steps += 1
+            # a step that gained may be longer next time, one that lost is dropped and the next shorter
             if third_value > second_value:
                 begin, longest = third, 4 * longest
             else:

@@ -10,7 +10,7 @@ to keep, and to fetch again from memory, is alpha alone. Where a sequence opens,
 :math:`\alpha_{t-1} P` is the initial distribution and :math:`\beta_{t-1}` is one.
 Shapes are those of `lanes.ROWS` and `lanes.WIDTH` whatever the data, so that there is one compilation, of
 about 0.2 s, for each number of hidden states and direction; how many of the rows are steps is an argument.
-Arrays written are handed in and written over (`Room`). To be called within `lanes.processor`.
+Arrays written are handed in and written over (`Workspace`). To be called within `lanes.on_processor`.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from jax import Array
 from thalweg.kinetics.hidden.lanes import ROWS, WIDTH, on_processor
 
 
-class Room:
-    """Arrays for one group, written over by every group and by whoever is handed the room.
+class Workspace:
+    """Arrays for one group, written over by every group and by whoever is handed the workspace.
 
-    Making them anew costs as much time as the recursion. A room is not to be shared between threads.
+    Making them anew costs as much time as the recursion. A workspace is not to be shared between threads.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Room:
         with on_processor():
             return _zeros(self.likelihoods.shape)
 
-    def likely(self, places: int) -> np.ndarray:
+    def likelihoods_of(self, places: int) -> np.ndarray:
         """Where to write likelihoods ``(hidden, places)`` of the first places of a group."""
         return self.likelihoods.reshape(len(self.likelihoods), -1)[:, :places]
 
@@ -109,27 +109,31 @@ def forward(
     alpha, scales, and alpha of the last step
     """
 
-    return swept(alpha, scales, before, likelihoods, opening, lambda one: _times(one, matrix), initial, count)
+    return forward_sweep(
+        alpha, scales, before, likelihoods, opening, lambda alpha: _times(alpha, matrix), initial, count
+    )
 
 
-def swept(
+def forward_sweep(
     alpha: Array,
     scales: Array,
     before: Array,
     likelihoods: Array,
     opening: Array,
-    onward: Callable[[Array], Array],
+    propagate: Callable[[Array], Array],
     initial: Array,
     count: Array,
 ) -> tuple[Array, Array, Array]:
-    """What `forward` returns, with ``onward`` taking a row ``(hidden, WIDTH)`` one step on."""
+    """What `forward` returns, with ``propagate`` taking a row ``(hidden, WIDTH)`` one step on."""
 
     def step(t, carry):
         alpha, scales = carry
-        ahead = jnp.where(row(opening, t), initial[:, None], onward(row(alpha, t)))
-        seen = ahead * row(likelihoods, t)
-        scale = 1 / seen.sum(axis=0)
-        return put(alpha, seen * scale, t + 1), put(scales, scale, t)
+        # alpha_{t-1} P, or the initial distribution where a sequence opens; row t of alpha is that ahead of step t
+        predicted = jnp.where(row(opening, t), initial[:, None], propagate(row(alpha, t)))
+        # alpha_t = s_t (alpha_{t-1} P) . b_t with s_t such that the hidden states of every lane sum to one
+        joint = predicted * row(likelihoods, t)
+        scale = 1 / joint.sum(axis=0)
+        return put(alpha, joint * scale, t + 1), put(scales, scale, t)
 
     zero = jnp.zeros_like(count)
     alpha, scales = jax.lax.fori_loop(zero, count, step, (put(alpha, before, zero), scales))
@@ -139,7 +143,7 @@ def swept(
 @partial(jax.jit, donate_argnums=0)
 def backward(
     memberships: Array,
-    moved: Array,
+    transitions: Array,
     beta: Array,
     alpha: Array,
     opening: Array,
@@ -153,7 +157,7 @@ def backward(
     Parameters
     ----------
     memberships : (hidden, ROWS, WIDTH), written over
-    moved : (hidden, hidden, WIDTH), transitions so far over the elements of the matrix, added to
+    transitions : (hidden, hidden, WIDTH), transitions so far over the elements of the matrix, added to
     beta : (hidden, WIDTH), of the last step
     opening, weights : (ROWS, WIDTH), whether a sequence opens, and how often the transition into a frame counts
     matrix : (hidden, hidden)
@@ -164,18 +168,23 @@ def backward(
     memberships and transitions
     """
 
-    def behind(t, gamma, moved):
+    def behind(t, gamma, transitions):
+        # s_t b_t . beta_t = gamma_t / (alpha_{t-1} P): no likelihood is read on the way back
         before = row(alpha, t)
         product = gamma / _times(before, matrix)
-        moved += before[:, None] * (product * row(weights, t))
-        return moved, jnp.where(row(opening, t), 1.0, _times(product, matrix.T))
+        # c_ij / p_ij += alpha_{t-1,i} s_t b_{t,j} beta_{t,j}; the caller multiplies by p_ij once, at the end
+        transitions += before[:, None] * (product * row(weights, t))
+        # beta_{t-1} = P (s_t b_t . beta_t), and one ahead of the opening of a sequence
+        return transitions, jnp.where(row(opening, t), 1.0, _times(product, matrix.T))
 
     def step(k, carry):
-        values, moved = carry
+        values, transitions = carry
         t = count - 1 - k
-        moved, beta = behind(t, row(values, t), moved)
-        return put(values, row(alpha, t) * beta, t - 1), moved
+        transitions, beta = behind(t, row(values, t), transitions)
+        # gamma_{t-1} = alpha_{t-1} . beta_{t-1}, where alpha_{t-1} stands in row t
+        return put(values, row(alpha, t) * beta, t - 1), transitions
 
-    begin = put(memberships, row(alpha, count) * beta, count - 1), moved
-    values, moved = jax.lax.fori_loop(jnp.zeros_like(count), count - 1 - first, step, begin)
-    return values, behind(first, row(values, first), moved)[0]
+    begin = put(memberships, row(alpha, count) * beta, count - 1), transitions
+    values, transitions = jax.lax.fori_loop(jnp.zeros_like(count), count - 1 - first, step, begin)
+    # the transition into the first row counts, but what lies ahead of it is another lane's
+    return values, behind(first, row(values, first), transitions)[0]
