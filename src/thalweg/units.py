@@ -6,9 +6,10 @@ Values with a unit, ``"300 K"`` or ``"2 fs"``, are read by `quantity`; nothing e
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 BOLTZMANN = 8.31446261815324e-3
 """Boltzmann's (molar gas) constant, CODATA 2018 [kJ/mol/K]."""
@@ -48,6 +49,7 @@ DIMENSIONS = {
         "Hartree": HARTREE,
         "Ry": HARTREE / 2,
     },
+    "diffusion": {"nm^2/ps": 1.0, "nm^2/ns": 1e-3, "um^2/s": 1e-6, "cm^2/s": 100.0},
     "mass": {"amu": 1.0, "Da": 1.0, "dalton": 1.0},
     "angle": {"rad": 1.0, "deg": DEGREE, "degrees": DEGREE},
 }
@@ -77,10 +79,31 @@ class Dimension:
     name: str
 
 
+@dataclass(frozen=True)
+class AtLeast:
+    """The least value of a parameter, in internal units: ``Annotated[int, AtLeast(1)]``.
+
+    Quantities in studies are positive unless their type says otherwise, by this mark or by `AnySign`.
+    """
+
+    least: int | float
+
+
+_Type = TypeVar("_Type")
+AnySign = Annotated[_Type, AtLeast(-math.inf)]
+"""A quantity that may be negative: ``shift: AnySign[Radians]``."""
+
+InCode = Annotated[_Type, "in code only"]
+"""A parameter that no file gives: ``checkpoint: InCode[Path | None]``."""
+
+Count = Annotated[int, AtLeast(1)]
+"""A whole number of at least one."""
+
 Kelvin = Annotated[float, Dimension("temperature")]
 Picoseconds = Annotated[float, Dimension("time")]
 PerPicosecond = Annotated[float, Dimension("rate")]
 Nanometers = Annotated[float, Dimension("length")]
+SquareNanometersPerPicosecond = Annotated[float, Dimension("diffusion")]
 KilojoulesPerMole = Annotated[float, Dimension("energy")]
 Daltons = Annotated[float, Dimension("mass")]
 Radians = Annotated[float, Dimension("angle")]
@@ -134,6 +157,28 @@ def quantity(text: str, dimension: str) -> float:
     if match is None or match[2] not in accepted:
         raise ValueError(f"cannot read {text!r}; give {wanted}")
     return float(match[1]) * accepted[match[2]]
+
+
+def whole_multiple(time: Picoseconds, step: Picoseconds, what: str) -> int:
+    """How many times ``step`` makes ``time``, both in one unit.
+
+    Raises
+    ------
+    ValueError
+        If it is no whole number of at least one; ``what`` is what the time is called.
+
+    Examples
+    --------
+    >>> whole_multiple(1.0, 0.002, "save_every")
+    500
+    >>> whole_multiple(1.001, 0.002, "save_every")
+    Traceback (most recent call last):
+    ValueError: save_every = 1.001 ps is no whole number of 0.002 ps; give a multiple of that
+    """
+    number = round(time / step)
+    if number < 1 or not math.isclose(number * step, time, rel_tol=1e-6):
+        raise ValueError(f"{what} = {time:g} ps is no whole number of {step:g} ps; give a multiple of that")
+    return number
 
 
 def thermal_energy(temperature: float) -> float:

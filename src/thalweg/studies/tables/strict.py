@@ -7,20 +7,16 @@ metadata is a text with a unit, such as ``"2 fs"``, and is kept in internal unit
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from thalweg.studies.tables.language import StudyError, nearest, quoted
 from thalweg.units import DIMENSIONS, quantity
 
 REQUIRED = dataclasses.MISSING
-
-
-class StudyError(ValueError):
-    """A run file does not say what it must; the message names the key and what is accepted."""
 
 
 def measured(dimension: str, default: Any = REQUIRED, positive: bool = True) -> Any:
@@ -70,7 +66,7 @@ def read(cls: type, table: Any, where: str, extra: Iterable[str] = ()):
     >>> read(Dynamics, {"temprature": "310 K"}, "dynamics")
     Traceback (most recent call last):
     ...
-    thalweg.studies.tables.strict.StudyError: [dynamics] has no key "temprature"; did you mean "temperature"? Known: ...
+    thalweg.studies.tables.language.StudyError: [dynamics] has no key "temprature"; did you mean "temperature"? Known: ...
     """
     if not isinstance(table, Mapping):
         raise StudyError(f"[{where}] must be a table; got {table!r}")
@@ -180,14 +176,3 @@ def _union(hint: Any) -> tuple:
         if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
         else (hint,)
     )
-
-
-def nearest(given: str, known: Iterable) -> str:
-    """What is known, the likely one first."""
-    near = difflib.get_close_matches(given, [str(name) for name in known], 1)
-    return (f'did you mean "{near[0]}"? ' if near else "") + f"Known: {quoted(known)}"
-
-
-def quoted(names: Iterable) -> str:
-    """Names in quotation marks."""
-    return ", ".join(f'"{name}"' for name in names)
