@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 
 from thalweg import __version__
-from thalweg.references import REFERENCES
+from thalweg.references import references
 from thalweg.report.results import Cost
 from thalweg.sampling.store import Store
 
@@ -20,27 +20,22 @@ ANALYSIS = ("perezhernandez2013", "wu2017", "prinz2011", "efron1994")
 """Works behind time scales and states of any trajectories."""
 
 DYNAMICS = {"native": ("leimkuhler2013",), "openmm": ("eastman2024", "leimkuhler2013")}
-CAMPAIGN = {
-    "slow-variable-loop": ("barducci2008", "raiteri2006", "tiwary2015", "shirts2008", "chodera2007"),
-    "markov-restarts": ("bowman2010", "hinrichs2007"),
-}
 FORCE_FIELDS = {"ff14SB": "maier2015", "tip3p": "jorgensen1983", "obc2": "onufriev2004"}
 """Part of a force field's or solvent's name -> its reference."""
 
 
-def cost(store: Store, dt: float) -> Cost:
-    """Steps and simulated time of all segments, ``dt`` [ps] a step, and the work that the diary has noted."""
-    steps = 0
-    for entry in store.ids("segments"):
-        arguments = json.loads(store.file(entry, "segment.json").read_text())["arguments"]
-        steps += arguments["walkers"] * arguments["steps"]
+def cost(store: Store) -> Cost:
+    """Steps and simulated time of all segments, and the work that the diary has noted."""
+    cards = [json.loads(store.file(entry, "segment.json").read_text()) for entry in store.ids("segments")]
+    steps = [card["walkers"] * card["steps"] for card in cards]
+    picoseconds = sum(count * card["dt"] for count, card in zip(steps, cards))
     notes = [note for note in store.diary() if note.get("kind") == "run"]
-    return Cost(steps, steps * dt * 1e-3, sum(note["seconds"] for note in notes), len(notes))
+    return Cost(sum(steps), picoseconds * 1e-3, sum(note["seconds"] for note in notes), len(notes))
 
 
 def citations(keys: Sequence[str]) -> tuple[str, ...]:
     """The package itself, then the works named by ``keys``, each once."""
-    return (ITSELF, *(REFERENCES[key] for key in dict.fromkeys(keys)))
+    return (ITSELF, *(str(references()[key]) for key in dict.fromkeys(keys)))
 
 
 def force_field_keys(names: Sequence[str]) -> list[str]:

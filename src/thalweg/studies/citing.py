@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from thalweg.learned_potentials.linear.regularization import CrossValidated, Ridge
-from thalweg.references import REFERENCES
+from thalweg.references import references
 
 KEY = re.compile(r"\[([a-z]+[0-9]{4}[a-z]?)\]")
 
@@ -27,7 +27,7 @@ def cited(parts: Iterable[Any]) -> list[str]:
     ['drautz2019']
     """
     keys = [key for part in parts for one in _objects(part) for key in _keys(type(one))]
-    return [key for key in dict.fromkeys(keys) if key in REFERENCES]
+    return [key for key in dict.fromkeys(keys) if key in references()]
 
 
 def _objects(part: Any) -> Iterator[Any]:
