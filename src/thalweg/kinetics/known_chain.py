@@ -52,10 +52,12 @@ def known_chain(
         raise ValueError(f"lag={lag} must be a positive time [ps]")
     matrix.eliminate_zeros()
     stationary = stationary_distribution(matrix)
+    # pi_i p_ij = pi_j p_ji, to rounding
     flow = csr_array(matrix.multiply(stationary[:, None]))
     net = abs(flow - flow.T)
     reversible = bool(net.nnz == 0 or net.data.max(initial=0.0) <= BALANCED * flow.data.max())
     states = matrix.shape[0]
+    # flows stand for counts, which the model's parts ask for; there are no pairs behind them
     entries = flow.tocoo()
     none = np.zeros(0, int)
     counts = TransitionCounts(

@@ -94,6 +94,7 @@ class MarkovModel:
     def timescales(self) -> np.ndarray:
         """Maximum-likelihood timescales ``(n_processes,)`` [ps], resolved or not; NaN where none decays."""
         size = np.abs(self.eigenvalues[1:])
+        # t_k = -tau / ln |lambda_k|
         decaying = (size > 0) & (size < 1) & (np.real(self.eigenvalues[1:]) > 0)
         return np.where(decaying, -self.lag / np.log(np.where(decaying, size, 0.5)), np.nan)
 
@@ -144,9 +145,9 @@ class MarkovModel:
         states = max(self.n_states, counts.shape[0])
         counts.resize((states, states))
         # conjugate pairs span the same as their real and imaginary parts
-        found, second = np.nan_to_num(self.eigenfunctions), np.imag(self.eigenvalues) < 0
-        functions = np.zeros((states, found.shape[1]))
-        functions[: self.n_states] = np.where(second, np.imag(found), np.real(found))
+        modes, second = np.nan_to_num(self.eigenfunctions), np.imag(self.eigenvalues) < 0
+        functions = np.zeros((states, modes.shape[1]))
+        functions[: self.n_states] = np.where(second, np.imag(modes), np.real(modes))
         return counts, functions
 
     def __str__(self) -> str:

@@ -73,10 +73,10 @@ class Result:
     failure: str
 
     def __str__(self) -> str:
-        found = (
+        outcome = (
             self.failure or f"{self.mean:.4f} ± {self.error:.4f} (training {np.nanmean(self.training):.4f})"
         )
-        return f"{self.combination}: {found}"
+        return f"{self.combination}: {outcome}"
 
 
 @dataclass(frozen=True)
@@ -209,18 +209,18 @@ class ModelScan:
 
     def _score(self, combination: Combination, features: Mapping[str, Trajectories]) -> Result:
         try:
-            found = cross_validate(
+            validation = cross_validate(
                 self.pipeline(combination), features[combination.features], self.splits, self.r
             )
         except (ValueError, np.linalg.LinAlgError) as error:
             return Result(combination, (), (), float("nan"), float("nan"), str(error))
-        scores = tuple(found.training.tolist()), tuple(found.held_out.tolist())
-        return Result(combination, *scores, found.mean, found.error, "")
+        scores = tuple(validation.training.tolist()), tuple(validation.held_out.tolist())
+        return Result(combination, *scores, validation.mean, validation.error, "")
 
     def _file(self, folder: Path, combination: Combination, lengths: Mapping[str, Any]) -> Path:
         """A name that is another one for any other settings or data lengths."""
-        asked = repr((self, combination, lengths[combination.features]))
-        return folder / f"{hashlib.sha256(asked.encode()).hexdigest()[:20]}.json"
+        settings = repr((self, combination, lengths[combination.features]))
+        return folder / f"{hashlib.sha256(settings.encode()).hexdigest()[:20]}.json"
 
 
 def _write(file: Path, result: Result) -> None:
@@ -229,6 +229,6 @@ def _write(file: Path, result: Result) -> None:
 
 
 def _read(file: Path) -> Result:
-    found = json.loads(file.read_text())
-    scores = {name: tuple(found[name]) for name in ("training", "held_out")}
-    return Result(**{**found, **scores, "combination": Combination(**found["combination"])})
+    record = json.loads(file.read_text())
+    scores = {name: tuple(record[name]) for name in ("training", "held_out")}
+    return Result(**{**record, **scores, "combination": Combination(**record["combination"])})

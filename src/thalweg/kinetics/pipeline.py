@@ -36,8 +36,8 @@ class PipelineModel:
 
     def states(self, data: TrajectoryData) -> DiscreteTrajectories:
         """The states of other trajectories, in the numbering of the model."""
-        followed = as_trajectories(data)
-        coordinates = followed if self.reduction is None else self.reduction.transform(followed)
+        trajectories = as_trajectories(data)
+        coordinates = trajectories if self.reduction is None else self.reduction.transform(trajectories)
         return self.clustering.transform(coordinates)
 
     def score(self, data: TrajectoryData, r: int = 2) -> float:
@@ -60,8 +60,8 @@ class MarkovPipeline:
     >>> import numpy as np
     >>> from thalweg.collective_variables.linear.tica import TICA
     >>> x = np.sign(np.sin(np.arange(5000) / 50))[:, None] + np.random.default_rng(0).normal(0, 0.1, (5000, 3))
-    >>> found = MarkovPipeline(MarkovStateModel(5), KMeans(4), TICA(5, dim=1)).fit(x)
-    >>> found.markov.n_states
+    >>> model = MarkovPipeline(MarkovStateModel(5), KMeans(4), TICA(5, dim=1)).fit(x)
+    >>> model.markov.n_states
     4
     """
 
@@ -77,8 +77,8 @@ class MarkovPipeline:
         ValueError
             If one of the three cannot be had of these data; the message is its own.
         """
-        followed = as_trajectories(data)
-        reduction = None if self.reduction is None else self.reduction.fit(followed)
-        coordinates = followed if reduction is None else reduction.transform(followed)
+        trajectories = as_trajectories(data)
+        reduction = None if self.reduction is None else self.reduction.fit(trajectories)
+        coordinates = trajectories if reduction is None else reduction.transform(trajectories)
         clustering = self.clustering.fit(coordinates)
         return PipelineModel(reduction, clustering, self.model.fit(clustering.transform(coordinates)))

@@ -44,6 +44,7 @@ def vamp_score_of_counts(counts: csr_array, functions: np.ndarray, r: int = 2) -
     if r < 1:
         raise ValueError(f"r={r} must be at least one; 1 and 2 are usual")
     start, lagged, end = _moments(counts, functions)
+    # singular values of C00^-1/2 C0t Ctt^-1/2; directions without variance are left out of either root
     singular = np.linalg.svd(
         whitened_directions(start).T @ lagged @ whitened_directions(end), compute_uv=False
     )
@@ -60,6 +61,7 @@ def gmrq(counts: csr_array, functions: np.ndarray) -> float:
     1.6
     """
     start, lagged, end = _moments(counts, functions)
+    # tr C00^-1 C0t with both averaged over the two directions of time
     white = whitened_directions((start + end) / 2)
     return float(np.trace(white.T @ (lagged + lagged.T) @ white) / 2)
 

@@ -85,6 +85,7 @@ class CoreSetModel:
         """The projected dynamics ``(cores, cores)``, rows sum to one."""
         together, lagged = self.counts.together.sum(axis=0), self.counts.lagged.sum(axis=0)
         rows = [table / table.sum(axis=1, keepdims=True) for table in (together, lagged)]
+        # A = M^-1 C
         return np.linalg.solve(*rows)
 
     @cached_property
@@ -151,6 +152,15 @@ class CoreSets:
     ) -> CoreSetModel:
         """The model of trajectories.
 
+        ============  ==========================================
+        symbol        variable
+        ============  ==========================================
+        ``b_t``       ``last``, its piece ``begin``
+        ``f_t``       ``coming``, its piece ``end``
+        ``M``         ``together``, counts in blocks
+        ``C``         ``lagged``, counts in blocks
+        ============  ==========================================
+
         Raises
         ------
         ValueError
@@ -161,11 +171,12 @@ class CoreSets:
         pieces = segments(report.used, self.n_blocks)
         number, size = 1 + max(piece.block for piece in pieces), data.n_cores
         together, lagged = np.zeros((number, size, size)), np.zeros((number, size, size))
-        ways = [milestones(block) for block in data.blocks]
+        visits = [milestones(block) for block in data.blocks]
         for k, start, stop, block in pieces:
-            last, coming = ways[k]
+            last, coming = visits[k]
             weight = np.ones(stop - start) if data.weights is None else data.weights[k][start:stop]
             begin = last[start:stop]
+            # b_t against f_t and against f_{t+tau}: M and C before their rows are divided by their sums
             for table, later in ((together, 0), (lagged, report.lagtime)):
                 end = coming[start + later : stop + later]
                 known = (begin >= 0) & (end >= 0)
@@ -182,8 +193,8 @@ def _complete(counts: MilestoneCounts) -> MilestoneCounts:
     ValueError
         If one was not.
     """
-    seen = counts.lagged.sum(axis=0)
-    lost = np.flatnonzero((seen.sum(axis=0) == 0) | (seen.sum(axis=1) == 0))
+    counted = counts.lagged.sum(axis=0)
+    lost = np.flatnonzero((counted.sum(axis=0) == 0) | (counted.sum(axis=1) == 0))
     if len(lost):
         raise ValueError(
             f"cores {lost.tolist()} are never left or never entered; use fewer cores or more data"

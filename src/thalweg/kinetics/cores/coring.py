@@ -66,6 +66,7 @@ def cores_of_clusters(clustering: Clustering, data: Trajectories, share: float =
         inside = states.blocks[k][start : start + len(points)]
         apart[k][start : start + len(points)] = ((points - centers[inside]) ** 2).sum(axis=1)
     flat, distance = np.concatenate(states.blocks), np.concatenate(apart)
+    # the distance from each center within which the share of its frames lies
     limit = np.array(
         [np.quantile(distance[flat == c], share) if (flat == c).any() else 0.0 for c in range(len(centers))]
     )
@@ -143,11 +144,17 @@ def milestones(cores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> last.tolist(), coming.tolist()
     ([-1, 0, 0, 0, 1, 1], [0, 0, 1, 1, 1, -1])
     """
+    before, after = _nearest_visits(cores)
+    padded = np.append(cores, -1)
+    return np.where(before >= 0, padded[before], -1), padded[after]
+
+
+def _nearest_visits(cores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the last frame in a core up to each frame, -1 for none, and of the next, ``frames`` for none."""
     place = np.arange(len(cores))
     before = np.maximum.accumulate(np.where(cores >= 0, place, -1))
     after = np.minimum.accumulate(np.where(cores >= 0, place, len(cores))[::-1])[::-1]
-    padded = np.append(cores, -1)
-    return np.where(before >= 0, padded[before], -1), padded[after]
+    return before, after
 
 
 def transition_based_assignment(
@@ -171,20 +178,18 @@ def transition_based_assignment(
 
     Examples
     --------
-    >>> way = np.array([1, 0, 1, 1, 1, 1, 2, 1, 2, 1])
-    >>> transition_based_assignment([way], np.array([0, -1, 1])).blocks[0].tolist()
+    >>> visits = np.array([1, 0, 1, 1, 1, 1, 2, 1, 2, 1])
+    >>> transition_based_assignment([visits], np.array([0, -1, 1])).blocks[0].tolist()
     [0, 0, 0, 1, 1, 1, 1, 1]
     """
     data = cored(trajectories, cores)
     assigned = []
     for block in data.blocks:
-        place = np.arange(len(block))
-        before = np.maximum.accumulate(np.where(block >= 0, place, -1))
-        after = np.minimum.accumulate(np.where(block >= 0, place, len(block))[::-1])[::-1]
+        # half of the way belongs to the core left, half to the one entered
+        place, (before, after) = np.arange(len(block)), _nearest_visits(block)
         last, coming = milestones(block)
-        assigned.append(
-            np.where((last >= 0) & (coming >= 0), np.where(place - before <= after - place, last, coming), -1)
-        )
+        nearer = np.where(place - before <= after - place, last, coming)
+        assigned.append(np.where((last >= 0) & (coming >= 0), nearer, -1))
     return _cut(data, assigned)
 
 
@@ -214,12 +219,13 @@ def dynamical_coring(
     if dwell < 1:
         raise ValueError(f"dwell={dwell} must be at least one frame")
     data = as_discrete(trajectories)
-    kept = []
+    settled = []
     for block in data.blocks:
+        # visits of one state and how long they last; shorter ones belong to the core before, as between cores
         starts = np.flatnonzero(np.diff(block, prepend=-1))
         lengths = np.diff(np.append(starts, len(block)))
-        kept.append(milestones(np.where(np.repeat(lengths, lengths) >= dwell, block, -1))[0])
-    return _cut(CoredTrajectories(kept, data.dt, data.weights, data.n_states), kept)
+        settled.append(milestones(np.where(np.repeat(lengths, lengths) >= dwell, block, -1))[0])
+    return _cut(CoredTrajectories(settled, data.dt, data.weights, data.n_states), settled)
 
 
 def _cut(data: CoredTrajectories, assigned: list[np.ndarray]) -> DiscreteTrajectories:

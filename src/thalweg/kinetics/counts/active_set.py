@@ -100,6 +100,7 @@ def active_set(
     number, label = connected_components(counts, directed=True, connection=connectivity)
     entries = counts.tocoo()
     inside = label[entries.row] == label[entries.col]
+    # the component with most counts inside it, of those with at least two states
     mass = np.bincount(label[entries.row[inside]], entries.data[inside], minlength=number)
     sizes = np.bincount(label, minlength=number)
     best = int(np.argmax(np.where(sizes > 1, mass, -1.0)))

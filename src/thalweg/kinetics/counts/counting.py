@@ -91,12 +91,13 @@ class Strided:
         if self.offset < 0:
             raise ValueError(f"offset={self.offset} must be zero frames or more")
         lagtime = pair_report(np.maximum(data.lengths - self.offset, 0), lagtime).lagtime
-        kept = [k for k, length in enumerate(data.lengths) if length > self.offset]
-        weights = None if data.weights is None else [data.weights[k][self.offset :: lagtime] for k in kept]
-        blocks = [data.blocks[k][self.offset :: lagtime] for k in kept]
+        long = [k for k, length in enumerate(data.lengths) if length > self.offset]
+        # every lagtime-th frame alone; neighbors among these are the pairs, one frame apart
+        weights = None if data.weights is None else [data.weights[k][self.offset :: lagtime] for k in long]
+        blocks = [data.blocks[k][self.offset :: lagtime] for k in long]
         thinned = DiscreteTrajectories(blocks, data.dt, weights, data.n_states)
         used = np.zeros(len(data), int)
-        used[kept] = np.maximum(thinned.lengths - 1, 0)
+        used[long] = np.maximum(thinned.lengths - 1, 0)
         report = PairReport(lagtime, used, data.lengths - used)
         return replace(transition_counts(thinned, 1, n_blocks), lagtime=lagtime, report=report, apart=lagtime)
 

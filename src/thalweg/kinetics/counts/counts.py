@@ -103,8 +103,9 @@ def transition_counts(
     data = as_counted(trajectories)
     report = data.report(lagtime)
     pieces = sorted(segments(report.used, n_blocks), key=lambda piece: piece.block)
-    seen, blocks = _counted(_Keys(data, report.lagtime), pieces)
-    rows, columns = np.divmod(seen, data.n_states)
+    occurring, blocks = _counted(_Keys(data, report.lagtime), pieces)
+    # a key is i n_states + j
+    rows, columns = np.divmod(occurring, data.n_states)
     return TransitionCounts(report.lagtime, data.dt, data.n_states, rows, columns, blocks, report)
 
 
@@ -151,6 +152,7 @@ class _Keys:
         part[:] = 1.0 if self.data.weights is None else self.data.weights[trajectory][start:stop]
         if self.data.log_path is not None:
             path = self.data.log_path[trajectory]
+            # w_t times the weight of the path from t to t + tau, a difference of running logarithms
             part *= np.exp(path[start + self.lagtime : stop + self.lagtime] - path[start:stop])
 
     def _accelerated(
@@ -178,22 +180,23 @@ def _counted(keys: _Keys, pieces: Sequence[PairRange]) -> tuple[np.ndarray, csr_
         total = np.zeros(keys.number, float if keys.weighted else np.int64)
         for part, weights in keys.parts(pieces):
             np.add.at(total, part, 1 if weights is None else weights)
-        seen = np.flatnonzero(total)
+        occurring = np.flatnonzero(total)
+        # one block is counted already; else a second pass counts block by block, at places known from the first
         if pieces[-1].block == pieces[0].block:
-            return seen, csr_array(total[seen].astype(float)[None])
+            return occurring, csr_array(total[occurring].astype(float)[None])
         place = np.empty(keys.number, np.intp)
-        place[seen] = np.arange(len(seen))
+        place[occurring] = np.arange(len(occurring))
         find = place.__getitem__
     else:
-        seen = np.unique(np.concatenate([np.unique(part) for part, _ in keys.parts(pieces)]))
-        find = partial(np.searchsorted, seen)
+        occurring = np.unique(np.concatenate([np.unique(part) for part, _ in keys.parts(pieces)]))
+        find = partial(np.searchsorted, occurring)
     rows = []
     for _, block in groupby(pieces, key=lambda piece: piece.block):
-        counts = np.zeros(len(seen))
+        counts = np.zeros(len(occurring))
         for part, weights in keys.parts(block):
             np.add.at(counts, find(part), 1.0 if weights is None else weights)
         rows.append(csr_array(counts[None]))
-    return seen, _stacked(rows)
+    return occurring, _stacked(rows)
 
 
 def _stacked(rows: list[csr_array]) -> csr_array:
@@ -205,5 +208,5 @@ def _stacked(rows: list[csr_array]) -> csr_array:
 
 def _matrix(total: np.ndarray, rows: np.ndarray, columns: np.ndarray, n_states: int) -> csr_array:
     """A matrix of counts without stored zeros."""
-    kept = total > 0
-    return csr_array((total[kept], (rows[kept], columns[kept])), shape=(n_states, n_states))
+    positive = total > 0
+    return csr_array((total[positive], (rows[positive], columns[positive])), shape=(n_states, n_states))

@@ -48,6 +48,7 @@ class Edges:
 
     def at_states(self, to_first: np.ndarray, to_second: np.ndarray) -> np.ndarray:
         """Sums over the edges of every state of what each edge gives to its two ends ``(states,)``."""
+        # the transpose of the incidence matrix of the graph, without making it
         return np.bincount(self.first, to_first, self.n_states) + np.bincount(
             self.second, to_second, self.n_states
         )

@@ -92,6 +92,7 @@ def multiple_lag_counts(
             last = min(stop, len(states) - multiple * lagtime)
             if last <= start:
                 break
+            # c_ij(n tau) of the pairs that begin in the piece, as keys i n_states + j
             keys = states[start:last] * size + states[start + multiple * lagtime : last + multiple * lagtime]
             weights = None if data.weights is None else data.weights[k][start:last]
             tables[block, multiple - 1] += np.bincount(keys, weights, size**2).reshape(size, size)

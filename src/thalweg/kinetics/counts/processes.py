@@ -103,9 +103,10 @@ def crossings(
     total = int(trajectories.lengths.sum())
     up, down, blocks, first = 0, 0, set(), 0
     for states in trajectories.blocks:
-        taken = side[states]
-        places = np.flatnonzero(taken)
-        step = np.diff(taken[places])
+        # frames on either side, those between left out: a step of two among them is a crossing
+        sides = side[states]
+        places = np.flatnonzero(sides)
+        step = np.diff(sides[places])
         up, down = up + int((step > 0).sum()), down + int((step < 0).sum())
         blocks.update(((first + places[1:][step != 0]) * n_blocks // total).tolist())
         first += len(states)
@@ -129,6 +130,7 @@ def _range(function: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
     values, share = function[known], weights[known] / weights[known].sum()
     apart = values - share @ values
     ends = []
+    # from the outermost state inward until OUTERMOST of the variance on that side is passed
     for side in (-apart, apart):
         order = np.argsort(-side)
         mass = np.cumsum(np.where(side > 0, share * side**2, 0.0)[order])
@@ -143,6 +145,8 @@ def processes_of(
     functions: np.ndarray,
 ) -> tuple[Process, ...]:
     """Processes of these timescales ``(processes,)`` [ps] and eigenfunctions ``(states, processes)``."""
-    seen = _visits(trajectories)
-    found = [crossings(trajectories, function, counts.n_blocks, seen) for function in np.real(functions).T]
-    return tuple(Process(float(time), *evidence) for time, evidence in zip(timescales, found))
+    frames = _visits(trajectories)
+    crossed = [
+        crossings(trajectories, function, counts.n_blocks, frames) for function in np.real(functions).T
+    ]
+    return tuple(Process(float(time), *evidence) for time, evidence in zip(timescales, crossed))

@@ -54,13 +54,16 @@ class RowSums:
         """Gradient and Hessian for relative steps, without the part that vanishes at the optimum."""
         edges = self.edges
         share = point[edges.first] / (point[edges.first] + point[edges.second])
+        # dG/d ln q_i = pi_i q_i - c_ii - sum_j s_ij q_i / (q_i + q_j)
         gradient = self.stationary * point - self.staying
         gradient = gradient - edges.at_states(edges.weight * share, edges.weight * (1 - share))
+        # d2G / d ln q_i d ln q_j, less the gradient on the diagonal: positive wherever it is asked for
         squares = edges.at_states(edges.weight * share**2, edges.weight * (1 - share) ** 2)
         return gradient, edges.matrix(edges.weight * share * (1 - share), squares + self.staying)
 
     def moved(self, point: np.ndarray, step: np.ndarray) -> np.ndarray:
         """The point after a relative step."""
+        # multipliers stay positive; far from the optimum a step is no more than a factor of twenty
         return point * np.exp(np.clip(step, -3, 3))
 
 
@@ -112,11 +115,13 @@ class FixedStationary:
         edges = Edges.of(counts)
         through = edges.at_states(edges.weight, edges.weight)
         staying = np.where(edges.staying > 0, edges.staying, BARRIER * through)
+        # the first guess solves the row sums for q_j = q_i: s_i / (2 q_i) = pi_i
         begin = (edges.leaving + staying + through) / (2 * stationary)
-        found = self.newton.minimize(RowSums(edges, stationary, staying), begin)
-        between = edges.weight / (found.point[edges.first] + found.point[edges.second])
+        optimum = self.newton.minimize(RowSums(edges, stationary, staying), begin)
+        # x_ij = s_ij / (q_i + q_j), and x_ii is what is left of pi_i
+        between = edges.weight / (optimum.point[edges.first] + optimum.point[edges.second])
         rest = np.maximum(stationary - edges.at_states(between, between), 0)
-        return TransitionMatrix.from_flow(edges.matrix(between, rest), found)
+        return TransitionMatrix.from_flow(edges.matrix(between, rest), optimum)
 
     def samples(
         self, counts: csr_array, fit: TransitionMatrix, random: np.random.Generator

@@ -65,8 +65,10 @@ class Newton:
             residual = float(np.max(np.abs(gradient) / function.scale))
             if residual < self.tolerance:
                 return NewtonResult(point, iteration, residual, True)
+            # inexact Newton: far from the minimum the step need not be accurate
             step = _solution(hessian, -gradient, float(np.clip(residual, 1e-6, 0.1)))
             fall = float(gradient @ step)
+            # Armijo: at least a share of the fall that the slope promises, but for rounding of the value
             size, trial = 1.0, function.moved(point, step)
             while not (new := function.value(trial)) <= value + 1e-4 * size * fall + 1e-12 * abs(value):
                 size /= 2
@@ -83,24 +85,27 @@ def _solution(
     matrix: csr_array | np.ndarray, right: np.ndarray, tolerance: float, most: int = 200
 ) -> np.ndarray:
     """Solution of a positive (semi)definite system whose null space is at most the constants."""
+    # conjugate gradients with the diagonal as preconditioner; r, z = D^-1 r, and r . z before and after
     diagonal = matrix.diagonal()
-    found, rest = np.zeros_like(right), right.copy()
-    conditioned = rest / diagonal
-    direction, product = conditioned, rest @ conditioned
+    solution, residual = np.zeros_like(right), right.copy()
+    conditioned = residual / diagonal
+    direction, product = conditioned, residual @ conditioned
     goal = tolerance**2 * product
     for _ in range(most):
         image = matrix @ direction
         curvature = float(direction @ image)
+        # along the null space, by rounding: no better step is to be had
         if curvature <= 0:
-            return found
+            return solution
         length = product / curvature
-        found = found + length * direction
-        rest = rest - length * image
-        conditioned = rest / diagonal
-        product, previous = rest @ conditioned, product
+        solution = solution + length * direction
+        residual = residual - length * image
+        conditioned = residual / diagonal
+        product, previous = residual @ conditioned, product
         if product <= goal:
-            return found
+            return solution
         direction = conditioned + (product / previous) * direction
+    # too ill-conditioned for so few iterations, as nearly disconnected graphs are
     return splu(csc_array(matrix + _ridge(diagonal))).solve(right)
 
 

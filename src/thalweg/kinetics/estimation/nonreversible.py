@@ -46,6 +46,7 @@ class Nonreversible:
         that the mean is the estimate itself [noe2008].
         """
         while True:
+            # gamma variables over their sum are Dirichlet
             drawn = random.standard_gamma(counts.data)
             sums = np.add.reduceat(drawn, counts.indptr[:-1])
             data = drawn / np.repeat(sums, np.diff(counts.indptr))
@@ -60,6 +61,7 @@ def stationary_distribution(matrix: csr_array) -> np.ndarray:
     """
     if matrix.shape[0] == 1:
         return np.ones(1)
+    # (1 - P^T) pi = 0 with pi_0 = 1; the other equations have one solution if the chain is irreducible
     balance = csc_array(diags_array(np.ones(matrix.shape[0])) - matrix.T)
     others = splu(csc_array(balance[1:, 1:])).solve(-balance[1:, [0]].toarray().ravel())
     whole = np.append(1.0, others)

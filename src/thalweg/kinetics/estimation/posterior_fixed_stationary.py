@@ -61,6 +61,8 @@ class Exchange:
     def sampled(self, flow: np.ndarray, most: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Flows ``(edges,)`` after one slice step each."""
         here, width = np.log(flow), WIDTH / np.sqrt(self.counted)
+        # a level below the density here, and a bracket of one width about it [neal2003], stepped out until both ends
+        # lie below the level; edges of a matching have no state in common and move side by side
         level = self.log_density(here, most) - random.standard_exponential(len(here))
         low = here - width * random.random(len(here))
         high = low + width
@@ -69,16 +71,17 @@ class Exchange:
             if not (below | above).any():
                 break
             low, high = np.where(below, low - width, low), np.where(above, high + width, high)
-        found, open_ = here.copy(), np.ones(len(here), bool)
+        # shrink the bracket toward the present point until a point inside the slice is drawn
+        logs, open_ = here.copy(), np.ones(len(here), bool)
         for _ in range(MOST_STEPS):
             trial = low + (high - low) * random.random(len(here))
             taken = open_ & (self.log_density(trial, most) > level)
-            found = np.where(taken, trial, found)
+            logs = np.where(taken, trial, logs)
             open_ &= ~taken
             if not open_.any():
                 break
             low, high = np.where(trial < here, trial, low), np.where(trial < here, high, trial)
-        return np.exp(found)
+        return np.exp(logs)
 
 
 def _matchings(edges: Edges) -> list[np.ndarray]:
@@ -116,6 +119,7 @@ def fixed_stationary_samples(
     """
     stationary = fit.stationary_distribution
     flow = np.asarray(fit.matrix[edges.first, edges.second]).ravel() * stationary[edges.first]
+    # the start must lie inside: flows positive, and something left to stay in every state
     flow = np.maximum(flow, 1e-12 * np.minimum(stationary[edges.first], stationary[edges.second])) * (
         1 - 1e-9
     )
@@ -124,15 +128,15 @@ def fixed_stationary_samples(
     groups = []
     for chosen in _matchings(edges):
         first, second = edges.first[chosen], edges.second[chosen]
-        kept = edges.staying[first], edges.staying[second]
-        groups.append((chosen, Exchange(first, second, edges.weight[chosen], *kept)))
+        staying = edges.staying[first], edges.staying[second]
+        groups.append((chosen, Exchange(first, second, edges.weight[chosen], *staying)))
     for sweep in range(warmup + 10**18):
         for chosen, exchange in groups:
+            # a = x_ii + x_ij and b = x_jj + x_ij are what the two states have to give
             now, ends = flow[chosen], np.stack([exchange.first, exchange.second])
             flow[chosen] = exchange.sampled(now, stays[ends] + now, random)
             stays[ends] += now - flow[chosen]
         if sweep >= warmup:
-            stays = np.maximum(
-                stationary - edges.at_states(flow, flow), 0.0
-            )  # what rounding adds up to is taken out
+            # what rounding adds up to is taken out
+            stays = np.maximum(stationary - edges.at_states(flow, flow), 0.0)
             yield TransitionMatrix.from_weights(edges.matrix(flow, stays))

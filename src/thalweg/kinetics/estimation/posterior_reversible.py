@@ -71,6 +71,7 @@ class Strengths:
 
     def gaussian(self, random: np.random.Generator) -> np.ndarray:
         """A deviation ``(states,)`` from the Gaussian approximation; that of the first state is zero."""
+        # B^T W^{1/2} xi has the Laplacian L as covariance, so L^-1 of it has L^-1
         noise = np.sqrt(self.curvature) * random.standard_normal(len(self.curvature))
         return np.concatenate([[0.0], self._factor.solve(self.edges.at_states(noise, -noise)[1:])])
 
@@ -87,12 +88,14 @@ def _sampled_strengths(
     strengths: Strengths, deviation: np.ndarray, random: np.random.Generator
 ) -> np.ndarray:
     """One elliptical slice step: the next deviation ``(states,)`` from the mode."""
-    other = strengths.gaussian(random)
+    # an ellipse through the present deviation and a Gaussian one; all of it has the Gaussian's density
+    auxiliary = strengths.gaussian(random)
+    # the slice: what exceeds the Gaussian decides alone; the bracket shrinks toward the present point
     level = strengths.excess(deviation) - random.standard_exponential()
     angle = random.uniform(0, 2 * np.pi)
     low, high = angle - 2 * np.pi, angle
     for _ in range(MOST_SHRINKS):
-        trial = np.cos(angle) * deviation + np.sin(angle) * other
+        trial = np.cos(angle) * deviation + np.sin(angle) * auxiliary
         if strengths.excess(trial) > level:
             return trial
         low, high = (angle, high) if angle < 0 else (low, angle)
@@ -116,13 +119,16 @@ def reversible_samples(
     for step in range(warmup + 10**18):
         deviation = _sampled_strengths(strengths, deviation, random)
         strength = np.exp(strengths.mode + deviation)
+        # x_ij | u ~ Gamma(s_ij, e^{u_i} + e^{u_j})
         between = random.standard_gamma(edges.weight) / (strength[edges.first] + strength[edges.second])
         through = edges.at_states(between, between)
         if step >= warmup:
+            # p_ii / (1 - p_ii) of Beta(c_ii, l_i), as a ratio of two gamma variables
             staying = np.zeros(edges.n_states)
             staying[stays] = random.standard_gamma(edges.staying[stays])
             staying[stays] *= through[stays] / random.standard_gamma(edges.leaving[stays])
             yield TransitionMatrix.from_weights(edges.matrix(between, staying))
+        # e^{u_i} | x ~ Gamma(l_i, x_i); the scale of all strengths is free and fixed by the first state
         strength = random.standard_gamma(edges.leaving) / through
         deviation = np.log(strength) - strengths.mode
         deviation = deviation - deviation[0]

@@ -53,6 +53,7 @@ class PairedComparisons:
     def value(self, point: np.ndarray) -> float:
         """``F(u)``."""
         edges = self.edges
+        # ln(e^a + e^b) = max(a, b) + ln(1 + e^-|a - b|)
         apart = np.abs(point[edges.first] - point[edges.second])
         larger = np.maximum(point[edges.first], point[edges.second])
         return float(edges.weight @ (larger + np.log1p(np.exp(-apart))) - edges.leaving @ point)
@@ -60,6 +61,7 @@ class PairedComparisons:
     def slope(self, point: np.ndarray) -> tuple[np.ndarray, csr_array]:
         """Gradient and the Laplacian that is the Hessian."""
         edges = self.edges
+        # dF/du_i = sum_j s_ij e^{u_i} / (e^{u_i} + e^{u_j}) - (c_i - c_ii)
         share = expit(point[edges.first] - point[edges.second])
         gradient = edges.at_states(edges.weight * share, edges.weight * (1 - share)) - edges.leaving
         curvature = edges.weight * share * (1 - share)
@@ -142,13 +144,14 @@ class Reversible:
         edges = Edges.of(counts)
         total = edges.leaving + edges.staying
         guess = np.zeros(edges.n_states) if start is None else np.log(total / start)
-        found = self.newton.minimize(PairedComparisons(edges), guess - guess.mean())
-        rate = np.exp(found.point)
+        optimum = self.newton.minimize(PairedComparisons(edges), guess - guess.mean())
+        # pi_i ~ c_i e^{-u_i}, x_ij = s_ij / (e^{u_i} + e^{u_j}), and x_ii = c_ii e^{-u_i}
+        rate = np.exp(optimum.point)
         stationary = total / rate
         norm = stationary.sum()
         between = edges.weight / (rate[edges.first] + rate[edges.second]) / norm
         flow = edges.matrix(between, edges.staying / rate / norm)
-        return TransitionMatrix.from_flow(flow, found)
+        return TransitionMatrix.from_flow(flow, optimum)
 
     def _fit_few(self, counts: np.ndarray, start: np.ndarray | None) -> TransitionMatrix:
         """The same with dense matrices."""
@@ -156,10 +159,11 @@ class Reversible:
         weight = counts + counts.T
         np.fill_diagonal(weight, 0.0)
         guess = np.zeros(len(counts)) if start is None else np.log(total / start)
-        found = self.newton.minimize(FewComparisons(weight, total - staying), guess - guess.mean())
-        rate = np.exp(found.point)
+        optimum = self.newton.minimize(FewComparisons(weight, total - staying), guess - guess.mean())
+        # as in `fit`
+        rate = np.exp(optimum.point)
         flow = weight / (rate[:, None] + rate) + np.diag(staying / rate)
-        return TransitionMatrix.from_flow(csr_array(flow / (total / rate).sum()), found)
+        return TransitionMatrix.from_flow(csr_array(flow / (total / rate).sum()), optimum)
 
     def samples(
         self, counts: csr_array, fit: TransitionMatrix, random: np.random.Generator

@@ -46,6 +46,7 @@ def spectrum(fit: TransitionMatrix, count: int) -> tuple[np.ndarray, np.ndarray]
 def _symmetric(fit: TransitionMatrix, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Eigenpairs under detailed balance."""
     root = np.sqrt(fit.stationary_distribution)
+    # pi^{1/2} P pi^{-1/2}, symmetric by detailed balance and made so to the last bit
     similar = diags_array(root) @ fit.matrix @ diags_array(1 / root)
     similar = csr_array((similar + similar.T) / 2)
     states = len(root)
@@ -53,6 +54,7 @@ def _symmetric(fit: TransitionMatrix, count: int) -> tuple[np.ndarray, np.ndarra
         values, vectors = eigh(similar.toarray(), subset_by_index=[states - count, states - 1])
     else:
         values, vectors = eigsh(similar, count, which="LA", v0=root, ncv=min(states, max(4 * count, 30)))
+    # right eigenvectors of P are pi^{-1/2} times those of the symmetric matrix
     order = np.argsort(-values)
     return values[order], vectors[:, order] / root[:, None]
 

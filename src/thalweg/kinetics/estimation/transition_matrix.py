@@ -41,10 +41,12 @@ class TransitionMatrix:
         return cls(matrix, sums / sums.sum(), True)
 
     @classmethod
-    def from_flow(cls, flow: csr_array, found: NewtonResult) -> TransitionMatrix:
+    def from_flow(cls, flow: csr_array, ending: NewtonResult) -> TransitionMatrix:
         """The same of an estimate, with how its iteration ended."""
         fit = cls.from_weights(flow)
-        return replace(fit, iterations=found.iterations, residual=found.residual, converged=found.converged)
+        return replace(
+            fit, iterations=ending.iterations, residual=ending.residual, converged=ending.converged
+        )
 
 
 @runtime_checkable

@@ -79,6 +79,7 @@ def lumped(model: MarkovModel, sets: np.ndarray) -> LumpedModel:
     [[0.667, 0.333], [0.333, 0.667]]
     """
     member, stationary, matrix = _members(model, sets)
+    # A^T D_pi P A
     populations = stationary @ member
     flow = (member.T * stationary) @ (matrix @ member)
     return LumpedModel(flow / populations[:, None], populations, model.lag)
@@ -108,9 +109,10 @@ def hummer_szabo(model: MarkovModel, sets: np.ndarray) -> LumpedModel:
     populations = stationary @ member
     # Z a = x + p with (1 - P) x = a - p, made unique by x = 0 in the first state and then by mean zero
     system = csc_array(eye_array(len(stationary)) - matrix)
-    found = np.zeros_like(member)
-    found[1:] = splu(csc_array(system[1:, 1:])).solve((member - populations)[1:])
-    fundamental = found - stationary @ found + populations
+    mean_free = np.zeros_like(member)
+    mean_free[1:] = splu(csc_array(system[1:, 1:])).solve((member - populations)[1:])
+    fundamental = mean_free - stationary @ mean_free + populations
+    # Z_N = D_p^-1 A^T D_pi Z A and P_N = 1 + 1 p^T - Z_N^-1
     between = (member.T * stationary) @ fundamental / populations[:, None]
     return LumpedModel(
         np.eye(len(populations)) + populations - np.linalg.inv(between), populations, model.lag

@@ -113,6 +113,7 @@ def slow_functions(model: MarkovModel, n_sets: int, method: str) -> np.ndarray:
 def _simplex(functions: np.ndarray) -> list[int]:
     """States at the corners of a large simplex: each the farthest from the plane through those before it."""
     points = functions[:, 1:]
+    # Gram-Schmidt: what a corner spans is taken out of all points before the next is chosen
     corners = [int(np.argmax((points**2).sum(axis=1)))]
     apart = points - points[corners[0]]
     for _ in range(points.shape[1]):
@@ -141,22 +142,27 @@ def _crispest(transform: np.ndarray, functions: np.ndarray) -> np.ndarray:
 
     def loss(free: np.ndarray) -> tuple[float, np.ndarray]:
         """Minus the crispness and its gradient; every column of memberships touches zero at one state."""
+        # rows of A below the first; (A 1)_i = 0 there, so that memberships sum to one
         below = np.empty((size, size + 1))
         below[:, 1:] = free.reshape(size, size)
         below[:, 0] = -below[:, 1:].sum(axis=1)
+        # a_1j = max_s (-sum_i X_si a_ij): the smallest first row at which no membership is negative
         heights = functions[:, 1:] @ below
         touching = heights.argmin(axis=0)
         first = -heights[touching, np.arange(size + 1)]
+        # sum_j (sum_i a_ij^2) / a_1j for A over the sum of its first row
         total, squares = first.sum(), first**2 + (below**2).sum(axis=0)
         crispness = np.sum(squares / first) / total
+        # its derivatives by a_1j and, since a_1j moves with the state it touches at, by the rows below
         by_first = (2 - squares / first**2) / total - crispness / total
         by_below = 2 * below / first / total - functions[touching, 1:].T * by_first
         return -crispness, -(by_below[:, 1:] - by_below[:, :1]).ravel()
 
     best, crispness = transform[1:, 1:].ravel(), -np.inf
     for _ in range(RESTARTS):
-        found = minimize(loss, best, jac=True, method="L-BFGS-B", options={"maxiter": 500})
-        if -found.fun <= crispness + 1e-6:
+        ascent = minimize(loss, best, jac=True, method="L-BFGS-B", options={"maxiter": 500})
+        # at a kink the line search gives up early; a fresh start from there goes on
+        if -ascent.fun <= crispness + 1e-6:
             break
-        best, crispness = found.x, -found.fun
+        best, crispness = ascent.x, -ascent.fun
     return whole(best)

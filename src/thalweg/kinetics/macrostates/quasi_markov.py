@@ -80,6 +80,7 @@ class QuasiMarkovModel:
     def timescales(self) -> np.ndarray:
         """Relaxation times ``(states - 1,)`` [ps] of the slowest decaying solutions; NaN where none decays."""
         memory, states, _ = self.kernels.shape
+        # T_n ~ lambda^n solves the recursion if lambda is an eigenvalue of its companion matrix
         companion = np.eye(memory * states, k=-states)
         companion[:states] = np.concatenate(list(self.kernels.transpose(0, 2, 1)), axis=1)
         values = eigvals(companion)
@@ -93,8 +94,8 @@ class QuasiMarkovModel:
 
     def __str__(self) -> str:
         shares = ", ".join(f"{share:.3g}" for share in self.stationary_distribution)
-        found = self.timescale_errors()
-        times = ", ".join(f"{time:.4g} ± {error:.2g}" for time, error in zip(found.value, found.error))
+        estimate = self.timescale_errors()
+        times = ", ".join(f"{time:.4g} ± {error:.2g}" for time, error in zip(estimate.value, estimate.error))
         return (
             f"quasi-Markov model at lag {self.lag:g} ps, memory {self.memory_time:g} ps: populations {shares}; "
             f"timescales {times} ps"
@@ -119,9 +120,9 @@ class QuasiMarkovModel:
         counts = multiple_lag_counts(trajectories, self.counts.lagtime, multiples, self.counts.n_blocks)
         predicted = self._resampled(lambda model: model.predicted(multiples)[1:], samples, seed)
         blocks = independent_blocks(counts, self._slowest)
-        seen = resample(counts, MultipleLagCounts.probabilities, None, samples, blocks, seed)
+        observed = resample(counts, MultipleLagCounts.probabilities, None, samples, blocks, seed)
         lags = self.lag * np.arange(1, multiples + 1)
-        return ChapmanKolmogorovTest(lags, predicted.value, seen.value, predicted.error, seen.error)
+        return ChapmanKolmogorovTest(lags, predicted.value, observed.value, predicted.error, observed.error)
 
     @property
     def _slowest(self) -> float:
@@ -157,8 +158,8 @@ class QuasiMarkov:
     Examples
     --------
     >>> side = np.cumsum(np.random.default_rng(0).random(50000) < 0.01) % 2
-    >>> seen = np.where(np.random.default_rng(1).random(50000) < 0.1, 1 - side, side)
-    >>> [round(float(QuasiMarkov(1, memory).fit([seen]).timescales[0])) for memory in (1, 8)]
+    >>> observed = np.where(np.random.default_rng(1).random(50000) < 0.1, 1 - side, side)
+    >>> [round(float(QuasiMarkov(1, memory).fit([observed]).timescales[0])) for memory in (1, 8)]
     [2, 44]
     """
 
@@ -189,13 +190,14 @@ def kernels(observed: np.ndarray, memory: int) -> np.ndarray:
     >>> kernels(np.stack([chain, chain @ chain]), 2).round(12).tolist()[1]
     [[0.0, 0.0], [0.0, 0.0]]
     """
-    found: list[np.ndarray] = []
+    memory_kernels: list[np.ndarray] = []
     for step in range(memory):
+        # K_n = T_n - sum_{m<n} T_{n-m} K_m
         rest = observed[step].copy()
-        for m, kernel in enumerate(found):
+        for m, kernel in enumerate(memory_kernels):
             rest -= observed[step - m - 1] @ kernel
-        found.append(rest)
-    return np.stack(found)
+        memory_kernels.append(rest)
+    return np.stack(memory_kernels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,8 +221,8 @@ class MemoryScan:
     def __str__(self) -> str:
         lines = []
         for memory, times, errors in zip(self.memories, self.timescales, self.errors):
-            found = ", ".join(f"{time:.4g} ± {error:.2g}" for time, error in zip(times, errors))
-            lines.append(f"memory {memory * self.lag:g} ps: {found} ps")
+            listed = ", ".join(f"{time:.4g} ± {error:.2g}" for time, error in zip(times, errors))
+            lines.append(f"memory {memory * self.lag:g} ps: {listed} ps")
         return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ def sign_sets(model: MarkovModel, n_sets: int) -> MetastableSets:
     ------
     ValueError
         If the model is not reversible, has fewer active states than ``n_sets``, or an eigenfunction
-        changes sign in none of the sets found before it.
+        changes sign in none of the sets sets before it.
 
     Examples
     --------
@@ -33,19 +33,20 @@ def sign_sets(model: MarkovModel, n_sets: int) -> MetastableSets:
     True
     """
     stationary, functions = model.fit.stationary_distribution, slow_functions(model, n_sets, "PCCA")
-    found = np.zeros(len(stationary), int)
+    sets = np.zeros(len(stationary), int)
     for k in range(1, n_sets):
         upper = functions[:, k] > 0
+        # how far the eigenfunction spreads in each set it changes sign in
         spread = [
-            np.ptp(functions[found == s, k]) if 0 < upper[found == s].sum() < (found == s).sum() else -1.0
+            np.ptp(functions[sets == s, k]) if 0 < upper[sets == s].sum() < (sets == s).sum() else -1.0
             for s in range(k)
         ]
         if max(spread) < 0:
             raise ValueError(
                 f"eigenfunction {k} divides none of the {k} sets before it; use at most {k} sets, or PCCA+"
             )
-        found[(found == int(np.argmax(spread))) & upper] = k
-    populations = np.bincount(found, stationary, n_sets)
+        sets[(sets == int(np.argmax(spread))) & upper] = k
+    populations = np.bincount(sets, stationary, n_sets)
     order = np.argsort(-populations)
-    memberships = (found[:, None] == order).astype(float)
+    memberships = (sets[:, None] == order).astype(float)
     return MetastableSets(model.active.spread(memberships, np.nan), populations[order], crispness=1.0)

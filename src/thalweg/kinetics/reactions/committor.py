@@ -57,6 +57,7 @@ def absorbed(matrix: csr_array, ends: np.ndarray, value: np.ndarray, source: flo
     result[ends] = value
     inside = np.setdiff1d(np.arange(len(result)), ends)
     if len(inside):
+        # (1 - P_II) f_I = P_IE f_E + source
         within, out = matrix[inside][:, inside], matrix[inside][:, ends]
         system = csc_array(eye_array(len(inside)) - within)
         result[inside] = splu(system).solve(out @ value + source)

@@ -65,8 +65,8 @@ def first_hits(model: MarkovModel, targets: Sequence[Collection[int] | np.ndarra
     if len(np.unique(ends)) < len(ends):
         raise ValueError("sets overlap; give sets without common states")
     owner = np.repeat(np.arange(len(places)), [len(place) for place in places])
-    found = [absorbed(model.fit.matrix, ends, (owner == k).astype(float), 0.0) for k in range(len(places))]
-    return model.active.spread(np.stack(found, axis=1), np.nan)
+    hits = [absorbed(model.fit.matrix, ends, (owner == k).astype(float), 0.0) for k in range(len(places))]
+    return model.active.spread(np.stack(hits, axis=1), np.nan)
 
 
 def passage_times(
@@ -97,12 +97,14 @@ def passage_times(
     inside = np.setdiff1d(np.arange(matrix.shape[0]), ends)
     within = matrix[inside][:, inside]
     entering = np.asarray(matrix[inside][:, ends].sum(axis=1)).ravel()
+    # u: the states of the start as at equilibrium; P(T = k tau) = u^T Q^{k-1} r, a step at a time
     weight = np.zeros(matrix.shape[0])
     weight[begin] = stationary[begin] / stationary[begin].sum()
     present, probabilities = weight[inside], np.empty(steps)
     for k in range(steps):
         probabilities[k] = present @ entering
         present = present @ within
+    # first and second moment in lag times: m = (1 - Q)^-1 1 and (1 - Q)^-1 (2 m - 1)
     solve = splu(csc_array(eye_array(len(inside)) - within)).solve
     mean = solve(np.ones(len(inside)))
     square = solve(2 * mean - 1)

@@ -67,30 +67,31 @@ def pathways(flux: ReactiveFlux, share: float = 0.99, most: int = 1000) -> tuple
     if not 0 < share <= 1:
         raise ValueError(f"share={share} must lie between zero and one")
     left = _edges(flux)
-    goals, found, explained = set(flux.target.tolist()), [], 0.0
-    while len(found) < most and explained < share * (1 - 1e-9):
+    goals, ways, explained = set(flux.target.tolist()), [], 0.0
+    while len(ways) < most and explained < share * (1 - 1e-9):
         path = _widest(left, flux.start.tolist(), goals)
         if path is None:
             break
         steps = list(pairwise(path))
         narrow = min(steps, key=lambda step: left[step[0]][step[1]])
         capacity = left[narrow[0]][narrow[1]]
+        # what the path carries is subtracted along it; its bottleneck is used up
         for i, j in steps:
             left[i][j] -= capacity
             if left[i][j] <= NEGLIGIBLE * flux.total:
                 del left[i][j]
         part = capacity / flux.total
-        found.append(Pathway(tuple(path), capacity, part, narrow))
+        ways.append(Pathway(tuple(path), capacity, part, narrow))
         explained += part
-    return tuple(found)
+    return tuple(ways)
 
 
 def _edges(flux: ReactiveFlux) -> dict[int, dict[int, float]]:
     """Net flux from every state to others."""
     entries = flux.net.tocoo()
-    kept = entries.data > NEGLIGIBLE * flux.total
+    carrying = entries.data > NEGLIGIBLE * flux.total
     edges: dict[int, dict[int, float]] = {}
-    for i, j, value in zip(entries.row[kept], entries.col[kept], entries.data[kept]):
+    for i, j, value in zip(entries.row[carrying], entries.col[carrying], entries.data[carrying]):
         edges.setdefault(int(i), {})[int(j)] = float(value)
     return edges
 
@@ -99,6 +100,7 @@ def _widest(edges: dict[int, dict[int, float]], starts: Iterable[int], goals: se
     """The path of largest capacity: always go on from the state that is reached most widely."""
     origin: dict[int, int | None] = {}
     heap: list[tuple[float, int, int | None]] = [(-np.inf, state, None) for state in starts]
+    # Dijkstra's search with the bottleneck in place of the length, negative so that the widest comes first
     while heap:
         width, state, before = heappop(heap)
         if state in origin:

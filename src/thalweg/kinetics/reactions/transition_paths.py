@@ -69,17 +69,20 @@ def reactive_flux(
     forward = committor(model, a, b)
     active, stationary, matrix = model.active.states, model.fit.stationary_distribution, model.fit.matrix
     in_a, in_b = active_places(model, a, "A"), active_places(model, b, "B")
+    # q-: the committor from B to A of the chain run backward, pi_j p_ji / pi_i
     reverse = matrix
     if not model.fit.reversible:
         reverse = csr_array(diags_array(1 / stationary) @ matrix.T @ diags_array(stationary))
     ends = np.concatenate([in_a, in_b])
     value = np.concatenate([np.ones(len(in_a)), np.zeros(len(in_b))])
     backward = absorbed(reverse, ends, value, 0.0)
+    # f_ij = pi_i q-_i p_ij q+_j, and its net part f_ij - f_ji where positive
     gross = csr_array(diags_array(stationary * backward) @ matrix @ diags_array(forward[active])) / model.lag
     gross.setdiag(0)
     outside = np.setdiff1d(np.arange(len(active)), in_a)
     total = float(gross[in_a][:, outside].sum())
     net = (gross - gross.T).maximum(0)
+    # k_AB = F / (tau sum_i pi_i q-_i), the lag time being in the flux already
     rate = total / float(stationary @ backward)
     return ReactiveFlux(
         model.active.spread_matrix(csr_array(net)),
@@ -124,19 +127,22 @@ def coarse_grained(flux: ReactiveFlux, sets: np.ndarray) -> ReactiveFlux:
     active = np.isfinite(flux.committor)
     if (lost := np.flatnonzero(active & (sets < 0))).size:
         raise ValueError(f"active states {lost[:10].tolist()} are in no set; give every active state one")
+    # sets that hold states of A or B must hold nothing else, or the flux would not begin and end in them
     ends = []
     for name, states in (("A", flux.start), ("B", flux.target)):
-        held = np.unique(sets[states])
-        others = np.setdiff1d(np.flatnonzero(np.isin(sets, held) & active), states)
+        end_sets = np.unique(sets[states])
+        others = np.setdiff1d(np.flatnonzero(np.isin(sets, end_sets) & active), states)
         if len(others):
             raise ValueError(
-                f"sets {held.tolist()} hold states of {name} and others, such as {others[:5].tolist()}; "
+                f"sets {end_sets.tolist()} hold states of {name} and others, such as {others[:5].tolist()}; "
                 f"divide them so that {name} is made of whole sets"
             )
-        ends.append(held)
+        ends.append(end_sets)
     member = csr_array((sets[:, None] == np.arange(sets.max() + 1)).astype(float))
+    # F_IJ = sum_{i in I, j in J} f_ij, and again its net part
     between = csr_array(member.T @ flux.net @ member)
     between.setdiag(0)
+    # q+_I, the mean over the set at equilibrium; NaN for sets without weight
     weights = flux.stationary_distribution @ member
     mean = (flux.stationary_distribution * np.nan_to_num(flux.committor)) @ member
     committor = np.where(weights > 0, mean / np.where(weights > 0, weights, 1), np.nan)

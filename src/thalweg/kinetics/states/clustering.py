@@ -57,17 +57,18 @@ class Clustering:
         """Clusters of all frames, one array per trajectory."""
         if data.n_features != self.centers.shape[1]:
             raise ValueError(f"got {data.n_features} features, clusters were made of {self.centers.shape[1]}")
-        found = [np.empty(length, np.int32) for length in data.lengths]
+        assigned = [np.empty(length, np.int32) for length in data.lengths]
         centers = on_circles(self.centers, self.periods)
-        middle = centers.mean(axis=0)
-        centers = centers - middle
+        origin = centers.mean(axis=0)
+        centers = centers - origin
         for k, start, frames in data.chunks():
             points = on_circles(frames, self.periods)
             kind = points.dtype
-            points = points - middle.astype(kind)
+            points = points - origin.astype(kind)
+            # |x - c|^2 less |x|^2, the same for all centers; about their mean, so that single precision will do
             scores = points @ (-2 * centers.T).astype(kind) + (centers**2).sum(axis=1).astype(kind)
-            found[k][start : start + len(points)] = scores.argmin(axis=1)
-        return found
+            assigned[k][start : start + len(points)] = scores.argmin(axis=1)
+        return assigned
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,9 @@ class KMeans:
             start, _ = kmeans_plusplus(few, self.n_clusters, random_state=self.seed)
             if len(few) < len(points):
                 start = self._iterated(few, start).cluster_centers_
-            found = self._iterated(points, start)
-        radius = float(np.sqrt(found.inertia_ / len(points)))
-        return Clustering(_unembedded(found.cluster_centers_, self.periods), self.periods, radius)
+            lloyd = self._iterated(points, start)
+        radius = float(np.sqrt(lloyd.inertia_ / len(points)))
+        return Clustering(_unembedded(lloyd.cluster_centers_, self.periods), self.periods, radius)
 
     def _iterated(self, points: np.ndarray, start: np.ndarray) -> Any:
         """Lloyd's iteration from given centers: a fitted `sklearn.cluster.KMeans`."""
@@ -174,6 +175,7 @@ class KCenters:
         chosen, distance = [0], np.full(len(points), np.inf)
         while True:
             center = points[chosen[-1]]
+            # squared distance to the nearest center so far; the farthest frame is the next one
             np.minimum(distance, norms - 2 * (points @ center) + norms[chosen[-1]], out=distance)
             if len(chosen) == self.n_clusters:
                 break
@@ -247,6 +249,7 @@ def on_circles(frames: np.ndarray, periods: Periods) -> np.ndarray:
         if period is None:
             columns.append(column)
         else:
+            # a circle of circumference one period: distances along it are those of the feature
             turn = 2 * np.pi / period
             columns += [np.cos(turn * column) / turn, np.sin(turn * column) / turn]
     return np.stack(columns, axis=1).astype(frames.dtype)

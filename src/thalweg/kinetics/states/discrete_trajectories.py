@@ -58,6 +58,7 @@ class DiscreteTrajectories:
                 )
             if not len(block):
                 raise ValueError(f"trajectory {k} has no frames; leave it out")
+        # what is checked here is taken for granted by every method
         lowest, highest = min(int(block.min()) for block in blocks), max(int(block.max()) for block in blocks)
         n_states = highest + 1 if self.n_states is None else self.n_states
         if lowest < 0 or highest >= n_states:

@@ -63,6 +63,7 @@ def matched_timescales(reference: MarkovModel, replicate: MarkovModel) -> np.nda
     weight = reference.stationary_distribution[:, None]
     ours, theirs = (np.nan_to_num(np.asarray(m.eigenfunctions[:, 1:])) for m in (reference, replicate))
     norms = np.sqrt((weight * np.abs(theirs) ** 2).sum(axis=0))
+    # |<psi_i, psi_j>_pi| with eigenfunctions of the replicate normalized in the reference's distribution
     overlap = np.abs(np.conj(ours).T @ (weight * theirs)) / np.where(norms > 0, norms, 1)
     rows, columns = linear_sum_assignment(-overlap)
     matched = np.full(ours.shape[1], np.nan)

@@ -79,10 +79,12 @@ def chapman_kolmogorov(
     if sets.shape != (model.n_states,):
         raise ValueError(f"sets has shape {sets.shape}, needed is one number per state, ({model.n_states},)")
     member = (sets[:, None] == np.arange(sets.max() + 1)).astype(float)
+    # [s_i = A], and whether such a state is active
     inside = member * (model.stationary_distribution > 0)[:, None]
     if not inside.any(axis=0).all():
         raise ValueError(f"sets {np.flatnonzero(~inside.any(axis=0)).tolist()} have no active state")
     predicted = bootstrap(model, lambda replicate: _predictions(replicate, member, multiples), samples, seed)
+    # observed at each lag from counts there, in blocks long enough to forget the slowest process
     memory = float(np.nanmax(np.append(model.timescales, 0.0))) / model.dt
     observed = []
     for k in range(1, multiples + 1):
@@ -103,6 +105,7 @@ def chapman_kolmogorov(
 
 def _predictions(model: MarkovModel, member: np.ndarray, multiples: int) -> np.ndarray:
     """Probabilities ``(multiples, sets, sets)`` from powers of the transition matrix."""
+    # w_i ~ pi_i inside each set, carried on a lag at a time
     begin = member * model.stationary_distribution[:, None]
     spread = (begin / np.maximum(begin.sum(axis=0), 1e-300)).T
     predicted = []
@@ -115,6 +118,7 @@ def _predictions(model: MarkovModel, member: np.ndarray, multiples: int) -> np.n
 def _observation(counts: TransitionCounts, weights: np.ndarray, member: np.ndarray) -> np.ndarray:
     """Probabilities ``(sets, sets)`` from counts at one lag, states of a set weighted as at equilibrium."""
     leaving = np.asarray(counts.matrix.sum(axis=1)).ravel()
+    # states without counts at this lag cannot begin; the others of the set take their weight
     begin = member * (weights * (leaving > 0))[:, None]
     arrivals = (counts.matrix @ member) / np.maximum(leaving, 1e-300)[:, None]
     return (begin / np.maximum(begin.sum(axis=0), 1e-300)).T @ arrivals

@@ -55,18 +55,19 @@ class TimescaleScan:
 
         Lags beyond the timescale itself are left out. NaN where it moves up to the last of at least two lags.
         """
-        found = np.full(self.timescales.shape[1], np.nan)
+        shortest = np.full(self.timescales.shape[1], np.nan)
         for process, (times, errors) in enumerate(zip(self.timescales.T, self.errors.T)):
             known = np.flatnonzero(self.resolved[:, process] & np.isfinite(errors) & (self.lags < times))
             known = known[np.argsort(self.lagtimes[known])]
             if len(known) < 2:
                 continue
-            seen, bars = times[known], errors[known]
-            apart = np.abs(seen[:, None] - seen) > 2 * np.hypot(bars[:, None], bars)
+            quoted, bars = times[known], errors[known]
+            # flat from the first lag after which no two timescales are more than two joint errors apart
+            apart = np.abs(quoted[:, None] - quoted) > 2 * np.hypot(bars[:, None], bars)
             still = [k for k in range(len(known) - 1) if not apart[k:, k:].any()]
             if still:
-                found[process] = self.lags[known[still[0]]]
-        return found
+                shortest[process] = self.lags[known[still[0]]]
+        return shortest
 
     def __str__(self) -> str:
         lines = []
@@ -146,10 +147,11 @@ class ImpliedTimescales:
                 failures[int(lagtime)] = str(error)
                 continue
             models[int(lagtime)] = model
-            found = len(model.timescales)
-            timescales[k, :found], errors[k, :found] = model.timescales, estimate.error
-            intervals[:, k, :found] = estimate.interval()
-            resolved[k, :found] = [process.resolved for process in model.processes]
+            # a model may have fewer processes than asked for: the rest of its row stays NaN
+            count = len(model.timescales)
+            timescales[k, :count], errors[k, :count] = model.timescales, estimate.error
+            intervals[:, k, :count] = estimate.interval()
+            resolved[k, :count] = [process.resolved for process in model.processes]
         return TimescaleScan(
             np.asarray(self.lagtimes), data.dt, timescales, errors, intervals, resolved, models, failures
         )

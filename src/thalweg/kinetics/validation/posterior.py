@@ -99,19 +99,21 @@ def posterior(
     """
     value = np.asarray(quantity(model), float)
     total, square, answered = np.zeros(value.shape), np.zeros(value.shape), np.zeros(value.shape)
-    kept, every = [], 1
+    retained, every = [], 1
     for number, sample in enumerate(islice(sampled_models(model, seed), samples)):
         try:
             drawn = np.asarray(quantity(sample), float)
         except ValueError:
             drawn = np.full(value.shape, np.nan)
         known = np.isfinite(drawn)
+        # running sums about the estimate, which is close to the mean: their difference loses no digits
         shifted = np.where(known, drawn - np.nan_to_num(value), 0.0)
         total, square, answered = total + shifted, square + shifted**2, answered + known
         if number % every == 0:
-            kept.append(drawn)
-        if len(kept) > max(HELD // max(value.size, 1), 2):
-            kept, every = kept[::2], 2 * every
+            retained.append(drawn)
+        # thinned by two each time the quantiles' store is full
+        if len(retained) > max(HELD // max(value.size, 1), 2):
+            retained, every = retained[::2], 2 * every
     with np.errstate(divide="ignore", invalid="ignore"):
         shift = total / answered
         spread = np.sqrt(np.maximum(square - answered * shift**2, 0) / (answered - 1))
@@ -120,7 +122,7 @@ def posterior(
         np.asarray(np.nan_to_num(value) + shift),
         np.asarray(spread),
         np.asarray(1 - answered / samples),
-        np.stack(kept),
+        np.stack(retained),
     )
 
 
