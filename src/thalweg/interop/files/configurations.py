@@ -22,6 +22,7 @@ import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
+from thalweg.interop.files.ase_formats import readable_format
 from thalweg.interop.files.deepmd_folders import is_deepmd, read_deepmd
 from thalweg.interop.files.file_units import FileUnits
 from thalweg.interop.files.label_keys import label_key
@@ -52,12 +53,13 @@ def read_configurations(
     energy_key, forces_key, stress_key, virial_key : names of the labels in the file; looked for unless given
         (`thalweg.interop.files.label_keys`). For metals with smeared occupations, forces belong to ``"free_energy"``
     units : what the numbers in the file mean
-    format : one of ASE's, where the name of the file does not say
+    format : one of ASE's (`thalweg.interop.files.ase_formats`), where the name of the file does not say
 
     Raises
     ------
     ValueError
-        If a label asked for is not there, several names could be meant, or a label has another shape than its frame.
+        If a label asked for is not there, several names could be meant, a label has another shape than its frame, or
+        the format is one whose reader may do more than read.
 
     Examples
     --------
@@ -129,17 +131,16 @@ def to_atoms(configuration: Configuration) -> ase.Atoms:
 
 def _ase_frames(path, index, format):
     """Frames as ASE reads them; compressed text is unpacked first, as ASE would again for every frame."""
-    kind = format or (
-        "extxyz"
-        if Path(path.stem if path.suffix in OPENERS else path.name).suffix in (".xyz", ".extxyz")
-        else None
-    )
+    if format is None and (path.stem if path.suffix in OPENERS else path.name).endswith((".xyz", ".extxyz")):
+        kind = "extxyz"
+    else:
+        kind = readable_format(path, format)
     if kind == "extxyz":
         with OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8") as file:
             text = file.read()
         found = ase.io.read(io.StringIO(text), index, format="extxyz") if text.strip() else []
     else:
-        found = ase.io.read(path, index, format=kind)
+        found = ase.io.read(path.absolute(), index, format=kind, do_not_split_by_at_sign=True)
     return found if isinstance(found, list) else [found]
 
 

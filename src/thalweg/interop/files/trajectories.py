@@ -28,6 +28,9 @@ CHUNK_NUMBERS = 1_000_000
 
 WRITABLE = (".xtc", ".dcd", ".pdb")
 
+PICKLING = (".h5", ".hdf5", ".lh5")
+"""Suffixes of formats that MDTraj reads through PyTables, which unpickles what a file holds as objects."""
+
 
 class TrajectoryFrames(NamedTuple):
     """Positions ``(frames, atoms, 3)`` [nm] and boxes ``(frames, 3, 3)`` [nm] or None."""
@@ -76,7 +79,7 @@ def topology_to_mdtraj(topology: Topology) -> mdtraj.Topology:
 
 def read_topology(path: str | Path) -> Topology:
     """The topology in a PDB, prmtop, GRO or other file that MDTraj finds one in."""
-    file = _existing(path)
+    file = _checked_format(_existing(path))
     try:
         return topology_from_mdtraj(mdtraj.load_topology(str(file)))
     except (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
@@ -135,8 +138,8 @@ class TrajectoryFile:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the suffix is unknown, the file is cut off, or its atoms are not those of the topology. While
-        reading: if a coordinate is not finite.
+        If the suffix is unknown or one of `PICKLING`, the file is cut off, or its atoms are not those of the
+        topology. While reading: if a coordinate is not finite.
 
     Attributes
     ----------
@@ -148,9 +151,9 @@ class TrajectoryFile:
     n_frames: int | None = field(init=False)
 
     def __post_init__(self):
-        path = _existing(self.path)
+        path = _checked_format(_existing(self.path))
         if path.suffix.lower() not in FormatRegistry.loaders:
-            known = ", ".join(sorted(FormatRegistry.loaders))
+            known = ", ".join(sorted(set(FormatRegistry.loaders) - set(PICKLING)))
             raise ValueError(f"{path} has a suffix no reader knows; name or convert it to one of {known}")
         frames, atoms = None, len(self.topology)
         if path.suffix.lower() == ".dcd":
@@ -219,6 +222,15 @@ def _existing(path: str | Path) -> Path:
     if not file.is_file():
         raise FileNotFoundError(f"there is no file {path}; check the path (working folder: {Path.cwd()})")
     return file
+
+
+def _checked_format(path: Path) -> Path:
+    if path.suffix.lower() in PICKLING:
+        raise ValueError(
+            f"{path} is HDF5, which may hold pickled objects that are executed when they are read; convert it to XTC "
+            "or DCD with mdconvert, and give the topology as PDB"
+        )
+    return path
 
 
 def _check_finite(positions: np.ndarray, name: object, first: int) -> None:

@@ -25,6 +25,7 @@ from thalweg.interop.openmm.build_checks import (
     checked_positions,
     chosen,
 )
+from thalweg.interop.openmm.checked_xml import system_document
 from thalweg.interop.openmm.force_fields import checked_water, explain_no_template, load_force_field
 from thalweg.interop.openmm.implicit_solvent import with_compiled_born
 from thalweg.interop.openmm.system import system_from_openmm
@@ -222,16 +223,11 @@ def from_xml(xml: str | Path, pdb: str | Path) -> System:
     Raises
     ------
     BuildError
-        If the XML holds no ``System`` or another number of particles.
+        If the XML holds no ``System``, one with a force that runs a program, or another number of particles.
     """
     path = checked_file(xml, (".xml",))
     structure = read_structure(pdb)
-    try:
-        system = openmm.XmlSerializer.deserialize(path.read_text())
-    except openmm.OpenMMException as error:
-        raise BuildError(f"{xml} is not XML written by OpenMM's XmlSerializer: {error}") from None
-    if not isinstance(system, openmm.System):
-        raise BuildError(f"{xml} holds a {type(system).__name__}; serialize the System itself")
+    system = system_document(path)
     positions = checked_positions(structure.positions)
     if len(positions) != system.getNumParticles():
         raise BuildError(

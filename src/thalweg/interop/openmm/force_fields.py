@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import openmm.app as app
 
 from thalweg.interop.openmm.build_checks import BuildError
+from thalweg.interop.openmm.checked_xml import force_field_documents
+
+SHIPPED = Path(app.__file__).resolve().parent / "data"
+"""Folder of the force field files that come with OpenMM."""
 
 WATER = ("HOH", "WAT", "SOL", "TIP3", "NA", "CL", "K")
 
@@ -21,12 +26,15 @@ def available_force_fields() -> list[str]:
     >>> "amber14/protein.ff14SB.xml" in available_force_fields()
     True
     """
-    folder = Path(app.__file__).parent / "data"
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.xml"))
+    return sorted(str(path.relative_to(SHIPPED)) for path in SHIPPED.rglob("*.xml"))
 
 
 def load_force_field(files: Sequence[str]) -> app.ForceField:
-    """OpenMM's ``ForceField`` of the named files, or a `BuildError` that lists names close to a wrong one."""
+    """OpenMM's ``ForceField`` of the named files, or a `BuildError` that lists names close to a wrong one.
+
+    A name of `available_force_fields` is always OpenMM's own file. Other names are paths, to files that may hold no
+    program (`thalweg.interop.openmm.checked_xml`).
+    """
     if isinstance(files, str) or not files:
         raise BuildError(
             f'forcefield = {files!r}; give a list such as ["amber14/protein.ff14SB.xml", "implicit/obc2.xml"]'
@@ -35,8 +43,10 @@ def load_force_field(files: Sequence[str]) -> app.ForceField:
     for name in files:
         if name not in available and not Path(name).is_file():
             raise BuildError(f'there is no force field file "{name}"; {_closest(name, available)}')
+    paths = [SHIPPED / name if name in available else Path(os.path.abspath(name)) for name in files]
+    documents = force_field_documents(paths, SHIPPED)
     try:
-        return app.ForceField(*files)
+        return app.ForceField(*documents)
     except Exception as error:
         raise BuildError(f"OpenMM cannot load {', '.join(files)}: {error}") from error
 

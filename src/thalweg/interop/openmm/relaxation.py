@@ -8,6 +8,7 @@ import numpy as np
 import openmm
 from openmm import unit
 
+from thalweg.interop.openmm.checked_xml import deserialized
 from thalweg.systems.system import System
 
 SMALL = 1000
@@ -36,7 +37,7 @@ def relaxed(system: System, tolerance: float = 10.0, iterations: int = 500) -> S
     True
     """
     platform = openmm.Platform.getPlatform("Reference" if len(system.topology) <= SMALL else "CPU")
-    simulated = openmm.XmlSerializer.deserialize(system.openmm_xml)
+    simulated = deserialized(system.openmm_xml)
     context = openmm.Context(simulated, openmm.VerletIntegrator(0.001), platform)
     if system.box is not None:
         context.setPeriodicBoxVectors(*np.asarray(system.box, float))
