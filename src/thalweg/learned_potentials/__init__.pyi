@@ -47,7 +47,7 @@ from .gradient_domain.observations import ObservedLabels as ObservedLabels
 from .gradient_domain.posterior import MoleculePosterior as MoleculePosterior
 from .gradient_domain.site_covariance import SitePrior as SitePrior
 from .gradient_domain.site_gradient_domain import SiteGradientDomain as SiteGradientDomain
-from .gradient_domain.site_observations import SeenFrame as SeenFrame
+from .gradient_domain.site_observations import ObservedFrame as ObservedFrame
 from .gradient_domain.site_observations import SiteObservations as SiteObservations
 from .gradient_domain.site_observations import all_directions as all_directions
 from .gradient_domain.site_observations import shape_directions as shape_directions

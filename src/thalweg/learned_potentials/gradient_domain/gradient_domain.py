@@ -33,7 +33,7 @@ from thalweg.learned_potentials.gradient_domain.kernel_solvers import (
     ClosedForm,
     ConjugateGradients,
     ProjectedProcess,
-    require_room,
+    require_solver_memory,
 )
 from thalweg.learned_potentials.gradient_domain.observations import LabelCovariance, Observed, ObservedLabels
 from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
@@ -42,6 +42,7 @@ from thalweg.learned_potentials.recipe import remainder
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.molecules.molecular_symmetry import molecular_symmetry, same_atoms
 from thalweg.systems.configuration import Configuration
+from thalweg.units import Nanometers
 
 UNIT = 0.1
 """Inverse distances that are not relative to mean ones are multiplied by this [nm]."""
@@ -78,7 +79,7 @@ class GradientDomain:
     """
 
     covariance: Covariance = Gaussian()  # noqa: RUF009
-    reaches: tuple[float, ...] = (0.1, 0.2)
+    reaches: tuple[Nanometers, ...] = (0.1, 0.2)
     relatives: tuple[float, ...] = (0.5, 1.0)
     widths: tuple[float, ...] = (0.5, 1.0)
     noises: tuple[float, ...] = (1e-5, 1e-6)
@@ -102,6 +103,13 @@ class GradientDomain:
         Energies are fitted where all these frames have them and the solver can; else they set the constant.
         ``validation`` and ``weights`` are not used: noise decides what labels are worth.
 
+        ==================  =====================================================================
+        ``K``               covariance of ``observed`` under ``prior``
+        ``F``               ``values``, (labels,): forces along directions, then energies
+        ``a``               ``solution``, (labels,); its forces are ``coefficients`` (frames, atoms, 3)
+        ``F^T a / labels``  ``variance``, the scale of ``K`` that makes the labels most likely
+        ==================  =====================================================================
+
         Raises
         ------
         ValueError
@@ -120,21 +128,22 @@ class GradientDomain:
             raise ValueError("a molecule of one atom has no distances; there is nothing to learn")
         group = self.permutations if self.permutations is not None else molecular_symmetry(frames)
         mean = None if self.mean is None else self.mean.fit(frames, group)
+        # the kernel learns what the mean energy leaves
         frames = frames if mean is None else remainder(frames, mean.evaluate(frames))
         positions = np.array([frame.positions for frame in frames], float)
         forces = np.array([frame.forces for frame in frames], float)
         report(f"{len(group)} permutations of like atoms", 0.0)
-        labels = [frame.energy for frame in frames]
-        middle = np.mean([e for e in labels if e is not None]) if any(e is not None for e in labels) else 0.0
-        energies = None if any(e is None for e in labels) else np.array(labels, float) - middle
+        energies = _centered_energies(frames)
         observed = ObservedLabels.internal(positions, energies is not None)
-        require_room(self.solver, len(frames), observed.size)
+        require_solver_memory(self.solver, len(frames), observed.size)
         values, distances = observed.labels(forces, energies), mean_distances(positions, group)
         reach, relative, width, noise = self._choice(observed, values, distances, group, seed, report)
         report(f"reach {reach:g} nm, relative {relative:g}, width {width:g}, noise {noise:g}", 0.2)
         prior = self._prior(distances, group, reach, relative, width)
+        # a = (K + noise)^-1 F
         solution = self.solver.solve(prior, observed, values, noise, report)
         coefficients, heights = observed.forces(solution), observed.heights(solution)
+        # a projected process has coefficients at its landmarks only
         used = np.flatnonzero(np.abs(coefficients).max((1, 2)) > 0)
         variance = float(values @ solution) / len(values)
         term = GradientDomainTerm.of(
@@ -148,11 +157,7 @@ class GradientDomain:
             self.remembered,
             mean,
         )
-        labeled = [frame for frame in configurations if frame.energy is not None]
-        if labeled:
-            left = np.array([frame.energy for frame in labeled]) - term.evaluate(labeled).energies
-            term = replace(term, constant=float(left.mean()))
-        return term
+        return _with_constant(term, configurations)
 
     def _prior(self, distances, group, reach, relative, width):
         return Prior(
@@ -161,7 +166,7 @@ class GradientDomain:
 
     def _choice(self, observed, labels, distances, group, seed, report):
         frames, atoms, _ = observed.positions.shape
-        chosen = some_frames(frames, 3 * atoms, self.choosing, seed)
+        chosen = frames_that_choose(frames, 3 * atoms, self.choosing, seed)
         return best_settings(
             (self.reaches, self.relatives, self.widths, self.noises),
             lambda *settings: self._prior(distances, group, *settings),
@@ -171,7 +176,22 @@ class GradientDomain:
         )
 
 
-def some_frames(frames: int, size: float | int, choosing: int, seed: int) -> np.ndarray:
+def _centered_energies(frames):
+    """Energies (frames,) less their mean, which the constant makes good; None unless all ``frames`` have one."""
+    energies = [frame.energy for frame in frames]
+    return None if any(e is None for e in energies) else np.array(energies, float) - np.mean(energies)
+
+
+def _with_constant(term, configurations):
+    """``term`` with the mean of what it leaves of the energies that there are."""
+    labeled = [frame for frame in configurations if frame.energy is not None]
+    if not labeled:
+        return term
+    left = np.array([frame.energy for frame in labeled]) - term.evaluate(labeled).energies
+    return replace(term, constant=float(left.mean()))
+
+
+def frames_that_choose(frames: int, size: float | int, choosing: int, seed: int) -> np.ndarray:
     """Numbers of about as many frames as have ``choosing`` labels, of ``size`` each; four at least."""
     count = min(frames, max(4, int(choosing // size)))
     return np.random.default_rng(seed).permutation(frames)[:count]
@@ -195,15 +215,15 @@ def best_settings(
     observed, labels : of the frames that choose
     """
     best = [values[len(values) // 2] for values in candidates]
-    errors, matrices = {}, {}
+    errors, matrices = {}, {}  # of one matrix at a time: noise is the last to change
 
     def error(settings):
         if settings not in errors:
             if settings[:-1] not in matrices:
                 matrices.clear()
                 matrices[settings[:-1]] = prior(*settings[:-1]).joint_covariance(observed, observed)
-            missed = leave_one_out_errors(matrices[settings[:-1]], observed, labels, settings[-1])
-            sizes = [np.abs(np.concatenate([np.ravel(each) for each in one])).mean() for one in missed]
+            left_out = leave_one_out_errors(matrices[settings[:-1]], observed, labels, settings[-1])
+            sizes = [np.abs(np.concatenate([np.ravel(each) for each in kind])).mean() for kind in left_out]
             errors[settings] = float(np.prod(sizes))
             report(f"{settings}: {errors[settings]:.4g}", 0.2 * min(1, len(errors) / 10))
         return errors[settings]
@@ -217,7 +237,7 @@ def best_settings(
 def mean_distances(positions: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Mean distances of all pairs over frames and permutations, (atoms, atoms) [nm]."""
     distances = np.linalg.norm(positions[:, :, None] - positions[:, None], axis=-1).mean(0)
-    return np.mean([distances[np.ix_(one, one)] for one in group], 0)
+    return np.mean([distances[np.ix_(permutation, permutation)] for permutation in group], 0)
 
 
 def relative_scale(distances: np.ndarray, power: float) -> np.ndarray:
@@ -254,7 +274,7 @@ def leave_one_out_errors(
         errors = np.full(len(labels), np.inf)
     else:
         coefficients = cho_solve((factor, True), labels, check_finite=False)
-        inverse = lapack.dpotri(factor, lower=1)[0]
+        inverse = lapack.dpotri(factor, lower=1)[0]  # its lower triangle
         errors = np.empty(len(labels))
         for k in range(len(observed)):
             own = observed.rows(np.array([k]))

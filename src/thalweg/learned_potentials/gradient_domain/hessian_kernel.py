@@ -114,15 +114,26 @@ class Prior(eqx.Module):
 def _scaled_inverse_distances(points, scale):
     """``x_ij = scale_ij / r_ij`` (atoms, atoms, frames) and its derivatives by ``r_i`` (atoms, atoms, 3, frames)."""
     atoms = len(scale)
-    one = jnp.eye(atoms)[:, :, None]
+    same = jnp.eye(atoms)[:, :, None]
     vectors = points[:, None] - points[None]
-    inverse = (1 - one) / jnp.sqrt((vectors * vectors).sum(2) + one)
+    inverse = (1 - same) / jnp.sqrt((vectors * vectors).sum(2) + same)
     return scale[:, :, None] * inverse, -(scale[:, :, None] * inverse**3)[:, :, None] * vectors
 
 
 @eqx.filter_jit
 def _force_blocks(covariance, scale, parts, group, first, second):
-    """Covariances of forces of frames ``second`` (atoms, 3, B) with those of ``first`` (atoms, 3, A): (B, ..., A)."""
+    """Covariances of forces of frames ``second`` (atoms, 3, B) with those of ``first`` (atoms, 3, A): (B, ..., A).
+
+    ==========================  ===========================================================================
+    ``x, x'``                   ``x`` (atoms, atoms, A) of the first frames, ``y`` of one second frame
+    ``dx_ij/dr_i, dx'_ij/dr'_i``  ``g`` (atoms, atoms, 3, A) and ``h`` (atoms, atoms, 3)
+    ``d``                       ``delta`` (atoms, atoms, A), atoms named as in the second frame
+    ``w_c``                     ``parts`` (components, atoms, atoms), ``by_atom`` (atoms, components, atoms)
+    ``k', k''``                 ``slope``, ``curve`` (components, A)
+    ``J'^T w_c d``              ``v`` (atoms, components, 3, A)
+    ``4 k'' J^T w_c d``         ``u``, atoms named as in the first frame
+    ==========================  ===========================================================================
+    """
     x, g = _scaled_inverse_distances(first, scale)
     y, h = _scaled_inverse_distances(second, scale)
     atoms, by_atom = len(scale), parts.swapaxes(0, 1)
@@ -133,14 +144,16 @@ def _force_blocks(covariance, scale, parts, group, first, second):
 
         def add(total, permutations):
             forth, back = permutations
-            moved_rows = g[:, back]
+            permuted = g[:, back]
             delta = x[back][:, back] - y[:, :, None]
+            # each pair stands twice in the sum over atoms, so that q is half of it
             _, slope, curve = covariance.derivatives(jnp.tensordot(parts, delta * delta) / 2)
             slopes = jnp.tensordot(parts, 2 * slope, (0, 0))[forth]
             v = _by_atom(by_atom, delta[:, :, None] * h[:, :, :, None])
-            u = _by_atom(by_atom[forth], delta[forth][:, :, None] * moved_rows) * (4 * curve)[:, None]
-            # between atom i of the first frame and atom j of the second, which stands for atom back[j] of the first
-            pairs = moved_rows[:, :, :, None] * (h[forth][:, :, None, :, None] * slopes[:, :, None, None])
+            u = _by_atom(by_atom[forth], delta[forth][:, :, None] * permuted) * (4 * curve)[:, None]
+            # -2 k' J^T w_c J': of atom i of the first frame and atom j of the second, which stands for atom back[j]
+            # of the first, by the pair they share; where i is that atom, minus the sum over its pairs
+            pairs = permuted[:, :, :, None] * (h[forth][:, :, None, :, None] * slopes[:, :, None, None])
             same = jax.nn.one_hot(forth, atoms)[:, None, :, None, None]
             total += pairs.transpose(0, 2, 1, 3, 4) - same * pairs.sum(1)[:, :, None]
             return total - sum(u[:, c, :, None, None] * v[:, c] for c in range(len(parts))), None
@@ -192,9 +205,9 @@ def force_covariance(
         matrix = np.empty((rows * first.size, columns * second.size))
     view = matrix.reshape(rows, first.size, columns, second.size)
     for a, b, block in _blocks(prior, _force_blocks, first, second, lower=first is second):
-        # (columns, components, components, rows) of frames and of what is seen of them
-        view[a, :, b] = second.seen(
-            b, first.seen(a, block.transpose(3, 0, 2, 1)).transpose(1, 0, 3, 2)
+        # (columns, components, components, rows) of frames and of their forces along directions
+        view[a, :, b] = second.along_directions(
+            b, first.along_directions(a, block.transpose(3, 0, 2, 1)).transpose(1, 0, 3, 2)
         ).transpose(1, 2, 0, 3)
     return matrix
 
@@ -206,9 +219,9 @@ def energy_covariance(
     columns as in `force_covariance`."""
     rows, columns = len(first.positions), len(second.positions)
     energies, forces = np.empty((rows, columns)), np.empty((rows, columns, second.size))
-    for a, b, (one, other) in _blocks(prior, _energy_blocks, first, second):
-        energies[a, b] = one.T
-        forces[a, b] = second.seen(b, other.transpose(0, 2, 1)).transpose(1, 0, 2)
+    for a, b, (with_energies, with_forces) in _blocks(prior, _energy_blocks, first, second):
+        energies[a, b] = with_energies.T
+        forces[a, b] = second.along_directions(b, with_forces.transpose(0, 2, 1)).transpose(1, 0, 2)
     return energies, forces.reshape(rows, -1)
 
 
@@ -220,9 +233,9 @@ def prior_variances(
     with jax.enable_x64(True):
         force_block, energy_block = prior.blocks(_force_blocks), prior.blocks(_energy_blocks)
         for k, frame in enumerate(frames):
-            one = jnp.asarray(frame, float)[:, :, None]
-            forces[k] = np.diag(np.asarray(force_block(one, one)).reshape(forces.shape[1], -1))
-            energies[k] = float(energy_block(one, one)[0][0, 0])
+            alone = jnp.asarray(frame, float)[:, :, None]
+            forces[k] = np.diag(np.asarray(force_block(alone, alone)).reshape(forces.shape[1], -1))
+            energies[k] = float(energy_block(alone, alone)[0][0, 0])
     return energies, forces
 
 
@@ -243,8 +256,8 @@ def _blocks(prior, of, first, second, lower=False):
         for b, second_chunk in _chunks(second.positions):
             for a, first_chunk in _chunks(first.positions):
                 if not lower or a.stop > b.start:
-                    found = evaluate(first_chunk, second_chunk)
-                    yield a, b, jax.tree.map(partial(_trimmed, a.stop - a.start, b.stop - b.start), found)
+                    padded = evaluate(first_chunk, second_chunk)
+                    yield a, b, jax.tree.map(partial(_trimmed, a.stop - a.start, b.stop - b.start), padded)
 
 
 def _trimmed(rows, columns, block):

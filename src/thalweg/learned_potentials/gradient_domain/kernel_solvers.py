@@ -23,6 +23,7 @@ from thalweg.learned_potentials.gradient_domain.hessian_kernel import (
 from thalweg.learned_potentials.gradient_domain.observations import LabelCovariance, Observed, ObservedLabels
 from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
 from thalweg.machine.memory import require_memory
+from thalweg.units import InCode
 
 Report = Callable[[str, float], None]
 
@@ -36,7 +37,7 @@ class ClosedForm:
     memory : most that may be used [bytes]; None is what is free
     """
 
-    memory: float | None = None
+    memory: InCode[float | None] = None
 
     def needed(self, frames: int, size: int) -> float:
         """Memory that a fit of ``frames`` with ``size`` forces each takes [bytes]."""
@@ -71,7 +72,7 @@ class ConjugateGradients:
     landmarks: int = 50
     tolerance: float = 1e-3
     iterations: int = 300
-    memory: float | None = None
+    memory: InCode[float | None] = None
 
     def needed(self, frames: int, size: int) -> float:
         """Memory that a fit of ``frames`` with ``size`` forces each takes [bytes]."""
@@ -82,10 +83,11 @@ class ConjugateGradients:
     ) -> np.ndarray:
         """Coefficients of all ``labels``, zero for energies."""
         forces_only = ObservedLabels(observed.positions, observed.directions, False)
-        marks = forces_only[_evenly(len(observed.positions), self.landmarks)]
-        columns = force_covariance(prior, forces_only, marks)
+        chosen = _evenly(len(observed.positions), self.landmarks)
+        # Nyström: K is about K_nm K_mm^-1 K_mn, with the landmarks m
+        columns = force_covariance(prior, forces_only, forces_only[chosen])
         report("covariances with landmarks", 0.25)
-        inner = columns[forces_only.rows(_evenly(len(observed.positions), self.landmarks))]
+        inner = columns[forces_only.rows(chosen)]
         variances = prior_variances(prior, observed.positions)[1]
         shift = noise * variances.sum() / observed.components
         precondition = _nystrom_preconditioner(columns, inner, shift)
@@ -93,12 +95,14 @@ class ConjugateGradients:
         numbers, heights = np.zeros(positions.shape[1], int), np.zeros(len(positions))
 
         def times(vector):
+            """``(K + noise) vector``: forces of the model with these coefficients."""
             model = GradientDomainTerm.of(numbers, prior, positions, forces_only.forces(vector), heights)
             return forces_only.labels(model.forces_at(positions)) + shift * vector
 
+        # preconditioned conjugate gradients: r residual, z improved, p direction, (K + noise) p image
         residual = labels[: observed.components].copy()
         solution = np.zeros(len(residual))
-        reach = self.tolerance * np.linalg.norm(residual)
+        goal = self.tolerance * np.linalg.norm(residual)
         direction = improved = precondition(residual)
         product = residual @ improved
         for k in range(self.iterations):
@@ -107,10 +111,10 @@ class ConjugateGradients:
             solution, residual = solution + step * direction, residual - step * image
             left = np.linalg.norm(residual)
             report(
-                f"iteration {k + 1}: residual {left / reach * self.tolerance:.2e}",
+                f"iteration {k + 1}: residual {left / goal * self.tolerance:.2e}",
                 0.3 + 0.6 * k / self.iterations,
             )
-            if left < reach:
+            if left < goal:
                 break
             improved = precondition(residual)
             product, before = residual @ improved, product
@@ -132,7 +136,7 @@ class ProjectedProcess:
     """
 
     count: int = 200
-    memory: float | None = None
+    memory: InCode[float | None] = None
 
     def needed(self, frames: int, size: int) -> float:
         """Memory that a fit of ``frames`` with ``size`` forces each takes [bytes]."""
@@ -142,7 +146,14 @@ class ProjectedProcess:
     def solve(
         self, prior: LabelCovariance, observed: Observed, labels: np.ndarray, noise: float, report: Report
     ) -> np.ndarray:
-        """Coefficients of all ``labels``, zero for those of other frames than landmarks."""
+        """Coefficients of all ``labels``, zero for those of other frames than landmarks.
+
+        With ``m`` the labels of landmarks and ``K_mm = L L^T`` the coefficients are ``L^-T u`` of the least squares
+
+            (L^-1 K_mn K_nm L^-T + noise) u = L^-1 K_mn y,
+
+        whose sums, ``normal`` and ``right``, are made of a few frames at a time.
+        """
         frames = len(observed)
         chosen = _evenly(frames, self.count)
         marks = observed[chosen]
@@ -154,10 +165,10 @@ class ProjectedProcess:
         step = max(CHUNK, len(chosen) // CHUNK * CHUNK)
         for start in range(0, frames, step):
             part = np.arange(start, min(start + step, frames))
-            some = observed[part]
-            columns, values = prior.joint_covariance(some, marks), labels[observed.rows(part)]
-            columns[some.components :] *= 10  # the noise of energies is that of forces times 0.1 nm
-            values[some.components :] *= 10
+            block = observed[part]
+            columns, values = prior.joint_covariance(block, marks), labels[observed.rows(part)]
+            columns[block.components :] *= 10  # the noise of energies is that of forces times 0.1 nm
+            values[block.components :] *= 10
             basis = solve_triangular(factor, columns.T, lower=True, check_finite=False)
             normal = blas.dsyrk(1.0, basis, 1.0, normal, overwrite_c=1)
             right += basis @ values
@@ -199,9 +210,10 @@ def _nystrom_preconditioner(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """The inverse of ``columns inner^-1 columns^T + shift`` as a function of vectors (Woodbury's identity)."""
     inner = inner + 1e-10 * np.trace(inner) / len(inner) * np.eye(len(inner))
+    # B = L^-1 K_mn with K_mm = L L^T; (B^T B + shift)^-1 = (1 - B^T (B B^T + shift)^-1 B) / shift
     factor = cho_factor(inner, lower=True)[0]
     basis = solve_triangular(factor, columns.T, lower=True, check_finite=False)
     capacitance = basis @ basis.T
     capacitance[np.diag_indices(len(capacitance))] += shift
-    small = cho_factor(capacitance, lower=True)
-    return lambda vector: (vector - basis.T @ cho_solve(small, basis @ vector)) / shift
+    capacitance_factor = cho_factor(capacitance, lower=True)
+    return lambda vector: (vector - basis.T @ cho_solve(capacitance_factor, basis @ vector)) / shift

@@ -117,7 +117,7 @@ class ObservedLabels:
         forces = (np.asarray(chosen)[:, None] * self.size + np.arange(self.size)).ravel()
         return np.concatenate([forces, self.components + np.asarray(chosen)]) if self.energies else forces
 
-    def seen(self, chosen: slice, blocks: np.ndarray) -> np.ndarray:
+    def along_directions(self, chosen: slice, blocks: np.ndarray) -> np.ndarray:
         """Force components on the last axis of ``blocks``, (frames, ..., components), along the directions."""
         if self.directions is None:
             return blocks
@@ -126,13 +126,13 @@ class ObservedLabels:
 
     def labels(self, forces: np.ndarray, energies: np.ndarray | None = None) -> np.ndarray:
         """Forces (frames, atoms, 3) and energies (frames,) as a vector."""
-        seen = self.seen(slice(None), forces.reshape(len(forces), 1, -1)).ravel()
-        return np.concatenate([seen, energies]) if self.energies else seen
+        along = self.along_directions(slice(None), forces.reshape(len(forces), 1, -1)).ravel()
+        return np.concatenate([along, energies]) if self.energies else along
 
     def forces(self, labels: np.ndarray) -> np.ndarray:
         """The forces in a vector of labels, as components (frames, atoms, 3)."""
-        seen = labels[: self.components].reshape(len(self.positions), self.size, 1)
-        return (seen if self.directions is None else self.directions @ seen).reshape(self.positions.shape)
+        along = labels[: self.components].reshape(len(self.positions), self.size, 1)
+        return (along if self.directions is None else self.directions @ along).reshape(self.positions.shape)
 
     def heights(self, labels: np.ndarray) -> np.ndarray:
         """The energies in a vector of labels; zeros where none are observed."""
@@ -153,10 +153,12 @@ def internal_directions(positions: Float[np.ndarray, "frames atoms 3"]) -> np.nd
     frames, atoms, _ = positions.shape
     arms = positions - positions.mean(1, keepdims=True)
     lengths = np.sqrt((arms * arms).sum(2, keepdims=True).mean(1, keepdims=True))
+    # three translations and three rotations about the center, r x e_k over the size of the molecule
     motions = np.zeros((frames, atoms, 3, 6))
     motions[..., :3] = np.eye(3)
     for k, axis in enumerate(np.eye(3)):
         motions[..., 3 + k] = np.cross(axis, arms / lengths)
+    # the rigid motions span the leading left singular vectors; the others are orthogonal to them
     left, sizes, _ = np.linalg.svd(motions.reshape(frames, 3 * atoms, 6))
     rigid = int((sizes > 1e-6).sum(1).min())
     return left[:, :, rigid:]

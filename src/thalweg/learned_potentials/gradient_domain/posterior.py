@@ -84,6 +84,7 @@ class MoleculePosterior:
             part = slice(start, start + SIDE_BY_SIDE)
             asked = ObservedLabels.internal(positions[part], True)
             known = self._known(asked)
+            # forces were asked along directions; |L^-1 k(y, D f)|^2 of components f is summed over these
             along = known[:, : asked.components].reshape(len(known), -1, asked.size)
             for k, directions in enumerate(asked.directions, start):
                 forces[k] -= ((along[:, k - start] @ directions.T) ** 2).sum(0)
@@ -110,24 +111,27 @@ class MoleculePosterior:
         """
         observed, size = self.observed, self.observed.size
         frames, atoms, _ = observed.positions.shape
+        # blocks of the inverse are cut where frames end; energies stand last, in one block
         errors, variances = np.empty((frames, 3 * atoms)), np.empty((frames, 3 * atoms))
         together = max(1, BLOCK // size)
         edges = [*range(0, observed.components, together * size), observed.components]
         if observed.energies:
             edges.append(observed.count)
             energies = _inverse_of_triangle(self.factor[edges[-2] :, edges[-2] :]).T
-        found = _inverse_columns(self.factor, np.array(edges))
-        for start, columns in zip(range(0, frames, together), found):
+        blocks = _inverse_columns(self.factor, np.array(edges))
+        for start, columns in zip(range(0, frames, together), blocks):
             for k in range(start, min(start + together, frames)):
+                # columns of L^-1 that belong to the frame: B = ((K + noise)^-1)_kk is their product with themselves
                 half = columns[:, (k - start) * size :][:, :size]
                 if observed.energies:
                     own = np.concatenate([np.zeros((len(half) - frames, 1)), energies[:, k : k + 1]])
                     half = np.concatenate([half, own], axis=1)
-                left = np.linalg.inv(half.T @ half)
-                missed = (left @ coefficients[observed.rows(np.array([k]))])[:size]
-                forces = left[:size, :size] - self.noise * np.eye(size)
+                covariance = np.linalg.inv(half.T @ half)
+                residual = (covariance @ coefficients[observed.rows(np.array([k]))])[:size]
+                # B^-1 has the noise of the frame's labels, which is none of the energy's
+                forces = covariance[:size, :size] - self.noise * np.eye(size)
                 along = np.eye(size) if observed.directions is None else observed.directions[k]
-                errors[k], variances[k] = -along @ missed, ((along @ forces) * along).sum(1)
+                errors[k], variances[k] = -along @ residual, ((along @ forces) * along).sum(1)
         return errors, np.maximum(variances, 0)
 
 

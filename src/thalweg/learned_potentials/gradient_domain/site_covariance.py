@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.learned_potentials.gradient_domain.hessian_kernel import CHUNK, Covariance
-from thalweg.learned_potentials.gradient_domain.site_observations import SeenFrame, SiteObservations
+from thalweg.learned_potentials.gradient_domain.site_observations import ObservedFrame, SiteObservations
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class SitePrior:
         matrix = np.zeros((first.count, second.count))
         top, left = first.components, second.components
         for chosen in _alike(second):
-            together = _Together(self, [second.frames[k] for k in chosen])
+            together = _AlikeFrames(self, [second.frames[k] for k in chosen])
             for a, frame in enumerate(first.frames):
                 if first is second and a < chosen[0]:
                     continue
@@ -67,19 +67,19 @@ class SitePrior:
 
     def variances(self, observed: SiteObservations) -> np.ndarray:
         """Variances of all labels before any data, (labels,)."""
-        found = np.zeros(observed.count)
+        variances = np.zeros(observed.count)
         for k, frame in enumerate(observed.frames):
-            forces, _, _, energies = _Together(self, [frame]).covariances(frame)
-            found[observed.starts[k] : observed.starts[k + 1]] = np.diag(forces[0])
+            forces, _, _, energies = _AlikeFrames(self, [frame]).covariances(frame)
+            variances[observed.starts[k] : observed.starts[k + 1]] = np.diag(forces[0])
             if observed.energies:
-                found[observed.components + k] = energies[0]
-        return found
+                variances[observed.components + k] = energies[0]
+        return variances
 
 
-class _Together:
+class _AlikeFrames:
     """Frames with as many sites of each element and as many directions each."""
 
-    def __init__(self, prior: SitePrior, frames: list[SeenFrame]):
+    def __init__(self, prior: SitePrior, frames: list[ObservedFrame]):
         self.prior, self.count, self.size = prior, len(frames), frames[0].size
         self.kinds = []
         for kind in range(len(frames[0].features)):
@@ -87,9 +87,21 @@ class _Together:
             pulls = np.stack([frame.pulls[kind] for frame in frames])
             self.kinds.append((sites, (sites * sites).sum(2).ravel(), pulls, (pulls * sites[:, None]).sum(3)))
 
-    def covariances(self, frame: SeenFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def covariances(self, frame: ObservedFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Of forces of ``frame`` with forces (frames, directions, directions) and energies (frames, directions) of
-        these; of its energy with their forces (frames, directions) and energies (frames,)."""
+        these; of its energy with their forces (frames, directions) and energies (frames,).
+
+        Of one element after the other, sites ``i`` of ``frame`` and ``j`` of all these frames:
+
+        =====================================  ==============================================================
+        ``f_i, g_j``                           ``sites`` (i, combinations), ``flat`` (frames j, combinations)
+        ``P_i, R_j``                           ``pulls`` (directions, i, combinations), ``their_pulls``
+        ``|f_i - g_j|^2``                      ``squares`` (i, frames j)
+        ``k, -2 k' / width^2, 4 k'' / width^4``  ``value, slope, curve`` (i, frames j)
+        ``P_i d, R_j d``                       ``here`` (directions, i, frames j), ``there`` (frames, directions, j i)
+        ``sum_i -2 k' / width^2 P_i``          ``summed`` (frames, directions, j combinations)
+        =====================================  ==============================================================
+        """
         forces = np.zeros((self.count, frame.size, self.size))
         ours, theirs = np.zeros((self.count, frame.size)), np.zeros((self.count, self.size))
         energies = np.zeros(self.count)
@@ -104,7 +116,7 @@ class _Together:
                 np.maximum(squares, 0) / self.prior.width**2
             )
             slope, curve = -2 / self.prior.width**2 * slope, 4 / self.prior.width**4 * curve
-            # P_i d as (directions, i, frames, j) and R_j d as (frames, directions, j, i)
+            # P_i d = P_i f_i - P_i g_j and R_j d = R_j f_i - R_j g_j, the latter first as (frames, directions, j, i)
             here = (pulls * sites).sum(2)[:, :, None] - (pulls.reshape(-1, size) @ flat.T).reshape(
                 frame.size, count, len(flat)
             )
@@ -112,8 +124,10 @@ class _Together:
             there -= along[..., None]
             there = there.reshape(self.count, self.size, each * count)
             summed = (slope.T @ pulls).reshape(frame.size, self.count, each * size).transpose(1, 0, 2)
+            # cov(F, F'): -2 k' / width^2 P_i R_j^T, summed over i first, then -4 k'' / width^4 (P_i d)(R_j d)^T
             forces += summed @ their_pulls.reshape(self.count, self.size, each * size).swapaxes(1, 2)
             forces -= self._by_frame(here * curve, each) @ there.swapaxes(1, 2)
+            # cov(F, E'), cov(E, F') and cov(E, E')
             ours -= self._by_frame(here * slope, each).sum(2)
             theirs += (there @ self._by_frame(slope[None], each).swapaxes(1, 2))[..., 0]
             energies += value.reshape(count, self.count, each).sum((0, 2))

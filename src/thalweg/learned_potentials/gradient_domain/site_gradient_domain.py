@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thalweg.learned_potentials.frames.reference_energies import fitted_references
-from thalweg.learned_potentials.gradient_domain.gradient_domain import best_settings, some_frames
+from thalweg.learned_potentials.gradient_domain.gradient_domain import best_settings, frames_that_choose
 from thalweg.learned_potentials.gradient_domain.hessian_kernel import Covariance, Gaussian
 from thalweg.learned_potentials.gradient_domain.kernel_solvers import (
     ClosedForm,
     ProjectedProcess,
     Solver,
-    require_room,
+    require_solver_memory,
 )
 from thalweg.learned_potentials.gradient_domain.site_covariance import SitePrior
 from thalweg.learned_potentials.gradient_domain.site_observations import SiteObservations, shape_directions
@@ -97,6 +97,13 @@ class SiteGradientDomain:
         Energies are fitted where all these have them; else they set energies of atoms only. ``validation`` and
         ``weights`` are not used: noise decides what labels are worth.
 
+        ==================  =====================================================================
+        ``K``               covariance of ``observed`` under ``prior``
+        ``y``               ``values``, (labels,): forces along directions, then energies
+        ``a``               ``solution``, (labels,)
+        ``y^T a / labels``  the scale of ``K`` that makes the labels most likely
+        ==================  =====================================================================
+
         Raises
         ------
         ValueError
@@ -110,6 +117,7 @@ class SiteGradientDomain:
             raise ValueError(
                 "none of the frames has forces; gradient-domain learning learns from forces only"
             )
+        # the kernel learns what a mean energy, or else energies of atoms, leave
         mean = None
         if self.mean is not None:
             same_atoms(configurations)
@@ -119,18 +127,20 @@ class SiteGradientDomain:
         representation = over_elements(self.representation, configurations)
         offsets = _energies_of_atoms(configurations, representation.elements)
         directions = shape_directions(frames)
-        sizes = np.array([one.shape[1] for one in directions])
+        sizes = np.array([along.shape[1] for along in directions])
         described = PrincipalFeatures.fit(representation, frames, self.lost)
-        widest = max(one.shape[1] for one in described.vectors)
-        beside = 8.0 * widest * float(sizes @ np.array(list(map(len, frames))))
-        require_room(self.solver, len(frames), int(np.ceil(sizes.mean())), beside)
+        # pulls of all frames, (directions, sites, combinations) each, stay in memory beside the matrix
+        combinations = max(vectors.shape[1] for vectors in described.vectors)
+        pulls_bytes = 8.0 * combinations * float(sizes @ np.array(list(map(len, frames))))
+        require_solver_memory(self.solver, len(frames), int(np.ceil(sizes.mean())), pulls_bytes)
         energies = None
         if all(frame.energy is not None for frame in frames):
             energies = np.array([frame.energy for frame in frames]) - _sums(frames, representation, offsets)
         observed = SiteObservations.of(described, frames, directions, energies is not None)
         values = observed.labels([frame.forces for frame in frames], energies)
-        report(f"{', '.join(str(one.shape[1]) for one in described.vectors)} combinations of features", 0.05)
-        chosen = some_frames(len(frames), float(sizes.mean()), self.choosing, seed)
+        counts = ", ".join(str(vectors.shape[1]) for vectors in described.vectors)
+        report(f"{counts} combinations of features", 0.05)
+        chosen = frames_that_choose(len(frames), float(sizes.mean()), self.choosing, seed)
         width, noise = best_settings(
             (self.widths, self.noises),
             lambda width: SitePrior(self.covariance, width),
@@ -140,18 +150,19 @@ class SiteGradientDomain:
         )
         report(f"width {width:g}, noise {noise:g}", 0.2)
         prior = SitePrior(self.covariance, width)
+        # a = (K + noise)^-1 y
         solution = self.solver.solve(prior, observed, values, noise, report)
-        sites = KernelSites.of(described, prior, observed, solution, offsets)
-        labeled = [frame for frame in configurations if frame.energy is not None]
-        if labeled:
-            left = _energies_of_atoms(remainder(labeled, sites.evaluate(labeled)), representation.elements)
-            sites = replace(sites, offsets=sites.offsets + left)
-        kept = np.linspace(0, len(frames) - 1, max(2, int(self.remembered // sizes.mean()))).astype(int)
+        sites = _with_offsets(
+            KernelSites.of(described, prior, observed, solution, offsets),
+            configurations,
+            representation.elements,
+        )
+        landmarks = np.linspace(0, len(frames) - 1, max(2, int(self.remembered // sizes.mean()))).astype(int)
         return SiteGradientDomainTerm(
             sites,
             described,
             prior,
-            tuple(replace(frames[k], stress=None, info={}) for k in np.unique(kept)),
+            tuple(replace(frames[k], stress=None, info={}) for k in np.unique(landmarks)),
             max(float(values @ solution) / len(values), 1e-300),
             noise,
             observed.energies,
@@ -161,8 +172,17 @@ class SiteGradientDomain:
 
 def _energies_of_atoms(configurations, elements) -> np.ndarray:
     """What an atom of each element contributes to the energies on average."""
-    found = fitted_references(configurations)
-    return np.array([found.get(z, 0.0) for z in elements])
+    references = fitted_references(configurations)
+    return np.array([references.get(z, 0.0) for z in elements])
+
+
+def _with_offsets(sites, configurations, elements):
+    """``sites`` with energies of atoms that make good what they leave of the energies that there are."""
+    labeled = [frame for frame in configurations if frame.energy is not None]
+    if not labeled:
+        return sites
+    left = _energies_of_atoms(remainder(labeled, sites.evaluate(labeled)), elements)
+    return replace(sites, offsets=sites.offsets + left)
 
 
 def _sums(frames, representation, offsets) -> np.ndarray:

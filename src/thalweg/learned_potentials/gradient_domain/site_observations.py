@@ -26,7 +26,7 @@ from thalweg.systems.configuration import Configuration
 
 
 @dataclass(frozen=True)
-class SeenFrame:
+class ObservedFrame:
     """One frame.
 
     Attributes
@@ -61,7 +61,7 @@ class SiteObservations:
     energies : whether these are observed, too
     """
 
-    frames: tuple[SeenFrame, ...]
+    frames: tuple[ObservedFrame, ...]
     energies: bool
     starts: np.ndarray = field(init=False, repr=False)
 
@@ -76,9 +76,10 @@ class SiteObservations:
         energies: bool,
     ) -> SiteObservations:
         """Forces of ``configurations`` along ``directions`` of each, see `shape_directions` and `all_directions`."""
-        found: list = [None] * len(configurations)
+        observed: list = [None] * len(configurations)
         for chosen, near, pulls in with_derivatives(described.representation, configurations):
             starts = np.searchsorted(near.frames, np.arange(len(chosen) + 1))
+            # of each element: its sites, their combinations (f - center) V, and (df/dr_ij) V of their pairs
             sites, changes = [], []
             for kind, (center, vectors) in enumerate(zip(described.centers, described.vectors)):
                 mine = np.flatnonzero(near.kinds == kind)
@@ -86,14 +87,17 @@ class SiteObservations:
                 sites.append((mine, (pulls.features[mine] - center) @ vectors))
                 changes.append((*of_pairs[:2], of_pairs[2] @ vectors))
             for place, k in enumerate(chosen):
+                # R_i = -D^T df_i/dx, (directions, sites, combinations)
                 span = slice(starts[place], starts[place + 1])
                 features = tuple(values[(mine >= span.start) & (mine < span.stop)] for mine, values in sites)
-                moved = tuple(_moved(span, near, mine, *each) for (mine, _), each in zip(sites, changes))
-                pulls_of_frame = tuple(
-                    np.ascontiguousarray((directions[k].T @ -each).transpose(1, 0, 2)) for each in moved
+                slopes = tuple(
+                    _by_position(span, near, mine, *each) for (mine, _), each in zip(sites, changes)
                 )
-                found[k] = SeenFrame(features, pulls_of_frame, np.asarray(directions[k], float))
-        return SiteObservations(tuple(found), energies)
+                pulls_of_frame = tuple(
+                    np.ascontiguousarray((directions[k].T @ -each).transpose(1, 0, 2)) for each in slopes
+                )
+                observed[k] = ObservedFrame(features, pulls_of_frame, np.asarray(directions[k], float))
+        return SiteObservations(tuple(observed), energies)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -119,8 +123,8 @@ class SiteObservations:
 
     def labels(self, forces: Sequence[np.ndarray], energies: np.ndarray | None = None) -> np.ndarray:
         """Forces, (atoms, 3) of each frame, and energies (frames,) as a vector."""
-        seen = [frame.directions.T @ np.ravel(one) for frame, one in zip(self.frames, forces, strict=True)]
-        return np.concatenate([*seen, energies] if self.energies else seen)
+        along = [frame.directions.T @ np.ravel(one) for frame, one in zip(self.frames, forces, strict=True)]
+        return np.concatenate([*along, energies] if self.energies else along)
 
     def forces(self, labels: np.ndarray) -> tuple[np.ndarray, ...]:
         """The forces in a vector of labels, (atoms, 3) of each frame."""
@@ -159,7 +163,7 @@ def shape_directions(configurations: Sequence[Configuration]) -> list[np.ndarray
     ]
 
 
-def _moved(
+def _by_position(
     span: slice,
     near: Neighborhoods,
     mine: np.ndarray,
@@ -173,6 +177,7 @@ def _moved(
     part = slice(*np.searchsorted(centers, [span.start, span.stop]))
     centers, slots, changes = centers[part], slots[part], changes[part]
     atoms, pairs = span.stop - span.start, np.arange(len(centers))
+    # df_i/dr_ij goes to neighbor j with plus, to center i with minus: rows are (site, atom)
     rows = atoms * np.searchsorted(own, centers) - span.start
     rows = np.concatenate([rows + near.partners[slots, centers], rows + centers])
     signs = np.concatenate([np.ones(len(pairs)), -np.ones(len(pairs))])

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.learned_potentials.gradient_domain.hessian_kernel import Covariance
+from thalweg.learned_potentials.gradient_domain.mean_energy import labels_over_mean, over_mean
 from thalweg.learned_potentials.gradient_domain.posterior import MoleculePosterior
 from thalweg.learned_potentials.gradient_domain.site_covariance import SitePrior
 from thalweg.learned_potentials.gradient_domain.site_observations import (
@@ -31,7 +32,7 @@ from thalweg.learned_potentials.gradient_domain.term import halves, joined_halve
 from thalweg.learned_potentials.parametric.force_field import ForceFieldTerm
 from thalweg.learned_potentials.terms.local import SiteTerm
 from thalweg.learned_potentials.terms.term import Labels, Spread
-from thalweg.potentials.energy import Energy, Sum
+from thalweg.potentials.energy import Energy
 from thalweg.representations.environments import Environments
 from thalweg.representations.principal_features import PrincipalFeatures
 from thalweg.representations.representation import Representation
@@ -113,6 +114,8 @@ class KernelSites(SiteTerm):
         if vectors.dtype == np.float64:
             return self._in_64_bits(environments)
 
+        # under 64 bits no outer program in 32 bits can differentiate: its tangents are multiplied with a gradient
+        # worked out here
         def evaluate(vectors):
             with jax.enable_x64(True):
 
@@ -142,10 +145,12 @@ class KernelSites(SiteTerm):
             zip(self.centers, self.vectors, self.points, self.weights, self.heights)
         ):
             center, vectors, points, weights, heights = (joined_halves(one, features.dtype) for one in arrays)
-            here = vectors.T @ (features - center[:, None])
-            squares = (here * here).sum(0) + (points * points).sum(1)[:, None] - 2 * points @ here
+            # combinations f_i of features (combinations, sites), and |f_i - g_j|^2 (training sites, sites)
+            combined = vectors.T @ (features - center[:, None])
+            squares = (combined * combined).sum(0) + (points * points).sum(1)[:, None] - 2 * points @ combined
             value, slope, _ = self.covariance.derivatives(jnp.maximum(squares, 0) / self.width**2)
-            along = weights @ here - (points * weights).sum(1)[:, None]
+            # <f_i - g_j, z_j>, then the sum over training sites
+            along = weights @ combined - (points * weights).sum(1)[:, None]
             energies = (heights[:, None] * value - 2 / self.width**2 * slope * along).sum(0)
             total = jnp.where(environments.kinds == kind, energies + self.offsets[kind], total)
         return total
@@ -189,12 +194,10 @@ class SiteGradientDomainTerm:
     def bind(
         self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None
     ) -> Energy:
-        learned = self.sites.bind(numbers, box, periodic)
-        return learned if self.mean is None else Sum((learned, self.mean.bind(numbers)))
+        return over_mean(self.sites.bind(numbers, box, periodic), self.mean, numbers)
 
     def evaluate(self, configurations: Sequence[Configuration]) -> Labels:
-        learned = self.sites.evaluate(configurations)
-        return learned if self.mean is None else learned + self.mean.evaluate(configurations)
+        return labels_over_mean(self.sites.evaluate(configurations), self.mean, configurations)
 
     @cached_property
     def posterior(self) -> MoleculePosterior:
@@ -211,8 +214,8 @@ class SiteGradientDomainTerm:
         """
         energies, forces = [], []
         for start in range(0, len(configurations), SIDE_BY_SIDE):
-            some = configurations[start : start + SIDE_BY_SIDE]
-            asked = SiteObservations.of(self.described, some, all_directions(some), True)
+            block = configurations[start : start + SIDE_BY_SIDE]
+            asked = SiteObservations.of(self.described, block, all_directions(block), True)
             unknown = self.prior.variances(asked) - self.posterior.explained(asked)
             deviations = np.sqrt(self.variance * np.maximum(unknown, 0))
             forces += asked.forces(deviations)

@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.learned_potentials.gradient_domain.hessian_kernel import Covariance, Prior
+from thalweg.learned_potentials.gradient_domain.mean_energy import labels_over_mean, over_mean
 from thalweg.learned_potentials.gradient_domain.observations import ObservedLabels
 from thalweg.learned_potentials.gradient_domain.posterior import MoleculePosterior
 from thalweg.learned_potentials.parametric.force_field import ForceFieldTerm
 from thalweg.learned_potentials.recipe import remainder
 from thalweg.learned_potentials.terms.term import Labels, Spread
-from thalweg.potentials.energy import Energy, Sum
+from thalweg.potentials.energy import Energy
 from thalweg.potentials.explicit_gradient import ExplicitGradient
 from thalweg.representations.molecules.inverse_distances import all_pairs, permuted_pairs
 from thalweg.shapes import Array, Box, Energies, Float, Positions
@@ -81,9 +82,10 @@ class GradientDomainTerm(eqx.Module):
         vectors = positions[:, first] - positions[:, second]
         distances = np.linalg.norm(vectors, axis=-1)
         factors = prior.scale[first, second]
+        # points x_ij = s_ij / r_ij and weights z = J a, with J a = -s_ij / r_ij^3 (r_i - r_j) . (a_i - a_j)
         along = (vectors * (coefficients[:, first] - coefficients[:, second])).sum(-1)
         count = min(len(positions), max(2, remembered // (3 * len(numbers))))
-        kept = np.linspace(0, len(positions) - 1, count).astype(int)
+        landmarks = np.linspace(0, len(positions) - 1, count).astype(int)
         return GradientDomainTerm(
             np.asarray(numbers, int),
             prior,
@@ -93,7 +95,7 @@ class GradientDomainTerm(eqx.Module):
             0.0,
             float(max(variance, 1e-300)),
             float(noise),
-            positions[np.unique(kept)],
+            positions[np.unique(landmarks)],
             mean,
         )
 
@@ -112,9 +114,11 @@ class GradientDomainTerm(eqx.Module):
                 f"this potential is of one molecule with atoms {self.numbers.tolist()}; got "
                 f"{np.asarray(numbers).tolist()}; give the same atoms in the same order"
             )
-        moved = [permuted_pairs(one) for one in self.prior.group]
-        points = np.concatenate([self.points[:, one] for one in moved])
-        weights = np.concatenate([self.weights[:, one] for one in moved])
+        # the sum over permutations of like atoms is one over so many more training points
+        permutations = [permuted_pairs(one) for one in self.prior.group]
+        points = np.concatenate([self.points[:, pairs] for pairs in permutations])
+        weights = np.concatenate([self.weights[:, pairs] for pairs in permutations])
+        # |x - p|^2 is computed as |x|^2 + |p|^2 - 2 x.p, which cancels least about the mean of the points
         center = points.mean(0)
         points = points - center
         first, second = all_pairs(len(self.numbers))
@@ -125,18 +129,18 @@ class GradientDomainTerm(eqx.Module):
             center,
             points,
             weights,
-            np.tile(self.heights, len(moved)),
+            np.tile(self.heights, len(permutations)),
             (points * points) @ parts.T,
             (points * weights) @ parts.T,
         )
         learned = GradientDomainEnergy(self.prior.covariance, *(halves(one) for one in arrays), self.constant)
-        return learned if self.mean is None else Sum((learned, self.mean.bind(numbers)))
+        return over_mean(learned, self.mean, numbers)
 
     def evaluate(self, configurations: Sequence[Configuration]) -> Labels:
         positions = self._positions(configurations)
         energies, forces = self._labels(positions)
         learned = Labels(energies, tuple(forces), tuple(np.full((3, 3), np.nan) for _ in configurations))
-        return learned if self.mean is None else learned + self.mean.evaluate(configurations)
+        return labels_over_mean(learned, self.mean, configurations)
 
     def forces_at(self, positions: Float[np.ndarray, "frames atoms 3"]) -> np.ndarray:
         """Forces of frames at ``positions`` without those of the mean [kJ/mol/nm], 64 bits."""
@@ -179,7 +183,7 @@ class GradientDomainTerm(eqx.Module):
         ValueError
             If they are not those fitted to, not all of them are remembered, or the fit was not an exact one.
         """
-        mean = known if self.mean is None else known + self.mean.evaluate(configurations)
+        mean = labels_over_mean(known, self.mean, configurations)
         frames = [frame for frame in remainder(configurations, mean) if frame.forces is not None]
         positions = self._positions(frames)
         if positions.shape != self.landmarks.shape or not np.array_equal(positions, self.landmarks):
@@ -191,17 +195,18 @@ class GradientDomainTerm(eqx.Module):
         if observed.energies:
             energies = np.array([frame.energy for frame in frames], float)
             energies = energies - energies.mean()
+        # (K + noise)^-1 y of these labels: those of the fit, or this is no fit to them
         coefficients = self.posterior.coefficients(
             observed.labels(np.array([frame.forces for frame in frames], float), energies)
         )
-        again = GradientDomainTerm.of(
+        exact = GradientDomainTerm.of(
             self.numbers, self.prior, positions, observed.forces(coefficients), self.heights
         ).weights
-        off = np.linalg.norm(again - self.weights) / np.linalg.norm(self.weights)
-        if not off < EXACT:
+        difference = np.linalg.norm(exact - self.weights) / np.linalg.norm(self.weights)
+        if not difference < EXACT:
             raise ValueError(
-                f"an exact fit to these frames would have coefficients that differ by {off:.2g} of theirs; give the "
-                "labels that were fitted, and fit with ClosedForm, or hold frames out"
+                f"an exact fit to these frames would have coefficients that differ by {difference:.2g} of theirs; give "
+                "the labels that were fitted, and fit with ClosedForm, or hold frames out"
             )
         errors, variances = self.posterior.left_out(coefficients)
         return tuple(one.reshape(positions.shape) for one in (errors, np.sqrt(self.variance * variances)))
@@ -266,48 +271,63 @@ class GradientDomainEnergy(ExplicitGradient):
             return tuple(jax.lax.convert_element_type(one, positions.dtype) for one in (energies, gradient))
 
     def _in_64_bits(self, positions):
-        shape, dtype = positions.shape, positions.dtype
-        atoms = shape[0]
+        shape, atoms = positions.shape, positions.shape[0]
         first, second = all_pairs(atoms)
         flat = positions.reshape(atoms, 3, -1)
-        scale, parts, center, points, weights, heights, squares, products = (
-            joined_halves(one, dtype)
-            for one in (
-                self.scale,
-                self.parts,
-                self.center,
-                self.points,
-                self.weights,
-                self.heights,
-                self.squares,
-                self.products,
-            )
-        )
+        scale, center = (joined_halves(each, positions.dtype) for each in (self.scale, self.center))
+        # descriptors x_ij = s_ij / r_ij (pairs, replicas), from the mean of the points
         vectors = flat[first] - flat[second]
         inverse = 1 / jnp.sqrt((vectors * vectors).sum(1))
-        x = scale[:, None] * inverse - center[:, None]
+        energies, by_x = self._from_descriptors(scale[:, None] * inverse - center[:, None])
+        # dx_ij / d(r_i - r_j) = -s_ij / r_ij^3 (r_i - r_j)
+        by_vector = (-by_x * scale[:, None] * inverse**3)[:, None] * vectors
+        return energies.reshape(shape[2:]), _by_atom(by_vector, atoms).reshape(shape)
+
+    def _from_descriptors(self, x):
+        """Energies (replicas,) at descriptors ``x`` (pairs, replicas), and their derivatives in these.
+
+        Columns are (component ``c``, replica), so that each sum over pairs or points is one product of matrices.
+
+        ==================================  ==============================================================
+        ``w_c x``                           ``weighted``, (pairs, columns)
+        ``q = |x - p|_c^2``                 ``q``, (points, columns)
+        ``<x - p, z>_c``                    ``along``, (points, columns)
+        ``k, k', k''``                      ``value, slope, curve``, (points, columns)
+        ``a_E``                             ``heights``, (points,)
+        ==================================  ==============================================================
+        """
+        parts, points, weights, heights, squares, products = (
+            joined_halves(each, x.dtype)
+            for each in (self.parts, self.points, self.weights, self.heights, self.squares, self.products)
+        )
         count, replicas = len(parts), x.shape[1]
-        # columns are (component, replica), so that each sum over pairs or points is one product of matrices
-        weighed = (parts.T[:, :, None] * x[:, None]).reshape(len(scale), -1)
+        weighted = (parts.T[:, :, None] * x[:, None]).reshape(len(x), -1)
         norms = (parts @ (x * x)).reshape(-1)
-        q = jnp.maximum(jnp.repeat(squares, replicas, 1) + norms - 2 * (points @ weighed), 0)
-        along = weights @ weighed - jnp.repeat(products, replicas, 1)
+        q = jnp.maximum(jnp.repeat(squares, replicas, 1) + norms - 2 * (points @ weighted), 0)
+        along = weights @ weighted - jnp.repeat(products, replicas, 1)
         value, slope, curve = self.covariance.derivatives(q)
+        # E = sum_{p, c} 2 k' <x - p, z>_c + a_E k
         summed = (2 * slope * along + heights[:, None] * value).sum(0)
         energies = summed.reshape(count, replicas).sum(0) + self.constant
+        # dE/dx = sum_c w_c (2 k' z + (4 k'' <x - p, z>_c + 2 a_E k') (x - p)), the sum over points p first
         pull = 4 * curve * along + 2 * heights[:, None] * slope
         each = (2 * (weights.T @ slope) - points.T @ pull).reshape(-1, count, replicas)
         each = each + x[:, None] * pull.sum(0).reshape(count, replicas)
-        by_x = (parts.T[:, :, None] * each).sum(1)
-        by_vector = (-by_x * scale[:, None] * inverse**3)[:, None] * vectors
-        place = np.zeros((atoms, atoms), int)
-        place[first, second] = place[second, first] = np.arange(len(first))
-        gradient = []
-        for i in range(atoms):
-            others = np.delete(np.arange(atoms), i)
-            sign = jnp.asarray(np.where(others > i, 1.0, -1.0), dtype)[:, None, None]
-            gradient.append((sign * by_vector[place[i, others]]).sum(0))
-        return energies.reshape(shape[2:]), jnp.stack(gradient).reshape(shape)
+        return energies, (parts.T[:, :, None] * each).sum(1)
+
+
+def _by_atom(by_vector: Float[Array, "pairs 3 replicas"], atoms: int) -> Float[Array, "atoms 3 replicas"]:
+    """What pairs give to their atoms, the opposite to the second: gathered atom by atom, which is faster than
+    scattered."""
+    first, second = all_pairs(atoms)
+    place = np.zeros((atoms, atoms), int)
+    place[first, second] = place[second, first] = np.arange(len(first))
+    gradient = []
+    for i in range(atoms):
+        partners = np.delete(np.arange(atoms), i)
+        sign = jnp.asarray(np.where(partners > i, 1.0, -1.0), by_vector.dtype)[:, None, None]
+        gradient.append((sign * by_vector[place[i, partners]]).sum(0))
+    return jnp.stack(gradient)
 
 
 def halves(array: np.ndarray) -> np.ndarray:
