@@ -10,10 +10,7 @@ from pathlib import Path
 import numpy as np
 from plotly.subplots import make_subplots
 
-from thalweg.testsystems.generator import Generator
-from thalweg.testsystems.muller_brown import MullerBrown
-from thalweg.testsystems.richardson import extrapolated
-from thalweg.testsystems.stationary_points import stationary_points
+from thalweg.testsystems import Generator, MullerBrown, extrapolated, stationary_points
 
 potential = MullerBrown(scale=20.0)
 generator = Generator(potential, domain=((-1.8, 1.3), (-0.6, 2.3)), shape=(160, 160))

@@ -11,17 +11,20 @@ from pathlib import Path
 import numpy as np
 from plotly.subplots import make_subplots
 
-from thalweg.dynamics.stability import Stability, stability
-from thalweg.learned_potentials.frames.errors import errors
-from thalweg.learned_potentials.learning_curve import learning_curve
-from thalweg.learned_potentials.linear.learner import Linear
-from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
-from thalweg.learned_potentials.recipe import Recipe
-from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
-from thalweg.learned_potentials.uncertainty.calibrated import force_deviations, force_errors
-from thalweg.learning.calibration import coverage
-from thalweg.representations.expansions.ace import ACE
-from thalweg.systems.configuration import Configuration
+from thalweg.dynamics import Stability, stability
+from thalweg.learned_potentials import (
+    LearnedPotential,
+    Linear,
+    Recipe,
+    errors,
+    force_deviations,
+    force_errors,
+    learning_curve,
+    stillinger_weber_silicon,
+)
+from thalweg.learning import coverage
+from thalweg.representations import ACE
+from thalweg.systems import Configuration
 from thalweg.units import unit
 
 random = np.random.default_rng(0)

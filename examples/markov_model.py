@@ -8,25 +8,22 @@ import jax
 import numpy as np
 import plotly.graph_objects as go
 
-from thalweg.collective_variables.linear.tica import TICA
-from thalweg.dynamics.engine import Langevin
-from thalweg.dynamics.native_engine import NativeEngine
-from thalweg.dynamics.temperature import thermal_start
-from thalweg.geometry.evaluation import evaluate
-from thalweg.geometry.torsions import backbone_dihedrals
-from thalweg.geometry.variables import Dihedrals
-from thalweg.interop.openmm.molecules import alanine_dipeptide
-from thalweg.kinetics.macrostates.pcca import metastable_sets
-from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.reactions.committor import committor
-from thalweg.kinetics.reactions.passage_times import mean_first_passage_time
-from thalweg.kinetics.states.clustering import KMeans
-from thalweg.kinetics.validation.bootstrap import bootstrap
-from thalweg.kinetics.validation.chapman_kolmogorov import chapman_kolmogorov
-from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
-from thalweg.report.drawing import figure, write_figures
-from thalweg.report.style import PALETTE, styled
-from thalweg.time_series.trajectories import Trajectories
+from thalweg.collective_variables import TICA
+from thalweg.dynamics import Langevin, NativeEngine, thermal_start
+from thalweg.geometry import Dihedrals, backbone_dihedrals, evaluate
+from thalweg.interop import alanine_dipeptide
+from thalweg.kinetics import (
+    ImpliedTimescales,
+    KMeans,
+    MarkovStateModel,
+    bootstrap,
+    chapman_kolmogorov,
+    committor,
+    mean_first_passage_time,
+    metastable_sets,
+)
+from thalweg.report import figure, styled, write_figures
+from thalweg.time_series import Trajectories
 from thalweg.units import thermal_energy
 
 system, kT = alanine_dipeptide("vacuum", hydrogen_mass=3.0), thermal_energy(300)
@@ -82,7 +79,7 @@ print(f"committor of microstate {between}, between the sets: {chance.value:.2f} 
 # %% Figures: time scales against the lag, the test of the model, and where the sets lie.
 plane, states = np.degrees(np.concatenate(angles))[::8], sets.assignments[np.concatenate(labels.blocks)][::8]
 where = go.Figure()
-for k, color in enumerate(PALETTE[:2]):
+for k, color in enumerate(("#1b6ca8", "#d95f02")):
     share = f"{100 * populations.value[k]:.0f} ± {100 * populations.error[k]:.0f} %"
     where.add_scattergl(
         x=plane[states == k, 0],

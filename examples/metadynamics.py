@@ -10,17 +10,11 @@ import jax
 import numpy as np
 from plotly.subplots import make_subplots
 
-from thalweg.dynamics.engine import Langevin
-from thalweg.dynamics.native_engine import NativeEngine
-from thalweg.dynamics.temperature import thermal_start
-from thalweg.free_energies.blocks import statistical_inefficiency
-from thalweg.free_energies.difference import free_energy_difference
-from thalweg.free_energies.surface import FreeEnergySurface
-from thalweg.geometry.torsions import backbone_dihedrals
-from thalweg.geometry.variables import Dihedrals
-from thalweg.interop.openmm.molecules import alanine_dipeptide
-from thalweg.sampling.bias.frozen import FrozenBias
-from thalweg.sampling.bias.metadynamics import WellTemperedMetadynamics
+from thalweg.dynamics import Langevin, NativeEngine, thermal_start
+from thalweg.free_energies import FreeEnergySurface, free_energy_difference, statistical_inefficiency
+from thalweg.geometry import Dihedrals, backbone_dihedrals
+from thalweg.interop import alanine_dipeptide
+from thalweg.sampling import FrozenBias, WellTemperedMetadynamics
 from thalweg.units import thermal_energy
 
 system, kT = alanine_dipeptide("vacuum", hydrogen_mass=3.0), thermal_energy(300)

@@ -10,15 +10,9 @@ from pathlib import Path
 import numpy as np
 from plotly.subplots import make_subplots
 
-from thalweg.collective_variables.bases.polynomials import Polynomials
-from thalweg.collective_variables.linear.kernel_tica import KernelTICA
-from thalweg.collective_variables.linear.tica import TICA
-from thalweg.collective_variables.linear.vac import VAC
-from thalweg.collective_variables.neural.slow_networks import SRV
-from thalweg.testsystems.generator import Generator
-from thalweg.testsystems.wells import TripleWell2D
-from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
-from thalweg.time_series.trajectories import Trajectories
+from thalweg.collective_variables import SRV, TICA, VAC, KernelTICA, Polynomials
+from thalweg.testsystems import Generator, TripleWell2D
+from thalweg.time_series import ShuffleSplit, Trajectories, cross_validate
 
 generator = Generator(TripleWell2D(), ((-2.0, 2.0), (-1.5, 2.5)), (50, 50), kT=0.8, diffusion=0.8)
 runs = generator.sample(n_trajectories=20, n_frames=2000, lag=0.05, seed=0)
