@@ -24,7 +24,7 @@ from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learning.trainer import history_of
 from thalweg.studies.frames import frames_of
 from thalweg.studies.tables.fit_study import fit_from_table, usual_learner
-from thalweg.studies.tables.strict import StudyError
+from thalweg.studies.tables.language import StudyError
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
 

@@ -28,7 +28,7 @@ from thalweg.representations.neighbor_pairs import pair_sums, pair_weights, prod
 from thalweg.representations.representation import Representation
 from thalweg.representations.symmetry_functions import CUTOFF_FUNCTIONS
 from thalweg.shapes import Array, Float
-from thalweg.units import ANGSTROM
+from thalweg.units import ANGSTROM, InCode, Nanometers
 
 SOFTENING = 0.01
 """Where atoms are in line the sine of their angle is this instead of zero."""
@@ -60,19 +60,19 @@ class FCHL19(Representation):
     (3, 168)
     """
 
-    cutoff: float = eqx.field(static=True, default=0.8)
+    cutoff: Nanometers = eqx.field(static=True, default=0.8)
     radial: int = eqx.field(static=True, default=24)
     angular: int = eqx.field(static=True, default=20)
     orders: int = eqx.field(static=True, default=1)
-    width: float = eqx.field(static=True, default=0.0032)
-    eta: float = eqx.field(static=True, default=270.0)
+    width: InCode[float] = eqx.field(static=True, default=0.0032)
+    eta: InCode[float] = eqx.field(static=True, default=270.0)
     zeta: float = eqx.field(static=True, default=float(np.pi))
     pair_power: float = eqx.field(static=True, default=1.8)
     triple_power: float = eqx.field(static=True, default=0.57)
     triple_weight: float = eqx.field(static=True, default=13.4)
     cutoff_function: str = eqx.field(static=True, default="smooth")
     channels: int | None = eqx.field(static=True, default=None)
-    elements: tuple[int, ...] | None = eqx.field(static=True, default=None, kw_only=True)
+    elements: InCode[tuple[int, ...] | None] = eqx.field(static=True, default=None, kw_only=True)
 
     def __call__(self, environments: Environments) -> Float[Array, "features sites"]:
         weights = channel_weights(element_channels(self.elements, self.channels), environments)

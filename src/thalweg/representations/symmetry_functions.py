@@ -29,6 +29,7 @@ from thalweg.representations.neighbor_pairs import pair_sums, pair_weights, prod
 from thalweg.representations.radial import cosine_cutoff, smooth_cutoff
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float
+from thalweg.units import InCode, Nanometers
 
 CUTOFF_FUNCTIONS = {"smooth": smooth_cutoff, "cosine": cosine_cutoff}
 """What ``f`` may be; the cosine is that of the papers, whose second derivative jumps at the cutoff."""
@@ -60,13 +61,13 @@ class SymmetryFunctions(Representation):
     (3, 5)
     """
 
-    cutoff: float = eqx.field(static=True)
-    radial: tuple[tuple[float, float], ...] | None = eqx.field(static=True, default=None)
-    narrow: tuple[tuple[float, int, float], ...] | None = eqx.field(static=True, default=None)
-    wide: tuple[tuple[float, int, float], ...] | None = eqx.field(static=True, default=None)
+    cutoff: Nanometers = eqx.field(static=True)
+    radial: InCode[tuple[tuple[float, float], ...] | None] = eqx.field(static=True, default=None)
+    narrow: InCode[tuple[tuple[float, int, float], ...] | None] = eqx.field(static=True, default=None)
+    wide: InCode[tuple[tuple[float, int, float], ...] | None] = eqx.field(static=True, default=None)
     cutoff_function: str = eqx.field(static=True, default="smooth")
     channels: int | None = eqx.field(static=True, default=None)
-    elements: tuple[int, ...] | None = eqx.field(static=True, default=None, kw_only=True)
+    elements: InCode[tuple[int, ...] | None] = eqx.field(static=True, default=None, kw_only=True)
 
     def __post_init__(self):
         self.radial = radial_grid(self.cutoff) if self.radial is None else _plain(self.radial)

@@ -11,10 +11,6 @@ from .model_dynamics import Plan as Plan
 from .model_dynamics import judgment as judgment
 from .model_dynamics import simulate as simulate
 from .running import begin as begin
-from .tables.calls import Kind as Kind
-from .tables.calls import Setting as Setting
-from .tables.calls import called as called
-from .tables.calls import settings as settings
 from .tables.fit_study import Curve as Curve
 from .tables.fit_study import Data as Data
 from .tables.fit_study import FitStudy as FitStudy

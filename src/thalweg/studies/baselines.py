@@ -10,6 +10,7 @@ from thalweg.interop.openmm.build import build_system
 from thalweg.learned_potentials.parametric.force_field import ForceFieldTerm
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.systems.elements import SYMBOLS
+from thalweg.units import Nanometers
 
 
 def force_field(
@@ -19,7 +20,7 @@ def force_field(
     xml: str | None = None,
     forcefield: tuple[str, ...] | None = None,
     implicit_solvent: str | None = None,
-    cutoff: float | None = None,
+    cutoff: Nanometers | None = None,
 ) -> ForceFieldTerm:
     """The classical force field of the system in these files; atoms of all frames must be in its order."""
     system = build_system(

@@ -24,7 +24,7 @@ from thalweg.studies.citing import cited
 from thalweg.studies.fitting import accuracy, card_rows, certainty, claims_of, uncertainty_on
 from thalweg.studies.frames import read_frames
 from thalweg.studies.tables.fit_study import Data
-from thalweg.studies.tables.strict import StudyError
+from thalweg.studies.tables.language import StudyError
 from thalweg.systems.configuration import elements_of
 from thalweg.systems.elements import SYMBOLS
 

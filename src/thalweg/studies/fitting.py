@@ -49,7 +49,7 @@ from thalweg.studies.apparatus import versions
 from thalweg.studies.citing import cited
 from thalweg.studies.frames import FitFrames, frames_of
 from thalweg.studies.tables.fit_study import FitStudy, committee_of, with_usual_learner
-from thalweg.studies.tables.strict import StudyError
+from thalweg.studies.tables.language import StudyError
 from thalweg.studies.witness import Witness
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS

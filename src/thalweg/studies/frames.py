@@ -19,7 +19,7 @@ from thalweg.learned_potentials.frames.isolated_atoms import (
 from thalweg.learning.splits import farthest_points, group_split, random_split
 from thalweg.representations.expansions.ace import ACE
 from thalweg.studies.tables.fit_study import Data, FitStudy
-from thalweg.studies.tables.strict import StudyError
+from thalweg.studies.tables.language import StudyError
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS
 

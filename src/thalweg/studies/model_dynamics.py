@@ -14,11 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.dynamics.engine import Langevin, VelocityVerlet
+from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.minimize import Minimum, minimized
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.structure_watch import LONGEST, NEAREST, StructureWatch
 from thalweg.dynamics.temperature import kinetic_energy
+from thalweg.dynamics.velocity_verlet import VelocityVerlet
 from thalweg.interop.files.trajectories import write_trajectory
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.machine.whole_files import write_whole
@@ -26,7 +27,7 @@ from thalweg.potentials.energy import Energy
 from thalweg.report.json_values import jsonable
 from thalweg.studies.apparatus import versions
 from thalweg.studies.course_trust import trust_along, trust_said
-from thalweg.studies.tables.strict import StudyError
+from thalweg.studies.tables.language import StudyError
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import MASSES, SYMBOLS
 from thalweg.systems.state import State, thermal_state

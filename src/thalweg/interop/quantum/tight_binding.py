@@ -19,7 +19,7 @@ from thalweg.learned_potentials.terms.term import Labels
 from thalweg.potentials.explicit_gradient import ExplicitGradient
 from thalweg.shapes import Box, Energies, Positions
 from thalweg.systems.configuration import Configuration
-from thalweg.units import BOHR, HARTREE, thermal_energy
+from thalweg.units import BOHR, HARTREE, Kelvin, thermal_energy
 
 METHODS = ("GFN2-xTB", "GFN1-xTB", "IPEA1-xTB")
 """Methods that tblite has."""
@@ -54,7 +54,7 @@ class TightBinding:
     charge: float = 0.0
     unpaired: int = 0
     accuracy: float = 1.0
-    electronic_temperature: float = 300.0
+    electronic_temperature: Kelvin = 300.0
 
     def __post_init__(self):
         if self.method not in METHODS:

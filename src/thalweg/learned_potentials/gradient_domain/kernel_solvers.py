@@ -194,8 +194,8 @@ def require_solver_memory(solver: Solver, frames: int, size: int, beside: float 
     """
     require_memory(
         solver.needed(frames, size) + beside,
-        f"{type(solver).__name__} of {frames} frames with {size} forces each; use fewer frames, or Landmarks() with "
-        "few of them (for inverse distances also ConjugateGradients())",
+        f"{type(solver).__name__} of {frames} frames with {size} forces each; use fewer frames, or "
+        "ProjectedProcess() with few of them (for inverse distances also ConjugateGradients())",
         solver.memory,
     )
 

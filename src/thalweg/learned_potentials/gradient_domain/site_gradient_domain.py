@@ -80,7 +80,7 @@ class SiteGradientDomain:
         if not isinstance(self.solver, ClosedForm | ProjectedProcess):
             raise ValueError(
                 f"{type(self.solver).__name__} multiplies with covariances of inverse distances, without forming them; "
-                "for sites use ClosedForm(), or Landmarks() with few landmarks"
+                "for sites use ClosedForm(), or ProjectedProcess() of few frames"
             )
 
     def fit(

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.shapes import Array, Float
+from thalweg.units import InCode
 
 
 class DotProduct(eqx.Module):
@@ -66,7 +67,7 @@ class GaussianKernel(eqx.Module):
     """``exp(-|f - g|^2 / 2 (width scale)^2)``, ``scale`` the root mean square distance of features seen."""
 
     width: float = 1.0
-    scale: float = 1.0
+    scale: InCode[float] = 1.0
 
     def __call__(self, features, points):
         inverse = 0.5 / (self.width * self.scale) ** 2

@@ -28,6 +28,7 @@ from thalweg.representations.molecules.invariant_polynomials import InvariantPol
 from thalweg.representations.molecules.molecular_symmetry import molecular_symmetry, same_atoms
 from thalweg.shapes import Array, Box, Energies, Float, Positions
 from thalweg.systems.configuration import Configuration
+from thalweg.units import InCode, Nanometers
 
 TOGETHER = 16
 """Frames whose rows are made together."""
@@ -48,11 +49,11 @@ class PolynomialFit:
     """
 
     degree: int = 3
-    lengths: tuple[float, ...] = (0.1, 0.2)
+    lengths: tuple[Nanometers, ...] = (0.1, 0.2)
     ridges: tuple[float, ...] = (1e-6, 1e-8, 1e-10, 1e-12)
     size: int | None = 4000
     permutations: np.ndarray | None = None
-    memory: float | None = None
+    memory: InCode[float | None] = None
 
     def fit(
         self,

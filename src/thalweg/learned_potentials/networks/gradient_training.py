@@ -17,6 +17,7 @@ from thalweg.learning.trainer import Trained, Trainer, is_parameter
 from thalweg.representations.environments import Neighborhoods
 from thalweg.shapes import Array, Float
 from thalweg.systems.configuration import Configuration, elements_of
+from thalweg.units import InCode
 
 
 class RelativeError(eqx.Module):
@@ -43,7 +44,7 @@ class GradientTraining:
     trainer: Trainer = Trainer()  # noqa: RUF009
     frames: int = 8
     held_out: float = 0.05
-    checkpoint: Path | str | None = None
+    checkpoint: InCode[Path | str | None] = None
 
     def split(
         self, configurations: Sequence[Configuration], validation: Sequence[Configuration], seed: int

@@ -28,6 +28,7 @@ from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.environments import Environments
 from thalweg.shapes import Array, Float, Int
 from thalweg.systems.configuration import Configuration, elements_of
+from thalweg.units import KilojoulesPerMole, Nanometers
 
 INNER = 0.8
 """Fraction of the cutoff where the switch begins."""
@@ -172,7 +173,7 @@ class LennardJones:
     cutoff : [nm]
     """
 
-    cutoff: float = 0.8
+    cutoff: Nanometers = 0.8
 
     def fit(
         self,
@@ -207,8 +208,8 @@ class Morse:
     depths : depths to start from [kJ/mol]; the best end wins
     """
 
-    cutoff: float = 0.6
-    depths: tuple[float, ...] = (10.0, 100.0)
+    cutoff: Nanometers = 0.6
+    depths: tuple[KilojoulesPerMole, ...] = (10.0, 100.0)
 
     def fit(
         self,

@@ -27,6 +27,7 @@ from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.environments import Environments
 from thalweg.shapes import Array, Float
 from thalweg.systems.configuration import Configuration, elements_of
+from thalweg.units import KilojoulesPerMole, Nanometers
 
 TETRAHEDRAL = -1.0 / 3.0
 """Cosine of the angle between the bonds of diamond."""
@@ -123,9 +124,9 @@ class StillingerWeber:
     strengths : strengths to start from [kJ/mol]; the best end wins
     """
 
-    cutoff: float = 0.377
+    cutoff: Nanometers = 0.377
     cosine: float = TETRAHEDRAL
-    strengths: tuple[float, ...] = (300.0, 2000.0)
+    strengths: tuple[KilojoulesPerMole, ...] = (300.0, 2000.0)
 
     def fit(
         self,

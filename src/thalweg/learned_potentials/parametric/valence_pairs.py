@@ -33,6 +33,7 @@ from thalweg.representations.molecules.molecular_symmetry import bond_matrix
 from thalweg.shapes import Array, Box, Energies, Float, Positions
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import COVALENT_RADII
+from thalweg.units import KilojoulesPerMole
 
 CONTACT = 0.16
 """Atoms touch at the sum of their covalent radii and this [nm]; van der Waals radii are some 0.08 nm larger."""
@@ -80,7 +81,7 @@ class ValencePairs:
 
     rate: float = 2.0
     play: float = 0.1
-    repulsion: float = 1.0
+    repulsion: KilojoulesPerMole = 1.0
 
     def fit(self, frames: Sequence[Configuration], group: np.ndarray) -> ForceFieldTerm:
         """The energy that explains the forces of ``frames`` best, symmetric under ``group`` (order, atoms).

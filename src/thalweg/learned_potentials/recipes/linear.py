@@ -21,18 +21,18 @@ from thalweg.representations.expansions.moment_tensors import MomentTensors
 from thalweg.representations.expansions.quadratic import Quadratic
 from thalweg.representations.expansions.soap import SOAP
 from thalweg.representations.radial import Agnesi
-from thalweg.units import unit
+from thalweg.units import InCode, Nanometers, unit
 
 FORCES_FIRST = Weights(energy=2 * unit("meV", "energy"), force=30 * unit("meV/Å", "force"))
 """Errors that one is content with where frames are hot and strained: 2 meV and 30 meV/Å."""
 
 
 def expansion(
-    cutoff: float = 0.5,
+    cutoff: Nanometers = 0.5,
     levels: Sequence[int] = (16, 14, 12, 11),
     degrees: Sequence[int] = (0, 8, 6, 4),
-    baseline: Sequence[Term] = (),
-    weights: Weights = FORCES_FIRST,
+    baseline: InCode[Sequence[Term]] = (),
+    weights: InCode[Weights] = FORCES_FIRST,
 ) -> Recipe:
     """Linear atomic cluster expansion up to five bodies [drautz2019]."""
     representation = ACE(cutoff=cutoff, levels=tuple(levels), degrees=tuple(degrees))
@@ -40,13 +40,13 @@ def expansion(
 
 
 def gaussian_approximation(
-    cutoff: float = 0.5,
+    cutoff: Nanometers = 0.5,
     radial: int = 8,
     degree: int = 6,
-    smearing: float = 0.05,
+    smearing: Nanometers = 0.05,
     points: int = 1000,
-    baseline: Sequence[Term] = (),
-    weights: Weights = FORCES_FIRST,
+    baseline: InCode[Sequence[Term]] = (),
+    weights: InCode[Weights] = FORCES_FIRST,
 ) -> Recipe:
     """Gaussian approximation potential: a sparse kernel on the SOAP power spectrum [bartok2010, bartok2013]."""
     representation = SOAP(cutoff=cutoff, radial=radial, degree=degree, smearing=smearing)
@@ -59,8 +59,8 @@ def expansion_with_kernel(
     points: int = 400,
     kernel_neighbors: tuple[int, int] = (60, 24),
     force_sites: int | None = 14_000,
-    baseline: Sequence[Term] = (),
-    weights: Weights = FORCES_FIRST,
+    baseline: InCode[Sequence[Term]] = (),
+    weights: InCode[Weights] = FORCES_FIRST,
 ) -> Recipe:
     """An expansion of up to five bodies and kernels on two power spectra, one far and one sharp, fitted as one.
 
@@ -84,11 +84,11 @@ def expansion_with_kernel(
 
 
 def moment_tensors(
-    cutoff: float = 0.5,
+    cutoff: Nanometers = 0.5,
     level: int = 14,
     step: int = 1,
-    baseline: Sequence[Term] = (),
-    weights: Weights = FORCES_FIRST,
+    baseline: InCode[Sequence[Term]] = (),
+    weights: InCode[Weights] = FORCES_FIRST,
 ) -> Recipe:
     """Moment tensor potential [shapeev2016] with fixed radial functions."""
     return Recipe(
@@ -97,11 +97,11 @@ def moment_tensors(
 
 
 def snap(
-    cutoff: float = 0.5,
+    cutoff: Nanometers = 0.5,
     twojmax: int = 6,
     order: int = 1,
-    baseline: Sequence[Term] = (),
-    weights: Weights = FORCES_FIRST,
+    baseline: InCode[Sequence[Term]] = (),
+    weights: InCode[Weights] = FORCES_FIRST,
 ) -> Recipe:
     """Spectral neighbor analysis potential [thompson2015], of first or second ``order`` in the bispectrum.
 

@@ -24,6 +24,7 @@ from thalweg.learned_potentials.parametric.valence_pairs import ValencePairs
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.terms.term import Term
 from thalweg.representations.fchl import FCHL19
+from thalweg.units import InCode, Nanometers
 
 
 def sgdml(
@@ -31,8 +32,8 @@ def sgdml(
     noises: Sequence[float] = (1e-10,),
     solver: Solver = ClosedForm(),  # noqa: B008
     permutations: np.ndarray | None = None,
-    baseline: Sequence[Term] = (),
-    core_repulsion: CoreRepulsion | None = None,
+    baseline: InCode[Sequence[Term]] = (),
+    core_repulsion: InCode[CoreRepulsion | None] = None,
     mean: ValencePairs | None = None,
 ) -> Recipe:
     """Symmetric gradient-domain learning as published: Matérn 5/2 on all inverse distances alike [chmiela2018].
@@ -56,8 +57,8 @@ def global_gradient_domain(
     noises: Sequence[float] = (1e-5, 1e-6, 1e-8),
     solver: Solver = ClosedForm(),  # noqa: B008
     permutations: np.ndarray | None = None,
-    baseline: Sequence[Term] = (),
-    core_repulsion: CoreRepulsion | None = None,
+    baseline: InCode[Sequence[Term]] = (),
+    core_repulsion: InCode[CoreRepulsion | None] = None,
     mean: ValencePairs | None = ValencePairs(),  # noqa: B008
 ) -> Recipe:
     """One Gaussian on all inverse distances relative to their means: as cheap as sGDML in simulations, and better.
@@ -77,14 +78,14 @@ def global_gradient_domain(
 
 
 def local_gradient_domain(
-    reaches: Sequence[float] = (0.1, 0.15),
+    reaches: Sequence[Nanometers] = (0.1, 0.15),
     relatives: Sequence[float] = (1.0, 1.5, 2.0),
     widths: Sequence[float] = (0.5, 1.0, 2.0),
     noises: Sequence[float] = (1e-6, 1e-7, 1e-8, 1e-9),
     solver: Solver = ClosedForm(),  # noqa: B008
     permutations: np.ndarray | None = None,
-    baseline: Sequence[Term] = (),
-    core_repulsion: CoreRepulsion | None = None,
+    baseline: InCode[Sequence[Term]] = (),
+    core_repulsion: InCode[CoreRepulsion | None] = None,
     mean: ValencePairs | None = ValencePairs(),  # noqa: B008
     choosing: int = 800,
     remembered: int = 9000,
@@ -112,12 +113,12 @@ def local_gradient_domain(
 
 
 def fchl19(
-    cutoff: float = 0.8,
+    cutoff: Nanometers = 0.8,
     widths: Sequence[float] = (2.0, 4.0, 6.0),
     noises: Sequence[float] = (1e-8, 1e-9, 1e-10),
     solver: ClosedForm | ProjectedProcess = ClosedForm(),  # noqa: B008
-    baseline: Sequence[Term] = (),
-    core_repulsion: CoreRepulsion | None = None,
+    baseline: InCode[Sequence[Term]] = (),
+    core_repulsion: InCode[CoreRepulsion | None] = None,
     mean: ValencePairs | None = None,
     choosing: int = 2700,
     remembered: int = 9000,
@@ -147,11 +148,11 @@ def fchl19(
 
 def pip(
     degree: int = 3,
-    lengths: Sequence[float] = (0.1, 0.2),
+    lengths: Sequence[Nanometers] = (0.1, 0.2),
     size: int | None = 4000,
     permutations: np.ndarray | None = None,
-    baseline: Sequence[Term] = (),
-    core_repulsion: CoreRepulsion | None = None,
+    baseline: InCode[Sequence[Term]] = (),
+    core_repulsion: InCode[CoreRepulsion | None] = None,
 ) -> Recipe:
     """Permutationally invariant polynomials in Morse variables, energies and forces by least squares [braams2009]."""
     return Recipe(

@@ -19,16 +19,17 @@ from thalweg.learning.trainer import Trainer
 from thalweg.representations.messages.messages import Messages
 from thalweg.representations.messages.schnet import SchNet
 from thalweg.representations.symmetry_functions import SymmetryFunctions, angular_grid, radial_grid
+from thalweg.units import InCode, Nanometers
 
 
 def behler_parrinello(
-    cutoff: float = 0.5,
-    nearest: float = 0.05,
+    cutoff: Nanometers = 0.5,
+    nearest: Nanometers = 0.05,
     widths: tuple[int, ...] = (24, 24),
     epochs: int = 60,
     frames: int = 2,
-    weights: Weights = Weights(),  # noqa: B008
-    checkpoint: Path | str | None = None,
+    weights: InCode[Weights] = Weights(),  # noqa: B008
+    checkpoint: InCode[Path | str | None] = None,
 ) -> Recipe:
     """Networks of each element on symmetry functions from ``nearest`` to ``cutoff`` [nm] [behler2007]."""
     functions = SymmetryFunctions(
@@ -43,8 +44,8 @@ def learned_messages(
     epochs: int = 300,
     frames: int = 5,
     rate: float = 4e-3,
-    weights: Weights = Weights(),  # noqa: B008
-    checkpoint: Path | str | None = None,
+    weights: InCode[Weights] = Weights(),  # noqa: B008
+    checkpoint: InCode[Path | str | None] = None,
 ) -> Recipe:
     """Messages of any kind and a readout: `SchNet`, `DTNN`, `PaiNN`, `EmbeddedDensity`.
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from thalweg.potentials.energy import Energy
 from thalweg.systems.configuration import Configuration
+from thalweg.units import KilojoulesPerMole, KilojoulesPerMolePerNanometer
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,9 @@ class Weights:
     stress : error of stress times volume per square root of the number of atoms [kJ/mol]
     """
 
-    energy: float = 0.1
-    force: float = 10.0
-    stress: float = 1.0
+    energy: KilojoulesPerMole = 0.1
+    force: KilojoulesPerMolePerNanometer = 10.0
+    stress: KilojoulesPerMole = 1.0
 
 
 @runtime_checkable

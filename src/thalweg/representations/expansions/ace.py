@@ -30,6 +30,7 @@ from thalweg.representations.environments import Environments
 from thalweg.representations.radial import ChebyshevBasis, Exponential, RadialScale
 from thalweg.representations.spherical_harmonics import coupling
 from thalweg.shapes import Array, Float
+from thalweg.units import InCode, Nanometers
 
 
 class ACE(DensityRepresentation):
@@ -53,12 +54,12 @@ class ACE(DensityRepresentation):
     (3, 62)
     """
 
-    cutoff: float = eqx.field(static=True, default=0.5)
+    cutoff: Nanometers = eqx.field(static=True, default=0.5)
     levels: tuple[int, ...] = eqx.field(static=True, default=(16, 14, 12, 11))
     degrees: tuple[int, ...] = eqx.field(static=True, default=(0, 8, 6, 4))
     radial_scale: RadialScale = eqx.field(static=True, default=Exponential())
     channels: int | None = eqx.field(static=True, default=None)
-    elements: tuple[int, ...] | None = eqx.field(static=True, default=None)
+    elements: InCode[tuple[int, ...] | None] = eqx.field(static=True, default=None)
 
     @property
     def plan(self) -> Products:

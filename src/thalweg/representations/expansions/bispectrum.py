@@ -28,6 +28,7 @@ import numpy as np
 from thalweg.representations.environments import Environments
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float
+from thalweg.units import InCode, Nanometers
 
 TOGETHER = 64
 """Sites worked on together, so that what is computed on the way stays near the processor."""
@@ -54,7 +55,7 @@ class Bispectrum(Representation):
         If weights or radii do not match the elements.
     """
 
-    cutoff: float = eqx.field(static=True, default=0.47)
+    cutoff: Nanometers = eqx.field(static=True, default=0.47)
     twojmax: int = eqx.field(static=True, default=6)
     rfac0: float = eqx.field(static=True, default=0.99363)
     rmin0: float = eqx.field(static=True, default=0.0)
@@ -63,7 +64,7 @@ class Bispectrum(Representation):
     wself: float = eqx.field(static=True, default=1.0)
     bzero: bool = eqx.field(static=True, default=True)
     switch: bool = eqx.field(static=True, default=True)
-    elements: tuple[int, ...] | None = eqx.field(static=True, default=None)
+    elements: InCode[tuple[int, ...] | None] = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         for name, values in (("weights", self.weights), ("radii", self.radii)):

@@ -26,6 +26,7 @@ from thalweg.representations.environments import Environments
 from thalweg.representations.expansions.contractions import Connected, Contractions, contractions
 from thalweg.representations.radial import ChebyshevBasis, Exponential, RadialScale
 from thalweg.shapes import Array, Float
+from thalweg.units import InCode, Nanometers
 
 
 class MomentTensors(DensityRepresentation):
@@ -48,12 +49,12 @@ class MomentTensors(DensityRepresentation):
     (3, 14)
     """
 
-    cutoff: float = eqx.field(static=True, default=0.5)
+    cutoff: Nanometers = eqx.field(static=True, default=0.5)
     level: int = eqx.field(static=True, default=12)
     step: int = eqx.field(static=True, default=4)
     radial_scale: RadialScale = eqx.field(static=True, default=Exponential())
     channels: int | None = eqx.field(static=True, default=None)
-    elements: tuple[int, ...] | None = eqx.field(static=True, default=None, kw_only=True)
+    elements: InCode[tuple[int, ...] | None] = eqx.field(static=True, default=None, kw_only=True)
 
     @property
     def plan(self) -> Contractions:

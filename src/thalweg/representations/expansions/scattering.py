@@ -33,6 +33,7 @@ from thalweg.representations.radial import smooth_cutoff
 from thalweg.representations.representation import Representation
 from thalweg.representations.spherical_harmonics import spherical_harmonics
 from thalweg.shapes import Array, Float
+from thalweg.units import InCode, Nanometers
 
 SOFTENING = 0.05
 """Where a modulus is smaller than this its kink is rounded; one neighbor at the peak of a wavelet answers with one."""
@@ -64,13 +65,13 @@ class Scattering(Representation):
     (3, 16)
     """
 
-    cutoff: float = eqx.field(static=True, default=0.5)
-    widths: tuple[float, ...] | None = eqx.field(static=True, default=None)
+    cutoff: Nanometers = eqx.field(static=True, default=0.5)
+    widths: tuple[Nanometers, ...] | None = eqx.field(static=True, default=None)
     degree: int = eqx.field(static=True, default=3)
     exponents: tuple[int, ...] = eqx.field(static=True, default=(1, 2))
     orders: int = eqx.field(static=True, default=2)
     channels: int | None = eqx.field(static=True, default=None)
-    elements: tuple[int, ...] | None = eqx.field(static=True, default=None, kw_only=True)
+    elements: InCode[tuple[int, ...] | None] = eqx.field(static=True, default=None, kw_only=True)
 
     def __post_init__(self):
         self.widths = scales(self.cutoff) if self.widths is None else tuple(self.widths)

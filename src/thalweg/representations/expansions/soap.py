@@ -23,6 +23,7 @@ from thalweg.representations.element_channels import element_channels
 from thalweg.representations.environments import Environments
 from thalweg.representations.radial import ChebyshevBasis, Exponential
 from thalweg.shapes import Array, Float
+from thalweg.units import InCode, Nanometers
 
 STRETCH = 1e-3
 """Radial polynomials are polynomials of the distance itself, to one part in a thousand."""
@@ -49,13 +50,13 @@ class SOAP(DensityRepresentation):
     (3, 144)
     """
 
-    cutoff: float = eqx.field(static=True, default=0.5)
+    cutoff: Nanometers = eqx.field(static=True, default=0.5)
     radial: int = eqx.field(static=True, default=8)
     degree: int = eqx.field(static=True, default=6)
-    smearing: float = eqx.field(static=True, default=0.05)
+    smearing: Nanometers = eqx.field(static=True, default=0.05)
     normalized: bool = eqx.field(static=True, default=True)
     channels: int | None = eqx.field(static=True, default=None)
-    elements: tuple[int, ...] | None = eqx.field(static=True, default=None)
+    elements: InCode[tuple[int, ...] | None] = eqx.field(static=True, default=None)
 
     def factors(self, environments: Environments):
         primitives = self._contractions[0].shape[1]

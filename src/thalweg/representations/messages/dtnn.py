@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from thalweg.learning.perceptron import LinearLayer
 from thalweg.representations.messages.distance_messages import DistanceMessages
 from thalweg.shapes import Array, Float
+from thalweg.units import Nanometers
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class DTNN:
     radial : number of Gaussians
     """
 
-    cutoff: float = 0.5
+    cutoff: Nanometers = 0.5
     layers: int = 3
     width: int = 64
     factors: int = 64

@@ -29,6 +29,7 @@ from thalweg.representations.environments import Environments
 from thalweg.representations.radial import BesselBasis
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float
+from thalweg.units import Nanometers
 
 RANKS = (slice(0, 1), slice(1, 4), slice(4, 10))
 """Where the components of rank 0, 1 and 2 are: 1; x, y, z; xx, yy, zz, xy, xz, yz."""
@@ -58,7 +59,7 @@ class EmbeddedDensity:
     width : of the hidden layers
     """
 
-    cutoff: float = 0.45
+    cutoff: Nanometers = 0.45
     layers: int = 2
     channels: int = 32
     states: int = 16

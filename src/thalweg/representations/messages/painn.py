@@ -26,6 +26,7 @@ from thalweg.representations.messages.messages import MessageEdges
 from thalweg.representations.radial import BesselBasis
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float
+from thalweg.units import Nanometers
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class PaiNN:
     radial : number of Bessel functions
     """
 
-    cutoff: float = 0.5
+    cutoff: Nanometers = 0.5
     layers: int = 3
     width: int = 64
     radial: int = 12

@@ -17,6 +17,7 @@ import jax
 from thalweg.learning.perceptron import LinearLayer, Perceptron
 from thalweg.representations.messages.distance_messages import DistanceMessages
 from thalweg.shapes import Array, Float
+from thalweg.units import Nanometers
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class SchNet:
     radial : number of Gaussians
     """
 
-    cutoff: float = 0.5
+    cutoff: Nanometers = 0.5
     layers: int = 3
     width: int = 64
     radial: int = 25

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from thalweg.interop.files.file_units import FileUnits
 from thalweg.learned_potentials.linear.learner import Linear
@@ -19,11 +19,11 @@ from thalweg.learned_potentials.parametric.core_repulsion import CoreRepulsion
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.terms.term import Learner, Weights
 from thalweg.representations.expansions.ace import ACE
-from thalweg.studies.tables.calls import called
-from thalweg.studies.tables.families import BASELINES, COMMITTEES, FAMILIES, LEARNERS, WEIGHTS
-from thalweg.studies.tables.strict import StudyError, as_table, counted, nearest, read, value_of
+from thalweg.studies.tables.families import BASELINES, COMMITTEES, FAMILIES, LEARNERS
+from thalweg.studies.tables.language import StudyError, choose, nearest, read, value, written
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS
+from thalweg.units import AnySign, AtLeast, Count, KilojoulesPerMole
 
 SIZES = (
     (6, 5), (8, 6), (10, 8), (9, 8, 6), (10, 8, 7), (10, 9, 8), (12, 10, 9), (14, 12, 10, 9), (16, 14, 12, 11),
@@ -81,8 +81,8 @@ class Data:
 class Curve:
     """A learning curve: numbers of training frames, and how often each is drawn."""
 
-    sizes: tuple[int, ...]
-    splits: int = counted(3, least=2)
+    sizes: tuple[Count, ...]
+    splits: Annotated[int, AtLeast(2)] = 3
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,8 @@ def fit_from_table(table: Mapping[str, Any], name: str, folder: Path = Path()) -
     if "data" not in table:
         raise StudyError('the study misses [data]; give [data] train = ["frames.xyz"]')
     resolved: dict[str, Any] = {
-        "title": value_of(table.get("title", name), str, {}, "title"),
-        "seed": value_of(table.get("seed", 0), int, {}, "seed"),
+        "title": value(table.get("title", name), str, "title")[0],
+        "seed": value(table.get("seed", 0), int, "seed")[0],
     }
     data, units, resolved["data"] = _data(table["data"], folder)
     learner = None
@@ -161,23 +161,22 @@ def fit_from_table(table: Mapping[str, Any], name: str, folder: Path = Path()) -
         )
     baselines = []
     for k, entry in enumerate(_list(table.get("baseline", []), "baseline")):
-        made, written = called(BASELINES, _located(entry, folder), f"baseline {k + 1}", FAMILIES)
+        made, settings = choose(BASELINES, _located(entry, folder), f"baseline {k + 1}", FAMILIES)
         baselines.append(made)
-        resolved.setdefault("baseline", []).append(written)
+        resolved.setdefault("baseline", []).append(settings)
     if baselines and "mean" in resolved.get("learner", {}) and "mean" not in table.get("learner", {}):
         learner = replace(learner, mean=None)  # a baseline is what it falls back to
         resolved["learner"]["mean"] = "none"
     references = _references(table.get("references"), resolved)
-    usual = {} if paper is None else _written(paper.weights)
-    weights, resolved["weights"] = called(WEIGHTS, table.get("weights", usual), "weights", FAMILIES)
+    usual = {} if paper is None else written(paper.weights)
+    weights, resolved["weights"] = read(Weights, table.get("weights", usual), "weights")
     core = CoreRepulsion() if paper is None else paper.core_repulsion
     if "core_repulsion" in table:
-        core = _core_repulsion(table["core_repulsion"])
-    resolved["core_repulsion"] = "none" if core is None else as_table(core)
+        core = value(table["core_repulsion"], CoreRepulsion | None, "core_repulsion")[0]
+    resolved["core_repulsion"] = "none" if core is None else written(core)
     curve = None
     if "learning_curve" in table:
-        curve = read(Curve, table["learning_curve"], "learning_curve")
-        resolved["learning_curve"] = as_table(curve)
+        curve, resolved["learning_curve"] = read(Curve, table["learning_curve"], "learning_curve")
     return FitStudy(
         resolved["title"],
         resolved["seed"],
@@ -224,26 +223,26 @@ def with_usual_learner(study: FitStudy, configurations: Sequence[Configuration])
         return study
     levels = usual_learner(configurations).representation.levels
     chosen = {"kind": "Linear", "representation": {"kind": "ACE", "cutoff": "5 Å", "levels": list(levels)}}
-    learner, written = called(LEARNERS, chosen, "learner", FAMILIES)
-    return replace(study, learner=learner, table={**study.table, "learner": written})
+    learner, settings = choose(LEARNERS, chosen, "learner", FAMILIES)
+    return replace(study, learner=learner, table={**study.table, "learner": settings})
 
 
 def _data(table: Any, folder: Path) -> tuple[Data, FileUnits, dict[str, Any]]:
     if not isinstance(table, Mapping):
         raise StudyError(f"[data] must be a table; got {table!r}")
     rest = dict(table)
-    units = read(FileUnits, rest.pop("units", {}), "data.units")
+    units, unit_names = read(FileUnits, rest.pop("units", {}), "data.units")
     for key in ("train", "validation", "test"):
         if isinstance(rest.get(key), str):
             rest[key] = [rest[key]]
-    data = read(Data, rest, "data", extra=("units",))
+    data, _ = read(Data, rest, "data")
     found = {
         key: tuple(str(path) for name in names for path in _files(name, folder, key))
         for key in ("train", "validation", "test")
         if isinstance(names := getattr(data, key), tuple)
     }
     data = replace(data, **found)
-    return data, units, as_table(data) | {"units": as_table(units)}
+    return data, units, written(data) | {"units": unit_names}
 
 
 def _files(name: str, folder: Path, key: str) -> list[Path]:
@@ -265,16 +264,7 @@ def _learner(table: Mapping[str, Any]) -> tuple[Learner | Recipe, dict[str, Any]
             if part in given:
                 raise StudyError(f"[{part}] and [learner.{part}] are both given; keep one")
             given[part] = table[part]
-    return called(LEARNERS, given, "learner", FAMILIES)
-
-
-def _written(weights: Weights) -> dict[str, str]:
-    """Weights as a study has them."""
-    return {
-        "energy": f"{weights.energy!r} kJ/mol",
-        "force": f"{weights.force!r} kJ/mol/nm",
-        "stress": f"{weights.stress!r} kJ/mol",
-    }
+    return choose(LEARNERS, given, "learner", FAMILIES)
 
 
 def _committee(table: Any, learner: Learner) -> tuple[Learner, dict[str, Any]]:
@@ -287,8 +277,7 @@ def _committee(table: Any, learner: Learner) -> tuple[Learner, dict[str, Any]]:
         raise StudyError(
             '[committee] kind = "shallow" is of learned messages; use kind = "full", or a learner that passes messages'
         )
-    given = {"kind": "full"} | table if isinstance(table, Mapping) else table
-    return called(COMMITTEES, given, "committee", FAMILIES, (learner,))
+    return choose(COMMITTEES, table, "committee", FAMILIES, {"learner": learner})
 
 
 def _references(table: Any, resolved: dict[str, Any]) -> dict[int, float] | None:
@@ -297,21 +286,13 @@ def _references(table: Any, resolved: dict[str, Any]) -> dict[int, float] | None
     if not isinstance(table, Mapping):
         raise StudyError(f'[references] must be a table such as H = "-13.6 eV"; got {table!r}')
     found = {}
-    for symbol, value in table.items():
+    for symbol, entry in table.items():
         if symbol not in SYMBOLS[1:]:
             raise StudyError(f'[references] "{symbol}" is no element; {nearest(symbol, SYMBOLS[1:20])}, ...')
-        metadata = {"dimension": "energy", "positive": False}
-        found[SYMBOLS.index(symbol)] = value_of(value, float, metadata, f"[references] {symbol}")
+        energy, _ = value(entry, AnySign[KilojoulesPerMole], f"[references] {symbol}")
+        found[SYMBOLS.index(symbol)] = energy
     resolved["references"] = dict(table)
     return found
-
-
-def _core_repulsion(table: Any) -> CoreRepulsion | None:
-    if table == "none":
-        return None
-    if not isinstance(table, Mapping):
-        raise StudyError(f'core_repulsion = {table!r}; give "none", or a table such as {{inner = 0.5}}')
-    return read(CoreRepulsion, table, "core_repulsion")
 
 
 def _located(entry: Any, folder: Path) -> Any:
@@ -319,17 +300,17 @@ def _located(entry: Any, folder: Path) -> Any:
     if not isinstance(entry, Mapping):
         return entry
 
-    def place(value):
-        path = folder / value if isinstance(value, str) else None
-        return str(path.resolve()) if path is not None and path.is_file() else value
+    def place(name):
+        path = folder / name if isinstance(name, str) else None
+        return str(path.resolve()) if path is not None and path.is_file() else name
 
     return {
-        key: [place(one) for one in value] if isinstance(value, list) else place(value)
-        for key, value in entry.items()
+        key: [place(one) for one in given] if isinstance(given, list) else place(given)
+        for key, given in entry.items()
     }
 
 
-def _list(value: Any, where: str) -> list:
-    if not isinstance(value, list):
+def _list(given: Any, where: str) -> list:
+    if not isinstance(given, list):
         raise StudyError(f"{where} must be a list of tables: write [[{where}]]")
-    return value
+    return given

@@ -75,10 +75,9 @@ class Family:
 
     def find(self, kind: str) -> tuple[str, Callable] | None:
         """How ``kind`` is written in full, and the class or function of that name; None if it is not offered."""
-        full = {name: short for short, name in self.names.items()}
-        if kind in self.names or kind in full:
-            short = full.get(kind, kind)
-            return short, registry.resolve(self.names[short])
+        for short, name in self.names.items():
+            if kind in (short, name, name.partition(".")[2]):
+                return short, registry.resolve(name)
         name = registry.found(kind)
         if name is not None and name.partition(".")[0] in registry.plugin_names():
             return name, registry.resolve(name)
@@ -219,7 +218,7 @@ def choose(
     written_kind, target = found
     made, resolved = _read(target, rest, where, families, given, ("kind",))
     if not isinstance(made, family.offered):
-        wanted = family.offered if isinstance(family.offered, type) else None
+        wanted = _union(family.offered)[0]
         missing = [name for name in dir(wanted) if not name.startswith("_") and not hasattr(made, name)]
         lacks = f" (it lacks {', '.join(missing)})" if missing else ""
         raise StudyError(
@@ -274,7 +273,7 @@ def parameters(target: Callable, families: Families = (), given: Iterable[str] =
 
 
 def value(given: Any, hint: Any, where: str, families: Families = ()) -> tuple[Any, Any]:
-    """``given`` as the type ``hint`` wants it, and as it stands in a resolved table; of several types, the first it fits.
+    """``given`` as the type ``hint`` wants it (of several, the first it fits), and as it stands in a resolved table.
 
     Raises
     ------
@@ -296,7 +295,7 @@ def value(given: Any, hint: Any, where: str, families: Families = ()) -> tuple[A
     offer = _offer(hint, families)
     if offer is not None and (isinstance(given, Mapping) or not any(map(_plain, bare))):
         if isinstance(offer, type):
-            return read(offer, given, _table_name(where), families)
+            return read(offer, _without_kind(given, offer), _table_name(where), families)
         return choose(offer, given, _table_name(where), families)
     *others, last = [option for option in options if _plain(option.bare)]
     for option in others:
@@ -356,7 +355,7 @@ def _hints(target: Callable) -> dict[str, Any]:
     """Types of the parameters, those of a class from its fields and its ``__init__``."""
     try:
         hints = typing.get_type_hints(target, include_extras=True)
-        if inspect.isclass(target):
+        if inspect.isclass(target) and not dataclasses.is_dataclass(target):
             hints = typing.get_type_hints(target.__init__, include_extras=True) | hints
     except NameError as error:
         raise StudyError(
@@ -373,6 +372,13 @@ def _default(target: Callable, name: str, default: Any) -> Any:
             if one.name == name and one.default_factory is not dataclasses.MISSING:
                 return one.default_factory()
     return default
+
+
+def _without_kind(given: Any, cls: type) -> Any:
+    """The table of the only class there is, which may be named."""
+    if isinstance(given, Mapping) and given.get("kind") == cls.__name__:
+        return {key: one for key, one in given.items() if key != "kind"}
+    return given
 
 
 def _table_name(where: str) -> str:
@@ -409,7 +415,7 @@ def _offer(hint: Any, families: Families) -> Family | Classes | type | None:
     """The family of a parameter that is an object, its class where there is one only; None for what is none."""
     bare = [option.bare for option in _options(hint)]
     for family in families:
-        if family.offered in bare:
+        if set(_union(family.offered)) & set(bare):
             return family
     classes = tuple(one for one in bare if _is_settings(one, families))
     if len(classes) > 1:
@@ -436,7 +442,7 @@ def _sayable(hint: Any, families: Families) -> bool:
     offered = _offer(hint, families) is not None
     bare = [option.bare for option in options if option.bare is not NoneType]
     return bool(bare) and all(
-        _plain(one) and _parts_sayable(one, families) or (offered and isinstance(one, type)) for one in bare
+        (offered and isinstance(one, type)) or (_plain(one) and _parts_sayable(one, families)) for one in bare
     )
 
 
