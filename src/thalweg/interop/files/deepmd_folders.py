@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from ase.data import atomic_numbers
 
+from thalweg.machine.arrays import stored_array
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
 
@@ -39,7 +40,7 @@ def read_deepmd(path: Path) -> list[Configuration]:
 
 def _frames(system, part):
     arrays = {
-        name: np.load(part / f"{name}.npy", allow_pickle=False)
+        name: stored_array(part / f"{name}.npy")
         for name in ("coord", "box", "energy", "force", "virial", "real_atom_types")
         if (part / f"{name}.npy").exists()
     }

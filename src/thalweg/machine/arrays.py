@@ -1,0 +1,75 @@
+"""Arrays in NumPy's files that may come from anyone: numbers and texts, never objects, which would be unpickled."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+UNREADABLE = (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""What NumPy and the archive raise for a file that is cut off, damaged, or holds objects."""
+
+
+@contextmanager
+def stored_arrays(path: Path | str) -> Iterator[Mapping[str, np.ndarray]]:
+    """The arrays in an ``.npz`` file by name.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or holds objects, or an array is asked for that it does not hold.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "a.npz"
+    >>> np.savez(path, x=np.arange(3))
+    >>> with stored_arrays(path) as arrays:
+    ...     arrays["x"].tolist()
+    [0, 1, 2]
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = _Arrays({name: file[name] for name in file.files})
+    except UNREADABLE as error:
+        raise _refused(path, error) from None
+    found.path = path
+    yield found
+
+
+def stored_array(path: Path | str, mapped: bool = False) -> np.ndarray:
+    """The array in an ``.npy`` file, as a memory map if ``mapped``.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, an archive, or holds objects.
+    """
+    try:
+        return np.lib.format.open_memmap(path, "r") if mapped else _array(path)
+    except UNREADABLE as error:
+        raise _refused(path, error) from None
+
+
+def _array(path: Path | str) -> np.ndarray:
+    with open(path, "rb") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+class _Arrays(dict):
+    """Arrays by name, in the file at ``path``."""
+
+    path: Path | str = ""
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise ValueError(f"{self.path} holds no array {name!r}; it has {', '.join(self)}")
+
+
+def _refused(path: Path | str, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path} is damaged, or holds Python objects instead of numbers, which are not read ({error}); make it again"
+    )
