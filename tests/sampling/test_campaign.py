@@ -17,7 +17,7 @@ from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.campaign import CampaignError, drive
 from thalweg.sampling.executors import processes
 from thalweg.sampling.plans import from_plain, plain
-from thalweg.sampling.policy import Policy, Work
+from thalweg.sampling.policy import Planner, Policy, Work
 from thalweg.sampling.store import UNFINISHED, Store, StoreError, write_json
 
 HERE = Path(__file__).parent
@@ -45,8 +45,10 @@ def finished(path, name):
 
 
 def test_every_policy_and_work_obeys_its_protocol_and_survives_json(toy, sums, tmp_path):
+    assert isinstance(toy.LOOP, Policy)
+    assert isinstance(toy.RESTARTS, Policy)
     for policy in (toy.LOOP, toy.RESTARTS, sums.Sums(rounds=2)):
-        assert isinstance(policy, Policy)
+        assert isinstance(policy, Planner)
         store = Store(tmp_path)
         for k in range(policy.rounds):
             for task in policy.plan(store, k):
@@ -210,5 +212,7 @@ def test_a_loop_needs_two_seeds_and_whole_frames(toy):
     loop = toy.LOOP
     with pytest.raises(ValueError, match="at least two"):
         replace(loop, seeds=(0,))
-    with pytest.raises(ValueError, match="swarm_steps=2001 is no multiple of save_every=20"):
-        replace(loop, swarm_steps=2001)
+    with pytest.raises(ValueError, match=r"swarm = 0\.4002 ps is no whole number of 0\.004 ps"):
+        replace(loop, swarm=0.4002)
+    with pytest.raises(ValueError, match="leaves no pairs in walks of swarm"):
+        replace(loop, lagtime=0.4)

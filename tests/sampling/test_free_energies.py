@@ -8,22 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.dynamics.engine import Overdamped
 from thalweg.dynamics.native_engine import NativeEngine
+from thalweg.dynamics.overdamped import Overdamped
 from thalweg.free_energies.difference import agreement, free_energy_difference
 from thalweg.free_energies.reweighting import MBAR
 from thalweg.geometry.variables import Coordinates
 from thalweg.potentials.energy import Energy
 from thalweg.sampling.bias.frozen import FrozenBias
-from thalweg.sampling.bias.metadynamics import WellTemperedMetadynamics
+from thalweg.sampling.bias.metadynamics import Metadynamics, WellTemperedMetadynamics
 from thalweg.sampling.bias.umbrella import HarmonicRestraint
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.policies.markov_restarts import MarkovRestarts
 from thalweg.sampling.policies.slow_variable_loop import WEIGHTS
 from thalweg.sampling.segment import Segment
 from thalweg.sampling.store import Store
+from thalweg.sampling.tasks.learned_variable import LearnedVariable
 from thalweg.sampling.tasks.reweigh import WeightedFrames
-from thalweg.sampling.tasks.slow_variable import SlowVariable
 from thalweg.systems.state import thermal_state
 from thalweg.testsystems.muller_brown import MullerBrown
 from thalweg.testsystems.wells import DoubleWell
@@ -143,7 +143,7 @@ def test_least_counts_cross_where_plain_walks_would_not(toy, tmp_path):
     """Müller-Brown / 10 has a mean first passage time of 1981; plain walks as long as
     these of each seed, 80, would cross in 4 % of the cases."""
     policy = MarkovRestarts(
-        toy.RECIPE, seeds=(0, 1, 2, 3), walkers=8, swarms=20, steps=2500, save_every=50, lagtime=1, states=60
+        toy.RECIPE, seeds=(0, 1, 2, 3), walkers=8, swarms=20, length=0.5, save_every=0.01, lagtime=0.01, states=60
     )
     store = Store(tmp_path)
     drive(store, policy)
@@ -158,8 +158,8 @@ def test_the_loop_learns_the_slow_variable_and_two_seeds_agree_on_the_free_energ
     store = Store(tmp_path)
     policy = replace(
         toy.LOOP,
-        walkers=16, swarm_steps=20_000, drive_steps=60_000, produce_steps=120_000, segment_steps=60_000,
-        save_every=50, height=0.3, stride=100, lagtime=10, skip=400,
+        walkers=16, swarm=4.0, drive=12.0, produce=24.0, segment=12.0, save_every=0.01,
+        bias=Metadynamics(height=0.3, bias_factor=8.0, stride=0.02), lagtime=0.1, skip=4.0,
     )  # fmt: skip
     drive(store, policy)
     frames = WeightedFrames.read(store, WEIGHTS)
@@ -173,5 +173,5 @@ def test_the_loop_learns_the_slow_variable_and_two_seeds_agree_on_the_free_energ
     assert agreement(found).startswith("2 estimates agree")
     for seed in policy.seeds:
         segment = Segment.read(store, policy.entries(seed, "produce")[0])
-        learned = SlowVariable.read(store, f"models/s{seed}-c1-learn-000").values(segment.features[0])
+        learned = LearnedVariable.read(store, f"models/s{seed}-c1-learn-000").values(segment.features[0])
         np.testing.assert_allclose(learned, segment.values[0], atol=1e-4)

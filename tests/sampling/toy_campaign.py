@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from thalweg import registry
-from thalweg.dynamics.engine import Overdamped
 from thalweg.dynamics.native_engine import NativeEngine
+from thalweg.dynamics.overdamped import Overdamped
 from thalweg.geometry.variables import Coordinates
 from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe, factory
+from thalweg.sampling.bias.metadynamics import Metadynamics
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.policies.markov_restarts import MarkovRestarts
 from thalweg.sampling.policies.slow_variable_loop import SlowVariableLoop
@@ -35,12 +36,12 @@ def muller_brown(scale=10.0, dt=2e-4):
 RECIPE = ApparatusRecipe("toy_campaign.muller_brown")
 
 LOOP = SlowVariableLoop(
-    RECIPE, seeds=(0, 1), walkers=8, cycles=2, swarm_steps=2000, drive_steps=6000, produce_steps=6000,
-    segment_steps=3000, save_every=20, lagtime=5, height=0.5, bias_factor=8.0, stride=50, states=30,
+    RECIPE, seeds=(0, 1), walkers=8, cycles=2, swarm=0.4, drive=1.2, produce=1.2, segment=0.6, save_every=0.004,
+    lagtime=0.02, bias=Metadynamics(height=0.5, bias_factor=8.0, stride=0.01), states=30,
 )  # fmt: skip
 
 RESTARTS = MarkovRestarts(
-    RECIPE, seeds=(0,), walkers=8, swarms=4, steps=1000, save_every=20, lagtime=1, states=40
+    RECIPE, seeds=(0,), walkers=8, swarms=4, length=0.2, save_every=0.004, lagtime=0.004, states=40
 )
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from thalweg.cli.main import app
+from thalweg.sampling.bias.method import Limits
 from thalweg.sampling.store import Store
-from thalweg.sampling.tasks.slow_variable import SlowVariable
+from thalweg.sampling.tasks.learned_variable import LearnedVariable, Projection
 from thalweg.studies.running import begin
 
 STUDY = """
@@ -17,7 +18,7 @@ STUDY = """
 molecule = "alanine_dipeptide"
 
 [campaign]
-kind = "slow-variable-loop"
+kind = "SlowVariableLoop"
 seeds = [1, 2]
 cycles = 1
 swarm = "10 ps"
@@ -35,13 +36,12 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
     (folder / "study.toml").write_text(STUDY)
     study = begin(folder / "study.toml", folder / "run")
-    entry = study.policy().entries(1, "learn")[-1]
+    entry = study.campaign.entries(1, "learn")[-1]
     two = np.ones(2)
-    model = SlowVariable(
-        np.array([0.5, 0.0, 0.25, 0.0]),
-        np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 0.5], [0.0, 0.0]]),
-        -two, two, 0.1 * two, two, {},
-    )  # fmt: skip
+    affine = Projection(
+        np.array([0.5, 0.0, 0.25, 0.0]), np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 0.5], [0.0, 0.0]])
+    )
+    model = LearnedVariable(affine, Limits(-two, two, 0.1 * two), two, {})
     Store(folder / "run").commit(entry, model.write)
     return folder / "run"
 

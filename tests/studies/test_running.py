@@ -24,15 +24,20 @@ engine = "openmm"
 platform = "Reference"
 
 [campaign]
-kind = "markov-restarts"
+kind = "MarkovRestarts"
 seeds = [3]
-workers = 1
 walkers = 4
 swarms = 2
 length = "20 ps"
 save_every = "0.1 ps"
 lagtime = "0.5 ps"
 states = 10
+
+[report]
+clusters = 10
+
+[execution]
+workers = 1
 
 [states.extended]
 "psi ALA2" = ["90 deg", "-120 deg"]

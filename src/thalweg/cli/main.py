@@ -14,6 +14,7 @@ from rich.table import Table
 from thalweg import __version__
 from thalweg.cli.mistakes import Answering
 from thalweg.cli.surroundings import data_folder, prepare
+from thalweg.registry import name_files
 
 if TYPE_CHECKING:
     from thalweg.report.of_potentials.results import PotentialResults
@@ -27,6 +28,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Molecular simulation and machine learning that teach each other.",
 )
+
+
+def _named(files: list[Path] | None) -> list[Path] | None:
+    """Let this process and its workers use the plug-ins that the user names."""
+    name_files(files or ())
+    return files
+
+
+With = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--with",
+        callback=_named,
+        help="A Python file with methods of your own (repeatable); see docs/add-your-own.md.",
+        show_default=False,
+    ),
+]
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -60,6 +78,7 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; the name of the study by default.")
     ] = None,
+    plugins: With = None,
 ) -> None:
     """Carry out a study and write its report."""
     from thalweg.studies.running import begin
@@ -70,7 +89,10 @@ def run(
 
 
 @app.command()
-def resume(run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]) -> None:
+def resume(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
+    plugins: With = None,
+) -> None:
     """Go on with a run that was stopped or killed, however it ended."""
     from thalweg.studies.running import study_of
 
@@ -96,6 +118,7 @@ def demo(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    plugins: With = None,
 ) -> None:
     """Analyze a finished run again and write its report."""
     from thalweg.studies.reporting import report_of_run
@@ -110,6 +133,7 @@ def export(
     program: Annotated[str, typer.Option("--to", help="plumed, colvars or openmm.")] = "plumed",
     name: Annotated[str, typer.Option(help="What to call the variable there.")] = "cv",
     out: Annotated[Path | None, typer.Option(help="File to write; shown by default.")] = None,
+    plugins: With = None,
 ) -> None:
     """Write the slow variables that a run has learned as input of another program."""
     from thalweg.machine.whole_files import write_whole
@@ -144,6 +168,7 @@ def analyze(
     states: Annotated[list[int] | None, typer.Option(help="Number of clusters.", show_default="100")] = None,
     sets: Annotated[int, typer.Option(help="Number of long-lived states to describe.")] = 3,
     out: Annotated[Path, typer.Option(help="Folder for report.html and its numbers.")] = Path("analysis"),
+    plugins: With = None,
 ) -> None:
     """Time scales, states and free energies of your own unbiased trajectories.
 
@@ -188,6 +213,7 @@ def fit(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the fit; the name of the study or file by default.")
     ] = None,
+    plugins: With = None,
 ) -> None:
     """Learn a potential from labeled frames and report how good it is; goes on where it was stopped."""
     from thalweg.studies.fitting import MODEL, carry_out_fit, is_finished
@@ -229,6 +255,7 @@ def evaluate(
     forces_key: Annotated[str | None, typer.Option(help="Name of the forces.")] = None,
     stress_key: Annotated[str | None, typer.Option(help="Name of the stress.")] = None,
     virial_key: Annotated[str | None, typer.Option(help="Name of the virial.")] = None,
+    plugins: With = None,
 ) -> None:
     """Errors and uncertainty of a learned potential on frames, and which of them to distrust."""
     from thalweg.interop.files.file_units import FileUnits
@@ -266,6 +293,7 @@ def md(
     save_every: Annotated[str | None, typer.Option(help="Time between frames; some 500 by default.")] = None,
     seed: Annotated[int, typer.Option(help="Of momenta and noise.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder; the name of the structure by default.")] = None,
+    plugins: With = None,
 ) -> None:
     """Molecular dynamics with a learned potential; says whether it held up."""
     from thalweg.interop.files.configurations import read_configurations
@@ -313,7 +341,10 @@ def md(
 
 
 @app.command()
-def methods(as_json: AsJSON = False) -> None:
+def methods(
+    as_json: AsJSON = False,
+    plugins: With = None,
+) -> None:
     """List every method that belongs here, with its true status."""
     from thalweg.cli.methods import catalog
 

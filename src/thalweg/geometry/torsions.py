@@ -156,3 +156,10 @@ def _is_amide(topology: Topology, bonded: list[list[int]], carbon: int, nitrogen
     element = topology.elements
     carbonyl = any(element[k] == "O" and len(bonded[k]) == 1 for k in bonded[carbon])
     return (element[carbon], element[nitrogen]) == ("C", "N") and len(bonded[carbon]) == 3 and carbonyl
+
+
+def named_torsions(topology: Topology) -> dict[str, np.ndarray]:
+    """Every torsion that has a name people know, such as ``"phi ALA2"``, with its four atoms."""
+    backbone = backbone_dihedrals(topology)
+    quads = np.concatenate([backbone["phi"], backbone["psi"], rotatable_dihedrals(topology)])
+    return dict(zip(dihedral_names(topology, quads), quads))

@@ -16,6 +16,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from thalweg.dynamics.engine import Engine, Variable
+from thalweg.machine import disk
+from thalweg.machine.arrays import stored_array
 from thalweg.registry import resolve
 from thalweg.shapes import Float
 
@@ -38,10 +40,11 @@ class ArrayFiles:
 
     def write(self, folder: Path, walkers: Sequence[np.ndarray], box: np.ndarray | None, dt: float) -> None:
         for number, positions in enumerate(walkers):
-            np.save(folder / f"walker-{number:03d}.npy", positions)
+            with disk.created(folder / f"walker-{number:03d}.npy") as file:
+                np.save(file, positions, allow_pickle=False)
 
     def read(self, folder: Path, walker: int, frame: int) -> Float[np.ndarray, "atoms dims"]:
-        return np.array(np.load(folder / f"walker-{walker:03d}.npy", mmap_mode="r")[frame])
+        return np.array(stored_array(folder / f"walker-{walker:03d}.npy", mapped=True)[frame])
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,11 @@ class Apparatus:
     bounds: tuple[np.ndarray, np.ndarray] | None = None
     trajectories: TrajectoryFiles = field(default_factory=ArrayFiles)
     card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def dt(self) -> float:
+        """Time step [ps]."""
+        return self.engine.integrator.dt
 
 
 @dataclass(frozen=True)

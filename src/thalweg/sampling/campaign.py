@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from thalweg.sampling.executors import serial
 from thalweg.sampling.plans import from_plain, plain, planned
-from thalweg.sampling.policy import Policy, Task
+from thalweg.sampling.policy import Planner, Task
 from thalweg.sampling.store import Store, StoreError
 
 DEATHS = 3
@@ -37,7 +37,7 @@ class CampaignError(RuntimeError):
 
 def drive(
     store: Store,
-    policy: Policy,
+    policy: Planner,
     executor: Callable[[], Executor] = serial,
     rounds: int | None = None,
     observers: Sequence[CampaignObserver] = (),
@@ -56,16 +56,16 @@ def drive(
     CampaignError
         If a task fails, or workers die three times in a row without finishing anything.
     """
-    with store.campaign(), Pool(executor) as pool:
+    with store.campaign() as held, Pool(executor) as pool:
         for k in range(policy.rounds if rounds is None else min(rounds, policy.rounds)):
-            tasks = planned(store, policy, k)
-            missing = [task for task in tasks if not store.has(task.id)]
+            tasks = planned(held, policy, k)
+            missing = [task for task in tasks if not held.has(task.id)]
             for task in tasks:
                 if task not in missing:
                     _tell(observers, k, task, len(tasks) - len(missing), len(tasks), None)
-            for task, seconds in pool.carry_out(missing, store):
+            for task, seconds in pool.carry_out(missing, held):
                 missing.remove(task)
-                store.note(task=task.id, kind=task.work.kind, seconds=round(seconds, 3), ended=time.time())
+                held.note(task=task.id, kind=task.work.kind, seconds=round(seconds, 3), ended=time.time())
                 _tell(observers, k, task, len(tasks) - len(missing), len(tasks), seconds)
 
 
@@ -89,7 +89,7 @@ class Pool:
             self._executor = self._executor or self._make()
             try:
                 running = {
-                    self._executor.submit(perform, task.id, plain(task.work), store.path): task
+                    self._executor.submit(perform, task.id, plain(task.work), store.path, store.lease): task
                     for task in waiting
                 }
                 for future in as_completed(running):
@@ -118,9 +118,12 @@ class Pool:
         self._executor = None
 
 
-def perform(entry: str, work: Any, path: Path) -> float:
-    """Do ``work``, given as `plain` says, unless its entry exists; the seconds it took."""
-    store = Store(path)
+def perform(entry: str, work: Any, path: Path, lease: str | None = None) -> float:
+    """Do ``work``, given as `plain` says, unless its entry exists; the seconds it took.
+
+    What is written counts only as long as the campaign that gave the ``lease`` holds the store.
+    """
+    store = Store(path, lease)
     began = time.perf_counter()
     if not store.has(entry):
         from_plain(work)(store, entry)

@@ -7,14 +7,14 @@ import json
 from typing import Any
 
 from thalweg.registry import UnknownName, name_of, resolve
-from thalweg.sampling.policy import Policy, Task
+from thalweg.sampling.policy import Planner, Task
 from thalweg.sampling.store import Store, StoreError, named, write_json
 
 VERSION = 2
 """Of the format of plans; version 1 named modules instead of what is public."""
 
 
-def planned(store: Store, policy: Policy, k: int) -> list[Task]:
+def planned(store: Store, policy: Planner, k: int) -> list[Task]:
     """The tasks of round ``k``, committed before any of them runs."""
     entry = f"plans/{k:05d}"
     if not store.has(entry):
@@ -34,6 +34,13 @@ def planned(store: Store, policy: Policy, k: int) -> list[Task]:
 def plain(work: Any) -> Any:
     """``work`` as JSON: dataclasses become objects that name their class as in `thalweg.registry`.
 
+    Raises
+    ------
+    TypeError
+        If something in it is not plain: an array, a function.
+    UnknownName
+        If a class has no public name.
+
     Examples
     --------
     >>> from thalweg.sampling.restart import Uncertainty
@@ -43,13 +50,15 @@ def plain(work: Any) -> Any:
     Uncertainty(transitions=10.0, prior=1.0)
     """
     if dataclasses.is_dataclass(work):
-        content = {f.name: plain(getattr(work, f.name)) for f in dataclasses.fields(work)}
+        content = {f.name: plain(getattr(work, f.name)) for f in dataclasses.fields(work) if f.init}
         return {"is": name_of(type(work))} | content
     if isinstance(work, list | tuple):
         return [plain(item) for item in work]
     if isinstance(work, dict):
         return {"is": "dict", "items": {key: plain(value) for key, value in work.items()}}
-    return work
+    if work is None or isinstance(work, str | int | float | bool):
+        return work
+    raise TypeError(f"{work!r} is no plain data; a plan holds numbers, texts, lists and dataclasses of these")
 
 
 def from_plain(content: Any) -> Any:
@@ -72,10 +81,11 @@ def from_plain(content: Any) -> Any:
                 f"a plan asks for {content['is']}, which is no work; remove the plan and run again"
             )
         fields = {name: from_plain(value) for name, value in content.items() if name != "is"}
-        if set(fields) != {field.name for field in dataclasses.fields(made)}:
+        known = [field.name for field in dataclasses.fields(made) if field.init]
+        if set(fields) != set(known):
             raise StoreError(
-                f"a plan gives {content['is']} the fields {', '.join(fields)}; it has "
-                f"{', '.join(field.name for field in dataclasses.fields(made))}: the plan is of another version"
+                f"a plan gives {content['is']} the fields {', '.join(fields)}; it has {', '.join(known)}: the plan is "
+                "of another version"
             )
         return made(**fields)
     if isinstance(content, list):

@@ -24,6 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.dynamics.engine import Recording
+from thalweg.machine import disk
+from thalweg.machine.arrays import stored_arrays
 from thalweg.sampling.apparatus import Apparatus
 from thalweg.sampling.store import Store, write_json
 from thalweg.shapes import Float, Int
@@ -47,27 +49,28 @@ class Segment:
     def read(store: Store, entry: str) -> Segment:
         """A committed segment, checked against its digest."""
         card = json.loads(store.file(entry, "segment.json").read_text())
-        with np.load(store.file(entry, "frames.npz"), allow_pickle=False) as arrays:
+        with stored_arrays(store.file(entry, "frames.npz")) as arrays:
             return Segment(entry, card, **arrays)
 
 
 def write_segment(folder: Path, recording: Recording, apparatus: Apparatus, card: dict[str, Any]) -> None:
     """Write what an engine recorded into ``folder``."""
-    np.savez(
-        folder / "frames.npz",
-        features=_features(recording.positions, apparatus),
-        values=recording.values,
-        energy=recording.energy,
-        bias_energy=recording.bias_energy,
-        log_weights=recording.bias_energy.astype(float) / apparatus.kT,
-        valid=recording.valid,
-    )
+    frames = {
+        "features": _features(recording.positions, apparatus),
+        "values": recording.values,
+        "energy": recording.energy,
+        "bias_energy": recording.bias_energy,
+        "log_weights": recording.bias_energy.astype(float) / apparatus.kT,
+        "valid": recording.valid,
+    }
+    disk.write_arrays(folder / "frames.npz", frames)
     state = recording.state
     arrays = {"positions": state.positions, "momenta": state.momenta, "step": state.step}
     arrays |= {"key": jax.random.key_data(state.key)} | ({} if state.box is None else {"box": state.box})
     arrays |= {f"bias_{i}": leaf for i, leaf in enumerate(jax.tree.leaves(recording.bias_state))}
     alive = np.array([walker not in recording.diverged for walker in range(len(recording.valid))])
-    np.savez(folder / "state.npz", alive=alive, **{name: np.asarray(array) for name, array in arrays.items()})
+    arrays = {"alive": alive} | {name: np.asarray(array) for name, array in arrays.items()}
+    disk.write_arrays(folder / "state.npz", arrays)
     whole = [walker[:n] for walker, n in zip(recording.positions, recording.valid)]
     apparatus.trajectories.write(folder, whole, apparatus.box, recording.dt_frames)
     diverged = {str(walker): sentence for walker, sentence in sorted(recording.diverged.items())}
@@ -83,7 +86,7 @@ def final_state(store: Store, entry: str) -> State:
     ValueError
         If all diverged.
     """
-    with np.load(store.file(entry, "state.npz"), allow_pickle=False) as arrays:
+    with stored_arrays(store.file(entry, "state.npz")) as arrays:
         alive = np.flatnonzero(arrays["alive"])
         if len(alive) == 0:
             broken = json.loads(store.file(entry, "segment.json").read_text())["diverged"]
@@ -105,7 +108,7 @@ def final_state(store: Store, entry: str) -> State:
 def final_bias_state(store: Store, entry: str, like: Any) -> Any:
     """The bias as grown at the end of a segment, in the structure of the state ``like``."""
     _, structure = jax.tree.flatten(like)
-    with np.load(store.file(entry, "state.npz"), allow_pickle=False) as arrays:
+    with stored_arrays(store.file(entry, "state.npz")) as arrays:
         leaves = [jnp.asarray(arrays[f"bias_{i}"]) for i in range(structure.num_leaves)]
     return jax.tree.unflatten(structure, leaves)
 

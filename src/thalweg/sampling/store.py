@@ -5,30 +5,42 @@ hidden folder, a manifest with the SHA-256 of each file is added, every byte is 
 makes it visible. Killed at any moment, a writer leaves either the entry or a hidden folder that the next
 campaign removes. Wall times go to the diary in ``log/``, which the digest leaves out: two stores made by the
 same campaign have the same digest, whatever happened on the way.
+
+A campaign writes under a lease, a hidden folder that is its alone. The next campaign takes that folder away by one
+rename, so that a worker of an earlier one that is still at work, on this machine or another, finds nothing to rename:
+it cannot add an entry any more.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import re
-import shutil
+import secrets
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from thalweg.machine import disk
+from thalweg.machine.processes import is_alive
+from thalweg.machine.whole_files import FOREIGN, write_whole
+
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
+BEGUN = ".begun"
 LOG = "log"
+LEASE = "lease-"
 
 
 ENTRY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 """What entries are called."""
+
+LOOSE = re.compile(r"(?P<host>[^:]+):(?P<process>\d+):.*")
+"""What drafts are called that were written outside a campaign."""
 
 
 class StoreError(RuntimeError):
@@ -37,6 +49,11 @@ class StoreError(RuntimeError):
 
 class Store:
     """The entries under ``path``; opening it makes the folder if there is none.
+
+    Parameters
+    ----------
+    path : the folder
+    lease : of the campaign that a worker writes for (see `campaign`); None to write outside any campaign
 
     Examples
     --------
@@ -47,10 +64,12 @@ class Store:
     (True, ['models/m0'], '1')
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, lease: str | None = None):
         self.path = Path(path)
-        with self._explained("be opened"):
-            self.path.mkdir(parents=True, exist_ok=True)
+        self.lease = lease
+        if lease is None:
+            with self._explained("be opened"):
+                disk.make_folder(self.path)
 
     def folder(self, entry: str) -> Path:
         """Where an entry is, or will be.
@@ -63,11 +82,14 @@ class Store:
         return self.path / named(entry)
 
     def has(self, entry: str) -> bool:
-        return (self.folder(entry) / MANIFEST).exists()
+        """Whether ``entry`` is committed."""
+        with self._explained(f"look for {entry}"):
+            return disk.exists(self.folder(entry) / MANIFEST)
 
     def ids(self, kind: str = "*") -> list[str]:
         """Names of all committed entries, or of those of one kind, sorted."""
-        return sorted(str(m.parent.relative_to(self.path)) for m in self.path.glob(f"{kind}/*/{MANIFEST}"))
+        with self._explained("be listed"):
+            return self._ids(kind)
 
     def commit(self, entry: str, write: Callable[[Path], Any]) -> Path:
         """The folder of ``entry``, after ``write(folder)`` has filled it; one that exists is left as it is.
@@ -75,30 +97,23 @@ class Store:
         Raises
         ------
         StoreError
-            If the disk is full or cannot be written. Nothing of the entry is left then.
+            If the disk is full or cannot be written, if another campaign has taken the store, or if a folder without
+            manifest is in the way. Nothing of the entry is left then.
         """
         final = self.folder(entry)
         if self.has(entry):
             return final
-        draft = self.path / UNFINISHED / f"{socket.gethostname()}:{os.getpid()}:{entry.replace('/', ':')}"
         with self._explained(f"take {entry}"):
+            draft = self._draft(entry)
             try:
-                shutil.rmtree(draft, ignore_errors=True)
-                draft.mkdir(parents=True)
                 write(draft)
-                names = sorted(str(f.relative_to(draft)) for f in draft.rglob("*") if f.is_file())
-                write_json(draft / MANIFEST, {name: sha256(draft / name) for name in names})
-                for name in [*names, MANIFEST, "."]:
-                    _force_to_disk(draft / name)
-                final.parent.mkdir(exist_ok=True)
-                try:
-                    os.rename(draft, final)
-                except OSError as error:
-                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                        raise
-                _force_to_disk(final.parent)
+                self._seal(draft)
+                disk.make_folder(final.parent)
+                self._reveal(draft, final)
             finally:
-                shutil.rmtree(draft, ignore_errors=True)
+                _discard(draft)
+            disk.force(final.parent)
+            disk.force(self.path)
         return final
 
     def file(self, entry: str, name: str) -> Path:
@@ -113,7 +128,8 @@ class Store:
             raise StoreError(
                 f"{self.path} holds no {entry}; it has {', '.join(self.ids()) or 'no entry at all'}"
             )
-        problem = self._problem(entry, name, self._manifest(entry).get(name))
+        with self._explained(f"read {entry}"):
+            problem = self._problem(entry, name, self._manifest(entry).get(name))
         if problem:
             raise StoreError(
                 f"{problem}; remove the folder {self.folder(entry)} and run again to make it anew"
@@ -121,87 +137,190 @@ class Store:
         return self.folder(entry) / name
 
     def problems(self) -> list[str]:
-        """What is wrong with committed files: missing, changed, or in no manifest; every byte is read."""
+        """What is wrong with committed files: missing, changed, or in no manifest; every byte is read.
+
+        Files that file managers and editors leave are named last: they are ignored everywhere.
+        """
         found = []
-        for entry in self.ids():
-            manifest = self._manifest(entry)
-            present = {
-                str(f.relative_to(self.folder(entry))) for f in self.folder(entry).rglob("*") if f.is_file()
-            }
-            found += [
-                f"{entry}/{name} was never committed" for name in sorted(present - {*manifest, MANIFEST})
-            ]
-            found += filter(None, (self._problem(entry, name, digest) for name, digest in manifest.items()))
-        return found
+        with self._explained("be looked through"):
+            for entry in self._ids():
+                manifest = self._manifest(entry)
+                own = self._own(entry)
+                found += [f"{entry}/{name} was never committed" for name in own if name not in manifest]
+                found += filter(
+                    None, (self._problem(entry, name, digest) for name, digest in manifest.items())
+                )
+            return found + [f"{name} is no part of the store and is ignored" for name in self._foreign()]
 
     def digest(self) -> str:
         """SHA-256 over the names and bytes of all committed files."""
         total = hashlib.sha256()
-        for entry in self.ids():
-            for file in sorted(f for f in self.folder(entry).rglob("*") if f.is_file()):
-                total.update(f"{file.relative_to(self.path)} {sha256(file)}\n".encode())
+        with self._explained("be read"):
+            for entry in self._ids():
+                for name in sorted([*self._own(entry), MANIFEST]):
+                    total.update(f"{entry}/{name} {sha256(self.folder(entry) / name)}\n".encode())
         return total.hexdigest()
+
+    def bind(self, name: str, digest: str) -> None:
+        """Remember the ``digest`` of what the store was begun for, called ``name``; refuse another from then on.
+
+        Raises
+        ------
+        StoreError
+            If the store was begun for another.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> store = Store(tempfile.mkdtemp())
+        >>> store.bind("study", "1a2b")
+        >>> store.bind("study", "1a2b")
+        >>> store.bind("study", "3c4d")
+        Traceback (most recent call last):
+        ...
+        thalweg.sampling.store.StoreError: ... was begun for another study (1a2b, not 3c4d); use another folder, or go
+        on with that one
+        """
+        file = self.path / BEGUN / name
+        with self._explained(f"be bound to its {name}"):
+            if not disk.exists(file):
+                disk.make_folder(file.parent)
+                write_whole(file, digest + "\n")
+                disk.force(self.path)
+            begun = disk.read(file).decode(errors="replace").strip()
+        if begun != digest:
+            raise StoreError(
+                f"{self.path} was begun for another {name} ({begun[:12]}, not {digest[:12]}); use another folder, or "
+                "go on with that one"
+            )
 
     def note(self, **record: Any) -> None:
         """Append one line to the diary, ``log/diary.jsonl``."""
         with self._explained("note what it did"):
-            (self.path / LOG).mkdir(exist_ok=True)
-            with open(self.path / LOG / "diary.jsonl", "a") as diary:
-                diary.write(json.dumps(record, sort_keys=True) + "\n")
+            disk.make_folder(self.path / LOG)
+            disk.append(self.path / LOG / "diary.jsonl", json.dumps(record, sort_keys=True))
 
     def diary(self) -> list[dict[str, Any]]:
         """All notes, oldest first; a line cut short by a kill is left out."""
         path = self.path / LOG / "diary.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        with self._explained("be read"):
+            lines = disk.read(path).split(b"\n") if disk.exists(path) else []
+        notes = []
+        for line in lines:
+            with suppress(ValueError):
+                notes.append(json.loads(line))
+        return notes
 
     @contextmanager
     def campaign(self) -> Iterator[Store]:
-        """Hold the store for one campaign; the system lets go of it when the process ends, however it ends.
+        """The store, held for one campaign with a lease; the system lets go when the process ends, however it ends.
 
-        What earlier, dead writers left unfinished is removed.
+        Whatever earlier campaigns left unfinished is removed, and what their workers still write is refused.
 
         Raises
         ------
         StoreError
             If another process holds it.
         """
-        with self._explained("be locked"):
-            lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT)
+        holder = f"process {os.getpid()} on {socket.gethostname()}"
+        with ExitStack() as stack:
+            with self._explained("be locked"):
+                try:
+                    stack.enter_context(disk.locked(self.path / ".lock", holder))
+                except disk.Held as other:
+                    raise StoreError(
+                        f"{self.path} is in use by {other}; wait for it, stop it, or use another folder"
+                    ) from None
+                self._sweep()
+                held = Store(self.path, LEASE + secrets.token_hex(8))
+                disk.make_folder(self.path / UNFINISHED / held.lease)
+            stack.callback(_end, self.path / UNFINISHED / held.lease)
+            yield held
+
+    def _draft(self, entry):
+        """A new hidden folder; under a lease there is none any more once that was revoked."""
+        tail = f"{secrets.token_hex(4)}:{entry.replace('/', ':')}"
+        hidden = self.path / UNFINISHED
+        if self.lease is None:
+            disk.make_folder(hidden)
+            draft = hidden / f"{socket.gethostname()}:{os.getpid()}:{tail}"
+        else:
+            draft = hidden / self.lease / tail
+        disk.make_new_folder(draft)
+        return draft
+
+    @staticmethod
+    def _seal(draft):
+        """Add the manifest and force all to disk, folders after what is in them."""
+        names = _names(draft)
+        disk.write(draft / MANIFEST, _json({name: sha256(draft / name) for name in names}))
+        for name in [*names, MANIFEST]:
+            disk.force(draft / name)
+        folders = {parent for name in names for parent in Path(name).parents} | {Path(".")}
+        for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+            disk.force(draft / folder)
+
+    def _reveal(self, draft, final):
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.read(lock, 100).decode() or "another process"
+            disk.move(draft, final)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            if not disk.exists(final / MANIFEST):
                 raise StoreError(
-                    f"{self.path} is in use by {holder}; wait for it, stop it, or use another folder"
+                    f"{final} is there without a {MANIFEST}, so it was not made by a campaign or has lost it; remove "
+                    "it and run again"
                 ) from None
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-            self._sweep()
-            yield self
-        finally:
-            os.close(lock)
 
     def _sweep(self):
-        for draft in (self.path / UNFINISHED).glob("*"):
-            host, pid = draft.name.split(":")[:2]
-            if host == socket.gethostname() and not _alive(int(pid)):
-                shutil.rmtree(draft, ignore_errors=True)
+        for draft in disk.listing(self.path / UNFINISHED):
+            loose = LOOSE.fullmatch(draft.name)
+            if draft.name.startswith(LEASE):
+                _revoke(draft)
+            elif loose and loose["host"] == socket.gethostname() and not is_alive(int(loose["process"])):
+                _discard(draft)
+
+    def _ids(self, kind="*"):
+        kinds = disk.listing(self.path) if kind == "*" else [self.path / kind]
+        entries = (entry for folder in kinds for entry in disk.listing(folder))
+        names = ((f"{entry.parent.name}/{entry.name}", entry) for entry in entries)
+        return sorted(
+            name for name, entry in names if ENTRY.fullmatch(name) and disk.exists(entry / MANIFEST)
+        )
+
+    def _own(self, entry):
+        """Names of the files of an entry but its manifest, without those that others left there."""
+        names = [name for name in _names(self.folder(entry)) if name != MANIFEST]
+        suspects = {name for name in names if FOREIGN.fullmatch(Path(name).name)}
+        return [name for name in names if name not in (suspects and suspects - {*self._manifest(entry)})]
+
+    def _foreign(self):
+        """Files that others left beside kinds and entries, and in entries."""
+        entries = self._ids()
+        places = [Path("."), Path(UNFINISHED), *sorted({Path(entry).parent for entry in entries})]
+        beside = [place / path.name for place in places for path in disk.listing(self.path / place)]
+        found = [str(path) for path in beside if FOREIGN.fullmatch(path.name)]
+        for entry in entries:
+            own = {*self._own(entry), MANIFEST}
+            found += [f"{entry}/{name}" for name in _names(self.folder(entry)) if name not in own]
+        return found
 
     def _manifest(self, entry):
         try:
-            return json.loads((self.folder(entry) / MANIFEST).read_text())
+            manifest = json.loads(disk.read(self.folder(entry) / MANIFEST))
+            if isinstance(manifest, dict):
+                return manifest
         except ValueError:
-            raise StoreError(
-                f"the manifest of {entry} is damaged; remove {self.folder(entry)} and run again"
-            ) from None
+            pass
+        raise StoreError(
+            f"the manifest of {entry} is damaged; remove {self.folder(entry)} and run again"
+        ) from None
 
     def _problem(self, entry, name, digest):
         path = self.folder(entry) / name
         if digest is None:
             return f"{entry} was committed without a file {name}"
-        if not path.exists():
+        if not disk.exists(path):
             return f"{entry}/{name} is missing"
         if sha256(path) != digest:
             return f"{entry}/{name} is not what was committed (its SHA-256 differs)"
@@ -212,14 +331,23 @@ class Store:
         try:
             yield
         except OSError as error:
-            kept = f"{len(self.ids())} entries committed before are kept, nothing is half-written"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                reason, advice = "the disk is full", "free some space and run the same command again"
-            elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-                reason, advice = "the folder cannot be written", "give a folder you may write to"
-            else:
-                reason, advice = str(error), "see to that and run the same command again"
-            raise StoreError(f"{self.path} cannot {act}: {reason}; {kept}; {advice}") from error
+            raise StoreError(f"{self.path} cannot {act}: {self._reason(error)}") from error
+
+    def _reason(self, error):
+        """What went wrong, what is kept and what to do."""
+        try:
+            kept = f"{len(self._ids())} entries committed before are kept, nothing is half-written"
+            if self.lease is not None and not disk.exists(self.path / UNFINISHED / self.lease):
+                return f"its campaign is over or was replaced by another, so this comes too late; {kept}"
+        except OSError:
+            kept = "what was committed before is kept"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            reason, advice = "the disk is full", "free some space and run the same command again"
+        elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            reason, advice = "the folder cannot be written", "give a folder you may write to"
+        else:
+            reason, advice = str(error), "see to that and run the same command again"
+        return f"{reason}; {kept}; {advice}"
 
 
 def named(entry: str) -> str:
@@ -239,28 +367,38 @@ def named(entry: str) -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON the one way that gives the same bytes for the same content."""
-    path.write_text(json.dumps(content, sort_keys=True, indent=1) + "\n")
+    disk.write(path, _json(content))
 
 
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
-    with open(path, "rb") as file:
+    with disk.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _force_to_disk(path):
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _json(content):
+    return json.dumps(content, sort_keys=True, indent=1) + "\n"
 
 
-def _alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _names(folder):
+    return sorted(str(path.relative_to(folder)) for path in disk.files(folder))
+
+
+def _revoke(lease):
+    """Take a lease away at once, then remove what was written under it."""
+    revoked = lease.with_name(f"{LEASE}revoked-{secrets.token_hex(4)}")
+    with suppress(FileNotFoundError):
+        disk.move(lease, revoked)
+    _discard(revoked)
+
+
+def _end(lease):
+    """Revoke the lease of a campaign that is over, as far as that goes: the next campaign tries again."""
+    with suppress(OSError):
+        _revoke(lease)
+
+
+def _discard(draft):
+    """Remove a draft as far as that goes: the next campaign tries again."""
+    with suppress(OSError):
+        disk.remove_tree(draft)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from thalweg.geometry.torsions import named_torsions
 from thalweg.interop.files.trajectories import TrajectoryFile, read_topology
 from thalweg.interop.measured.feature_sets import FEATURE_SETS, feature_set
 from thalweg.interop.measured.frame_features import FeaturesAlongFile
@@ -20,12 +21,11 @@ from thalweg.report.of_runs.files import write_report
 from thalweg.report.of_runs.kinetic_picture import SHOWN
 from thalweg.report.results import ModelChoice, Results
 from thalweg.report.rounding import significant
-from thalweg.studies.apparatus import named_torsions, versions
-from thalweg.studies.tables.strict import StudyError
-from thalweg.studies.tables.study import whole_steps
+from thalweg.studies.apparatus import versions
+from thalweg.studies.tables.language import StudyError
 from thalweg.systems.topology import Topology
 from thalweg.time_series.trajectories import Trajectories
-from thalweg.units import quantity, thermal_energy
+from thalweg.units import quantity, thermal_energy, whole_multiple
 
 Told = Callable[[str, float], None]
 """What progress is told to: a message and the fraction done."""
@@ -86,7 +86,7 @@ class Analysis:
         StudyError
             If it is no whole number of frames.
         """
-        return whole_steps(quantity(time, "time"), self.between, where)
+        return whole_multiple(quantity(time, "time"), self.between, where)
 
     @property
     def combinations(self) -> int:

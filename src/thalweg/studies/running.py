@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
+import os
 import shutil
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,19 +23,25 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from thalweg.geometry.torsions import named_torsions
 from thalweg.interop.files.trajectories import write_trajectory
+from thalweg.interop.openmm.force_fields import available_force_fields
+from thalweg.machine.links import check_links
 from thalweg.machine.whole_files import write_whole
+from thalweg.registry import fingerprints
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.executors import processes, serial
 from thalweg.sampling.policy import Task
 from thalweg.sampling.store import Store
-from thalweg.sampling.tasks.simulate import Simulate
-from thalweg.studies.apparatus import named_torsions, versions
-from thalweg.studies.tables.strict import StudyError
-from thalweg.studies.tables.study import Files, Loop, Study, from_table, load, to_table
+from thalweg.studies.apparatus import versions
+from thalweg.studies.tables.language import StudyError
+from thalweg.studies.tables.study import FILE_KEYS, BundledMolecule, Files, Study, from_table, kept, load
 
 RUN_FILE = "run.toml"
 INPUTS = "inputs"
+
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Environment variable that keeps Python from importing modules out of the folder in which it is started."""
 
 
 def begin(path: Path, run: Path) -> Study:
@@ -52,7 +59,7 @@ def begin(path: Path, run: Path) -> Study:
         )
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise ValueError(f"{run} is there and is not an empty folder; give another --out")
-    apparatus = study.policy().recipe.build()
+    apparatus = study.campaign.recipe.build()
     topology = apparatus.trajectories.topology
     known = named_torsions(topology)
     for region in study.states:
@@ -60,9 +67,11 @@ def begin(path: Path, run: Path) -> Study:
             if name not in known:
                 raise StudyError(f'[states.{region.name}] "{name}" is no torsion; known: {", ".join(known)}')
     run.mkdir(parents=True, exist_ok=True)
-    study = dataclasses.replace(study, system=_kept(study.system, run))
+    study = kept(study, _kept_files(study.system, run))
     write_trajectory(run / "topology.pdb", apparatus.positions[None], topology, apparatus.box)
-    record = to_table(study) | {"versions": versions()}
+    record = study.tables | {"versions": versions()}
+    if plugins := fingerprints():
+        record["plugins"] = dict(plugins)
     write_whole(run / RUN_FILE, tomli_w.dumps(record))
     return study
 
@@ -73,7 +82,7 @@ def study_of(run: Path) -> Study:
     Raises
     ------
     ValueError
-        If the folder is no run.
+        If the folder is no run, or leads to files outside it.
     """
     file = run / RUN_FILE
     if not file.is_file():
@@ -86,23 +95,70 @@ def study_of(run: Path) -> Study:
             f"{file} is damaged ({error}); restore it, it is never changed after the start"
         ) from None
     table.pop("versions", None)
-    return from_table(table)
+    _check_plugins(table.pop("plugins", {}), run)
+    check_links(run)
+    study = from_table(table)
+    _check_inside(study.system, run)
+    return study
+
+
+def _check_plugins(made_with: Any, run: Path) -> None:
+    """Whether the user has named the plug-ins that the run was made with, unchanged; a run folder cannot do so."""
+    if not isinstance(made_with, dict):
+        raise StudyError(f"[plugins] of {run / RUN_FILE} is damaged: it must be a table")
+    here = fingerprints()
+    for name, digest in made_with.items():
+        command = f"thalweg resume {run} --with {name}.py"
+        if name not in here:
+            raise StudyError(f"{run} was made with the plug-in {name}.py; name yours: {command}")
+        if here[name] != digest:
+            raise StudyError(
+                f"{run} was made with another {name}.py (SHA-256 {str(digest)[:12]}..., now {here[name][:12]}...); "
+                "give the same file, or start a new run"
+            )
+
+
+def _check_inside(system: Any, run: Path) -> None:
+    """Whether the files of a run are in its folder, where `begin` has put them."""
+    if not isinstance(system, Files):
+        return
+    named = [path for path in (system.pdb, system.prmtop, system.inpcrd, system.xml) if path is not None]
+    named += [name for name in system.forcefield or () if name not in available_force_fields()]
+    for path in named:
+        if not (run / path).resolve().is_relative_to(run.resolve()):
+            raise StudyError(
+                f"[system] of {run / RUN_FILE} names {path}, which is not in {run}; a run keeps its files in {INPUTS}: "
+                "copy it there, or start a new run"
+            )
 
 
 def carry_out(study: Study, run: Path, console: Console) -> Store:
     """Do what is not done yet of ``study`` in ``run``; the store, now complete."""
-    workers = study.campaign.workers
+    workers = study.execution.workers
     with working_in(run), progress(study, console) as observer:
         store = Store(Path.cwd())
-        drive(store, study.policy(), processes(workers) if workers > 1 else serial, observers=(observer,))
+        drive(store, study.campaign, processes(workers) if workers > 1 else serial, observers=(observer,))
         return store
 
 
 @contextlib.contextmanager
 def working_in(run: Path) -> Iterator[None]:
-    """In the run folder, where the paths of its ``run.toml`` hold, for this process and its workers."""
-    with contextlib.chdir(run):
-        yield
+    """In the run folder, where the paths of its ``run.toml`` hold, for this process and its workers.
+
+    No module is imported from there: a folder of someone else's may hold a ``random.py``.
+    """
+    path, safe, here = sys.path[:], os.environ.get(SAFE_PATH), os.getcwd()
+    sys.path[:] = [entry or here for entry in path]
+    os.environ[SAFE_PATH] = "1"
+    try:
+        with contextlib.chdir(run):
+            yield
+    finally:
+        sys.path[:] = path
+        if safe is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = safe
 
 
 @contextlib.contextmanager
@@ -118,32 +174,18 @@ def progress(study: Study, console: Console) -> Iterator[Callable[..., None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, speed_estimate_period=600) as bar:
-        total = simulated_nanoseconds(study)
-        shown = bar.add_task("starting", total=total)
+        shown = bar.add_task("starting", total=study.campaign.cost() * 1e-3)
 
         def observer(round: int, task: Task, done: int, tasks: int, seconds: float | None) -> None:
-            nanoseconds = 0.0
-            if isinstance(task.work, Simulate):
-                nanoseconds = task.work.walkers * task.work.steps * study.dynamics.dt * 1e-3
-            bar.update(shown, description=task.id.split("/")[-1], advance=nanoseconds)
+            bar.update(shown, description=task.id.split("/")[-1], advance=task.cost * 1e-3)
 
         yield observer
 
 
-def simulated_nanoseconds(study: Study) -> float:
-    """Simulated time of a whole campaign [ns], over all seeds and walkers."""
-    campaign = study.campaign
-    if isinstance(campaign, Loop):
-        each = campaign.cycles * (campaign.swarm + campaign.drive) + campaign.produce
-    else:
-        each = campaign.swarms * campaign.length
-    return len(campaign.seeds) * campaign.walkers * each * 1e-3
-
-
-def _kept(system: Any, run: Path) -> Any:
-    """``system`` with its files copied into the run folder, named by what is in them."""
-    if not isinstance(system, Files):
-        return system
+def _kept_files(system: BundledMolecule | Files, run: Path) -> dict[str, Any]:
+    """New names of the files of ``system``, which are copied into the run folder and named by what is in them."""
+    if isinstance(system, BundledMolecule):
+        return {}
 
     def keep(path: Path) -> str:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
@@ -151,10 +193,10 @@ def _kept(system: Any, run: Path) -> Any:
         shutil.copyfile(path, run / INPUTS / f"{path.stem}-{digest}{path.suffix}")
         return f"{INPUTS}/{path.stem}-{digest}{path.suffix}"
 
-    names = [name for name in ("pdb", "prmtop", "inpcrd", "xml") if getattr(system, name) is not None]
-    kept = {name: Path(keep(getattr(system, name))) for name in names}
+    given = {name: getattr(system, name) for name in FILE_KEYS}
+    names: dict[str, Any] = {name: keep(path) for name, path in given.items() if path is not None}
     if system.forcefield is not None:
-        kept["forcefield"] = tuple(
+        names["forcefield"] = [
             keep(Path(name)) if Path(name).is_absolute() else name for name in system.forcefield
-        )
-    return dataclasses.replace(system, **kept)
+        ]
+    return names

@@ -1,8 +1,8 @@
 """What an analysis starts from: trajectories with features, named torsions and weights.
 
 A walk is one continuous trajectory. ``moving`` walks are free of bias and tell about time; ``weighted`` walks
-tell, with their weights, what is how likely. They come from a campaign (`from_loop`, `from_restarts`) or from
-trajectory files (`from_files`), and are the same to whoever reads them.
+tell, with their weights, what is how likely. They come from a campaign (`from_campaign`) or from trajectory
+files (`from_files`), and are the same to whoever reads them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.variables import Dihedrals
 from thalweg.interop.files.trajectories import TrajectoryFile, read_trajectory
 from thalweg.interop.measured.frame_features import FeaturesAlongFile
-from thalweg.sampling.policies.markov_restarts import MarkovRestarts
-from thalweg.sampling.policies.slow_variable_loop import WEIGHTS, SlowVariableLoop
+from thalweg.sampling.policy import Course, Walkers
 from thalweg.sampling.segment import Segment, walks
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.reweigh import WeightedFrames
@@ -93,38 +92,17 @@ class RunEvidence:
         raise ValueError(f"{path} has {start} frames, frame {frame} was asked for")
 
 
-def from_loop(
-    store: Store, policy: SlowVariableLoop, topology: Topology, torsions: Mapping[str, np.ndarray]
+def from_campaign(
+    store: Store, course: Course, topology: Topology, torsions: Mapping[str, np.ndarray]
 ) -> RunEvidence:
-    """The evidence of a finished slow-variable loop: swarms move, production is weighted."""
+    """The evidence of a finished campaign, as its policy names it."""
     reader = _SegmentReader(store, topology, torsions)
-    moving = [
-        walk
-        for number, seed in enumerate(policy.seeds)
-        for cycle in range(policy.cycles)
-        for walk in reader.walks(number, policy.entries(seed, "swarm", cycle))
-    ]
-    weighted = [
-        walk
-        for number, seed in enumerate(policy.seeds)
-        for walk in reader.walks(number, policy.entries(seed, "produce"), policy.skip)
-    ]
-    weights = WeightedFrames.read(store, WEIGHTS)
+    moving = reader.walks(course.moving)
+    if course.weights is None:
+        return reader.evidence(moving, moving, None, None)
+    weights = WeightedFrames.read(store, course.weights)
+    weighted = reader.walks(course.weighted)
     return reader.evidence(moving, weighted, weights.walks("pooled"), weights.walks("log_weights"))
-
-
-def from_restarts(
-    store: Store, policy: MarkovRestarts, topology: Topology, torsions: Mapping[str, np.ndarray]
-) -> RunEvidence:
-    """The evidence of finished Markov restarts: short walks whose weights only a Markov model can tell."""
-    reader = _SegmentReader(store, topology, torsions)
-    moving = [
-        walk
-        for number, seed in enumerate(policy.seeds)
-        for entry in policy.entries(seed)
-        for walk in reader.walks(number, [entry])
-    ]
-    return reader.evidence(moving, moving, None, None)
 
 
 def from_files(
@@ -162,12 +140,15 @@ class _SegmentReader:
         self.card: dict = {}
         self.folders: list[Path] = []
 
-    def walks(self, seed: int, entries: Sequence[str], skip: int = 0) -> list[Walk]:
-        segments = [self._with_everything(Segment.read(self.store, entry)) for entry in entries]
+    def walks(self, all_walkers: Sequence[Walkers]) -> list[Walk]:
+        return [walk for walkers in all_walkers for walk in self._of(walkers)]
+
+    def _of(self, walkers: Walkers) -> list[Walk]:
+        segments = [self._with_everything(Segment.read(self.store, entry)) for entry in walkers.segments]
         width = len(self.card["features"])
         return [
-            Walk(seed, walk[:, :width], walk[:, width:-3], walk[:, -3:].astype(int))
-            for walk in walks(segments, "features", skip)
+            Walk(walkers.seed, walk[:, :width], walk[:, width:-3], walk[:, -3:].astype(int))
+            for walk in walks(segments, "features", walkers.skip)
         ]
 
     def evidence(self, moving, weighted, pooled, own) -> RunEvidence:

@@ -16,6 +16,8 @@ frame weighs ``exp(bias_energy / kT)``, also while the bias still grows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -24,7 +26,9 @@ from jax.scipy.special import logsumexp
 
 from thalweg.dynamics.engine import Variable
 from thalweg.sampling.bias.grid import BiasGrid
+from thalweg.sampling.bias.method import Limits
 from thalweg.shapes import Array, Energies, Float, Values
+from thalweg.units import KilojoulesPerMole, Picoseconds, whole_multiple
 
 NODES_PER_WIDTH = 4
 """Least grid nodes per Gaussian width; cubic convolution then follows a Gaussian within 0.2 % of its height.
@@ -138,13 +142,45 @@ class WellTemperedMetadynamics(eqx.Module):
         return cls(variable, *grid, height, bias_factor, kT, stride)
 
 
+@dataclass(frozen=True)
+class Metadynamics:
+    """Well-tempered metadynamics of a variable that is learned on the way.
+
+    Parameters
+    ----------
+    height : of the first Gaussians [kJ/mol]
+    bias_factor : how much flatter the surface becomes; more than one
+    stride : time between Gaussians [ps]
+
+    Raises
+    ------
+    ValueError
+        If the bias factor is not more than one, or, in `on`, the stride is no whole number of steps.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("barducci2008", "raiteri2006", "tiwary2015")
+
+    height: KilojoulesPerMole = 1.0
+    bias_factor: float = 10.0
+    stride: Picoseconds = 1.0
+
+    def __post_init__(self):
+        if not self.bias_factor > 1:
+            raise ValueError(f"bias_factor = {self.bias_factor}; give more than 1")
+
+    def on(self, variable: Variable, limits: Limits, kT: float, dt: float) -> WellTemperedMetadynamics:
+        """The bias of ``variable`` before its first Gaussian."""
+        stride = whole_multiple(self.stride, dt, "stride")
+        return WellTemperedMetadynamics(variable, *limits, self.height, self.bias_factor, kT, stride)
+
+
 def limits_and_widths(
     trajectories: Sequence[np.ndarray],
     periods: Sequence[float | None],
     bounds: tuple[np.ndarray, np.ndarray] | None = None,
     margin: float = 2.0,
     window: int = 20,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> Limits:
     """Lower and upper limits and Gaussian widths for a variable seen along unbiased trajectories.
 
     A width is half the standard deviation of a value inside a state: the median over windows of ``window``
@@ -170,11 +206,8 @@ def limits_and_widths(
     for i, period in enumerate(periods):
         if period is not None:
             lower[i], upper[i] = -period / 2, period / 2
-    return (
-        lower,
-        upper,
-        np.maximum(0.5 * _spread_within_states(trajectories, periods, window), (upper - lower) / 125),
-    )
+    widths = np.maximum(0.5 * _spread_within_states(trajectories, periods, window), (upper - lower) / 125)
+    return Limits(lower, upper, widths)
 
 
 def _spread_within_states(trajectories, periods, window):

@@ -1,7 +1,7 @@
 """Learn the slow variable, drive it, learn it again from where that led; free energies at the end.
 
 Every round of learning: a swarm of unbiased walks, from the start structure or from diverse frames of the
-round before; the slowest combinations of features by TICA on all swarms so far; well-tempered metadynamics on
+round before; the slowest functions of features, learned on all swarms so far; a bias that grows on
 them, shared by all walkers. At the end the last bias is held, production frames are made under it and
 weighed. Each seed is a campaign of its own; that they agree is the first condition for believing any of them.
 """
@@ -9,16 +9,20 @@ weighed. Each seed is a campaign of its own; that they agree is the first condit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, NamedTuple
 
+from thalweg.collective_variables.linear.tica import TICA
 from thalweg.sampling.apparatus import ApparatusRecipe
-from thalweg.sampling.policy import Task
+from thalweg.sampling.bias.metadynamics import Metadynamics
+from thalweg.sampling.bias.method import BiasMethod
+from thalweg.sampling.policy import Course, Task, Walkers, check_pairs, check_seeds, check_times
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.choose_starts import ChooseStarts
+from thalweg.sampling.tasks.learned_variable import FrameMethod, LearnedVariable, LearnVariable
 from thalweg.sampling.tasks.reweigh import Reweigh
 from thalweg.sampling.tasks.simulate import GrowingBias, HeldBias, Simulate
-from thalweg.sampling.tasks.slow_variable import LearnSlowVariable
+from thalweg.units import AtLeast, Count, Picoseconds, whole_multiple
 
 WEIGHTS = "results/weights"
 """Entry of the weighted production frames of all seeds."""
@@ -36,60 +40,70 @@ class Stage(NamedTuple):
 class SlowVariableLoop:
     """The loop of learning and driving.
 
-    Attributes
+    Times are those of each walker: ``swarm`` and ``drive`` in every cycle, ``produce`` once at the end.
+
+    Parameters
     ----------
     recipe : of the apparatus
+    learner : learns the variable, from frames ``save_every`` apart; TICA of two values at ``lagtime`` if None
+    bias : drives it
     seeds : one independent campaign for each; at least two
     walkers : walkers of each seed, advanced together
     cycles : how often a variable is learned and driven
-    swarm_steps, drive_steps, produce_steps : length of each stage, in steps of every walker
-    segment_steps : steps of one task; a longer stage is a sequence of tasks, so that a kill loses little
-    save_every : steps between frames
-    lagtime : of TICA, in frames
-    dim : number of slow combinations
-    height, bias_factor, stride : see `WellTemperedMetadynamics`; ``height`` in kJ/mol
+    swarm, drive, produce : length of each stage [ps]
+    segment : length of one task [ps]; a longer stage is a sequence of tasks, so that a kill loses little
+    save_every : time between frames [ps]
+    lagtime : of the transitions that restarts are chosen by, and of the learner if None [ps]
     states : clusters among which diverse restarts are chosen
-    skip : production frames of every walker left out at the beginning
+    skip : production of every walker left out at the beginning [ps]
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two seeds, a time is no whole number of frames, or a swarm is no longer than the lag.
     """
 
+    cites: ClassVar[tuple[str, ...]] = ("shirts2008", "chodera2007")
+
     recipe: ApparatusRecipe
-    seeds: tuple[int, ...]
-    walkers: int
-    cycles: int
-    swarm_steps: int
-    drive_steps: int
-    produce_steps: int
-    segment_steps: int
-    save_every: int
-    lagtime: int
-    height: float
-    bias_factor: float
-    stride: int
-    dim: int = 2
-    states: int = 100
-    skip: int = 0
+    learner: FrameMethod | None = None
+    bias: BiasMethod = field(default_factory=Metadynamics)
+    seeds: tuple[int, ...] = (1, 2)
+    walkers: Count = 32
+    cycles: Count = 2
+    swarm: Picoseconds = 100.0
+    drive: Picoseconds = 500.0
+    produce: Picoseconds = 500.0
+    segment: Picoseconds = 100.0
+    save_every: Picoseconds = 1.0
+    lagtime: Picoseconds = 10.0
+    states: Count = 100
+    skip: Annotated[Picoseconds, AtLeast(0)] = 0.0
 
     def __post_init__(self):
-        if len(self.seeds) < 2:
-            raise ValueError(
-                f"{len(self.seeds)} seed given; give at least two, whose agreement can be judged"
-            )
-        for name in ("swarm_steps", "drive_steps", "produce_steps", "segment_steps"):
-            if getattr(self, name) < self.save_every or getattr(self, name) % self.save_every:
-                raise ValueError(
-                    f"{name}={getattr(self, name)} is no multiple of save_every={self.save_every}"
-                )
+        check_seeds(self.seeds, least=2)
+        check_times(
+            self, ("swarm", "drive", "produce", "segment", "lagtime", *(("skip",) if self.skip else ()))
+        )
+        check_pairs(self.lagtime, self.swarm, "swarm")
+
+    @property
+    def method(self) -> FrameMethod:
+        """What learns the variable."""
+        if self.learner is not None:
+            return self.learner
+        return TICA(self._frames("lagtime"), 2, scaling="unit")
 
     @property
     def stages(self) -> list[Stage]:
         """What one seed goes through."""
         stages = []
         for cycle in range(self.cycles):
-            stages += [Stage("swarm", cycle, part) for part in range(self._parts(self.swarm_steps))]
+            stages += [Stage("swarm", cycle, part) for part in range(self._parts("swarm"))]
             stages += [Stage("learn", cycle)]
-            stages += [Stage("drive", cycle, part) for part in range(self._parts(self.drive_steps))]
+            stages += [Stage("drive", cycle, part) for part in range(self._parts("drive"))]
             stages += [Stage("starts", cycle)] if cycle < self.cycles - 1 else []
-        return stages + [Stage("produce", cycle, part) for part in range(self._parts(self.produce_steps))]
+        return stages + [Stage("produce", cycle, part) for part in range(self._parts("produce"))]
 
     @property
     def rounds(self) -> int:
@@ -100,7 +114,39 @@ class SlowVariableLoop:
             return [self._task(seed, self.stages[round]) for seed in self.seeds]
         runs = tuple(tuple(self.entries(seed, "produce")) for seed in self.seeds)
         held = tuple(HeldBias(self._grown(seed, self.cycles - 1)) for seed in self.seeds)
-        return [Task(WEIGHTS, Reweigh(self.recipe, runs, held, self.skip))]
+        return [Task(WEIGHTS, Reweigh(self.recipe, runs, held, self._skipped))]
+
+    def needed(self) -> Sequence[str]:
+        return [WEIGHTS]
+
+    def evidence(self, store: Store) -> Course:
+        """Swarms move, production is weighted."""
+        moving = tuple(
+            Walkers(k, tuple(self.entries(seed, "swarm", cycle)))
+            for k, seed in enumerate(self.seeds)
+            for cycle in range(self.cycles)
+        )
+        weighted = tuple(
+            Walkers(k, tuple(self.entries(seed, "produce")), self._skipped)
+            for k, seed in enumerate(self.seeds)
+        )
+        return Course(moving, self.lagtime, weighted, WEIGHTS)
+
+    def variable(self, store: Store) -> LearnedVariable | None:
+        """The last one of the first seed."""
+        learned = [entry for entry in self.entries(self.seeds[0], "learn") if store.has(entry)]
+        return LearnedVariable.read(store, learned[-1]) if learned else None
+
+    def cost(self) -> float:
+        each = self.cycles * (self.swarm + self.drive) + self.produce
+        return len(self.seeds) * self.walkers * each
+
+    def in_words(self) -> Sequence[str]:
+        return (
+            f"{self.cycles} times: {self.swarm:g} ps a walker without bias, learning a variable by "
+            f"{type(self.method).__name__}, {self.drive:g} ps under {type(self.bias).__name__} of it; then "
+            f"{self.produce:g} ps under the bias held.",
+        )
 
     def entries(self, seed: int, name: str, cycle: int | None = None) -> list[str]:
         """Entries of all stages of this name, of one cycle or of all."""
@@ -111,41 +157,49 @@ class SlowVariableLoop:
         match stage.name:
             case "swarm":
                 starts = _entry(seed, Stage("starts", cycle - 1)) if cycle and not stage.part else None
-                work = self._simulate(seed, stage, self.swarm_steps, starts=starts)
+                work = self._simulate(seed, stage, starts=starts)
             case "learn":
                 swarms = tuple(tuple(self.entries(seed, "swarm", c)) for c in range(cycle + 1))
-                work = LearnSlowVariable(self.recipe, swarms, self.lagtime, self.dim)
+                work = LearnVariable(self.recipe, swarms, self.method)
             case "drive":
                 before = _entry(seed, stage._replace(part=stage.part - 1)) if stage.part else None
-                bias = self._bias(seed, cycle, before)
                 start = self.entries(seed, "swarm", cycle)[-1]
-                work = self._simulate(seed, stage, self.drive_steps, after=start, bias=bias)
+                work = self._simulate(seed, stage, after=start, bias=self._bias(seed, cycle, before))
             case "starts":
                 driven = tuple(self.entries(seed, "drive", cycle))
-                work = ChooseStarts(self.recipe, driven, self.walkers, self.states, self.lagtime, seed)
+                lag = self._frames("lagtime")
+                work = ChooseStarts(self.recipe, driven, self.walkers, self.states, lag, seed)
             case "produce":
                 grown = self._grown(seed, cycle)
-                work = self._simulate(
-                    seed, stage, self.produce_steps, after=grown.after, bias=HeldBias(grown)
-                )
+                work = self._simulate(seed, stage, after=grown.after, bias=HeldBias(grown))
         return Task(entry, work)
 
-    def _simulate(self, seed, stage, steps, *, after=None, **how) -> Simulate:
+    def _simulate(self, seed, stage, *, after=None, starts=None, bias=None) -> Simulate:
         """One part of a stage; parts after the first go on where the one before stopped."""
         if stage.part:
             after = _entry(seed, stage._replace(part=stage.part - 1))
-        steps = min(self.segment_steps, steps - stage.part * self.segment_steps)
-        return Simulate(self.recipe, self.walkers, steps, self.save_every, seed, after=after, **how)
+        rest = self._frames(stage.name) - stage.part * self._frames("segment")
+        frames = min(self._frames("segment"), rest)
+        return Simulate(
+            self.recipe, self.walkers, frames, self.save_every, seed, after=after, starts=starts, bias=bias
+        )
 
     def _bias(self, seed: int, cycle: int, after: str | None) -> GrowingBias:
-        model = _entry(seed, Stage("learn", cycle))
-        return GrowingBias(model, self.height, self.bias_factor, self.stride, after)
+        return GrowingBias(_entry(seed, Stage("learn", cycle)), self.bias, after)
 
     def _grown(self, seed: int, cycle: int) -> GrowingBias:
         return self._bias(seed, cycle, self.entries(seed, "drive", cycle)[-1])
 
-    def _parts(self, steps: int) -> int:
-        return -(-steps // self.segment_steps)
+    def _frames(self, name: str) -> int:
+        """A time as a number of frames."""
+        return whole_multiple(getattr(self, name), self.save_every, name)
+
+    @property
+    def _skipped(self) -> int:
+        return self._frames("skip") if self.skip else 0
+
+    def _parts(self, name: str) -> int:
+        return -(-self._frames(name) // self._frames("segment"))
 
 
 def _entry(seed: int, stage: Stage) -> str:

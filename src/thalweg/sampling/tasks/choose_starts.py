@@ -9,6 +9,7 @@ import numpy as np
 
 from thalweg.kinetics.counts.counts import transition_counts
 from thalweg.kinetics.states.clustering import KCenters
+from thalweg.machine import disk
 from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.restart import LeastCounts, RestartRule
 from thalweg.sampling.segment import Segment
@@ -56,7 +57,9 @@ class ChooseStarts:
         positions = np.stack([read(store.folder(name), walker, frame) for name, walker, frame in frames])
 
         def write(folder):
-            np.savez(folder / "starts.npz", positions=positions, states=chosen, counts=counts)
+            disk.write_arrays(
+                folder / "starts.npz", {"positions": positions, "states": chosen, "counts": counts}
+            )
             write_json(
                 folder / "starts.json", [{"segment": s, "walker": w, "frame": f} for s, w, f in frames]
             )

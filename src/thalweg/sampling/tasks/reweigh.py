@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.free_energies.reweighting import MBAR, effective_sample_size, exponential_weights
+from thalweg.machine import disk
+from thalweg.machine.arrays import stored_arrays
 from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.segment import Segment, walks
 from thalweg.sampling.store import Store, write_json
+from thalweg.sampling.tasks.learned_variable import LearnedVariable
 from thalweg.sampling.tasks.simulate import HeldBias
-from thalweg.sampling.tasks.slow_variable import SlowVariable
 from thalweg.shapes import Float, Int
 
 
@@ -47,7 +49,7 @@ class WeightedFrames:
     @staticmethod
     def read(store: Store, entry: str) -> WeightedFrames:
         card = json.loads(store.file(entry, "weights.json").read_text())
-        with np.load(store.file(entry, "weights.npz"), allow_pickle=False) as arrays:
+        with stored_arrays(store.file(entry, "weights.npz")) as arrays:
             return WeightedFrames(**arrays, card=card)
 
 
@@ -99,7 +101,7 @@ class Reweigh:
         }
 
         def write(folder):
-            np.savez(folder / "weights.npz", **arrays)
+            disk.write_arrays(folder / "weights.npz", arrays)
             write_json(folder / "weights.json", card)
 
         store.commit(entry, write)
@@ -107,5 +109,5 @@ class Reweigh:
     def _energies(self, store, apparatus, held, features):
         """Energies of one bias at all frames [kJ/mol]."""
         bias = held.build(store, apparatus)
-        values = SlowVariable.read(store, held.grown.model).values(features)
+        values = LearnedVariable.read(store, held.grown.model).values(features)
         return np.asarray(bias.energy(bias.init(), jnp.asarray(values.T, jnp.float32)), float)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax
@@ -12,30 +12,31 @@ import numpy as np
 
 from thalweg import __version__
 from thalweg.dynamics.engine import Bias
+from thalweg.machine.arrays import stored_arrays
 from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe
 from thalweg.sampling.bias.frozen import FrozenBias
+from thalweg.sampling.bias.method import BiasMethod
+from thalweg.sampling.plans import plain
 from thalweg.sampling.segment import final_bias_state, final_state, write_segment
 from thalweg.sampling.store import MANIFEST, Store, sha256
-from thalweg.sampling.tasks.slow_variable import SlowVariable
+from thalweg.sampling.tasks.learned_variable import LearnedVariable
 from thalweg.systems.state import State, thermal_state
+from thalweg.units import Picoseconds, whole_multiple
 
 
 @dataclass(frozen=True)
 class GrowingBias:
-    """Well-tempered metadynamics on a learned variable, going on from what a segment left.
+    """A bias on a learned variable, going on from what a segment left.
 
     Attributes
     ----------
     model : entry of the learned variable, which also has the limits and widths
-    height : of the first Gaussians [kJ/mol]
-    bias_factor, stride : see `WellTemperedMetadynamics`
+    method : what bias
     after : entry of the segment at whose end the bias is taken up; None to begin with none
     """
 
     model: str
-    height: float
-    bias_factor: float
-    stride: int
+    method: BiasMethod
     after: str | None = None
 
     @property
@@ -43,8 +44,7 @@ class GrowingBias:
         return (self.model,) if self.after is None else (self.model, self.after)
 
     def build(self, store: Store, apparatus: Apparatus) -> Bias:
-        variable = SlowVariable.read(store, self.model)
-        return variable.metadynamics(apparatus, self.height, self.bias_factor, self.stride)
+        return LearnedVariable.read(store, self.model).biased(apparatus, self.method)
 
     def state(self, store: Store, bias: Bias) -> Any:
         return bias.init() if self.after is None else final_bias_state(store, self.after, bias.init())
@@ -70,12 +70,14 @@ class HeldBias:
 
 @dataclass(frozen=True)
 class Simulate:
-    """Advance ``walkers`` by ``steps`` and keep a segment.
+    """Advance ``walkers`` until each has left ``frames``, and keep a segment.
 
     Attributes
     ----------
     recipe : of the apparatus
-    walkers, steps, save_every : how many, how long, how often a frame is kept
+    walkers : how many
+    frames : how many each of them leaves
+    save_every : time between frames [ps]
     seed : of momenta and noise of walkers that start anew
     after : entry of the segment whose walkers go on; None to start anew
     starts : entry with the places where walkers start anew; None for the apparatus' own
@@ -86,25 +88,32 @@ class Simulate:
 
     recipe: ApparatusRecipe
     walkers: int
-    steps: int
-    save_every: int
+    frames: int
+    save_every: Picoseconds
     seed: int
     after: str | None = None
     starts: str | None = None
     bias: GrowingBias | HeldBias | None = None
 
+    @property
+    def cost(self) -> float:
+        """Simulated time [ps], over all walkers."""
+        return self.walkers * self.frames * self.save_every
+
     def __call__(self, store: Store, entry: str) -> None:
         apparatus = self.recipe.build()
         bias = None if self.bias is None else self.bias.build(store, apparatus)
+        stride = whole_multiple(self.save_every, apparatus.dt, "save_every")
         recording = apparatus.engine.run(
             self._start(store, entry, apparatus),
-            self.steps,
-            save_every=self.save_every,
+            self.frames * stride,
+            save_every=stride,
             bias=bias,
             bias_state=None if bias is None else self.bias.state(store, bias),
         )
         parents = {parent: sha256(store.folder(parent) / MANIFEST) for parent in sorted(self._parents())}
-        card = {"id": entry, "arguments": asdict(self), "parents": parents, "thalweg": __version__}
+        card = {"id": entry, "arguments": plain(self), "parents": parents, "thalweg": __version__}
+        card |= {"walkers": self.walkers, "steps": self.frames * stride, "dt": apparatus.dt}
         store.commit(entry, lambda folder: write_segment(folder, recording, apparatus, card))
 
     def _parents(self):
@@ -117,7 +126,7 @@ class Simulate:
         if self.starts is None:
             positions = np.repeat(apparatus.positions[..., None], self.walkers, axis=-1)
         else:
-            with np.load(store.file(self.starts, "starts.npz"), allow_pickle=False) as arrays:
+            with stored_arrays(store.file(self.starts, "starts.npz")) as arrays:
                 positions = np.moveaxis(arrays["positions"], 0, -1)
         key = jax.random.key(seed_of(self.seed, entry))
         box = None if apparatus.box is None else jnp.asarray(apparatus.box, jnp.float32)

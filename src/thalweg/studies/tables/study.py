@@ -1,29 +1,55 @@
 """A study: what to simulate and how, written as TOML whose keys are the parameters of the calls they become.
 
-Quantities carry their unit, ``kind`` names the class, and a wrong key is answered with the known ones. The
-study that a run was made with, every default written out, is its ``run.toml``.
+====================  ==========================================================================
+``title``             of the report
+``[system]``          a molecule of the package, or files
+``[dynamics]``        engine, temperature, time step, ``[dynamics.integrator]``
+``[features]``        what is measured on every frame
+``[campaign]``        the policy, its learner, its bias, its rule: ``kind`` names the class
+``[execution]``       where tasks run
+``[states.NAME]``     states by ranges of torsions
+``[report]``          what the analysis looks for
+====================  ==========================================================================
+
+Quantities carry their unit and a wrong key is answered with the known ones; see `language`. The study that a run was
+made with, every default written out, is its ``run.toml``.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from thalweg.dynamics.integrator import Integrator
 from thalweg.sampling.apparatus import ApparatusRecipe
-from thalweg.sampling.policies.markov_restarts import MarkovRestarts
-from thalweg.sampling.policies.slow_variable_loop import SlowVariableLoop
+from thalweg.sampling.features import FeatureSet
 from thalweg.sampling.policy import Policy
-from thalweg.sampling.restart import LeastCounts, Uncertainty
-from thalweg.studies.tables.strict import StudyError, as_table, choose, counted, measured, read
-from thalweg.units import thermal_energy
+from thalweg.studies.tables.doors import DOORS, FEATURES, INTEGRATORS, LEARNERS, POLICIES
+from thalweg.studies.tables.language import StudyError, choose, parameters, read, value
+from thalweg.units import (
+    AnySign,
+    AtLeast,
+    Count,
+    Daltons,
+    Kelvin,
+    Nanometers,
+    Picoseconds,
+    Radians,
+    thermal_energy,
+    whole_multiple,
+)
 
 FACTORY = "studies.apparatus"
 """What worker processes call to build their engine."""
+
+FILE_KEYS = ("pdb", "prmtop", "inpcrd", "xml")
+"""Keys of ``[system]`` that are files."""
+
+SLOWEST = {"kind": "TICA", "dim": 2, "scaling": "unit"}
+"""What learns in a loop whose study names nothing else."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +59,7 @@ class BundledMolecule:
     molecule: Literal["alanine_dipeptide", "alanine_tetrapeptide", "met_enkephalin"]
     solvent: Literal["vacuum", "obc2"] = "vacuum"
     constraints: Literal["none", "hbonds", "allbonds"] = "hbonds"
-    hydrogen_mass: float | None = measured("mass", None)
+    hydrogen_mass: Daltons | None = None
 
 
 @dataclass(frozen=True)
@@ -47,20 +73,27 @@ class Files:
     forcefield: tuple[str, ...] | None = None
     implicit_solvent: str | None = None
     constraints: Literal["none", "hbonds", "allbonds"] | None = None
-    hydrogen_mass: float | None = measured("mass", None)
-    cutoff: float | None = measured("length", None)
+    hydrogen_mass: Daltons | None = None
+    cutoff: Nanometers | None = None
     add_hydrogens: bool | None = None
-    water_padding: float | None = measured("length", None)
+    water_padding: Nanometers | None = None
 
 
 @dataclass(frozen=True)
 class Dynamics:
-    """Langevin dynamics and the engine that runs it."""
+    """The engine, its bath and its time step; the integrator has a table of its own.
+
+    Parameters
+    ----------
+    engine : which program advances the walkers
+    temperature : of the bath [K]
+    dt : time step [ps]
+    platform : of OpenMM
+    """
 
     engine: Literal["native", "openmm"] = "native"
-    temperature: float = measured("temperature", "300 K")
-    dt: float = measured("time", "2 fs")
-    friction: float = measured("rate", "1 /ps")
+    temperature: Kelvin = 300.0
+    dt: Picoseconds = 0.002
     platform: Literal["Reference", "CPU", "CUDA", "OpenCL", "HIP"] | None = None
 
     def __post_init__(self):
@@ -76,75 +109,15 @@ class Dynamics:
 
 
 @dataclass(frozen=True)
-class TorsionFeatures:
-    """Sines and cosines of torsions: those of the backbone, or of every bond that turns."""
+class Execution:
+    """Where tasks run.
 
-    select: Literal["backbone", "rotatable"] = "backbone"
-
-
-@dataclass(frozen=True)
-class DistanceFeatures:
-    """Distances of pairs of heavy atoms at least ``separation`` bonds apart, solvent left out.
-
-    Nearer pairs are held by bonds and angles: they say nothing about slow motions, and a bias on them would
-    strain the molecule.
+    Parameters
+    ----------
+    workers : processes
     """
 
-    separation: int = counted(3)
-
-
-@dataclass(frozen=True)
-class Metadynamics:
-    """Well-tempered metadynamics on the learned variables."""
-
-    height: float = measured("energy", "1 kJ/mol")
-    bias_factor: float = 10.0
-    stride: float = measured("time", "1 ps")
-
-    def __post_init__(self):
-        if not self.bias_factor > 1:
-            raise ValueError(f"bias_factor = {self.bias_factor}; give more than 1")
-
-
-@dataclass(frozen=True)
-class Loop:
-    """Learn slow variables, drive them, learn again, and measure under the last bias held still.
-
-    Times are those of each walker: ``swarm`` and ``drive`` in every cycle, ``produce`` once at the end, in
-    pieces of ``segment``.
-    """
-
-    walkers: int = counted(32)
-    seeds: tuple[int, ...] = (1, 2)
-    workers: int = counted(2)
-    cycles: int = counted(2)
-    swarm: float = measured("time", "100 ps")
-    drive: float = measured("time", "500 ps")
-    produce: float = measured("time", "500 ps")
-    segment: float = measured("time", "100 ps")
-    save_every: float = measured("time", "1 ps")
-    lagtime: float = measured("time", "10 ps")
-    dim: int = counted(2)
-    states: int = counted(100)
-    skip: float = measured("time", "0 ps", positive=False)
-
-
-@dataclass(frozen=True)
-class Restarts:
-    """Swarms of short runs, each started where a Markov model of all before says that it helps most.
-
-    ``length`` is that of every walker in one swarm.
-    """
-
-    walkers: int = counted(32)
-    seeds: tuple[int, ...] = (1, 2)
-    workers: int = counted(2)
-    swarms: int = counted(4)
-    length: float = measured("time", "100 ps")
-    save_every: float = measured("time", "1 ps")
-    lagtime: float = measured("time", "10 ps")
-    states: int = counted(100)
-    rule: Literal["least-counts", "uncertainty"] = "least-counts"
+    workers: Count = 2
 
 
 @dataclass(frozen=True)
@@ -157,50 +130,50 @@ class Region:
 
 @dataclass(frozen=True)
 class Report:
-    """What the analysis looks for."""
+    """What the analysis looks for.
 
-    lagtimes: tuple[float, ...] = measured("time", ())
-    sets: int = counted(3, least=2)
+    Parameters
+    ----------
+    lagtime : of its Markov model [ps]; that of the campaign if None
+    lagtimes : to scan [ps]; chosen from the lengths of the walks if none
+    clusters : number of microstates
+    sets : number of long-lived states to describe
+    """
+
+    lagtime: Picoseconds | None = None
+    lagtimes: tuple[Picoseconds, ...] = ()
+    clusters: Count = 100
+    sets: Annotated[int, AtLeast(2)] = 3
 
 
-FEATURES = {"torsions": TorsionFeatures, "distances": DistanceFeatures}
-CAMPAIGNS = {"slow-variable-loop": Loop, "markov-restarts": Restarts}
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Study:
-    """A whole run file."""
+    """A whole run file.
+
+    Attributes
+    ----------
+    title : of the report
+    system : what is simulated
+    dynamics : how
+    integrator : of the dynamics
+    features : what is measured
+    campaign : the policy
+    execution : where tasks run
+    states : for the report
+    report : what the analysis looks for
+    tables : the study as it stands in a file, every default written out; `from_table` reads it back
+    """
 
     title: str
     system: BundledMolecule | Files
     dynamics: Dynamics
-    features: TorsionFeatures | DistanceFeatures
-    campaign: Loop | Restarts
-    metadynamics: Metadynamics
-    states: tuple[Region, ...] = ()
-    report: Report = field(default_factory=Report)
-
-    def __post_init__(self):
-        if isinstance(self.campaign, Restarts) and self.metadynamics != Metadynamics():
-            raise StudyError(
-                '[metadynamics] has no meaning with [campaign] kind = "markov-restarts"; remove it'
-            )
-        self.policy()
-
-    def policy(self) -> Policy:
-        """The policy of the campaign, times turned into steps.
-
-        Raises
-        ------
-        StudyError
-            If a time is no whole number of steps or frames, or the policy refuses its settings.
-        """
-        try:
-            return _policy(self)
-        except StudyError:
-            raise
-        except ValueError as error:
-            raise StudyError(f"[campaign] {error}") from None
+    integrator: Integrator
+    features: FeatureSet
+    campaign: Policy
+    execution: Execution
+    states: tuple[Region, ...]
+    report: Report
+    tables: dict[str, Any]
 
 
 def load(path: Path) -> Study:
@@ -223,166 +196,129 @@ def load(path: Path) -> Study:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{path} is not TOML: {error}") from None
-    study = from_table(table, path.stem)
-    return dataclasses.replace(study, system=_located(study.system, path.parent))
+    if isinstance(table.get("system"), dict):
+        table["system"] = _located(table["system"], path.parent)
+    return from_table(table, path.stem)
 
 
 def from_table(table: Mapping[str, Any], title: str = "run") -> Study:
-    """The study that ``table`` describes."""
-    rest = dict(table)
-    states = rest.pop("states", {})
-    system = rest.pop("system", None)
-    if not isinstance(system, Mapping):
-        raise StudyError(
-            'there is no table [system]; give one with molecule = "alanine_dipeptide", or with files'
-        )
-    parts = {
-        "system": read(BundledMolecule if "molecule" in system else Files, system, "system"),
-        "dynamics": read(Dynamics, rest.pop("dynamics", {}), "dynamics"),
-        "features": choose(FEATURES, _table(rest, "features"), "features", default="torsions"),
-        "campaign": choose(CAMPAIGNS, _table(rest, "campaign"), "campaign"),
-        "metadynamics": read(Metadynamics, rest.pop("metadynamics", {}), "metadynamics"),
-        "states": _regions(states),
-        "report": read(Report, rest.pop("report", {}), "report"),
-    }
-    given = rest.pop("title", title)
-    if not isinstance(given, str):
-        raise StudyError(f"title must be a text; got {given!r}")
-    if rest:
-        known = [f.name for f in dataclasses.fields(Study)]
-        raise StudyError(f'the study has no table or key "{next(iter(rest))}"; known: {", ".join(known)}')
-    return Study(title=given, **parts)
-
-
-def to_table(study: Study) -> dict[str, Any]:
-    """The study as a table that `from_table` reads back, every default written out."""
-    names = {cls: kind for kinds in (FEATURES, CAMPAIGNS) for kind, cls in kinds.items()}
-    table: dict[str, Any] = {"title": study.title}
-    for name in ("system", "dynamics", "features", "campaign", "metadynamics", "report"):
-        settings = getattr(study, name)
-        kind = {"kind": names[type(settings)]} if type(settings) in names else {}
-        table[name] = kind | as_table(settings)
-    if isinstance(study.campaign, Restarts):
-        del table["metadynamics"]
-    if study.states:
-        table["states"] = {
-            region.name: {key: [f"{v!r} rad" for v in ends] for key, ends in region.ranges.items()}
-            for region in study.states
-        }
-    return table
-
-
-def whole_steps(time: float, dt: float, where: str) -> int:
-    """How many steps of ``dt`` [ps] make ``time`` [ps].
+    """The study that ``table`` describes.
 
     Raises
     ------
     StudyError
-        If it is no whole number of at least one.
-
-    Examples
-    --------
-    >>> whole_steps(1.0, 0.002, "save_every")
-    500
+        If a key or value is wrong, or times do not go together.
     """
-    number = round(time / dt)
-    if number < 1 or not math.isclose(number * dt, time, rel_tol=1e-6):
-        raise StudyError(f"{where} = {time:g} ps is no whole number of {dt:g} ps; give a multiple of that")
-    return number
-
-
-def _policy(study: Study) -> Policy:
-    campaign, dt = study.campaign, study.dynamics.dt
-    if not campaign.seeds:
-        raise StudyError("[campaign] seeds = []; give at least two, such as [1, 2]")
-    if len(set(campaign.seeds)) < len(campaign.seeds):
-        raise StudyError(f"[campaign] seeds = {list(campaign.seeds)} repeat; independent seeds must differ")
-    frame = whole_steps(campaign.save_every, dt, "[campaign] save_every")
-    lagtime = whole_steps(campaign.lagtime, campaign.save_every, "[campaign] lagtime")
-
-    def frames(name: str) -> int:
-        return frame * whole_steps(getattr(campaign, name), campaign.save_every, f"[campaign] {name}")
-
-    table = to_table(study)
-    recipe = ApparatusRecipe(FACTORY, {name: table[name] for name in ("system", "dynamics", "features")})
-    common = {"recipe": recipe, "seeds": campaign.seeds, "walkers": campaign.walkers, "save_every": frame}
-    shortest, name = (campaign.swarm, "swarm") if isinstance(campaign, Loop) else (campaign.length, "length")
-    if campaign.lagtime >= shortest:
+    rest = dict(table)
+    given = rest.pop("title", title)
+    if not isinstance(given, str):
+        raise StudyError(f"title must be a text; got {given!r}")
+    tables: dict[str, Any] = {"title": given}
+    if not isinstance(rest.get("system"), Mapping):
         raise StudyError(
-            f"[campaign] lagtime = {campaign.lagtime:g} ps leaves no pairs in walks of {name} = "
-            f"{shortest:g} ps; use a shorter lagtime or longer walks"
+            'there is no table [system]; give one with molecule = "alanine_dipeptide", or with files'
         )
-    if isinstance(campaign, Restarts):
-        rule = {"least-counts": LeastCounts, "uncertainty": Uncertainty}[campaign.rule]()
-        return MarkovRestarts(
-            **common,
-            swarms=campaign.swarms,
-            whole_steps=frames("length"),
-            lagtime=lagtime,
-            states=campaign.states,
-            rule=rule,
-        )
-    bias = study.metadynamics
-    return SlowVariableLoop(
-        **common,
-        cycles=campaign.cycles,
-        swarm_steps=frames("swarm"),
-        drive_steps=frames("drive"),
-        produce_steps=frames("produce"),
-        segment_steps=frames("segment"),
-        lagtime=lagtime,
-        dim=campaign.dim,
-        states=campaign.states,
-        height=bias.height,
-        bias_factor=bias.bias_factor,
-        stride=whole_steps(bias.stride, dt, "[metadynamics] stride"),
-        skip=round(campaign.skip / campaign.save_every),
+    system, tables["system"] = read_system(rest.pop("system"))
+    dynamics, integrator, tables["dynamics"] = read_dynamics(rest.pop("dynamics", {}))
+    features, tables["features"] = read_features(rest.pop("features", {}))
+    settings = {name: tables[name] for name in ("system", "dynamics", "features")}
+    campaign, tables["campaign"] = _campaign(
+        rest.pop("campaign", {}), ApparatusRecipe(FACTORY, settings), dynamics.dt
     )
+    execution, tables["execution"] = read(Execution, rest.pop("execution", {}), "execution")
+    states, tables["states"] = _regions(rest.pop("states", {}))
+    report, tables["report"] = read(Report, rest.pop("report", {}), "report")
+    if rest:
+        known = ("title", *tables)
+        raise StudyError(
+            f'the study has no table or key "{next(iter(rest))}"; known: {", ".join(dict.fromkeys(known))}'
+        )
+    return Study(given, system, dynamics, integrator, features, campaign, execution, states, report, tables)
 
 
-def _regions(table: Any) -> tuple[Region, ...]:
+def read_system(table: Any) -> tuple[BundledMolecule | Files, dict[str, Any]]:
+    """The ``[system]`` of a study, and its table in full."""
+    bundled = isinstance(table, Mapping) and "molecule" in table
+    return read(BundledMolecule if bundled else Files, table, "system")
+
+
+def read_dynamics(table: Any) -> tuple[Dynamics, Integrator, dict[str, Any]]:
+    """The ``[dynamics]`` of a study, its integrator, and the table in full."""
+    if not isinstance(table, Mapping):
+        raise StudyError(f"[dynamics] must be a table; got {table!r}")
+    rest = dict(table)
+    nested = rest.pop("integrator", {})
+    dynamics, full = read(Dynamics, rest, "dynamics")
+    given = {"kT": dynamics.kT, "dt": dynamics.dt}
+    integrator, full["integrator"] = choose(INTEGRATORS, nested, "dynamics.integrator", DOORS, given)
+    return dynamics, integrator, full
+
+
+def read_features(table: Any) -> tuple[FeatureSet, dict[str, Any]]:
+    """The ``[features]`` of a study, and its table in full."""
+    return choose(FEATURES, table, "features", DOORS)
+
+
+def _campaign(table: Any, recipe: ApparatusRecipe, dt: float) -> tuple[Policy, dict[str, Any]]:
+    """The policy; what learns in it does so at its lag time unless its own table says otherwise."""
+    if not isinstance(table, Mapping):
+        raise StudyError(f"[campaign] must be a table; got {table!r}")
+    given, rest = {"recipe": recipe}, dict(table)
+    learner = rest.pop("learner", None)
+    policy, full = choose(POLICIES, rest, "campaign", DOORS, given)
+    if learner is not None or "learner" in parameters(type(policy), DOORS, given):
+        rest["learner"] = _learner(learner, policy)
+        policy, full = choose(POLICIES, rest, "campaign", DOORS, given)
+    try:
+        whole_multiple(policy.save_every, dt, "save_every")
+    except ValueError as error:
+        raise StudyError(f"[campaign] {error}") from None
+    return policy, full
+
+
+def _learner(table: Any, policy: Policy) -> Any:
+    """The table of a learner, with the lag time of the policy, in frames, where it has none of its own."""
+    if not isinstance(table, Mapping | None):
+        return table
+    full = {**SLOWEST, **(table or {})} if not table or "kind" not in table else dict(table)
+    found = LEARNERS.find(full["kind"]) if isinstance(full["kind"], str) else None
+    asks = found is not None and "lagtime" in parameters(found[1], DOORS)
+    if asks and "lagtime" not in full and hasattr(policy, "lagtime"):
+        full["lagtime"] = whole_multiple(policy.lagtime, policy.save_every, "lagtime")
+    return full
+
+
+def _regions(table: Any) -> tuple[tuple[Region, ...], dict[str, Any]]:
     if not isinstance(table, Mapping):
         raise StudyError(f"[states] must be a table of states; got {table!r}")
-    regions = []
+    regions, full = [], {}
     for name, ranges in table.items():
-        where = f"states.{name}"
         if not isinstance(ranges, Mapping) or not ranges:
             raise StudyError(
-                f'[{where}] must name ranges of torsions, such as "phi ALA2" = ["0 deg", "126 deg"]'
+                f'[states.{name}] must name ranges of torsions, such as "phi ALA2" = ["0 deg", "126 deg"]'
             )
-        for key, ends in ranges.items():
-            if not isinstance(ends, list) or len(ends) != 2:
-                raise StudyError(
-                    f'[{where}] "{key}" = {ends!r}; give two angles, such as ["0 deg", "126 deg"]'
-                )
-        read_ranges = {
-            key: read(_Range, {"ends": ends}, f"{where}.{key}").ends for key, ends in ranges.items()
-        }
+        angle = AnySign[Radians]
+        read_ranges, full[name] = value(ranges, dict[str, tuple[angle, angle]], f"[states.{name}]")
         regions.append(Region(name, read_ranges))
-    return tuple(regions)
+    return tuple(regions), full
 
 
-@dataclass(frozen=True)
-class _Range:
-    ends: tuple[float, ...] = measured("angle", positive=False)
+def _located(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """``table`` with the paths of its files made absolute."""
+    found = {
+        name: str((folder / path).resolve())
+        for name, path in table.items()
+        if name in FILE_KEYS and isinstance(path, str)
+    }
+    if isinstance(table.get("forcefield"), list):
+        local = [(folder / str(name)).resolve() for name in table["forcefield"]]
+        found["forcefield"] = [
+            str(path) if path.is_file() else name for name, path in zip(table["forcefield"], local)
+        ]
+    return {**table, **found}
 
 
-def _table(rest: dict[str, Any], name: str) -> Mapping[str, Any]:
-    table = rest.pop(name, {})
-    if not isinstance(table, Mapping):
-        raise StudyError(f"[{name}] must be a table; got {table!r}")
-    return table
-
-
-def _located(system: BundledMolecule | Files, folder: Path) -> BundledMolecule | Files:
-    """``system`` with its paths made absolute."""
-    if isinstance(system, BundledMolecule):
-        return system
-    paths = {name: getattr(system, name) for name in ("pdb", "prmtop", "inpcrd", "xml")}
-    found = {name: (folder / path).resolve() for name, path in paths.items() if path is not None}
-    if system.forcefield is not None:
-        local = ((folder / name).resolve() for name in system.forcefield)
-        found["forcefield"] = tuple(
-            str(path) if path.is_file() else name for name, path in zip(system.forcefield, local)
-        )
-    return dataclasses.replace(system, **found)
+def kept(study: Study, names: Mapping[str, Any]) -> Study:
+    """``study`` with other names of its files."""
+    tables = {**study.tables, "system": {**study.tables["system"], **names}}
+    return from_table(tables, study.title)

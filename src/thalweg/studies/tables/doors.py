@@ -1,0 +1,48 @@
+"""What the tables of a run may name: loops, learners, bases, biases, rules, features and integrators.
+
+Each family lists what this package offers; what the user's plug-ins offer of the same kind is taken as well.
+"""
+
+from __future__ import annotations
+
+from thalweg.collective_variables.bases.basis import Basis
+from thalweg.dynamics.integrator import Integrator
+from thalweg.sampling.bias.method import BiasMethod
+from thalweg.sampling.features import FeatureSet
+from thalweg.sampling.policy import Policy
+from thalweg.sampling.restart import RestartRule
+from thalweg.sampling.tasks.learned_variable import FrameMethod
+from thalweg.studies.tables.language import Family
+
+
+def _of(room: str, *names: str) -> dict[str, str]:
+    return {name: f"{room}.{name}" for name in names}
+
+
+POLICIES = Family(Policy, _of("sampling", "SlowVariableLoop", "MarkovRestarts"))
+LEARNERS = Family(
+    FrameMethod,
+    _of(
+        "collective_variables",
+        "TICA", "SparseTICA", "KernelTICA", "VAC", "IntegratedVAC", "VAMP", "PCA", "SRV", "VAMPnet", "DCCA", "VDE",
+        "TimeLaggedAutoencoder", "Autoencoder", "VariationalAutoencoder",
+    ),
+    default="TICA",
+)  # fmt: skip
+BASES = Family(
+    Basis,
+    _of(
+        "collective_variables",
+        "Features", "Polynomials", "Fourier", "Landmarks", "RandomWaves", "SideBySide", "Then",
+    ),
+)  # fmt: skip
+BIASES = Family(BiasMethod, _of("sampling", "Metadynamics"))
+RULES = Family(RestartRule, _of("sampling", "LeastCounts", "Uncertainty"))
+FEATURES = Family(
+    FeatureSet, _of("sampling", "TorsionFeatures", "DistanceFeatures"), default="TorsionFeatures"
+)
+INTEGRATORS = Family(
+    Integrator, _of("dynamics", "Langevin", "ABOBA", "Overdamped", "VelocityVerlet"), default="Langevin"
+)
+
+DOORS = (POLICIES, LEARNERS, BASES, BIASES, RULES, FEATURES, INTEGRATORS)
