@@ -13,13 +13,18 @@ export NPROC := 1
 export OPENMM_CPU_THREADS := 1
 export XLA_FLAGS := --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test test-long lint docs bench clean
 
 demo: .venv/ready
 	$(BIN)/thalweg demo
 
+# Known answers of every method. A worker that is done takes tests over from the other.
 test: .venv/ready
-	$(BIN)/python -m pytest -q -n 2 --dist=loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -m "not long"
+
+# Statistics over many replicas, kills of running programs, large sizes, whole examples.
+test-long: .venv/ready
+	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -m long
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,16 +9,12 @@ from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
 
-DATA = Path(os.environ.get("THALWEG_DATA", Path(__file__).parents[3] / "shared" / "data"))
-FOLDER = DATA / "kinetics" / "alanine_msmb"
-
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no data in {FOLDER}; set THALWEG_DATA")
-
 
 @pytest.fixture(scope="module")
-def angles():
+def angles(data_set):
+    folder = data_set("kinetics", "alanine_msmb")
     mdtraj = pytest.importorskip("mdtraj")
-    runs = [mdtraj.load(path, top=FOLDER / "ala2.pdb") for path in sorted(FOLDER.glob("*.dcd"))]
+    runs = [mdtraj.load(path, top=folder / "ala2.pdb") for path in sorted(folder.glob("*.dcd"))]
     return [np.hstack([mdtraj.compute_phi(run)[1], mdtraj.compute_psi(run)[1]]) for run in runs]
 
 

@@ -6,9 +6,6 @@ some of those come from.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -29,7 +26,6 @@ from thalweg.testsystems.wells import (
     TripleWell2D,
 )
 
-DATA = Path(os.environ.get("THALWEG_DATA", Path(__file__).parents[3] / "shared" / "data"))
 BROWN = ((-1.8, 1.3), (-0.6, 2.3))
 
 
@@ -158,10 +154,8 @@ def test_reaction_on_muller_brown_with_eight_harmonic_dimensions():
     assert rate.flux == pytest.approx(0.03199, abs=3e-6)
 
 
-def test_ellipses_and_committor_are_those_of_the_shipped_data():
-    folder = DATA / "kinetics" / "muller_dga"
-    if not folder.is_dir():
-        pytest.skip(f"no {folder}; set THALWEG_DATA")
+def test_ellipses_and_committor_are_those_of_the_shipped_data(data_set):
+    folder = data_set("kinetics", "muller_dga")
     points = np.load(folder / "c10d_muller_brown_trajs.npy").reshape(-1, 10).T
     for region, name in ((thiede_a, "stateA"), (thiede_b, "stateB")):
         shipped = np.load(folder / f"c10d_muller_brown_{name}.npy").ravel() > 0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +12,6 @@ from thalweg.learned_potentials.frames.force_consistency import RATIOS, force_sc
 from thalweg.learned_potentials.frames.inspection import inspect
 from thalweg.systems.configuration import Configuration
 from thalweg.units import ELECTRONVOLT
-
-DATA = Path(os.environ.get("THALWEG_DATA", Path(__file__).parents[4] / "shared" / "data"))
-RMD17 = DATA / "potentials" / "rmd17"
 
 
 def kinds(findings):
@@ -113,11 +108,10 @@ def test_one_file_in_other_units_is_told_by_its_name(molecules):
     assert "eV read as Hartree" in messages[0]
 
 
-@pytest.mark.skipif(not RMD17.exists(), reason=f"no data in {RMD17}; set THALWEG_DATA")
-def test_ethanol_passes_and_is_caught_in_hartree_per_bohr():
+def test_ethanol_passes_and_is_caught_in_hartree_per_bohr(data_set):
     from thalweg.interop.files.configurations import read_configurations
 
-    frames = read_configurations(RMD17 / "ethanol_train_01.extxyz.gz")
+    frames = read_configurations(data_set("potentials", "rmd17", "ethanol_train_01.extxyz.gz"))
     assert str(inspect(frames)) == "nothing found"
     for factor in (51.4221, 27.2114, 23.0605, 96.485, 0.529177, 1.88973):
         for ratio in (factor, -1 / factor):
