@@ -40,6 +40,7 @@ from .gradient_domain.hessian_kernel import noise_variances as noise_variances
 from .gradient_domain.hessian_kernel import prior_variances as prior_variances
 from .gradient_domain.kernel_solvers import ClosedForm as ClosedForm
 from .gradient_domain.kernel_solvers import ConjugateGradients as ConjugateGradients
+from .gradient_domain.kernel_solvers import KernelSolution as KernelSolution
 from .gradient_domain.kernel_solvers import ProjectedProcess as ProjectedProcess
 from .gradient_domain.observations import LabelCovariance as LabelCovariance
 from .gradient_domain.observations import Observed as Observed
@@ -80,7 +81,6 @@ from .linear.off_points import off_points as off_points
 from .linear.polynomials import PolynomialEnergy as PolynomialEnergy
 from .linear.polynomials import PolynomialFit as PolynomialFit
 from .linear.polynomials import PolynomialTerm as PolynomialTerm
-from .linear.polynomials import WeightedSums as WeightedSums
 from .linear.problem import LinearProblem as LinearProblem
 from .linear.problem import PartLearner as PartLearner
 from .linear.regularization import AutomaticRelevance as AutomaticRelevance
@@ -138,12 +138,15 @@ from .recipes.networks import behler_parrinello as behler_parrinello
 from .recipes.networks import learned_messages as learned_messages
 from .terms.learned_potential import ConstantEnergy as ConstantEnergy
 from .terms.learned_potential import LearnedPotential as LearnedPotential
+from .terms.learner import FittedTerm as FittedTerm
+from .terms.learner import FitInfo as FitInfo
+from .terms.learner import Learner as Learner
+from .terms.learner import Resumable as Resumable
 from .terms.local import LocalEnergy as LocalEnergy
 from .terms.local import LocalTerm as LocalTerm
 from .terms.local import SiteTerm as SiteTerm
 from .terms.term import Graded as Graded
 from .terms.term import Labels as Labels
-from .terms.term import Learner as Learner
 from .terms.term import NoUncertainty as NoUncertainty
 from .terms.term import Spread as Spread
 from .terms.term import Term as Term

@@ -134,19 +134,20 @@ def _with_derivatives(
     ]
     with jax.enable_x64(True):
         widths = [max(feature_count(part.representation), *part.basis.sizes) for part in parts]
-        bytes_per_site = 24 * max(width * rows for width, rows in zip(widths, most))
+        # derivatives of the features, or functions, in three axes of every neighbor, 8 bytes each
+        bytes_per_site = 24 * max(width * neighbors for width, neighbors in zip(widths, most))
         sites = _fitting_block([len(one) for one in configurations], BLOCK_BYTES / bytes_per_site)
         for chosen, near in batches(configurations, *parts[0].reach, sites):
             frames = [configurations[k] for k in chosen]
             padded = -(-len(near.kinds) // TOGETHER) * TOGETHER
             points = points_of(frames, padded)
             blocks = []
-            for part, rows in zip(parts, most):
-                near = Neighborhoods.of(frames, *part.reach, rows, padded)
+            for part, neighbors in zip(parts, most):
+                near = Neighborhoods.of(frames, *part.reach, neighbors, padded)
                 pulls = features_and_pulls(part.representation, near, points)
                 blocks.append(part_rows(chosen, frames, near, points, pulls, part))
-            found = blocks[0] if len(blocks) == 1 else _beside(blocks)
-            yield replace(found, frames=numbers[chosen])
+            rows = blocks[0] if len(blocks) == 1 else _beside(blocks)
+            yield replace(rows, frames=numbers[chosen])
 
 
 def _fitting_block(sizes: Sequence[int], most: float) -> int:
@@ -191,7 +192,15 @@ def part_rows(
     pulls: Pulls,
     part: Part,
 ) -> Rows:
-    """Rows of ``frames``, which are ``chosen`` of all, for the coefficients of one ``part``."""
+    """Rows of ``frames``, which are ``chosen`` of all, for the coefficients of one ``part``.
+
+    ==================  ============================================================================
+    ``phi(f_i)``        ``basis.values``, (sites, functions)
+    ``df_i/dr_ij``      ``changes``, (pairs, 3, features), of the pairs of neighbors of one element
+    ``dphi/dr_ij``      ``pushed``, (pairs, 3, functions); ``flat`` in rows (pair, axis)
+    ``r_ij``            ``along``, (3, pairs) [nm]
+    ==================  ============================================================================
+    """
     basis = part.basis
     offsets = np.concatenate([[0], np.cumsum(basis.sizes)])
     sizes = np.array([len(frame) for frame in frames])
@@ -204,6 +213,7 @@ def part_rows(
         if not len(mine):
             continue
         columns = slice(offsets[kind], offsets[kind + 1])
+        # E = sum_i phi(f_i) . c: sites of one element are summed by frame
         ones = np.ones(len(mine))
         by_frame = sparse.csr_matrix(
             (ones, (near.frames[mine], np.arange(len(mine)))), (len(frames), len(mine))
@@ -213,9 +223,10 @@ def part_rows(
         centers, slots, changes = pulls.of(mine)
         pushed = basis.pushed(kind, features, np.searchsorted(mine, centers), changes)
         flat = pushed.reshape(3 * len(centers), basis.sizes[kind])
+        # F_a = -sum_i dphi(f_i)/dx_a . c
         neighbors = near.partners[slots, centers]
         forces[:, columns] = _differences(centers, neighbors, atoms) @ flat
-        if strained:
+        if strained:  # V S = sum_i sum_j r_ij (dphi/dr_ij) . c
             along = points[:, neighbors] - points[:, centers] + near.offsets[:, slots, centers]
             virials[:, columns] = _strains(near.frames[centers], along, len(frames)) @ flat
     ends = np.cumsum(sizes)[:-1]

@@ -58,12 +58,12 @@ class ActiveSet(eqx.Module):
     ----------
     rows : one square matrix per element, ``(functions, functions)``
     frames : index of the training frame of each row; -1 for a unit vector that no frame has replaced
-    seen : number of training frames
+    training_frames : how many there were
     """
 
     rows: tuple[Float[np.ndarray, "functions functions"], ...]
     frames: tuple[Int[np.ndarray, " functions"], ...]
-    seen: int
+    training_frames: int
 
     @staticmethod
     def of(parts: Sequence[Part], configurations: Sequence[Configuration]) -> ActiveSet:
@@ -76,15 +76,22 @@ class ActiveSet(eqx.Module):
         return ActiveSet.spanning(*site_rows(parts, configurations), kinds, len(configurations))
 
     @staticmethod
-    def spanning(rows: np.ndarray, kinds: np.ndarray, owners: np.ndarray, count: int, seen: int) -> ActiveSet:
-        """The active set of any ``rows`` (rows, functions) of ``count`` ``kinds``, whose frames are ``owners``."""
-        found = []
+    def spanning(
+        rows: Float[np.ndarray, "rows functions"],
+        kinds: Int[np.ndarray, " rows"],
+        owners: Int[np.ndarray, " rows"],
+        count: int,
+        training_frames: int,
+    ) -> ActiveSet:
+        """The active set of any ``rows`` of ``count`` ``kinds``, whose frames are ``owners``."""
+        chosen = []
         for kind in range(count):
             mine = rows[kinds == kind]
+            # unit vectors stand in for directions that no row of a frame has
             sizes = np.sqrt((mine**2).sum(0) / max(len(mine), 1))
             units = SMALLEST * np.diag(np.maximum(sizes, NEVER * (sizes.max(initial=0.0) or 1.0)))
-            found.append(_spanned(units, np.full(len(units), NOBODY), mine, owners[kinds == kind]))
-        return ActiveSet(*map(tuple, zip(*found)), seen)
+            chosen.append(_largest_volume(units, np.full(len(units), NOBODY), mine, owners[kinds == kind]))
+        return ActiveSet(*map(tuple, zip(*chosen)), training_frames)
 
     @property
     def filled(self) -> float:
@@ -95,22 +102,24 @@ class ActiveSet(eqx.Module):
         self, parts: Sequence[Part], configurations: Sequence[Configuration]
     ) -> tuple[np.ndarray, ...]:
         """Grade of every atom of each frame, ``(atoms,)`` each."""
-        found = []
-        for some in _few_sites(configurations):
-            rows, kinds, _ = site_rows(parts, some)
-            found += np.split(self.grades_of(rows, kinds), np.cumsum([len(frame) for frame in some])[:-1])
-        return tuple(found)
+        grades = []
+        for frames in _few_sites(configurations):
+            rows, kinds, _ = site_rows(parts, frames)
+            grades += np.split(self.grades_of(rows, kinds), np.cumsum([len(frame) for frame in frames])[:-1])
+        return tuple(grades)
 
-    def grades_of(self, rows: np.ndarray, kinds: np.ndarray, together: int = 1) -> np.ndarray:
-        """Grades of ``rows`` (rows, functions) of ``kinds``, so many ``together`` with ``|c_j|`` the length of all."""
+    def grades_of(
+        self, rows: Float[np.ndarray, "rows functions"], kinds: Int[np.ndarray, " rows"], together: int = 1
+    ) -> Float[np.ndarray, " groups"]:
+        """``gamma`` of ``rows`` of ``kinds``, so many ``together`` with ``|(x A^-1)_j|`` the length of all."""
         grades = np.zeros(len(rows) // together)
         for kind, active in enumerate(self.rows):
             mine = np.flatnonzero(kinds[::together] == kind)
-            for some in np.array_split(mine, -(-len(mine) * together // BLOCK)) if len(mine) else ():
-                taken = rows.reshape(-1, together, rows.shape[1])[some]
-                found = combinations(taken.reshape(-1, rows.shape[1]), active)
-                lengths = np.sqrt((found.reshape(len(some), together, -1) ** 2).sum(1))
-                grades[some] = lengths.max(1)
+            for block in np.array_split(mine, -(-len(mine) * together // BLOCK)) if len(mine) else ():
+                x = rows.reshape(-1, together, rows.shape[1])[block]
+                coefficients = combinations(x.reshape(-1, rows.shape[1]), active)
+                lengths = np.sqrt((coefficients.reshape(len(block), together, -1) ** 2).sum(1))
+                grades[block] = lengths.max(1)
         return grades
 
     def extended(
@@ -128,12 +137,13 @@ class ActiveSet(eqx.Module):
         own a row of it: the ones to label.
         """
         rows, kinds, owners = site_rows(parts, configurations)
-        found = [
-            _spanned(active, frames, rows[kinds == kind], self.seen + owners[kinds == kind], threshold)
+        owners = self.training_frames + owners
+        chosen = [
+            _largest_volume(active, frames, rows[kinds == kind], owners[kinds == kind], threshold)
             for kind, (active, frames) in enumerate(zip(self.rows, self.frames))
         ]
-        wider = ActiveSet(*map(tuple, zip(*found)), self.seen + len(configurations))
-        entered = np.unique(np.concatenate(wider.frames)) - self.seen
+        wider = ActiveSet(*map(tuple, zip(*chosen)), self.training_frames + len(configurations))
+        entered = np.unique(np.concatenate(wider.frames)) - self.training_frames
         return wider, entered[entered >= 0]
 
 
@@ -167,17 +177,17 @@ def site_rows(
     return np.concatenate(columns, 1), kinds, owners
 
 
-def _spanned(active, frames, rows, owners, threshold=TOLERANCE):
-    """Rows and their frames of locally maximal volume among ``active`` and ``rows``."""
+def _largest_volume(active, frames, rows, owners, threshold=TOLERANCE):
+    """Rows and their frames of locally maximal volume among ``active`` and ``rows``, a block of these at a time."""
     for _ in range(PASSES):
         before = frames
         for start in range(0, len(rows), BLOCK):
             block = slice(start, start + BLOCK)
-            together = np.concatenate([active, rows[block]])
-            names = np.concatenate([frames, owners[block]])
+            candidates = np.concatenate([active, rows[block]])
+            candidate_frames = np.concatenate([frames, owners[block]])
             fresh = (frames == NOBODY).all()
-            chosen = maximum_volume(together, None if fresh else np.arange(len(active)), threshold)
-            active, frames = together[chosen], names[chosen]
+            chosen = maximum_volume(candidates, None if fresh else np.arange(len(active)), threshold)
+            active, frames = candidates[chosen], candidate_frames[chosen]
         if len(rows) <= BLOCK or np.array_equal(before, frames):
             break
     return active, frames

@@ -53,7 +53,7 @@ class DotProduct(eqx.Module):
         first = self.exponent * dots ** (self.exponent - 1)
         second = self.exponent * (self.exponent - 1) * dots ** max(self.exponent - 2, 0)
         sums = []
-        for pull in pulls.transpose(1, 0, 2):
+        for pull in pulls.transpose(1, 0, 2):  # d^2k/df dg = k' 1 + k'' g f^T, of the dot product of f and g
             across = pull @ features.T
             sums.append((first * (pull @ pull.T)).sum() + (second * across * across.T).sum())
         return np.array(sums)
@@ -95,6 +95,7 @@ class GaussianKernel(eqx.Module):
         kernels = inverse * np.exp(-0.5 * inverse * np.maximum(squares, 0))
         sums = []
         for pull in pulls.transpose(1, 0, 2):
+            # d^2k/df dg = k / w^2 (1 - (f - g)(f - g)^T / w^2)
             across = pull @ features.T
             along = np.diagonal(across)[:, None] - across
             sums.append((kernels * (pull @ pull.T + inverse * along * along.T)).sum())

@@ -15,12 +15,13 @@ import numpy as np
 from thalweg.learned_potentials.frames.forgiving import Forgiving
 from thalweg.learned_potentials.frames.typical_cutoff import with_neighbors
 from thalweg.learned_potentials.linear.design import Part, feature_count
-from thalweg.learned_potentials.linear.linear_term import LinearTerm, PlainFeatures
+from thalweg.learned_potentials.linear.linear_term import PlainFeatures
 from thalweg.learned_potentials.linear.problem import LinearProblem, PartLearner, linear_problem
 from thalweg.learned_potentials.linear.regularization import (
     CrossValidated,
     Regularization,
 )
+from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Float
@@ -60,10 +61,12 @@ class OnePass:
         weights: Weights = Weights(),  # noqa: B008
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
-    ) -> LinearTerm:
-        """The term; ``validation`` is not used, as folds of the training frames choose the regularization."""
+    ) -> FittedTerm:
+        """A `LinearTerm`; ``validation`` is not used, as folds of the training frames choose the regularization."""
         problem = self.problem(configurations, seed, progress)
-        return problem.term(self.regularization.solve(problem.equations, problem.prior, weights))
+        solution = self.regularization.solve(problem.equations, problem.prior, weights)
+        chosen = {"strength": float(solution.strength), "noise": float(solution.noise)}
+        return FittedTerm(problem.term(solution), FitInfo(chosen, solution.held_out, problem))
 
 
 @dataclass(frozen=True)

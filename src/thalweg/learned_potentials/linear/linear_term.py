@@ -165,5 +165,6 @@ class LinearTerm(SiteTerm):
         return design_rows(self.parts, configurations)
 
     def _variances(self, rows):
-        bent = solve_triangular(np.asarray(self.factor), rows.T, trans="T", lower=False)
-        return self.noise * (bent * bent).sum(0)
+        """``noise x^T A^-1 x = noise |U^-T x|^2`` of each row, with ``A = U^T U``."""
+        whitened = solve_triangular(np.asarray(self.factor), rows.T, trans="T", lower=False)
+        return self.noise * (whitened * whitened).sum(0)

@@ -63,9 +63,16 @@ class Sums:
         self.count += len(labels)
 
     def residual(self, coefficients: Float[np.ndarray, " coefficients"]) -> float:
-        """Sum of squares of what ``coefficients`` leave of the labels."""
-        bent = blas.dsymv(1.0, self.gram, coefficients)
-        return max(0.0, self.square - 2 * self.moment @ coefficients + coefficients @ bent)
+        """``|y - X c|^2 = s - 2 m.c + c.G c``, what ``coefficients`` leave of the labels."""
+        gram_coefficients = blas.dsymv(1.0, self.gram, coefficients)
+        return max(0.0, self.square - 2 * self.moment @ coefficients + coefficients @ gram_coefficients)
+
+    def __add__(self, other: Sums) -> Sums:
+        """Sums over the rows of both, none of which wait."""
+        total = Sums(len(self.moment))
+        total.gram, total.moment = self.gram + other.gram, self.moment + other.moment
+        total.square, total.count = self.square + other.square, self.count + other.count
+        return total
 
 
 @dataclass(frozen=True)
@@ -101,12 +108,7 @@ class NormalEquations:
         ValueError
             If no frame has a label.
         """
-        present = {
-            label
-            for frame in configurations
-            for label, value in zip(LABELS, (frame.energy, frame.forces, frame.stress))
-            if value is not None
-        }
+        present = _labels_of(configurations)
         if not present:
             raise ValueError("no frame has an energy, forces or a stress; there is nothing to fit")
         folds = max(1, min(folds, len(configurations)))
@@ -115,26 +117,18 @@ class NormalEquations:
             f"normal equations of {coefficients} coefficients; use fewer features or points, or fewer folds",
         )
         fold_of = np.random.default_rng(seed).permutation(len(configurations)) % folds
-        sums = [{label: Sums(coefficients) for label in LABELS if label in present} for _ in range(folds)]
+        sums = [{label: Sums(coefficients) for label in present} for _ in range(folds)]
         done = 0
         for block in rows:
-            for k, energy, force, virial in zip(block.frames, block.energies, block.forces, block.virials):
-                frame, into = configurations[k], sums[fold_of[k]]
-                whole = 1.0 if divisors is None else 1 / divisors[k]
-                share = whole / np.sqrt(len(frame))
-                if frame.energy is not None:
-                    into["energy"].add(share * energy[None], np.array([share * frame.energy]))
-                if frame.forces is not None:
-                    into["force"].add(whole * force, whole * np.asarray(frame.forces, float).ravel())
-                if frame.stress is not None:
-                    labels = np.array([frame.stress[a][b] for a, b in VOIGT]) * frame.volume
-                    into["stress"].add(share * virial, share * labels)
+            for k, *frame_rows in zip(block.frames, block.energies, block.forces, block.virials):
+                weight = 1.0 if divisors is None else 1 / divisors[k]
+                _add_frame(sums[fold_of[k]], configurations[k], *frame_rows, weight)
             done += len(block.frames)
             if progress is not None:
                 progress("rows", done / len(configurations))
         for fold in sums:
-            for one in fold.values():
-                one.flush()
+            for of_label in fold.values():
+                of_label.flush()
         return NormalEquations(tuple(sums))
 
     @property
@@ -168,3 +162,29 @@ class NormalEquations:
             )
             for label in self.folds[0]
         }
+
+
+def _labels_of(configurations: Sequence[Configuration]) -> list[str]:
+    """Kinds of labels that some frame has, in the order of `LABELS`."""
+    values = {
+        "energy": [frame.energy for frame in configurations],
+        "force": [frame.forces for frame in configurations],
+        "stress": [frame.stress for frame in configurations],
+    }
+    return [label for label in LABELS if any(value is not None for value in values[label])]
+
+
+def _add_frame(sums, frame, energy, force, virial, weight):
+    """Add the rows of ``frame``, times ``weight``, to the ``sums`` of its labels.
+
+    ``energy`` (coefficients,), ``force`` (3 atoms, coefficients), ``virial`` (6, coefficients).
+    """
+    # an energy, or stress times volume, grows with the number of atoms, its error with the root of that number
+    share = weight / np.sqrt(len(frame))
+    if frame.energy is not None:
+        sums["energy"].add(share * energy[None], np.array([share * frame.energy]))
+    if frame.forces is not None:
+        sums["force"].add(weight * force, weight * np.asarray(frame.forces, float).ravel())
+    if frame.stress is not None:
+        labels = np.array([frame.stress[a][b] for a, b in VOIGT]) * frame.volume
+        sums["stress"].add(share * virial, share * labels)

@@ -53,43 +53,44 @@ def off_points(
             frames = [configurations[k] for k in chosen]
             points = points_of(frames, len(near.kinds))
             rows = part_rows(chosen, frames, near, points, pulls, part)
-            known = _explained(factor, rows.energies)
-            whole = _energy_variances(part, near, pulls.features, len(frames))
-            energies[chosen] = np.maximum(whole - known, 0)
-            pulled = _force_variances(part, near, pulls, sum(map(len, frames)))
+            # r = k - k_M^T K_MM^-1 k_M, with sums over sites for energies and derivatives for forces
+            prior = _energy_variances(part, near, pulls.features, len(frames))
+            energies[chosen] = np.maximum(prior - _explained(factor, rows.energies), 0)
+            force_priors = _force_variances(part, near, pulls, sum(map(len, frames)))
             ends = np.cumsum([len(frame) for frame in frames])[:-1]
-            for k, row, here in zip(chosen, rows.forces, np.split(pulled, ends)):
-                forces[k] = np.maximum(here - _explained(factor, row).reshape(-1, 3), 0)
+            for k, row, prior in zip(chosen, rows.forces, np.split(force_priors, ends)):
+                forces[k] = np.maximum(prior - _explained(factor, row).reshape(-1, 3), 0)
     return energies, tuple(forces)
 
 
 def _explained(factor, rows):
-    """``x^T K_MM^-1 x`` of each row."""
-    bent = solve_triangular(factor, rows.T, trans="T", lower=False)
-    return (bent * bent).sum(0)
+    """``x^T K_MM^-1 x = |U^-T x|^2`` of each row, with ``K_MM = U^T U``."""
+    whitened = solve_triangular(factor, rows.T, trans="T", lower=False)
+    return (whitened * whitened).sum(0)
 
 
 def _energy_variances(part, near, features, count):
     """``sum_ij k(f_i, f_j)`` over the sites of each element in each frame."""
-    found = np.zeros(count)
+    variances = np.zeros(count)
     for kind, kernel in enumerate(part.basis.kernels):
         for frame in range(count):
             mine = features[(near.kinds == kind) & (near.frames == frame)]
-            found[frame] += float(np.asarray(kernel(mine.T, mine)).sum()) if len(mine) else 0.0
-    return found
+            variances[frame] += float(np.asarray(kernel(mine.T, mine)).sum()) if len(mine) else 0.0
+    return variances
 
 
 def _force_variances(
     part: Part, near: Neighborhoods, pulls: Pulls, atoms: int
 ) -> Float[np.ndarray, "atoms 3"]:
-    """Prior variances of the forces, ``(atoms, 3)``, each a `DotProduct.pulled_variance` of the sites that feel the atom."""
-    found = np.zeros((atoms, 3))
+    """Prior variances of the forces, each a `DotProduct.pulled_variance` of the sites that feel the atom."""
+    variances = np.zeros((atoms, 3))
     for kind, kernel in enumerate(part.basis.kernels):
         mine = np.flatnonzero(near.kinds == kind)
         centers, slots, changes = pulls.of(mine)
+        # -df/dx of every atom and every site that feels it: minus df/dr_ij of the neighbor, plus of the center
         moved = np.concatenate([near.partners[slots, centers], centers])
-        felt = np.concatenate([centers, centers])
-        keys, place = np.unique(np.stack([moved, felt]), axis=1, return_inverse=True)
+        feeling = np.concatenate([centers, centers])
+        keys, place = np.unique(np.stack([moved, feeling]), axis=1, return_inverse=True)
         sums = np.zeros((keys.shape[1], *changes.shape[1:]))
         np.add.at(sums, place[: len(centers)], -changes)
         np.add.at(sums, place[len(centers) :], changes)
@@ -97,5 +98,5 @@ def _force_variances(
         for atom in range(atoms):
             near_by = slice(starts[atom], starts[atom + 1])
             if starts[atom] < starts[atom + 1]:
-                found[atom] += kernel.pulled_variance(pulls.features[keys[1, near_by]], sums[near_by])
-    return found
+                variances[atom] += kernel.pulled_variance(pulls.features[keys[1, near_by]], sums[near_by])
+    return variances

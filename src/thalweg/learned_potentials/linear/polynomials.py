@@ -18,9 +18,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.linalg import blas, cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve
 
 from thalweg.learned_potentials.linear.extrapolation import ActiveSet, required
+from thalweg.learned_potentials.linear.normal_equations import Sums
+from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm
 from thalweg.learned_potentials.terms.term import Labels, Weights
 from thalweg.machine.memory import require_memory
 from thalweg.potentials.energy import Energy, energy_and_forces
@@ -63,8 +65,10 @@ class PolynomialFit:
         weights: Weights = Weights(),  # noqa: B008
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
-    ) -> PolynomialTerm:
-        """A term for the molecule in ``configurations``; frames in ``validation`` choose in place of a fifth of them.
+    ) -> FittedTerm:
+        """A `PolynomialTerm` for the molecule in ``configurations``.
+
+        Frames in ``validation`` choose in place of a fifth of them.
 
         Raises
         ------
@@ -78,10 +82,12 @@ class PolynomialFit:
         group = molecular_symmetry(configurations) if self.permutations is None else self.permutations
         order = np.random.default_rng(seed).permutation(len(configurations))
         labeled = [frame.energy for frame in configurations if frame.energy is not None]
-        middle = float(np.mean(labeled)) if labeled else 0.0
-        frames = [_lowered(configurations[k], middle) for k in order]
-        validation = [_lowered(frame, middle) for frame in validation]
-        held = len(frames) // 5 if not validation and len(frames) > 4 else 0
+        mean_energy = float(np.mean(labeled)) if labeled else 0.0
+        frames = [_lowered(configurations[k], mean_energy) for k in order]
+        validation = [_lowered(frame, mean_energy) for frame in validation]
+        # a fifth of the frames chooses, or those of validation, or, of few frames, all
+        fifth = len(frames) // 5 if not validation and len(frames) > 4 else 0
+        choosing = validation or frames[:fifth]
         candidates = []
         for length in self.lengths:
             basis = self._basis(frames, group, length)
@@ -89,86 +95,66 @@ class PolynomialFit:
                 40.0 * basis.count**2, f"{basis.count} polynomials; keep fewer by size", self.memory
             )
             report(f"{basis.count} polynomials of {len(basis.factors)} monomials", 0.0)
-            inside = WeightedSums.of(basis, frames[held:], weights)
-            outside = (
-                WeightedSums.of(basis, validation or frames[:held], weights) if held or validation else inside
-            )
+            training = weighted_sums(basis, frames[fifth:], weights)
+            held_out = weighted_sums(basis, choosing, weights) if choosing else training
             for ridge in self.ridges:
-                error = outside.error(inside.solved(ridge))
+                error = held_out.residual(ridge_solution(training, ridge))
                 report(f"length {length:g} nm, ridge {ridge:g}: {error:.4g}", 0.5)
-                candidates.append((error, length, ridge, basis, inside, outside))
-        _, length, ridge, basis, inside, outside = min(candidates, key=lambda one: one[0])
+                candidates.append((error, length, ridge, basis, training, held_out))
+        _, length, ridge, basis, training, held_out = min(candidates, key=lambda candidate: candidate[0])
         report(f"length {length:g} nm, ridge {ridge:g}", 0.9)
-        final = inside if validation or not held else inside + outside
-        coefficients = final.solved(ridge)
-        return PolynomialTerm(numbers, basis, coefficients[:-1], float(coefficients[-1]) + middle)
+        # the fifth that chose is learned from as well
+        coefficients = ridge_solution(training + held_out if fifth else training, ridge)
+        term = PolynomialTerm(numbers, basis, coefficients[:-1], float(coefficients[-1]) + mean_energy)
+        kept = f"{basis.count} polynomials of {len(basis.factors)} monomials."
+        return FittedTerm(term, FitInfo({"length": length, "ridge": ridge}, notes=(kept,)))
 
     def _basis(self, frames, group, length):
-        some = np.stack([frame.positions for frame in frames[:: max(1, len(frames) // 64)]], -1).astype(float)
+        sample = frames[:: max(1, len(frames) // 64)]
+        positions = np.stack([frame.positions for frame in sample], -1).astype(float)
         with jax.enable_x64(True):
-            basis = InvariantPolynomials.of(group, self.degree, length).centered(some, group)
+            basis = InvariantPolynomials.of(group, self.degree, length).centered(positions, group)
             if self.size is None or basis.count <= self.size:
                 return basis.kept(np.arange(basis.count - 1))  # without the constant, which stands last
             squares = sum(
-                (_rows(basis, some[..., k : k + 1])[1] ** 2).sum((1, 2)) for k in range(some.shape[2])
+                (_rows(basis, positions[..., k : k + 1])[1] ** 2).sum((1, 2)) for k in range(len(sample))
             )
         return basis.kept(np.argsort(-squares[:-1])[: self.size])
 
 
-@dataclass(frozen=True)
-class WeightedSums:
-    """Sums over weighted rows, ``A^T A``, ``A^T b`` and ``b^T b``; the last unknown is a constant."""
+def weighted_sums(basis: InvariantPolynomials, frames: Sequence[Configuration], weights: Weights) -> Sums:
+    """Sums over rows of the energies and forces that ``frames`` have, over ``weights``; the last unknown is a constant.
 
-    matrix: np.ndarray
-    right: np.ndarray
-    square: float
+    Raises
+    ------
+    ValueError
+        If they have none.
+    """
+    if all(frame.energy is None and frame.forces is None for frame in frames):
+        raise ValueError("none of the frames has an energy or forces; there is nothing to fit")
+    sums = Sums(basis.count + 1)
+    for block, positions in _blocks(frames):
+        with jax.enable_x64(True):
+            values, slopes = (np.asarray(rows) for rows in _rows(basis, positions))
+        for k, frame in enumerate(block):
+            if frame.energy is not None:
+                weight = 1 / (weights.energy * np.sqrt(len(frame)))
+                sums.add(weight * np.append(values[:, k], 1.0)[None], np.array([weight * frame.energy]))
+            if frame.forces is not None:
+                # forces are minus the slopes, and do not know the constant
+                rows = np.pad(-slopes[:, :, k].T, ((0, 0), (0, 1))) / weights.force
+                sums.add(rows, np.ravel(frame.forces) / weights.force)
+    sums.flush()
+    return sums
 
-    @staticmethod
-    def of(basis: InvariantPolynomials, frames: Sequence[Configuration], weights: Weights) -> WeightedSums:
-        """Those of the energies and forces that ``frames`` have.
 
-        Raises
-        ------
-        ValueError
-            If they have none.
-        """
-        if all(frame.energy is None and frame.forces is None for frame in frames):
-            raise ValueError("none of the frames has an energy or forces; there is nothing to fit")
-        count = basis.count + 1
-        matrix, right, square = np.zeros((count, count), order="F"), np.zeros(count), 0.0
-        for block, positions in _blocks(frames):
-            with jax.enable_x64(True):
-                values, slopes = _rows(basis, positions)
-            values, slopes = np.asarray(values), np.asarray(slopes)
-            rows, labels = [], []
-            for k, frame in enumerate(block):
-                if frame.energy is not None:
-                    weight = 1 / (weights.energy * np.sqrt(len(frame)))
-                    rows.append(weight * np.append(values[:, k], 1.0)[None])
-                    labels.append([weight * frame.energy])
-                if frame.forces is not None:
-                    rows.append(np.pad(-slopes[:, :, k].T, ((0, 0), (0, 1))) / weights.force)
-                    labels.append(np.ravel(frame.forces) / weights.force)
-            if rows:
-                design, label = np.concatenate(rows), np.concatenate(labels)
-                matrix = blas.dsyrk(1.0, design.T, 1.0, matrix, overwrite_c=1, lower=1)
-                right, square = right + design.T @ label, square + float(label @ label)
-        return WeightedSums(matrix, right, square)
-
-    def __add__(self, other: WeightedSums) -> WeightedSums:
-        return WeightedSums(self.matrix + other.matrix, self.right + other.right, self.square + other.square)
-
-    def solved(self, ridge: float) -> np.ndarray:
-        """Coefficients for a relative ``ridge``."""
-        size = np.sqrt(np.maximum(np.diag(self.matrix), 1e-300))
-        scaled = self.matrix / size[:, None] / size
-        scaled[np.diag_indices(len(scaled))] += ridge
-        return cho_solve(cho_factor(scaled, lower=True, overwrite_a=True), self.right / size) / size
-
-    def error(self, coefficients: np.ndarray) -> float:
-        """Sum of weighted squares of what ``coefficients`` leave in these rows."""
-        across = blas.dsymv(1.0, self.matrix, coefficients, lower=1)
-        return float(self.square - 2 * coefficients @ self.right + coefficients @ across)
+def ridge_solution(sums: Sums, ridge: float) -> Float[np.ndarray, " coefficients"]:
+    """Coefficients for a ``ridge`` relative to the diagonal of the normal matrix."""
+    # in units in which the diagonal is one, c = D^-1/2 (D^-1/2 G D^-1/2 + ridge)^-1 D^-1/2 m
+    size = np.sqrt(np.maximum(np.diag(sums.gram), 1e-300))
+    scaled = sums.gram / size[:, None] / size
+    scaled[np.diag_indices(len(scaled))] += ridge
+    return cho_solve(cho_factor(scaled, lower=False, overwrite_a=True), sums.moment / size) / size
 
 
 class PolynomialTerm(eqx.Module):
@@ -240,12 +226,12 @@ class PolynomialTerm(eqx.Module):
     def _force_rows(self, configurations):
         """Force components of all polynomials, (frames 3 atoms, polynomials)."""
         self._check_all(configurations)
-        found = []
+        rows = []
         for block, positions in _blocks(configurations):
             with jax.enable_x64(True):
                 slopes = np.asarray(_rows(self.basis, positions)[1])
-            found += [-slopes[:, :, k].T for k in range(len(block))]
-        return np.concatenate(found)
+            rows += [-slopes[:, :, k].T for k in range(len(block))]
+        return np.concatenate(rows)
 
     def _check_all(self, configurations):
         for k, frame in enumerate(configurations):

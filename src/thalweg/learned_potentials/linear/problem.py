@@ -63,15 +63,16 @@ class LinearProblem:
 
     def term(self, solution: Solution) -> LinearTerm:
         """The potential of a solution."""
-        kept = len(solution.coefficients) <= KEPT
+        small = len(solution.coefficients) <= KEPT
         coefficients, factor = np.array(solution.coefficients), np.array(solution.factor)
-        for columns, turned in _columns(self.parts, self.coordinates):
-            coefficients[columns] = solve_triangular(turned, coefficients[columns])
-            factor[:, columns] = factor[:, columns] @ turned
+        # back from u = R c: c = R^-1 u, and U R in place of U, as G + lambda Lambda = R^T U^T U R
+        for columns, root in _columns(self.parts, self.coordinates):
+            coefficients[columns] = solve_triangular(root, coefficients[columns])
+            factor[:, columns] = factor[:, columns] @ root
         return LinearTerm(
             self.parts,
             coefficients,
-            factor if kept else None,
+            factor if small else None,
             float(solution.noise),
             priors=tuple(float(solution.noise / (solution.strength * scale)) for scale in self.scales),
         )
@@ -92,21 +93,23 @@ def linear_problem(
     """One pass over ``configurations`` for all ``learners`` together."""
     parts = tuple(learner.part(configurations, seed) for learner in learners)
     counts = [sum(part.basis.sizes) for part in parts]
+    # K_MM = R^T R: in u = R c kernels are independent a priori
     coordinates = tuple(
         cholesky(part.basis.prior(), lower=False) if isinstance(part.basis, Sparse) else None
         for part in parts
     )
-    alone = [k for k, one in enumerate(configurations) if one.forces is None and one.stress is None]
-    rows = _independent(design_rows(parts, configurations, alone), _columns(parts, coordinates))
+    energies_alone = [k for k, f in enumerate(configurations) if f.forces is None and f.stress is None]
+    rows = _independent(design_rows(parts, configurations, energies_alone), _columns(parts, coordinates))
     equations = NormalEquations.of(rows, configurations, sum(counts), folds, seed, progress, divisors)
     gram, _, _, count = equations.weighted(USUAL)
-    columns = np.split(np.diagonal(gram) / count, np.cumsum(counts)[:-1])
-    priors = [learner.prior(part, sizes) for learner, part, sizes in zip(learners, parts, columns)]
+    mean_squares = np.split(np.diagonal(gram) / count, np.cumsum(counts)[:-1])
+    priors = [learner.prior(part, sizes) for learner, part, sizes in zip(learners, parts, mean_squares)]
     scales = (1.0,)
     if len(priors) > 1:
+        # trace(Lambda) = trace(G) of each part in its own coordinates c, where Lambda of a kernel is R^T R
         scales = tuple(
-            _trace(gram[some, some], turned) / count / (prior.sum() if turned is None else np.sum(turned**2))
-            for some, turned, prior in zip(_ranges(parts), coordinates, priors)
+            _trace(gram[own, own], root) / count / (prior.sum() if root is None else np.sum(root**2))
+            for own, root, prior in zip(_ranges(parts), coordinates, priors)
         )
     prior = np.concatenate([prior * scale for prior, scale in zip(priors, scales)])
     return LinearProblem(parts, equations, prior, scales, coordinates)
@@ -118,23 +121,24 @@ def _independent(
     """Rows in coordinates ``u = R c``: ``x R^-1`` in some columns.
 
     Sums of products of kernels are too large and too alike to be solved with a weak prior in finite precision; those of
-    rows turned beforehand are not.
+    rows whitened beforehand are not.
     """
     for block in rows:
 
-        def turned(one):
-            found = np.array(one)
-            for some, factor in columns:
-                found[:, some] = solve_triangular(factor, one[:, some].T, trans="T", lower=False).T
-            return found
+        def whitened(x):
+            """``x R^-1``."""
+            result = np.array(x)
+            for own, root in columns:
+                result[:, own] = solve_triangular(root, x[:, own].T, trans="T", lower=False).T
+            return result
 
-        strained = all(one.shape[1] for one in block.virials)
+        strained = all(virial.shape[1] for virial in block.virials)
         yield (
             replace(
                 block,
-                energies=turned(block.energies),
-                forces=tuple(map(turned, block.forces)),
-                virials=tuple(map(turned, block.virials)) if strained else block.virials,
+                energies=whitened(block.energies),
+                forces=tuple(map(whitened, block.forces)),
+                virials=tuple(map(whitened, block.virials)) if strained else block.virials,
             )
             if columns
             else block
@@ -149,12 +153,12 @@ def _ranges(parts):
 
 def _columns(parts, coordinates):
     """Columns of those parts that have coordinates of their own, and these."""
-    return [(some, turned) for some, turned in zip(_ranges(parts), coordinates) if turned is not None]
+    return [(own, root) for own, root in zip(_ranges(parts), coordinates) if root is not None]
 
 
-def _trace(gram, turned):
-    """Trace of ``G``, whose upper triangle is given in coordinates ``u = R c``, in coordinates ``c``."""
-    if turned is None:
+def _trace(gram, root):
+    """``trace(R^T G R)``, of ``G`` in coordinates ``c`` where its upper triangle is given in ``u = R c``."""
+    if root is None:
         return float(np.trace(gram))
     whole = np.triu(gram) + np.triu(gram, 1).T
-    return float(np.sum((whole @ turned) * turned))
+    return float(np.sum((whole @ root) * root))

@@ -82,7 +82,9 @@ class CrossValidated:
             return Ridge().solve(equations, prior, weights)
         gram, moment, square, count = equations.weighted(weights)
         scale = np.trace(gram) / _trace(prior)
-        errors = _held_out_errors(equations, prior, weights, [one * scale for one in self.strengths])
+        errors = _held_out_errors(
+            equations, prior, weights, [strength * scale for strength in self.strengths]
+        )
         losses = [
             sum(rows * (rms / getattr(weights, label)) ** 2 for label, (rms, rows) in each.items())
             if each
@@ -127,7 +129,8 @@ class Balanced:
             for ratio in self.ratios
         ]
         return min(
-            solutions, key=lambda one: one.held_out.get("energy", 1.0) * one.held_out.get("force", 1.0)
+            solutions,
+            key=lambda solution: solution.held_out.get("energy", 1.0) * solution.held_out.get("force", 1.0),
         )
 
 
@@ -149,16 +152,16 @@ def _held_out_errors(
     without = [equations.weighted(weights, without=fold)[:2] for fold in folds]
     losses: list[float] = []
     for k in np.argsort(strengths):
-        found = dict.fromkeys(equations.folds[0], (0.0, 0))
+        totals = dict.fromkeys(equations.folds[0], (0.0, 0))
         try:
-            for fold, (rest, against) in zip(folds, without):
-                coefficients = cho_solve(_factor(rest, prior, strengths[k]), against)
-                for label, (sum_, rows) in equations.residuals(coefficients, fold).items():
-                    found[label] = (found[label][0] + sum_, found[label][1] + rows)
+            for fold, (gram, moment) in zip(folds, without):
+                coefficients = cho_solve(_factor(gram, prior, strengths[k]), moment)
+                for label, (square, rows) in equations.residuals(coefficients, fold).items():
+                    totals[label] = (totals[label][0] + square, totals[label][1] + rows)
         except np.linalg.LinAlgError:
             continue
-        sums[k] = found
-        losses.append(sum(sum_ / getattr(weights, label) ** 2 for label, (sum_, _) in found.items()))
+        sums[k] = totals
+        losses.append(sum(square / getattr(weights, label) ** 2 for label, (square, _) in totals.items()))
         if len(losses) > WORSE and min(losses[-WORSE:]) > losses[-WORSE - 1]:
             break
     if not any(sums):
@@ -166,7 +169,7 @@ def _held_out_errors(
             f"no strength up to {max(strengths):g} makes the equations positive definite; give larger ones"
         )
     return [
-        {label: (float(np.sqrt(sum_ / max(rows, 1))), rows) for label, (sum_, rows) in each.items()}
+        {label: (float(np.sqrt(square / max(rows, 1))), rows) for label, (square, rows) in each.items()}
         for each in sums
     ]
 
@@ -184,16 +187,17 @@ class Evidence:
         gram, moment, square, count = equations.weighted(weights)
         scale = np.trace(gram) / _trace(prior)
         likelihoods = np.full(len(self.strengths), -np.inf)
-        flat = np.log(prior).sum() if prior.ndim == 1 else np.linalg.slogdet(prior)[1]
+        log_prior = np.log(prior).sum() if prior.ndim == 1 else np.linalg.slogdet(prior)[1]
         for k, strength in enumerate(self.strengths):
             try:
                 factor = _factor(gram, prior, strength * scale)
             except np.linalg.LinAlgError:
                 continue
-            left = max(square - moment @ cho_solve(factor, moment), 1e-300)
-            curved = 2 * np.log(np.diagonal(factor[0])).sum()
+            # s - m.c, log|G + lambda Lambda| = 2 sum log U_ii, log|lambda Lambda|
+            misfit = max(square - moment @ cho_solve(factor, moment), 1e-300)
+            log_posterior = 2 * np.log(np.diagonal(factor[0])).sum()
             likelihoods[k] = -0.5 * (
-                count * np.log(left) + curved - flat - len(moment) * np.log(strength * scale)
+                count * np.log(misfit) + log_posterior - log_prior - len(moment) * np.log(strength * scale)
             )
         best = self.strengths[int(np.argmax(likelihoods))] * scale
         return _solved(gram, moment, square, count, prior, best, {})
@@ -217,19 +221,20 @@ class AutomaticRelevance:
             )
         start = Evidence().solve(equations, prior, weights)
         gram, moment, square, count = equations.weighted(weights)
-        strengths, noise = start.strength * prior, start.noise
-        found = start
+        strengths, solution = start.strength * prior, start
         for _ in range(self.rounds):
-            found = _solved(gram, moment, square, count, strengths, 1.0, {}, noise)
-            inverse = np.diagonal(lapack.dpotri(found.factor)[0])
-            known = np.clip(1 - strengths * inverse, 1e-9, 1)
-            noise = max(found.noise * count / max(count - known.sum(), 1.0), 1e-300)
-            updated = noise * known / np.maximum(found.coefficients**2, 1e-300)
+            solution = _solved(gram, moment, square, count, strengths, 1.0, {})
+            # strengths here are a_i times the noise: g_i = 1 - a_i S_ii says how well labels decide c_i, their sum
+            # how many coefficients they decide, so that noise = |y - X c|^2 / (n - sum g)
+            inverse = np.diagonal(lapack.dpotri(solution.factor)[0])
+            decided = np.clip(1 - strengths * inverse, 1e-9, 1)
+            noise = max(solution.noise * count / max(count - decided.sum(), 1.0), 1e-300)
+            updated = noise * decided / np.maximum(solution.coefficients**2, 1e-300)
             updated = np.minimum(updated, self.ceiling * np.diagonal(gram).max())
             if np.abs(np.log(updated / strengths)).max() < 1e-2:
                 break
             strengths = updated
-        return found
+        return solution
 
 
 def _factor(gram, prior, strength):
@@ -242,12 +247,14 @@ def _factor(gram, prior, strength):
     return cho_factor(matrix, lower=False, overwrite_a=True, check_finite=False)
 
 
-def _solved(gram, moment, square, count, prior, strength, held_out, noise=None):
+def _solved(gram, moment, square, count, prior, strength, held_out):
+    """The solution at one ``lambda``, its noise the mean squared residual."""
     factor = _factor(gram, prior, strength)
     coefficients = cho_solve(factor, moment)
-    full = np.triu(gram) @ coefficients + np.triu(gram, 1).T @ coefficients
-    left = max(0.0, square - 2 * moment @ coefficients + coefficients @ full)
-    return Solution(coefficients, np.triu(factor[0]), left / max(count, 1), strength, held_out)
+    # |y - X c|^2 = s - 2 m.c + c.G c; of G there is only the upper triangle
+    gram_coefficients = np.triu(gram) @ coefficients + np.triu(gram, 1).T @ coefficients
+    misfit = max(0.0, square - 2 * moment @ coefficients + coefficients @ gram_coefficients)
+    return Solution(coefficients, np.triu(factor[0]), misfit / max(count, 1), strength, held_out)
 
 
 def _trace(prior):

@@ -137,7 +137,7 @@ class SparseKernel(OnePass):
     def _basis(self, representation, configurations, generator):
         columns = np.concatenate(representation.features(configurations))
         kinds = element_kinds(
-            np.concatenate([one.numbers for one in configurations]), representation.elements
+            np.concatenate([frame.numbers for frame in configurations]), representation.elements
         )
         wanted = self.points
         if isinstance(wanted, int):
@@ -156,6 +156,7 @@ class SparseKernel(OnePass):
 
 def _by_variance(features: Float[np.ndarray, "sites features"], kernel: Kernel, count: int) -> np.ndarray:
     """Sites chosen one after the other, each where the variance given those before is largest."""
+    # pivoted Cholesky factorization of the kernel: ``left`` is what is left of its diagonal
     left = np.array(kernel.self_kernel(features))
     floor = 1e-10 * left.max()
     factor, chosen = np.zeros((min(count, len(features)), len(features))), []
@@ -179,8 +180,9 @@ def _by_distance(features: Float[np.ndarray, "sites features"], kernel: Kernel, 
 def _by_leverage(features: Float[np.ndarray, "sites features"], kernel: Kernel, count: int) -> np.ndarray:
     """Sites that weigh most on the principal directions of the features [mahoney2009]."""
     values, vectors = np.linalg.eigh(features.T @ features)
-    kept = vectors[:, -min(count, len(values)) :] / np.sqrt(np.maximum(values[-count:], 1e-12 * values[-1]))
-    leverage = ((features @ kept) ** 2).sum(1)
+    directions = vectors[:, -min(count, len(values)) :]
+    whitened = features @ (directions / np.sqrt(np.maximum(values[-count:], 1e-12 * values[-1])))
+    leverage = (whitened**2).sum(1)
     return np.argsort(-leverage, kind="stable")[:count]
 
 
