@@ -20,7 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 import openmm
 
-from thalweg.dynamics.engine import Bias, Langevin
+from thalweg.dynamics.engine import Bias
+from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.temperature import thermal_start
 from thalweg.geometry.composed_variables import Composed

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from potential_peers import measure
 
-from thalweg.dynamics.engine import Langevin
+from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.stability import LIMIT, Stability, stability
 from thalweg.interop.files.configurations import read_configurations

@@ -34,8 +34,8 @@ from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.linear.vac import VAC
 from thalweg.collective_variables.linear.vamp import VAMP
 from thalweg.collective_variables.neural.slow_networks import DCCA, SRV, VDE, TimeLaggedAutoencoder, VAMPnet
-from thalweg.dynamics.engine import Overdamped
 from thalweg.dynamics.native_engine import NativeEngine
+from thalweg.dynamics.overdamped import Overdamped
 from thalweg.geometry.composed_variables import SineCosine
 from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import Coordinates, Dihedrals, Distances

@@ -7,8 +7,11 @@ import numpy as np
 import openmm
 import pytest
 
-from thalweg.dynamics.engine import Engine, Langevin, Overdamped, StopRun, VelocityVerlet
+from thalweg.dynamics.engine import Engine, StopRun
+from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
+from thalweg.dynamics.overdamped import Overdamped
+from thalweg.dynamics.velocity_verlet import VelocityVerlet
 from thalweg.interop.ase.engine import ASEEngine
 from thalweg.interop.openmm.engine import OpenMMEngine
 from thalweg.interop.openmm.system import system_from_openmm

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from thalweg.dynamics.constraints import BondConstraints
-from thalweg.dynamics.engine import Langevin, Overdamped, VelocityVerlet
+from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
+from thalweg.dynamics.overdamped import Overdamped
 from thalweg.dynamics.temperature import kinetic_energy, kinetic_temperature, thermal_start
+from thalweg.dynamics.velocity_verlet import VelocityVerlet
 from thalweg.systems.state import State, thermal_state
 from thalweg.systems.system import Constraints, System
 from thalweg.systems.topology import Topology

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from thalweg.dynamics import native_engine
-from thalweg.dynamics.engine import Langevin, VelocityVerlet
+from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.loop import advance
 from thalweg.dynamics.native_engine import NativeEngine
+from thalweg.dynamics.velocity_verlet import VelocityVerlet
 from thalweg.potentials.energy import Energy
 from thalweg.sampling.bias.umbrella import HarmonicRestraint
 from thalweg.systems.state import State, thermal_state

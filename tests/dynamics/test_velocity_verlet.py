@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.dynamics.engine import VelocityVerlet
 from thalweg.dynamics.native_engine import NativeEngine
+from thalweg.dynamics.velocity_verlet import VelocityVerlet
 from thalweg.systems.state import State
 from thalweg.testsystems.wells import DoubleWell
 

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from thalweg.dynamics.aboba import ABOBA
 from thalweg.dynamics.constraints import BondConstraints
-from thalweg.dynamics.engine import ABOBA, Langevin, Overdamped
+from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
-from thalweg.dynamics.path_weights import response
+from thalweg.dynamics.overdamped import Overdamped
 from thalweg.geometry.variables import Coordinates
 from thalweg.systems.state import thermal_state
 from thalweg.systems.system import Constraints
@@ -78,7 +79,7 @@ def test_a_force_is_worth_as_much_noise_as_in_theory(integrator):
         if isinstance(integrator, Overdamped)
         else langevin_response(np.array([2.0, 12.0]), 2.0, 0.02, KT)
     )
-    np.testing.assert_allclose(response(integrator, bonds), expected, rtol=1e-6)
+    np.testing.assert_allclose(integrator.response(bonds), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

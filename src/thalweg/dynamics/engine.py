@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-import equinox as eqx
 import numpy as np
 
 from thalweg.shapes import Box, Energies, Positions, Values
@@ -135,37 +134,3 @@ class Engine(Protocol):
             system.
         """
         ...
-
-
-class Langevin(eqx.Module):
-    """Langevin dynamics by BAOAB [leimkuhler2013]: ``kT`` [kJ/mol], ``dt`` [ps], ``friction`` [1/ps]."""
-
-    kT: float
-    dt: float
-    friction: float = 1.0
-
-
-class ABOBA(eqx.Module):
-    """Langevin dynamics by ABOBA [leimkuhler2013], whose biased paths have weights, without constraints: ``kT``
-    [kJ/mol], ``dt`` [ps], ``friction`` [1/ps]."""
-
-    kT: float
-    dt: float
-    friction: float = 1.0
-
-
-class Overdamped(eqx.Module):
-    """Overdamped Langevin dynamics ``dx = -D/kT grad U dt + sqrt(2 D) dW``; ``diffusion`` D [nm^2/ps]."""
-
-    kT: float
-    dt: float
-    diffusion: float = 1.0
-
-
-class VelocityVerlet(eqx.Module):
-    """Constant-energy dynamics by velocity Verlet, time step ``dt`` [ps]."""
-
-    dt: float
-
-
-Integrator = Langevin | ABOBA | Overdamped | VelocityVerlet

@@ -20,8 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.dynamics.engine import Bias, Integrator, Langevin, Observer, Recording, StopRun
-from thalweg.dynamics.recording import THROWN, check_start, farewell, joined
+from thalweg.dynamics.engine import Bias, Observer, Recording, StopRun
+from thalweg.dynamics.integrator import Integrator
+from thalweg.dynamics.recording import check_start, farewell, joined
 from thalweg.systems.state import State
 from thalweg.systems.system import System
 
@@ -126,8 +127,7 @@ def run_in_turn(
     key, seeding = jax.random.split(state.key)
     walks = walker(int(jax.random.randint(seeding, (), 1, 2**31 - 1)), force)
 
-    limit = THROWN * integrator.kT if isinstance(integrator, Langevin) else np.inf
-
+    fastest = integrator.reach(system.masses) / integrator.dt
     begin = step = int(state.step)
     now = [_Replica(x, p) for x, p in zip(_each(state.positions), _each(state.momenta))]
     now = good = [_observed(one, force) for one in now]
@@ -135,7 +135,9 @@ def run_in_turn(
     while step < begin + steps:
         block = min(save_every - (step - begin) % save_every, force.steps_to_deposit(step))
         trouble = partial(farewell, step=step, dt=integrator.dt)
-        now = [_advanced(walks, system, limit, one, block, partial(trouble, k)) for k, one in enumerate(now)]
+        now = [
+            _advanced(walks, system, fastest, one, block, partial(trouble, k)) for k, one in enumerate(now)
+        ]
         step += block
         now = [_observed(one, force) for one in now]
         if force.steps_to_deposit(step - 1) == 1:
@@ -173,24 +175,26 @@ def _state(replicas: list[_Replica], key: jax.Array, step: int, like: State) -> 
     )
 
 
-def _advanced(walker, system: System, limit: float, one: _Replica, steps: int, farewell) -> _Replica:
+def _advanced(
+    walker: Walker, system: System, fastest: np.ndarray, one: _Replica, steps: int, farewell: Callable
+) -> _Replica:
     """The replica ``steps`` later, or marked as broken with what ``farewell`` says of the atom at fault."""
     if one.broken:
         return one
     try:
         positions, momenta, energy = walker.advance(one.positions, one.momenta, steps)
-        _refuse_thrown(system, limit, positions, momenta, energy)
+        _refuse_thrown(system, fastest, positions, momenta, energy)
     except Broken as broken:
         return replace(one, broken=farewell(atom=str(broken)))
     return replace(one, positions=positions, momenta=momenta, energy=energy)
 
 
-def _refuse_thrown(system: System, limit: float, positions, momenta, energy: float) -> None:
-    """Raise `Broken` if a number is not finite or an atom has more kinetic energy than ``limit``."""
+def _refuse_thrown(system: System, fastest: np.ndarray, positions, momenta, energy: float) -> None:
+    """Raise `Broken` if a number is not finite or an atom is faster than ``fastest`` ``(atoms,)`` [nm/ps]."""
     masses = np.where(system.masses > 0, system.masses, np.inf)
-    heat = np.nan_to_num((momenta**2).sum(1) / (2 * masses) + 0.0 * positions.sum(1), nan=np.inf)
-    if not (np.isfinite(energy) and (heat < limit).all()):
-        atom = int(heat.argmax())
+    squares = np.nan_to_num((momenta**2).sum(1) / masses + 0.0 * positions.sum(1), nan=np.inf)
+    if not (np.isfinite(energy) and (np.sqrt(squares / masses) < fastest).all()):
+        atom = int(squares.argmax())
         raise Broken(f"atom {atom} ({system.topology.label(atom)})")
 
 

@@ -15,21 +15,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import UInt32
 
-from thalweg.dynamics.aboba import aboba
 from thalweg.dynamics.constraints import BondConstraints
-from thalweg.dynamics.engine import ABOBA, Integrator, Langevin, Overdamped, VelocityVerlet
-from thalweg.dynamics.langevin import baoab
+from thalweg.dynamics.integrator import Integrator
 from thalweg.dynamics.noise import normal
-from thalweg.dynamics.overdamped import euler_maruyama
 from thalweg.dynamics.path_weights import has_path_weights, log_weight_of_step
 from thalweg.dynamics.phase import ForceFunction, Phase
-from thalweg.dynamics.velocity_verlet import velocity_verlet
 from thalweg.potentials.energy import Energy
 from thalweg.shapes import Array, Bool, Box, Energies, Float, Int, Momenta, Positions, Values
 from thalweg.systems.state import State
-
-STEPS = {Langevin: baoab, ABOBA: aboba, Overdamped: euler_maruyama, VelocityVerlet: velocity_verlet}
-"""What advances a phase by one step, for each integrator."""
 
 BROKEN_BOND = 1e-3
 """Relative deviation of a constrained length from which a replica counts as diverged."""
@@ -215,7 +208,7 @@ def _one_step(laws: Laws, run: Run) -> Run:
     """All living replicas one step further."""
     before, step = run.phase, run.step + 1
     forces, noise = laws.forces(run.bias_state), partial(normal, run.stream, run.step)
-    after = STEPS[type(laws.integrator)](before, forces, laws.integrator, laws.bonds, noise)
+    after = laws.integrator.step(before, forces, laws.bonds, noise)
     moved = ((after.positions - before.positions) ** 2).sum(1)
     alive = run.alive & (moved < (laws.reach**2)[:, None]).all(0)
     last = jnp.where(alive, step, run.last)

@@ -12,20 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.dynamics.constraints import BondConstraints
-from thalweg.dynamics.engine import (
-    ABOBA,
-    Bias,
-    Integrator,
-    Langevin,
-    Observer,
-    Recording,
-    StopRun,
-    VelocityVerlet,
-)
+from thalweg.dynamics.engine import Bias, Observer, Recording, StopRun
+from thalweg.dynamics.integrator import Integrator
 from thalweg.dynamics.loop import Laws, RecordedFrames, Run, advance, begun, tangent_momenta
 from thalweg.dynamics.path_weights import has_path_weights
 from thalweg.dynamics.phase import Phase
-from thalweg.dynamics.recording import THROWN, check_integrator, check_start, farewell, joined
+from thalweg.dynamics.recording import check_integrator, check_start, farewell, joined
 from thalweg.systems.state import State
 from thalweg.systems.system import System
 from thalweg.systems.topology import Topology
@@ -45,12 +37,12 @@ class NativeEngine:
     Parameters
     ----------
     system : System
-    integrator : Langevin, ABOBA, VelocityVerlet or Overdamped
+    integrator : how it moves, such as `Langevin`; any `Integrator`
     energy : the energy to run instead of the system's, such as ``system.energy + restraint``
 
     Examples
     --------
-    >>> from thalweg.dynamics.engine import Langevin
+    >>> from thalweg.dynamics.langevin import Langevin
     >>> from thalweg.systems.state import thermal_state
     >>> from thalweg.testsystems.wells import DoubleWell
     >>> engine = NativeEngine.for_potential(DoubleWell(), np.ones(1), Langevin(kT=1.0, dt=0.01))
@@ -123,20 +115,11 @@ class NativeEngine:
         def cast(leaf):
             return jnp.asarray(leaf, state.positions.dtype) if np.asarray(leaf).dtype.kind == "f" else leaf
 
-        integrator, bonds, reach = jax.tree.map(cast, (self.integrator, self.bonds, self._reach()))
+        integrator, bonds, reach = jax.tree.map(
+            cast, (self.integrator, self.bonds, self.integrator.reach(self.masses))
+        )
         energy = self.energy.refreshed(state.positions, state.box)
         return Laws(integrator, energy, bias, bonds, state.box, reach)
-
-    def _reach(self) -> np.ndarray:
-        """How far each atom may move in one step [nm]."""
-        match self.integrator:
-            case Langevin(kT=kT, dt=dt) | ABOBA(kT=kT, dt=dt):
-                return dt * np.sqrt(
-                    THROWN * kT * np.where(self.masses > 0, self.bonds.inverse_masses, np.inf)
-                )
-            case VelocityVerlet():
-                return np.ones(len(self.masses))
-        return np.full(len(self.masses), np.inf)
 
     def _recording(
         self, laws: Laws, run: Run, frames: RecordedFrames, count: int, save_every: int, state: State

@@ -7,18 +7,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from thalweg.dynamics.engine import ABOBA, Integrator, Overdamped, Recording
+from thalweg.dynamics.engine import Recording
+from thalweg.dynamics.integrator import Integrator
 from thalweg.systems.state import State
 from thalweg.systems.system import Constraints
 
-THROWN = 1000.0
-"""Kinetic energy of an atom [kT] from which its replica counts as diverged."""
 
-
-def check_integrator(integrator: Integrator, constraints: Constraints) -> None:
-    """Raise ValueError if ``integrator`` does not keep ``constraints``."""
-    if isinstance(integrator, Overdamped | ABOBA) and len(constraints.pairs):
-        name = "overdamped" if isinstance(integrator, Overdamped) else "ABOBA"
+def check_integrator(integrator: object, constraints: Constraints) -> None:
+    """Raise ValueError if ``integrator`` is none, or does not keep ``constraints``."""
+    name = type(integrator).__name__
+    if not isinstance(integrator, Integrator):
+        raise ValueError(
+            f"{name} is no integrator; give one, such as Langevin(kT=2.494, dt=0.002), or any class with dt, "
+            "supports_constraints, step and reach"
+        )
+    if len(constraints.pairs) and not integrator.supports_constraints:
         raise ValueError(
             f"{name} dynamics given with {len(constraints.pairs)} constraints, which it does not keep; "
             "use Langevin, or a system without constraints"

@@ -22,10 +22,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.dynamics.engine import Langevin, Recording, StopRun, VelocityVerlet
+from thalweg.dynamics.engine import Recording, StopRun
+from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.structure_watch import StructureWatch
 from thalweg.dynamics.temperature import kinetic_energy
+from thalweg.dynamics.velocity_verlet import VelocityVerlet
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.potentials.energy import Energy
 from thalweg.systems.configuration import Configuration

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from ase.calculators.lj import LennardJones
 
-from thalweg.dynamics.engine import Langevin, Overdamped, VelocityVerlet
+from thalweg.dynamics.langevin import Langevin
+from thalweg.dynamics.overdamped import Overdamped
 from thalweg.dynamics.temperature import kinetic_energy, thermal_start
+from thalweg.dynamics.velocity_verlet import VelocityVerlet
 from thalweg.interop.ase.calculator import EnergyCalculator
 from thalweg.interop.ase.engine import ASEEngine
 from thalweg.potentials.harmonic import harmonic_bonds

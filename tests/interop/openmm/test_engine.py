@@ -8,9 +8,10 @@ import numpy as np
 import openmm
 import pytest
 
-from thalweg.dynamics.engine import Langevin, VelocityVerlet
+from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.temperature import kinetic_energy, kinetic_temperature, thermal_start
+from thalweg.dynamics.velocity_verlet import VelocityVerlet
 from thalweg.interop.openmm.engine import OpenMMEngine
 from thalweg.interop.openmm.molecules import alanine_dipeptide
 from thalweg.potentials.energy import Energy

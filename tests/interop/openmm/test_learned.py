@@ -8,7 +8,7 @@ import numpy as np
 import openmm
 import pytest
 
-from thalweg.dynamics.engine import VelocityVerlet
+from thalweg.dynamics.velocity_verlet import VelocityVerlet
 from thalweg.interop.openmm.engine import OpenMMEngine
 from thalweg.interop.openmm.learned import embedded_system, learned_force
 from thalweg.interop.openmm.system import system_from_openmm

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.dynamics.engine import VelocityVerlet
 from thalweg.dynamics.native_engine import NativeEngine
+from thalweg.dynamics.velocity_verlet import VelocityVerlet
 from thalweg.learned_potentials.parametric.pair_terms import lennard_jones
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.learned_potentials.terms.local import SMALL

@@ -6,6 +6,7 @@ ASE's own loop costs some 200 us a step. It is meant for energies that cost far 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import singledispatch
 from typing import Any
 
 import ase
@@ -14,9 +15,14 @@ from ase import units
 from ase.calculators.calculator import Calculator
 from ase.constraints import FixBondLengths
 from ase.md import langevin, verlet
+from ase.md.md import MolecularDynamics
 
-from thalweg.dynamics.engine import Bias, Integrator, Langevin, Observer, Recording, VelocityVerlet
+from thalweg.dynamics.engine import Bias, Observer, Recording
 from thalweg.dynamics.in_turn import BiasForce, Broken, run_in_turn
+from thalweg.dynamics.integrator import Integrator
+from thalweg.dynamics.langevin import Langevin
+from thalweg.dynamics.recording import check_integrator
+from thalweg.dynamics.velocity_verlet import VelocityVerlet
 from thalweg.interop.ase.calculator import EnergyCalculator
 from thalweg.systems.state import State
 from thalweg.systems.system import System
@@ -39,20 +45,18 @@ class ASEEngine:
     Parameters
     ----------
     system : System
-    integrator : Langevin or VelocityVerlet
+    integrator : Langevin, VelocityVerlet, or another that `ase_dynamics` has been taught
     calculator : any ASE calculator; the system's own energy if None
 
     Raises
     ------
     ValueError
-        If the integrator is one that ASE does not have.
+        If the integrator is one that ASE does not have, or does not keep constraints.
     """
 
     def __init__(self, system: System, integrator: Integrator, calculator: Calculator | None = None):
-        if not isinstance(integrator, Langevin | VelocityVerlet):
-            raise ValueError(
-                f"ASE's engine has no {type(integrator).__name__} dynamics; use Langevin, or the native engine"
-            )
+        check_integrator(integrator, system.constraints)
+        ase_dynamics(integrator, ase.Atoms(), 0)
         self.system, self.integrator = system, integrator
         self.calculator = EnergyCalculator(system.energy) if calculator is None else calculator
 
@@ -80,6 +84,39 @@ class ASEEngine:
         )
 
 
+@singledispatch
+def ase_dynamics(integrator: Integrator, atoms: ase.Atoms, seed: int) -> MolecularDynamics:
+    """The same dynamics of ``atoms`` in ASE, with noise from ``seed``.
+
+    An integrator of your own joins by ``@ase_dynamics.register`` above a function of these three in its own file.
+
+    Raises
+    ------
+    ValueError
+        If ASE has no such dynamics.
+    """
+    raise ValueError(
+        f"ASE's engine has no {type(integrator).__name__} dynamics; use Langevin, or the native engine"
+    )
+
+
+@ase_dynamics.register
+def _(integrator: Langevin, atoms: ase.Atoms, seed: int) -> MolecularDynamics:
+    return langevin.Langevin(
+        atoms,
+        integrator.dt * PICOSECOND,
+        temperature_K=integrator.kT / BOLTZMANN,
+        friction=integrator.friction / PICOSECOND,
+        fixcm=False,
+        rng=np.random.RandomState(seed),
+    )
+
+
+@ase_dynamics.register
+def _(integrator: VelocityVerlet, atoms: ase.Atoms, seed: int) -> MolecularDynamics:
+    return verlet.VelocityVerlet(atoms, integrator.dt * PICOSECOND)
+
+
 class _Atoms:
     """The walker: one ``Atoms`` object that replicas use in turn."""
 
@@ -94,18 +131,7 @@ class _Atoms:
         if len(held.pairs):
             acting.append(FixBondLengths(held.pairs, bondlengths=held.distances / ANGSTROM))
         self.atoms.set_constraint(acting)
-        dt = engine.integrator.dt * PICOSECOND
-        if isinstance(engine.integrator, Langevin):
-            self.dynamics = langevin.Langevin(
-                self.atoms,
-                dt,
-                temperature_K=engine.integrator.kT / BOLTZMANN,
-                friction=engine.integrator.friction / PICOSECOND,
-                fixcm=False,
-                rng=np.random.RandomState(seed),
-            )
-        else:
-            self.dynamics = verlet.VelocityVerlet(self.atoms, dt)
+        self.dynamics = ase_dynamics(engine.integrator, self.atoms, seed)
 
     def advance(self, positions, momenta, steps):
         atoms = self.atoms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import singledispatch
 from typing import Any
 
 import equinox as eqx
@@ -10,17 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import openmm
 
-from thalweg.dynamics.engine import (
-    Bias,
-    Integrator,
-    Langevin,
-    Observer,
-    Overdamped,
-    Recording,
-    VelocityVerlet,
-)
+from thalweg.dynamics.engine import Bias, Observer, Recording
 from thalweg.dynamics.in_turn import BiasForce, Broken, run_in_turn
+from thalweg.dynamics.integrator import Integrator
+from thalweg.dynamics.langevin import Langevin
+from thalweg.dynamics.overdamped import Overdamped
 from thalweg.dynamics.recording import check_integrator
+from thalweg.dynamics.velocity_verlet import VelocityVerlet
+from thalweg.interop.openmm.checked_xml import deserialized
 from thalweg.potentials.energy import Energy, energy_and_forces
 from thalweg.systems.state import State
 from thalweg.systems.system import System
@@ -58,7 +56,7 @@ class OpenMMEngine:
     Parameters
     ----------
     system : System with ``openmm_xml``
-    integrator : Langevin, VelocityVerlet or Overdamped
+    integrator : Langevin, VelocityVerlet, Overdamped, or another that `openmm_integrator` has been taught
     platform : name of an OpenMM platform; None takes the fastest for the size
     added : an energy of ours beside OpenMM's forces, such as a restraint or a learned correction
 
@@ -66,7 +64,7 @@ class OpenMMEngine:
     ------
     ValueError
         If the system does not come from OpenMM or changes its box, the platform is not there, the integrator
-        does not keep constraints, or OpenMM's energy is not ours.
+        does not keep constraints or has no counterpart in OpenMM, or OpenMM's energy is not ours.
     """
 
     def __init__(
@@ -82,8 +80,9 @@ class OpenMMEngine:
                 "thalweg.interop.openmm.build.build_system, or run it with NativeEngine"
             )
         check_integrator(integrator, system.constraints)
+        openmm_integrator(integrator)
         self.system, self.integrator, self.added = system, integrator, added
-        self._openmm = _at_constant_volume(openmm.XmlSerializer.deserialize(system.openmm_xml))
+        self._openmm = _at_constant_volume(deserialized(system.openmm_xml))
         self.platform = _fastest(self._openmm) if platform is None else _present(platform)
         _compare(system, self._openmm)
 
@@ -129,7 +128,7 @@ class _Context:
             system.setDefaultPeriodicBoxVectors(*np.asarray(box, float))
         self.system = engine.system
         self.masses = np.asarray(self.system.masses, float)[:, None]
-        integrator = _openmm_integrator(engine.integrator)
+        integrator = openmm_integrator(engine.integrator)
         integrator.setRandomNumberSeed(seed)
         integrator.setConstraintTolerance(CONSTRAINT_TOLERANCE)
         platform = openmm.Platform.getPlatform(engine.platform)
@@ -183,30 +182,49 @@ def _python_force(function: Callable, group: int) -> openmm.PythonForce:
     return force
 
 
-def _openmm_integrator(integrator: Integrator) -> openmm.Integrator:
-    match integrator:
-        case Langevin(kT=kT, dt=dt, friction=friction):
-            return openmm.LangevinMiddleIntegrator(kT / BOLTZMANN, friction, dt)
-        case VelocityVerlet(dt=dt):
-            steps = openmm.CustomIntegrator(dt)
-            steps.addPerDofVariable("free", 0)
-            steps.addUpdateContextState()
-            steps.addComputePerDof("v", "v + dt/2 * f/m")
-            steps.addComputePerDof("x", "x + dt*v")
-            steps.addComputePerDof("free", "x")
-            steps.addConstrainPositions()
-            steps.addComputePerDof("v", "v + dt/2 * f/m + (x - free)/dt")
-            steps.addConstrainVelocities()
-            return steps
-        case Overdamped(kT=kT, dt=dt, diffusion=diffusion):
-            steps = openmm.CustomIntegrator(dt)
-            steps.addGlobalVariable("mobility", diffusion / kT)
-            steps.addGlobalVariable("width", float(np.sqrt(2 * diffusion * dt)))
-            steps.addComputePerDof("x", "x + mobility*dt*f + width*gaussian")
-            return steps
+@singledispatch
+def openmm_integrator(integrator: Integrator) -> openmm.Integrator:
+    """The same dynamics in OpenMM, new at every call.
+
+    An integrator of your own joins by ``@openmm_integrator.register`` above a function of one in its own file, that
+    takes it and returns an ``openmm.CustomIntegrator``.
+
+    Raises
+    ------
+    ValueError
+        If OpenMM has no such dynamics.
+    """
     raise ValueError(
         f"OpenMM's engine has no {type(integrator).__name__} dynamics; use Langevin, or the native engine"
     )
+
+
+@openmm_integrator.register
+def _(integrator: Langevin) -> openmm.Integrator:
+    return openmm.LangevinMiddleIntegrator(integrator.kT / BOLTZMANN, integrator.friction, integrator.dt)
+
+
+@openmm_integrator.register
+def _(integrator: VelocityVerlet) -> openmm.Integrator:
+    steps = openmm.CustomIntegrator(integrator.dt)
+    steps.addPerDofVariable("free", 0)
+    steps.addUpdateContextState()
+    steps.addComputePerDof("v", "v + dt/2 * f/m")
+    steps.addComputePerDof("x", "x + dt*v")
+    steps.addComputePerDof("free", "x")
+    steps.addConstrainPositions()
+    steps.addComputePerDof("v", "v + dt/2 * f/m + (x - free)/dt")
+    steps.addConstrainVelocities()
+    return steps
+
+
+@openmm_integrator.register
+def _(integrator: Overdamped) -> openmm.Integrator:
+    steps = openmm.CustomIntegrator(integrator.dt)
+    steps.addGlobalVariable("mobility", integrator.diffusion / integrator.kT)
+    steps.addGlobalVariable("width", float(np.sqrt(2 * integrator.diffusion * integrator.dt)))
+    steps.addComputePerDof("x", "x + mobility*dt*f + width*gaussian")
+    return steps
 
 
 def _at_constant_volume(system: openmm.System) -> openmm.System:
