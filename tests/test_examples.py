@@ -13,13 +13,19 @@ from thalweg.sampling.executors import ONE_THREAD
 
 CHECKOUT = Path(__file__).parents[1]
 EXAMPLES = sorted((CHECKOUT / "examples").glob("*.py"))
+SECONDS = {"exact_answers"}
+"""Those that take seconds; the others take a minute or two."""
+
+
+def example(path):
+    return pytest.param(path, id=path.stem, marks=() if path.stem in SECONDS else pytest.mark.long)
 
 
 def test_there_are_examples():
     assert EXAMPLES
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("example", map(example, EXAMPLES))
 def test_an_example_runs_and_leaves_its_figure(example, tmp_path):
     path = os.pathsep.join(filter(None, (str(CHECKOUT / "src"), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(

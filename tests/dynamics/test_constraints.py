@@ -60,8 +60,13 @@ def methane_and_a_rod():
 
 
 SYSTEMS = pytest.mark.parametrize(
-    "molecule", [rigid_water(), methane_and_a_rod()], ids=["water", "methane+rod"]
+    "molecule", [rigid_water, methane_and_a_rod], ids=["water", "methane+rod"], indirect=True
 )
+
+
+@pytest.fixture
+def molecule(request):
+    return request.param()
 
 
 def projector(molecule):

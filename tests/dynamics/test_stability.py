@@ -44,6 +44,7 @@ class Hole(SiteTerm):
         return -3e4 * near.sum(0)
 
 
+@pytest.mark.long
 def test_a_sound_crystal_keeps_its_energy_and_its_lattice():
     report = stability(SILICON, LATTICE, SHORT, reference=SILICON)
     assert report.stable

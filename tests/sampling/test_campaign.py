@@ -154,6 +154,7 @@ def killed_until_done(path, name, kills, longest, seed):
     return killed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "kills", "longest"), [("toy_sums", 10, 0.5), ("toy_campaign", 3, 8.0)])
 def test_kills_at_random_moments_lose_nothing_repeat_nothing_and_change_nothing(
     tmp_path, name, kills, longest

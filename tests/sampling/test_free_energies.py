@@ -105,7 +105,9 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=() if case == "angle" else pytest.mark.long) for case in CASES]
+)
 def test_metadynamics_gives_exact_free_energies_while_it_grows_and_when_held(case):
     settings, region, exact = CASES[case]
     if exact is None:
@@ -139,6 +141,7 @@ def test_a_row_of_umbrellas_and_mbar_give_the_exact_free_energy_difference():
     assert np.std(found) < 0.25
 
 
+@pytest.mark.long
 def test_least_counts_cross_where_plain_walks_would_not(toy, tmp_path):
     """Müller-Brown / 10 has a mean first passage time of 1981; plain walks as long as
     these of each seed, 80, would cross in 4 % of the cases."""
@@ -154,6 +157,7 @@ def test_least_counts_cross_where_plain_walks_would_not(toy, tmp_path):
     assert np.count_nonzero(np.array(lowest) < 0.1) >= 3
 
 
+@pytest.mark.long
 def test_the_loop_learns_the_slow_variable_and_two_seeds_agree_on_the_free_energy(toy, tmp_path):
     store = Store(tmp_path)
     policy = replace(

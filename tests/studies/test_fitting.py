@@ -260,6 +260,7 @@ def test_relaxing_first_starts_dynamics_at_a_minimum(work):
     assert near == pytest.approx(np.sqrt(3) / 4 * 0.5431, rel=0.02)
 
 
+@pytest.mark.long
 def test_a_training_that_was_killed_goes_on_to_the_same_weights(tmp_path):
     """By a signal that no program can catch, after its first epoch."""
     write_configurations(tmp_path / "silicon.xyz", silicon(6, 8))

@@ -47,6 +47,7 @@ def test_cosine_well_on_nodes_from_wall_to_wall():
     np.testing.assert_array_equal(timescales[1:].round(5), [0.41424, 0.32467])
 
 
+@pytest.mark.long
 def test_triple_well_in_two_dimensions_by_the_square_root_approximation():
     domain = nodes(((-2.5, 2.5), (-2.0, 3.0)), 400)
     generator = SquareRootApproximation(

@@ -38,6 +38,7 @@ def changed(system, change):
     return replace(system, openmm_xml=openmm.XmlSerializer.serialize(theirs))
 
 
+@pytest.mark.long
 def test_both_engines_sample_the_same_energies_and_temperatures(alanine, native):
     """Mean energies within four standard errors, from blocks of 20 ps of as many replicas."""
     state = thermal_start(alanine, KT, jax.random.key(0), 64)
@@ -65,6 +66,7 @@ def test_the_kinetic_temperature_counts_constraints(alanine, native):
     assert float(native.bonds.violation(state.positions).max()) < 5e-6
 
 
+@pytest.mark.long
 def test_alanine_dipeptide_conserves_energy_without_a_bath(alanine, native):
     """Drift below 0.1 kT per degree of freedom and nanosecond at 1 fs, hydrogens constrained."""
     warm = native.run(thermal_start(alanine, KT, jax.random.key(4), 32), 1000, save_every=1000).state
@@ -88,7 +90,7 @@ def test_an_energy_of_ours_can_be_added(alanine):
 
     engine = OpenMMEngine(alanine, BATH, added=Anchor())
     near = alanine.positions - alanine.positions[0] + 0.97
-    recording = engine.run(thermal_start(alanine, KT, jax.random.key(0), 2, near), 1500, save_every=50)
+    recording = engine.run(thermal_start(alanine, KT, jax.random.key(0), 2, near), 700, save_every=50)
     anchor = recording.positions[:, 5:, 0]
     assert np.abs(anchor - 1.0).max() < 0.2
     apart = 2500.0 * ((anchor - 1.0) ** 2).sum(-1)

@@ -76,6 +76,7 @@ def test_forces_of_new_frames_are_learned(name, request):
     assert force_error(term, [cluster(seed) for seed in range(100, 108)]) < 0.3
 
 
+@pytest.mark.long
 def test_quasi_newton_steps_on_all_frames_at_once_learn_forces_in_tens_of_iterations():
     training = replace(SHORT, trainer=Trainer(30, LBFGS(), average=0.0))
     term = replace(LEARNER, training=training).fit(FRAMES, seed=1)

@@ -65,6 +65,7 @@ def test_a_committee_of_gradient_domain_kernels_learns_a_molecule_and_knows_its_
     assert np.isfinite(potential.calibration)
 
 
+@pytest.mark.long
 def test_members_of_a_shallow_committee_of_schnet_share_their_messages(tmp_path):
     study = """
     [messages]
