@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
+from importlib import util
 from pathlib import Path
+from types import ModuleType
 
 import jax
 import pytest
@@ -52,3 +55,14 @@ def data_set() -> Callable[..., Path]:
         return path
 
     return found
+
+
+@pytest.fixture(scope="session")
+def failing_disk() -> ModuleType:
+    """Disks that fail at a chosen operation; see ``machine/failing_disk.py``."""
+    path = Path(__file__).parent / "machine" / "failing_disk.py"
+    spec = util.spec_from_file_location("failing_disk", path)
+    module = util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

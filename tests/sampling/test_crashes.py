@@ -61,10 +61,12 @@ class Tried:
 
     def after_an_error(self, error, at, lasting):
         folder = self.folder / f"{errno.errorcode[error]}-{at}-{lasting}"
+        told = str(folder)
         try:
             self.on(folder, fault=self.failing.Fault(error, at, lasting))
-        except StoreError as told:
-            assert str(folder) in str(told)
+        except StoreError as problem:
+            told = str(problem)
+        assert str(folder) in told
         self.ends_the_same(folder)
 
 
@@ -86,21 +88,45 @@ def tried_everywhere(failing_disk, policy, folder, capsys):
 
 
 def test_sums_end_the_same_after_a_fault_at_every_operation(failing_disk, sums, tmp_path, capsys):
-    tried_everywhere(failing_disk, sums.Sums(rounds=2, width=2), tmp_path, capsys)
+    tried_everywhere(failing_disk, sums.Sums(rounds=2, width=1), tmp_path, capsys)
 
 
 @pytest.mark.long
 def test_adaptive_dynamics_end_the_same_after_a_fault_at_every_operation(failing_disk, toy, tmp_path, capsys):
-    policy = replace(toy.RESTARTS, walkers=2, swarms=2, steps=40, states=3)
+    policy = replace(toy.RESTARTS, walkers=2, swarms=2, length=0.012, states=3)
     tried_everywhere(failing_disk, policy, tmp_path, capsys)
 
 
-def test_a_process_killed_inside_the_disk_leaves_what_the_disk_was_told_and_nothing_else(
-    failing_disk, sums, tmp_path
-):
+def test_without_a_power_cut_the_disk_holds_what_was_asked_of_it(failing_disk, sums, tmp_path):
+    tried = Tried(failing_disk, sums.Sums(rounds=1, width=1), tmp_path)
+    found = {
+        str(path.relative_to(tmp_path / "undisturbed")): None if path.is_dir() else path.read_bytes()
+        for path in (tmp_path / "undisturbed").rglob("*")
+    }
+    assert tried.undisturbed.images(len(tried.undisturbed.operations))[0] == found
+
+
+def test_a_process_killed_at_any_operation_goes_on_to_the_same_end(failing_disk, sums, tmp_path):
     tried = Tried(failing_disk, sums.Sums(rounds=1, width=1), tmp_path)
     for k in range(len(tried.undisturbed.operations)):
         folder = tmp_path / f"killed-{k}"
         with pytest.raises(failing_disk.PowerCut):
             tried.on(folder, cut=k)
         tried.ends_the_same(folder)
+
+
+def unforced(monkeypatch):
+    """A disk that lies: nothing is made to last."""
+    monkeypatch.setattr("thalweg.machine.disk.force", lambda path: None)
+
+
+def test_a_campaign_that_forces_nothing_to_disk_does_not_pass_here(failing_disk, sums, tmp_path, monkeypatch):
+    unforced(monkeypatch)
+    tried = Tried(failing_disk, sums.Sums(rounds=1, width=1), tmp_path)
+
+    def every_cut():
+        for k in range(len(tried.undisturbed.operations) + 1):
+            tried.after_power_cuts(k)
+
+    with pytest.raises((AssertionError, StoreError, CampaignError)):
+        every_cut()

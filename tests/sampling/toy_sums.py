@@ -28,7 +28,8 @@ class Add:
         def write(folder):
             for k in range(3):
                 (folder / f"{k}.txt").write_text(str(total + k))
-                time.sleep(self.seconds / 3)
+                if self.seconds:
+                    time.sleep(self.seconds / 3)
 
         store.commit(entry, write)
 
