@@ -167,4 +167,4 @@ from .uncertainty.committee import MeanEnergy as MeanEnergy
 from .uncertainty.committee import ShallowCommittee as ShallowCommittee
 from .uncertainty.distance_to_training import distances_to_training as distances_to_training
 from .uncertainty.distance_to_training import errors_by_distance as errors_by_distance
-from .uncertainty.spanned import spanned as spanned
+from .uncertainty.graded import graded as graded

@@ -13,9 +13,9 @@ from thalweg.learned_potentials.frames.inspection import require_sound
 from thalweg.learned_potentials.frames.reference_energies import fitted_references, undecided
 from thalweg.learned_potentials.parametric.core_repulsion import CoreRepulsion
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.learner import FittedTerm, Learner
 from thalweg.learned_potentials.terms.term import (
     Labels,
-    Learner,
     NoUncertainty,
     Term,
     Uncertain,
@@ -59,10 +59,21 @@ class Recipe:
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
     ) -> LearnedPotential:
-        """A potential for ``configurations``; ``validation`` frames only stop or choose, never fit.
+        """A potential for ``configurations``, as by `fit_with_info`."""
+        return self.fit_with_info(configurations, validation=validation, seed=seed, progress=progress).term
 
-        Errors on both go onto the card. Where the fitted term knows how unsure it is, it is calibrated on
-        `CALIBRATED` of the validation frames.
+    def fit_with_info(
+        self,
+        configurations: Sequence[Configuration],
+        *,
+        validation: Sequence[Configuration] = (),
+        seed: int = 0,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> FittedTerm:
+        """A `LearnedPotential` for ``configurations``, and how the learner's fit went.
+
+        Frames of ``validation`` only stop or choose, never fit. Errors on both sets go onto the card. Where the fitted
+        term knows how unsure it is, it is calibrated on `CALIBRATED` of the validation frames.
 
         Raises
         ------
@@ -75,12 +86,15 @@ class Recipe:
         known = LearnedPotential(
             dict.fromkeys(elements_of([*configurations, *validation]), 0.0), (*core, *self.baseline)
         )
+        # what is left of the labels after repulsion and baselines, then after energies of atoms
         rest = remainder(configurations, known.evaluate(configurations))
         references = fitted_references(rest) if self.references is None else dict(self.references)
         rest = remainder(rest, LearnedPotential(references, ()).evaluate(rest))
         known = replace(known, references=references)
         held_out = remainder(validation, known.evaluate(validation)) if validation else []
-        term = self.learner.fit(rest, validation=held_out, weights=self.weights, seed=seed, progress=progress)
+        term, info = self.learner.fit(
+            rest, validation=held_out, weights=self.weights, seed=seed, progress=progress
+        )
         errors = {"training": errors_of(rest, term.evaluate(rest))}
         if held_out:
             errors["validation"] = errors_of(held_out, term.evaluate(held_out))
@@ -103,7 +117,7 @@ class Recipe:
                 fitted = calibrated(fitted, [pulled[k] for k in chosen])
             except NoUncertainty as reason:
                 fitted = replace(fitted, card={**card, "calibration": str(reason)})
-        return fitted
+        return FittedTerm(fitted, info)
 
     @property
     def in_words(self) -> str:

@@ -28,8 +28,9 @@ from thalweg.learned_potentials.card import card_text, content_hash
 from thalweg.learned_potentials.learning_curve import LearningCurve, learning_curve
 from thalweg.learned_potentials.recipe import Recipe, remainder
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
-from thalweg.learned_potentials.terms.term import Labels, Learner, NoUncertainty, Spread, Term
-from thalweg.learned_potentials.uncertainty.spanned import spanned
+from thalweg.learned_potentials.terms.learner import FitInfo, Resumable
+from thalweg.learned_potentials.terms.term import Labels, NoUncertainty, Spread, Term
+from thalweg.learned_potentials.uncertainty.graded import graded
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.accounting import citations
 from thalweg.report.of_potentials.analysis import (
@@ -50,7 +51,6 @@ from thalweg.studies.citing import cited
 from thalweg.studies.frames import FitFrames, frames_of
 from thalweg.studies.tables.fit_study import FitStudy, committee_of, with_usual_learner
 from thalweg.studies.tables.language import StudyError
-from thalweg.studies.witness import Witness
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS
 from thalweg.units import unit
@@ -85,18 +85,19 @@ def carry_out_fit(study: FitStudy, folder: Path, console: Console) -> PotentialR
     _begin(study, frames, folder)
     with watched(console) as progress:
         baselines = _baselines(study, frames.training, progress)
-        learner, witness = _taught(study, folder)
+        learner = committee_of(study, study.learner)
         recipe = Recipe(
             learner, baselines, study.references or frames.references, study.weights, study.core_repulsion
         )
-        potential = recipe.fit(
+        lasting = learner.with_checkpoints(folder) if isinstance(learner, Resumable) else learner
+        potential, info = replace(recipe, learner=lasting).fit_with_info(
             frames.training, validation=frames.validation, seed=study.seed, progress=progress("fitting")
         )
         with console.status("spanning the training set"):
-            potential = spanned(potential, frames.training, [*frames.validation, *frames.test])
-        curve = _curve(study, replace(recipe, learner=committee_of(study, study.learner)), frames, progress)
+            potential = graded(potential, frames.training, [*frames.validation, *frames.test])
+        curve = _curve(study, recipe, frames, progress)
     with console.status("judging"):
-        results = _results(study, frames, potential, witness, curve, folder)
+        results = _results(study, frames, potential, info, curve, folder)
     potential.save(folder / MODEL)
     write_potential_report(results, folder)
     return results
@@ -165,17 +166,9 @@ def _baselines(study: FitStudy, training: Sequence[Configuration], progress) -> 
             known.append(made)
             continue
         rest = remainder(training, LearnedPotential(zero, tuple(known)).evaluate(training))
-        known.append(made.fit(rest, weights=study.weights, seed=study.seed, progress=progress("baseline")))
+        fitted = made.fit(rest, weights=study.weights, seed=study.seed, progress=progress("baseline"))
+        known.append(fitted.term)
     return tuple(known)
-
-
-def _taught(study: FitStudy, folder: Path) -> tuple[Learner, Witness]:
-    """The learner, in its committee, and the witness of its fits."""
-    witness, learner = Witness(study.learner, folder), study.learner
-    if study.table.get("committee", {}).get("kind") == "shallow":
-        training = replace(learner.training, checkpoint=folder / f"checkpoint-{study.seed}.npz")
-        return committee_of(study, replace(learner, training=training)), witness
-    return committee_of(study, witness), witness
 
 
 def _curve(study: FitStudy, recipe: Recipe, frames: FitFrames, progress) -> LearningCurve | None:
@@ -196,7 +189,7 @@ def _results(
     study: FitStudy,
     frames: FitFrames,
     potential: LearnedPotential,
-    witness: Witness,
+    info: FitInfo,
     curve: LearningCurve | None,
     folder: Path,
 ) -> PotentialResults:
@@ -211,15 +204,15 @@ def _results(
         else (None, "")
     )
     points = None
-    if len(witness.problems) == 1:
-        points = front(witness.problems[0].front(study.weights), study.weights)
+    if info.problem is not None:
+        points = front(info.problem.front(study.weights), study.weights)
     lines = () if curve is None else curve_lines(curve, len(frames.training))
     return PotentialResults(
         title=study.title,
         subtitle=subtitle(potential, frames.training),
-        fitted=(*frames.said, _kind(study)),
+        fitted=(*frames.said, _kind(study), *info.in_words()),
         accuracy=accuracy(sets[-1]),
-        certainty=(*certainty(uncertainty, why), *_spanned(potential), *_promise(lines)),
+        certainty=(*certainty(uncertainty, why), *_active_set(potential), *_promise(lines)),
         diagnoses=tuple(_diagnoses(frames, sets, uncertainty)),
         sets=sets,
         by_element=by_element(sets),
@@ -227,9 +220,7 @@ def _results(
         curve=lines,
         uncertainty=uncertainty,
         front=points,
-        training=tuple(
-            training_course(f"seed {seed}", history) for seed, history in witness.histories().items()
-        ),
+        training=tuple(training_course(f"seed {seed}", history) for seed, history in info.histories.items()),
         card=card_rows(potential),
         provenance=_provenance(folder),
         citations=citations(cited([committee_of(study, study.learner), *potential.terms])),
@@ -322,7 +313,7 @@ def _kind(study: FitStudy) -> str:
     return f"Fitted: {words}{', on top of ' + ' and '.join(known) if known else ''}."
 
 
-def _spanned(potential: LearnedPotential) -> tuple[str, ...]:
+def _active_set(potential: LearnedPotential) -> tuple[str, ...]:
     """How far frames that were held out lie beyond the training set, where the potential knows."""
     said = potential.card.get("active_set")
     if isinstance(said, str):

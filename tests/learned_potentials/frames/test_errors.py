@@ -65,7 +65,7 @@ def test_tables_are_in_the_units_of_papers():
 
 
 def test_frames_without_labels_have_no_errors(learner, molecules):
-    term = learner.fit(molecules(5))
+    term = learner.fit(molecules(5)).term
     found = errors(term, [Configuration(np.array([1, 1]), RNG.random((2, 3)))])
     assert (found.energy, found.forces, found.forces_by_element) == (None, None, {})
 

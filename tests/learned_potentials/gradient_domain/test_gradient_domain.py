@@ -113,14 +113,14 @@ def test_the_joint_covariance_of_labels_is_positive_semidefinite(chain):
 )
 def test_a_smooth_surface_is_learned_from_few_frames(chain, learner):
     test = chain.labeled(20, seed=1)
-    term = learner.fit(chain.labeled(40))
+    term = learner.fit(chain.labeled(40)).term
     assert chain.force_error(term, test) < 0.05 * np.abs([frame.forces for frame in test]).mean()
     errors = term.evaluate(test).energies - [frame.energy for frame in test]
     assert np.abs(errors).mean() < 0.05 * np.std([frame.energy for frame in test])
 
 
 def test_forces_are_minus_the_gradient_of_the_energy(chain):
-    term = FIXED.fit(chain.labeled(10))
+    term = FIXED.fit(chain.labeled(10)).term
     frame, step = chain.labeled(1, seed=2)[0], 1e-5
     shift = np.zeros((4, 3))
     shift[1, 2] = step
@@ -130,7 +130,7 @@ def test_forces_are_minus_the_gradient_of_the_energy(chain):
 
 
 def test_exchanging_like_atoms_changes_nothing(chain):
-    term = FIXED.fit(chain.labeled(10))
+    term = FIXED.fit(chain.labeled(10)).term
     frame = chain.labeled(1, seed=2)[0]
     assert len(term.prior.group) == 2
     both = term.evaluate([frame, replace(frame, positions=frame.positions[EXCHANGE])])
@@ -142,7 +142,7 @@ def test_exchanging_like_atoms_changes_nothing(chain):
 
 
 def test_turning_and_reflecting_changes_nothing(chain):
-    term = FIXED.fit(chain.labeled(10))
+    term = FIXED.fit(chain.labeled(10)).term
     frame = chain.labeled(1, seed=2)[0]
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     for matrix in (turn, -turn):
@@ -152,8 +152,8 @@ def test_turning_and_reflecting_changes_nothing(chain):
 
 def test_iteration_finds_what_the_closed_form_finds(chain):
     frames, test = chain.labeled(20, energies=False), chain.labeled(5, seed=1)
-    exact = replace(FIXED, noises=(1e-4,)).fit(frames)
-    iterated = replace(FIXED, noises=(1e-4,), solver=ConjugateGradients(4, 1e-8)).fit(frames)
+    exact = replace(FIXED, noises=(1e-4,)).fit(frames).term
+    iterated = replace(FIXED, noises=(1e-4,), solver=ConjugateGradients(4, 1e-8)).fit(frames).term
     for one, other in zip(exact.evaluate(test).forces, iterated.evaluate(test).forces):
         np.testing.assert_allclose(one, other, atol=1e-3 * np.abs(one).max())
 
@@ -161,18 +161,18 @@ def test_iteration_finds_what_the_closed_form_finds(chain):
 @pytest.mark.parametrize("energies", [True, False])
 def test_all_frames_as_landmarks_are_the_closed_form(chain, energies):
     frames, test = chain.labeled(12, energies=energies), chain.labeled(5, seed=1)
-    exact = replace(FIXED, noises=(1e-4,)).fit(frames)
-    projected = replace(FIXED, noises=(1e-4,), solver=ProjectedProcess(12)).fit(frames)
+    exact = replace(FIXED, noises=(1e-4,)).fit(frames).term
+    projected = replace(FIXED, noises=(1e-4,), solver=ProjectedProcess(12)).fit(frames).term
     for one, other in zip(exact.evaluate(test).forces, projected.evaluate(test).forces):
         np.testing.assert_allclose(one, other, atol=1e-3 * np.abs(one).max())
-    assert len(replace(FIXED, solver=ProjectedProcess(5)).fit(frames).points) == 5
+    assert len(replace(FIXED, solver=ProjectedProcess(5)).fit(frames).term.points) == 5
 
 
 def test_left_out_errors_are_those_of_fits_without_the_frame(chain):
     frames = chain.labeled(6, energies=False)
     learner = replace(FIXED, noises=(1e-3,))
     points, forces = (np.array([getattr(f, name) for f in frames]) for name in ("positions", "forces"))
-    term = learner.fit(frames)
+    term = learner.fit(frames).term
     observed = ObservedLabels.internal(points, False)
     matrix, labels = term.prior.joint_covariance(observed, observed), observed.labels(forces)
     (errors,) = leave_one_out_errors(matrix, observed, labels, 1e-3)
@@ -186,7 +186,7 @@ def test_left_out_errors_are_those_of_fits_without_the_frame(chain):
 def test_a_term_misses_frames_left_out_as_its_fit_does_and_forgets_no_frame(chain):
     frames = chain.labeled(6)
     known = LearnedPotential(dict.fromkeys((1, 6), 2.0), ()).evaluate(frames)
-    term = FIXED.fit(remainder(frames, known))
+    term = FIXED.fit(remainder(frames, known)).term
     errors, deviations = term.left_out(frames, known)
     observed = ObservedLabels.internal(np.array([frame.positions for frame in frames]), True)
     energies = np.array([frame.energy for frame in frames])
@@ -227,7 +227,7 @@ def test_rigid_motions_carry_no_information(chain):
 
 def test_uncertainty_is_small_at_training_frames_and_grows_away_from_them(chain):
     frames = chain.labeled(10)
-    term = FIXED.fit(frames)
+    term = FIXED.fit(frames).term
     far = [replace(frame, positions=frame.positions * 1.15) for frame in frames[:3]]
     near, away = term.spread(frames[:3]), term.spread(far)
     assert np.mean(away.forces) > 10 * np.mean(near.forces)
@@ -239,7 +239,7 @@ def test_uncertainty_is_small_at_training_frames_and_grows_away_from_them(chain)
 @pytest.mark.parametrize("reach", [0.2, np.inf])
 def test_the_bound_energy_of_replicas_in_32_bits_is_that_in_64(chain, reach):
     frames, test = chain.labeled(20), chain.labeled(4, seed=1)
-    term = replace(FIXED, reaches=(reach,), noises=(1e-6,)).fit(frames)
+    term = replace(FIXED, reaches=(reach,), noises=(1e-6,)).fit(frames).term
     labels = term.evaluate(test)
     positions = np.stack([frame.positions for frame in test], -1).astype(np.float32)
     energies, forces = energy_and_forces(term.bind(test[0].numbers), jnp.asarray(positions))
@@ -249,7 +249,7 @@ def test_the_bound_energy_of_replicas_in_32_bits_is_that_in_64(chain, reach):
 
 
 def test_other_atoms_are_refused(chain):
-    term = FIXED.fit(chain.labeled(5))
+    term = FIXED.fit(chain.labeled(5)).term
     with pytest.raises(ValueError, match="one molecule with atoms"):
         term.bind(np.array([1, 6, 6]))
     with pytest.raises(ValueError, match="frame 0 has atoms"):

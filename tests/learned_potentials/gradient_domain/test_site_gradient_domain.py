@@ -256,7 +256,7 @@ def test_landmarks_keep_sites_of_few_frames(described):
     values, prior = observed.labels([one.forces for one in frames]), SitePrior(Gaussian(), 2.0)
 
     def solved(solver):
-        return solver.solve(prior, observed, values, 1e-4, lambda message, fraction: None)
+        return solver.solve(prior, observed, values, 1e-4, lambda message, fraction: None).coefficients
 
     exact, projected = solved(ClosedForm()), solved(ProjectedProcess(9))
     other = mixed_frames(7)
@@ -269,7 +269,7 @@ def test_landmarks_keep_sites_of_few_frames(described):
 
 def test_far_from_all_frames_one_molecule_falls_back_to_its_mean():
     frames = [mixed_frames(seed)[1] for seed in range(6)]
-    term = replace(LEARNER, mean=ValencePairs(repulsion=20.0)).fit(frames)
+    term = replace(LEARNER, mean=ValencePairs(repulsion=20.0)).fit(frames).term
     asked = [replace(frames[0], positions=0.5 * frames[0].positions), *frames[1:]]
     mean, whole = (np.array(each.evaluate(asked).forces) for each in (term.mean, term))
     np.testing.assert_allclose(whole[0], mean[0], atol=0.01 * np.abs(mean[0]).max())

@@ -170,7 +170,7 @@ def test_posterior_spread_covers_errors_of_a_model_that_is_right(problem):
         noisy.append(
             replace(frame, energy=None, stress=None, forces=forces + generator.normal(0, 20, forces.shape))
         )
-    fitted = Linear(ACE_SMALL, regularization=Ridge(1e-9)).fit(noisy)
+    fitted = Linear(ACE_SMALL, regularization=Ridge(1e-9)).fit(noisy).term
     spread = np.concatenate(fitted.spread(HELD_OUT).forces).ravel()
     wrong = np.concatenate(fitted.evaluate(HELD_OUT).forces) - np.concatenate(truth.evaluate(HELD_OUT).forces)
     assert np.sqrt(np.mean((wrong.ravel() / spread) ** 2)) == pytest.approx(1.0, abs=0.25)
@@ -222,7 +222,7 @@ def test_a_weak_prior_on_many_like_kernels_is_still_solved():
 
 @pytest.mark.parametrize("kernel", [DotProduct(3), GaussianKernel(2.0)])
 def test_a_sparse_kernel_learns_silicon_and_its_rows_are_its_labels(kernel):
-    term = SparseKernel(SOAP_SMALL, points=40, kernel=kernel).fit(FRAMES)
+    term = SparseKernel(SOAP_SMALL, points=40, kernel=kernel).fit(FRAMES).term
     assert force_error(term) < 0.25 * np.sqrt(np.mean([frame.forces**2 for frame in HELD_OUT]))
     labels = term.evaluate(HELD_OUT[:2])
     for block in term.rows(HELD_OUT[:2]):
@@ -261,7 +261,7 @@ def test_a_fit_that_will_not_fit_into_memory_is_refused_with_its_size(monkeypatc
 def test_two_elements_have_coefficients_of_their_own():
     frames = [replace(frame, numbers=np.array([14, 6] * 4)) for frame in FRAMES[:6]]
     representation = ACE(cutoff=0.4, levels=(6, 5), degrees=(0, 2), elements=(6, 14))
-    term = Linear(representation).fit(frames)
+    term = Linear(representation).fit(frames).term
     basis = term.parts[0].basis
     assert isinstance(basis, PlainFeatures)
     assert len(term.coefficients) == 2 * basis.count
@@ -272,8 +272,8 @@ def test_two_elements_have_coefficients_of_their_own():
 
 def test_two_learners_together_are_better_than_each_and_their_rows_are_their_labels():
     linear, kernel = Linear(ACE(cutoff=0.4, levels=(8,), degrees=(0,))), SparseKernel(SOAP_SMALL, points=20)
-    both = Together((linear, kernel)).fit(FRAMES)
-    assert force_error(both) < min(force_error(linear.fit(FRAMES)), force_error(kernel.fit(FRAMES)))
+    both = Together((linear, kernel)).fit(FRAMES).term
+    assert force_error(both) < min(force_error(linear.fit(FRAMES).term), force_error(kernel.fit(FRAMES).term))
     labels = both.evaluate(HELD_OUT[:2])
     for block in both.rows(HELD_OUT[:2]):
         for k, force in zip(block.frames, block.forces):

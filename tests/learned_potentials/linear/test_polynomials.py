@@ -29,12 +29,12 @@ def test_polynomials_do_not_change_when_like_atoms_change_places(chain):
 
 def test_a_smooth_surface_is_learned_from_few_frames(chain):
     test = chain.labeled(20, seed=1)
-    term = pip(3, (0.1,)).learner.fit(chain.labeled(40))
+    term = pip(3, (0.1,)).learner.fit(chain.labeled(40)).term
     assert chain.force_error(term, test) < 0.02 * np.abs([frame.forces for frame in test]).mean()
 
 
 def test_forces_are_minus_the_gradient_of_the_energy(chain):
-    term = PolynomialFit(2, (0.1,), (1e-8,)).fit(chain.labeled(20))
+    term = PolynomialFit(2, (0.1,), (1e-8,)).fit(chain.labeled(20)).term
     frame, step = chain.labeled(1, seed=2)[0], 1e-6
     shift = np.zeros((4, 3))
     shift[1, 2] = step
@@ -45,7 +45,7 @@ def test_forces_are_minus_the_gradient_of_the_energy(chain):
 
 
 def test_the_wanted_number_of_polynomials_is_kept(chain):
-    assert PolynomialFit(3, (0.1,), (1e-8,), size=20).fit(chain.labeled(10)).basis.count == 20
+    assert PolynomialFit(3, (0.1,), (1e-8,), size=20).fit(chain.labeled(10)).term.basis.count == 20
 
 
 def test_too_many_monomials_are_refused_with_their_number():
@@ -55,7 +55,7 @@ def test_too_many_monomials_are_refused_with_their_number():
 
 def test_no_training_force_of_a_molecule_is_extrapolated_and_those_of_stretched_ones_are(chain):
     training, test = chain.labeled(20), chain.labeled(10, seed=3)
-    bare = PolynomialFit(2, (0.1,), (1e-8,)).fit(training)
+    bare = PolynomialFit(2, (0.1,), (1e-8,)).fit(training).term
     with pytest.raises(NoUncertainty, match="no active set"):
         bare.grades(training)
     term = bare.with_active_set(training)
@@ -69,7 +69,7 @@ def test_no_training_force_of_a_molecule_is_extrapolated_and_those_of_stretched_
 
 
 def test_the_grade_of_a_molecule_does_not_change_when_it_is_moved_and_turned(chain):
-    term = PolynomialFit(2, (0.1,), (1e-8,)).fit(chain.labeled(20)).with_active_set(chain.labeled(20))
+    term = PolynomialFit(2, (0.1,), (1e-8,)).fit(chain.labeled(20)).term.with_active_set(chain.labeled(20))
     frame = chain.labeled(1, seed=4)[0]
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     exchanged = replace(frame, positions=frame.positions[EXCHANGE] @ turn + 0.3)
@@ -78,6 +78,6 @@ def test_the_grade_of_a_molecule_does_not_change_when_it_is_moved_and_turned(cha
 
 
 def test_other_atoms_are_refused(chain):
-    term = PolynomialFit(2, (0.1,), (1e-8,)).fit(chain.labeled(5))
+    term = PolynomialFit(2, (0.1,), (1e-8,)).fit(chain.labeled(5)).term
     with pytest.raises(ValueError, match="one molecule with atoms"):
         term.bind(np.array([1, 6, 6]))

@@ -16,7 +16,8 @@ from thalweg.learned_potentials.networks.gradient_training import GradientTraini
 from thalweg.learned_potentials.networks.message_passing import MessagePassing
 from thalweg.learned_potentials.parametric.pair_terms import lennard_jones
 from thalweg.learned_potentials.recipe import Recipe
-from thalweg.learned_potentials.terms.term import Learner, Uncertain, Weights
+from thalweg.learned_potentials.terms.learner import Learner
+from thalweg.learned_potentials.terms.term import Uncertain, Weights
 from thalweg.learned_potentials.uncertainty.committee import Committee
 from thalweg.learning.optimizers import LBFGS, Adam
 from thalweg.learning.storage import load_tree, save_tree
@@ -62,12 +63,12 @@ def force_error(term, frames):
 
 @pytest.fixture(scope="module")
 def schnet():
-    return MessagePassing(SchNet(0.5, 1, 16, 10), SHORT).fit(FRAMES, seed=1)
+    return MessagePassing(SchNet(0.5, 1, 16, 10), SHORT).fit(FRAMES, seed=1).term
 
 
 @pytest.fixture(scope="module")
 def network():
-    return LEARNER.fit(FRAMES, seed=1)
+    return LEARNER.fit(FRAMES, seed=1).term
 
 
 @pytest.mark.parametrize("name", ["schnet", "network"])
@@ -79,7 +80,7 @@ def test_forces_of_new_frames_are_learned(name, request):
 @pytest.mark.long
 def test_quasi_newton_steps_on_all_frames_at_once_learn_forces_in_tens_of_iterations():
     training = replace(SHORT, trainer=Trainer(30, LBFGS(), average=0.0))
-    term = replace(LEARNER, training=training).fit(FRAMES, seed=1)
+    term = replace(LEARNER, training=training).fit(FRAMES, seed=1).term
     assert force_error(term, [cluster(seed) for seed in range(100, 108)]) < 0.3
 
 
@@ -104,7 +105,7 @@ def test_a_fitted_term_is_the_same_after_a_round_trip_to_a_file(schnet, network,
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
     def fitted(seed):
         learner = replace(LEARNER, training=replace(SHORT, trainer=replace(SHORT.trainer, epochs=2)))
-        return learner.fit(FRAMES, seed=seed).readout.linear
+        return learner.fit(FRAMES, seed=seed).term.readout.linear
 
     assert (fitted(3) == fitted(3)).all()
     assert (fitted(3) != fitted(4)).any()

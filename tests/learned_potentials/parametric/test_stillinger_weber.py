@@ -77,7 +77,7 @@ def test_a_fit_to_its_own_labels_finds_the_parameters():
     frames = [cluster(seed) for seed in range(12)]
     labels = MIXED.evaluate(frames)
     frames = [replace(f, energy=e, forces=g) for f, e, g in zip(frames, labels.energies, labels.forces)]
-    found = StillingerWeber(cutoff=0.4, cosine=-0.3, strengths=(1000.0,)).fit(frames)
+    found = StillingerWeber(cutoff=0.4, cosine=-0.3, strengths=(1000.0,)).fit(frames).term
     after = found.evaluate(frames)
     np.testing.assert_allclose(after.energies, labels.energies, atol=1e-3)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(MIXED)):

@@ -52,7 +52,7 @@ def test_stretched_bonds_are_pulled_back_and_atoms_that_meet_repel_each_other(fr
 
 def test_far_from_all_frames_a_kernel_falls_back_to_its_mean(frames):
     settings = {"reaches": (np.inf,), "relatives": (1.0,), "widths": (0.1,), "noises": (1e-6,)}
-    term = GradientDomain(**settings, mean=ValencePairs()).fit(frames)
+    term = GradientDomain(**settings, mean=ValencePairs()).fit(frames).term
     rng = np.random.default_rng(0)
     far = [replace(frames[0], positions=1.5 * frames[0].positions + 0.01 * rng.normal(size=(4, 3)))]
     fallen_back = term.mean.evaluate(far).forces[0]
@@ -63,7 +63,7 @@ def test_far_from_all_frames_a_kernel_falls_back_to_its_mean(frames):
 
 def test_a_kernel_with_a_mean_is_the_same_after_saving_and_loading(frames, tmp_path):
     settings = {"reaches": (0.1,), "relatives": (1.0,), "widths": (1.0,), "noises": (1e-6,)}
-    term = GradientDomain(**settings, mean=ValencePairs()).fit(frames)
+    term = GradientDomain(**settings, mean=ValencePairs()).fit(frames).term
     back = load_tree(save_tree(tmp_path / "term", term))
     assert back.evaluate(frames).energies.tolist() == term.evaluate(frames).energies.tolist()
     assert back.spread(frames[:1]).energies.tolist() == term.spread(frames[:1]).energies.tolist()

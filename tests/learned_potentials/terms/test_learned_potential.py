@@ -11,6 +11,7 @@ from thalweg.learned_potentials.card import card_text, content_hash
 from thalweg.learned_potentials.parametric.pair_terms import lennard_jones
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm
 from thalweg.learned_potentials.terms.term import Labels, NoUncertainty, Spread, reach
 from thalweg.learned_potentials.uncertainty.calibrated import (
     ForceAlarm,
@@ -59,7 +60,7 @@ def test_a_saved_potential_is_the_same_potential(tmp_path, molecules):
 
 def test_deviations_of_a_model_that_holds_the_truth_are_its_errors(learner, molecules):
     random = np.random.default_rng(0)
-    truth = replace(learner.fit(molecules(3)), coefficients=100 * random.normal(size=10))
+    truth = replace(learner.fit(molecules(3)).term, coefficients=100 * random.normal(size=10))
 
     def labeled(seed, noise):
         frames = molecules(60, seed=seed)
@@ -154,7 +155,7 @@ def test_a_recipe_calibrates_on_validation_frames_and_not_without(learner, molec
 def test_a_term_that_forgot_its_posterior_is_not_calibrated_and_the_card_says_why(learner, molecules):
     class Forgetful:
         def fit(self, *frames, **settings):
-            return ForgetfulTerm(learner.fit(*frames))
+            return FittedTerm(ForgetfulTerm(learner.fit(*frames).term), FitInfo())
 
     class ForgetfulTerm:
         def __init__(self, term):

@@ -7,7 +7,8 @@ import pytest
 from thalweg import registry
 from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.recipe import Recipe
-from thalweg.learned_potentials.terms.term import Learner, Term, Weights
+from thalweg.learned_potentials.terms.learner import Learner
+from thalweg.learned_potentials.terms.term import Term, Weights
 from thalweg.representations.expansions.ace import ACE
 from thalweg.studies.tables.families import (
     BASELINES,

@@ -39,6 +39,7 @@ from thalweg.learned_potentials.gradient_domain.observations import LabelCovaria
 from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
 from thalweg.learned_potentials.parametric.valence_pairs import ValencePairs
 from thalweg.learned_potentials.recipe import remainder
+from thalweg.learned_potentials.terms.learner import FittedTerm
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.molecules.molecular_symmetry import molecular_symmetry, same_atoms
 from thalweg.systems.configuration import Configuration
@@ -73,7 +74,7 @@ class GradientDomain:
     --------
     >>> frames = [Configuration(np.array([8, 1, 1]), np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1 + d, 0]]), energy=d,
     ...     forces=np.array([[0, 1.0, 0], [0, 0, 0], [0, -1.0, 0]])) for d in (0.0, 0.01, 0.02)]
-    >>> term = GradientDomain().fit(frames)
+    >>> term = GradientDomain().fit(frames).term
     >>> len(term.prior.group), term.evaluate(frames).energies.shape
     (2, (3,))
     """
@@ -97,8 +98,8 @@ class GradientDomain:
         weights: Weights = Weights(),  # noqa: B008
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
-    ) -> GradientDomainTerm:
-        """A term for the molecule in ``configurations``, of which those with forces are used.
+    ) -> FittedTerm:
+        """A `GradientDomainTerm` for the molecule in ``configurations``, of which those with forces are used.
 
         Energies are fitted where all these frames have them and the solver can; else they set the constant.
         ``validation`` and ``weights`` are not used: noise decides what labels are worth.
@@ -141,7 +142,8 @@ class GradientDomain:
         report(f"reach {reach:g} nm, relative {relative:g}, width {width:g}, noise {noise:g}", 0.2)
         prior = self._prior(distances, group, reach, relative, width)
         # a = (K + noise)^-1 F
-        solution = self.solver.solve(prior, observed, values, noise, report)
+        solved = self.solver.solve(prior, observed, values, noise, report)
+        solution = solved.coefficients
         coefficients, heights = observed.forces(solution), observed.heights(solution)
         # a projected process has coefficients at its landmarks only
         used = np.flatnonzero(np.abs(coefficients).max((1, 2)) > 0)
@@ -157,7 +159,8 @@ class GradientDomain:
             self.remembered,
             mean,
         )
-        return _with_constant(term, configurations)
+        settings = {"reach": reach, "relative": relative, "width": width, "noise": noise}
+        return FittedTerm(_with_constant(term, configurations), solved.info(settings))
 
     def _prior(self, distances, group, reach, relative, width):
         return Prior(

@@ -7,8 +7,9 @@ converge fast when preconditioned by the covariance of all frames with some of t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import blas, cho_factor, cho_solve, solve_triangular
@@ -22,10 +23,33 @@ from thalweg.learned_potentials.gradient_domain.hessian_kernel import (
 )
 from thalweg.learned_potentials.gradient_domain.observations import LabelCovariance, Observed, ObservedLabels
 from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
+from thalweg.learned_potentials.terms.learner import FitInfo
 from thalweg.machine.memory import require_memory
 from thalweg.units import InCode
 
 Report = Callable[[str, float], None]
+
+
+class KernelSolution(NamedTuple):
+    """What a solver found.
+
+    Attributes
+    ----------
+    coefficients : (labels,)
+    iterations : 0 for a solution in closed form
+    residual : norm of what is left, over that of the labels
+    converged : whether that is as little as was asked for
+    """
+
+    coefficients: np.ndarray
+    iterations: int = 0
+    residual: float = 0.0
+    converged: bool = True
+
+    def info(self, chosen: Mapping[str, float]) -> FitInfo:
+        """How a fit with these ``chosen`` settings went."""
+        iterated = f"{self.iterations} iterations left a residual of {self.residual:.2g} of the labels."
+        return FitInfo(chosen, converged=self.converged, notes=(iterated,) if self.iterations else ())
 
 
 @dataclass(frozen=True)
@@ -45,7 +69,7 @@ class ClosedForm:
 
     def solve(
         self, prior: LabelCovariance, observed: Observed, labels: np.ndarray, noise: float, report: Report
-    ) -> np.ndarray:
+    ) -> KernelSolution:
         """Coefficients of all ``labels``."""
         matrix = prior.joint_covariance(observed, observed)
         report("covariances of all labels", 0.4)
@@ -53,7 +77,7 @@ class ClosedForm:
         # rows of the lower triangle are columns of the upper one of the transpose, which LAPACK takes in place
         factor = cho_factor(matrix.T, lower=False, overwrite_a=True, check_finite=False)
         report("factorized", 0.9)
-        return cho_solve(factor, labels, check_finite=False)
+        return KernelSolution(cho_solve(factor, labels, check_finite=False))
 
 
 @dataclass(frozen=True)
@@ -80,7 +104,7 @@ class ConjugateGradients:
 
     def solve(
         self, prior: Prior, observed: ObservedLabels, labels: np.ndarray, noise: float, report: Report
-    ) -> np.ndarray:
+    ) -> KernelSolution:
         """Coefficients of all ``labels``, zero for energies."""
         forces_only = ObservedLabels(observed.positions, observed.directions, False)
         chosen = _evenly(len(observed.positions), self.landmarks)
@@ -119,7 +143,8 @@ class ConjugateGradients:
             improved = precondition(residual)
             product, before = residual @ improved, product
             direction = improved + product / before * direction
-        return np.concatenate([solution, np.zeros(observed.count - observed.components)])
+        coefficients = np.concatenate([solution, np.zeros(observed.count - observed.components)])
+        return KernelSolution(coefficients, k + 1, float(left / goal * self.tolerance), bool(left < goal))
 
 
 @dataclass(frozen=True)
@@ -145,7 +170,7 @@ class ProjectedProcess:
 
     def solve(
         self, prior: LabelCovariance, observed: Observed, labels: np.ndarray, noise: float, report: Report
-    ) -> np.ndarray:
+    ) -> KernelSolution:
         """Coefficients of all ``labels``, zero for those of other frames than landmarks.
 
         With ``m`` the labels of landmarks and ``K_mm = L L^T`` the coefficients are ``L^-T u`` of the least squares
@@ -178,7 +203,7 @@ class ProjectedProcess:
         solution = np.zeros(observed.count)
         solution[observed.rows(chosen)] = solve_triangular(factor, whitened, lower=True, trans="T")
         report("solved", 0.9)
-        return solution
+        return KernelSolution(solution)
 
 
 Solver = ClosedForm | ProjectedProcess | ConjugateGradients

@@ -31,6 +31,7 @@ from thalweg.learned_potentials.gradient_domain.site_term import KernelSites, Si
 from thalweg.learned_potentials.linear.learner import over_elements
 from thalweg.learned_potentials.parametric.valence_pairs import ValencePairs
 from thalweg.learned_potentials.recipe import remainder
+from thalweg.learned_potentials.terms.learner import FittedTerm
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.environments import element_kinds
 from thalweg.representations.molecules.molecular_symmetry import molecular_symmetry, same_atoms
@@ -62,7 +63,7 @@ class SiteGradientDomain:
     >>> from thalweg.representations.fchl import FCHL19
     >>> frames = [Configuration(np.array([8, 1, 1]), np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1 + d, 0]]), energy=d,
     ...     forces=np.array([[0, 1.0, 0], [0, 0, 0], [0, -1.0, 0]])) for d in (0.0, 0.01, 0.02)]
-    >>> SiteGradientDomain(FCHL19(radial=4, angular=4)).fit(frames).evaluate(frames).energies.shape
+    >>> SiteGradientDomain(FCHL19(radial=4, angular=4)).fit(frames).term.evaluate(frames).energies.shape
     (3,)
     """
 
@@ -91,8 +92,8 @@ class SiteGradientDomain:
         weights: Weights = Weights(),  # noqa: B008
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
-    ) -> SiteGradientDomainTerm:
-        """A term for the elements in ``configurations``, of which frames with forces are used.
+    ) -> FittedTerm:
+        """A `SiteGradientDomainTerm` for the elements in ``configurations``, of which frames with forces are used.
 
         Energies are fitted where all these have them; else they set energies of atoms only. ``validation`` and
         ``weights`` are not used: noise decides what labels are worth.
@@ -151,14 +152,15 @@ class SiteGradientDomain:
         report(f"width {width:g}, noise {noise:g}", 0.2)
         prior = SitePrior(self.covariance, width)
         # a = (K + noise)^-1 y
-        solution = self.solver.solve(prior, observed, values, noise, report)
+        solved = self.solver.solve(prior, observed, values, noise, report)
+        solution = solved.coefficients
         sites = _with_offsets(
             KernelSites.of(described, prior, observed, solution, offsets),
             configurations,
             representation.elements,
         )
         landmarks = np.linspace(0, len(frames) - 1, max(2, int(self.remembered // sizes.mean()))).astype(int)
-        return SiteGradientDomainTerm(
+        term = SiteGradientDomainTerm(
             sites,
             described,
             prior,
@@ -168,6 +170,7 @@ class SiteGradientDomain:
             observed.energies,
             mean,
         )
+        return FittedTerm(term, solved.info({"width": width, "noise": noise}))
 
 
 def _energies_of_atoms(configurations, elements) -> np.ndarray:

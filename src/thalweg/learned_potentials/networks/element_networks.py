@@ -10,7 +10,8 @@ linear part, ``w_a . z_i``, is what a network is worst at.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.learned_potentials.networks.gradient_training import GradientTraining, typical_energy
+from thalweg.learned_potentials.terms.learner import FittedTerm
 from thalweg.learned_potentials.terms.local import LocalTerm
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.learning.perceptron import Perceptron
@@ -73,8 +75,8 @@ class Network:
         weights: Weights = Weights(),  # noqa: B008
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
-    ) -> LocalTerm:
-        """The term of the best epoch.
+    ) -> FittedTerm:
+        """The `LocalTerm` of the best epoch, and the course of the training.
 
         Raises
         ------
@@ -89,7 +91,11 @@ class Network:
         )
         return self.training.fit(
             start, training, aside, weights, seed=seed, progress=progress, trainable=trainable
-        ).model
+        )
+
+    def with_checkpoints(self, folder: Path) -> Network:
+        """See `thalweg.learned_potentials.terms.learner.Resumable`."""
+        return replace(self, training=replace(self.training, checkpoint=folder))
 
 
 class ElementNetworks(eqx.Module):
@@ -112,8 +118,9 @@ class ElementNetworks(eqx.Module):
     def __call__(self, features: Float[Array, "features sites"], kinds: Int[Array, " sites"]) -> jax.Array:
         total = jnp.zeros_like(features[0])
         for kind, network in enumerate(self.networks):
-            white = (features.T - self.means[kind]) @ jnp.asarray(self.axes[kind], features.dtype)
-            energies = network(white)[:, 0] + white @ self.linear[kind] + self.shift[kind]
+            # z_i = (g_i - mean_a) P_a, then the network, the linear part and the shift
+            whitened = (features.T - self.means[kind]) @ jnp.asarray(self.axes[kind], features.dtype)
+            energies = network(whitened)[:, 0] + whitened @ self.linear[kind] + self.shift[kind]
             total = jnp.where(kinds == kind, self.scale * energies, total)
         return total
 
@@ -123,6 +130,10 @@ def standardizing_axes(
 ) -> tuple[Float[np.ndarray, " features"], Float[np.ndarray, "features features"]]:
     """Mean, and the matrix that makes the features uncorrelated and, above the floor, of spread one.
 
+    Features come in units of their own, so that axes are those of correlations, and none is left out: where the spread
+    along one is small the energy may still depend on it, which is why it is limited by the ``floor``. (What whitens
+    slow coordinates drops directions of no variance instead, since a pseudo-inverse needs them gone.)
+
     Examples
     --------
     >>> x = np.random.default_rng(0).normal(size=(1000, 2)) @ np.array([[2.0, 1.0], [0.0, 0.5]])
@@ -130,6 +141,7 @@ def standardizing_axes(
     >>> np.abs(np.cov(((x - mean) @ axes).T) - np.eye(2)).max() < 1e-6
     np.True_
     """
+    # D^-1 (f - mean) of unit spread, its correlation matrix A V A^T, and P = D^-1 A max(V^1/2, floor)^-1
     mean, spread = features.mean(0), features.std(0)
     spread = np.where(spread > 1e-8 * max(spread.max(), 1e-300), spread, 1.0)
     standard = (features - mean) / spread

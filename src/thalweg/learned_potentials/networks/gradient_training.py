@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import jax
 import numpy as np
 
 from thalweg.learned_potentials.frames.frame_batches import FrameBatch, FrameBatches, squared_error
+from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm
 from thalweg.learned_potentials.terms.term import Weights
-from thalweg.learning.trainer import Trained, Trainer, is_parameter
+from thalweg.learning.trainer import Trainer, is_parameter
 from thalweg.representations.environments import Neighborhoods
 from thalweg.shapes import Array, Float
 from thalweg.systems.configuration import Configuration, elements_of
@@ -38,13 +39,13 @@ class GradientTraining:
     trainer : the loop
     frames : per step, if of average size
     held_out : fraction of the frames that is held out to choose the best epoch where no validation frames are given
-    checkpoint : file to go on from after an interruption; None for none
+    checkpoint : file to go on from after an interruption, or a folder with one for each seed; None for none
     """
 
     trainer: Trainer = Trainer()  # noqa: RUF009
     frames: int = 8
     held_out: float = 0.05
-    checkpoint: InCode[Path | str | None] = None
+    checkpoint: InCode[Path | str | None] = field(default=None, repr=False)
 
     def split(
         self, configurations: Sequence[Configuration], validation: Sequence[Configuration], seed: int
@@ -67,28 +68,33 @@ class GradientTraining:
         progress: Callable[[str, float], None] | None = None,
         trainable: Any = is_parameter,
         error: type[RelativeError] = RelativeError,
-    ) -> Trained:
+    ) -> FittedTerm:
         """``term`` trained on ``configurations``, the best epoch chosen by ``validation``.
 
         ``trainable`` says which leaves are parameters; ``error`` what is made small, given the scale of the labels.
         """
         batches = FrameBatches.of(configurations, term.elements, term.cutoff, weights, self.frames)
-        tried = []
+        held_out = []
         if len(validation):
             aside = FrameBatches.of(
                 validation, term.elements, term.cutoff, weights, self.frames, like=batches
             )
-            tried = list(aside.dealt(range(len(validation))))
-        return self.trainer.fit(
+            held_out = list(aside.dealt(range(len(validation))))
+        trained = self.trainer.fit(
             term,
             error(np.asarray(batches.null, np.float32)),
             batches,
-            held_out=tried,
+            held_out=held_out,
             trainable=trainable,
             seed=seed,
-            checkpoint=self.checkpoint,
+            checkpoint=self._file(seed),
             progress=progress,
         )
+        return FittedTerm(trained.model, FitInfo(histories={seed: trained.history}))
+
+    def _file(self, seed: int) -> Path | None:
+        path = None if self.checkpoint is None else Path(self.checkpoint)
+        return path / f"checkpoint-{seed}.npz" if path is not None and path.is_dir() else path
 
 
 def typical_energy(configurations: Sequence[Configuration]) -> Float[np.ndarray, ""]:
@@ -102,6 +108,7 @@ def typical_energy(configurations: Sequence[Configuration]) -> Float[np.ndarray,
 
 def typical_neighbors(configurations: Sequence[Configuration], reach: float) -> float:
     """Average number of neighbors within ``reach`` [nm] in up to 20 of the frames."""
-    some = configurations[:: max(1, len(configurations) // 20)]
-    near = Neighborhoods.of(some, elements_of(some), reach)
+    sample = configurations[:: max(1, len(configurations) // 20)]
+    near = Neighborhoods.of(sample, elements_of(sample), reach)
+    # places that only fill a block have an offset of three times the reach
     return float((np.abs(near.offsets).sum(0) < 2.9 * reach).mean() * len(near.partners))

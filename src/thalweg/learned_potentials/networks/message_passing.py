@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -15,6 +16,7 @@ from thalweg.learned_potentials.networks.gradient_training import (
 )
 from thalweg.learned_potentials.networks.in_blocks import PAIRS, InBlocks
 from thalweg.learned_potentials.networks.shared_network import SharedNetwork
+from thalweg.learned_potentials.terms.learner import FittedTerm
 from thalweg.learned_potentials.terms.local import LocalEnergy, LocalTerm, SiteTerm
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.environments import Environments
@@ -95,8 +97,8 @@ class MessagePassing:
         weights: Weights = Weights(),  # noqa: B008
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
-    ) -> MessageTerm:
-        """The term of the best epoch.
+    ) -> FittedTerm:
+        """The `MessageTerm` of the best epoch, and the course of the training.
 
         Raises
         ------
@@ -105,4 +107,8 @@ class MessagePassing:
         """
         training, aside = self.training.split(configurations, validation, seed)
         start = self.start([*training, *aside], seed)
-        return self.training.fit(start, training, aside, weights, seed=seed, progress=progress).model
+        return self.training.fit(start, training, aside, weights, seed=seed, progress=progress)
+
+    def with_checkpoints(self, folder: Path) -> MessagePassing:
+        """See `thalweg.learned_potentials.terms.learner.Resumable`."""
+        return replace(self, training=replace(self.training, checkpoint=folder))

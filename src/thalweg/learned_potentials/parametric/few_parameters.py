@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
+from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm
 from thalweg.learned_potentials.terms.local import SiteTerm, energies_and_gradients
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.environments import Neighborhoods, batches, points_of
@@ -35,20 +36,23 @@ def best_fit(
     configurations: Sequence[Configuration],
     weights: Weights,
     progress: Callable[[str, float], None] | None = None,
-) -> SiteTerm:
-    """The term of least squares that is reached from one of ``starts``."""
+) -> FittedTerm:
+    """The term of least squares that is reached from one of ``starts``, and which and how."""
     ends = []
     with jax.enable_x64(True):
         for k, start in enumerate(starts):
             if progress is not None:
                 progress(f"least squares from start {k + 1} of {len(starts)}", k / len(starts))
             ends.append(_fitted(term_of, start, configurations, weights))
-    return min(ends, key=lambda end: end[0])[1]
+    best = min(range(len(ends)), key=lambda k: ends[k][0].cost)
+    end, term = ends[best]
+    note = f"Least squares from start {best + 1} of {len(ends)}: {end.nfev} evaluations, {end.message.rstrip('.')}."
+    return FittedTerm(term, FitInfo(converged=bool(end.success), notes=(note,)))
 
 
 def linear_fit(
     term_of: TermOf, counts: dict[str, int], configurations: Sequence[Configuration], weights: Weights
-) -> SiteTerm:
+) -> FittedTerm:
     """The term of least squares whose energy is linear in the parameters, ``counts`` of each name, none negative."""
     ends = np.cumsum(list(counts.values()))
     elements = elements_of(configurations)
@@ -63,7 +67,7 @@ def linear_fit(
         end = scipy.optimize.lsq_linear(
             problem.jacobian(zero), -problem.residuals(zero), (least, np.full(len(zero), np.inf)), tol=1e-12
         )
-        return _plain(term_at(end.x))
+        return FittedTerm(_plain(term_at(end.x)), FitInfo(converged=bool(end.success)))
 
 
 def require_frames(configurations: Sequence[Configuration]) -> None:
@@ -130,7 +134,7 @@ class _Problem:
 
 
 def _fitted(term_of, start, configurations, weights):
-    """The least sum of squares reached from ``start``, and the term there."""
+    """The end of least squares from ``start``, and the term there."""
     ends = np.cumsum([len(table) for table in start.values()])
     logarithms = np.log(np.concatenate(list(start.values())))
     elements = elements_of(configurations)
@@ -145,7 +149,7 @@ def _fitted(term_of, start, configurations, weights):
     end = scipy.optimize.least_squares(
         problem.residuals, begin, problem.jacobian, bounds=(begin - width, begin + width), x_scale="jac"
     )
-    return end.cost, _plain(term_at(end.x))
+    return end, _plain(term_at(end.x))
 
 
 def _plain(term):

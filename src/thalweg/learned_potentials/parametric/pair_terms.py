@@ -23,6 +23,7 @@ from thalweg.learned_potentials.parametric.few_parameters import (
     nearest_distances,
     require_frames,
 )
+from thalweg.learned_potentials.terms.learner import FittedTerm
 from thalweg.learned_potentials.terms.local import SiteTerm
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.environments import Environments
@@ -183,8 +184,8 @@ class LennardJones:
         weights: Weights = Weights(),  # noqa: B008
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
-    ) -> PairTerm:
-        """See `thalweg.learned_potentials.terms.term.Learner`."""
+    ) -> FittedTerm:
+        """A `PairTerm`; see `thalweg.learned_potentials.terms.learner.Learner`."""
         require_frames(configurations)
         elements = elements_of(configurations)
         near = nearest_distances(configurations, elements, self.cutoff)
@@ -219,8 +220,8 @@ class Morse:
         weights: Weights = Weights(),  # noqa: B008
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
-    ) -> PairTerm:
-        """See `thalweg.learned_potentials.terms.term.Learner`."""
+    ) -> FittedTerm:
+        """A `PairTerm`; see `thalweg.learned_potentials.terms.learner.Learner`."""
         require_frames(configurations)
         elements = elements_of(configurations)
         near = nearest_distances(configurations, elements, self.cutoff)

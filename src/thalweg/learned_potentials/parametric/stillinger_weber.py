@@ -22,6 +22,7 @@ import numpy as np
 
 from thalweg.learned_potentials.parametric.few_parameters import best_fit, nearest_distances, require_frames
 from thalweg.learned_potentials.parametric.pair_terms import of_pairs, pair_kinds
+from thalweg.learned_potentials.terms.learner import FittedTerm
 from thalweg.learned_potentials.terms.local import SiteTerm
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.environments import Environments
@@ -136,8 +137,8 @@ class StillingerWeber:
         weights: Weights = Weights(),  # noqa: B008
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
-    ) -> StillingerWeberTerm:
-        """See `thalweg.learned_potentials.terms.term.Learner`."""
+    ) -> FittedTerm:
+        """A `StillingerWeberTerm`; see `thalweg.learned_potentials.terms.learner.Learner`."""
         require_frames(configurations)
         elements = elements_of(configurations)
         near = nearest_distances(configurations, elements, self.cutoff)

@@ -2,12 +2,12 @@
 
 A term can do two things: stand in a simulation (`Term.bind` gives an energy of the positions of certain atoms, as
 everywhere in this package) and label any set of frames at once (`Term.evaluate`). Terms that are fitted come from a
-`Learner`; baselines are terms as they are.
+learner (`thalweg.learned_potentials.terms.learner`); baselines are terms as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -134,23 +134,3 @@ class Weights:
     energy: KilojoulesPerMole = 0.1
     force: KilojoulesPerMolePerNanometer = 10.0
     stress: KilojoulesPerMole = 1.0
-
-
-@runtime_checkable
-class Learner(Protocol):
-    """Settings of one family of terms; `fit` learns one from labels."""
-
-    def fit(
-        self,
-        configurations: Sequence[Configuration],
-        *,
-        validation: Sequence[Configuration] = (),
-        weights: Weights = Weights(),
-        seed: int = 0,
-        progress: Callable[[str, float], None] | None = None,
-    ) -> Term:
-        """A term for ``configurations``, whose labels are what remains after references and baselines.
-
-        Missing labels are None. ``progress(message, fraction)`` is called now and then.
-        """
-        ...

@@ -8,7 +8,8 @@ The energy is the mean over members; its spread, and that of the forces, is thei
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -17,7 +18,8 @@ import numpy as np
 from thalweg.learned_potentials.frames.frame_batches import FrameBatch, squared_error
 from thalweg.learned_potentials.networks.gradient_training import RelativeError
 from thalweg.learned_potentials.networks.message_passing import MessagePassing, MessageTerm
-from thalweg.learned_potentials.terms.term import Labels, Learner, Spread, Term, Weights, reach
+from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm, Learner, Resumable
+from thalweg.learned_potentials.terms.term import Labels, Spread, Term, Weights, reach
 from thalweg.potentials.energy import Energy
 from thalweg.shapes import Box, Energies, Positions
 from thalweg.systems.configuration import Configuration
@@ -47,8 +49,8 @@ class Committee:
         weights: Weights = Weights(),  # noqa: B008
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
-    ) -> CommitteeTerm:
-        """The members, fitted in turn.
+    ) -> FittedTerm:
+        """A `CommitteeTerm` of members fitted in turn, and how each fit went.
 
         Raises
         ------
@@ -59,17 +61,26 @@ class Committee:
             raise ValueError(f"members={self.members}; one member alone cannot disagree, use at least 2")
         fitted = []
         for member in range(self.members):
-            told = progress and _member_progress(progress, member, self.members)
+            report = progress and _member_progress(progress, member, self.members)
             fitted.append(
                 self.learner.fit(
                     self._sample(configurations, [seed, member]),
                     validation=validation,
                     weights=weights,
                     seed=seed * self.members + member,
-                    progress=told,
+                    progress=report,
                 )
             )
-        return CommitteeTerm(tuple(fitted))
+        return FittedTerm(
+            CommitteeTerm(tuple(each.term for each in fitted)),
+            FitInfo.of_members([each.info for each in fitted]),
+        )
+
+    def with_checkpoints(self, folder: Path) -> Committee:
+        """See `thalweg.learned_potentials.terms.learner.Resumable`; the same where members do not go on."""
+        if not isinstance(self.learner, Resumable):
+            return self
+        return replace(self, learner=self.learner.with_checkpoints(folder))
 
     def _sample(self, configurations, seed):
         if self.bootstrap == 0:
@@ -77,6 +88,7 @@ class Committee:
         generator, count = np.random.default_rng(seed), len(configurations)
         drawn = generator.integers(count, size=max(1, round(self.bootstrap * count)))
         known = {int(z) for k in drawn for z in configurations[k].numbers}
+        # an element that no drawn frame has would be unknown to this member
         rare = [k for k in range(count) if not {int(z) for z in configurations[k].numbers} <= known]
         return [configurations[k] for k in [*drawn, *rare[:1]]]
 
@@ -96,16 +108,20 @@ class ShallowCommittee:
         weights: Weights = Weights(),  # noqa: B008
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
-    ) -> CommitteeTerm:
-        """Terms with the same messages."""
+    ) -> FittedTerm:
+        """A `CommitteeTerm` of terms with the same messages, and the course of their training."""
         training = self.learner.training
         inside, aside = training.split(configurations, validation, seed)
         starts = [self.learner.start([*inside, *aside], seed * self.members + k) for k in range(self.members)]
         heads = Heads(starts[0].representation, tuple(start.readout for start in starts))
-        trained = training.fit(
+        trained, info = training.fit(
             heads, inside, aside, weights, seed=seed, progress=progress, error=HeadsError
-        ).model
-        return CommitteeTerm(trained.terms)
+        )
+        return FittedTerm(CommitteeTerm(trained.terms), info)
+
+    def with_checkpoints(self, folder: Path) -> ShallowCommittee:
+        """See `thalweg.learned_potentials.terms.learner.Resumable`."""
+        return replace(self, learner=self.learner.with_checkpoints(folder))
 
 
 class Heads(eqx.Module):
@@ -185,7 +201,7 @@ class MeanEnergy(Energy):
 
 
 def _member_progress(progress, member, members):
-    def told(message, fraction):
+    def report(message, fraction):
         progress(f"member {member + 1} of {members}: {message}", (member + fraction) / members)
 
-    return told
+    return report

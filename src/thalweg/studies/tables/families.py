@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from thalweg.learned_potentials.linear.regularization import Regularization
 from thalweg.learned_potentials.recipe import Recipe
-from thalweg.learned_potentials.terms.term import Learner, Term
+from thalweg.learned_potentials.terms.learner import Learner
+from thalweg.learned_potentials.terms.term import Term
 from thalweg.representations.messages.messages import Messages
 from thalweg.representations.representation import Representation
 from thalweg.studies.tables.language import Families, Family

@@ -17,7 +17,8 @@ from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.networks.message_passing import MessagePassing
 from thalweg.learned_potentials.parametric.core_repulsion import CoreRepulsion
 from thalweg.learned_potentials.recipe import Recipe
-from thalweg.learned_potentials.terms.term import Learner, Weights
+from thalweg.learned_potentials.terms.learner import Learner
+from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.expansions.ace import ACE
 from thalweg.studies.tables.families import BASELINES, COMMITTEES, FAMILIES, LEARNERS
 from thalweg.studies.tables.language import StudyError, choose, nearest, read, value, written
