@@ -40,4 +40,3 @@ from .tables.study import Restarts as Restarts
 from .tables.study import Study as Study
 from .tables.study import TorsionFeatures as TorsionFeatures
 from .tables.study import load as load
-from .witness import Witness as Witness
