@@ -23,7 +23,7 @@ def rmsd(
 
     Parameters
     ----------
-    positions : (atoms, 3, *replicas) [nm], molecules whole
+    positions : ``(atoms, 3, *replicas)`` [nm], molecules whole
     reference : (atoms, 3) [nm]
     weights : (atoms,) weights of atoms, equal if None; their scale does not matter
 

@@ -58,7 +58,7 @@ def closest_distances(
 
     Parameters
     ----------
-    positions : (atoms, 3, *replicas) [nm]
+    positions : ``(atoms, 3, *replicas)`` [nm]
     groups : atoms of each group
     pairs : rows of two groups
     box : box vectors as rows [nm]

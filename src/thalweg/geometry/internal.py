@@ -56,7 +56,7 @@ def dihedrals(
 ) -> Float[Array, " quads *replicas"]:
     """Dihedral angles i-j-k-l in (-pi, pi] [rad]; cis is zero, clockwise positive [iupac1970].
 
-    With bond vectors ``a``, ``b``, ``c`` from atom to atom,
+    With bond vectors ``a``, ``b``, ``c`` from atom to atom::
 
         atan2(|b| a . (b x c), (a x b) . (b x c)).
 

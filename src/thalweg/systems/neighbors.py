@@ -27,7 +27,7 @@ class NeighborList(eqx.Module):
 
     Attributes
     ----------
-    partners : (rows, atoms, *replicas) int, the neighbours of each atom; the atom itself where it has no more
+    partners : ``(rows, atoms, *replicas)`` int, the neighbours of each atom; the atom itself where it has no more
     reference : positions for which the list was made [nm]
     box : (3, 3) reduced box of that moment [nm], or None
     excluded : (atoms, most) int, partners an atom never has, -1 where there are no more

@@ -24,7 +24,7 @@ def coulomb_matrix(
     Parameters
     ----------
     numbers : atomic numbers
-    positions : (atoms, 3, *replicas) [nm]; no two atoms may coincide
+    positions : ``(atoms, 3, *replicas)`` [nm]; no two atoms may coincide
 
     Examples
     --------

@@ -107,7 +107,7 @@ class InvariantPolynomials(eqx.Module):
         )
 
     def monomials(self, positions: Positions) -> Float[Array, " monomials *replicas"]:
-        """Values of all monomials at ``positions`` (atoms, 3, *replicas) [nm]."""
+        """Values of all monomials at ``positions`` ``(atoms, 3, *replicas)`` [nm]."""
         y = morse_variables(positions, self.length)
         center = jnp.asarray(self.center, y.dtype).reshape(-1, *(1,) * (y.ndim - 1))
         y = jnp.concatenate([y - center, jnp.ones_like(y[:1])])
@@ -117,7 +117,7 @@ class InvariantPolynomials(eqx.Module):
         return product
 
     def __call__(self, positions: Positions) -> Float[Array, " polynomials *replicas"]:
-        """Values of all polynomials at ``positions`` (atoms, 3, *replicas) [nm]."""
+        """Values of all polynomials at ``positions`` ``(atoms, 3, *replicas)`` [nm]."""
         return jax.ops.segment_sum(
             self.monomials(positions), jnp.asarray(self.orbits), self.count, indices_are_sorted=True
         )

@@ -40,7 +40,7 @@ def inverse_distances(positions: Positions) -> Float[Array, " pairs *replicas"]:
 
     Parameters
     ----------
-    positions : (atoms, 3, *replicas) [nm]; no two atoms may coincide
+    positions : ``(atoms, 3, *replicas)`` [nm]; no two atoms may coincide
 
     Examples
     --------

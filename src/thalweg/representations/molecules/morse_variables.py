@@ -16,7 +16,7 @@ def morse_variables(positions: Positions, length: float = 0.1) -> Float[Array, "
 
     Parameters
     ----------
-    positions : (atoms, 3, *replicas) [nm]
+    positions : ``(atoms, 3, *replicas)`` [nm]
     length : decay length ``a`` [nm]
 
     Examples
