@@ -14,6 +14,7 @@ import pytest
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.learning.storage import VERSION, load_tree, save_tree
 from thalweg.representations.environments import Neighborhoods
+from thalweg.sampling.bias.method import Limits
 from thalweg.systems.configuration import Configuration
 
 
@@ -66,6 +67,16 @@ def test_modules_and_dataclasses_work_as_before(tmp_path):
     assert (same.positions == frame.positions).all()
     assert same.info == frame.info
     assert weights == Weights(force=3.0)
+
+
+def test_named_tuples_keep_their_class_and_others_are_refused(tmp_path):
+    limits = load_tree(save_tree(tmp_path / "tree", {"at": Limits(np.zeros(1), np.ones(1), np.full(1, 0.1))}))
+    assert type(limits["at"]) is Limits
+    assert limits["at"].widths == 0.1
+    for name, items in (("sampling.Limits", [1, 2]), ("systems.Configuration", [1]), ("sampling.drive", [])):
+        tree = {"format": "thalweg tree", "version": VERSION, "tree": {"is": name, "items": items}}
+        with pytest.raises(ValueError, match="of which it has no items; refused"):
+            load_tree(_archive(tmp_path / "tree", tree))
 
 
 def test_the_same_tree_gives_the_same_bytes(tmp_path):

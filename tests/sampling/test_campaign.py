@@ -215,7 +215,7 @@ def test_a_damaged_segment_is_reported_by_the_task_that_reads_it(sums, tmp_path)
 
 def test_a_loop_needs_two_seeds_and_whole_frames(toy):
     loop = toy.LOOP
-    with pytest.raises(ValueError, match="at least two"):
+    with pytest.raises(ValueError, match="give at least 2, whose agreement can be judged"):
         replace(loop, seeds=(0,))
     with pytest.raises(ValueError, match=r"swarm = 0\.4002 ps is no whole number of 0\.004 ps"):
         replace(loop, swarm=0.4002)

@@ -2,9 +2,9 @@
 
 The file is a zip archive: ``tree.json`` describes the tree, ``arrays/*.npy`` hold its arrays byte for byte. A tree is
 any nesting of tuples, lists, dictionaries (keys of any kind that is plain here, integers included), numbers, strings,
-None, NumPy and JAX arrays, and dataclasses or `equinox.Module`s on the face of a room or plug-in. Nothing is pickled: a
-class is named as in `thalweg.registry`, so that a file outlives the move of a module, and only dataclasses that are
-found there are made, field by field, without calling them. The same tree gives the same bytes.
+None, NumPy and JAX arrays, and named tuples, dataclasses or `equinox.Module`s on the face of a room or plug-in. Nothing
+is pickled: a class is named as in `thalweg.registry`, so that a file outlives the move of a module, and only what is
+found there is made, field by field, without calling it. The same tree gives the same bytes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg import __version__
+from thalweg.machine import disk
 from thalweg.machine.whole_files import whole
 from thalweg.registry import UnknownName, name_of, resolve
 
@@ -53,7 +54,11 @@ def save_tree(path: str | os.PathLike, tree: Any) -> Path:
     arrays: list[np.ndarray] = []
     description = {"format": FORMAT, "version": VERSION, "written_by": __version__}
     description["tree"] = _describe(tree, "tree", arrays)
-    with whole(path) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
+    with (
+        whole(path) as draft,
+        disk.created(draft) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+    ):
         archive.writestr(zipfile.ZipInfo(DESCRIPTION), json.dumps(description, allow_nan=False))
         for k, array in enumerate(arrays):
             with archive.open(zipfile.ZipInfo(_member(k)), "w", force_zip64=True) as member:
@@ -116,11 +121,11 @@ def _describe(value, where, arrays):
     if type(value) in (tuple, list):
         items = [_describe(item, f"{where}[{k}]", arrays) for k, item in enumerate(value)]
         return items if type(value) is list else {"is": "tuple", "items": items}
+    if _is_named_tuple(type(value)):
+        items = [_describe(item, f"{where}.{name}", arrays) for name, item in zip(value._fields, value)]
+        return {"is": _name(value, where), "items": items}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        try:
-            name = name_of(type(value))
-        except UnknownName as error:
-            raise TypeError(f"{where} cannot be saved: {error}") from None
+        name = _name(value, where)
         return {
             "is": name,
             "fields": {
@@ -138,6 +143,18 @@ def _describe(value, where, arrays):
         f"{where} is a {type(value).__module__}.{type(value).__qualname__}, which cannot be saved; keep arrays, "
         f"numbers, strings, tuples, dictionaries and dataclasses of {PACKAGE}, and the name of a function instead of it"
     )
+
+
+def _name(value, where):
+    """Under which its class is found again."""
+    try:
+        return name_of(type(value))
+    except UnknownName as error:
+        raise TypeError(f"{where} cannot be saved: {error}") from None
+
+
+def _is_named_tuple(cls):
+    return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
 
 
 def _stored(value, where, arrays):
@@ -175,15 +192,26 @@ class _Reader:
         if kind in ("array", "scalar", "jax"):
             array = self.array(said)
             return array if kind == "array" else array[()] if kind == "scalar" else _on_device(array)
+        if "items" in said:
+            return self.named_tuple(str(kind), said["items"], where)
         return self.instance(str(kind), said.get("fields", {}), where)
+
+    def named_tuple(self, name, items, where):
+        """A named tuple, made of its items without calling its class."""
+        cls = self.resolved(name, where)
+        if not (_is_named_tuple(cls) and isinstance(items, list) and len(items) == len(cls._fields)):
+            raise ValueError(
+                f"{where} in {self.path} is said to be {name}, of which it has no items; refused"
+            )
+        return tuple.__new__(cls, [self.value(item, f"{where}[{k}]") for k, item in enumerate(items)])
 
     def array(self, said):
         try:
             with self.archive.open(_member(int(said["number"]))) as member:
                 array = np.lib.format.read_array(io.BytesIO(member.read()), allow_pickle=False)
-        except (KeyError, ValueError) as problem:
+            return array.view(jnp.dtype(said["dtype"])) if "dtype" in said else array
+        except (KeyError, TypeError, ValueError) as problem:
             raise ValueError(f"{self.path} is damaged: {problem}; copy or save it again") from problem
-        return array.view(jnp.dtype(said["dtype"])) if "dtype" in said else array
 
     def instance(self, name, fields, where):
         """An instance of a dataclass of this package, with its fields set and none of its code run."""
@@ -211,13 +239,16 @@ class _Reader:
         return instance
 
     def dataclass(self, name, where):
-        try:
-            cls = resolve(name)
-        except UnknownName as error:
-            raise ValueError(f"{where} in {self.path} is made of nothing known: {error}") from None
+        cls = self.resolved(name, where)
         if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
             raise ValueError(f"{where} in {self.path} is said to be {name}, which is no dataclass; refused")
         return cls
+
+    def resolved(self, name, where):
+        try:
+            return resolve(name)
+        except UnknownName as error:
+            raise ValueError(f"{where} in {self.path} is made of nothing known: {error}") from None
 
 
 def _on_device(array):

@@ -7,7 +7,7 @@ they need. One file adds a loop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -166,16 +166,16 @@ def check_seeds(seeds: Sequence[int], least: int) -> None:
         raise ValueError(f"seeds = {list(seeds)} repeat; independent seeds must differ")
 
 
-def check_times(policy: Policy, names: Sequence[str]) -> None:
-    """Whether the times called ``names`` are whole numbers of frames.
+def check_times(times: Mapping[str, float], save_every: float) -> None:
+    """Whether ``times`` [ps], by their names, are whole numbers of frames.
 
     Raises
     ------
     ValueError
         If one is not.
     """
-    for name in names:
-        whole_multiple(getattr(policy, name), policy.save_every, name)
+    for name, time in times.items():
+        whole_multiple(time, save_every, name)
 
 
 def check_pairs(lagtime: float, length: float, name: str) -> None:

@@ -51,7 +51,7 @@ class MarkovRestarts:
 
     def __post_init__(self):
         check_seeds(self.seeds, least=1)
-        check_times(self, ("length", "lagtime"))
+        check_times({"length": self.length, "lagtime": self.lagtime}, self.save_every)
         check_pairs(self.lagtime, self.length, "length")
 
     @property

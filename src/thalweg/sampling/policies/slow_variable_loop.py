@@ -82,9 +82,8 @@ class SlowVariableLoop:
 
     def __post_init__(self):
         check_seeds(self.seeds, least=2)
-        check_times(
-            self, ("swarm", "drive", "produce", "segment", "lagtime", *(("skip",) if self.skip else ()))
-        )
+        times = ("swarm", "drive", "produce", "segment", "lagtime", *(("skip",) if self.skip else ()))
+        check_times({name: getattr(self, name) for name in times}, self.save_every)
         check_pairs(self.lagtime, self.swarm, "swarm")
 
     @property

@@ -119,15 +119,17 @@ class LearnedVariable:
     def biased(self, apparatus: Apparatus, method: BiasMethod) -> Bias:
         """A bias of it, not yet grown.
 
-        Numbers of the map are JAX arrays of 32 bits, so that one compiled loop serves many variables.
+        Numbers of an affine map are JAX arrays of 32 bits, so that one compiled loop serves many variables.
         """
-        function = jax.tree.map(lambda each: jnp.asarray(each, jnp.float32), self.map)
+        function = self.map
+        if isinstance(function, Projection):
+            function = jax.tree.map(lambda each: jnp.asarray(each, jnp.float32), function)
         variable = replace(self, map=function).variable(apparatus.features)
         return method.on(variable, self.limits, apparatus.kT, apparatus.dt)
 
     def write(self, folder: Path) -> None:
         """Leave it in ``folder``."""
-        save_tree(folder / TREE, (self.map, tuple(self.limits), self.timescales))
+        save_tree(folder / TREE, (self.map, self.limits, self.timescales))
         write_json(folder / "card.json", self.card)
 
     @staticmethod
@@ -135,7 +137,7 @@ class LearnedVariable:
         """A committed one, checked against its digest."""
         function, limits, timescales = load_tree(store.file(entry, TREE))
         card = json.loads(store.file(entry, "card.json").read_text())
-        return LearnedVariable(function, Limits(*limits), timescales, card)
+        return LearnedVariable(function, limits, timescales, card)
 
 
 @dataclass(frozen=True)
