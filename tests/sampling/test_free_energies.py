@@ -147,7 +147,7 @@ def test_least_counts_cross_where_plain_walks_would_not(toy, tmp_path):
     these of each seed, 80, would cross in 4 % of the cases."""
     policy = MarkovRestarts(
         toy.RECIPE, seeds=(0, 1, 2, 3), walkers=8, swarms=20, length=0.5, save_every=0.01, lagtime=0.01, states=60
-    )
+    )  # fmt: skip
     store = Store(tmp_path)
     drive(store, policy)
     lowest = [
