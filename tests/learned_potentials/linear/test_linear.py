@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import jax
 import numpy as np
@@ -49,38 +50,46 @@ def silicon(count, seed=0, amplitude=0.015):
     ]
 
 
-FRAMES, HELD_OUT = silicon(24), silicon(6, seed=1)
+@cache
+def crystals():
+    """Labeled when first asked for: tests that are only collected need no labels."""
+    return silicon(24)
 
 
-def force_error(term, frames=HELD_OUT):
-    labels = term.evaluate(frames)
-    return np.sqrt(np.mean([(a - b.forces) ** 2 for a, b in zip(labels.forces, frames)]))
+@cache
+def held_out():
+    return silicon(6, seed=1)
+
+
+def force_error(term):
+    forces = term.evaluate(held_out()).forces
+    return np.sqrt(np.mean([(ours - frame.forces) ** 2 for ours, frame in zip(forces, held_out())]))
 
 
 @pytest.fixture(scope="module")
 def problem():
-    return Linear(ACE_SMALL).problem(FRAMES)
+    return Linear(ACE_SMALL).problem(crystals())
 
 
 def test_rows_times_coefficients_are_the_labels_of_the_term(problem):
     term = problem.term(CrossValidated().solve(problem.equations, problem.prior, Weights()))
-    labels = term.evaluate(FRAMES[:5])
-    for block in design_rows(term.parts, FRAMES[:5]):
+    labels = term.evaluate(crystals()[:5])
+    for block in design_rows(term.parts, crystals()[:5]):
         for k, energy, force, virial in zip(block.frames, block.energies, block.forces, block.virials):
             assert energy @ term.coefficients == pytest.approx(labels.energies[k], abs=1e-6)
             np.testing.assert_allclose(force @ term.coefficients, labels.forces[k].ravel(), atol=1e-5)
-            stress = np.array([labels.stresses[k][a, b] for a, b in VOIGT]) * FRAMES[k].volume
+            stress = np.array([labels.stresses[k][a, b] for a, b in VOIGT]) * crystals()[k].volume
             np.testing.assert_allclose(virial @ term.coefficients, stress, atol=1e-5)
 
 
 def test_normal_equations_give_the_least_squares_solution_of_all_rows(problem):
     rows, labels = [], []
-    blocks = list(design_rows(problem.parts, FRAMES))
+    blocks = list(design_rows(problem.parts, crystals()))
     for block in blocks:
         for k, energy, force, virial in zip(block.frames, block.energies, block.forces, block.virials):
-            stress = np.array([FRAMES[k].stress[a][b] for a, b in VOIGT]) * FRAMES[k].volume
+            stress = np.array([crystals()[k].stress[a][b] for a, b in VOIGT]) * crystals()[k].volume
             rows += [energy[None] / 0.1 / 8**0.5, force / 10, virial / 8**0.5]
-            labels += [[FRAMES[k].energy / 0.1 / 8**0.5], FRAMES[k].forces.ravel() / 10, stress / 8**0.5]
+            labels += [[crystals()[k].energy / 0.1 / 8**0.5], crystals()[k].forces.ravel() / 10, stress / 8**0.5]
     rows, labels = np.concatenate(rows), np.concatenate(labels)
     strength = 1e-6 * (rows**2).sum() / problem.prior.sum()
     augmented = np.concatenate([rows, np.diag(np.sqrt(strength * problem.prior))])
@@ -91,11 +100,11 @@ def test_normal_equations_give_the_least_squares_solution_of_all_rows(problem):
 
 def test_held_out_error_from_the_sums_is_that_of_a_refit(problem):
     found = CrossValidated((1e-5,)).solve(problem.equations, problem.prior, Weights())
-    folds = np.random.default_rng(0).permutation(len(FRAMES)) % 4
+    folds = np.random.default_rng(0).permutation(len(crystals())) % 4
     squares = []
     for fold in range(4):
-        kept = [frame for frame, f in zip(FRAMES, folds) if f != fold]
-        left = [frame for frame, f in zip(FRAMES, folds) if f == fold]
+        kept = [frame for frame, f in zip(crystals(), folds) if f != fold]
+        left = [frame for frame, f in zip(crystals(), folds) if f == fold]
         rows = design_rows(problem.parts, kept)
         equations = NormalEquations.of(rows, kept, len(problem.prior), 1)
         term = problem.term(
@@ -111,31 +120,31 @@ def _scale(equations, problem):
 
 
 def test_rows_of_energies_alone_are_those_beside_derivatives(problem):
-    together = Together((Linear(ACE_SMALL), SparseKernel(SOAP_SMALL, 10))).problem(FRAMES[:6])
+    together = Together((Linear(ACE_SMALL), SparseKernel(SOAP_SMALL, 10))).problem(crystals()[:6])
     whole = np.zeros((6, len(together.prior)))
-    for block in design_rows(together.parts, FRAMES[:6]):
+    for block in design_rows(together.parts, crystals()[:6]):
         whole[block.frames] = block.energies
     seen = {}
-    for block in design_rows(together.parts, FRAMES[:6], energies_alone=[1, 4]):
+    for block in design_rows(together.parts, crystals()[:6], energies_alone=[1, 4]):
         seen |= {k: (row, len(force)) for k, row, force in zip(block.frames, block.energies, block.forces)}
     assert {k: forces for k, (_, forces) in seen.items()} == {0: 24, 1: 0, 2: 24, 3: 24, 4: 0, 5: 24}
     np.testing.assert_allclose(np.array([seen[k][0] for k in range(6)]), whole, rtol=1e-8, atol=1e-10)
 
 
 def test_forces_of_some_frames_only_are_used_where_all_are_too_many():
-    kept = forces_of_some(FRAMES, 50, seed=0)
+    kept = forces_of_some(crystals(), 50, seed=0)
     assert sum(len(frame) for frame in kept if frame.forces is not None) == 48
     assert all(frame.energy is not None for frame in kept)
-    assert forces_of_some(FRAMES, 8 * len(FRAMES), seed=0) is FRAMES
-    few = Together((Linear(ACE_SMALL),), force_sites=50).problem(FRAMES).equations
+    assert forces_of_some(crystals(), 8 * len(crystals()), seed=0) is crystals()
+    few = Together((Linear(ACE_SMALL),), force_sites=50).problem(crystals()).equations
     counts = few.residuals(np.zeros(few.coefficients))
     assert (counts["energy"][1], counts["force"][1]) == (24, 3 * 48)
 
 
 def test_squares_of_forgiven_frames_count_less(problem):
-    rows = list(design_rows(problem.parts, FRAMES[:4]))
+    rows = list(design_rows(problem.parts, crystals()[:4]))
     plain, halved = (
-        NormalEquations.of(rows, FRAMES[:4], len(problem.prior), 1, divisors=divisors)
+        NormalEquations.of(rows, crystals()[:4], len(problem.prior), 1, divisors=divisors)
         for divisors in (None, np.full(4, 2.0))
     )
     nothing = np.zeros(len(problem.prior))
@@ -146,14 +155,14 @@ def test_squares_of_forgiven_frames_count_less(problem):
 @pytest.mark.parametrize("rule", [CrossValidated(), Evidence(), AutomaticRelevance()])
 def test_each_rule_of_regularization_learns_silicon(problem, rule):
     term = problem.term(rule.solve(problem.equations, problem.prior, Weights()))
-    assert force_error(term) < 0.15 * np.sqrt(np.mean([frame.forces**2 for frame in HELD_OUT]))
+    assert force_error(term) < 0.15 * np.sqrt(np.mean([frame.forces**2 for frame in held_out()]))
 
 
 def test_automatic_relevance_switches_off_what_is_noise():
     generator = np.random.default_rng(0)
     rows = generator.normal(size=(400, 12))
     labels = rows[:, 0] - 2 * rows[:, 3] + 0.1 * generator.normal(size=400)
-    equations = NormalEquations.of([], [HELD_OUT[0]], 12, 1)
+    equations = NormalEquations.of([], [held_out()[0]], 12, 1)
     equations.folds[0]["force"].add(rows, labels)
     equations.folds[0]["force"].flush()
     found = AutomaticRelevance().solve(equations, np.ones(12), Weights(force=1.0))
@@ -166,13 +175,13 @@ def test_posterior_spread_covers_errors_of_a_model_that_is_right(problem):
     truth = problem.term(Ridge(1e-4).solve(problem.equations, problem.prior, Weights()))
     generator = np.random.default_rng(3)
     noisy = []
-    for frame, forces in zip(FRAMES, truth.evaluate(FRAMES).forces):
+    for frame, forces in zip(crystals(), truth.evaluate(crystals()).forces):
         noisy.append(
             replace(frame, energy=None, stress=None, forces=forces + generator.normal(0, 20, forces.shape))
         )
     fitted = Linear(ACE_SMALL, regularization=Ridge(1e-9)).fit(noisy).term
-    spread = np.concatenate(fitted.spread(HELD_OUT).forces).ravel()
-    wrong = np.concatenate(fitted.evaluate(HELD_OUT).forces) - np.concatenate(truth.evaluate(HELD_OUT).forces)
+    spread = np.concatenate(fitted.spread(held_out()).forces).ravel()
+    wrong = np.concatenate(fitted.evaluate(held_out()).forces) - np.concatenate(truth.evaluate(held_out()).forces)
     assert np.sqrt(np.mean((wrong.ravel() / spread) ** 2)) == pytest.approx(1.0, abs=0.25)
 
 
@@ -210,7 +219,7 @@ def test_balanced_weights_make_the_product_of_held_out_errors_least(problem):
 
 def test_a_weak_prior_on_many_like_kernels_is_still_solved():
     learner = SparseKernel(SOAP_SMALL, points=60, kernel=GaussianKernel(3.0))
-    problem = learner.problem(FRAMES)
+    problem = learner.problem(crystals())
     whole = problem.equations.weighted(Weights())[0]
     assert np.linalg.cond(np.triu(whole) + np.triu(whole, 1).T) < 1e12
     strong, weak = (
@@ -222,10 +231,10 @@ def test_a_weak_prior_on_many_like_kernels_is_still_solved():
 
 @pytest.mark.parametrize("kernel", [DotProduct(3), GaussianKernel(2.0)])
 def test_a_sparse_kernel_learns_silicon_and_its_rows_are_its_labels(kernel):
-    term = SparseKernel(SOAP_SMALL, points=40, kernel=kernel).fit(FRAMES).term
-    assert force_error(term) < 0.25 * np.sqrt(np.mean([frame.forces**2 for frame in HELD_OUT]))
-    labels = term.evaluate(HELD_OUT[:2])
-    for block in term.rows(HELD_OUT[:2]):
+    term = SparseKernel(SOAP_SMALL, points=40, kernel=kernel).fit(crystals()).term
+    assert force_error(term) < 0.25 * np.sqrt(np.mean([frame.forces**2 for frame in held_out()]))
+    labels = term.evaluate(held_out()[:2])
+    for block in term.rows(held_out()[:2]):
         for k, force in zip(block.frames, block.forces):
             np.testing.assert_allclose(force @ term.coefficients, labels.forces[k].ravel(), atol=1e-5)
 
@@ -237,7 +246,7 @@ def test_a_kernel_refuses_automatic_relevance():
 
 @pytest.mark.parametrize("selection", SELECTIONS)
 def test_chosen_environments_are_distinct(selection):
-    features = np.concatenate(SOAP_SMALL.features(FRAMES[:4]))
+    features = np.concatenate(SOAP_SMALL.features(crystals()[:4]))
     chosen = SELECTIONS[selection](features, DotProduct(4), 10)
     assert len(set(chosen.tolist())) == 10
 
@@ -245,7 +254,7 @@ def test_chosen_environments_are_distinct(selection):
 def test_missing_labels_are_left_out_rather_than_taken_for_zero():
     some = [
         replace(frame, forces=None) if k % 2 else replace(frame, energy=None)
-        for k, frame in enumerate(FRAMES)
+        for k, frame in enumerate(crystals())
     ]
     equations = Linear(ACE_SMALL).problem(some).equations
     counted = {label: sum(fold[label].count for fold in equations.folds) for label in equations.folds[0]}
@@ -255,11 +264,11 @@ def test_missing_labels_are_left_out_rather_than_taken_for_zero():
 def test_a_fit_that_will_not_fit_into_memory_is_refused_with_its_size(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 1000)
     with pytest.raises(MemoryError, match="normal equations of"):
-        NormalEquations.of([], FRAMES, 500, 4)
+        NormalEquations.of([], crystals(), 500, 4)
 
 
 def test_two_elements_have_coefficients_of_their_own():
-    frames = [replace(frame, numbers=np.array([14, 6] * 4)) for frame in FRAMES[:6]]
+    frames = [replace(frame, numbers=np.array([14, 6] * 4)) for frame in crystals()[:6]]
     representation = ACE(cutoff=0.4, levels=(6, 5), degrees=(0, 2), elements=(6, 14))
     term = Linear(representation).fit(frames).term
     basis = term.parts[0].basis
@@ -272,9 +281,9 @@ def test_two_elements_have_coefficients_of_their_own():
 
 def test_two_learners_together_are_better_than_each_and_their_rows_are_their_labels():
     linear, kernel = Linear(ACE(cutoff=0.4, levels=(8,), degrees=(0,))), SparseKernel(SOAP_SMALL, points=20)
-    both = Together((linear, kernel)).fit(FRAMES).term
-    assert force_error(both) < min(force_error(linear.fit(FRAMES).term), force_error(kernel.fit(FRAMES).term))
-    labels = both.evaluate(HELD_OUT[:2])
-    for block in both.rows(HELD_OUT[:2]):
+    both = Together((linear, kernel)).fit(crystals()).term
+    assert force_error(both) < min(force_error(linear.fit(crystals()).term), force_error(kernel.fit(crystals()).term))
+    labels = both.evaluate(held_out()[:2])
+    for block in both.rows(held_out()[:2]):
         for k, force in zip(block.frames, block.forces):
             np.testing.assert_allclose(force @ both.coefficients, labels.forces[k].ravel(), atol=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import equinox as eqx
 import jax
@@ -50,9 +51,15 @@ def cluster(seed: int, atoms: int = 6, periodic: bool = False) -> Configuration:
     return replace(frame, energy=float(labels.energies[0]), forces=labels.forces[0], stress=stress)
 
 
-FRAMES = [cluster(seed) for seed in range(24)]
-FEW = FRAMES[:8]
-"""Labels are always asked for this many frames, so that each term is compiled for one shape."""
+@cache
+def clusters():
+    """Labeled when first asked for: tests that are only collected need no labels."""
+    return [cluster(seed) for seed in range(24)]
+
+
+def few():
+    """Labels are always asked for this many frames, so that each term is compiled for one shape."""
+    return clusters()[:8]
 
 
 def force_error(term, frames):
@@ -63,12 +70,12 @@ def force_error(term, frames):
 
 @pytest.fixture(scope="module")
 def schnet():
-    return MessagePassing(SchNet(0.5, 1, 16, 10), SHORT).fit(FRAMES, seed=1).term
+    return MessagePassing(SchNet(0.5, 1, 16, 10), SHORT).fit(clusters(), seed=1).term
 
 
 @pytest.fixture(scope="module")
 def network():
-    return LEARNER.fit(FRAMES, seed=1).term
+    return LEARNER.fit(clusters(), seed=1).term
 
 
 @pytest.mark.parametrize("name", ["schnet", "network"])
@@ -80,16 +87,16 @@ def test_forces_of_new_frames_are_learned(name, request):
 @pytest.mark.long
 def test_quasi_newton_steps_on_all_frames_at_once_learn_forces_in_tens_of_iterations():
     training = replace(SHORT, trainer=Trainer(30, LBFGS(), average=0.0))
-    term = replace(LEARNER, training=training).fit(FRAMES, seed=1).term
+    term = replace(LEARNER, training=training).fit(clusters(), seed=1).term
     assert force_error(term, [cluster(seed) for seed in range(100, 108)]) < 0.3
 
 
 def test_replicas_of_a_bound_energy_have_the_energies_and_forces_of_frames_on_their_own(schnet):
     """Its filters are tables, exact to the rounding of 32 bits; replicas do not hear each other."""
-    labels = schnet.evaluate(FEW)
-    energy = schnet.bind(FEW[0].numbers)
+    labels = schnet.evaluate(few())
+    energy = schnet.bind(few()[0].numbers)
     with jax.enable_x64(True):
-        together = jnp.stack([jnp.asarray(frame.positions) for frame in FEW], -1)
+        together = jnp.stack([jnp.asarray(frame.positions) for frame in few()], -1)
         energies, forces = eqx.filter_jit(energy_and_forces)(energy, together)
     scale = np.abs(labels.forces).max()
     np.testing.assert_allclose(energies, labels.energies, rtol=1e-6)
@@ -99,13 +106,13 @@ def test_replicas_of_a_bound_energy_have_the_energies_and_forces_of_frames_on_th
 def test_a_fitted_term_is_the_same_after_a_round_trip_to_a_file(schnet, network, tmp_path):
     for term in (schnet, network):
         again = load_tree(save_tree(tmp_path / "term", term))
-        np.testing.assert_array_equal(again.evaluate(FEW).energies, term.evaluate(FEW).energies)
+        np.testing.assert_array_equal(again.evaluate(few()).energies, term.evaluate(few()).energies)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
     def fitted(seed):
         learner = replace(LEARNER, training=replace(SHORT, trainer=replace(SHORT.trainer, epochs=2)))
-        return learner.fit(FRAMES, seed=seed).term.readout.linear
+        return learner.fit(clusters(), seed=seed).term.readout.linear
 
     assert (fitted(3) == fitted(3)).all()
     assert (fitted(3) != fitted(4)).any()
@@ -118,10 +125,10 @@ def test_missing_labels_count_for_nothing():
         batches = FrameBatches.of(frames, (9, 18), 0.5, Weights(), len(frames))
         return sum(float(chi_squared(WRONG, batch)) for batch in batches.dealt(range(len(frames))))
 
-    one = FRAMES[0]
+    one = clusters()[0]
     parts = [chi2(replace(one, energy=None)), chi2(replace(one, forces=None))]
     assert chi2(one) == pytest.approx(sum(parts), rel=1e-4)
-    assert chi2(one, replace(FRAMES[1], energy=None, forces=None)) == pytest.approx(chi2(one), rel=1e-4)
+    assert chi2(one, replace(clusters()[1], energy=None, forces=None)) == pytest.approx(chi2(one), rel=1e-4)
 
 
 def test_the_loss_is_the_one_written_down():
@@ -143,11 +150,11 @@ def test_the_loss_is_the_one_written_down():
 
 
 def test_labels_that_are_not_finite_or_not_there_are_refused():
-    bad = replace(FRAMES[0], forces=FRAMES[0].forces * np.nan)
+    bad = replace(clusters()[0], forces=clusters()[0].forces * np.nan)
     with pytest.raises(ValueError, match="frame 1 has a label that is not finite"):
-        FrameBatches.of([FRAMES[1], bad], (9, 18), 0.5, Weights(), 1)
+        FrameBatches.of([clusters()[1], bad], (9, 18), 0.5, Weights(), 1)
     with pytest.raises(ValueError, match="nothing to learn"):
-        FrameBatches.of([replace(FRAMES[0], energy=None, forces=None)], (9, 18), 0.5, Weights(), 1)
+        FrameBatches.of([replace(clusters()[0], energy=None, forces=None)], (9, 18), 0.5, Weights(), 1)
 
 
 def test_whitened_features_are_uncorrelated_and_never_blown_up_beyond_the_floor():
@@ -161,23 +168,23 @@ def test_whitened_features_are_uncorrelated_and_never_blown_up_beyond_the_floor(
 
 def test_a_committee_is_its_mean_and_spreads_more_where_nothing_was_learned():
     learner = Committee(LEARNER, 2)
-    potential = Recipe(learner, core_repulsion=None).fit(FRAMES)
+    potential = Recipe(learner, core_repulsion=None).fit(clusters())
     term = potential.terms[-1]
     assert potential.card["cutoff"] == term.cutoff == term.members[0].cutoff
     assert isinstance(learner, Learner)
     assert isinstance(term, Uncertain)
-    each = [member.evaluate(FEW) for member in term.members]
-    energies = term.evaluate(FEW).energies
+    each = [member.evaluate(few()) for member in term.members]
+    energies = term.evaluate(few()).energies
     np.testing.assert_allclose(energies, np.mean([labels.energies for labels in each], 0))
-    together = jnp.stack([jnp.asarray(frame.positions, jnp.float32) for frame in FEW], -1)
-    np.testing.assert_allclose(term.bind(FEW[0].numbers)(together), energies, rtol=1e-3)
-    squeezed = [replace(frame, positions=0.7 * frame.positions) for frame in FEW]
+    together = jnp.stack([jnp.asarray(frame.positions, jnp.float32) for frame in few()], -1)
+    np.testing.assert_allclose(term.bind(few()[0].numbers)(together), energies, rtol=1e-3)
+    squeezed = [replace(frame, positions=0.7 * frame.positions) for frame in few()]
     near, far = (
-        np.mean([np.abs(f).mean() for f in potential.spread(frames).forces]) for frames in (FEW, squeezed)
+        np.mean([np.abs(f).mean() for f in potential.spread(frames).forces]) for frames in (few(), squeezed)
     )
     assert far > 3 * near
 
 
 def test_one_member_is_no_committee():
     with pytest.raises(ValueError, match="at least 2"):
-        Committee(Network(FUNCTIONS), 1).fit(FRAMES)
+        Committee(Network(FUNCTIONS), 1).fit(clusters())
