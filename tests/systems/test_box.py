@@ -32,7 +32,8 @@ def test_minimum_image_treats_each_replica_alike():
     displacement = np.random.default_rng(1).uniform(-4, 4, (5, 3, 7)).astype(np.float32)
     together = minimum_image(displacement, TRICLINIC)
     apart = jnp.stack([minimum_image(displacement[..., r], TRICLINIC) for r in range(7)], -1)
-    rounding = 3 * 2 * np.finfo(np.float32).eps  # three shifts, at up to 4 nm; compiled for one replica or for seven
+    # compiled for one replica or for seven, three shifts may be rounded apart, at up to 4 nm
+    rounding = 3 * 2 * np.finfo(np.float32).eps
     np.testing.assert_allclose(together, apart, rtol=0, atol=rounding)
 
 

@@ -89,7 +89,8 @@ def test_normal_equations_give_the_least_squares_solution_of_all_rows(problem):
         for k, energy, force, virial in zip(block.frames, block.energies, block.forces, block.virials):
             stress = np.array([crystals()[k].stress[a][b] for a, b in VOIGT]) * crystals()[k].volume
             rows += [energy[None] / 0.1 / 8**0.5, force / 10, virial / 8**0.5]
-            labels += [[crystals()[k].energy / 0.1 / 8**0.5], crystals()[k].forces.ravel() / 10, stress / 8**0.5]
+            energy, forces = crystals()[k].energy, crystals()[k].forces
+            labels += [[energy / 0.1 / 8**0.5], forces.ravel() / 10, stress / 8**0.5]
     rows, labels = np.concatenate(rows), np.concatenate(labels)
     strength = 1e-6 * (rows**2).sum() / problem.prior.sum()
     augmented = np.concatenate([rows, np.diag(np.sqrt(strength * problem.prior))])
@@ -181,7 +182,7 @@ def test_posterior_spread_covers_errors_of_a_model_that_is_right(problem):
         )
     fitted = Linear(ACE_SMALL, regularization=Ridge(1e-9)).fit(noisy).term
     spread = np.concatenate(fitted.spread(held_out()).forces).ravel()
-    wrong = np.concatenate(fitted.evaluate(held_out()).forces) - np.concatenate(truth.evaluate(held_out()).forces)
+    wrong = np.subtract(*(np.concatenate(term.evaluate(held_out()).forces) for term in (fitted, truth)))
     assert np.sqrt(np.mean((wrong.ravel() / spread) ** 2)) == pytest.approx(1.0, abs=0.25)
 
 
@@ -282,7 +283,7 @@ def test_two_elements_have_coefficients_of_their_own():
 def test_two_learners_together_are_better_than_each_and_their_rows_are_their_labels():
     linear, kernel = Linear(ACE(cutoff=0.4, levels=(8,), degrees=(0,))), SparseKernel(SOAP_SMALL, points=20)
     both = Together((linear, kernel)).fit(crystals()).term
-    assert force_error(both) < min(force_error(linear.fit(crystals()).term), force_error(kernel.fit(crystals()).term))
+    assert force_error(both) < min(force_error(one.fit(crystals()).term) for one in (linear, kernel))
     labels = both.evaluate(held_out()[:2])
     for block in both.rows(held_out()[:2]):
         for k, force in zip(block.frames, block.forces):
