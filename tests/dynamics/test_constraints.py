@@ -16,6 +16,8 @@ from thalweg.systems.state import State, thermal_state
 from thalweg.systems.system import Constraints, System
 from thalweg.systems.topology import Topology
 
+MANY, SOME = 20000, 256
+"""Replicas: the same few numbers everywhere, since each is compiled anew."""
 KT = 2.5
 
 
@@ -94,7 +96,7 @@ def test_rattle_is_the_projection_of_linear_algebra(molecule):
 @SYSTEMS
 def test_shake_restores_lengths_to_the_precision_of_the_numbers(molecule):
     bonds = BondConstraints.build(molecule.constraints, molecule.masses)
-    start = thermal_start(molecule, KT, jax.random.key(0), 500)
+    start = thermal_start(molecule, KT, jax.random.key(0), MANY)
     tangents = bonds.tangents(start.positions)
     for dt in (0.002, 0.004):
         free = start.positions + dt * bonds.velocities(start.momenta)
@@ -108,18 +110,18 @@ def test_shake_restores_lengths_to_the_precision_of_the_numbers(molecule):
 
 @SYSTEMS
 def test_thermal_momenta_have_the_covariance_that_constraints_leave(molecule):
-    start = thermal_start(molecule, KT, jax.random.key(1), 20000)
-    flat = np.asarray(start.momenta, float).reshape(-1, 20000)
+    start = thermal_start(molecule, KT, jax.random.key(1), MANY)
+    flat = np.asarray(start.momenta, float).reshape(-1, MANY)
     side = projector(molecule)
     expected = KT * side @ np.diag(np.repeat(molecule.masses, 3)) @ side.T
-    errors = np.sqrt((np.outer(np.diag(expected), np.diag(expected)) + expected**2) / 20000)
-    assert (np.abs(flat @ flat.T / 20000 - expected) < 4.5 * errors + 1e-4).all()
+    errors = np.sqrt((np.outer(np.diag(expected), np.diag(expected)) + expected**2) / MANY)
+    assert (np.abs(flat @ flat.T / MANY - expected) < 4.5 * errors + 1e-4).all()
 
 
 @SYSTEMS
 def test_langevin_keeps_lengths_and_gives_every_degree_of_freedom_its_share(molecule):
     engine = NativeEngine(molecule, Langevin(KT, 0.002, friction=20.0))
-    state = thermal_start(molecule, 0.2 * KT, jax.random.key(2), 256)
+    state = thermal_start(molecule, 0.2 * KT, jax.random.key(2), SOME)
     temperatures = []
     for _ in range(12):
         recording = engine.run(state, 150, save_every=150)
@@ -131,7 +133,7 @@ def test_langevin_keeps_lengths_and_gives_every_degree_of_freedom_its_share(mole
     assert abs(each.mean() - KT) < 4 * each.std() / np.sqrt(each.size)
     still = molecule.masses == 0
     np.testing.assert_allclose(
-        state.positions[still], np.repeat(molecule.positions[still][..., None], 256, 2), rtol=1e-6
+        state.positions[still], np.repeat(molecule.positions[still][..., None], SOME, 2), rtol=1e-6
     )
 
 
@@ -156,7 +158,7 @@ def test_the_rotation_of_rigid_water_conserves_energy_and_angular_momentum():
 
 def test_a_structure_off_its_lengths_is_put_right_before_the_first_step():
     molecule = rigid_water()
-    start = thermal_start(molecule, KT, jax.random.key(4), 4)
+    start = thermal_start(molecule, KT, jax.random.key(4), SOME)
     stretched = State(start.positions * 1.08, start.momenta, start.key, start.step)
     engine = NativeEngine(molecule, Langevin(KT, 0.002))
     recording = engine.run(stretched, 10, save_every=10)
