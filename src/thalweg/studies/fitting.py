@@ -7,7 +7,7 @@ import json
 import re
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from thalweg.learned_potentials.terms.learner import FitInfo, Resumable
 from thalweg.learned_potentials.terms.term import Labels, NoUncertainty, Spread, Term
 from thalweg.learned_potentials.uncertainty.graded import graded
 from thalweg.machine.whole_files import write_whole
+from thalweg.registry import fingerprints
 from thalweg.report.accounting import citations
 from thalweg.report.of_potentials.analysis import (
     by_element,
@@ -140,6 +141,8 @@ def _begin(study: FitStudy, frames: FitFrames, folder: Path) -> None:
     """Write the resolved study into the folder, or see that what is there is the same one."""
     digest = content_hash([*frames.training, *frames.validation, *frames.test])
     record = {**study.table, "frames": {"hash": digest}}
+    if used := _plugins(study.table):
+        record["plugins"] = used
     file = folder / RUN_FILE
     if file.is_file():
         before = tomllib.loads(file.read_text("utf-8"))
@@ -155,6 +158,18 @@ def _begin(study: FitStudy, frames: FitFrames, folder: Path) -> None:
         raise StudyError(f"{folder} is there and is not an empty folder; give another --out")
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(file, tomli_w.dumps(record | {"versions": versions()}))
+
+
+def _plugins(table: Mapping[str, Any]) -> dict[str, str]:
+    """Fingerprints of the files of the user that kinds of the study are from."""
+    used: dict[str, str] = {}
+    for key, one in table.items():
+        for part in one if isinstance(one, list) else [one]:
+            if isinstance(part, Mapping):
+                used |= _plugins(part)
+        if key == "kind" and (digest := fingerprints().get(one.partition(".")[0])):
+            used[one.partition(".")[0]] = digest
+    return used
 
 
 def _baselines(study: FitStudy, training: Sequence[Configuration], progress) -> tuple[Term, ...]:

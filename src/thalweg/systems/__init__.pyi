@@ -3,6 +3,7 @@ from .box import reduced_box as reduced_box
 from .box import volume as volume
 from .box import wrapped as wrapped
 from .configuration import Configuration as Configuration
+from .configuration import elements_of as elements_of
 from .neighbors import NeighborList as NeighborList
 from .state import State as State
 from .state import thermal_state as thermal_state
