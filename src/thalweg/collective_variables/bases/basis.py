@@ -141,7 +141,7 @@ def feature_names(data: Trajectories) -> tuple[str, ...]:
 
 
 def along(data: Trajectories, functions: Functions) -> Trajectories:
-    """Data seen through functions, evaluated frame by frame whenever they are read; nothing is stored.
+    """Trajectories of function values, evaluated frame by frame whenever they are read; nothing is stored.
 
     Examples
     --------
@@ -151,13 +151,13 @@ def along(data: Trajectories, functions: Functions) -> Trajectories:
     """
     if isinstance(functions, Identity):
         return data
-    blocks = [_Seen(data, k, functions) for k in range(len(data))]
+    blocks = [_Evaluated(data, k, functions) for k in range(len(data))]
     return replace(data, blocks=blocks, names=tuple(functions.names))
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
-    """One trajectory through functions: a source whose shape is known and whose frames are evaluated once."""
+class _Evaluated:
+    """Function values of one trajectory: a source whose shape is known and whose frames are evaluated once."""
 
     data: Trajectories
     trajectory: int

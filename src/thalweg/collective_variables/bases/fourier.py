@@ -89,6 +89,7 @@ def _wave_vectors(features: int, order: int, together: int) -> Iterator[np.ndarr
     either = [sign * n for n in range(1, order + 1) for sign in (1, -1)]
     for count in range(1, min(together, features) + 1):
         for places in combinations(range(features), count):
+            # k and -k are the same wave: the first entry that is not zero is positive
             for first in range(1, order + 1):
                 for rest in product(either, repeat=count - 1):
                     vector = np.zeros(features, int)

@@ -39,5 +39,6 @@ class Indicators:
     def __call__(self, frames: Any) -> Any:
         xp = frames.__array_namespace__()
         centers = xp.asarray(self.centers, dtype=frames.dtype)
+        # argmin_c |x - c|^2, less |x|^2, which is the same for all
         nearest = xp.argmin((centers * centers).sum(axis=1) - 2 * frames @ centers.T, axis=1)
         return xp.asarray(nearest[:, None] == xp.arange(len(self.centers)), dtype=frames.dtype)

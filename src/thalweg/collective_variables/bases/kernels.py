@@ -22,7 +22,7 @@ import scipy
 
 from thalweg.time_series.trajectories import Trajectories
 
-SEEN = 20000
+CANDIDATES = 20000
 """Frames among which landmarks are chosen."""
 
 Scale = float | Sequence[float] | None
@@ -93,6 +93,7 @@ class Gaussians:
             xp.asarray(array, dtype=frames.dtype)
             for array in (middle * self.scale, self.scale * self.width, (self.centers - middle) / self.width)
         )
+        # |x - c|^2 = |x|^2 + |c|^2 - 2 x . c about the mean of the centers, where single precision loses least
         x = (frames - origin) / scale
         squares = (x * x).sum(axis=1)[:, None] + (centers * centers).sum(axis=1) - 2 * x @ centers.T
         return xp.exp(-0.5 * xp.maximum(squares, 0.0))
@@ -141,6 +142,7 @@ class PlaneWaves:
     def __call__(self, frames: Any) -> Any:
         xp = frames.__array_namespace__()
         directions, phases = (xp.asarray(each, dtype=frames.dtype) for each in (self.directions, self.phases))
+        # sqrt(2) cos(omega . x + b), whose products average to the kernel
         return 2**0.5 * xp.cos(frames @ directions + phases)
 
 
@@ -151,8 +153,8 @@ def _spacing(points: np.ndarray) -> float:
 
 
 def _scaled(data: Trajectories, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
-    """Some frames in scaled features, and the scale."""
-    points = data.strided(SEEN).astype(float)
+    """Evenly spread frames in scaled features ``(frames, features)``, and the scale ``(features,)``."""
+    points = data.strided(CANDIDATES).astype(float)
     if scale is None:
         spread = points.std(axis=0)
         used = np.where(spread > 0, spread, 1.0)

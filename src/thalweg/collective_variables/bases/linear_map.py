@@ -12,7 +12,7 @@ from thalweg.collective_variables.bases.basis import Functions, along
 from thalweg.time_series.trajectories import Table, Trajectories, as_trajectories
 
 
-def seen(data: Any, functions: Functions) -> Any:
+def function_values(data: Any, functions: Functions) -> Any:
     """Functions of an array of frames, or of every trajectory."""
     if isinstance(data, Trajectories):
         return along(data, functions)

@@ -88,6 +88,7 @@ class PolynomialFunctions:
         xp = frames.__array_namespace__()
         x = (frames - xp.asarray(self.mean, dtype=frames.dtype)) / xp.asarray(self.scale, dtype=frames.dtype)
         highest = max(n for factors in self.exponents for _, n in factors)
+        # He_{n+1}(x) = x He_n(x) - n He_{n-1}(x), divided by sqrt(n!) below
         powers = [xp.ones_like(x), x]
         for n in range(1, highest):
             powers.append(x * powers[n] - n * powers[n - 1])

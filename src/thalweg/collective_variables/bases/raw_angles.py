@@ -31,22 +31,23 @@ def _raw_angles(trajectories: Trajectories, looked_at: int = 10) -> list[int]:
     starts = [next(trajectories.windows(k, [span])) for k, span in spans]
     lowest, highest = (reduce([reduce(x, axis=0) for x in starts], axis=0) for reduce in (np.min, np.max))
     extent = highest - lowest
-    found = []
+    angles = []
     for period in (2 * np.pi, 360.0):
         for feature in np.flatnonzero((extent > 0.9 * period) & (extent <= 1.0001 * period)):
+            # of steps beyond half a period, those of a jump are nearly whole ones; those of a fast motion are not
             steps = np.concatenate([np.abs(np.diff(x[:, feature])) for x in starts])
             jumps = steps[steps > period / 2]
             if len(jumps) and np.median(jumps) > NEARLY_WHOLE * period:
-                found.append(int(feature))
-    return sorted(found)
+                angles.append(int(feature))
+    return sorted(angles)
 
 
 def warned_angles(trajectories: Trajectories, basis: Basis) -> tuple[str, ...]:
     """A warning, also returned as a note, if features look like raw angles and the basis is not made for them."""
-    found = [] if isinstance(basis, Fourier) else _raw_angles(trajectories)
-    if not found:
+    angles = [] if isinstance(basis, Fourier) else _raw_angles(trajectories)
+    if not angles:
         return ()
-    listed = ", ".join(trajectories.name(i) for i in found[:10])
+    listed = ", ".join(trajectories.name(i) for i in angles[:10])
     note = f"{listed} look like raw angles that jump by a full turn; use their sine and cosine, or the basis Fourier"
     warnings.warn(note, stacklevel=4)
     return (note,)

@@ -61,6 +61,7 @@ class Moments:
         times = np.ones(len(self.weight)) if multiplicities is None else multiplicities
         weight = times * self.weight
         mean_0, mean_t = weight @ self.mean_0 / weight.sum(), weight @ self.mean_t / weight.sum()
+        # Chan: sums about the mean of all are those about the means of blocks, and w_b (m_b - m)(m_b - m)^T
         off_0, off_t = self.mean_0 - mean_0, self.mean_t - mean_t
         total = [np.tensordot(times, sums, 1) for sums in (self.s00, self.s0t, self.stt)]
         total[0] += off_0.T @ (weight[:, None] * off_0)
@@ -273,9 +274,11 @@ class _RunningMoments:
 
     def add(self, chunk: _ChunkSums) -> None:
         """Move the chunk's products to its mean and to that of all, a change of rank two."""
+        # off: mean of the chunk less its shift; apart: mean of the chunk less that of all before it
         off = np.array([chunk.sum_0, chunk.sum_t], float) / chunk.weight
         apart = np.array([chunk.shift_0, chunk.shift_t], float) + off - self.means
         total = self.weight + chunk.weight
+        # S += S_chunk - w off off^T + (W w / (W + w)) apart apart^T
         scale = np.array([[-chunk.weight], [self.weight * chunk.weight / total]])
         first, last = np.stack([off, apart], axis=1)
         for sums, product, left, right in zip(
@@ -296,15 +299,15 @@ class _Shifting:
     """Takes the approximate mean off chunk after chunk, in memory used again for each."""
 
     def __init__(self):
-        self.room = np.empty(0)
+        self.buffer = np.empty(0)
 
     def __call__(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Frames about their approximate mean, and that mean, in the precision of the data."""
         kind = np.float32 if frames.dtype in (np.float32, np.float16) else np.float64
         shift = frames[::16].mean(axis=0).astype(kind)
-        if self.room.size < frames.size or self.room.dtype != kind:
-            self.room = np.empty(frames.size, kind)
-        shifted = self.room[: frames.size].reshape(frames.shape)
+        if self.buffer.size < frames.size or self.buffer.dtype != kind:
+            self.buffer = np.empty(frames.size, kind)
+        shifted = self.buffer[: frames.size].reshape(frames.shape)
         return np.subtract(frames, shift, out=shifted), shift
 
 
@@ -315,6 +318,7 @@ def _equal_sums(pairs: Pairs, first: _Shifting, last: _Shifting) -> _ChunkSums:
         (x, shift_0), (y, shift_t) = first(pairs.x), last(pairs.y)
         sum_0, sum_t, gram_0, gram_t = _sum(x), _sum(y), x.T @ x, y.T @ y
     else:
+        # sums over last frames are those over first ones, less the first lag frames, and the last ones added
         frames, shift_0 = first(pairs.frames)
         x, y, shift_t = frames[:n], frames[lag:], shift_0
         head, tail = x[:lag], y[n - lag :]

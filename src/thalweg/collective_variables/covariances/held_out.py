@@ -31,7 +31,7 @@ def held_out_timescales(
     Parameters
     ----------
     sums : with the blocks
-    modes_of : how modes are found
+    modes_of : from covariances to modes
     dim : number of modes
     folds : number of parts of the data, each of stretches of neighboring blocks, since those know each other
 
@@ -57,12 +57,13 @@ def held_out_timescales(
     fold = np.arange(sums.n_blocks) * stretches // sums.n_blocks % folds
     products, squares = np.zeros(dim), np.zeros(dim)
     for k in range(folds):
+        # v_k from all folds but one, its autocorrelation v_k^T C_0t v_k over v_k^T C_00 v_k from that one
         left = sums.resampled(1.0 * (fold == k))
         vectors = modes_of(sums.resampled(1.0 * (fold != k))).vectors[:, :dim]
-        found = vectors.shape[1]
+        count = vectors.shape[1]
         c0t, c00 = (np.einsum("fd,fg,gd->d", vectors, c, vectors) for c in (left.c0t, left.c00))
-        products[:found] += c0t
-        squares[:found] += c00
+        products[:count] += c0t
+        squares[:count] += c00
     return decay_times(products / np.where(squares > 0, squares, np.inf), sums)
 
 

@@ -54,6 +54,7 @@ def vamp_score(
         whitened_directions(first.T @ held_out.c00 @ first),
         whitened_directions(last.T @ held_out.ctt @ last),
     )
+    # singular values above one are rounding: no function is more like itself later than it is now
     singular = np.linalg.svd(left.T @ (first.T @ held_out.c0t @ last) @ right, compute_uv=False)
     return 1 + float((np.minimum(singular, 1.0) ** r).sum())
 
@@ -61,5 +62,5 @@ def vamp_score(
 def whitened_directions(covariance: np.ndarray) -> np.ndarray:
     """Columns ``(dim, rank)`` in which a matrix of second moments is the identity."""
     values, vectors = scipy.linalg.eigh(covariance)
-    kept = values > RANK * max(values[-1], 0.0)
-    return vectors[:, kept] / np.sqrt(values[kept])
+    significant = values > RANK * max(values[-1], 0.0)
+    return vectors[:, significant] / np.sqrt(values[significant])

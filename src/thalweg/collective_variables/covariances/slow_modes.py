@@ -48,6 +48,7 @@ def reversible_modes(sums: Covariances, cutoff: float) -> SlowModes:
     0.99
     """
     mean, c0, ct = symmetrized(sums)
+    # L^T C_t L y = lambda y with L^T C_0 L = 1, a = L y
     whitened = whitening(mean, c0, cutoff)
     values, vectors = scipy.linalg.eigh(whitened.matrix.T @ ct @ whitened.matrix)
     values, vectors = values[::-1], vectors[:, ::-1]
@@ -57,6 +58,7 @@ def reversible_modes(sums: Covariances, cutoff: float) -> SlowModes:
 def symmetrized(sums: Covariances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, instantaneous and time-lagged covariance of data averaged with their time reverse."""
     mean, apart = (sums.mean_0 + sums.mean_t) / 2, (sums.mean_t - sums.mean_0) / 2
+    # covariances are about the means of first and of last frames; both move to the mean of the two
     c0 = (sums.c00 + sums.ctt) / 2 + np.outer(apart, apart)
     ct = (sums.c0t + sums.c0t.T) / 2 - np.outer(apart, apart)
     return mean, c0, ct
@@ -65,6 +67,7 @@ def symmetrized(sums: Covariances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def nonreversible_modes(koopman: KoopmanModel, sums: Covariances) -> SlowModes:
     """Modes of the unsymmetrized operator."""
     values, vectors = koopman.eigenpairs()
+    # of a complex pair one member gives the real part, the other the imaginary one
     real = np.where(values.imag < 0, vectors.imag, vectors.real)
     real = real / np.linalg.norm(real, axis=0)
     times = decay_times(np.where(values.real > 0, np.abs(values), 0.0), sums)

@@ -83,6 +83,7 @@ def koopman_model(sums: Covariances, whitened: Whitening) -> KoopmanModel:
     """
     matrix = whitened.matrix.T @ sums.c0t @ whitened.matrix
     drift = (sums.mean_t - sums.mean_0) @ whitened.matrix
+    # (1 - A^T) v = m; singular where eigenvalue one is there twice, as without exchange
     gap = np.eye(len(drift)) - matrix.T
     exchanging = np.linalg.svd(gap, compute_uv=False)[-1] > 1e-8
     tilt = np.linalg.solve(gap, drift) if exchanging else np.full(len(drift), np.nan)

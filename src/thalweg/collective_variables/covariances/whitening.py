@@ -16,7 +16,7 @@ from thalweg.shapes import Float
 
 
 class Whitening(NamedTuple):
-    """``y = (x - mean) @ matrix`` has unit covariance; what was dropped is told in ``notes``."""
+    """``y = (x - mean) @ matrix`` has unit covariance; what was dropped is said in ``notes``."""
 
     mean: np.ndarray
     matrix: np.ndarray
@@ -62,12 +62,15 @@ def whitening(
         notes.append(f"{(~varies).sum()} constant features were dropped: {listed}")
     inverse = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
     correlation = (covariance * inverse[:, None] * inverse)[np.ix_(varies, varies)]
+    # R = Q Lambda Q^T of the correlations; columns D^-1 q_i / sqrt(lambda_i), the largest first
     values, vectors = scipy.linalg.eigh(correlation)
-    kept = values > cutoff * values[-1]
-    if not kept.all():
+    significant = values > cutoff * values[-1]
+    if not significant.all():
         notes.append(
-            f"{(~kept).sum()} of {len(kept)} directions are combinations of the others and were dropped"
+            f"{(~significant).sum()} of {len(significant)} directions are combinations of the others and were dropped"
         )
-    matrix = np.zeros((len(mean), int(kept.sum())))
-    matrix[varies] = inverse[varies, None] * vectors[:, kept][:, ::-1] / np.sqrt(values[kept][::-1])
+    matrix = np.zeros((len(mean), int(significant.sum())))
+    matrix[varies] = (
+        inverse[varies, None] * vectors[:, significant][:, ::-1] / np.sqrt(values[significant][::-1])
+    )
     return Whitening(mean, matrix, tuple(notes))

@@ -150,8 +150,10 @@ class Distillation:
             if not callable(variable):
                 raise ValueError("gradients of plain values are unknown; give the variable as a function")
             slopes = _mean_gradients(frames, variable, self.n_blocks, values.n_features)
-        found = [self._coordinate(_Sums(sums, slopes, k, self.gradients)) for k in range(values.n_features)]
-        loadings, supports, errors, standard = (list(column) for column in zip(*found))
+        coordinates = [
+            self._coordinate(_Sums(sums, slopes, k, self.gradients)) for k in range(values.n_features)
+        ]
+        loadings, supports, errors, standard = (list(column) for column in zip(*coordinates))
         count = frames.n_features
         return DistilledModel(
             mean=sums.mean_0[:count],
@@ -169,6 +171,7 @@ class Distillation:
         path = sums.path(self.selection, most, None)
         held_out = np.array([sums.errors(self.selection, len(path) - 1, k) for k in range(sums.n_blocks)])
         error, standard = held_out.mean(axis=0), held_out.std(axis=0, ddof=1) / np.sqrt(sums.n_blocks)
+        # the fewest features within one standard error of the best number
         best = int(np.argmin(error))
         enough = error <= error[best] + standard[best]
         count = int(np.argmax(enough)) if self.features is None else min(self.features, len(path) - 1)
@@ -203,6 +206,8 @@ class _Sums:
         if block is not None:
             times[block] = 0.0
         sums, n = self.sums.resampled(times), self.count
+        # normal equations in standardized features; gradients add gamma to the diagonal, and gamma sigma <dz> to the
+        # right-hand side
         gram = sums.c00[:n, :n] / self.scale[:, None] / self.scale + self.gamma * np.diag(
             1.0 * np.isfinite(self.scale)
         )
@@ -224,22 +229,23 @@ class _Sums:
     def fitted(self, support: Support, block: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Loadings, and their size in standardized features."""
         _, gram, target = self.without(block)
-        found = coefficients(gram, target, support)
-        return found / self.scale, np.abs(found)
+        standardized = coefficients(gram, target, support)
+        return standardized / self.scale, np.abs(standardized)
 
     def errors(self, selection: Selection, sizes: int, block: int) -> np.ndarray:
         """Mean squared error in the block left out, for none up to ``sizes`` features, over the variance."""
         training, *_ = self.without(block)
         times = np.zeros(self.n_blocks)
         times[block] = 1.0
-        tried, n = self.sums.resampled(times), self.count
+        test, n = self.sums.resampled(times), self.count
         errors = np.empty(sizes + 1)
         path = self.path(selection, sizes, block)
         for size in range(sizes + 1):
+            # <(z - c - l . (x - mean))^2> in the block, from its covariances and the shift of its mean
             row = np.append(-self.fitted(path[min(size, len(path) - 1)], block)[0], 1.0)
             chosen = [*range(n), self.column]
-            bias = row @ (tried.mean_0 - training.mean_0)[chosen]
-            errors[size] = row @ tried.c00[np.ix_(chosen, chosen)] @ row + bias**2
+            bias = row @ (test.mean_0 - training.mean_0)[chosen]
+            errors[size] = row @ test.c00[np.ix_(chosen, chosen)] @ row + bias**2
         return errors / self.variance
 
 

@@ -81,20 +81,20 @@ class Lasso:
 
 def coefficients(gram: np.ndarray, target: np.ndarray, support: Support) -> np.ndarray:
     """Least-squares coefficients ``(features,)``, zero outside the support."""
-    found = np.zeros(len(target))
+    solution = np.zeros(len(target))
     if support:
         chosen = list(support)
-        found[chosen] = scipy.linalg.lstsq(gram[np.ix_(chosen, chosen)], target[chosen], cond=1e-10)[0]
-    return found
+        solution[chosen] = scipy.linalg.lstsq(gram[np.ix_(chosen, chosen)], target[chosen], cond=1e-10)[0]
+    return solution
 
 
 def _growing(path: np.ndarray) -> list[Support]:
     """The first set of each size along a path of coefficients ``(features, steps)``; the one before if left out."""
-    found: dict[int, Support] = {0: ()}
+    first: dict[int, Support] = {0: ()}
     for column in path.T:
         support = tuple(np.flatnonzero(column).tolist())
-        found.setdefault(len(support), support)
+        first.setdefault(len(support), support)
     growing: list[Support] = []
-    for size in range(max(found) + 1):
-        growing.append(found.get(size, growing[-1] if growing else ()))
+    for size in range(max(first) + 1):
+        growing.append(first.get(size, growing[-1] if growing else ()))
     return growing

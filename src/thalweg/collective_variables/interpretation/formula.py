@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from scipy import special
 
-from thalweg.collective_variables.bases.linear_map import seen
+from thalweg.collective_variables.bases.linear_map import function_values
 
 Link = Literal["identity", "logistic", "probit"]
 
@@ -147,7 +147,7 @@ class Formula:
 
     def transform(self, data: Any) -> Any:
         """Values ``(frames, 1)`` of an array or of every trajectory."""
-        return seen(data, self)
+        return function_values(data, self)
 
     def __str__(self) -> str:
         return self.written(4)
@@ -166,14 +166,14 @@ def identifiers(names: Sequence[str]) -> tuple[str, ...]:
     >>> identifiers(["cos phi ALA2", "cos phi-ALA2", "3..4"])
     ('cos_phi_ALA2', 'cos_phi_ALA2_', 'x3_4')
     """
-    found: list[str] = []
+    short_names: list[str] = []
     for name in names:
         short = re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_") or "x"
         short = short if short[0].isalpha() else f"x{short}"
-        while short in found:
+        while short in short_names:
             short += "_"
-        found.append(short)
-    return tuple(found)
+        short_names.append(short)
+    return tuple(short_names)
 
 
 def _number(value: float, digits: int) -> str:

@@ -76,9 +76,9 @@ class FormulaFit:
                 start[:linear] = self._solved(self.columns([factors for _, factors in formula.terms]))
             if inner or formula.link != "identity":
                 start = self._descended(formula, start, linear)
-            found = _with(formula, start)
-            error = self.error(found) if np.isfinite(start).all() else np.inf
-        return Fitted(found, error if np.isfinite(error) else np.inf)
+            best = _with(formula, start)
+            error = self.error(best) if np.isfinite(start).all() else np.inf
+        return Fitted(best, error if np.isfinite(error) else np.inf)
 
     def working(self, formula: Formula) -> tuple[np.ndarray, np.ndarray]:
         """Working response and weight ``g'`` of every frame, both times the root of its weight."""
@@ -92,12 +92,14 @@ class FormulaFit:
     ) -> np.ndarray:
         """Sum of squares ``(candidates,)`` that would be left with ``kept`` terms and one of ``candidates``."""
         response, slope = self.working(formula)
+        # b_perp of every candidate: what the columns of the formula cannot say, times g'
         basis = qr(slope[:, None] * self.columns(kept), mode="economic")[0]
         rest = response - basis @ (basis.T @ response)
         joined = slope[:, None] * candidates
         before = (joined * joined).sum(axis=0)
         joined -= basis @ (basis.T @ joined)
         squares = (joined * joined).sum(axis=0)
+        # a candidate within the span of the others would divide by rounding
         new = squares > 1e-8 * np.maximum(before, 1e-300)
         return rest @ rest - np.where(new, (rest @ joined) ** 2 / np.where(new, squares, 1.0), 0.0)
 
@@ -121,13 +123,14 @@ class FormulaFit:
             coefficients, inner = parameters[:linear], parameters[linear:]
             here = columns(inner)
             inside = here @ coefficients
-            found = [here]
+            # d eta / d coefficients are the columns; inner constants by differences of one step forward
+            derivatives = [here]
             for k, value in enumerate(inner):
                 step = np.zeros(len(inner))
                 step[k] = 1e-6 * max(abs(value), 1e-3)
-                found.append(((columns(inner + step) @ coefficients - inside) / step[k])[:, None])
+                derivatives.append(((columns(inner + step) @ coefficients - inside) / step[k])[:, None])
             slope = self.roots * _slope(formula.link, inside)
-            return np.nan_to_num(slope[:, None] * np.concatenate(found, axis=1))
+            return np.nan_to_num(slope[:, None] * np.concatenate(derivatives, axis=1))
 
         if not np.isfinite(residual(start)).all():
             return np.full(len(start), np.nan)
@@ -136,26 +139,21 @@ class FormulaFit:
     def _moving(self, formula: Formula) -> Callable[[np.ndarray], np.ndarray]:
         """Values of the constant and of all products as a function of the constants inside."""
         factors = [each for _, each in formula.terms]
-        fixed = self.columns([tuple(one for one in each if not one.constants) for each in factors])
+        # factors without constants are evaluated once, the others are multiplied in at every step
+        fixed = self.columns([tuple(factor for factor in each if not factor.constants) for each in factors])
         moving, at = [], 0
         for k, each in enumerate(factors):
-            for one in each:
-                if one.constants:
-                    moving.append(
-                        (
-                            k + 1,
-                            KINDS[one.kind].values,
-                            self.frames[:, one.feature],
-                            slice(at, at + len(one.constants)),
-                        )
-                    )
-                    at += len(one.constants)
+            for factor in each:
+                if factor.constants:
+                    own = slice(at, at + len(factor.constants))
+                    moving.append((k + 1, KINDS[factor.kind].values, self.frames[:, factor.feature], own))
+                    at = own.stop
 
         def columns(inner: np.ndarray) -> np.ndarray:
-            found = fixed.copy()
+            product = fixed.copy()
             for k, values, x, own in moving:
-                found[:, k] *= values(np, x, *inner[own])
-            return found
+                product[:, k] *= values(np, x, *inner[own])
+            return product
 
         return columns
 

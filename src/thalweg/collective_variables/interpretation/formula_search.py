@@ -45,19 +45,19 @@ def kinds_of(frames: np.ndarray, periods: Sequence[float | None] | None) -> tupl
         raise ValueError(
             f"periods {periods}: give angles in radians, of period 2 pi, and None for the others"
         )
-    found = []
+    kinds = []
     for column, period in zip(frames.T, periods):
         low, high = column.min(), column.max()
         if high - low <= 1e-9 * max(abs(low), abs(high), 1e-30):
-            found.append(())
+            kinds.append(())
         elif period is not None:
-            found.append(ANGULAR)
+            kinds.append(ANGULAR)
         else:
             apart = low > 0.05 * (high - low)
             positive = ("root", "logarithm") if apart else ()
             pole = ("inverse",) if apart or high < -0.05 * (high - low) else ()
-            found.append(("linear", "square", "cube", *pole, *positive, "exponential", "step", "bump"))
-    return tuple(found)
+            kinds.append(("linear", "square", "cube", *pole, *positive, "exponential", "step", "bump"))
+    return tuple(kinds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,20 +84,21 @@ class Search:
         bins: dict[int, list[Fitted]] = {}
         for link in links:
             self._kept(bins, [self._sample.fitted(Formula(link, _inverse(link, self.fit), (), self.names))])
+        # from the simplest on: what is extended lands in a bin that is yet to come
         for complexity in range(1, self.complexity + 1):
             for each in list(bins.get(complexity, ())):
                 self._kept(bins, [self._sample.fitted(formula) for formula in self._extended(each.formula)])
         for complexity in sorted(bins, reverse=True):
             for each in list(bins[complexity]):
                 self._kept(bins, [self._sample.fitted(formula) for formula in _shortened(each.formula)])
-        found: list[Fitted] = []
+        front: list[Fitted] = []
         for complexity in sorted(bins):
             best = min(
                 (self.fit.fitted(each.formula) for each in bins[complexity]), key=lambda each: each.error
             )
-            if not found or best.error < found[-1].error * (1 - 1e-6):
-                found.append(best)
-        return found
+            if not front or best.error < front[-1].error * (1 - 1e-6):
+                front.append(best)
+        return front
 
     @cached_property
     def _sample(self) -> FormulaFit:
@@ -127,6 +128,7 @@ class Search:
             complexity = each.formula.complexity
             if complexity > self.complexity or not np.isfinite(each.error):
                 continue
+            # of formulas that differ in their constants alone the best one stays
             known = {_structure(other.formula): other for other in bins.get(complexity, ())}
             mine = _structure(each.formula)
             if mine not in known or each.error < known[mine].error:
@@ -136,13 +138,15 @@ class Search:
     def _extended(self, formula: Formula) -> Iterator[Formula]:
         """Formulas with one term or factor more that promise most, for every cost."""
         singles, pairs, columns = self._library
-        room = self.complexity - formula.complexity
+        allowed = self.complexity - formula.complexity
         terms = [factors for _, factors in formula.terms]
         left = self._sample.left(formula, terms, columns)
+        # a further term, single or of two factors, with the sum of squares it would leave
         candidates = [(1 + _cost(new), squares, new, None) for new, squares in zip([*singles, *pairs], left)]
         for k, factors in enumerate(terms):
             if len(factors) >= self.factors:
                 continue
+            # a further factor in the k-th term, whose present column leaves the basis
             own = self._sample.columns([factors])[:, 1:]
             rest = terms[:k] + terms[k + 1 :]
             left = self._sample.left(formula, rest, own * columns[:, : len(singles)])
@@ -151,11 +155,12 @@ class Search:
                 for new, squares in zip(singles, left)
                 if new[0].feature not in {factor.feature for factor in factors} or new[0].constants
             ]
+        # of every cost the best few, no two that differ in their constants alone
         taken: dict[int, set] = {}
         for cost, _, new, place in sorted(candidates, key=lambda each: each[1]):
             known = taken.setdefault(cost, set())
             signature = (place, tuple(factor[:2] for factor in new))
-            if cost > room or len(known) >= PER_COST or signature in known:
+            if cost > allowed or len(known) >= PER_COST or signature in known:
                 continue
             known.add(signature)
             yield self._joined(formula, new, place)
@@ -167,6 +172,7 @@ class Search:
             terms.append(new)
         else:
             terms[place] = terms[place] + new
+        # coefficients of the linearized problem are close enough for the fit to start from
         response, slope = self._sample.working(formula)
         columns = slope[:, None] * self._sample.columns(terms)
         start = np.linalg.lstsq(columns, response, rcond=1e-10)[0]

@@ -169,6 +169,7 @@ def loading_importance(model: LinearModel, data: TrajectoryData) -> Importance:
         )
     covariance = covariances(trajectories, n_blocks=1).c00
     deviation = np.sqrt(np.maximum(np.diag(covariance), 0))
+    # cov(x_j, z_k) = (C l)_jk and var(z_k) = l_k^T C l_k
     together = covariance @ loadings
     spread = np.sqrt(np.maximum((loadings * together).sum(axis=0), 0))
     return Importance(
@@ -194,8 +195,8 @@ def gradient_importance(variable: Callable[[Any], Any], data: TrajectoryData, mo
     Examples
     --------
     >>> x = np.random.default_rng(0).standard_normal((1000, 2))
-    >>> found = gradient_importance(lambda frames: jnp.sin(frames[:, :1]), x)
-    >>> found.shares[:, 0].tolist()
+    >>> importance = gradient_importance(lambda frames: jnp.sin(frames[:, :1]), x)
+    >>> importance.shares[:, 0].tolist()
     [1.0, 0.0]
     """
     trajectories = as_trajectories(data)
@@ -209,6 +210,7 @@ def gradient_importance(variable: Callable[[Any], Any], data: TrajectoryData, mo
     x, z = frames - share @ frames, values - share @ values
     deviation, spread = (np.sqrt(share @ (each * each)) for each in (x, z))
     slopes = np.zeros((x.shape[1], z.shape[1]))
+    # <|dz_k / dx_j|>, a few frames at a time
     for start in range(0, len(frames), 256):
         part = slice(start, start + 256)
         gradients = np.asarray(_gradients(variable, jnp.asarray(frames[part], jnp.float32)), float)

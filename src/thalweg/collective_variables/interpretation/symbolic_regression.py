@@ -171,34 +171,42 @@ class SymbolicRegression:
         x, weights = sampled(frames, self.most)
         y = values.strided(self.most)[:, 0].astype(float)
         blocks = _block_of_frames(frames, self.n_blocks, self.most)
-        count = int(blocks.max()) + 1
-        if count < 4:
-            raise ValueError(f"{count} blocks are too few to hold some out; give longer or more trajectories")
-        aside = np.random.default_rng(0).permutation(count)[
-            : min(max(2, round(self.held_out * count)), count - 2)
-        ]
-        tried = np.isin(blocks, aside)
-        known = FormulaFit(x[~tried], y[~tried], weights[~tried])
-        inside = bool((np.abs(np.quantile(y, [0.05, 0.95]) - 0.5) < 0.6).all())
-        links = tuple(link for link in self.links if inside or link == "identity")
-        if not links:
-            raise ValueError(
-                f"values lie between {y.min():.4g} and {y.max():.4g}; allow the identity among links"
-            )
-        kinds = kinds_of(x, periods)
-        search = Search(known, kinds, feature_names(frames), self.complexity, self.width, self.factors)
-        found = search.front(links)
-        held = [FormulaFit(x[own], y[own], weights[own]) for own in (blocks == k for k in aside)]
-        share = np.array([one.weights.sum() for one in held])
-        block_errors = np.array([[one.error(each.formula) for one in held] for each in found])
+        aside = self._held_out_blocks(int(blocks.max()) + 1)
+        left_out = np.isin(blocks, aside)
+        training = FormulaFit(x[~left_out], y[~left_out], weights[~left_out])
+        search = Search(
+            training, kinds_of(x, periods), feature_names(frames), self.complexity, self.width, self.factors
+        )
+        candidates = search.front(self._links(y))
+        # errors block by block, so that their spread is that of data the search has not seen
+        tests = [FormulaFit(x[own], y[own], weights[own]) for own in (blocks == k for k in aside)]
+        share = np.array([test.weights.sum() for test in tests])
+        block_errors = np.array([[test.error(each.formula) for test in tests] for each in candidates])
         mean = weights @ y / weights.sum()
         return FormulaFront(
-            tuple(each.formula for each in found),
-            np.array([each.error for each in found]),
+            tuple(each.formula for each in candidates),
+            np.array([each.error for each in candidates]),
             block_errors @ share / share.sum(),
             block_errors,
             float(weights @ (y - mean) ** 2 / weights.sum()),
         )
+
+    def _held_out_blocks(self, count: int) -> np.ndarray:
+        """Numbers of the blocks that have no part in the search, at least two of ``count`` and all but two at most."""
+        if count < 4:
+            raise ValueError(f"{count} blocks are too few to hold some out; give longer or more trajectories")
+        number = min(max(2, round(self.held_out * count)), count - 2)
+        return np.random.default_rng(0).permutation(count)[:number]
+
+    def _links(self, values: np.ndarray) -> list[Link]:
+        """Outermost functions that reach these values ``(frames,)``: all but the identity stay between zero and one."""
+        inside = bool((np.abs(np.quantile(values, [0.05, 0.95]) - 0.5) < 0.6).all())
+        links = [link for link in self.links if inside or link == "identity"]
+        if not links:
+            raise ValueError(
+                f"values lie between {values.min():.4g} and {values.max():.4g}; allow the identity among links"
+            )
+        return links
 
 
 def _block_of_frames(data: Trajectories, n_blocks: int, most: int) -> np.ndarray:

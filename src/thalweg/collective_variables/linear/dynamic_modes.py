@@ -81,11 +81,13 @@ class DynamicModes:
         constant = isinstance(self.method, EDMD)
 
         def replicate(sums: Covariances) -> np.ndarray:
-            found = np.append(np.ones(int(constant)), self.method.spectrum(sums)[0])
-            if len(found) < len(self.eigenvalues):
+            eigenvalues = np.append(np.ones(int(constant)), self.method.spectrum(sums)[0])
+            if len(eigenvalues) < len(self.eigenvalues):
                 raise ValueError("the replicate has fewer modes")
-            found = found[scipy.optimize.linear_sum_assignment(np.abs(self.eigenvalues[:, None] - found))[1]]
-            values = quantity(found)
+            eigenvalues = eigenvalues[
+                scipy.optimize.linear_sum_assignment(np.abs(self.eigenvalues[:, None] - eigenvalues))[1]
+            ]
+            values = quantity(eigenvalues)
             return np.where(np.isfinite(values), values, np.nan)
 
         times = self.timescales
@@ -225,8 +227,8 @@ class DMD:
         sizes, directions = scipy.linalg.eigh(_products(sums))
         if sizes[-1] <= 0:
             raise ValueError("all features are zero; nothing varies in time")
-        kept = sizes > self.cutoff * sizes[-1]
-        half = directions[:, kept] / np.sqrt(sizes[kept])
+        significant = sizes > self.cutoff * sizes[-1]
+        half = directions[:, significant] / np.sqrt(sizes[significant])
         later = sums.c0t + np.outer(sums.mean_0, sums.mean_t)
         return *_ordered(half.T @ later @ half), half
 

@@ -18,7 +18,7 @@ import numpy as np
 import scipy
 
 from thalweg.collective_variables.bases.basis import Basis, Features, Functions, along
-from thalweg.collective_variables.bases.linear_map import project, seen
+from thalweg.collective_variables.bases.linear_map import function_values, project
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
 from thalweg.collective_variables.covariances.slow_modes import symmetrized
 from thalweg.collective_variables.covariances.whitening import whitening
@@ -55,7 +55,7 @@ class IntegratedModel:
 
     def transform(self, data: Any) -> Any:
         """Coordinates ``(frames, dim)`` of an array or of every trajectory."""
-        return project(seen(data, self.functions), self.mean, self.loadings)
+        return project(function_values(data, self.functions), self.mean, self.loadings)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,16 @@ class IntegratedVAC:
 
     @on_one_thread
     def fit(self, data: TrajectoryData) -> IntegratedModel:
-        """Slow coordinates of data.
+        r"""Slow coordinates of data.
+
+        =====================  =============================================
+        symbol                 variable
+        =====================  =============================================
+        :math:`\tau_k, w_k`    ``lagtimes``, ``weights``
+        :math:`C_{\tau_k}`     the last of each of ``parts``
+        :math:`\sum_k w_k C`   ``ct``; ``c0`` for :math:`C_0`
+        :math:`b_i`            ``loadings``, columns
+        =====================  =============================================
 
         Raises
         ------
@@ -110,18 +119,22 @@ class IntegratedVAC:
         """
         trajectories = as_trajectories(data)
         lagtimes = np.unique(np.geomspace(self.shortest, self.longest, self.lags).round().astype(int))
+        # w_k: trapezoidal rule over the lags, normalized
         weights = np.gradient(lagtimes.astype(float))
         weights[[0, -1]] /= 2
         weights = weights / weights.sum()
+        # the VAC in the middle of the range says whether data are symmetrized and weighted, and how
         reference = VAC(int(lagtimes[len(lagtimes) // 2]), 1, self.basis, cutoff=self.cutoff).fit(
             trajectories
         )
         functions, choice = reference.functions, reference.choice
         reweight = reference.stationary_weights
-        followed = along(trajectories, functions)
+        evaluated = along(trajectories, functions)
         forms = _as_they_are if choice.kind == "nonreversible" else symmetrized
-        parts = [forms(covariances(followed, int(lag), 1, reweight)) for lag in lagtimes]
+        parts = [forms(covariances(evaluated, int(lag), 1, reweight)) for lag in lagtimes]
+        # sum_k w_k C_{tau_k}, and the same for the means and C_0, which differ from lag to lag by the pairs used
         mean, c0, ct = (np.tensordot(weights, [part[k] for part in parts], 1) for k in range(3))
+        # the eigenproblem on whitened functions
         whitened = whitening(mean, c0, self.cutoff)
         if not 1 <= self.dim <= whitened.rank:
             raise ValueError(
@@ -130,6 +143,7 @@ class IntegratedVAC:
         values, vectors = _eigenpairs(whitened.matrix.T @ ct @ whitened.matrix)
         loadings = (whitened.matrix @ vectors)[:, : self.dim]
         loadings = loadings * loading_signs(loadings * np.sqrt(np.diag(c0))[:, None])
+        # t_i from lambda_i = sum_k w_k exp(-tau_k / t_i)
         times = trajectories.dt * np.array([_decay(value, lagtimes, weights) for value in values])
         return IntegratedModel(functions, lagtimes, weights, mean, loadings, values, times, choice)
 

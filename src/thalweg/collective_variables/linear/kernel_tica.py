@@ -67,10 +67,10 @@ class KernelTICA:
         landmarks = Landmarks(self.landmarks, self.width, self.scale, self.seed)
         if self.width is not None:
             return self._with(landmarks).fit(trajectories)
-        tried = [landmarks.wider(factor, trajectories) for factor in self.factors]
+        bases = [landmarks.wider(factor, trajectories) for factor in self.factors]
         splits = ShuffleSplit(3, seed=self.seed)
-        scores = [cross_validate(self._with(each), trajectories, splits).mean for each in tried]
-        return self._with(tried[int(np.nanargmax(scores))]).fit(trajectories)
+        scores = [cross_validate(self._with(each), trajectories, splits).mean for each in bases]
+        return self._with(bases[int(np.nanargmax(scores))]).fit(trajectories)
 
     def _with(self, landmarks: Landmarks) -> VAC:
         return VAC(self.lagtime, self.dim, SideBySide((Features(), landmarks)), self.scaling, self.cutoff)

@@ -104,7 +104,15 @@ class SparseTICA:
 
     @on_one_thread
     def fit(self, data: TrajectoryData) -> SparseModel:
-        """Coordinates of data.
+        r"""Coordinates of data.
+
+        =====================  ====================================================
+        symbol                 variable
+        =====================  ====================================================
+        :math:`C_0`            ``c0``, of standardized features
+        :math:`\bar C_t`       ``ct``, symmetrized, deflated coordinate by coordinate
+        :math:`a`              ``full``; ``vector`` on the ``support``
+        =====================  ====================================================
 
         Raises
         ------
@@ -115,6 +123,7 @@ class SparseTICA:
         dense = TICA(self.lagtime, self.dim, scaling="unit").fit(trajectories)
         sums = covariances(trajectories, self.lagtime, 1, dense.stationary_weights)
         mean, c0, ct = symmetrized(sums)
+        # standardized features, so that sizes of coefficients can be compared
         scale = np.sqrt(np.maximum(np.diag(c0), 0))
         usable = scale > 0
         inverse = np.where(usable, 1 / np.where(usable, scale, 1), 0)
@@ -123,6 +132,7 @@ class SparseTICA:
         for k in range(self.dim):
             target = float(dense.timescales[k])
             support, vector, path = self._coordinate(c0, ct, usable, target, sums)
+            # unit variance, a^T C_0 a = 1
             full = np.zeros(len(mean))
             full[support] = vector
             full /= np.sqrt(full @ c0 @ full)
@@ -131,6 +141,7 @@ class SparseTICA:
             loadings.append(full * inverse * np.sign(full[np.abs(full).argmax()]))
             times.append(path[-1])
             paths.append(np.array(path))
+            # deflation: C_t without this coordinate, so that the next is uncorrelated with it
             ct = ct - np.outer(c0 @ full, c0 @ full) * (full @ ct @ full)
         names = tuple(trajectories.name(i) for i in range(trajectories.n_features))
         return SparseModel(
@@ -145,8 +156,10 @@ class SparseTICA:
         chosen = _Chosen((), 0.0, np.zeros(0))
         while len(chosen.support) < limit:
             grown = (*chosen.support, _best_addition(c0, ct, chosen, usable))
-            tried = {grown, ranked[: len(grown)]}
-            chosen = max((_exchanged(c0, ct, each, usable) for each in tried), key=lambda each: each.value)
+            candidates = {grown, ranked[: len(grown)]}
+            chosen = max(
+                (_exchanged(c0, ct, each, usable) for each in candidates), key=lambda each: each.value
+            )
             path.append(float(decay_times(np.array([chosen.value]), sums)[0]))
             if self.features is None and path[-1] >= self.keep * target:
                 break
@@ -154,7 +167,7 @@ class SparseTICA:
 
 
 class _Chosen(NamedTuple):
-    """Some features, the largest quotient on them and its coefficients."""
+    """A set of features, the largest quotient on them and its coefficients."""
 
     support: tuple[int, ...]
     value: float
@@ -162,7 +175,7 @@ class _Chosen(NamedTuple):
 
 
 def _slowest(c0: np.ndarray, ct: np.ndarray, support: tuple[int, ...]) -> _Chosen:
-    """The slowest combination of some features."""
+    """The slowest combination of a set of features."""
     block = np.ix_(support, support)
     values, vectors = scipy.linalg.eigh(ct[block], c0[block] + 1e-9 * np.eye(len(support)))
     return _Chosen(support, float(values[-1]), vectors[:, -1])
@@ -180,15 +193,18 @@ def _best_addition(c0: np.ndarray, ct: np.ndarray, chosen: _Chosen, usable: np.n
     if not support:
         quotients = np.where(usable, np.diag(ct) / np.where(usable, np.diag(c0), 1), -np.inf)
         return int(np.argmax(quotients))
+    # the quotient in the plane of the present combination (1) and one further feature (2), for all features at once
     a11, b11 = vector @ ct[np.ix_(support, support)] @ vector, vector @ c0[np.ix_(support, support)] @ vector
     a12, b12 = ct[:, support] @ vector, c0[:, support] @ vector
     a22, b22 = np.diag(ct), np.diag(c0)
     determinant = np.maximum(b11 * b22 - b12**2, 0.0)
+    # det B = 0: the feature says what is said already
     free = usable & (determinant > 1e-6 * b11)
     free[support] = False
     if not free.any():
         raise ValueError("no further feature is independent of those chosen; ask for fewer")
     safe = np.where(free, determinant, 1.0)
+    # larger root of det(A - lambda B) = 0
     half_trace = (a11 * b22 + a22 * b11 - 2 * a12 * b12) / (2 * safe)
     product = (a11 * a22 - a12**2) / safe
     quotients = half_trace + np.sqrt(np.maximum(half_trace**2 - product, 0))
@@ -200,8 +216,8 @@ def _exchanged(c0: np.ndarray, ct: np.ndarray, support: tuple[int, ...], usable:
     chosen = _slowest(c0, ct, support)
     for _ in range(len(support) if len(support) > 1 else 0):
         weakest = int(np.argmin(np.abs(chosen.vector)))
-        rest = _slowest(c0, ct, chosen.support[:weakest] + chosen.support[weakest + 1 :])
-        candidate = _slowest(c0, ct, (*rest.support, _best_addition(c0, ct, rest, usable)))
+        reduced = _slowest(c0, ct, chosen.support[:weakest] + chosen.support[weakest + 1 :])
+        candidate = _slowest(c0, ct, (*reduced.support, _best_addition(c0, ct, reduced, usable)))
         if candidate.value <= chosen.value * (1 + 1e-9):
             break
         chosen = candidate

@@ -24,7 +24,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from thalweg.collective_variables.bases.basis import Basis, Features, Functions, Identity, along
-from thalweg.collective_variables.bases.linear_map import mapped, names_of_features, project, seen
+from thalweg.collective_variables.bases.linear_map import (
+    function_values,
+    mapped,
+    names_of_features,
+    project,
+)
 from thalweg.collective_variables.bases.raw_angles import warned_angles
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
 from thalweg.collective_variables.covariances.held_out import held_out_timescales, overfitted
@@ -146,7 +151,9 @@ class VACModel:
     def transform(self, data: Any) -> Any:
         """Coordinates ``(frames, dim)`` of an array, NumPy or JAX, or of every trajectory."""
         return mapped(
-            data, self.names, lambda frames: project(seen(frames, self.functions), self.mean, self.loadings)
+            data,
+            self.names,
+            lambda frames: project(function_values(frames, self.functions), self.mean, self.loadings),
         )
 
     def score(self, data: TrajectoryData, r: int = 2) -> float:
@@ -251,13 +258,16 @@ class VAC:
         else:
             raw = as_trajectories(data)
             functions = self.basis.fit(raw)
+            # phi(x) frame by frame: from here on the problem is linear
             trajectories = along(raw, functions)
             sums = covariances(trajectories, self.lagtime, self.n_blocks, executor=executor)
             notes = raw.notes(self.lagtime) + warned_angles(raw, self.basis)
+        # unsymmetrized first: it gives the weights, the fallback, and the timescales to compare with
         koopman = unsymmetrized(sums, self.cutoff)
         nonreversible = nonreversible_modes(koopman, sums)
         choice, modes = self._solved(sums, koopman, nonreversible, trajectories, executor)
         rank = modes.vectors.shape[1]
+        # slow in these data by chance: seen where blocks that had no part in the fit disagree
         if sums.n_blocks > 1:
             left = held_out_timescales(sums, lambda part: self.unweighted_modes(part, choice), 1)
             notes += overfitted(modes.timescales, left)
@@ -291,6 +301,7 @@ class VAC:
         executor: Executor | None,
     ) -> tuple[Choice, SlowModes]:
         """The estimate the data allow."""
+        # |v|^2, the relative variance of the weights 1 + v . y: zero where runs are stationary
         if koopman.variance <= STATIONARY:
             reason = "first and last frames of the pairs have the same distribution"
             return Choice("stationary", reason), reversible_modes(sums, self.cutoff)
@@ -298,6 +309,7 @@ class VAC:
             return Choice("nonreversible", "the data fall into parts that do not exchange"), fallback
         if trajectories is None:
             return Choice("nonreversible", "weights need the data, only covariances were given"), fallback
+        # a second pass over the data, each pair weighted by the stationary density at its first frame
         blocks = 1 if executor is None else self.n_blocks
         weighted = covariances(trajectories, self.lagtime, blocks, koopman.weights(), executor)
         shares = weighted.negative_share, weighted.effective_share
@@ -321,4 +333,5 @@ class VAC:
             return signed
         if self.scaling == "kinetic_map":
             return signed * np.maximum(values, 0)
+        # commute map: |psi_i| = sqrt(t_i / 2 tau)
         return signed * np.sqrt(np.nan_to_num(modes.timescales[: self.dim]) / (2 * self.lagtime * sums.dt))

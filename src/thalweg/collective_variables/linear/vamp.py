@@ -17,7 +17,12 @@ from typing import Any
 import numpy as np
 
 from thalweg.collective_variables.bases.basis import Basis, Features, Functions, along
-from thalweg.collective_variables.bases.linear_map import mapped, names_of_features, project, seen
+from thalweg.collective_variables.bases.linear_map import (
+    function_values,
+    mapped,
+    names_of_features,
+    project,
+)
 from thalweg.collective_variables.bases.raw_angles import warned_angles
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
 from thalweg.collective_variables.covariances.scores import vamp_score
@@ -50,6 +55,7 @@ class SingularFunctions:
     def of(cls, sums: Covariances, cutoff: float) -> SingularFunctions:
         """From covariances; directions of variance below ``cutoff`` are dropped."""
         start, end = whitening(sums.mean_0, sums.c00, cutoff), whitening(sums.mean_t, sums.ctt, cutoff)
+        # K = C00^-1/2 C0t Ctt^-1/2 = U' S V'^T in whitened functions, and back to those of the basis
         left, values, right = np.linalg.svd(start.matrix.T @ sums.c0t @ end.matrix, full_matrices=False)
         first = start.matrix @ left
         signs = loading_signs(first * np.sqrt(np.maximum(np.diag(sums.c00), 0))[:, None])
@@ -95,7 +101,9 @@ class VAMPModel:
         return mapped(
             data,
             self.names,
-            lambda frames: project(seen(frames, self.functions), self.covariances.mean_0, loadings),
+            lambda frames: project(
+                function_values(frames, self.functions), self.covariances.mean_0, loadings
+            ),
         )
 
     def training_score(self, r: int = 2) -> float:

@@ -59,10 +59,12 @@ class ReversibleTransitions:
     def __call__(self, module: ReversibleStates, batch: Batch) -> jax.Array:
         first, last, weights = batch.ends(module.encoder(batch.frames))
         share = weights[:, None] / weights.sum()
+        # u . chi(x_{t+tau}), one on average, and the last memberships weighted by it
         density = last @ jax.nn.softplus(module.weights)
         density = density / (share[:, 0] @ density)
         reached = last * density[:, None]
         rates = _normalized(jax.nn.softplus(module.rates + module.rates.T), (share * reached).sum(axis=0))
+        # -R_E = tr S C_00 S C_gg - 2 tr S C_0g with g = chi' (u . chi')
         c00, c0g, cgg = (share * first).T @ first, (share * first).T @ reached, (share * reached).T @ reached
         return jnp.sum(rates * (c00 @ rates @ cgg)) - 2 * jnp.sum(rates * c0g)
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.collective_variables.bases.basis import Basis, Functions
-from thalweg.collective_variables.bases.linear_map import seen
+from thalweg.collective_variables.bases.linear_map import function_values
 from thalweg.collective_variables.memberships.membership_moments import MembershipMoments, membership_moments
 from thalweg.collective_variables.memberships.reversible_memberships import (
     ReversibleMemberships,
@@ -84,12 +84,12 @@ class FuzzyMarkovModel:
 
     def assign(self, data: Any) -> Any:
         """Memberships ``(frames, n_states)`` of an array or of every trajectory."""
-        return seen(data, self.memberships)
+        return function_values(data, self.memberships)
 
     def transform(self, data: Any) -> Any:
         """Slow functions ``(frames, n_states - 1)`` of an array, NumPy or JAX, or of every trajectory."""
         slow = _Slow(self.memberships, self.fit.spectrum[1][:, 1:])
-        return seen(data, slow)
+        return function_values(data, slow)
 
     def stationary_weights(self, data: Any) -> np.ndarray:
         """Weights ``(frames,)`` that turn last frames of pairs of the fitted data into equilibrium, one on average."""

@@ -67,7 +67,15 @@ class MembershipMoments:
 def membership_moments(
     data: TrajectoryData, memberships: Functions, lagtime: int, n_blocks: int = 40
 ) -> MembershipMoments:
-    """Moments of the memberships of pairs of frames.
+    r"""Moments of the memberships of pairs of frames.
+
+    =========================  ================================
+    symbol                     variable
+    =========================  ================================
+    :math:`\chi, \chi'`        ``x``, ``y``; ``chi`` over trajectories
+    :math:`\chi_i \chi_j`      ``squares``; ``later`` of last frames
+    :math:`A, B, D`            ``first``, ``cross``, ``last``, summed
+    =========================  ================================
 
     Parameters
     ----------
@@ -89,12 +97,12 @@ def membership_moments(
     >>> moments.means[0].sum(axis=(0, 1)).round(3).tolist()
     [0.505, 0.495]
     """
-    seen = along(as_trajectories(data), memberships)
-    report, m = seen.report(lagtime), seen.n_features
+    chi = along(as_trajectories(data), memberships)
+    report, m = chi.report(lagtime), chi.n_features
     pieces = segments(report.used, n_blocks)
     count = 1 + max(piece.block for piece in pieces)
     weight, (first, cross, last) = np.zeros(count), np.zeros((3, count, m * m, m))
-    for pairs in seen.pairs(pieces, report.lagtime):
+    for pairs in chi.pairs(pieces, report.lagtime):
         x, y = pairs.x.astype(float), pairs.y.astype(float)
         if x.min() < -1e-4 or np.abs(x.sum(axis=1) - 1).max() > 1e-3:
             raise ValueError(
@@ -102,16 +110,18 @@ def membership_moments(
                 f"{x.sum(axis=1).max():.3g} are no memberships; use output='memberships'"
             )
         share = np.ones(len(x)) if pairs.weights is None else pairs.weights
+        # chi_i chi_j as (pairs, states^2), so that a sum over pairs is one product of matrices
         squares, later = ((each[:, :, None] * each[:, None, :]).reshape(len(each), m * m) for each in (x, y))
         block = pairs.segment.block
         weight[block] += share.sum()
+        # A += w chi_i chi_j chi_k, B += w chi_i chi_j chi'_k, D += w chi'_i chi'_j chi'_k
         first[block] += squares.T @ (share[:, None] * x)
         cross[block] += squares.T @ (share[:, None] * y)
         last[block] += later.T @ (share[:, None] * y)
     used = weight > 0
     return MembershipMoments(
         report.lagtime,
-        seen.dt,
+        chi.dt,
         int(report.used.sum()),
         weight[used],
         *(sums.reshape(count, m, m, m)[used] for sums in (first, cross, last)),

@@ -81,12 +81,15 @@ class ReversibleMemberships:
     @cached_property
     def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
         """Eigenvalues of K, largest first, and right eigenvectors as columns, of unit mean square at equilibrium."""
+        # Sigma^{1/2} S Sigma^{1/2}, and right eigenvectors of K = S Sigma as Sigma^{-1/2} times its own
         values, vectors = eigh(self.overlap + 1e-12 * np.eye(len(self.u)))
         root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
         inverse = (vectors / np.sqrt(values)) @ vectors.T
-        found, right = eigh(root @ self.rates @ root)
+        eigenvalues, right = eigh(root @ self.rates @ root)
         right = inverse @ right[:, ::-1]
-        return found[::-1], right * np.sign(right[np.abs(right).argmax(axis=0), np.arange(len(found))])
+        return eigenvalues[::-1], right * np.sign(
+            right[np.abs(right).argmax(axis=0), np.arange(len(eigenvalues))]
+        )
 
     def score(self, means: Means) -> float:
         """VAMP-E score on moments of any data, weighted to equilibrium by the weights of this fit."""
@@ -95,15 +98,25 @@ class ReversibleMemberships:
 
 
 def reversible_memberships(moments: MembershipMoments) -> ReversibleMemberships:
-    """The best reversible model.
+    r"""The best reversible model.
+
+    ==========================  ===========================================
+    symbol                      variable
+    ==========================  ===========================================
+    :math:`S`                   ``rates``; ``z`` its upper triangle
+    :math:`\Sigma`              ``overlap``
+    :math:`C`                   ``together``
+    :math:`\bar\chi`            ``mean``
+    :math:`u, v`                ``u``, ``v``
+    ==========================  ===========================================
 
     Examples
     --------
     >>> from thalweg.collective_variables.bases.basis import Identity
     >>> from thalweg.collective_variables.memberships.membership_moments import membership_moments
     >>> states = np.cumsum(np.random.default_rng(0).random(20000) < 0.01) % 2
-    >>> found = reversible_memberships(membership_moments(np.eye(2)[states], Identity(("a", "b")), 1))
-    >>> found.transition_matrix.round(2).tolist(), found.stationary_distribution.round(1).tolist()
+    >>> fit = reversible_memberships(membership_moments(np.eye(2)[states], Identity(("a", "b")), 1))
+    >>> fit.transition_matrix.round(2).tolist(), fit.stationary_distribution.round(1).tolist()
     ([[0.99, 0.01], [0.01, 0.99]], [0.5, 0.5])
     """
     means = tuple(moments.means)
@@ -117,16 +130,21 @@ def reversible_memberships(moments: MembershipMoments) -> ReversibleMemberships:
         rates[upper] = z
         return rates + np.triu(rates, 1).T
 
-    def folded(matrix: np.ndarray) -> np.ndarray:
+    def folded(
+        matrix: np.ndarray,
+    ) -> np.ndarray:  # a gradient by S as one by z: off the diagonal z is there twice
         return (matrix + matrix.T - np.diag(np.diag(matrix)))[upper]
 
     def objective(z: np.ndarray) -> tuple[float, np.ndarray]:
         rates = rates_of(z)
+        # -R_E = tr S Sigma S Sigma - 2 tr S C
         half = overlap @ rates @ overlap
         return float(((half - 2 * together) * rates).sum()), folded(2 * half - 2 * together)
 
+    # S chi_bar = 1 is linear in z: one column of slopes for each entry of S on and above the diagonal
     units = np.eye(len(upper[0]))
     slopes = np.stack([rates_of(unit) @ mean for unit in units], axis=1)
+    # without constraints the best S is Sigma^-1 C Sigma^-1: cut off below zero it is the start
     inverse = np.linalg.inv(overlap + 1e-9 * np.trace(overlap) / size * np.eye(size))
     start = _completed(np.maximum(inverse @ together @ inverse, 1e-6), mean)
     run = minimize(
@@ -140,12 +158,13 @@ def reversible_memberships(moments: MembershipMoments) -> ReversibleMemberships:
     )
     rates = _exact(rates_of(np.maximum(run.x, 0)), mean)
     free_value = float((inverse @ together @ inverse * together).sum())
-    found = ReversibleMemberships(v, u, rates, overlap, free, 0.0, free_value, bool(run.success))
-    return replace(found, value=found.score(means))
+    fit = ReversibleMemberships(v, u, rates, overlap, free, 0.0, free_value, bool(run.success))
+    return replace(fit, value=fit.score(means))
 
 
 def _at_equilibrium(v: np.ndarray, u: np.ndarray, means: Means) -> tuple[np.ndarray, np.ndarray]:
     """Sigma and C under the weights."""
+    # C_ik = sum_j v_j <chi_i chi_j chi'_k>, and Sigma as the mean over first and last frames
     first, cross, last = means
     together = np.einsum("ijk,j->ik", cross, v)
     return (first @ v + last @ u) / 2, (together + together.T) / 2
@@ -156,6 +175,7 @@ def _stationary_weights(means: Means) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
     Also the eigenvalues of the operator they come from, real parts, largest first.
     """
+    # pi^T <chi chi^T>^-1 <chi chi'^T> = pi^T; then <chi chi^T> v = pi and <chi' chi'^T> u = pi, none negative
     first, cross, last = (each.sum(axis=1) for each in means)
     ridge = 1e-10 * np.trace(first) / len(first) * np.eye(len(first))
     values, vectors = np.linalg.eig(np.linalg.solve(first + ridge, cross).T)

@@ -17,7 +17,7 @@ from thalweg.collective_variables.bases.basis import Functions
 from thalweg.shapes import Float
 from thalweg.time_series.trajectories import Trajectories
 
-SEEN = 20000
+CANDIDATES = 20000
 """Frames among which corners are looked for."""
 
 PURE = 0.01
@@ -50,7 +50,7 @@ class Stretched:
     memberships: Functions
 
     def fit(self, data: Trajectories) -> StretchedMemberships:
-        points = np.asarray(self.memberships(data.strided(SEEN)), float)
+        points = np.asarray(self.memberships(data.strided(CANDIDATES)), float)
         corners = _corners(points)
         if np.linalg.cond(corners) > 1e6:
             raise ValueError(
@@ -79,12 +79,13 @@ class StretchedMemberships:
 
 def _corners(points: Float[np.ndarray, "frames states"]) -> np.ndarray:
     """Memberships ``(states, states)`` at points of which each is as far as can be from the span of those before."""
-    found = [int(((points - points.mean(axis=0)) ** 2).sum(axis=1).argmax())]
-    rest = points - points[found[0]]
+    corners = [int(((points - points.mean(axis=0)) ** 2).sum(axis=1).argmax())]
+    residual = points - points[corners[0]]
     for _ in range(points.shape[1] - 1):
-        found.append(int((rest**2).sum(axis=1).argmax()))
-        direction = rest[found[-1]] / max(float(np.linalg.norm(rest[found[-1]])), 1e-300)
-        rest = rest - (rest @ direction)[:, None] * direction
+        corners.append(int((residual**2).sum(axis=1).argmax()))
+        direction = residual[corners[-1]] / max(float(np.linalg.norm(residual[corners[-1]])), 1e-300)
+        residual = residual - (residual @ direction)[:, None] * direction
+    # a corner is the mean of the frames nearest to it
     count = max(1, round(PURE * len(points)))
-    apart = ((points[:, None] - points[found]) ** 2).sum(axis=2)
+    apart = ((points[:, None] - points[corners]) ** 2).sum(axis=2)
     return np.stack([points[np.argsort(column)[:count]].mean(axis=0) for column in apart.T])

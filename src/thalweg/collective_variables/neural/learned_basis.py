@@ -1,9 +1,9 @@
 """A basis that is learned: a network trained on pairs of frames, best of several starts on held-out data.
 
-What it is trained for is an `Objective`: a score of slowness (`vampnet`, `srv`, `dcca`) or how well a decoder gives
-frames back, now or later (`autoencoder`, `time_lagged_autoencoder`, `variational_dynamics_encoder`). The functions
-found are then a basis like any other: the linear variational approach is solved in it exactly, which gives
-timescales, error bars and scores.
+What it is trained for is an `Objective`: a score of slowness (`VAMPScore`, `ReversibleScore`, `CanonicalCorrelation`)
+or how well a decoder gives frames back, now or later (`Reconstruction`, `VariationalReconstruction`). The functions
+found are then a basis like any other: the linear variational approach is solved in it exactly, which gives timescales,
+error bars and scores.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from thalweg.collective_variables.bases.linear_map import seen
+from thalweg.collective_variables.bases.linear_map import function_values
 from thalweg.collective_variables.neural.encoder import Scaling
 from thalweg.learning.optimizers import Adam
 from thalweg.learning.trainer import History, Trainer
@@ -53,27 +53,27 @@ class Learned:
 
     Attributes
     ----------
-    found : the functions
+    functions : of frames
     module : everything that was trained, decoders included
     losses : (restarts,) loss on held-out data of every start
     history : of the start that is used
     """
 
-    found: Any
+    functions: Any
     module: Any
     losses: np.ndarray
     history: History
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(self.found.names)
+        return tuple(self.functions.names)
 
     def __call__(self, frames: Any) -> Any:
-        return self.found(frames)
+        return self.functions(frames)
 
     def transform(self, data: Any) -> Any:
         """Values ``(frames, dim)`` of an array or of every trajectory."""
-        return seen(data, self.found)
+        return function_values(data, self.functions)
 
     def __str__(self) -> str:
         return (
@@ -164,9 +164,9 @@ class LearnedBasis:
             If the lag time leaves no pairs, or the data cannot be divided in two.
         """
         training, seed = self.training, self.training.seed
-        known, tried = self._divided(data)
-        held_out = list(islice(tried(np.random.default_rng([seed, 1])), JUDGED))
-        trainer = training.trainer(known.batches)
+        training_windows, test_windows = self._divided(data)
+        held_out = list(islice(test_windows(np.random.default_rng([seed, 1])), JUDGED))
+        trainer = training.trainer(training_windows.batches)
         scaling, runs = Scaling.of(data), []
         for start in range(training.restarts):
             key = jax.random.key(np.random.default_rng([seed, start]).integers(2**31))
@@ -175,7 +175,7 @@ class LearnedBasis:
                 trainer.fit(
                     self.objective.start(scaling, training.hidden, key),
                     self.objective,
-                    known,
+                    training_windows,
                     held_out=held_out,
                     seed=seed + start,
                     checkpoint=file,
@@ -196,7 +196,8 @@ class LearnedBasis:
                 "training needs data that can be divided in two; give longer or more trajectories"
             )
         count = min(max(round(self.training.held_out * blocks), 1), blocks - 1)
+        # whole blocks are held out: neighboring frames know each other
         aside = set(np.random.default_rng(self.training.seed).permutation(blocks)[:count].tolist())
         parts = [[p for p in pieces if (p.block in aside) is taken] for taken in (False, True)]
-        known, tried = (Windows(data, part, self.lagtime, self.training.batch) for part in parts)
-        return known, tried
+        training, test = (Windows(data, part, self.lagtime, self.training.batch) for part in parts)
+        return training, test

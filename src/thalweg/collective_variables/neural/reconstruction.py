@@ -80,6 +80,7 @@ class VariationalReconstruction:
     def __call__(self, module: Autoencoding, batch: Batch) -> jax.Array:
         first, last, weights = batch.ends(module.encoder.scaling(batch.frames))
         center, width = module.encoder.network(first), module.spread.network(first)
+        # z = E(x) + e^s xi; relative entropy of N(E, e^{2s}) against N(0, 1), (E^2 + e^{2s} - 1 - 2 s) / 2 per value
         noise = jax.random.normal(jax.random.key(_bits(first)), center.shape)
         given = module.decoder(center + jnp.exp(width) * noise)
         entropy = 0.5 * (center**2 + jnp.exp(2 * width) - 1 - 2 * width).sum(axis=1)

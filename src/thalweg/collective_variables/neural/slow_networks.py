@@ -34,7 +34,7 @@ EXTRA = 2
 """Outputs of a network beyond the functions asked for. Where runs did not start from equilibrium, the density they
 started from is one more function that the operator needs; without it time scales come out too long."""
 
-BENT = Polynomials(5)
+BOTTLENECK_BASIS = Polynomials(5)
 """Functions of a bottleneck among which slow ones are solved for."""
 
 Data = TrajectoryData
@@ -124,7 +124,7 @@ class TimeLaggedAutoencoder(Training):
     def fit(self, data: Data) -> VACModel:
         """Train, then solve."""
         return VAC(
-            self.lagtime, self.dim, Then(self.basis(Reconstruction(self.dim), self.lagtime), BENT)
+            self.lagtime, self.dim, Then(self.basis(Reconstruction(self.dim), self.lagtime), BOTTLENECK_BASIS)
         ).fit(data)
 
 
@@ -146,4 +146,6 @@ class VDE(Training):
     def fit(self, data: Data) -> VACModel:
         """Train, then solve."""
         objective = VariationalReconstruction(self.dim, self.capacity, self.slowness)
-        return VAC(self.lagtime, self.dim, Then(self.basis(objective, self.lagtime), BENT)).fit(data)
+        return VAC(self.lagtime, self.dim, Then(self.basis(objective, self.lagtime), BOTTLENECK_BASIS)).fit(
+            data
+        )

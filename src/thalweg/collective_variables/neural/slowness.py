@@ -118,6 +118,7 @@ def _covariances(
 def _score(c00: jax.Array, c0t: jax.Array, ctt: jax.Array, r: int) -> jax.Array:
     """Sum of the ``r``-th powers of singular values of the whitened cross covariance."""
     left, right = _factor(c00), _factor(ctt)
+    # L0^-1 C0t Lt^-T (transposed), with C = L L^T in place of the root: singular values are the same
     half = jax.scipy.linalg.solve_triangular(left, c0t, lower=True)
     matrix = jax.scipy.linalg.solve_triangular(right, half.T, lower=True)
     return (matrix**2).sum() if r == 2 else jnp.linalg.svd(matrix, compute_uv=False).sum()
