@@ -32,12 +32,14 @@ def statistical_inefficiency(trajectories: Sequence[Float[np.ndarray, " frames"]
     products, pairs = np.zeros(longest), np.zeros(longest)
     for x in trajectories:
         n = len(x)
+        # sum_t x_t x_{t+k} by the Wiener-Khinchin theorem, zero-padded so that the ends do not meet
         spectrum = np.fft.rfft(np.asarray(x, float) - mean, 2 * n)
         products[:n] += np.fft.irfft(np.abs(spectrum) ** 2, 2 * n)[:n]
         pairs[:n] += np.arange(n, 0, -1)
     if products[0] <= 1e-12 * (1 + mean**2) * pairs[0]:
         return 1.0
     correlation = (products / pairs) / (products[0] / pairs[0])
+    # g = 1 + 2 sum rho up to where rho is noise
     ends = np.flatnonzero(correlation <= 0)
     until = ends[0] if len(ends) else longest
     return float(np.clip(1 + 2 * correlation[1:until].sum(), 1, longest))

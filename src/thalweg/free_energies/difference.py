@@ -47,18 +47,20 @@ class FreeEnergyDifference:
     @property
     def shortcomings(self) -> tuple[str, ...]:
         """What is missing for the number to be trusted; empty if nothing."""
-        found = []
+        missing = []
         there, back = self.crossings
         if min(there, back) < NEEDED_CROSSINGS:
-            found.append(f"{there} crossings from a to b and {back} back, {NEEDED_CROSSINGS} of each needed")
+            missing.append(
+                f"{there} crossings from a to b and {back} back, {NEEDED_CROSSINGS} of each needed"
+            )
         if self.effective_frames < NEEDED_FRAMES:
-            found.append(f"the weight of {self.effective_frames:.0f} frames, {NEEDED_FRAMES} needed")
+            missing.append(f"the weight of {self.effective_frames:.0f} frames, {NEEDED_FRAMES} needed")
         apart = abs(self.halves[0] - self.halves[1])
         if not apart <= 6 * self.error:
-            found.append(
+            missing.append(
                 f"halves of the data differ by {apart:.2f} kJ/mol, {apart / self.error:.0f} times the error"
             )
-        return tuple(found)
+        return tuple(missing)
 
     def __str__(self) -> str:
         if self.shortcomings:
@@ -76,6 +78,14 @@ def free_energy_difference(
     seed: int = 0,
 ) -> FreeEnergyDifference:
     """``F_A - F_B`` of two regions from weighted trajectories.
+
+    =================  =================================================
+    symbol             variable
+    =================  =================================================
+    ``A``, ``B``       ``a``, ``b``, over all frames in a row
+    ``w_n``            ``weights``
+    ``sum_A w``        ``weights @ a``; ``per_block`` block by block
+    =================  =================================================
 
     Parameters
     ----------
@@ -106,14 +116,17 @@ def free_energy_difference(
     logs = np.concatenate(log_weights)
     weights = np.exp(logs - logs.max())
     lengths = [len(x) for x in in_a]
+    # how F_A - F_B answers to each frame (its influence), and the indicator itself: the longer memory of the two counts
     shares = np.split(weights * a / (weights @ a) - weights * b / (weights @ b), np.cumsum(lengths)[:-1])
     correlated = max(
         statistical_inefficiency(shares), statistical_inefficiency([x.astype(float) for x in in_a])
     )
     labels = np.concatenate(block_labels(lengths, int(np.ceil(5 * correlated))))
+    # (2, blocks) weights in a and b, added up again for every bootstrap sample
     per_block = np.stack([np.bincount(labels, weights * region) for region in (a, b)])
     first_half = np.concatenate([np.arange(n) < n // 2 for n in lengths])
     drawn = resamples(per_block.shape[1], samples, seed) @ per_block.T
+    # F_A - F_B = -kT ln(sum_A w / sum_B w) of samples and of halves; infinite where one region is empty
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = -kT * np.log(drawn[:, 0] / drawn[:, 1])
         halves = [
@@ -155,6 +168,7 @@ def agreement(estimates: Sequence[FreeEnergyDifference]) -> str:
     listed = ", ".join(f"{v:.2f} ± {e:.2f}" for v, e in zip(values, errors))
     if any(x.shortcomings for x in estimates):
         return f"{len(values)} estimates, some under-sampled: {'; '.join(map(str, estimates))}"
+    # mean weighted by 1 / sigma^2, whose own variance is 1 / sum 1 / sigma^2
     precision = errors**-2.0
     mean = (precision @ values) / precision.sum()
     apart = values - mean

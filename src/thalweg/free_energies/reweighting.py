@@ -130,9 +130,11 @@ class MBAR:
             )
         sampled = counts > 0
         f, converged = self._solve(u[sampled], counts[sampled].astype(float))
+        # ln w_n = -ln sum_l N_l exp(f_l - u_ln), and f_k = -ln sum_n w_n exp(-u_kn), for biases without frames as well
         log_denominator = logsumexp(f[:, None] - u[sampled], axis=0, b=counts[sampled][:, None])
         log_weights = -log_denominator
         everywhere = -logsumexp(log_weights - u, axis=1)
+        # O_kl = sum_n W_nk W_nl N_l with W_nk = w_n exp(f_k - u_kn)
         members = np.exp(everywhere[:, None] - u + log_weights)
         return MBARModel(
             free_energies=self.kT * (everywhere - everywhere[0]),
@@ -144,6 +146,7 @@ class MBAR:
     def _solve(self, u, counts):
         """Newton's method on the log likelihood, halving the step while it does not improve."""
 
+        # sum_l N_l f_l - sum_n ln sum_l N_l exp(f_l - u_ln); its gradient is N_l less the frames expected under bias l
         def likelihood(f):
             shifted = f[:, None] - u + np.log(counts)[:, None]
             largest = shifted.max(0)
@@ -158,6 +161,7 @@ class MBAR:
             gradient = counts - members.sum(1)
             if np.abs(gradient / counts).max() < self.tolerance:
                 return f, True
+            # f_0 stays zero: only differences have a meaning
             curvature = np.diag(members.sum(1)) - members @ members.T
             step = np.concatenate([[0.0], np.linalg.lstsq(curvature[1:, 1:], gradient[1:], rcond=1e-14)[0]])
             for scale in 0.5 ** np.arange(30):

@@ -84,6 +84,14 @@ class FreeEnergySurface:
     ) -> FreeEnergySurfaceModel:
         """The surface of ``values``, one array for each trajectory, with log weights up to a common constant.
 
+        =================  ==========================================
+        symbol             variable
+        =================  ==========================================
+        ``w_n``            ``weights``
+        ``p(s)``           ``masses`` over ``totals``, in blocks
+        ``F(s)``           ``free``
+        =================  ==========================================
+
         Raises
         ------
         ValueError
@@ -102,9 +110,11 @@ class FreeEnergySurface:
                 f"none of {len(points)} frames lies within {self.lower} to {self.upper}; widen the limits"
             )
         cells = int(np.prod(self.bins))
+        # weight in every bin, block by block: (blocks * cells,) to (blocks, cells), spread by the kernel
         flat = np.bincount(labels[inside] * cells + place[inside], weights[inside], minlength=blocks * cells)
         masses = self._spread(flat.reshape(blocks, *self.bins)).reshape(blocks, cells)
         totals = np.bincount(labels, weights)
+        # F = -kT ln p; its error over samples in which blocks are drawn with replacement
         drawn = resamples(blocks, self.samples, self.seed)
         with np.errstate(divide="ignore", invalid="ignore"):
             free = -self.kT * np.log(masses.sum(0) / totals.sum())
@@ -130,6 +140,7 @@ class FreeEnergySurface:
         return np.where(inside, place, -1)
 
     def _spread(self, histograms):
+        """Histograms ``(blocks, *bins)`` convolved with the kernel."""
         if self.bandwidth == 0:
             return histograms
         for axis, period in enumerate(self.periods, start=1):

@@ -85,6 +85,7 @@ def fractions(generator: HoppingProcess, region: Region) -> np.ndarray:
     part = _mask(generator, region).astype(float)
     if not callable(region):
         return part
+    # cells whose corners lie on both sides are cut by the boundary: only those are subdivided
     corners = np.meshgrid(*[[-0.5, 0.5]] * len(generator.grid.spacing), indexing="ij")
     offsets = generator.grid.spacing[:, None] * np.stack([axis.ravel() for axis in corners])
     votes = sum(region(generator.points + offset[:, None]) for offset in offsets.T)
@@ -120,9 +121,9 @@ class Boundary:
 
     def __post_init__(self):
         first, second, _ = self.generator.grid.neighbors
-        held = sum(region.astype(int) for region in self.masks)
-        touching = (self.labels[first] != self.labels[second]) & (held[first] > 0) & (held[second] > 0)
-        if held.max() > 1 or touching.any():
+        owners = sum(region.astype(int) for region in self.masks)
+        touching = (self.labels[first] != self.labels[second]) & (owners[first] > 0) & (owners[second] > 0)
+        if owners.max() > 1 or touching.any():
             raise ValueError(
                 "the sets overlap or touch on this grid; give sets farther apart or a finer grid"
             )
@@ -169,8 +170,10 @@ class Boundary:
         bulk = chain.symmetric[outside][:, outside]
         hops = scipy.sparse.triu(bulk, 1)
         hops = hops + hops.T
+        # diagonal: rates of hops to other cells outside, sum_j L_ij, and of those that end on a set
         exits = -(hops @ root[outside]) / root[outside]
         exits += np.bincount(origin, rate, chain.size)[outside]
+        # right-hand side: the source, and what ending hops bring of the values given on the sets
         forced = source + np.bincount(origin, rate * np.asarray(values)[label], chain.size)
         matrix = (hops + scipy.sparse.diags_array(exits)).tocsc()
         symmetric = {"permc_spec": "MMD_AT_PLUS_A", "options": {"SymmetricMode": True}}
@@ -192,9 +195,9 @@ def _crossing(region: Callable, points: np.ndarray, along: np.ndarray, step: np.
     outside, inside = np.zeros(step.size), np.ones(step.size)
     hop = np.arange(step.size)
     for _ in range(40):
-        middle = 0.5 * (outside + inside)
+        half = 0.5 * (outside + inside)
         trial = points.copy()
-        trial[along, hop] += middle * step
+        trial[along, hop] += half * step
         within = region(trial)
-        outside, inside = np.where(within, outside, middle), np.where(within, middle, inside)
+        outside, inside = np.where(within, outside, half), np.where(within, half, inside)
     return inside

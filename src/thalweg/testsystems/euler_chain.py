@@ -75,6 +75,7 @@ class EulerChain:
         """Probabilities (cells, cells) of one step, rows summing to one."""
         x = self.points
         drift = -self.diffusion / self.kT * self.dt * self.potential.gradient(x[None])[0]
+        # Gaussian about x - D/kT U'(x) dt of variance 2 D dt, at cell centers; rows absorb the factor of normalization
         density = np.exp(-0.5 * ((x[None, :] - (x + drift)[:, None]) / self.noise) ** 2)
         return density / density.sum(axis=1, keepdims=True)
 

@@ -115,9 +115,9 @@ class Generator:
 
         ``D / (h |step|) exp(-(U_mid - U_origin) / kT)`` with U_mid the energy half a step away.
         """
-        middle = self.points[:, origin]
-        middle[along, np.arange(origin.size)] += step / 2
-        rise = self.potential.energy(middle) / self.kT - self.reduced_energy[origin]
+        face = self.points[:, origin]
+        face[along, np.arange(origin.size)] += step / 2
+        rise = self.potential.energy(face) / self.kT - self.reduced_energy[origin]
         return self.diffusion / (self.grid.spacing[along] * np.abs(step)) * np.exp(-rise)
 
     @cached_property
@@ -149,6 +149,7 @@ class Generator:
             bands = self.symmetric.diagonal(), self.symmetric.diagonal(1)
             rates, vectors = scipy.linalg.eigh_tridiagonal(*bands, select="i", select_range=(0, count - 1))
         else:
+            # shift and invert about a point below the spectrum, a thousandth of the slowest possible diffusive rate
             shift = -1e-3 * self.diffusion / np.ptp(self.points, axis=1).max() ** 2
             rates, vectors = scipy.sparse.linalg.eigsh(self.symmetric, count, sigma=shift, v0=np.sqrt(root))
             order = np.argsort(rates)
@@ -229,6 +230,7 @@ class Generator:
             raise ValueError(
                 f"{self.size} cells make too large a dense matrix; use a grid of at most {DENSE_CELLS} cells"
             )
+        # exp(t L) = sum_k e^{-qt} (qt)^k / k! (1 + L/q)^k with q the fastest rate and qt at most one half; then squared
         fastest = -self.rate_matrix.diagonal().min()
         squarings = max(0, int(np.ceil(np.log2(2.0 * fastest * lag))))
         expected = fastest * lag / 2**squarings

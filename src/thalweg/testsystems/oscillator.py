@@ -14,6 +14,7 @@ import numpy as np
 
 def _exponential_sum(roots: np.ndarray, derivatives: np.ndarray, t: np.ndarray) -> np.ndarray:
     """The sum of exponentials (times,) of these rates that has these derivatives 0, 1, ... at ``t = 0``."""
+    # sum_k c_k r_k^n = C^(n)(0): a Vandermonde system for the weights c
     weights = np.linalg.solve(np.vander(roots, increasing=True).T, derivatives.astype(complex))
     return (weights @ np.exp(np.multiply.outer(roots, np.asarray(t, float)))).real
 

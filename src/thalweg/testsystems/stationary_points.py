@@ -49,6 +49,7 @@ def stationary_points(potential: Potential, starts: int = 60) -> StationaryPoint
     ticks = [a + h * (np.arange(starts) + 0.5) for a, h in zip(lower[:, 0], spacing[:, 0])]
     x = np.stack([axis.ravel() for axis in np.meshgrid(*ticks, indexing="ij")])
     for _ in range(40):
+        # Newton's step H^-1 grad U, no longer than a grid spacing along each dimension
         steps = np.linalg.solve(_hessian(potential, x), potential.gradient(x).T[..., None])[..., 0].T
         x = x - np.clip(steps, -spacing, spacing)
         inside = np.all((x > lower) & (x < upper), axis=0)

@@ -49,6 +49,7 @@ def _polynomial_derivative(potential: Potential, kT: float, count: int) -> np.nd
     values[0] = root / np.linalg.norm(root)
     for k in range(1, count):
         value, slope = x * values[k - 1], values[k - 1] + x * slopes[k - 1]
+        # Gram-Schmidt twice, which is as good as exact orthogonality
         for _ in range(2):
             overlap = values[:k] @ value
             value, slope = value - overlap @ values[:k], slope - overlap @ slopes[:k]
@@ -88,6 +89,7 @@ def _slowest(generator: scipy.sparse.csc_array, functions: tuple[int, ...], coun
     values, vectors = scipy.sparse.linalg.eigs(
         generator, count + 5, sigma=1e-3 * abs(generator).max(), v0=start, maxiter=10_000
     )
+    # weight of each eigenvector on the highest degrees, where the truncation is felt
     degrees = np.indices(functions).reshape(len(functions), -1)
     top = np.any(degrees >= 0.8 * np.array(functions)[:, None], axis=0)
     weights = np.abs(vectors) ** 2

@@ -116,6 +116,7 @@ class TripleWell1D(Potential):
 
     def energy(self, x: Array) -> ModelEnergies:
         powers = (0.0684, -1.24006, 8.53128, -27.5344, 41.4251, -24.82, 5.0)
+        # Horner's rule
         value = powers[0] * x[0]
         for coefficient in powers[1:-1]:
             value = (value + coefficient) * x[0]
@@ -143,9 +144,9 @@ class TripleWell2D(Potential):
     def energy(self, x: Array) -> ModelEnergies:
         exp = x.__array_namespace__().exp
         x, y = x[0], x[1]
-        middle = 3.0 * exp(-(x**2) - (y - 1 / 3) ** 2) - 3.0 * exp(-(x**2) - (y - 5 / 3) ** 2)
+        center = 3.0 * exp(-(x**2) - (y - 1 / 3) ** 2) - 3.0 * exp(-(x**2) - (y - 5 / 3) ** 2)
         sides = -5.0 * exp(-((x - 1.0) ** 2) - y**2) - 5.0 * exp(-((x + 1.0) ** 2) - y**2)
-        return middle + sides + 0.2 * x**4 + 0.2 * (y - 1 / 3) ** 4
+        return center + sides + 0.2 * x**4 + 0.2 * (y - 1 / 3) ** 4
 
 
 class QuadrupleWell(Potential):

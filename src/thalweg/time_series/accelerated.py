@@ -55,10 +55,10 @@ def unbiasing_weights(bias: Sequence[np.ndarray], kT: float) -> list[np.ndarray]
     [0.5, 1.5]
     """
     arrays = _reduced(bias, kT)
-    highest = max(one.max() for one in arrays)
-    weights = [np.exp(one - highest) for one in arrays]
+    highest = max(column.max() for column in arrays)
+    weights = [np.exp(column - highest) for column in arrays]
     mean = np.concatenate(weights).mean()
-    return [one / mean for one in weights]
+    return [column / mean for column in weights]
 
 
 class Accelerated:
@@ -84,10 +84,10 @@ class Accelerated:
         ValueError
             If there is no pair at all.
         """
-        ends = [_ends(one) for one in self.acceleration]
+        ends = [_ends(column) for column in self.acceleration]
         used = np.array([np.searchsorted(t[:-1] + lagtime, t[-1] * (1 - 1e-12)) for t in ends])
         if not used.any():
-            longest = max(float(one[-1]) for one in ends)
+            longest = max(float(column[-1]) for column in ends)
             raise ValueError(
                 f"lagtime={lagtime} leaves no pairs in accelerated trajectories of up to {longest:.4g} frames of "
                 "unbiased time; use a shorter one"
@@ -97,21 +97,22 @@ class Accelerated:
     def notes(self, lagtime: int) -> tuple[str, ...]:
         """Whether frames stand for more unbiased time than the lag, and whether few of them stand for nearly all."""
         factors = np.concatenate(self.acceleration)
-        whole = sum(max(float(one.sum()) - lagtime, 0.0) for one in self.acceleration)
+        whole = sum(max(float(column.sum()) - lagtime, 0.0) for column in self.acceleration)
+        # a frame of factor f pairs with itself for f - lag of unbiased time; Kish: (sum f)^2 / (n sum f^2)
         own = float(np.maximum(factors - lagtime, 0.0).sum()) / whole if whole > 0 else 0.0
         share = float(factors.sum() ** 2 / (len(factors) * (factors**2).sum()))
-        found = []
+        notes = []
         if own > OWN_PAIRS:
-            found.append(
+            notes.append(
                 f"frames stand for up to {factors.max():.3g} dt of unbiased time, in which nothing is seen to change; "
                 f"{own:.0%} of the pairs at lagtime={lagtime} are of a frame with itself and make faster processes "
                 "look slow: use a longer lagtime or save frames more often"
             )
         if share < FEWEST_EFFECTIVE:
-            found.append(
+            notes.append(
                 f"unbiased time lies in few frames, as many as {share:.1%} of them if they counted alike"
             )
-        return tuple(found)
+        return tuple(notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,21 +165,23 @@ def overlaps(
     [[0, 1], [1, 2], [1.0, 1.0]]
     """
     times = _ends(acceleration)
+    # tau at which the first frame of a pair changes, or the second one, a lag later: constant between two edges
     edges = np.union1d(times, times - lagtime)
     edges = edges[(edges >= 0) & (edges <= times[-1] - lagtime)]
-    middle, lasting = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
-    kept = lasting > 1e-12 * max(times[-1], 1.0)
-    first = np.searchsorted(times, middle[kept], side="right") - 1
-    last = np.searchsorted(times, middle[kept] + lagtime, side="right") - 1
-    return first, last, lasting[kept]
+    between, lasting = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+    # edges that coincide but for rounding make no pair
+    real = lasting > 1e-12 * max(times[-1], 1.0)
+    first = np.searchsorted(times, between[real], side="right") - 1
+    last = np.searchsorted(times, between[real] + lagtime, side="right") - 1
+    return first, last, lasting[real]
 
 
 def _checked(acceleration: Sequence[np.ndarray], lengths: np.ndarray) -> tuple[np.ndarray, ...]:
     """One positive number per frame as float64, one array per trajectory."""
-    if [len(one) for one in acceleration] != lengths.tolist():
+    if [len(column) for column in acceleration] != lengths.tolist():
         raise ValueError("acceleration must have one entry per frame of every trajectory")
-    arrays = tuple(np.asarray(one, float) for one in acceleration)
-    if not all(np.isfinite(one).all() and (one > 0).all() for one in arrays):
+    arrays = tuple(np.asarray(column, float) for column in acceleration)
+    if not all(np.isfinite(column).all() and (column > 0).all() for column in arrays):
         raise ValueError("acceleration must be positive and finite; it is exp(V / kT)")
     return arrays
 
@@ -201,7 +204,7 @@ def accelerated(data: Trajectories, bias: Sequence[Any], kT: float) -> Accelerat
     ValueError
         If ``kT`` is not positive or a bias is not finite.
     """
-    factors = [np.exp(one) for one in _reduced(bias, kT)]
+    factors = [np.exp(column) for column in _reduced(bias, kT)]
     return AcceleratedTrajectories(
         data.blocks, data.dt, data.weights, data.names, data.log_path, acceleration=factors
     )
@@ -211,10 +214,10 @@ def _reduced(bias: Sequence[Any], kT: float) -> list[np.ndarray]:
     """Bias energies in units of ``kT``, checked."""
     if not kT > 0:
         raise ValueError(f"kT={kT} must be positive")
-    arrays = [np.asarray(one, float) / kT for one in bias]
-    for k, one in enumerate(arrays):
-        if not np.isfinite(one).all():
-            frame = int(np.argmin(np.isfinite(one)))
+    arrays = [np.asarray(column, float) / kT for column in bias]
+    for k, column in enumerate(arrays):
+        if not np.isfinite(column).all():
+            frame = int(np.argmin(np.isfinite(column)))
             raise ValueError(
                 f"the bias of trajectory {k} is not finite in frame {frame}; leave such frames out"
             )

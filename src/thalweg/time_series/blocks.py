@@ -48,13 +48,14 @@ def segments(pairs: np.ndarray, n_blocks: int) -> tuple[PairRange, ...]:
     pieces = np.where(pairs >= length, np.rint(pairs / length), 0).astype(int)
     short = (pieces == 0) & (pairs > 0)
     shared = min(max(int(np.rint(pairs[short].sum() / length)), 1), int(short.sum())) if short.any() else 0
-    found, own, dealt = [], 0, 0
+    # a long trajectory has blocks of its own, numbered first; short ones are dealt to the shared blocks in turn
+    ranges, own, dealt = [], 0, 0
     for k, (count, cuts) in enumerate(zip(pairs, pieces)):
         if cuts:
             edges = np.rint(np.linspace(0, count, cuts + 1)).astype(int)
-            found += [PairRange(k, int(a), int(b), own + i) for i, (a, b) in enumerate(pairwise(edges))]
+            ranges += [PairRange(k, int(a), int(b), own + i) for i, (a, b) in enumerate(pairwise(edges))]
             own += int(cuts)
         elif count:
-            found.append(PairRange(k, 0, int(count), int(pieces.sum()) + dealt % shared))
+            ranges.append(PairRange(k, 0, int(count), int(pieces.sum()) + dealt % shared))
             dealt += 1
-    return tuple(found)
+    return tuple(ranges)

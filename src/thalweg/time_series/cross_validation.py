@@ -32,7 +32,7 @@ class Scored(Protocol):
 
 @runtime_checkable
 class FitMethod(Protocol):
-    """What makes one."""
+    """A method of estimation: settings whose ``fit`` makes a `Scored` model."""
 
     def fit(self, data: Any) -> Scored: ...
 
@@ -106,6 +106,7 @@ class CrossValidation:
     @property
     def error(self) -> float:
         """Its standard error."""
+        # sigma sqrt(1/n + n_test / n_training): splits share data, so that their scores are not independent
         counted = int(np.isfinite(self.held_out).sum())
         if counted < 2:
             return float("nan")
@@ -160,9 +161,9 @@ def cross_validate(
         overlap = len(test) / len(train)
         scores = float("nan"), float("nan")
         try:
-            known, unknown = (_taken(data, pieces, chosen) for chosen in (train, test))
-            model = method.fit(known)
-            scores = model.score(known, r), model.score(unknown, r)
+            fitted_to, left_out = (_taken(data, pieces, chosen) for chosen in (train, test))
+            model = method.fit(fitted_to)
+            scores = model.score(fitted_to, r), model.score(left_out, r)
         except (ValueError, np.linalg.LinAlgError) as error:
             failures[k] = str(error)
         training.append(scores[0])
@@ -175,7 +176,7 @@ def cross_validate(
 
 
 def _taken(data: Any, pieces: tuple[PairRange, ...], blocks: np.ndarray) -> Any:
-    """The pieces that belong to some blocks, as data of the same kind."""
+    """The pieces that belong to these blocks, as data of the same kind."""
     chosen = [piece for piece in pieces if piece.block in set(blocks.tolist())]
     given = getattr(data, "columns", {"weights": data.weights})
     columns = {

@@ -88,6 +88,7 @@ def log_path_weights(
         raise ValueError(
             "forces and noise must be finite; cut the trajectory before the step where they are not"
         )
+    # Delta = c f_b, and ln M -= eta . Delta + |Delta|^2 / 2 at every step
     shift = response * bias_forces
     steps = -(noise * shift + shift**2 / 2).reshape(len(shift), -1).sum(axis=1)
     return np.concatenate([[0.0], np.cumsum(steps)])[::stride]

@@ -82,6 +82,7 @@ class Estimate:
         positive = not (np.append(self.samples, self.value) <= 0).any()
         forward, back = (np.log, np.exp) if positive else (np.asarray, np.asarray)
         samples = forward(self.samples)
+        # ln t - b with b = <ln t>_replicates - ln t
         center = 2 * forward(self.value) - _nanmean(samples)
         quantile = scipy.special.stdtrit(max(self.n_blocks - 1, 1), 0.5 + confidence / 2)
         half = quantile * _spread(samples, self.n_blocks)
@@ -149,6 +150,7 @@ def resample(
     value = np.asarray(estimator(sums) if value is None else value, float)
     replicates = np.full((samples, *value.shape), np.nan)
     for k in range(samples):
+        # how often each block occurs among as many drawn with replacement
         drawn = rng.multinomial(joined, np.full(joined, 1 / joined)).astype(float)
         try:
             replicates[k] = estimator(sums.resampled(drawn[group]))

@@ -123,8 +123,8 @@ class Trajectories:
     names : sequence of str, optional
         One name per feature, used in messages.
     log_path : sequence of arrays, optional
-        Running logarithm of the weight of the path up to each frame (see `girsanov`); a pair has the weight of its
-        first frame times that of the path between its ends.
+        Running logarithm of the weight of the path up to each frame (see `log_path_weights`); a pair has the
+        weight of its first frame times that of the path between its ends.
 
     Raises
     ------
@@ -161,6 +161,7 @@ class Trajectories:
             blocks, names = _untabled(blocks)
             if self.names is None:
                 object.__setattr__(self, "names", names)
+        # what is checked here is taken for granted by every estimator; frames themselves are checked when read
         shapes = [_shape(block, k) for k, block in enumerate(blocks)]
         for k, (_, features) in enumerate(shapes):
             if features != shapes[0][1]:
@@ -197,7 +198,7 @@ class Trajectories:
         return {name: column for name, column in both.items() if column is not None}
 
     def taken(self, trajectories: Sequence[int]) -> Trajectories:
-        """Some of the trajectories, with all that belongs to them."""
+        """The trajectories of these numbers, with all that belongs to them."""
         columns = {name: [column[k] for k in trajectories] for name, column in self.columns.items()}
         return replace(self, blocks=[self.blocks[k] for k in trajectories], **columns)
 
@@ -230,6 +231,7 @@ class Trajectories:
         read = _slices(block, spans) if sliceable(block) else _passing(block, spans, self, trajectory)
         for start, given in read:
             frames = given if given.dtype.kind == "f" else given.astype(float)
+            # one sum tells whether to look: it is not finite if any frame is not
             with np.errstate(invalid="ignore", over="ignore"):
                 suspicious = not np.isfinite(frames.sum())
             if suspicious:
@@ -262,6 +264,7 @@ class Trajectories:
         if self.log_path is None:
             return weights
         path = self.log_path[trajectory]
+        # M of the path from t to t + tau, a difference of running logarithms
         ratio = np.exp(path[start + lagtime : stop + lagtime] - path[start:stop])
         return ratio if weights is None else ratio * weights
 
@@ -269,6 +272,7 @@ class Trajectories:
         """At most ``max_frames`` frames, evenly spread over all trajectories, as one array."""
         stride = -(-self.n_frames // max_frames)
         offsets = np.concatenate([[0], np.cumsum(self.lengths)])
+        # every stride-th frame of all trajectories in a row, wherever the borders of chunks lie
         parts = [frames[(-(offsets[k] + start)) % stride :: stride] for k, start, frames in self.chunks()]
         return np.concatenate(parts)
 

@@ -55,7 +55,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Batches of windows within some segments of trajectories.
+    """Batches of windows within segments of trajectories.
 
     Parameters
     ----------
@@ -157,6 +157,7 @@ class Windows:
         weights[:count] = 1.0 if given is None else given
         if not np.isfinite(frames).all():
             raise ValueError(f"frames {start} to {stop + lag} of trajectory {trajectory} are not all finite")
+        # a short lag: one window whose ends overlap; a long one: its first frames and, apart from them, its last
         if lag <= pairs:
             place = np.minimum(np.arange(pairs + lag), count + lag - 1)
         else:
