@@ -25,9 +25,6 @@ from .tables.language import parameters as parameters
 from .tables.language import read as read
 from .tables.language import written as written
 from .tables.language import written_kind as written_kind
-from .tables.strict import as_table as as_table
-from .tables.strict import counted as counted
-from .tables.strict import measured as measured
 from .tables.study import BundledMolecule as BundledMolecule
 from .tables.study import DistanceFeatures as DistanceFeatures
 from .tables.study import Dynamics as Dynamics
