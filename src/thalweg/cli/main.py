@@ -78,7 +78,7 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; the name of the study by default.")
     ] = None,
-    plugins: With = None,
+    with_files: With = None,
 ) -> None:
     """Carry out a study and write its report."""
     from thalweg.studies.running import begin
@@ -91,7 +91,7 @@ def run(
 @app.command()
 def resume(
     run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
-    plugins: With = None,
+    with_files: With = None,
 ) -> None:
     """Go on with a run that was stopped or killed, however it ended."""
     from thalweg.studies.running import study_of
@@ -118,7 +118,7 @@ def demo(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
-    plugins: With = None,
+    with_files: With = None,
 ) -> None:
     """Analyze a finished run again and write its report."""
     from thalweg.studies.reporting import report_of_run
@@ -133,7 +133,7 @@ def export(
     program: Annotated[str, typer.Option("--to", help="plumed, colvars or openmm.")] = "plumed",
     name: Annotated[str, typer.Option(help="What to call the variable there.")] = "cv",
     out: Annotated[Path | None, typer.Option(help="File to write; shown by default.")] = None,
-    plugins: With = None,
+    with_files: With = None,
 ) -> None:
     """Write the slow variables that a run has learned as input of another program."""
     from thalweg.machine.whole_files import write_whole
@@ -168,7 +168,7 @@ def analyze(
     states: Annotated[list[int] | None, typer.Option(help="Number of clusters.", show_default="100")] = None,
     sets: Annotated[int, typer.Option(help="Number of long-lived states to describe.")] = 3,
     out: Annotated[Path, typer.Option(help="Folder for report.html and its numbers.")] = Path("analysis"),
-    plugins: With = None,
+    with_files: With = None,
 ) -> None:
     """Time scales, states and free energies of your own unbiased trajectories.
 
@@ -213,7 +213,7 @@ def fit(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the fit; the name of the study or file by default.")
     ] = None,
-    plugins: With = None,
+    with_files: With = None,
 ) -> None:
     """Learn a potential from labeled frames and report how good it is; goes on where it was stopped."""
     from thalweg.studies.fitting import MODEL, carry_out_fit, is_finished
@@ -255,7 +255,7 @@ def evaluate(
     forces_key: Annotated[str | None, typer.Option(help="Name of the forces.")] = None,
     stress_key: Annotated[str | None, typer.Option(help="Name of the stress.")] = None,
     virial_key: Annotated[str | None, typer.Option(help="Name of the virial.")] = None,
-    plugins: With = None,
+    with_files: With = None,
 ) -> None:
     """Errors and uncertainty of a learned potential on frames, and which of them to distrust."""
     from thalweg.interop.files.file_units import FileUnits
@@ -293,7 +293,7 @@ def md(
     save_every: Annotated[str | None, typer.Option(help="Time between frames; some 500 by default.")] = None,
     seed: Annotated[int, typer.Option(help="Of momenta and noise.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder; the name of the structure by default.")] = None,
-    plugins: With = None,
+    with_files: With = None,
 ) -> None:
     """Molecular dynamics with a learned potential; says whether it held up."""
     from thalweg.interop.files.configurations import read_configurations
@@ -343,20 +343,20 @@ def md(
 @app.command()
 def methods(
     as_json: AsJSON = False,
-    plugins: With = None,
+    with_files: With = None,
 ) -> None:
     """List every method that belongs here, with its true status."""
-    from thalweg.cli.methods import catalog
+    from thalweg.cli.methods import catalog, plugins
 
-    entries = catalog()
+    entries = (*catalog(), *plugins())
     if as_json:
         typer.echo(json.dumps([entry.as_dict() for entry in entries], indent=1))
         return
     table = Table(show_header=False, box=None, padding=(0, 1))
-    colors = {"works": "green", "partial": "yellow", "not yet": "dim"}
+    colors = {"works": "green", "partial": "yellow", "not yet": "dim", "added": "cyan"}
     for entry in entries:
         found = {
-            "use": ", ".join(path.rsplit(".", 1)[-1] for path in entry.classes),
+            "use": ", ".join(entry.classes),
             "example": entry.example,
             "benchmark": entry.benchmark,
             "remains": entry.remaining,
@@ -365,7 +365,7 @@ def methods(
         table.add_row(entry.id, f"[{colors[entry.status]}]{entry.status}[/]", "\n".join(lines))
     _wide().print(table)
     count = {status: sum(entry.status == status for entry in entries) for status in colors}
-    typer.echo(", ".join(f"{number} {status}" for status, number in count.items()))
+    typer.echo(", ".join(f"{number} {status}" for status, number in count.items() if number))
 
 
 @app.command()
