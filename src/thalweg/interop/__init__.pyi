@@ -45,7 +45,6 @@ from .openmm.build import build_system as build_system
 from .openmm.build import from_amber as from_amber
 from .openmm.build import from_pdb as from_pdb
 from .openmm.build import from_xml as from_xml
-from .openmm.build import read_structure as read_structure
 from .openmm.build_checks import BuildError as BuildError
 from .openmm.engine import OpenMMEngine as OpenMMEngine
 from .openmm.force_fields import available_force_fields as available_force_fields

@@ -117,7 +117,7 @@ def from_pdb(
     BuildError
         Naming what is wrong with the structure, the force field or the settings, and what to do.
     """
-    structure = read_structure(pdb)
+    structure = _read_structure(pdb)
     checked_positions(structure.positions)
     field = load_force_field(forcefield)
     if water_padding is not None and cutoff is None:
@@ -226,7 +226,7 @@ def from_xml(xml: str | Path, pdb: str | Path) -> System:
         If the XML holds no ``System``, one with a force that runs a program, or another number of particles.
     """
     path = checked_file(xml, (".xml",))
-    structure = read_structure(pdb)
+    structure = _read_structure(pdb)
     system = system_document(path)
     positions = checked_positions(structure.positions)
     if len(positions) != system.getNumParticles():
@@ -239,7 +239,7 @@ def from_xml(xml: str | Path, pdb: str | Path) -> System:
     )
 
 
-def read_structure(path: str | Path):
+def _read_structure(path: str | Path):
     """OpenMM's reader of a PDB or PDBx/mmCIF file, holding ``topology`` and ``positions``."""
     file = checked_file(path, tuple(STRUCTURES))
     text = file.read_text(errors="replace")
