@@ -11,7 +11,7 @@ from thalweg.learned_potentials.linear.linear_term import LinearTerm, PlainFeatu
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.term import NoUncertainty
-from thalweg.learned_potentials.uncertainty.spanned import spanned
+from thalweg.learned_potentials.uncertainty.graded import graded
 from thalweg.learning.storage import load_tree, save_tree
 from thalweg.representations.expansions.ace import ACE
 from thalweg.systems.configuration import Configuration
@@ -88,14 +88,14 @@ def test_a_potential_keeps_its_active_set_and_says_where_it_lacks_one(tmp_path):
 def test_an_active_set_too_dear_is_not_made_and_the_card_says_so(tmp_path):
     training, term = [cluster(seed) for seed in range(12)], LinearTerm(SEVERAL, np.zeros(9), None, 1.0)
     bare = LearnedPotential({18: 0.0}, (term,))
-    refused = spanned(bare, training, work=100.0)
+    refused = graded(bare, training, work=100.0)
     assert "not kept: 60 rows of 9 functions" in refused.card["active_set"]
     with pytest.raises(NoUncertainty, match="no active set"):
         refused.grades(training)
-    made = spanned(bare, training, [cluster(99, size=0.8), *training[:3]])
+    made = graded(bare, training, [cluster(99, size=0.8), *training[:3]])
     assert made.card["active_set"]["held_out_beyond_2"] == 1
     assert made.card["active_set"]["held_out_median"] <= 1.01
-    assert spanned(LearnedPotential({14: 0.0}, (stillinger_weber_silicon(),)), []).card == {}
+    assert graded(LearnedPotential({14: 0.0}, (stillinger_weber_silicon(),)), []).card == {}
 
 
 def test_grades_do_not_depend_on_how_many_frames_are_asked_at_once():

@@ -22,7 +22,7 @@ WORK = 2e10
 """Multiplications of less than a minute."""
 
 
-def spanned(
+def graded(
     potential: LearnedPotential,
     training: Sequence[Configuration],
     held_out: Sequence[Configuration] = (),
@@ -45,15 +45,19 @@ def spanned(
         rows, functions = _size(term, training)
         needed = f"{rows} rows of {functions} functions"
         if rows * functions**2 > work or 16 * rows * functions > available_memory() / 2:
-            said = f"not kept: {needed} are too many to choose from; potential.with_active_set(training) does it anyway"
-            return replace(potential, card={**potential.card, "active_set": said})
-    found = potential.with_active_set(training)
-    said = {"frames": len(training), "rows": needed}
+            reason = f"not kept: {needed} are too many to choose from; "
+            reason += "potential.with_active_set(training) does it anyway"
+            return replace(potential, card={**potential.card, "active_set": reason})
+    knowing = potential.with_active_set(training)
+    summary = {"frames": len(training), "rows": needed}
     if held_out:
-        grades = np.array([grades.max() for grades in found.grades(held_out)])
-        said |= {"held_out": len(grades), "held_out_median": float(np.median(grades))}
-        said |= {"held_out_largest": float(grades.max()), "held_out_beyond_2": int((grades > LABELED).sum())}
-    return replace(found, card={**found.card, "active_set": said})
+        grades = np.array([grades.max() for grades in knowing.grades(held_out)])
+        summary |= {"held_out": len(grades), "held_out_median": float(np.median(grades))}
+        summary |= {
+            "held_out_largest": float(grades.max()),
+            "held_out_beyond_2": int((grades > LABELED).sum()),
+        }
+    return replace(knowing, card={**knowing.card, "active_set": summary})
 
 
 def _size(term, training):
