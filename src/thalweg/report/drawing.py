@@ -162,7 +162,9 @@ def _(result: FormulaFront) -> go.Figure:
 
 def write_figures(path: str | Path, figures: Sequence[go.Figure]) -> None:
     """Figures one below the other in an HTML file that opens offline, complete or not there at all."""
-    parts = (one.to_html(full_html=False, include_plotlyjs=number == 0) for number, one in enumerate(figures))
+    parts = (
+        drawn.to_html(full_html=False, include_plotlyjs=number == 0) for number, drawn in enumerate(figures)
+    )
     write_whole(Path(path), "<meta charset='utf-8'>" + "\n".join(parts))
 
 

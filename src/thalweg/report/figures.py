@@ -23,6 +23,7 @@ def surface_figure(surface: Surface, ceiling: float = 40.0) -> go.Figure:
     """The free energy and, beside it, its standard error; above ``ceiling`` [kJ/mol] all is one color."""
     figure = make_subplots(1, 2, horizontal_spacing=0.17, subplot_titles=("free energy", "standard error"))
     top = float(min(ceiling, np.nanmax(surface.energy))) if np.isfinite(surface.energy).any() else ceiling
+    # colors of the error span 95 % of the bins: single frames at the border have errors without bound
     known = surface.error[np.isfinite(surface.error)]
     widest = float(np.quantile(known, 0.95)) if known.size else 1.0
     panels = (
@@ -44,6 +45,7 @@ def surface_figure(surface: Surface, ceiling: float = 40.0) -> go.Figure:
             row=1,
             col=column,
         )
+    # (x, y) arrays are drawn with y upward, that is transposed; contours every 5 kJ/mol over the free energy alone
     figure.add_trace(
         go.Contour(
             x=surface.x.centers,
@@ -96,6 +98,7 @@ def timescales_figure(scan: ReportedTimescales) -> go.Figure:
     Processes the data cannot give as numbers are dotted.
     """
     figure = go.Figure()
+    # processes shorter than the lag cannot be seen: gray below the diagonal
     lags = scan.lagtimes
     figure.add_trace(
         go.Scatter(
@@ -128,7 +131,7 @@ def timescales_figure(scan: ReportedTimescales) -> go.Figure:
     if scan.chosen is not None:
         figure.add_vline(x=scan.chosen, line={"color": INK, "dash": "dash", "width": 1})
         figure.add_annotation(
-            x=np.log10(scan.chosen),
+            x=np.log10(scan.chosen),  # annotations of a logarithmic axis are placed by the exponent
             y=1,
             yref="paper",
             text="chosen lag",
@@ -184,19 +187,24 @@ def chapman_kolmogorov_figure(test: ChapmanKolmogorov) -> go.Figure:
 def choice_figure(choice: ModelChoice, most: int = 20) -> go.Figure:
     """Scores of the best candidates on data left out, with standard errors; the one in use is ringed."""
     figure = go.Figure()
-    shown = [k for k, one in enumerate(choice.candidates) if not one.failure][:most]
+    shown = [k for k, candidate in enumerate(choice.candidates) if not candidate.failure][:most]
+    # the one in use is shown even if it is not among the best
     if choice.chosen not in shown:
         shown = [*shown[: most - 1], choice.chosen]
     families = list(dict.fromkeys(choice.candidates[k].features for k in shown))
     for number, family in enumerate(families):
-        ones = [choice.candidates[k] for k in shown if choice.candidates[k].features == family]
+        members = [choice.candidates[k] for k in shown if choice.candidates[k].features == family]
         color = PALETTE[number % len(PALETTE)]
         figure.add_trace(
             go.Scatter(
-                x=[one.score for one in ones],
-                y=[one.name for one in ones],
+                x=[candidate.score for candidate in members],
+                y=[candidate.name for candidate in members],
                 mode="markers",
-                error_x={"type": "data", "array": [one.error for one in ones], "thickness": 1.2},
+                error_x={
+                    "type": "data",
+                    "array": [candidate.error for candidate in members],
+                    "thickness": 1.2,
+                },
                 marker={"color": color, "size": 8},
                 name=family,
             )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
@@ -40,6 +41,12 @@ class Figures:
             f'<script type="application/json">{data}</script></div>\n'
             f'<p class="caption"><b>Figure {number}.</b> {escape(caption)}</p>'
         )
+
+
+def in_order(results: Any, sections: Iterable[Callable[[Any, Figures], str]]) -> str:
+    """The sections of a page one after the other, figures numbered through; what is absent is left out."""
+    numbered = Figures()
+    return "\n".join(text for section in sections if (text := section(results, numbered)))
 
 
 def summary(

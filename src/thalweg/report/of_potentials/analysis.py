@@ -98,15 +98,15 @@ def courses(
     """Force errors of ``frames`` by distance to the nearest neighbor, and by distance to the training set."""
     forces = residuals(frames, predicted).forces
     near = [_nearest(frame) for frame in frames]
-    found = [_course("distance to the nearest neighbor", "Å", near, forces, ANGSTROM)]
+    along = [_course("distance to the nearest neighbor", "Å", near, forces, ANGSTROM)]
     known = set(elements_of(training))
     if training and known >= set(elements_of(frames)):
         stride = max(1, -(-sum(len(frame) for frame in training) // LIBRARY))
         far = distances_to_training(
             ACE(cutoff=0.5, levels=(8, 6), channels=3 if len(known) > 3 else None), training[::stride], frames
         )
-        found.append(_course("distance to the training set", "", far, forces, 1.0))
-    return tuple(course for course in found if course is not None)
+        along.append(_course("distance to the training set", "", far, forces, 1.0))
+    return tuple(course for course in along if course is not None)
 
 
 def curve_lines(curve: LearningCurve, available: int) -> tuple[CurveLine, ...]:
@@ -116,10 +116,12 @@ def curve_lines(curve: LearningCurve, available: int) -> tuple[CurveLine, ...]:
     """
     lines = []
     for label in ("energy per atom", "forces"):
-        name, one = SHOWN[label]
-        mean = curve.mean(label) / one
+        name, unit_size = SHOWN[label]
+        mean = curve.mean(label) / unit_size
         if np.isfinite(mean).all():
-            error = np.where(np.array(curve.sizes) < available, curve.standard_error(label) / one, np.nan)
+            error = np.where(
+                np.array(curve.sizes) < available, curve.standard_error(label) / unit_size, np.nan
+            )
             lines.append(CurveLine(label, name, np.array(curve.sizes), mean, error, curve.exponent(label)))
     return tuple(lines)
 
@@ -131,9 +133,10 @@ def force_uncertainty(
 
     None where all forces are zero by symmetry.
     """
-    kept = [k for k, frame in enumerate(frames) if frame.forces is not None]
-    claimed = np.concatenate([np.ravel(claims.forces[k]) for k in kept])
-    off = np.concatenate([np.ravel(predicted.forces[k] - frames[k].forces) for k in kept])
+    labeled = [k for k, frame in enumerate(frames) if frame.forces is not None]
+    claimed = np.concatenate([np.ravel(claims.forces[k]) for k in labeled])
+    off = np.concatenate([np.ravel(predicted.forces[k] - frames[k].forces) for k in labeled])
+    # components that symmetry makes zero are claimed to be certain, and say nothing of the claims
     free = claimed > CERTAIN * np.sqrt(np.mean(claimed**2))
     if not free.any():
         return None
@@ -180,7 +183,8 @@ def _nearest(frame: Configuration) -> np.ndarray:
     return nearest
 
 
-def _course(name, label, distances, forces, one) -> ErrorCourse | None:
+def _course(name, label, distances, forces, unit_size) -> ErrorCourse | None:
+    """Errors in equally filled groups along a distance; None if atoms make fewer than two."""
     kept = [None if off is None else np.isfinite(far) for far, off in zip(distances, forces)]
     groups = errors_by_distance(
         [far if keep is None else far[keep] for far, keep in zip(distances, kept)],
@@ -193,7 +197,7 @@ def _course(name, label, distances, forces, one) -> ErrorCourse | None:
     return ErrorCourse(
         name,
         label,
-        np.array(centers) / one,
+        np.array(centers) / unit_size,
         np.array([error.mae for error in errors]) / MEV_PER_ANGSTROM,
         np.array([error.rmse for error in errors]) / MEV_PER_ANGSTROM,
     )

@@ -45,6 +45,7 @@ def parity_figure(sets: Sequence[Judged]) -> go.Figure:
         shared_xaxes=True,
     )
     for column, (attribute, name, unit) in enumerate(panels, start=1):
+        # above: predictions against labels and the diagonal; below: what is left, a thousandth of the unit
         everything = np.concatenate([getattr(each, attribute) for each in sets])
         low, high = float(everything[:, 0].min()), float(everything[:, 0].max())
         line = {"color": INK, "width": 1, "dash": "dot"}
@@ -65,8 +66,8 @@ def parity_figure(sets: Sequence[Judged]) -> go.Figure:
                 "color": _color_of(each.name, k),
                 "opacity": 0.55,
             }
-            left = 1e3 * (points[:, 1] - points[:, 0])
-            for row, values in ((1, points[:, 1]), (2, left)):
+            error = 1e3 * (points[:, 1] - points[:, 0])
+            for row, values in ((1, points[:, 1]), (2, error)):
                 figure.add_trace(
                     go.Scattergl(
                         x=compact(points[:, 0]),
@@ -149,6 +150,7 @@ def learning_curve_figure(lines: Sequence[CurveLine]) -> go.Figure:
             title={"text": "training frames"},
             col=column,
         )
+        # the axis holds points and their bars, but no bar that would reach below half of its point
         bars = np.nan_to_num(line.error)
         lowest = float(np.maximum(line.mae - bars, 0.5 * line.mae).min()) / 1.15
         highest = float((line.mae + bars).max()) * 1.15
@@ -162,13 +164,15 @@ def learning_curve_figure(lines: Sequence[CurveLine]) -> go.Figure:
     return styled(figure, height=380)
 
 
-def uncertainty_figure(found: ForceUncertainty) -> go.Figure:
+def uncertainty_figure(uncertainty: ForceUncertainty) -> go.Figure:
     """Residuals against claimed deviations in bins, and coverage at all levels."""
     figure = make_subplots(1, 2, horizontal_spacing=0.16)
-    both = np.concatenate([found.claimed, found.found])
+    # left, on one scale both ways: logarithmic where errors differ by more than WIDE, else from zero
+    both = np.concatenate([uncertainty.claimed, uncertainty.rmse])
     wide = both.min() > 0 and both.max() > WIDE * both.min()
     ends = [0.8 * float(both.min()) if wide else 0.0, (1.25 if wide else 1.08) * float(both.max())]
-    left = {"type": "log", "range": np.log10(ends).tolist()} if wide else {"range": ends}
+    axes = {"type": "log", "range": np.log10(ends).tolist()} if wide else {"range": ends}
+    # what is claimed is so where points lie on the diagonal
     for column, ideal in ((1, ends), (2, [0, 1])):
         figure.add_trace(
             go.Scatter(
@@ -185,11 +189,11 @@ def uncertainty_figure(found: ForceUncertainty) -> go.Figure:
         )
     figure.add_trace(
         go.Scatter(
-            x=found.claimed,
-            y=found.found,
+            x=uncertainty.claimed,
+            y=uncertainty.rmse,
             mode="markers",
             marker={"size": 9, "color": PALETTE[0]},
-            error_y={"type": "data", "array": found.error, "thickness": 1.5},
+            error_y={"type": "data", "array": uncertainty.error, "thickness": 1.5},
             name="observed",
         ),
         row=1,
@@ -197,8 +201,8 @@ def uncertainty_figure(found: ForceUncertainty) -> go.Figure:
     )
     figure.add_trace(
         go.Scatter(
-            x=found.levels,
-            y=found.observed,
+            x=uncertainty.levels,
+            y=uncertainty.observed,
             mode="lines+markers",
             line={"color": PALETTE[0], "width": 2},
             showlegend=False,
@@ -206,33 +210,34 @@ def uncertainty_figure(found: ForceUncertainty) -> go.Figure:
         row=1,
         col=2,
     )
-    figure.update_xaxes(title={"text": "claimed deviation [meV/Å]"}, **left, col=1)
-    figure.update_yaxes(title={"text": "RMS force error [meV/Å]"}, **left, col=1)
+    figure.update_xaxes(title={"text": "claimed deviation [meV/Å]"}, **axes, col=1)
+    figure.update_yaxes(title={"text": "RMS force error [meV/Å]"}, **axes, col=1)
     figure.update_xaxes(title={"text": "claimed coverage"}, range=[0, 1], col=2)
     figure.update_yaxes(title={"text": "observed coverage"}, range=[0, 1], col=2)
     return styled(figure, height=400)
 
 
-def trust_figure(found: Trust) -> go.Figure:
+def trust_figure(trust: Trust) -> go.Figure:
     """Force errors of frames against deviations claimed for them, and from where on alarms are raised."""
     figure = go.Figure()
-    raised = found.raised
-    for name, some, color in (("no alarm", ~raised, PALETTE[0]), ("alarm", raised, PALETTE[1])):
-        if some.any():
+    raised = trust.raised
+    for name, chosen, color in (("no alarm", ~raised, PALETTE[0]), ("alarm", raised, PALETTE[1])):
+        if chosen.any():
             figure.add_trace(
                 go.Scatter(
-                    x=compact(found.claimed[some]),
-                    y=compact(found.error[some]),
-                    text=[f"frame {k} of {file}" for (file, k), one in zip(found.places, some) if one],
+                    x=compact(trust.claimed[chosen]),
+                    y=compact(trust.error[chosen]),
+                    text=[f"frame {k} of {file}" for (file, k), own in zip(trust.places, chosen) if own],
                     mode="markers",
                     marker={"size": 6, "color": color, "opacity": 0.7},
                     name=name,
                 )
             )
-    if np.isfinite(found.limit):
-        figure.add_hline(found.limit, line={"color": INK, "width": 1, "dash": "dot"})
+    if np.isfinite(trust.limit):
+        figure.add_hline(trust.limit, line={"color": INK, "width": 1, "dash": "dot"})
+        # alarms begin between the largest claim without one and the smallest with one, drawn at their geometric mean
         if raised.any() and not raised.all():
-            between = np.sqrt(found.claimed[~raised].max() * found.claimed[raised].min())
+            between = np.sqrt(trust.claimed[~raised].max() * trust.claimed[raised].min())
             figure.add_vline(between, line={"color": INK, "width": 1, "dash": "dash"})
     figure.update_xaxes(title={"text": "claimed deviation [meV/Å]"}, type="log", dtick="D2")
     figure.update_yaxes(title={"text": "RMS force error [meV/Å]"}, type="log", dtick="D2")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from thalweg.report.of_potentials import figures
-from thalweg.report.of_potentials.results import PotentialResults
-from thalweg.report.page_parts import Figures, citation_list, document, provenance, summary, table
+from thalweg.report.of_potentials.results import PotentialResults, Trust
+from thalweg.report.page_parts import Figures, citation_list, document, in_order, provenance, summary, table
 from thalweg.report.rounding import significant, with_error
 
 LISTED = 20
@@ -31,9 +31,7 @@ def potential_page(results: PotentialResults) -> str:
         _provenance,
         _citations,
     )
-    numbered = Figures()
-    body = "\n".join(text for section in sections if (text := section(results, numbered)))
-    return document(results.title, body)
+    return document(results.title, in_order(results, sections))
 
 
 def _summary(results: PotentialResults, _: Figures) -> str:
@@ -54,8 +52,8 @@ def _errors(results: PotentialResults, _: Figures) -> str:
     for label, unit in labels:
         cells = []
         for each in results.sets:
-            found = next((row for row in each.rows if row[0] == label), None)
-            cells.append("" if found is None else f"{significant(found[2])} / {significant(found[3])}")
+            errors = next((row for row in each.rows if row[0] == label), None)
+            cells.append("" if errors is None else f"{significant(errors[2])} / {significant(errors[3])}")
         rows.append((f"{label} [{unit}]", *cells))
     note = '<p class="caption">Mean absolute / root mean square error; of forces and stress by component.</p>'
     return "<h2>Errors</h2>" + table(header, rows) + note
@@ -114,48 +112,54 @@ def _curve(results: PotentialResults, numbered: Figures) -> str:
 
 
 def _uncertainty(results: PotentialResults, numbered: Figures) -> str:
-    found = results.uncertainty
-    if found is None:
+    uncertainty = results.uncertainty
+    if uncertainty is None:
         return ""
     caption = (
-        f"Left: force errors on the {found.on} frames against the deviations claimed for them, in equally filled bins "
-        "with standard errors. Right: the fraction of errors inside intervals that should hold a given fraction."
+        f"Left: force errors on the {uncertainty.on} frames against the deviations claimed for them, in equally filled "
+        "bins with standard errors. Right: the fraction of errors inside intervals that should hold a given fraction."
     )
-    return "<h2>Uncertainty</h2>" + numbered(figures.uncertainty_figure(found), caption)
+    return "<h2>Uncertainty</h2>" + numbered(figures.uncertainty_figure(uncertainty), caption)
 
 
 def _trust(results: PotentialResults, numbered: Figures) -> str:
-    found = results.trust
-    if found is None:
+    trust = results.trust
+    if trust is None:
         return ""
-    columns = (
-        ("force error, RMS [meV/Å]", found.error, significant),
-        ("claimed deviation [meV/Å]", found.claimed, significant),
-        (f"probability of more than {significant(found.limit)} meV/Å", found.odds, "{:.1%}".format),
-        ("extrapolation grade", found.grade, significant),
-    )
-    shown = [(name, values, written) for name, values, written in columns if np.isfinite(values).any()]
-    doubted = [k for k in found.order if found.verdicts[k]]
-    rows = [
-        (
-            *map(str, found.places[k]),
-            *("" if np.isnan(values[k]) else written(float(values[k])) for _, values, written in shown),
-            found.verdicts[k],
-        )
-        for k in doubted[:LISTED]
-    ]
-    text = f"<p>{len(doubted)} of {len(found.places)} frames are in doubt.</p>"
-    if np.isfinite(found.claimed).any() and np.isfinite(found.error).any():
+    doubted = [int(k) for k in trust.order if trust.verdicts[k]]
+    text = f"<p>{len(doubted)} of {len(trust.places)} frames are in doubt.</p>"
+    if np.isfinite(trust.claimed).any() and np.isfinite(trust.error).any():
         caption = (
             "Force error of each frame against the deviation claimed for it, without its label. Right of the dashed "
             "line alarms are raised; above the dotted line they should be."
         )
-        text += numbered(figures.trust_figure(found), caption)
-    if rows:
-        more = f" The first {LISTED} are shown." if len(doubted) > LISTED else ""
-        text += table(("file", "frame", *(name for name, _, _ in shown), "verdict"), rows)
-        text += f'<p class="caption">Worst first; all frames are in results/frames.csv.{more}</p>'
-    return "<h2>Frames to distrust</h2>" + text
+        text += numbered(figures.trust_figure(trust), caption)
+    return "<h2>Frames to distrust</h2>" + text + _doubted_frames(trust, doubted)
+
+
+def _doubted_frames(trust: Trust, doubted: Sequence[int]) -> str:
+    """The worst of the doubted frames, with what is known of each."""
+    if not doubted:
+        return ""
+    columns = (
+        ("force error, RMS [meV/Å]", trust.error, significant),
+        ("claimed deviation [meV/Å]", trust.claimed, significant),
+        (f"probability of more than {significant(trust.limit)} meV/Å", trust.odds, "{:.1%}".format),
+        ("extrapolation grade", trust.grade, significant),
+    )
+    # columns that say nothing of any frame are left out
+    shown = [(name, values, written) for name, values, written in columns if np.isfinite(values).any()]
+    rows = [
+        (
+            *map(str, trust.places[k]),
+            *("" if np.isnan(values[k]) else written(float(values[k])) for _, values, written in shown),
+            trust.verdicts[k],
+        )
+        for k in doubted[:LISTED]
+    ]
+    more = f" The first {LISTED} are shown." if len(doubted) > LISTED else ""
+    note = f'<p class="caption">Worst first; all frames are in results/frames.csv.{more}</p>'
+    return table(("file", "frame", *(name for name, _, _ in shown), "verdict"), rows) + note
 
 
 def _front(results: PotentialResults, numbered: Figures) -> str:

@@ -85,7 +85,7 @@ class ForceUncertainty:
     ----------
     on : the set it was tried on
     levels, observed : (levels,) fraction that should lie inside the interval, and that does
-    claimed, found, error : (bins,) claimed deviation, root mean square residual, its standard error [meV/Å]
+    claimed, rmse, error : (bins,) claimed deviation, root mean square residual, its standard error [meV/Å]
     coverage_68, coverage_95 : fractions inside one and 1.96 deviations
     rank_correlation : Spearman's, between deviations and sizes of residuals
     """
@@ -94,7 +94,7 @@ class ForceUncertainty:
     levels: np.ndarray
     observed: np.ndarray
     claimed: np.ndarray
-    found: np.ndarray
+    rmse: np.ndarray
     error: np.ndarray
     coverage_68: float
     coverage_95: float

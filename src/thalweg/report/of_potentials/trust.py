@@ -49,17 +49,17 @@ def trust(
     if claims is not None:
         claimed = root_mean_squares(claims.forces)
         with contextlib.suppress(NoUncertainty):
-            known = ForceAlarm.known(potential)
-            limit, alarm, odds = known.largest, known.odds, known.probabilities_at(claimed)
+            rule = ForceAlarm.known(potential)
+            limit, alarm, odds = rule.largest, rule.odds, rule.probabilities_at(claimed)
     with contextlib.suppress(NoUncertainty):
         grade = np.array([grades.max() for grades in potential.grades(frames)])
     if np.isnan(claimed).all() and np.isnan(grade).all():
         return None
     error = root_mean_squares(residuals(frames, predicted).forces)
-    said = potential.card.get("active_set")
+    active = potential.card.get("active_set")
     held_out = None
-    if isinstance(said, Mapping) and "held_out_median" in said:
-        held_out = said["held_out_median"], said["held_out_largest"]
+    if isinstance(active, Mapping) and "held_out_median" in active:
+        held_out = active["held_out_median"], active["held_out_largest"]
     return Trust(
         tuple(places),
         error / MEV_PER_ANGSTROM,
@@ -75,46 +75,52 @@ def trust(
     )
 
 
-def trust_sentences(found: Trust | None) -> tuple[str, ...]:
+def trust_sentences(trust: Trust | None) -> tuple[str, ...]:
     """How many frames to distrust, and the worst, in sentences."""
-    if found is None:
+    if trust is None:
         return ()
-    said, count = [], len(found.places)
-    if not np.isnan(found.odds).all():
-        limit = significant(found.limit)
-        worst = int(np.nanargmax(found.odds))
-        said.append(
-            f"Alarms: on {found.raised.sum()} of {count} frames the force error is above {limit} meV/Å (RMS), three "
-            f"times the usual one, with a probability of more than {100 * found.alarm:g} %"
-            + (f"; most probably on frame {_place(found, worst)}." if found.raised.any() else ".")
+    alarms = [] if np.isnan(trust.odds).all() else _alarms(trust)
+    return (*alarms, *([] if np.isnan(trust.grade).all() else [_extrapolation(trust)]))
+
+
+def _alarms(trust: Trust) -> list[str]:
+    """On how many frames a large error is likely, and whether their labels, if there are any, agree."""
+    limit, worst = significant(trust.limit), int(np.nanargmax(trust.odds))
+    sentences = [
+        f"Alarms: on {trust.raised.sum()} of {len(trust.places)} frames the force error is above {limit} meV/Å (RMS), "
+        f"three times the usual one, with a probability of more than {100 * trust.alarm:g} %"
+        + (f"; most probably on frame {_place(trust, worst)}." if trust.raised.any() else ".")
+    ]
+    # fewer than one bad frame expected: there is no share of them to catch
+    if trust.odds.sum() >= 1:
+        chosen = expected_to_hold(trust.odds, CAUGHT)
+        sentences[-1] += (
+            f" To catch {100 * CAUGHT:.0f} % of such frames, as far as the claims are right, look at the "
+            f"{chosen.sum()} with more than {100 * trust.odds[chosen].min():.2g} %."
         )
-        chosen = expected_to_hold(found.odds, CAUGHT)
-        if found.odds.sum() >= 1:
-            said[-1] += (
-                f" To catch {100 * CAUGHT:.0f} % of such frames, as far as the claims are right, look at the "
-                f"{chosen.sum()} with more than {100 * found.odds[chosen].min():.2g} %."
-            )
-        seen = np.isfinite(found.error)
-        bad = seen & (found.error > found.limit)
-        if bad.any():
-            said.append(
-                f"By the labels {bad.sum()} of {seen.sum()} frames are above it; {(found.raised & bad).sum()} of these "
-                f"raised an alarm, and so did {(found.raised & seen & ~bad).sum()} of the {(seen & ~bad).sum()} others."
-            )
-    if not np.isnan(found.grade).all():
-        worst = int(np.nanargmax(found.grade))
-        said.append(
-            f"Extrapolation: {(found.grade > found.labeled).sum()} of {count} frames have a grade above "
-            f"{found.labeled:g} (worth a label), {(found.grade > found.stopped).sum()} above {found.stopped:g} (do not "
-            f"trust); the largest is {significant(found.grade[worst])} on frame {_place(found, worst)}."
-            + (
-                f" Frames held out in the fit had {significant(found.held_out[0])} (median) to "
-                f"{significant(found.held_out[1])}."
-                if found.held_out
-                else ""
-            )
+    labeled = np.isfinite(trust.error)
+    bad = labeled & (trust.error > trust.limit)
+    if bad.any():
+        sentences.append(
+            f"By the labels {bad.sum()} of {labeled.sum()} frames are above it; {(trust.raised & bad).sum()} of these "
+            f"raised an alarm, and so did {(trust.raised & labeled & ~bad).sum()} of the {(labeled & ~bad).sum()} "
+            "others."
         )
-    return tuple(said)
+    return sentences
+
+
+def _extrapolation(trust: Trust) -> str:
+    """How many frames lie beyond the grades, and the largest."""
+    worst = int(np.nanargmax(trust.grade))
+    sentence = (
+        f"Extrapolation: {(trust.grade > trust.labeled).sum()} of {len(trust.places)} frames have a grade above "
+        f"{trust.labeled:g} (worth a label), {(trust.grade > trust.stopped).sum()} above {trust.stopped:g} (do not "
+        f"trust); the largest is {significant(trust.grade[worst])} on frame {_place(trust, worst)}."
+    )
+    if trust.held_out:
+        median, largest = map(significant, trust.held_out)
+        sentence += f" Frames held out in the fit had {median} (median) to {largest}."
+    return sentence
 
 
 def _verdict(raised, grade):
@@ -123,6 +129,6 @@ def _verdict(raised, grade):
     return "worth a label" if grade > LABELED else ""
 
 
-def _place(found, k):
-    name, index = found.places[k]
+def _place(trust, k):
+    name, index = trust.places[k]
     return f"{index} of {name}"
