@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,6 @@ from typing import Any
 import numpy as np
 import tomli_w
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from thalweg.learned_potentials.card import card_text, content_hash
 from thalweg.learned_potentials.learning_curve import LearningCurve, learning_curve
@@ -50,6 +40,7 @@ from thalweg.report.rounding import significant
 from thalweg.studies.apparatus import versions
 from thalweg.studies.citing import cited
 from thalweg.studies.frames import FitFrames, frames_of
+from thalweg.studies.progress import watched
 from thalweg.studies.tables.fit_study import FitStudy, committee_of, with_usual_learner
 from thalweg.studies.tables.language import StudyError
 from thalweg.systems.configuration import Configuration, elements_of
@@ -60,9 +51,6 @@ RUN_FILE, MODEL, PAGE = "run.toml", "model.thalweg", "report.html"
 
 NUMBER = re.compile(r"\d+\.\d{5,}(?:e[-+]?\d+)?")
 """A number with more digits than anyone reads."""
-
-QUIET = 30.0
-"""Seconds between lines of progress in a log."""
 
 
 def is_finished(folder: Path) -> bool:
@@ -102,39 +90,6 @@ def carry_out_fit(study: FitStudy, folder: Path, console: Console) -> PotentialR
     potential.save(folder / MODEL)
     write_potential_report(results, folder)
     return results
-
-
-@contextlib.contextmanager
-def watched(console: Console) -> Iterator[Callable[[str], Callable[[str, float], None]]]:
-    """Bars with the time that remains: a function from the name of a task to what it reports to.
-
-    Where nobody watches (a log file), a line at most every half minute instead.
-    """
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=console, disable=not console.is_terminal, speed_estimate_period=600
-    ) as bar:
-
-        def start(name: str) -> Callable[[str, float], None]:
-            shown, last = bar.add_task(name, total=1.0), [time.monotonic()]
-
-            def told(message: str, fraction: float) -> None:
-                bar.update(shown, completed=fraction, description=f"{name}: {message}")
-                if not console.is_terminal and time.monotonic() - last[0] > QUIET:
-                    last[0] = time.monotonic()
-                    console.print(f"{name}, {100 * fraction:.0f} %: {message}", markup=False, highlight=False)
-
-            return told
-
-        yield start
 
 
 def _begin(study: FitStudy, frames: FitFrames, folder: Path) -> None:
