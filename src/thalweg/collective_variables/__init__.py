@@ -12,10 +12,10 @@ slow motions, features are linear enough        `TICA`; many features: `SparseTI
 slow motions, short data, no tuning             `KernelTICA`
 slow motions of a known basis                   `VAC` (equilibrium) or `VAMP` (any data)
 slow motions, much data, curved                 `SRV` (equilibrium), `VAMPnet` (any data)
-fuzzy states                                    `DeepMSM`, `DeepReversibleMSM`
+fuzzy states                                    `DeepMarkovModel`, `FuzzyMarkovStateModel`
 frequencies and decay                           `DMD`, `EDMD`
 largest motions                                 `PCA`, `Autoencoder`
-what a variable means                           `importance`, `distill`, `SymbolicRegression`
+what a variable means                           `loading_importance`, `Distillation`, `SymbolicRegression`
 ==============================================  ============================================================
 
 A method is a frozen dataclass of settings; ``fit(data)`` returns its model, with ``transform``, ``timescales`` and

@@ -106,6 +106,7 @@ class BondConstraints(eqx.Module):
         groups = []
         for members in _clusters(pairs, len(masses)):
             atoms = pairs[members]
+            # C_kl = sum over shared atoms of the signs with which each bond sees the atom, over its mass
             shared = atoms[:, :, None, :, None] == atoms[:, None, :, None, :]
             signs = np.array([1.0, -1.0])
             coupling = np.einsum("cklab,cka,a,b->ckl", shared, weights[atoms], signs, signs)
@@ -136,6 +137,8 @@ class BondConstraints(eqx.Module):
         """
         shift = jnp.zeros_like(positions)
         for clusters, tangent in zip(self.clusters, tangents):
+            # g = K^-1 (|s|^2 - L^2) / 2, repeated with the K of the start: each repetition is Newton's step but for the
+            # turn of the bonds
             bonds = clusters.vectors(positions)
             squares = _rows(clusters.lengths**2, bonds[:, :, 0])
             total = _times(tangent.inverse, (bonds**2).sum(2) - squares) / 2
@@ -149,6 +152,7 @@ class BondConstraints(eqx.Module):
         """``momenta`` without what would change the bond lengths at ``tangents`` (RATTLE)."""
         velocities = self.velocities(momenta)
         for clusters, tangent in zip(self.clusters, tangents):
+            # d . v, which g = K^-1 (d . v) takes out exactly
             stretching = (clusters.vectors(velocities) * tangent.along).sum(2)
             momenta = clusters.spread(
                 tangent.along * _times(tangent.inverse, stretching)[:, :, None], momenta

@@ -133,6 +133,7 @@ def run_in_turn(
     now = good = [_observed(one, force) for one in now]
     frames, chunks, looked = [], [], time.perf_counter()
     while step < begin + steps:
+        # all replicas go on to the next frame or deposit, whichever comes first, one after the other
         block = min(save_every - (step - begin) % save_every, force.steps_to_deposit(step))
         trouble = partial(farewell, step=step, dt=integrator.dt)
         now = [
@@ -141,12 +142,15 @@ def run_in_turn(
         step += block
         now = [_observed(one, force) for one in now]
         if force.steps_to_deposit(step - 1) == 1:
+            # one deposit of all replicas at once; NaN of a broken one deposits nothing
             force.deposit(np.stack([one.values * (np.nan if one.broken else 1.0) for one in now], 1))
         if (step - begin) % save_every:
             continue
+        # a replica that broke since its last frame is put back there, and stays
         now = [replace(old, broken=new.broken) if new.broken else new for old, new in zip(good, now)]
         good = now
         frames.append(now)
+        # observers look in where a frame is done and some time has passed, and at the end
         over = step == begin + steps or all(one.broken for one in now)
         if over or time.perf_counter() - looked > CHUNK_SECONDS:
             end = _state(now, jax.random.fold_in(key, step), step, state)

@@ -185,10 +185,12 @@ def advance(
     def to_next_event(carry):
         run, frames, index = carry
         begin = run.step
+        # steps until a frame or a deposit is due, or a neighbor list goes stale
         stop = run.due if stride is None else jnp.minimum(run.due, begin + stride - begin % stride)
         run = jax.lax.while_loop(
             lambda run: going(run) & (run.step < stop), lambda run: _one_step(laws, run), run
         )
+        # a frame is due: broken replicas are put back, the frame is kept, the weight of the path starts anew
         whole = run.step == run.due
         run = jax.lax.cond(whole, lambda run: _judged(laws, run, save_every), lambda run: run, run)
         blank = RecordedFrames.room(laws, run, 1)

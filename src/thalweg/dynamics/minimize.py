@@ -71,6 +71,7 @@ def minimized(
     start = jnp.asarray(positions)
     fresh = energy.refreshed(start, box)
 
+    # the energy is an argument, not part of the compiled program: neighbor lists change, the program does not
     @eqx.filter_jit
     def evaluate(energy, x):
         def with_springs(x, box):
@@ -82,6 +83,7 @@ def minimized(
     def objective(flat):
         nonlocal fresh
         x = jnp.asarray(flat.reshape(start.shape), start.dtype)
+        # E and -F as one flat vector in 64 bits, at positions that may have outrun the neighbor list
         fresh = fresh.refreshed(x, box)
         value, forces = evaluate(fresh, x)
         return float(value), -np.asarray(forces, float).ravel()
@@ -95,5 +97,6 @@ def minimized(
     )
     x = found.x.reshape(start.shape)
     largest = float(np.abs(found.jac).max())
+    # the energy proper, without springs
     here = jnp.asarray(x, start.dtype)
     return Minimum(x, float(fresh.refreshed(here, box)(here, box)), largest, largest <= tolerance)

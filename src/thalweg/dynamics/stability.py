@@ -156,6 +156,7 @@ def stability(
         If the potential does not know an element, or duration and time steps make no whole run.
     """
     numbers, box = np.asarray(frame.numbers, int), frame.box if any(frame.periodic) else None
+    # energies of isolated atoms are a constant that would cost digits of the total
     bare = replace(potential, references=dict.fromkeys(potential.references, 0.0))
     energy, masses = bare.bind(numbers, box, frame.periodic), MASSES[numbers]
     kT = thermal_energy(settings.temperature)
@@ -164,6 +165,7 @@ def stability(
         drifts = tuple(
             _drift(energy, masses, start, dt, settings.drift_duration, kT) for dt in settings.steps
         )
+    # a time step is sound if it and all smaller ones lose no energy
     good = [dt for k, dt in enumerate(settings.steps) if max(drifts[: k + 1]) < LIMIT]
     watch = StructureWatch.of(frame, crystal)
     start = _start(frame, box, masses, kT, settings, jnp.float32)
@@ -176,6 +178,7 @@ def stability(
         max(good, default=None),
         settings.duration,
         failures,
+        # T = 2 K / (3 N k_B)
         float(np.mean(heat)) * 2 / (3 * len(numbers)) / thermal_energy(1.0),
         max(watch.stretch(x)[0] for x in seen),
         min(watch.closest(x)[0] for x in seen),
@@ -202,6 +205,7 @@ def _drift(energy: Energy, masses: np.ndarray, start: State, dt: float, duration
             return float("inf")
         state = run.state
         totals.append(run.energy[:, -1] + np.asarray(kinetic_energy(state.momenta, masses)))
+    # slope of a straight line through E(t) of every replica, by least squares
     slopes = np.polyfit(every * dt * np.arange(LOOKS), np.array(totals, float), 1)[0]
     return float(np.abs(slopes).mean()) / (kT * len(masses))
 
@@ -216,6 +220,7 @@ def _watched(
     interval, replicas = every * settings.dt, start.positions.shape[2]
 
     def look(done, total, chunk):
+        # the chunk's first frame among all, from the steps done at its end
         count = chunk.positions.shape[1]
         first = round(done / every) - count
         for r in set(range(replicas)) - set(failures):

@@ -9,9 +9,9 @@ wanted                                 take
 =====================================  ========================================================
 everything from features in one call   `MarkovPipeline`, or `ModelScan` over settings
 a model of discrete trajectories       `MarkovStateModel`, with error bars `posterior`, `bootstrap`
-is the lag long enough                 `ImpliedTimescales`, `ChapmanKolmogorov`
-few long-lived states                  `PCCA`, `HiddenMarkovModel`
-memory that does not fade              `QuasiMarkovModel`, `CoreSetModel`
+is the lag long enough                 `ImpliedTimescales`, `chapman_kolmogorov`
+few long-lived states                  `metastable_sets` (PCCA+), `HiddenMarkovModel`
+memory that does not fade              `QuasiMarkov`, `CoreSets`
 =====================================  ========================================================
 """
 

@@ -7,7 +7,7 @@ The slowest linear combinations :math:`\psi_i = b_i \cdot (\varphi(x) - \bar\var
 with symmetric covariances at equilibrium [noe2013] [nuske2014]; in the basis of the features themselves this is TICA,
 in one of kernels kernel TICA. Averaging data with their time reverse makes any covariances symmetric, but is wrong
 when runs did not start from equilibrium: timescales then come out up to several times too short. The fit therefore
-estimates the operator unsymmetrized first, weights the pairs to stationarity by it [wu2017] (see `stationarity`) and
+estimates the operator unsymmetrized first, weights the pairs to stationarity by it [wu2017] (see `KoopmanModel`) and
 only then symmetrizes. At equilibrium the weights are one and cost nothing.
 
 Where weights cannot be had, the unsymmetrized estimate is the answer and the reason is told. The timescales

@@ -5,9 +5,10 @@ distribution and real eigenvalues by construction, also for short runs started o
 `reversible_memberships`) [mardt2020]. Errors are from blocks, with the memberships as they are.
 
 Not to be trusted where memberships are of no pure states: probabilities cannot be negative, and slow processes then
-come out too fast. `timescales` much below `free_timescales`, which know no constraints, tell so; `Stretched`
-memberships or a longer lag time may help. Nor where two states never exchange in the data: their relative weight is
-then arbitrary. `FuzzyMarkovModel.chapman_kolmogorov` compares predictions with longer lag times.
+come out too fast. `FuzzyMarkovModel.timescales` much below `FuzzyMarkovModel.free_timescales`, which know no
+constraints, tell so; `Stretched` memberships or a longer lag time may help. Nor where two states never exchange in the
+data: their relative weight is then arbitrary. `FuzzyMarkovModel.chapman_kolmogorov` compares predictions with longer
+lag times.
 """
 
 from __future__ import annotations
