@@ -41,8 +41,8 @@ class LearningCurve:
         label : "energy", "energy per atom", "forces" or "stress"
         measure : "mae", "rmse" or "worst"
         """
-        found = [[getattr(each, LABELS[label]) for each in row] for row in self.errors]
-        return np.array([[np.nan if one is None else getattr(one, measure) for one in row] for row in found])
+        errors = [[getattr(each, LABELS[label]) for each in row] for row in self.errors]
+        return _measured(errors, measure)
 
     def mean(self, label: str, measure: str = "mae") -> np.ndarray:
         """``(sizes,)`` means over splits."""
@@ -62,7 +62,7 @@ class LearningCurve:
 
     def rows(self) -> list[tuple[int, str, str, float, float, float, float]]:
         """Frames, label, unit, mean absolute error and its standard error, root mean square error and its."""
-        found = []
+        rows = []
         for label in LABELS:
             unit, one = SHOWN[label]
             columns = [
@@ -70,12 +70,12 @@ class LearningCurve:
                 for measure in ("mae", "rmse")
                 for statistic in (self.mean, self.standard_error)
             ]
-            found += [
+            rows += [
                 (size, label, unit, *map(float, row))
                 for size, *row in zip(self.sizes, *columns)
                 if np.isfinite(row[0])
             ]
-        return found
+        return rows
 
     def table(self) -> str:
         """The curve as text in meV, meV/Å and GPa."""
@@ -87,6 +87,13 @@ class LearningCurve:
             )
             lines.append(f"{size:7d} {label:<16} {unit:<6}{shown}")
         return "\n".join(lines)
+
+
+def _measured(errors, measure):
+    """A ``measure`` of each of a table of errors; NaN where there is none."""
+    return np.array(
+        [[np.nan if error is None else getattr(error, measure) for error in row] for row in errors]
+    )
 
 
 def learning_curve(
@@ -152,8 +159,8 @@ class TransferMatrix:
 
     def values(self, label: str, measure: str = "mae") -> np.ndarray:
         """``(sets, sets)`` errors in internal units, trained along rows; NaN where there is none."""
-        found = [[each and getattr(each, LABELS[label]) for each in row] for row in self.errors]
-        return np.array([[np.nan if one is None else getattr(one, measure) for one in row] for row in found])
+        errors = [[each and getattr(each, LABELS[label]) for each in row] for row in self.errors]
+        return _measured(errors, measure)
 
     def table(self, label: str = "forces", measure: str = "mae") -> str:
         """The matrix as text in meV, meV/Å or GPa."""

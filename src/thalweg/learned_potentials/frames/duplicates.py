@@ -55,20 +55,20 @@ def duplicates(configurations: Sequence[Configuration], tolerance: float = 1e-5)
 
     Examples
     --------
-    >>> one = Configuration(np.array([8, 1, 1]), np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.09, 0]]))
-    >>> turned = Configuration(np.array([1, 8, 1]), np.array([[1, 1.1, 1], [1, 1, 1], [1.09, 1, 1]]))
-    >>> other = Configuration(np.array([8, 1, 1]), np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]]))
-    >>> duplicates([one, other, turned])
+    >>> water = Configuration(np.array([8, 1, 1]), np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.09, 0]]))
+    >>> rotated = Configuration(np.array([1, 8, 1]), np.array([[1, 1.1, 1], [1, 1, 1], [1.09, 1, 1]]))
+    >>> longer = Configuration(np.array([8, 1, 1]), np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]]))
+    >>> duplicates([water, longer, rotated])
     [(0, 2)]
     """
     groups: dict[tuple, list[int]] = {}
     for k, frame in enumerate(configurations):
         groups.setdefault((np.sort(frame.numbers).tobytes(), any(frame.periodic)), []).append(k)
-    found = []
+    repeated = []
     for group in groups.values():
         if len(group) > 1:
-            found += _same(configurations, np.array(group), tolerance)
-    return sorted(found)
+            repeated += _same(configurations, np.array(group), tolerance)
+    return sorted(repeated)
 
 
 def _same(configurations, group, tolerance):
@@ -76,13 +76,14 @@ def _same(configurations, group, tolerance):
     moments = np.array([_moments(configurations[k]) for k in group])
     order = np.argsort(moments[:, 1], kind="stable")
     group, moments = group[order], moments[order]
-    room = tolerance * np.array([0.0, 1.0, 2 * max(moments[:, 1].max(), 1.0)])
+    # distances within the tolerance move their mean by no more, their mean square by twice the mean as much
+    tolerances = tolerance * np.array([0.0, 1.0, 2 * max(moments[:, 1].max(), 1.0)])
     leader = np.arange(len(group))
     for k in range(len(group)):
         for m in range(k - 1, -1, -1):
-            if moments[k, 1] - moments[m, 1] > room[1]:
+            if moments[k, 1] - moments[m, 1] > tolerances[1]:
                 break
-            close = (np.abs(moments[k] - moments[m]) <= room).all()
+            close = (np.abs(moments[k] - moments[m]) <= tolerances).all()
             if close and _agree(configurations[group[k]], configurations[group[m]], tolerance):
                 leader[k] = leader[m]
                 break
@@ -100,10 +101,10 @@ def _moments(configuration):
     return float(len(distances)), float(weights @ distances), float(weights @ distances**2)
 
 
-def _agree(one, other, tolerance):
+def _agree(first, second, tolerance):
     return all(
         a.shape == b.shape and np.abs(a - b).max(initial=0) <= tolerance
-        for a, b in zip(_sorted_distances(one), _sorted_distances(other), strict=True)
+        for a, b in zip(_sorted_distances(first), _sorted_distances(second), strict=True)
     )
 
 

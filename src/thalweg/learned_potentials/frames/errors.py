@@ -61,7 +61,8 @@ class Error:
         if not len(size):
             return None
         mean, count = float(size.mean()), len(frames)
-        off = np.array([one.sum() - mean * len(one) for one in frames])
+        # a mean over values is a ratio of sums over frames: deviations of these from mean times number of values
+        off = np.array([frame.sum() - mean * len(frame) for frame in frames])
         spread = np.sqrt((off @ off) * count / (count - 1)) / len(size) if count > 1 else np.nan
         return Error(mean, float(np.sqrt((size**2).mean())), float(size.max()), len(size), float(spread))
 
@@ -177,7 +178,7 @@ def residuals(configurations: Sequence[Configuration], predicted: Labels) -> Res
         If there are not as many predictions as frames.
     """
     together = zip(configurations, predicted.energies, predicted.forces, predicted.stresses, strict=True)
-    found = [
+    columns = [
         (
             None if frame.energy is None else float(energy - frame.energy),
             None if frame.forces is None else np.asarray(forces - frame.forces),
@@ -185,4 +186,4 @@ def residuals(configurations: Sequence[Configuration], predicted: Labels) -> Res
         )
         for frame, energy, forces, stress in together
     ]
-    return Residuals(*(tuple(column) for column in zip(*found))) if found else Residuals((), (), ())
+    return Residuals(*(tuple(column) for column in zip(*columns))) if columns else Residuals((), (), ())

@@ -99,8 +99,8 @@ class ForceScale:
     def _reaches(self, size, slack=SLACK):
         """Whether the slope may be as large as ``size``: within the bracket, two standard errors and some slack."""
         low, high = sorted((abs(self.low), abs(self.high)))
-        room = 1 + slack + 2 * self.error / abs(self.low)
-        return low / room <= size <= high * room
+        margin = 1 + slack + 2 * self.error / abs(self.low)
+        return low / margin <= size <= high * margin
 
     def __str__(self):
         if self.low < 0 and self._reaches(1.0):
@@ -129,26 +129,28 @@ def force_scale(configurations: Sequence[Configuration], seed: int = 0) -> Force
         if _usable(frame):
             box = b"" if frame.box is None else np.round(np.asarray(frame.box, float), 6).tobytes()
             groups.setdefault((frame.numbers.tobytes(), frame.periodic, box), []).append(frame)
-    found = [_pairs(group) for group in groups.values() if len(group) > 1]
-    if not found:
+    pairs = [_pairs(group) for group in groups.values() if len(group) > 1]
+    if not pairs:
         return None
-    work, change, distance = (np.concatenate(column) for column in zip(*found))
-    moved = distance > 1e-7
-    work, change, distance = work[moved], change[moved], distance[moved]
+    work, change, distance = (np.concatenate(column) for column in zip(*pairs))
+    apart = distance > 1e-7
+    work, change, distance = work[apart], change[apart], distance[apart]
     if len(work) < LEAST_PAIRS:
         return None
+    # pairs count less beyond the nearest fifth, and beyond the usual work and change
     near = np.sort(distance)[max(LEAST_PAIRS, len(distance) // 5) - 1]
     usual = [max(float(np.median(np.abs(side))), 1e-12) for side in (work, change)]
     weights = 1 / (1 + (distance / near) ** 6) / (1 + (work / usual[0]) ** 2 + (change / usual[1]) ** 2)
     low, high, correlation = _bracket(work, change, weights)
+    # bootstrap over pairs; (sum l)^2 / sum l^2 pairs decide, with l the leverage of each
     draws = np.random.default_rng(seed).integers(len(work), size=(200, len(work)))
     slopes = [_bracket(work[draw], change[draw], weights[draw])[0] for draw in draws]
     error = float(np.std(slopes))
     leverage = weights * work**2
-    telling = float(leverage.sum() ** 2 / max((leverage**2).sum(), 1e-300))
-    if not np.isfinite(error) or correlation**2 < CLEAR or 4 * error > abs(low) or telling < LEAST_PAIRS / 2:
+    deciding = float(leverage.sum() ** 2 / max((leverage**2).sum(), 1e-300))
+    if not np.isfinite(error) or correlation**2 < CLEAR or 4 * error > abs(low) or deciding < LEAST_PAIRS / 2:
         return None
-    return ForceScale(low, high, error, correlation, telling)
+    return ForceScale(low, high, error, correlation, deciding)
 
 
 def _usable(frame):
@@ -165,12 +167,13 @@ def _usable(frame):
 
 def _bracket(work, change, weights):
     """Slopes of ``change`` on ``work``, of their inverse, and their correlation."""
-    both, first, second = (
+    # <w dE>, <w w>, <dE dE>: the slope of dE on W, the inverse of that of W on dE
+    across, of_work, of_change = (
         float((weights * a * b).sum()) for a, b in ((work, change), (work, work), (change, change))
     )
-    if not (first > 0 and second > 0 and both != 0):
+    if not (of_work > 0 and of_change > 0 and across != 0):
         return float("nan"), float("nan"), 0.0
-    return both / first, second / both, both / np.sqrt(first * second)
+    return across / of_work, of_change / across, across / np.sqrt(of_work * of_change)
 
 
 def _pairs(frames):
@@ -182,19 +185,22 @@ def _pairs(frames):
     forces = np.array([frame.forces for frame in frames], float)
     energies = np.array([frame.energy for frame in frames], float)
     box = np.asarray(frames[0].box, float) if periodic else None
-    first, second = _nearest(_images(positions, box)) if periodic else _nearest(_turned(positions))
+    first, second = (
+        _nearest(_image_squares(positions, box)) if periodic else _nearest(_distance_squares(positions))
+    )
     if periodic:
         step = _nearest_images(positions[second] - positions[first], box)
-        pulled = forces[second]
+        rotated_forces = forces[second]
     else:
         centered = positions - positions.mean(1, keepdims=True)
-        turn = _rotations(centered[first], centered[second])
-        step, pulled = centered[second] @ turn - centered[first], forces[second] @ turn
-    work = -((forces[first] + pulled) * step).sum((1, 2)) / 2
+        rotation = _rotations(centered[first], centered[second])
+        step, rotated_forces = centered[second] @ rotation - centered[first], forces[second] @ rotation
+    # W = -(F_a + F_b) . (x_b - x_a) / 2
+    work = -((forces[first] + rotated_forces) * step).sum((1, 2)) / 2
     return work, energies[second] - energies[first], np.sqrt((step**2).sum(2).mean(1))
 
 
-def _turned(positions):
+def _distance_squares(positions):
     """Squared differences between interatomic distances of all pairs of frames."""
     i, j = np.triu_indices(positions.shape[1], 1)
     if len(i) > MOST_DISTANCES:
@@ -205,9 +211,9 @@ def _turned(positions):
     return squares[:, None] + squares - 2 * distances @ distances.T
 
 
-def _images(positions, box):
+def _image_squares(positions, box):
     """Squared displacements between all pairs of frames in one cell."""
-    return np.array([(_nearest_images(positions - one, box) ** 2).sum((1, 2)) for one in positions])
+    return np.array([(_nearest_images(positions - frame, box) ** 2).sum((1, 2)) for frame in positions])
 
 
 def _nearest_images(steps, box):
@@ -222,8 +228,8 @@ def _nearest(squares):
     squares = squares.copy()
     np.fill_diagonal(squares, np.inf)
     count = min(NEIGHBORS, len(squares) - 1)
-    others = np.argsort(squares, 1)[:, :count]
-    pairs = np.sort(np.stack([np.repeat(np.arange(len(squares)), count), others.ravel()], 1), 1)
+    nearest = np.argsort(squares, 1)[:, :count]
+    pairs = np.sort(np.stack([np.repeat(np.arange(len(squares)), count), nearest.ravel()], 1), 1)
     return np.unique(pairs, axis=0).T
 
 

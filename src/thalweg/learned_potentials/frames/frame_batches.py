@@ -56,12 +56,16 @@ def squared_error(term: eqx.Module, batch: FrameBatch) -> jax.Array:
         return sites.sum(), sites
 
     pull, sites = jax.grad(total, has_aux=True)(present.vectors)
-    received = pull.reshape(3, -1).T
-    landed = jnp.zeros((batch.points.shape[1], 3), pull.dtype).at[near.partners.reshape(-1)].add(received).T
-    forces = pull.sum(1) - landed
+    # F_i = sum_j dE/dr_ij - sum of what i gets as a neighbor of others
+    onto_neighbors = pull.reshape(3, -1).T
+    received = (
+        jnp.zeros((batch.points.shape[1], 3), pull.dtype).at[near.partners.reshape(-1)].add(onto_neighbors).T
+    )
+    forces = pull.sum(1) - received
     error = (batch.energy_weights * (near.frame_sums(sites) - batch.energies) ** 2).sum()
     error += (batch.force_weights * (forces - batch.forces) ** 2).sum()
     if batch.strained:
+        # V S = sum r_ij (x) dE/dr_ij, symmetric
         virial = jnp.einsum("ans,bns->sab", pull, present.vectors)
         frames = jax.ops.segment_sum(virial, jnp.asarray(near.frames), near.frame_count + 1)[:-1]
         frames = (frames + frames.swapaxes(1, 2)) / 2
@@ -117,11 +121,9 @@ class FrameBatches:
         most = max(1, min(len(blocks), sites // min(sizes)))
         if like is not None:
             sites, most = max(max(sizes), like.sites), like.frames
-        found = FrameBatches(tuple(blocks), sites, most)
-        total = sum(null) / max(1, -(-sum(sizes) // sites))
-        if not total > 0:
+        if not sum(null) / max(1, -(-sum(sizes) // sites)) > 0:
             raise ValueError("no frame has a label that is not zero; there is nothing to learn")
-        return found
+        return FrameBatches(tuple(blocks), sites, most)
 
     def scaled(self, factor: float) -> FrameBatches:
         """All weights times ``factor``."""
@@ -186,13 +188,14 @@ def _labeled(frame, near, weights):
 
 def _joined(blocks, sites, frames):
     """One block of many, filled up to ``sites`` and ``frames``."""
-    rows, reach = len(blocks[0].near.partners), 1.0
+    rows = len(blocks[0].near.partners)
     total = sum(block.points.shape[1] for block in blocks)
     spare, more = sites - total, frames - len(blocks)
     starts = np.cumsum([0, *(block.points.shape[1] for block in blocks)])
+    # sites that fill up are of no element and no frame, each its own neighbor, 10 nm away
     own = np.tile(np.arange(total, sites, dtype=np.int32), (rows, 1))
     far = np.zeros((3, rows, spare), np.float32)
-    far[0] = 10 * reach
+    far[0] = 10.0
     near = Neighborhoods(
         np.concatenate([*(b.near.partners + s for b, s in zip(blocks, starts)), own], 1).astype(np.int32),
         np.concatenate([*(b.near.offsets for b in blocks), far], 2),
@@ -204,6 +207,7 @@ def _joined(blocks, sites, frames):
     )
 
     def side_by_side(field, extra, axis=0):
+        """A field of all blocks, with ``extra`` zeros at the end: labels that weigh nothing."""
         parts = [getattr(block, field) for block in blocks]
         shape = list(parts[0].shape)
         shape[axis] = extra

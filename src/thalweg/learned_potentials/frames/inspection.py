@@ -49,20 +49,21 @@ def inspect(configurations: Sequence[Configuration]) -> Findings:
     >>> print(inspect([frame]))
     error: the energy is not a number (frame 0)
     """
-    found = list(_unusable(configurations))
-    bad = {k for finding in found if finding.severity == "error" for k in finding.frames}
+    findings = list(_unusable(configurations))
+    bad = {k for finding in findings if finding.severity == "error" for k in finding.frames}
     sound = [k for k in range(len(configurations)) if k not in bad]
-    found += _contacts(configurations, sound)
-    bad = {k for finding in found if finding.severity == "error" for k in finding.frames}
+    findings += _contacts(configurations, sound)
+    bad = {k for finding in findings if finding.severity == "error" for k in finding.frames}
     sound = [k for k in sound if k not in bad]
     groups = [tuple(sound[k] for k in group) for group in duplicates([configurations[k] for k in sound])]
-    found += _repetitions(configurations, groups)
-    found += _outliers(configurations, sound)
-    found += _unbalanced(configurations, sound)
+    findings += _repetitions(configurations, groups)
+    findings += _energy_outliers(configurations, sound)
+    findings += _force_outliers(configurations, sound)
+    findings += _unbalanced(configurations, sound)
     scale, mismatches = _scales(configurations, sound)
     ranks = ("error", "warning", "note")
     return Findings(
-        tuple(sorted([*found, *mismatches], key=lambda finding: ranks.index(finding.severity))),
+        tuple(sorted([*findings, *mismatches], key=lambda finding: ranks.index(finding.severity))),
         scale,
         frozenset(k for group in groups for k in group[1:]),
     )
@@ -87,17 +88,28 @@ def require_sound(configurations: Sequence[Configuration]) -> None:
 
 def _unusable(frames) -> Iterator[Finding]:
     """Frames that break whatever uses them."""
-    empty, alone = (
-        [k for k, f in enumerate(frames) if not len(f)],
-        [k for k, f in enumerate(frames) if len(f) == 1],
-    )
+    empty = tuple(k for k, f in enumerate(frames) if not len(f))
     if empty:
-        yield Finding("error", "empty frames", tuple(empty), "no atoms")
-    if alone:
-        yield Finding("note", "single atoms", tuple(alone), "one atom only")
-    bare = [k for k, f in enumerate(frames) if f.energy is None and f.forces is None and f.stress is None]
-    if bare:
-        yield Finding("warning", "no labels", tuple(bare), "neither energy nor forces nor stress")
+        yield Finding("error", "empty frames", empty, "no atoms")
+    single = tuple(k for k, f in enumerate(frames) if len(f) == 1)
+    if single:
+        yield Finding("note", "single atoms", single, "one atom only")
+    unlabeled = tuple(
+        k for k, f in enumerate(frames) if f.energy is None and f.forces is None and f.stress is None
+    )
+    if unlabeled:
+        yield Finding("warning", "no labels", unlabeled, "neither energy nor forces nor stress")
+    yield from _broken_arrays(frames)
+    broken = tuple(k for k, f in enumerate(frames) if f.energy is not None and not np.isfinite(f.energy))
+    if broken:
+        yield Finding("error", "not a number", broken, "the energy is not a number")
+    flat = tuple(k for k, f in enumerate(frames) if any(f.periodic) and not f.volume > 0)
+    if flat:
+        yield Finding("error", "cells", flat, "periodic without a cell that has a volume")
+
+
+def _broken_arrays(frames) -> Iterator[Finding]:
+    """Positions, forces and stresses of a wrong shape, or that are not all numbers."""
     for name, words in (("positions", "positions are"), ("forces", "forces are"), ("stress", "stress is")):
         shape = {"stress": (3, 3)}.get(name)
         values = [
@@ -113,12 +125,6 @@ def _unusable(frames) -> Iterator[Finding]:
         )
         if broken:
             yield Finding("error", "not a number", broken, f"the {words} not all numbers")
-    broken = tuple(k for k, f in enumerate(frames) if f.energy is not None and not np.isfinite(f.energy))
-    if broken:
-        yield Finding("error", "not a number", broken, "the energy is not a number")
-    flat = tuple(k for k, f in enumerate(frames) if any(f.periodic) and not f.volume > 0)
-    if flat:
-        yield Finding("error", "cells", flat, "periodic without a cell that has a volume")
 
 
 def _contacts(frames, sound) -> Iterator[Finding]:
@@ -162,29 +168,32 @@ def _spread(frames, group):
     return np.ptp(energies) / len(frames[group[0]]) if energies else 0.0
 
 
-def _outliers(frames, sound) -> Iterator[Finding]:
+def _energy_outliers(frames, sound) -> Iterator[Finding]:
     labeled = [k for k in sound if frames[k].energy is not None and len(frames[k]) > 1]
-    if len(labeled) >= 10:
-        elements = elements_of([frames[k] for k in labeled])
-        counts = np.array(
-            [[np.count_nonzero(frames[k].numbers == z) for z in elements] for k in labeled], float
-        )
-        per_atom = np.array([frames[k].energy for k in labeled]) / counts.sum(1)
-        off = _without_composition(counts / counts.sum(1, keepdims=True), per_atom)
-        scale = max(1.4826 * np.median(np.abs(off)), MEV)
-        far = np.flatnonzero(np.abs(off) > FAR_ENERGY * scale)
-        if len(far):
-            worst = np.abs(off[far]).max() / MEV
-            message = (
-                f"energies up to {worst:.4g} meV per atom from the others, whose spread is {scale / MEV:.4g}"
-            )
-            yield Finding("warning", "energy outliers", tuple(labeled[k] for k in far), message)
-    pulled = [k for k in sound if frames[k].forces is not None]
-    if len(pulled) < 10:
+    if len(labeled) < 10:
         return
-    sizes = np.concatenate([np.linalg.norm(frames[k].forces, axis=1) for k in pulled])
-    numbers = np.concatenate([frames[k].numbers for k in pulled])
-    owners = np.repeat(pulled, [len(frames[k]) for k in pulled])
+    elements = elements_of([frames[k] for k in labeled])
+    counts = np.array([[np.count_nonzero(frames[k].numbers == z) for z in elements] for k in labeled], float)
+    per_atom = np.array([frames[k].energy for k in labeled]) / counts.sum(1)
+    off = _without_composition(counts / counts.sum(1, keepdims=True), per_atom)
+    # 1.4826 median |off| is the standard deviation of a normal distribution, whatever outliers do
+    scale = max(1.4826 * np.median(np.abs(off)), MEV)
+    far = np.flatnonzero(np.abs(off) > FAR_ENERGY * scale)
+    if len(far):
+        worst = np.abs(off[far]).max() / MEV
+        message = (
+            f"energies up to {worst:.4g} meV per atom from the others, whose spread is {scale / MEV:.4g}"
+        )
+        yield Finding("warning", "energy outliers", tuple(labeled[k] for k in far), message)
+
+
+def _force_outliers(frames, sound) -> Iterator[Finding]:
+    labeled = [k for k in sound if frames[k].forces is not None]
+    if len(labeled) < 10:
+        return
+    sizes = np.concatenate([np.linalg.norm(frames[k].forces, axis=1) for k in labeled])
+    numbers = np.concatenate([frames[k].numbers for k in labeled])
+    owners = np.repeat(labeled, [len(frames[k]) for k in labeled])
     limits = {z: FAR_FORCE * np.quantile(sizes[numbers == z], 0.95) for z in np.unique(numbers)}
     far = sizes > np.maximum(np.array([limits[z] for z in numbers]), unit("eV/Å", "force"))
     if far.any():
@@ -195,7 +204,9 @@ def _outliers(frames, sound) -> Iterator[Finding]:
 
 def _without_composition(fractions, per_atom):
     """Energies per atom less their median and what composition explains, by least absolute deviations."""
-    weights = np.ones(len(per_atom))
+    weights = np.ones(
+        len(per_atom)
+    )  # iteratively reweighted least squares: 1 / |off| makes squares absolute values
     for _ in range(30):
         root = np.sqrt(weights)
         solution = np.linalg.lstsq(fractions * root[:, None], per_atom * root, rcond=1e-8)[0]
@@ -206,26 +217,27 @@ def _without_composition(fractions, per_atom):
 
 def _unbalanced(frames, sound) -> Iterator[Finding]:
     """Frames whose forces move or turn the whole; external fields and bad rotations of a code show here."""
-    pushed, turned, worst = [], [], [0.0, 0.0]
+    with_force, with_torque, worst = [], [], [0.0, 0.0]
     for k in sound:
         frame = frames[k]
         size = 0.0 if frame.forces is None else np.sqrt((np.asarray(frame.forces) ** 2).sum())
         if len(frame) < 2 or size < np.sqrt(len(frame)) * unit("meV/Å", "force"):
             continue
+        # relative to sqrt(sum |F|^2) and sqrt(sum |r x F|^2), what sums of random forces would be
         net = np.linalg.norm(frame.forces.sum(0)) / size
         arms = frame.positions - frame.positions.mean(0)
         lever = np.sqrt((np.cross(arms, frame.forces) ** 2).sum())
         torque = np.linalg.norm(np.cross(arms, frame.forces).sum(0)) / (lever or 1.0)
         if net > NET:
-            pushed.append(k)
+            with_force.append(k)
             worst[0] = max(worst[0], net)
         if torque > NET and not any(frame.periodic):
-            turned.append(k)
+            with_torque.append(k)
             worst[1] = max(worst[1], torque)
-    for name, frames_found, most in (("force", pushed, worst[0]), ("torque", turned, worst[1])):
-        if frames_found:
+    for name, concerned, most in (("force", with_force, worst[0]), ("torque", with_torque, worst[1])):
+        if concerned:
             message = f"a net {name} of up to {100 * most:.3g} % of what forces that do not add up would have"
-            yield Finding("warning", f"net {name}", tuple(frames_found), message)
+            yield Finding("warning", f"net {name}", tuple(concerned), message)
 
 
 def _scales(frames, sound):
@@ -233,12 +245,12 @@ def _scales(frames, sound):
     files: dict[object, list[int]] = {}
     for k in sound:
         files.setdefault(frames[k].info.get("file"), []).append(k)
-    scale, found = force_scale([frames[k] for k in sound]), []
+    scale, mismatches = force_scale([frames[k] for k in sound]), []
     for name, members in files.items():
         alone = scale if len(files) == 1 else force_scale([frames[k] for k in members])
         if alone is None:
             alone = pair_scale([frames[k] for k in members])
         if alone is not None and not alone.consistent:
             origin = "" if name is None else f"{name}: "
-            found.append(Finding("error", "force scale", (), f"{origin}{alone}"))
-    return scale, found
+            mismatches.append(Finding("error", "force scale", (), f"{origin}{alone}"))
+    return scale, mismatches

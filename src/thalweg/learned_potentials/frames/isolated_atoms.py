@@ -39,15 +39,15 @@ def isolated_atom_energies(
     >>> isolated_atom_energies([atom])
     {1: -1312.8}
     """
-    found: dict[int, float] = {}
+    energies: dict[int, float] = {}
     for frame in configurations:
         if _is_isolated_atom(frame) and frame.energy is not None:
             z = int(frame.numbers[0])
-            if abs(found.setdefault(z, frame.energy) - frame.energy) > tolerance:
+            if abs(energies.setdefault(z, frame.energy) - frame.energy) > tolerance:
                 raise ValueError(
-                    f"isolated {SYMBOLS[z]} has energies of {found[z]:.6g} and {frame.energy:.6g} kJ/mol; remove one"
+                    f"isolated {SYMBOLS[z]} has energies of {energies[z]:.6g} and {frame.energy:.6g} kJ/mol; remove one"
                 )
-    return dict(sorted(found.items()))
+    return dict(sorted(energies.items()))
 
 
 def without_isolated_atoms(configurations: Sequence[Configuration]) -> list[Configuration]:

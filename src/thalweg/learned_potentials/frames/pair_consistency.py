@@ -103,26 +103,35 @@ def pair_scale(configurations: Sequence[Configuration], seed: int = 0) -> PairSc
     elements = np.array(elements_of(frames))
     if len(frames) < SPARE + len(elements):
         return None
-    energies, normal, right = [], 0.0, 0.0
-    for frame in frames:
-        values, forces = _rows(frame, elements)
-        energies.append(values)
-        normal, right = normal + forces.T @ forces, right + forces.T @ np.ravel(frame.forces)
-    size = np.sqrt(np.diag(normal))
-    used = size > 0
-    scaled = normal[np.ix_(used, used)] / size[used, None] / size[used]
-    solution = np.linalg.solve(scaled + RIDGE * np.eye(len(scaled)), right[used] / size[used]) / size[used]
+    pair_energies = _pair_energies(frames, elements)
+    # per atom, and less what composition explains
     counts = np.array([[np.count_nonzero(f.numbers == z) for z in elements] for f in frames], float)
     atoms = counts.sum(1)
     composition = np.linalg.qr(counts / atoms[:, None])[0]
     pairs, labels = (
-        side / atoms - composition @ (composition.T @ (side / atoms))
-        for side in (np.array(energies)[:, used] @ solution, np.array([f.energy for f in frames]))
+        energies / atoms - composition @ (composition.T @ (energies / atoms))
+        for energies in (pair_energies, np.array([f.energy for f in frames]))
     )
-    both, first, second = pairs @ labels, pairs @ pairs, labels @ labels
-    if not (first > 0 and second > 0) or both**2 < CLEAR * first * second:
+    # slope of E on U, and the inverse of that of U on E
+    across, of_pairs, of_labels = pairs @ labels, pairs @ pairs, labels @ labels
+    if not (of_pairs > 0 and of_labels > 0) or across**2 < CLEAR * of_pairs * of_labels:
         return None
-    return PairScale(float(both / first), float(second / both), len(frames))
+    return PairScale(float(across / of_pairs), float(of_labels / across), len(frames))
+
+
+def _pair_energies(frames, elements):
+    """``U`` of each frame (frames,), with ``c = argmin |F + dU/dx|^2 + ridge`` over all."""
+    values, normal, right = [], 0.0, 0.0
+    for frame in frames:
+        functions, forces = _rows(frame, elements)
+        values.append(functions)
+        normal, right = normal + forces.T @ forces, right + forces.T @ np.ravel(frame.forces)
+    # the ridge is relative: functions enter in units in which the diagonal of the normal matrix is one
+    size = np.sqrt(np.diag(normal))
+    used = size > 0
+    scaled = normal[np.ix_(used, used)] / size[used, None] / size[used]
+    solution = np.linalg.solve(scaled + RIDGE * np.eye(len(scaled)), right[used] / size[used]) / size[used]
+    return np.array(values)[:, used] @ solution
 
 
 def _rows(frame, elements):
@@ -139,11 +148,12 @@ def _rows(frame, elements):
     sums = np.zeros((len(elements) ** 2, FUNCTIONS))
     forces = np.zeros((len(frame), 3, len(elements) ** 2, FUNCTIONS))
     for kind in np.unique(pairs):
-        some = pairs == kind
-        sums[kind] = values[some].sum(0)
-        pulls = (steps[some] / distances[some, None])[:, :, None] * slopes[some, None, :]
-        np.add.at(forces[:, :, kind], i[some], pulls)
-        np.add.at(forces[:, :, kind], j[some], -pulls)
+        of_kind = pairs == kind
+        sums[kind] = values[of_kind].sum(0)
+        # -dg/dx_i = g' (x_j - x_i) / r, and the opposite on j
+        pulls = (steps[of_kind] / distances[of_kind, None])[:, :, None] * slopes[of_kind, None, :]
+        np.add.at(forces[:, :, kind], i[of_kind], pulls)
+        np.add.at(forces[:, :, kind], j[of_kind], -pulls)
     return sums.ravel(), forces.reshape(3 * len(frame), -1)
 
 

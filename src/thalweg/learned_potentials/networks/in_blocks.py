@@ -39,5 +39,5 @@ class InBlocks(Energy):
         if block == count or block < self.most / 2:
             return self.energy(positions, box)
         blocks = jnp.moveaxis(flat.reshape(*shape[:2], -1, block), 2, 0)
-        energies = jax.lax.map(jax.checkpoint(lambda some: self.energy(some, box)), blocks)
+        energies = jax.lax.map(jax.checkpoint(lambda replicas: self.energy(replicas, box)), blocks)
         return energies.reshape(shape[2:])

@@ -24,10 +24,7 @@ from thalweg.learned_potentials.parametric.pair_terms import PairTerm, of_pairs,
 from thalweg.shapes import Array, Float, Int
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import COVALENT_RADII
-from thalweg.units import COULOMB
-
-BOHR = 0.0529177210544
-"""Bohr radius, CODATA 2022 [nm]."""
+from thalweg.units import BOHR, COULOMB
 
 SCREENING = ((0.1818, 3.2), (0.5099, 0.9423), (0.2802, 0.4029), (0.02817, 0.2016))
 """Weights and decay rates of the universal screening function."""
@@ -64,7 +61,7 @@ class ScreenedNuclei(eqx.Module):
 def screened_nuclei(
     elements: Sequence[int], ends: Sequence[float] | np.ndarray, inner: float = 0.5
 ) -> PairTerm:
-    """The repulsion between ``elements``, gone from the distance ``ends`` [nm] of each pair on (`pair_terms.pair_kinds`).
+    """The repulsion between ``elements``, gone from ``ends`` [nm] on, one per pair in the order of `pair_table`.
 
     Raises
     ------

@@ -95,10 +95,10 @@ def nearest_distances(
     for chosen, near in batches(configurations, elements, reach):
         points = points_of([configurations[k] for k in chosen], len(near.kinds))
         distances = np.linalg.norm(points[:, near.partners] - points[:, None] + near.offsets, axis=0)
-        kinds, others = near.kinds, near.kinds[near.partners]
-        one, other = np.minimum(kinds, others), np.maximum(kinds, others)
-        found = (distances < reach) & (one >= 0)
-        np.minimum.at(shortest, (other * (other + 1) // 2 + one)[found], distances[found])
+        kinds, neighbor_kinds = near.kinds, near.kinds[near.partners]
+        lower, higher = np.minimum(kinds, neighbor_kinds), np.maximum(kinds, neighbor_kinds)
+        within = (distances < reach) & (lower >= 0)
+        np.minimum.at(shortest, (higher * (higher + 1) // 2 + lower)[within], distances[within])
     return shortest
 
 
@@ -106,7 +106,7 @@ class _Problem:
     """Residuals and their derivatives in the variables of a term; labels that are missing are left out."""
 
     def __init__(self, term_at: Callable[[jax.Array], SiteTerm], start, configurations, weights: Weights):
-        def seen(variables, near, points):
+        def predicted(variables, near, points):
             energies, gradient, virial = energies_and_gradients(term_at(variables), near, points)
             return energies, -gradient, virial
 
@@ -114,12 +114,13 @@ class _Problem:
         self.blocks = [
             _block(configurations, chosen, near) for chosen, near in batches(configurations, elements, cutoff)
         ]
-        self.weights, self.seen, self.slopes = weights, jax.jit(seen), jax.jit(jax.jacfwd(seen))
+        self.weights, self.predicted = weights, jax.jit(predicted)
+        self.slopes = jax.jit(jax.jacfwd(predicted))
 
     def residuals(self, variables):
         return np.concatenate(
             [
-                _weighted(self.seen(variables, near, points), labels, sizes, self.weights)
+                _weighted(self.predicted(variables, near, points), labels, sizes, self.weights)
                 for near, points, labels, sizes in self.blocks
             ]
         )
@@ -182,7 +183,7 @@ def _weighted(values, labels, sizes, weights: Weights):
         value, label, scale = (
             np.asarray(a, float) for a in (value, label, np.broadcast_to(scale, label.shape))
         )
-        there = np.isfinite(label)
+        labeled = np.isfinite(label)
         extra = (None,) * (value.ndim - label.ndim)
-        rows.append((value[there] - label[there][(..., *extra)]) / scale[there][(..., *extra)])
+        rows.append((value[labeled] - label[labeled][(..., *extra)]) / scale[labeled][(..., *extra)])
     return np.concatenate(rows)

@@ -43,20 +43,21 @@ class ForceFieldTerm:
         """Energies, forces and stresses, in 64 bits as far as the energy's own numbers are."""
         for frame in configurations:
             self._check(frame.numbers)
-        open_ones = [k for k, frame in enumerate(configurations) if not any(frame.periodic)]
+        # without a cell all frames at once, replicas on the last axis; in cells, which differ, one by one
+        open_frames = [k for k, frame in enumerate(configurations) if not any(frame.periodic)]
         count = len(configurations)
         energies = np.zeros(count)
         forces: list = [None] * count
         stresses = [np.full((3, 3), np.nan)] * count
         with jax.enable_x64(True):
-            for start in range(0, len(open_ones), TOGETHER):
-                block = open_ones[start : start + TOGETHER]
+            for start in range(0, len(open_frames), TOGETHER):
+                block = open_frames[start : start + TOGETHER]
                 positions = np.stack([configurations[k].positions for k in block], -1).astype(float)
                 values, pulls = _together(self.energy.refreshed(positions), positions)
                 energies[block] = np.asarray(values)
                 for k, pull in zip(block, np.moveaxis(np.asarray(pulls), -1, 0)):
                     forces[k] = pull
-            for k in sorted(set(range(count)) - set(open_ones)):
+            for k in sorted(set(range(count)) - set(open_frames)):
                 frame = configurations[k]
                 positions, box = np.asarray(frame.positions, float), np.asarray(frame.box, float)
                 value, pull, virial = _alone(self.energy.refreshed(positions, box), positions, box)

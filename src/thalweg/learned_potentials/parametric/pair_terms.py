@@ -61,8 +61,8 @@ class PairTerm(SiteTerm):
 
 def pair_kinds(kinds: Int[Array, " sites"], neighbor_kinds: Int[Array, "neighbors sites"]) -> jax.Array:
     """Number of each pair of kinds, the same both ways round: (0, 0), (0, 1), (1, 1), (0, 2), ..."""
-    one, other = jnp.minimum(kinds, neighbor_kinds), jnp.maximum(kinds, neighbor_kinds)
-    return other * (other + 1) // 2 + one
+    lower, higher = jnp.minimum(kinds, neighbor_kinds), jnp.maximum(kinds, neighbor_kinds)
+    return higher * (higher + 1) // 2 + lower
 
 
 def pair_table(elements: Sequence[int], value: Callable[[int, int], float]) -> np.ndarray:

@@ -75,17 +75,20 @@ class StillingerWeberTerm(SiteTerm):
             gap = jnp.maximum(self.cutoff - distances, length / GONE)
             return jnp.where(distances < self.cutoff, jnp.exp(-length / gap), 0.0)
 
-        two = 0.5 * (strength * (core / distances**4 - 1) * falling(width)).sum(0)
+        # half of the two-body energy of each pair: A (B / r^4 - 1) e^(w / (r - c))
+        two_body = 0.5 * (strength * (core / distances**4 - 1) * falling(width)).sum(0)
+        # g_j = sqrt(L) e^(v / (r - c)) and u_j = (x, y, z); M_1 . M_1, and M_2 : M_2 from like and unlike axes
         g = jnp.sqrt(stiffness) * falling(angle_width)
         x, y, z = environments.vectors / distances
         gx, gy, gz = g * x, g * y, g * z
         first = gx.sum(0) ** 2 + gy.sum(0) ** 2 + gz.sum(0) ** 2
         like = (gx * x).sum(0) ** 2 + (gy * y).sum(0) ** 2 + (gz * z).sum(0) ** 2
         unlike = (gx * y).sum(0) ** 2 + (gx * z).sum(0) ** 2 + (gy * z).sum(0) ** 2
+        # sum over ordered pairs of neighbors, those of a neighbor with itself off
         itself = (1 - self.cosine) ** 2 * (g * g).sum(0)
         squares = like + 2 * unlike - 2 * self.cosine * first + self.cosine**2 * g.sum(0) ** 2
         alone = jnp.asarray(self.offsets, distances.dtype)[kinds]
-        return jnp.where(kinds >= 0, two + 0.5 * (squares - itself) + alone, 0.0)
+        return jnp.where(kinds >= 0, two_body + 0.5 * (squares - itself) + alone, 0.0)
 
 
 def stillinger_weber_silicon() -> StillingerWeberTerm:

@@ -97,6 +97,7 @@ class ValencePairs:
         numbers = np.asarray(frames[0].numbers)
         first, second = all_pairs(len(numbers))
         distances = np.array([np.asarray(pair_distances(frame.positions)) for frame in frames], float)
+        # pairs (frames, pairs) of one orbit are alike: mean and shortest distance, bonds and angles of each orbit
         orbits = pair_orbits(group)
         count = orbits.max() + 1
         mean = np.bincount(orbits, distances.mean(0)) / np.bincount(orbits)
@@ -105,10 +106,12 @@ class ValencePairs:
         bonds = bond_matrix(frames)
         bonded = np.bincount(orbits, bonds[first, second]) > 0
         at_angles = np.bincount(orbits, (bonds.astype(int) @ bonds)[first, second]) > 0
+        # R: the shortest distance, or contact where atoms never came so near
         touching = (COVALENT_RADII[numbers[first]] + COVALENT_RADII[numbers[second]] + CONTACT)[
             np.unique(orbits, return_index=True)[1]
         ]
         contacts = np.minimum(shortest, touching)
+        # r_1 and r_2 about the mean distance, a = rate / mean; depths are what is fitted
         sides = np.array([1 - self.play, 1 + self.play])[:, None]
         energy = ValenceEnergy(
             np.zeros((2, len(first))),
@@ -117,11 +120,11 @@ class ValencePairs:
             np.where(bonded, 0.0, self.repulsion)[orbits],
             contacts[orbits],
         )
-        held = np.flatnonzero(bonded | at_angles)
+        valence = np.flatnonzero(bonded | at_angles)
         depths = np.zeros((2, count))
-        if len(held):
-            depths[:, held] = _depths(energy, frames, orbits, held)
-        return ForceFieldTerm(eqx.tree_at(lambda one: one.depths, energy, depths[:, orbits]), numbers)
+        if len(valence):
+            depths[:, valence] = _depths(energy, frames, orbits, valence)
+        return ForceFieldTerm(eqx.tree_at(lambda e: e.depths, energy, depths[:, orbits]), numbers)
 
 
 def pair_orbits(group: np.ndarray) -> np.ndarray:
@@ -136,23 +139,25 @@ def pair_orbits(group: np.ndarray) -> np.ndarray:
     return np.unique(images.min(0), return_inverse=True)[1]
 
 
-def _depths(energy, frames, orbits, held):
-    """Depths (2, orbits held) by non-negative least squares of the forces of ``frames``."""
+def _depths(energy, frames, orbits, valence):
+    """Depths (2, ``valence`` orbits) by non-negative least squares of the forces of ``frames``."""
     with jax.enable_x64(True):
         positions = jnp.asarray(np.stack([frame.positions for frame in frames], -1), float)
         left = np.stack([frame.forces for frame in frames], -1) - _pull(energy, positions)
-        columns, silent = [], eqx.tree_at(lambda one: one.repulsions, energy, 0 * energy.repulsions)
+        # a column for each curve of depth one, without the repulsion
+        columns, bare = [], eqx.tree_at(lambda e: e.repulsions, energy, 0 * energy.repulsions)
         for side in range(2):
-            for orbit in held:
+            for orbit in valence:
                 depths = np.zeros_like(energy.depths)
                 depths[side, orbits == orbit] = 1.0
-                alone = eqx.tree_at(lambda one: one.depths, silent, depths)
-                columns.append(np.asarray(_pull(alone, positions)).ravel())
+                curve = eqx.tree_at(lambda e: e.depths, bare, depths)
+                columns.append(np.asarray(_pull(curve, positions)).ravel())
+    # |A d - f|^2 = |R d - R^-T A^T f|^2 + const. with A^T A = R^T R, columns scaled to one and a ridge
     design = np.stack(columns, 1)
     sizes = np.linalg.norm(design, axis=0) + 1e-300
     factor = np.linalg.cholesky(design.T @ design / sizes[:, None] / sizes + 1e-8 * np.eye(len(sizes)))
     depths, _ = nnls(factor.T, np.linalg.solve(factor, design.T @ np.ravel(left) / sizes))
-    return (depths / sizes).reshape(2, len(held))
+    return (depths / sizes).reshape(2, len(valence))
 
 
 @eqx.filter_jit

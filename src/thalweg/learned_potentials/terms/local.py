@@ -120,11 +120,11 @@ def energies_and_gradients(
 ) -> tuple[Float[Array, " frames"], Float[Array, "3 sites"], Float[Array, "frames 3 3"]]:
     """Energies, their gradient in the points, and in a strain of each frame (stress times volume)."""
     present = near.environments(points)
-    return _summed(near, present.vectors, *_pulled(term, present))
+    return _summed(near, present.vectors, *_by_vector(term, present))
 
 
 @eqx.filter_jit
-def _pulled(term, present):
+def _by_vector(term, present):
     """Energies of sites and their gradient in the vectors: the long program, which knows nothing of frames."""
 
     def total(vectors):
@@ -138,6 +138,7 @@ def _pulled(term, present):
 @eqx.filter_jit
 def _summed(near, vectors, pull, sites):
     """Sums over sites and neighbors: a short program for each number of frames."""
+    # dE/dx: what a site gets as a neighbor of others, minus what it is to its own neighbors; V S = sum r (x) dE/dr
     gradient = jnp.zeros_like(pull[:, 0]).at[:, near.partners].add(pull) - pull.sum(1)
     virial = jnp.einsum("ans,bns->sab", pull, vectors)
     frames = jax.ops.segment_sum(virial, jnp.asarray(near.frames), near.frame_count + 1)[:-1]
@@ -189,12 +190,13 @@ class LocalEnergy(Energy):
         """The neighborhoods with their lattice vectors as they are in ``box``."""
         if box is None or not any(self.periodic):
             return self.near
+        # strain = h_0^-1 (h - h_0), the inverse by cross products of box vectors
         made = jnp.asarray(self.box, jnp.result_type(box))
         dual = jnp.stack([jnp.cross(made[k - 2], made[k - 1]) for k in range(3)], 1)
         strain = dual @ (jnp.asarray(box) - made) / (made[0] @ dual[:, 0])
         offsets = jnp.asarray(self.near.offsets, strain.dtype)
-        moved = [offsets[b] + sum(strain[a, b] * offsets[a] for a in range(3)) for b in range(3)]
-        return replace(self.near, offsets=jnp.stack(moved))
+        strained = [offsets[b] + sum(strain[a, b] * offsets[a] for a in range(3)) for b in range(3)]
+        return replace(self.near, offsets=jnp.stack(strained))
 
     def refreshed(self, positions: Positions, box: Box | None = None) -> LocalEnergy:
         points = np.asarray(positions, float)
@@ -247,16 +249,17 @@ def _energies_of_sites(term: SiteTerm, environments: Environments) -> Float[Arra
         return term.site_energies(environments)
 
     def evaluate(vectors):
-        def block(one):
+        def of_block(block):
             def total(vectors):
-                energies = term.site_energies(Detached(vectors, one.partners, one.kinds))
+                energies = term.site_energies(Detached(vectors, block.partners, block.kinds))
                 return energies.sum(), energies
 
-            gradient, energies = jax.grad(total, has_aux=True)(one.vectors)
+            gradient, energies = jax.grad(total, has_aux=True)(block.vectors)
             return energies, gradient
 
-        here = Environments(vectors, environments.partners, environments.kinds)
-        energies, gradient = jax.lax.map(block, in_blocks(here, TOGETHER))
+        # (blocks, 3, neighbors, sites of a block) back to (3, neighbors, sites), filler cut off
+        whole = Environments(vectors, environments.partners, environments.kinds)
+        energies, gradient = jax.lax.map(of_block, in_blocks(whole, TOGETHER))
         gradient = jnp.moveaxis(gradient, 0, -2).reshape(*vectors.shape[:-1], -1)
         return energies.reshape(-1)[:sites], gradient[..., :sites]
 
@@ -278,12 +281,13 @@ def _everyone(
     """Environments of a molecule in which every atom sees every other, sites in the order (atom, replica)."""
     atoms, replicas = points.shape[1:]
     shifts = np.arange(1, max(atoms, 2))
-    others = (np.arange(atoms)[None, :] + shifts[:, None]) % atoms
+    # in row s atom i sees atom (i + s) mod atoms: a rotation of the points and no gather
+    partners = (np.arange(atoms)[None, :] + shifts[:, None]) % atoms
     vectors = jnp.stack([jnp.roll(points, -int(shift), 1) - points for shift in shifts], 1)
-    vectors = vectors.reshape(3, len(others), atoms * replicas)
+    vectors = vectors.reshape(3, len(partners), atoms * replicas)
     if atoms == 1:
         vectors = vectors.at[0].set(3 * cutoff)
-    partners = (others[:, :, None] * replicas + np.arange(replicas)).reshape(len(others), -1)
+    partners = (partners[:, :, None] * replicas + np.arange(replicas)).reshape(len(partners), -1)
     return Environments(vectors, jnp.asarray(partners, jnp.int32), jnp.repeat(kinds, replicas))
 
 

@@ -64,20 +64,20 @@ def calibrated(potential: LearnedPotential, held_out: Sequence[Configuration]) -
     How errors of whole frames scatter goes onto its card, where `ForceAlarm.known` finds it.
     """
     off, claimed = _compared(potential, held_out)
-    found = _components(off, claimed)
+    calibration = _components(off, claimed)
     summary = {
         "frames": len(held_out),
-        "scale": found.scale,
-        "coverage_68": found.coverage_68,
-        "coverage_95": found.coverage_95,
-        "rank_correlation": found.rank_correlation,
+        "scale": calibration.scale,
+        "coverage_68": calibration.coverage_68,
+        "coverage_95": calibration.coverage_95,
+        "rank_correlation": calibration.rank_correlation,
     }
-    errors, claims = _uncertain(root_mean_squares(off), found.scale * root_mean_squares(claimed))
+    errors, claims = _uncertain(root_mean_squares(off), calibration.scale * root_mean_squares(claimed))
     if len(errors) > 1:
         odds = ErrorOdds.of(errors, claims)
         summary |= {"frame_ratio": odds.ratio, "frame_scatter": odds.scatter, "frame_count": odds.count}
         summary["frame_rmse"] = float(np.sqrt(np.mean(errors**2)))
-    return replace(potential, calibration=found.scale, card={**potential.card, "calibration": summary})
+    return replace(potential, calibration=calibration.scale, card={**potential.card, "calibration": summary})
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,9 @@ class ForceAlarm:
         errors, scores = _left_out_errors(potential, fitted) if len(fitted) else (np.empty(0), np.empty(0))
         own = np.zeros(0)
         if labeled:
-            own, seen = force_errors(potential, labeled), _force_scores(potential, others, labeled)
-            scores = seen if others else np.concatenate([scores, seen[:, 0]])
+            own, own_scores = force_errors(potential, labeled), _force_scores(potential, others, labeled)
+            scores = own_scores if others else np.concatenate([scores, own_scores[:, 0]])
+        # frames of the fit have no second opinions: with these, scatter is judged on held-out frames alone
         usual, scattering = np.concatenate([errors, own]), own if others else np.concatenate([errors, own])
         scatter = ErrorOdds.of(*_uncertain(scattering, scores.reshape(len(scattering), -1)))
         usual = float(np.sqrt(np.mean(usual[usual > 0] ** 2)))
@@ -156,14 +157,14 @@ class ForceAlarm:
         NoUncertainty
             If it was never calibrated, or on a single frame.
         """
-        said = potential.card.get("calibration")
-        if not isinstance(said, Mapping) or "frame_rmse" not in said:
+        summary = potential.card.get("calibration")
+        if not isinstance(summary, Mapping) or "frame_rmse" not in summary:
             raise NoUncertainty(
                 "nothing is known of how errors of this potential scatter; calibrate it on held-out frames with "
                 "forces (a recipe does that on its validation frames)"
             )
-        scatter = ErrorOdds(said["frame_ratio"], said["frame_scatter"], said["frame_count"])
-        return ForceAlarm(potential, scatter, said["frame_rmse"], limit, odds)
+        scatter = ErrorOdds(summary["frame_ratio"], summary["frame_scatter"], summary["frame_count"])
+        return ForceAlarm(potential, scatter, summary["frame_rmse"], limit, odds)
 
     def probabilities(self, configurations: Sequence[Configuration]) -> np.ndarray:
         """That the force error of each frame exceeds the limit, ``(frames,)``."""

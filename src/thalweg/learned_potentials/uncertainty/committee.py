@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import equinox as eqx
 import jax
@@ -23,6 +24,7 @@ from thalweg.learned_potentials.terms.term import Labels, Spread, Term, Weights,
 from thalweg.potentials.energy import Energy
 from thalweg.shapes import Box, Energies, Positions
 from thalweg.systems.configuration import Configuration
+from thalweg.units import AtLeast
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Committee:
     """
 
     learner: Learner
-    members: int = 4
+    members: Annotated[int, AtLeast(2)] = 4
     bootstrap: float = 1.0
 
     def fit(
@@ -95,10 +97,23 @@ class Committee:
 
 @dataclass(frozen=True)
 class ShallowCommittee:
-    """One set of learned messages with several readouts, trained together."""
+    """One set of learned messages with several readouts, trained together.
+
+    Raises
+    ------
+    ValueError
+        If the ``learner`` passes no messages.
+    """
 
     learner: MessagePassing
-    members: int = 4
+    members: Annotated[int, AtLeast(2)] = 4
+
+    def __post_init__(self):
+        if not isinstance(self.learner, MessagePassing):
+            raise ValueError(
+                f"members of a shallow committee share learned messages, and {type(self.learner).__name__} has none; "
+                'use kind = "full", or a learner that passes messages'
+            )
 
     def fit(
         self,
@@ -111,11 +126,13 @@ class ShallowCommittee:
     ) -> FittedTerm:
         """A `CommitteeTerm` of terms with the same messages, and the course of their training."""
         training = self.learner.training
-        inside, aside = training.split(configurations, validation, seed)
-        starts = [self.learner.start([*inside, *aside], seed * self.members + k) for k in range(self.members)]
+        taught, held_out = training.split(configurations, validation, seed)
+        starts = [
+            self.learner.start([*taught, *held_out], seed * self.members + k) for k in range(self.members)
+        ]
         heads = Heads(starts[0].representation, tuple(start.readout for start in starts))
         trained, info = training.fit(
-            heads, inside, aside, weights, seed=seed, progress=progress, error=HeadsError
+            heads, taught, held_out, weights, seed=seed, progress=progress, error=HeadsError
         )
         return FittedTerm(CommitteeTerm(trained.terms), info)
 

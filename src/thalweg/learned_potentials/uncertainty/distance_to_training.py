@@ -31,18 +31,19 @@ def distances_to_training(
     One (atoms,) array per frame of ``configurations``; infinite for elements that are not in the training set.
     """
     representation = representation.over(elements_of([*training, *configurations]))
-    known, asked = representation.features(training), representation.features(configurations)
-    kinds = np.concatenate([frame.numbers for frame in training])
-    others = np.concatenate([frame.numbers for frame in configurations])
-    library, points = np.concatenate(known), np.concatenate(asked)
+    library = np.concatenate(representation.features(training))
+    points = np.concatenate(representation.features(configurations))
+    library_numbers = np.concatenate([frame.numbers for frame in training])
+    numbers = np.concatenate([frame.numbers for frame in configurations])
     scale = np.sqrt(((library - library.mean(0)) ** 2).sum(1).mean())
     nearest = np.full(len(points), np.inf)
-    for z in np.intersect1d(kinds, others):
-        there, mine = library[kinds == z], np.flatnonzero(others == z)
-        norms = (there**2).sum(1)
+    for z in np.intersect1d(library_numbers, numbers):
+        training_features, mine = library[library_numbers == z], np.flatnonzero(numbers == z)
+        norms = (training_features**2).sum(1)
         for start in range(0, len(mine), block):
             chosen = mine[start : start + block]
-            squares = norms - 2 * points[chosen] @ there.T + (points[chosen] ** 2).sum(1)[:, None]
+            # |f - g|^2 = |f|^2 - 2 f.g + |g|^2
+            squares = norms - 2 * points[chosen] @ training_features.T + (points[chosen] ** 2).sum(1)[:, None]
             nearest[chosen] = np.sqrt(np.maximum(squares.min(1), 0)) / (scale or 1.0)
     return tuple(np.split(nearest, np.cumsum([len(frame) for frame in configurations])[:-1]))
 
