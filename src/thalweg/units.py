@@ -23,6 +23,9 @@ ANGSTROM = 0.1
 ELECTRONVOLT = 96.48533212331002
 """One electronvolt per particle [kJ/mol]."""
 
+KILOCALORIE = 4.184
+"""One thermochemical kilocalorie per mole [kJ/mol]."""
+
 HARTREE = 2625.4996394798254
 """One Hartree per particle, CODATA 2018 [kJ/mol]."""
 
@@ -31,6 +34,9 @@ BOHR = 0.0529177210903
 
 GIGAPASCAL = 602.214076
 """One gigapascal [kJ/mol/nm^3]."""
+
+GRAM_PER_CUBIC_CENTIMETER = 602.214076
+"""One gram per cubic centimeter [amu/nm^3]."""
 
 DEGREE = 0.017453292519943295
 """One degree [radian]."""
@@ -42,7 +48,7 @@ DIMENSIONS = {
     "length": {"nm": 1.0, "A": ANGSTROM, "Å": ANGSTROM, "angstrom": ANGSTROM, "pm": 1e-3, "bohr": BOHR},
     "energy": {
         "kJ/mol": 1.0,
-        "kcal/mol": 4.184,
+        "kcal/mol": KILOCALORIE,
         "eV": ELECTRONVOLT,
         "meV": 1e-3 * ELECTRONVOLT,
         "Ha": HARTREE,

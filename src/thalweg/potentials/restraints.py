@@ -19,11 +19,11 @@ import jax
 import jax.numpy as jnp
 
 from thalweg.potentials import internal_coordinates
-from thalweg.potentials.energy import Energy
+from thalweg.potentials.energy import Energy, Sum
 from thalweg.potentials.explicit_gradient import per_replica
 from thalweg.potentials.expressions import Expression, energy_of
 from thalweg.potentials.nonbonded import Cutoff, switched
-from thalweg.shapes import Array, Box, Energies, Float, Int, Positions
+from thalweg.shapes import Array, Bool, Box, Energies, Float, Int, Positions
 from thalweg.systems.box import minimum_image
 
 Parameter = Float[Array, " terms"] | float
@@ -152,6 +152,9 @@ class OfEnergies(Energy):
     def refreshed(self, positions: Positions, box: Box | None = None) -> Energy:
         energies = {name: energy.refreshed(positions, box) for name, energy in self.energies.items()}
         return OfEnergies(self.expression, energies, self.constants)
+
+    def stale(self, positions: Positions, box: Box | None = None) -> Bool[Array, ""] | bool:
+        return Sum(tuple(self.energies.values())).stale(positions, box)
 
 
 def _image(displacement, box):

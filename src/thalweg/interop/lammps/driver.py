@@ -20,10 +20,7 @@ import numpy as np
 
 from thalweg.interop.one_structure import OneStructure, Precision
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
-from thalweg.units import ANGSTROM, ELECTRONVOLT
-
-KILOCALORIE = 4.184
-"""[kJ]."""
+from thalweg.units import ANGSTROM, ELECTRONVOLT, KILOCALORIE
 
 ENERGY_UNITS = {"metal": ELECTRONVOLT, "real": KILOCALORIE}
 """Unit of energy [kJ/mol] of LAMMPS's systems of units that have Å as unit of length."""
@@ -85,6 +82,7 @@ def drive_lammps(
     unit, structure = ENERGY_UNITS[units], OneStructure(potential, precision)
 
     def act(caller, step, atoms, tags, positions, forces):
+        # LAMMPS sorts its atoms as it likes; ours stay in the order of their tags
         order = np.argsort(tags)
         numbers = elements[lammps.numpy.extract_atom("type")[:atoms]][order]
         box, periodic = cell_of(lammps)
@@ -92,6 +90,7 @@ def drive_lammps(
         forces[order] = ours * (ANGSTROM / unit)
         lammps.fix_external_set_energy_global(name, energy / unit)
         if virial is not None:
+            # LAMMPS wants minus our virial in the order xx, yy, zz, xy, xz, yz, in its energy
             xx, yy, zz, xy, xz, yz = -virial[(0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)] / unit
             lammps.fix_external_set_virial_global(name, [xx, yy, zz, xy, xz, yz])
 
@@ -105,4 +104,5 @@ def cell_of(lammps: Any) -> tuple[np.ndarray, tuple[bool, bool, bool]]:
     low, high, xy, yz, xz, periodic, _ = lammps.extract_box()
     lengths = np.subtract(high, low)
     cell = np.array([[lengths[0], 0, 0], [xy, lengths[1], 0], [xz, yz, lengths[2]]])
-    return cell, tuple(bool(flag) for flag in periodic)
+    along_a, along_b, along_c = map(bool, periodic)
+    return cell, (along_a, along_b, along_c)

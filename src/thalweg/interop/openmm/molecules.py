@@ -14,6 +14,7 @@ import openmm.app as app
 from thalweg.interop.openmm.build import from_pdb, from_topology
 from thalweg.interop.openmm.build_checks import chosen
 from thalweg.systems.system import System
+from thalweg.units import GRAM_PER_CUBIC_CENTIMETER
 
 SOLVENTS = {
     "vacuum": ("amber14/protein.ff14SB.xml",),
@@ -27,7 +28,7 @@ WATER = ("amber14/tip3p.xml",)
 WATER_MOLECULE = np.array([[0.0, 0.0, 0.0], [0.09572, 0.0, 0.0], [-0.0239988, 0.0926627, 0.0]])
 """Oxygen and hydrogens of TIP3P water, 0.09572 nm and 104.52 degrees [nm]."""
 
-VOLUME_OF_WATER = 18.01528 / (0.997 * 602.214076)
+VOLUME_OF_WATER = 18.01528 / (0.997 * GRAM_PER_CUBIC_CENTIMETER)
 """Volume of a molecule in liquid water at 298 K, 0.997 g/ml [nm^3]."""
 
 

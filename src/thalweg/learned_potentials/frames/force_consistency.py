@@ -19,17 +19,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.systems.configuration import Configuration
-from thalweg.units import ANGSTROM, BOHR, ELECTRONVOLT, HARTREE
+from thalweg.units import ANGSTROM, BOHR, ELECTRONVOLT, HARTREE, KILOCALORIE
 
-KCAL = 4.184
 RATIOS = {
     "Hartree/bohr read as eV/Å": HARTREE / ELECTRONVOLT * ANGSTROM / BOHR,
     "Hartree read as eV": HARTREE / ELECTRONVOLT,
-    "eV read as kcal/mol": ELECTRONVOLT / KCAL,
+    "eV read as kcal/mol": ELECTRONVOLT / KILOCALORIE,
     "eV read as kJ/mol": ELECTRONVOLT,
-    "kcal/mol read as kJ/mol": KCAL,
-    "Hartree read as kcal/mol": HARTREE / KCAL,
-    "Hartree/bohr read as kcal/mol/Å": HARTREE / KCAL * ANGSTROM / BOHR,
+    "kcal/mol read as kJ/mol": KILOCALORIE,
+    "Hartree read as kcal/mol": HARTREE / KILOCALORIE,
+    "Hartree/bohr read as kcal/mol/Å": HARTREE / KILOCALORIE * ANGSTROM / BOHR,
     "Hartree read as kJ/mol": HARTREE,
     "Rydberg read as eV": HARTREE / ELECTRONVOLT / 2,
     "Rydberg/bohr read as eV/Å": HARTREE / ELECTRONVOLT / 2 * ANGSTROM / BOHR,
