@@ -209,6 +209,8 @@ def _loaded(path: Path) -> ModuleType:
     """The module in the file at ``path``, under a name that can be no other module's."""
     name = f"thalweg_with_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

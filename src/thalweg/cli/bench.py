@@ -32,6 +32,8 @@ def measure(folder: Path, name: str, data: Path, quick: bool, parts: Sequence[st
         )
     sys.path.insert(0, str(folder.resolve()))  # benchmarks share files
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", file)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

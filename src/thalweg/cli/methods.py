@@ -61,7 +61,7 @@ def catalog() -> tuple[CatalogRow, ...]:
     """Every method that belongs in Thalweg, in the order of the papers."""
     tables = tomllib.loads((files("thalweg.cli") / "methods.toml").read_text("utf-8"))
     return tuple(
-        CatalogRow(id=name, section=section, **{**row, "classes": tuple(row.get("classes", ()))})
+        CatalogRow(name, section, classes=tuple(row.pop("classes", ())), **row)
         for section, rows in tables.items()
         for name, row in rows.items()
     )

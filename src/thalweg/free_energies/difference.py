@@ -137,7 +137,7 @@ def free_energy_difference(
         value=float(-kT * np.log((weights @ a) / (weights @ b))),
         error=float(np.std(spread)) if np.isfinite(spread).all() and len(per_block.T) > 1 else np.inf,
         halves=(float(halves[0]), float(halves[1])),
-        crossings=tuple(sum(map(_crossings, *pair)) for pair in ((in_a, in_b), (in_b, in_a))),
+        crossings=(sum(map(_crossings, in_a, in_b)), sum(map(_crossings, in_b, in_a))),
         effective_frames=effective_sample_size(logs),
         blocks=per_block.shape[1],
     )

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
-from thalweg.potentials.energy import energy_and_forces
+from thalweg.potentials.energy import Energy, energy_and_forces
 from thalweg.potentials.stress import energy_forces_and_virial
 
 Precision = Literal["single", "double"]
@@ -33,7 +33,8 @@ class OneStructure:
 
     def __init__(self, potential: LearnedPotential, precision: Precision = "double"):
         self.potential, self.precision = potential, precision
-        self._bound, self._energy = None, None
+        self._bound: tuple | None = None
+        self._energy: Energy | None = None
 
     def __call__(
         self,
@@ -56,7 +57,7 @@ class OneStructure:
         bound = (tuple(int(z) for z in numbers), flags)
         with jax.enable_x64(self.precision == "double"):
             kind = jnp.float64 if self.precision == "double" else jnp.float32
-            if bound != self._bound:
+            if self._energy is None or bound != self._bound:
                 self._energy = self.potential.bind(np.asarray(numbers, int), cell, flags)
                 self._bound = bound
             points = jnp.asarray(np.asarray(positions, float), kind)

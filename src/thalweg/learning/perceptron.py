@@ -47,7 +47,7 @@ class LinearLayer(eqx.Module):
         )
 
     def __call__(self, x: Float[Array, "*shape inputs"]) -> jax.Array:
-        y = x @ self.weight
+        y = jnp.matmul(x, self.weight)
         return y if self.bias is None else y + self.bias
 
 

@@ -41,8 +41,8 @@ def stored_arrays(path: Path | str) -> Iterator[Mapping[str, np.ndarray]]:
     yield found
 
 
-def stored_array(path: Path | str, mapped: bool = False) -> np.ndarray:
-    """The array in an ``.npy`` file, as a memory map if ``mapped``.
+def stored_array(path: Path | str) -> np.ndarray:
+    """The array in an ``.npy`` file.
 
     Raises
     ------
@@ -50,14 +50,18 @@ def stored_array(path: Path | str, mapped: bool = False) -> np.ndarray:
         If the file is damaged, an archive, or holds objects.
     """
     try:
-        return np.lib.format.open_memmap(path, "r") if mapped else _array(path)
+        with open(path, "rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
     except UNREADABLE as error:
         raise _refused(path, error) from None
 
 
-def _array(path: Path | str) -> np.ndarray:
-    with open(path, "rb") as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+def mapped_array(path: Path | str) -> np.memmap:
+    """The array in an ``.npy`` file, left there until it is asked for; raises as `stored_array`."""
+    try:
+        return np.lib.format.open_memmap(path, "r")
+    except UNREADABLE as error:
+        raise _refused(path, error) from None
 
 
 class _Arrays(dict):

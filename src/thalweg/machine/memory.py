@@ -17,7 +17,7 @@ SPARED = 0.05
 
 def available_memory() -> int:
     """Bytes that can still be taken without swapping: the least of what the machine and its control group have."""
-    return min(psutil.virtual_memory().available, _group_memory())
+    return int(min(psutil.virtual_memory().available, _group_memory()))
 
 
 def require_memory(needed: float | int, what: str, most: float | None = None) -> None:

@@ -45,11 +45,11 @@ class CorrectionMaps(ExplicitGradient):
         dihedrals = [internal(dihedral, positions, atoms, box) for atoms in (self.first, self.second)]
         phi, psi = (jnp.arctan2(q.value[1], q.value[0]) for q in dihedrals)
         u, pull = jax.vjp(self._interpolated, phi, psi)
-        gradient = sum(
+        by_phi, by_psi = (
             gathered_gradient(positions, atoms, [slope[:, None] * g for g in q.gradient])
             for atoms, q, slope in zip((self.first, self.second), dihedrals, pull(jnp.ones_like(u)))
         )
-        return u.sum(0), gradient
+        return u.sum(0), by_phi + by_psi
 
     def _interpolated(self, phi, psi):
         n = self.coefficients.shape[1]
@@ -82,10 +82,10 @@ def correction_maps(
     energies = []
     for size in sorted({len(grids[m]) for m in maps}):
         own = [m for m in range(len(grids)) if len(grids[m]) == size]
-        here = np.isin(maps, own)
-        index = np.searchsorted(own, maps[here])
+        terms = np.isin(maps, own)
+        index = np.searchsorted(own, maps[terms])
         coefficients = np.stack([bicubic_coefficients(grids[m]) for m in own])
-        energies.append(CorrectionMaps(first[here].T, second[here].T, index, coefficients, periodic))
+        energies.append(CorrectionMaps(first[terms].T, second[terms].T, index, coefficients, periodic))
     return tuple(energies)
 
 

@@ -33,7 +33,7 @@ FUNCTIONS: Mapping[str, Callable] = {
 }  # fmt: skip
 """Functions every expression may use; ``step(x)`` is 1 from 0 on, ``select(c, a, b)`` is a unless c is 0."""
 
-OPERATORS = {
+OPERATORS: Mapping[type[ast.AST], Callable] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
     ast.Mult: lambda a, b: a * b,
@@ -168,7 +168,8 @@ def _tree(formula: str, text: str) -> ast.expr:
 def _called(text: str) -> set[str]:
     main, definitions = _parsed(text)
     trees = (main, *definitions.values())
-    return {node.func.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    calls = [node.func for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {name.id for name in calls if isinstance(name, ast.Name)}
 
 
 def _values(tree: ast.expr) -> list[ast.Name]:
@@ -183,8 +184,8 @@ class Discrete(eqx.Module):
     table: Float[Array, "..."]
 
     def __call__(self, *indices: jax.Array) -> jax.Array:
-        whole = tuple(jnp.round(index).astype(int) for index in indices)
-        return jnp.asarray(self.table, jnp.result_type(indices[0]))[whole]
+        entry = tuple(jnp.round(index).astype(int) for index in indices)
+        return jnp.asarray(self.table, jnp.result_type(indices[0]))[entry]
 
 
 def energy_of(expression: Expression, values: Mapping[str, Array | float], like: jax.Array) -> jax.Array:

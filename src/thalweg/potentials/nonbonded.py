@@ -54,8 +54,8 @@ class LennardJonesCoulomb(eqx.Module):
         k = (medium - 1) / (2 * medium + 1) / rc**3
         c = 3 * medium / (2 * medium + 1) / rc
         coulomb = charges * (jax.lax.rsqrt(r2) + k * r2 - c)
-        inside = _lennard_jones_energy(r2, sigma, epsilon) * switched(r2, self.cutoff) + coulomb
-        return jnp.where(r2 < rc * rc, inside, 0.0)
+        energy = _lennard_jones_energy(r2, sigma, epsilon) * switched(r2, self.cutoff) + coulomb
+        return jnp.where(r2 < rc * rc, energy, 0.0)
 
 
 def switched(r2: jax.Array, cutoff: Cutoff) -> jax.Array:
@@ -74,7 +74,8 @@ class ExceptionPotential(eqx.Module):
     epsilon: Float[Array, " terms"]
 
     def __call__(self, r: Float[Array, " terms *replicas"]) -> jax.Array:
-        product, sigma, epsilon = (per_replica(p, r) for p in (self.charge_product, self.sigma, self.epsilon))
+        r, parameters = jnp.asarray(r), (self.charge_product, self.sigma, self.epsilon)
+        product, sigma, epsilon = (jnp.asarray(per_replica(p, r)) for p in parameters)
         return _lennard_jones_energy(r * r, sigma, epsilon) + COULOMB * product / r
 
 

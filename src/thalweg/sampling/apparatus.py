@@ -17,7 +17,7 @@ import numpy as np
 
 from thalweg.dynamics.engine import Engine, Variable
 from thalweg.machine import disk
-from thalweg.machine.arrays import stored_array
+from thalweg.machine.arrays import mapped_array
 from thalweg.registry import resolve
 from thalweg.shapes import Float
 
@@ -44,7 +44,7 @@ class ArrayFiles:
                 np.save(file, positions, allow_pickle=False)
 
     def read(self, folder: Path, walker: int, frame: int) -> Float[np.ndarray, "atoms dims"]:
-        return np.array(stored_array(folder / f"walker-{walker:03d}.npy", mapped=True)[frame])
+        return np.array(mapped_array(folder / f"walker-{walker:03d}.npy")[frame])
 
 
 @dataclass(frozen=True)

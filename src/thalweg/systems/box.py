@@ -69,7 +69,7 @@ def minimum_image(displacement: Float[Array, "pairs 3 *replicas"], box: Box) -> 
 
 def nearest_components(components: list[Array], box: Box) -> list[jax.Array]:
     """`minimum_image` of displacements given as their x, y and z components, three arrays of one shape."""
-    x, y, z = components
+    x, y, z = map(jnp.asarray, components)
     box = jnp.asarray(box, x.dtype)
     shift = jnp.round(z / box[2, 2])
     x, y, z = x - shift * box[2, 0], y - shift * box[2, 1], z - shift * box[2, 2]

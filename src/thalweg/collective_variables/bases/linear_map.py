@@ -49,7 +49,8 @@ def mapped(data: Any, names: tuple[str, ...] | None, transform: Callable[[Any], 
     frames = data.to_numpy()[:, [columns.index(name) for name in names]]
     values = np.asarray(transform(frames))
     coordinates = [f"coordinate {k + 1}" for k in range(values.shape[1])]
-    return type(data)(values, index=data.index, columns=coordinates)
+    table: Any = data
+    return type(table)(values, index=table.index, columns=coordinates)
 
 
 def project(data: Any, mean: np.ndarray, matrix: np.ndarray) -> Any:

@@ -277,7 +277,7 @@ def values_of(data: Trajectories, variable: Variable) -> Trajectories:
             )
         return values
     first = next(data.windows(0, [(0, 1)]))
-    shape = np.shape(variable(first))
+    shape = np.asarray(variable(first)).shape
     if len(shape) != 2 or shape[0] != 1:
         raise ValueError(f"the variable gave shape {shape} for one frame; needed is (frames, dim)")
     return along(data, _Named(variable, tuple(f"value {k}" for k in range(shape[1]))))

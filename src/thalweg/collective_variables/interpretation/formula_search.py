@@ -45,7 +45,7 @@ def kinds_of(frames: np.ndarray, periods: Sequence[float | None] | None) -> tupl
         raise ValueError(
             f"periods {periods}: give angles in radians, of period 2 pi, and None for the others"
         )
-    kinds = []
+    kinds: list[tuple[str, ...]] = []
     for column, period in zip(frames.T, periods):
         low, high = column.min(), column.max()
         if high - low <= 1e-9 * max(abs(low), abs(high), 1e-30):
@@ -111,7 +111,7 @@ class Search:
     @cached_property
     def _library(self) -> tuple[list[tuple[Factor, ...]], list[tuple[Factor, ...]], np.ndarray]:
         """Single factors, products of two without inner constants, and the values of all."""
-        singles = [
+        singles: list[tuple[Factor, ...]] = [
             (Factor(kind, k, constants),)
             for k, kinds in enumerate(self.kinds)
             for kind in kinds

@@ -60,7 +60,7 @@ class Encoder(eqx.Module):
     @property
     def names(self) -> tuple[str, ...]:
         kind = "state" if self.output == "memberships" else "network"
-        return tuple(f"{kind} {k + 1}" for k in range(len(self.network.layers[-1].bias)))
+        return tuple(f"{kind} {k + 1}" for k in range(self.network.layers[-1].weight.shape[1]))
 
     def __call__(self, frames: Any) -> Any:
         """Values ``(..., dim)`` of frames ``(..., features)``: a NumPy array of one, a JAX array otherwise."""

@@ -135,9 +135,10 @@ class Training:
 
     def reported(self, start: int) -> Callable[[str, float], None] | None:
         """Progress of one of the starts as that of all."""
-        if self.progress is None:
+        progress = self.progress
+        if progress is None:
             return None
-        return lambda text, done: self.progress(f"start {start + 1}: {text}", (start + done) / self.restarts)
+        return lambda text, done: progress(f"start {start + 1}: {text}", (start + done) / self.restarts)
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ class VariationalReconstruction:
         return replace(Autoencoding.start(scaling, hidden, self.dim, keys[0]), spread=spread)
 
     def __call__(self, module: Autoencoding, batch: Batch) -> jax.Array:
+        assert module.spread is not None
         first, last, weights = batch.ends(module.encoder.scaling(batch.frames))
         center, width = module.encoder.network(first), module.spread.network(first)
         # z = E(x) + e^s xi; relative entropy of N(E, e^{2s}) against N(0, 1), (E^2 + e^{2s} - 1 - 2 s) / 2 per value

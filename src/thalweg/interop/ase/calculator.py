@@ -117,6 +117,6 @@ class PotentialCalculator(Calculator):
             self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
 
     def _frame(self):
-        periodic = tuple(bool(flag) for flag in self.atoms.pbc)
+        periodic = (bool(self.atoms.pbc[0]), bool(self.atoms.pbc[1]), bool(self.atoms.pbc[2]))
         box = self.atoms.cell.array * ANGSTROM if any(periodic) else None
         return Configuration(self.atoms.numbers, self.atoms.positions * ANGSTROM, box, periodic)

@@ -163,6 +163,7 @@ def _named_values(atoms):
 
 
 def _configuration(atoms, keys, factors, origin, where):
+    """A frame of ASE's ``atoms``, whose labels stand under ``keys`` and are multiplied by ``factors``, in our units."""
     values = _named_values(atoms)
     labels = {kind: _numbers(values[key], f"{where}: {key}") for kind, key in keys.items() if key in values}
     cell = atoms.cell.complete() if atoms.pbc.any() else None
@@ -179,6 +180,7 @@ def _configuration(atoms, keys, factors, origin, where):
     ):
         if kind in labels and labels[kind].size not in wanted:
             raise ValueError(f"{where}: {keys[kind]} has shape {labels[kind].shape}; wanted {wanted} numbers")
+    # a virial is minus stress times volume
     stress = None
     if "stress" in labels:
         stress = _tensor(labels["stress"]) * factors["stress"]
@@ -189,7 +191,7 @@ def _configuration(atoms, keys, factors, origin, where):
         atoms.numbers.astype(int),
         atoms.positions * factors["length"],
         box,
-        tuple(bool(flag) for flag in atoms.pbc),
+        (bool(atoms.pbc[0]), bool(atoms.pbc[1]), bool(atoms.pbc[2])),
         float(labels["energy"].reshape(())) * factors["energy"] if "energy" in labels else None,
         labels["forces"].reshape(-1, 3) * factors["forces"] if "forces" in labels else None,
         stress,

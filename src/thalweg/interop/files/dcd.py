@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from mdtraj.utils import lengths_and_angles_to_box_vectors
@@ -17,6 +18,12 @@ from thalweg.units import ANGSTROM
 
 HEADER = 84
 """Length of the first record; it tells the byte order too."""
+
+ORDERS: dict[bytes, Literal["=", "S"]] = {
+    np.int32(HEADER).tobytes(): "=",
+    np.int32(HEADER).byteswap().tobytes(): "S",
+}
+"""First bytes of a file -> whether its order is that of this machine, or swapped."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class DCD:
 
     def box(self, start: int, stop: int) -> np.ndarray | None:
         """Box vectors as rows, ``(frames, 3, 3)`` [nm], or None."""
-        if "cell" not in self.records.dtype.names:
+        if "cell" not in (self.records.dtype.names or ()):
             return None
         a, gamma, b, beta, alpha, c = self.records[start:stop]["cell"].astype(float).T
         angles = np.stack([alpha, beta, gamma])
@@ -65,7 +72,7 @@ def open_dcd(path: Path) -> DCD:
     """
     with open(path, "rb") as file:
         start = file.read(8)
-        order = {np.int32(HEADER).tobytes(): "=", np.int32(HEADER).byteswap().tobytes(): "S"}.get(start[:4])
+        order = ORDERS.get(start[:4])
         if order is None or start[4:] != b"CORD":
             raise ValueError(f"{path} is no DCD file with 32-bit records; convert it to XTC with mdconvert")
         integer = np.dtype("i4").newbyteorder(order)

@@ -39,6 +39,7 @@ def read_deepmd(path: Path) -> list[Configuration]:
 
 
 def _frames(system, part):
+    """Frames of the folder ``part`` of a ``system``, whose arrays have one flat row per frame, in Å and eV."""
     arrays = {
         name: stored_array(part / f"{name}.npy")
         for name in ("coord", "box", "energy", "force", "virial", "real_atom_types")
@@ -58,6 +59,7 @@ def _frames(system, part):
         "real_atom_types", np.tile(np.loadtxt(system / "type.raw", int, ndmin=1).ravel(), (count, 1))
     )
     for k in range(count):
+        # mixed systems fill shorter frames up with atoms of kind -1
         there = kinds[k] >= 0
         if kinds[k].max() >= len(numbers):
             raise ValueError(
@@ -65,15 +67,16 @@ def _frames(system, part):
             )
         box = arrays["box"][k].reshape(3, 3).astype(float) * POSITION if periodic else None
         values = {name: array[k].astype(float) for name, array in arrays.items()}
+        # their virial is minus stress times volume
         virial = values["virial"].reshape(3, 3) * ENERGY if periodic and "virial" in arrays else None
         yield Configuration(
             numbers[kinds[k][there]],
             values["coord"].reshape(-1, 3)[there] * POSITION,
             box,
-            (periodic,) * 3,
+            (periodic, periodic, periodic),
             float(values["energy"].reshape(())) * ENERGY if "energy" in arrays else None,
             values["force"].reshape(-1, 3)[there] * (ENERGY / POSITION) if "force" in arrays else None,
-            None if virial is None else -(virial + virial.T) / 2 / abs(np.linalg.det(box)),
+            None if virial is None or box is None else -(virial + virial.T) / 2 / abs(np.linalg.det(box)),
             {"file": f"{system.name}/{part.name}"},
         )
 

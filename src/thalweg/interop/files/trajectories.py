@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mdtraj
 import numpy as np
@@ -61,15 +61,17 @@ def topology_to_mdtraj(topology: Topology) -> mdtraj.Topology:
     >>> topology_to_mdtraj(pair)
     <mdtraj.Topology with 1 chains, 1 residues, 2 atoms, 1 bonds at ...>
     """
-    result, chain, residue, last = mdtraj.Topology(), None, None, (None, None, None)
-    for name, symbol, *place in zip(
+    result, last = mdtraj.Topology(), None
+    chain: Any = None
+    residue: Any = None
+    for name, symbol, index, number, title in zip(
         topology.names, topology.elements, topology.chains, topology.residue_ids, topology.residue_names
     ):
-        if place[0] != last[0]:
+        if last is None or index != last[0]:
             chain = result.add_chain()
-        if tuple(place) != last:
-            residue = result.add_residue(place[2], chain, resSeq=place[1])
-        last = tuple(place)
+        if (index, number, title) != last:
+            residue = result.add_residue(title, chain, resSeq=number)
+        last = (index, number, title)
         kind = mdtraj_elements.Element.getBySymbol(symbol) if symbol else mdtraj_elements.virtual
         result.add_atom(name, kind, residue)
     for i, j in topology.bonds.tolist():
@@ -208,8 +210,8 @@ def read_trajectory(path: str | Path, topology: Topology) -> TrajectoryFrames:
     chunks = list(TrajectoryFile(Path(path), topology))
     if not chunks:
         raise ValueError(f"{path} has no frames; write it again")
-    boxes = [chunk.box for chunk in chunks]
-    box = None if any(cell is None for cell in boxes) else np.concatenate(boxes)
+    boxes = [chunk.box for chunk in chunks if chunk.box is not None]
+    box = np.concatenate(boxes) if len(boxes) == len(chunks) else None
     return TrajectoryFrames(np.concatenate([chunk.positions for chunk in chunks]), box)
 
 

@@ -58,8 +58,9 @@ def write_snap(stem: str | Path, potential: LearnedPotential) -> list[str]:
         raise ValueError(
             f"a linear model on {type(spectrum).__name__} has no SNAP form; fit one on Bispectrum"
         )
-    if tuple(sorted(spectrum.elements)) != elements:
+    if tuple(sorted(spectrum.elements or ())) != elements:
         raise ValueError(f"the model is for elements {spectrum.elements}, the potential for {elements}")
+    # the first coefficient of an element is the energy of its atom alone, where offsets of pair terms go as well
     stem.with_suffix(".snapparam").write_text(_parameters(spectrum, quadratic), encoding="utf-8")
     alone = {
         z: energy + sum(float(t.offsets[t.elements.index(z)]) for t in pairs if z in t.elements)
@@ -70,6 +71,7 @@ def write_snap(stem: str | Path, potential: LearnedPotential) -> list[str]:
     files = f"{stem.with_suffix('.snapcoeff')} {stem.with_suffix('.snapparam')}"
     if not pairs:
         return ["pair_style snap", f"pair_coeff * * {files} {names}"]
+    # tables beside SNAP are styles of a hybrid/overlay, numbered where there are several of a kind
     tables, commands = _tables(pairs, elements)
     stem.with_suffix(".table").write_text(tables, encoding="utf-8")
     styles = " ".join(f"table spline {POINTS}" for _ in pairs)
@@ -102,11 +104,12 @@ def _parameters(spectrum: Bispectrum, quadratic: bool) -> str:
 
 def _coefficients(model: LinearTerm, spectrum: Bispectrum, alone: dict[int, float]) -> str:
     """The text of a ``.snapcoeff`` file."""
-    count = len(spectrum.elements)
+    known = spectrum.elements or ()
+    count = len(known)
     table = np.asarray(model.coefficients, float).reshape(count, -1) / ELECTRONVOLT
     radii, weights = spectrum.radii or (0.5,) * count, spectrum.weights or (1.0,) * count
     lines = ["# coefficients of a potential fitted by Thalweg [eV]", f"{count} {table.shape[1] + 1}"]
-    for z, row, radius, weight in zip(spectrum.elements, table, radii, weights):
+    for z, row, radius, weight in zip(known, table, radii, weights):
         lines += [f"{SYMBOLS[z]} {radius!r} {weight!r}", repr(float(alone[z]) / ELECTRONVOLT)]
         lines += [repr(float(value)) for value in row]
     return "\n".join(lines) + "\n"
@@ -118,17 +121,18 @@ def _tables(pairs: list[PairTerm], elements: tuple[int, ...]):
     for k, term in enumerate(pairs):
         distances = np.linspace(CLOSEST * term.cutoff, term.cutoff, POINTS)
         known = [z for z in elements if z in term.elements]
-        for a, one in enumerate(known):
-            for other in known[a:]:
-                i, j = sorted((term.elements.index(one), term.elements.index(other)))
-                name = f"term{k + 1}_{SYMBOLS[one]}_{SYMBOLS[other]}"
+        for a, first in enumerate(known):
+            for second in known[a:]:
+                # pairs of the term are in the order (0, 0), (0, 1), (1, 1), (0, 2), ...
+                i, j = sorted((term.elements.index(first), term.elements.index(second)))
+                name = f"term{k + 1}_{SYMBOLS[first]}_{SYMBOLS[second]}"
                 energies, slopes = _pair_curve(term, j * (j + 1) // 2 + i, distances)
                 rows = zip(distances / ANGSTROM, energies / ELECTRONVOLT, -slopes * ANGSTROM / ELECTRONVOLT)
                 texts.append(
                     f"\n{name}\nN {POINTS} R {distances[0] / ANGSTROM:.12g} {distances[-1] / ANGSTROM:.12g}\n\n"
                 )
                 texts += [f"{n + 1} {r:.12g} {e:.12g} {f:.12g}\n" for n, (r, e, f) in enumerate(rows)]
-                places.append((k, elements.index(one) + 1, elements.index(other) + 1, name))
+                places.append((k, elements.index(first) + 1, elements.index(second) + 1, name))
     return "".join(texts), places
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from thalweg.dynamics.engine import Variable
 from thalweg.geometry.evaluation import evaluate
 from thalweg.interop.files.trajectories import TrajectoryFile
-from thalweg.machine.arrays import stored_array
+from thalweg.machine.arrays import mapped_array
 from thalweg.machine.whole_files import whole
 from thalweg.systems.topology import Topology
 from thalweg.time_series.trajectories import Trajectories
@@ -105,7 +105,7 @@ class FeaturesAlongFile:
 
     def opened(self, path: str | Path) -> np.memmap:
         """The values that `stored` has written to ``path``."""
-        return stored_array(path, mapped=True)
+        return mapped_array(path)
 
     def stored(self, path: str | Path) -> np.memmap:
         """The values, written to ``path`` (``.npy``) and opened as a memory map; complete or not there at all."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import mdtraj
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from thalweg.geometry.constant_tables import Rows
 from thalweg.geometry.residues import heavy_atoms_by_residue, protein_residues, residue_labels
@@ -118,7 +118,9 @@ class SolventExposure:
         if self.shading is None:
             kept = [r for r in whole.residues if not r.is_water and r.n_atoms > 1]
             object.__setattr__(self, "shading", np.array([a.index for r in kept for a in r.atoms], int))
-        object.__setattr__(self, "shown", topology_from_mdtraj(whole.subset(self.shading)))
+        object.__setattr__(
+            self, "shown", topology_from_mdtraj(whole.subset(np.asarray(self.shading).tolist()))
+        )
         _known_residues(self.shown)
 
     @property
@@ -128,7 +130,7 @@ class SolventExposure:
 
     @property
     def atoms(self) -> Rows:
-        return (tuple(self.shading.tolist()),) * len(self.names)
+        return (tuple(np.asarray(self.shading).tolist()),) * len(self.names)
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -141,7 +143,7 @@ class SolventExposure:
     def of_frames(self, positions: np.ndarray, box: np.ndarray | None) -> np.ndarray:
         shading = positions[:, self.shading]
         for frame, x in enumerate(shading):
-            if len(touching := cKDTree(x).query_pairs(TOUCHING, output_type="ndarray")):
+            if len(touching := KDTree(x).query_pairs(TOUCHING, output_type="ndarray")):
                 first, second = (self.shown.label(int(k)) for k in touching[0])
                 raise ValueError(
                     f"{first} and {second} lie on top of each other in frame {frame} of a chunk: no surface is "

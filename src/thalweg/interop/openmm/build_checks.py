@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import openmm.app as app
 from openmm import unit
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 LARGEST_COORDINATE = 1e4
 """Beyond this [nm] a coordinate is a mistake: ten micrometers."""
@@ -68,7 +68,7 @@ def checked_positions(positions) -> np.ndarray:
             f"atom {strange[0] + 1} has coordinates {x[strange[0]]} nm ({len(strange)} such atoms); "
             "coordinates must be finite and in the unit of the file format, Å for PDB"
         )
-    if len(close := cKDTree(x).query_pairs(SMALLEST_DISTANCE, output_type="ndarray")):
+    if len(close := KDTree(x).query_pairs(SMALLEST_DISTANCE, output_type="ndarray")):
         i, j = min(map(tuple, close))
         raise BuildError(
             f"atoms {i + 1} and {j + 1} are {np.linalg.norm(x[i] - x[j]):.4f} nm apart ({len(close)} such "

@@ -27,7 +27,7 @@ def relaxed(system: System, tolerance: float = 10.0, iterations: int = 500) -> S
     Raises
     ------
     ValueError
-        If the energy is not finite where the minimizer ends.
+        If the system is not one of OpenMM, or the energy is not finite where the minimizer ends.
 
     Examples
     --------
@@ -37,6 +37,8 @@ def relaxed(system: System, tolerance: float = 10.0, iterations: int = 500) -> S
     True
     """
     platform = openmm.Platform.getPlatform("Reference" if len(system.topology) <= SMALL else "CPU")
+    if system.openmm_xml is None:
+        raise ValueError("the system was not made by OpenMM, which cannot relax it; build it from files")
     simulated = deserialized(system.openmm_xml)
     context = openmm.Context(simulated, openmm.VerletIntegrator(0.001), platform)
     if system.box is not None:

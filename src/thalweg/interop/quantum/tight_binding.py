@@ -71,8 +71,8 @@ class TightBinding:
             If tblite is not installed.
         """
         _tblite()
-        flags = (box is not None,) * 3 if periodic is None else tuple(bool(flag) for flag in periodic)
-        return TightBindingEnergy(self, tuple(int(z) for z in numbers), flags)
+        x, y, z = (box is not None,) * 3 if periodic is None else map(bool, periodic)
+        return TightBindingEnergy(self, tuple(int(number) for number in numbers), (x, y, z))
 
     def evaluate(self, configurations: Sequence[Configuration]) -> Labels:
         """Energies, forces, and stresses of periodic frames.
