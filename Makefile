@@ -29,6 +29,7 @@ test-long: .venv/ready
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/ty check --output-format concise
 
 docs: .venv/ready-docs
 	$(BIN)/sphinx-build -q -b html docs docs/_build
