@@ -90,7 +90,7 @@ def prepared(tmp_path_factory) -> Path:
     for name in ("run-1.xtc", "run-2.xtc"):
         steps = random.normal(scale=0.002, size=(60, *start.shape[1:]))
         write_trajectory(folder / name, start + steps.cumsum(0), topology)
-    frames = silicon(300, random)
+    frames = silicon(200, random)
     write_configurations(folder / "frames.xyz", frames)
     return folder
 
