@@ -48,7 +48,7 @@ class Pulls:
     slots: Int[np.ndarray, " pairs"]
     changes: Float[np.ndarray, "pairs 3 features"]
 
-    def of(self, sites: Int[np.ndarray, " some"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def of(self, sites: Int[np.ndarray, " chosen"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Centers, slots and changes of the pairs of some of the sites."""
         chosen = np.isin(self.centers, sites)
         if chosen.all():
@@ -74,20 +74,21 @@ def features_and_pulls(
             "what it learns is learned with its readout; fit it by MessagePassing"
         )
     present = near.environments(points)
-    vectors, seen = np.asarray(present.vectors), np.asarray(present.neighbor_kinds)
-    inside = (vectors**2).sum(0) < representation.cutoff**2
-    centers, slots = np.nonzero(inside.T)
+    vectors, neighbor_kinds = np.asarray(present.vectors), np.asarray(present.neighbor_kinds)
+    within = (vectors**2).sum(0) < representation.cutoff**2
+    centers, slots = np.nonzero(within.T)
     if not isinstance(representation, DensityRepresentation):
         features, changes = map(np.asarray, _features_and_changes(representation, present))
         return Pulls(features, centers, slots, changes[centers, slots])
     features, expanded = jax.tree.map(np.asarray, _expanded(representation, present))
     changes = np.empty((len(centers), 3, len(features)), features.dtype)
     for start in range(0, len(centers), CALL):
-        some = np.arange(start, start + CALL).clip(max=len(centers) - 1)
-        sites, rows = centers[some], slots[some]
-        of_sites = jax.tree.map(lambda one: one[..., sites], expanded)  # noqa: B023
-        moved = _pushed_pairs(representation, of_sites, vectors[:, rows, sites], seen[rows, sites])
-        changes[start : start + CALL] = np.asarray(moved)[: len(centers) - start]
+        # always CALL pairs, the last again and again where there are no more
+        pairs = np.arange(start, start + CALL).clip(max=len(centers) - 1)
+        sites, rows = centers[pairs], slots[pairs]
+        of_sites = jax.tree.map(lambda leaf: leaf[..., sites], expanded)  # noqa: B023
+        pushed = _pushed_pairs(representation, of_sites, vectors[:, rows, sites], neighbor_kinds[rows, sites])
+        changes[start : start + CALL] = np.asarray(pushed)[: len(centers) - start]
     return Pulls(features.T, centers, slots, changes)
 
 
@@ -108,15 +109,16 @@ def _expanded(representation, present):
 
 
 @eqx.filter_jit
-def _pushed_pairs(representation, expanded, vectors, seen):
+def _pushed_pairs(representation, expanded, vectors, neighbor_kinds):
     """Changes of features by each of `CALL` neighbors, ``(pairs, 3, features)``."""
 
-    def block(some):
-        expanded, vectors, seen = some
+    def block(pairs):
+        expanded, vectors, neighbor_kinds = pairs
 
         def factors(vectors):
-            around = Detached(vectors[:, None], seen[None], jnp.zeros_like(seen))
-            return tuple(one[:, 0] for one in representation.factors(around))
+            """Radial and angular functions of each pair's neighbor, as of a site that has no other."""
+            alone = Detached(vectors[:, None], neighbor_kinds[None], jnp.zeros_like(neighbor_kinds))
+            return tuple(functions[:, 0] for functions in representation.factors(alone))
 
         axes = jnp.broadcast_to(jnp.eye(3, dtype=vectors.dtype)[:, :, None], (3, *vectors.shape))
         values, steps = (
@@ -125,10 +127,10 @@ def _pushed_pairs(representation, expanded, vectors, seen):
         )
         return representation.pushed(expanded, *values, *steps).transpose(2, 0, 1)
 
-    def split(one):
-        return jnp.moveaxis(one.reshape(*one.shape[:-1], -1, PAIRS), -2, 0)
+    def split(array):
+        return jnp.moveaxis(array.reshape(*array.shape[:-1], -1, PAIRS), -2, 0)
 
-    changes = jax.lax.map(block, jax.tree.map(split, (expanded, vectors, seen)))
+    changes = jax.lax.map(block, jax.tree.map(split, (expanded, vectors, neighbor_kinds)))
     return changes.reshape(-1, *changes.shape[2:])
 
 
@@ -137,14 +139,17 @@ def _features_and_changes(representation, present):
     """Features ``(sites, features)`` and changes by every row of neighbors ``(sites, neighbors, 3, features)``."""
     rows, sites = present.partners.shape
 
-    def block(some):
-        vectors = some.vectors
+    def block(sites_of_block):
+        vectors = sites_of_block.vectors
 
         def push(index):
+            """Features, and their change by one component of one row of neighbors, of all sites of the block."""
             step = jnp.zeros((rows * 3,), vectors.dtype).at[index].set(1).reshape(rows, 3, 1)
             step = jnp.broadcast_to(step.transpose(1, 0, 2), vectors.shape)
             return jax.jvp(
-                lambda at: representation(Detached(at, some.partners, some.kinds)), (vectors,), (step,)
+                lambda at: representation(Detached(at, sites_of_block.partners, sites_of_block.kinds)),
+                (vectors,),
+                (step,),
             )
 
         features, changes = jax.lax.map(push, np.arange(rows * 3))

@@ -66,21 +66,22 @@ class Detached(Environments):
 
 def in_blocks(environments: Environments, size: int) -> Detached:
     """Sites in blocks of ``size``, a new first axis; the last block is filled up with lone sites of kind -1."""
-    vectors, kinds, seen = environments.vectors, environments.kinds, environments.neighbor_kinds
+    vectors, kinds, neighbor_kinds = environments.vectors, environments.kinds, environments.neighbor_kinds
     missing = -vectors.shape[-1] % size
     if missing:
         far = FAR * jnp.ones((*vectors.shape[:-1], missing), vectors.dtype)
         vectors = jnp.concatenate([vectors, far * (1 + jnp.abs(vectors).max())], -1)
         kinds = jnp.concatenate([kinds, jnp.full((missing,), -1, kinds.dtype)])
-        seen = jnp.concatenate([seen, jnp.zeros((seen.shape[0], missing), seen.dtype)], -1)
+        nothing = jnp.zeros((neighbor_kinds.shape[0], missing), neighbor_kinds.dtype)
+        neighbor_kinds = jnp.concatenate([neighbor_kinds, nothing], -1)
 
     def split(array):
         return jnp.moveaxis(array.reshape(*array.shape[:-1], -1, size), -2, 0)
 
     return eqx.tree_at(
-        lambda one: (one.vectors, one.partners, one.kinds),
-        Detached(vectors, seen, kinds),
-        (split(vectors), split(seen), split(kinds)),
+        lambda block: (block.vectors, block.partners, block.kinds),
+        Detached(vectors, neighbor_kinds, kinds),
+        (split(vectors), split(neighbor_kinds), split(kinds)),
     )
 
 
@@ -129,16 +130,17 @@ class Neighborhoods(eqx.Module):
         >>> near.partners.shape, near.kinds.tolist()
         ((8, 3), [1, 0, 0])
         """
-        found = [_neighbors(configuration, reach) for configuration in configurations]
+        pairs = [_neighbors(configuration, reach) for configuration in configurations]
         sizes = np.array([len(configuration) for configuration in configurations], int)
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
         total = max(int(starts[-1]), sites)
-        most = max((int(np.bincount(i, minlength=1).max()) for i, _, _ in found), default=0)
+        most = max((int(np.bincount(i, minlength=1).max()) for i, _, _ in pairs), default=0)
         rows = max(rows, -(-max(most, 1) // ROWS) * ROWS)
+        # absent neighbors are the site itself, far away; pairs are sorted by i, so that rows count up within a site
         partners = np.tile(np.arange(total, dtype=np.int32), (rows, 1))
         offsets = np.zeros((3, rows, total))
         offsets[0] = FAR * reach
-        for start, size, (i, j, shift) in zip(starts, sizes, found):
+        for start, size, (i, j, shift) in zip(starts, sizes, pairs):
             row = np.arange(len(i)) - np.searchsorted(i, np.arange(size))[i]
             partners[row, i + start] = j + start
             offsets[:, row, i + start] = shift.T
@@ -203,12 +205,12 @@ def batches(
 
     Frames are taken in order of size, so that little is padding; a frame larger than ``sites`` is a block alone.
     """
-    found = []
+    blocks = []
     for chosen, padded in packed([len(configuration) for configuration in configurations], sites):
         frames = [configurations[k] for k in chosen]
-        found.append((chosen, Neighborhoods.of(frames, elements, reach, 0, padded)))
-    rows = max((len(near.partners) for _, near in found), default=0)
-    for chosen, near in found:
+        blocks.append((chosen, Neighborhoods.of(frames, elements, reach, 0, padded)))
+    rows = max((len(near.partners) for _, near in blocks), default=0)
+    for chosen, near in blocks:
         yield chosen, near.with_rows(rows, reach)
 
 
@@ -222,14 +224,14 @@ def packed(sizes: Sequence[int], sites: int) -> list[tuple[np.ndarray, int]]:
     """
     order = np.argsort(sizes, kind="stable")
     ends = np.cumsum(np.asarray(sizes)[order])
-    start, found = 0, []
+    start, blocks = 0, []
     while start < len(order):
         before = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, before + sites, side="right")))
         size = int(ends[stop - 1] - before)
-        found.append((order[start:stop], sites if size <= sites else -(-size // 64) * 64))
+        blocks.append((order[start:stop], sites if size <= sites else -(-size // 64) * 64))
         start = stop
-    return found
+    return blocks
 
 
 def element_kinds(numbers: Sequence[int] | np.ndarray, elements: Sequence[int]) -> np.ndarray:

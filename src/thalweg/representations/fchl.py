@@ -87,34 +87,45 @@ class FCHL19(Representation):
         """Bins of each neighbor, ``(bins, neighbors, sites)``."""
         squares = distances * distances
         spread = jnp.log1p(self.width / squares)
-        middle = jnp.log(distances) - 0.5 * spread
+        mean = jnp.log(distances) - 0.5 * spread  # m = ln(r^2 / sqrt(r^2 + w)), s^2 = ln(1 + w / r^2)
         amplitude = decay * (distances / ANGSTROM) ** -self.pair_power / jnp.sqrt(2 * np.pi * spread)
         bins = self.cutoff * np.arange(1, self.radial + 1) / self.radial
         return jnp.stack(
             [
-                jnp.exp(-((float(np.log(one)) - middle) ** 2) / (2 * spread))
+                jnp.exp(-((float(np.log(center)) - mean) ** 2) / (2 * spread))
                 * amplitude
-                * float(ANGSTROM / one)
-                for one in bins
+                * float(ANGSTROM / center)
+                for center in bins
             ]
         )
 
     def _angles_spectrum(self, mine, others, share):
-        """Pairs of one round, ``(features, sites)``."""
+        """Pairs of one round, ``(features, sites)``.
+
+        Rows of ``mine`` and ``others`` are vectors from the site, distances, ``f``, and weights in element channels.
+
+        ==============================  ==============================================
+        ``cos t_i, cos t_j, cos t_k``   ``cosine, cosine_j, cosine_k``, (pairs, sites)
+        ``R``                           ``bins``, centers of mean distance [nm]
+        ``2 exp(-(zeta n)^2 / 2) ...``  ``waves``, (2 orders, pairs, sites)
+        ==============================  ==============================================
+        """
         r_ij, r_ik = mine[3], others[3]
         dot = (mine[:3] * others[:3]).sum(0)
         r_jk = jnp.sqrt(jnp.maximum(r_ij * r_ij + r_ik * r_ik - 2 * dot, 1e-8))
         cosine = dot / (r_ij * r_ik)
         cosine_j = (r_ij * r_ij - dot) / (r_ij * r_jk)
         cosine_k = (r_ik * r_ik - dot) / (r_ik * r_jk)
+        # c3 (1 + 3 cos t_i cos t_j cos t_k) / (r_ij r_ik r_jk)^N3 f(r_ij) f(r_ik) sqrt(eta / pi)
         volume = r_ij * r_ik * r_jk / ANGSTROM**3
         weight = self.triple_weight * (1 + 3 * cosine * cosine_j * cosine_k) * volume**-self.triple_power
         weight = weight * mine[4] * others[4] * share * float(np.sqrt(self.eta / np.pi) * ANGSTROM)
         sine = jnp.sqrt(jnp.maximum(1 - cosine * cosine, 0) + SOFTENING**2)
         waves = _odd_waves(cosine, sine, self.orders, self.zeta)
+        # exp(-eta (R - (r_ij + r_ik) / 2)^2), then all products of channels and waves with these bins
         mean = 0.5 * (r_ij + r_ik)
         bins = self.cutoff * np.arange(1, self.angular + 1) / self.angular
-        radial = jnp.stack([jnp.exp(-self.eta * (mean - float(one)) ** 2) for one in bins])
+        radial = jnp.stack([jnp.exp(-self.eta * (mean - float(center)) ** 2) for center in bins])
         weights = pair_weights(mine[5:], others[5:]) * weight
         angular = (weights[:, None] * waves).reshape(-1, *cosine.shape)
         return products_summed(angular, radial).reshape(-1, cosine.shape[-1])
@@ -122,6 +133,7 @@ class FCHL19(Representation):
 
 def _odd_waves(cosine, sine, orders, zeta):
     """``2 exp(-(zeta n)^2 / 2)`` times cosine and sine of ``n`` angles, for odd ``n``."""
+    # from n to n + 2 by the addition theorem of twice the angle
     waves, c, s = [], cosine, sine
     double_c, double_s = 2 * cosine * cosine - 1, 2 * sine * cosine
     for order in range(orders):

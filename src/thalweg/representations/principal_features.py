@@ -64,25 +64,34 @@ class PrincipalFeatures(eqx.Module):
         [True, True]
         """
         chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), EXAMPLES)).astype(int))
-        seen: list[list[np.ndarray]] = [[] for _ in representation.elements]
-        moved: list = [0.0 for _ in representation.elements]
-        for _, near, pulls in with_derivatives(representation, [frames[k] for k in chosen]):
-            for kind, features in enumerate(seen):
-                mine = np.flatnonzero(near.kinds == kind)
-                features.append(pulls.features[mine])
-                changes = pulls.of(mine)[2]
-                changes = changes.reshape(-1, changes.shape[-1])
-                moved[kind] = moved[kind] + changes.T @ changes
         centers, vectors, spreads = [], [], []
-        for features, changed in zip(map(np.concatenate, seen), moved):
+        for features, jacobian_squares in _features_and_jacobians(
+            representation, [frames[k] for k in chosen]
+        ):
+            # principal axes of cov(f) + step^2 <J J^T>, largest first
             count = max(len(features), 1)
             center = features.sum(0) / count
-            differing = (features - center).T @ (features - center) / count
-            sizes, directions = np.linalg.eigh(differing + STEP**2 * changed / count)
+            covariance = (features - center).T @ (features - center) / count
+            sizes, directions = np.linalg.eigh(covariance + STEP**2 * jacobian_squares / count)
             sizes = np.maximum(sizes[::-1], 0)
-            kept = int((np.cumsum(sizes) < (1 - lost) * sizes.sum()).sum()) + 1
+            combinations = int((np.cumsum(sizes) < (1 - lost) * sizes.sum()).sum()) + 1
             centers.append(center)
-            vectors.append(directions[:, ::-1][:, :kept])
-            spreads.append(2 * np.trace(differing))
+            vectors.append(directions[:, ::-1][:, :combinations])
+            # the mean square distance of two sites is twice the variance
+            spreads.append(2 * np.trace(covariance))
         scale = float(np.sqrt(np.mean(spreads))) or 1.0
-        return PrincipalFeatures(representation, tuple(centers), tuple(one / scale for one in vectors))
+        return PrincipalFeatures(representation, tuple(centers), tuple(axes / scale for axes in vectors))
+
+
+def _features_and_jacobians(representation, frames):
+    """Of each element the features of its sites (sites, features), and ``sum J J^T`` over these and their neighbors."""
+    features: list[list[np.ndarray]] = [[] for _ in representation.elements]
+    squares: list = [0.0 for _ in representation.elements]
+    for _, near, pulls in with_derivatives(representation, frames):
+        for kind, of_kind in enumerate(features):
+            mine = np.flatnonzero(near.kinds == kind)
+            of_kind.append(pulls.features[mine])
+            jacobian = pulls.of(mine)[2]
+            jacobian = jacobian.reshape(-1, jacobian.shape[-1])
+            squares[kind] = squares[kind] + jacobian.T @ jacobian
+    return zip(map(np.concatenate, features), squares)

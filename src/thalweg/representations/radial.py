@@ -25,8 +25,8 @@ from thalweg.shapes import Array, Float
 
 def smooth_cutoff(distances: Float[Array, " *shape"], cutoff: float) -> Float[Array, " *shape"]:
     """``(1 - (r / r_c)^2)^3`` up to the cutoff [nm], zero beyond; two continuous derivatives there."""
-    rest = jnp.maximum(1 - (distances / cutoff) ** 2, 0)
-    return rest * rest * rest
+    base = jnp.maximum(1 - (distances / cutoff) ** 2, 0)
+    return base * base * base
 
 
 def cosine_cutoff(distances: Float[Array, " *shape"], cutoff: float) -> Float[Array, " *shape"]:

@@ -49,7 +49,7 @@ class Representation(eqx.Module):
         """
         if self.elements is None:
             return self.over(elements_of(configurations)).features(configurations)
-        found: list = [None] * len(configurations)
+        features: list = [None] * len(configurations)
         with jax.enable_x64(True):
             for chosen, near in batches(configurations, self.elements, self.cutoff):
                 frames = [configurations[k] for k in chosen]
@@ -57,8 +57,8 @@ class Representation(eqx.Module):
                 columns = np.asarray(_evaluate(self, present))
                 ends = np.cumsum([len(frame) for frame in frames])
                 for k, block in zip(chosen, np.split(columns[:, : ends[-1]].T, ends[:-1])):
-                    found[k] = block
-        return found
+                    features[k] = block
+        return features
 
 
 @eqx.filter_jit

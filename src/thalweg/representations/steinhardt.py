@@ -71,17 +71,18 @@ class _Neighbors(eqx.Module):
         straight = [x[:, k] - center[k] for k in range(3)]
         arrow = straight if box is None else nearest_components(straight, box)
         square = sum(component**2 for component in arrow)
-        other = square > 0.0
-        length = jnp.sqrt(jnp.where(other, square, 1.0))
+        # an atom is none of its own neighbors; the inner where keeps derivatives finite at zero distance
+        apart = square > 0.0
+        length = jnp.sqrt(jnp.where(apart, square, 1.0))
         unit = jnp.stack([component / length for component in arrow])
-        weights = jnp.where(other, self.switch(length / self.radius), 0.0)
+        weights = jnp.where(apart, self.switch(length / self.radius), 0.0)
         return weights, spherical_harmonics(unit, self.degree)[self.degree**2 :]
 
     def invariant(self, moments) -> jax.Array:
         """``sqrt(4 pi / (2 l + 1) sum_m q_m^2)`` of moments on axis 1, with derivative zero at zero."""
         square = 4 * np.pi / (2 * self.degree + 1) * (moments**2).sum(axis=1)
-        some = square > 0.0
-        return jnp.where(some, jnp.sqrt(jnp.where(some, square, 1.0)), 0.0)
+        positive = square > 0.0
+        return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)
 
 
 class LocalOrder(Dimensionless):
@@ -183,5 +184,5 @@ class GlobalOrder(eqx.Module):
 
 def _divided(moments, weights):
     """Moments per neighbor, and zero for an atom that has none."""
-    some = weights > 1e-12
-    return jnp.where(some, moments / jnp.where(some, weights, 1.0), 0.0)
+    accompanied = weights > 1e-12
+    return jnp.where(accompanied, moments / jnp.where(accompanied, weights, 1.0), 0.0)

@@ -168,7 +168,7 @@ def _sums(gaussians, weights, cosine, functions):
 def _angular_factors(cosine, kinds):
     """``2^(1 - zeta) (1 + lambda cos)^zeta`` for every (zeta, lambda), by repeated squaring."""
     squares = {l: {1: 0.5 * (1 + l * cosine)} for _, l in kinds}
-    found = []
+    factors = []
     for zeta, l in kinds:
         square, power, product = squares[l], 1, 2.0
         while power <= zeta:
@@ -177,5 +177,5 @@ def _angular_factors(cosine, kinds):
             if int(zeta) & power:
                 product = product * square[power]
             power *= 2
-        found.append(product)
-    return found
+        factors.append(product)
+    return factors

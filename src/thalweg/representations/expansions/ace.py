@@ -73,15 +73,17 @@ class ACE(DensityRepresentation):
     def invariants(self, density: Float[Array, "functions angular sites"]) -> Float[Array, "features sites"]:
         plan = self.plan
         parts = [density[:, l * l : (l + 1) ** 2] for l in range(plan.degree + 1)]
-        found = [parts[0][plan.singles, 0]]
-        found += [(parts[l][a] * parts[l][b]).sum(1) for l, (a, b) in plan.pairs.items()]
+        # order 1: A_n00; order 2: sum_m A_nlm A_n'lm
+        features = [parts[0][plan.singles, 0]]
+        features += [(parts[l][a] * parts[l][b]).sum(1) for l, (a, b) in plan.pairs.items()]
+        # T_(nl,n'l')LM, (pairs of factors, 2 L + 1, sites), then orders 3 and 4
         coupled = {
             L: jnp.concatenate([_coupled(parts[l], parts[k], a, b, L) for (l, k), (a, b) in tables.items()])
             for L, tables in plan.coupled.items()
         }
-        found += [(coupled[L][a] * parts[L][b]).sum(1) for L, (a, b) in plan.triples.items()]
-        found += [(coupled[L][a] * coupled[L][b]).sum(1) for L, (a, b) in plan.quadruples.items()]
-        return jnp.concatenate(found)
+        features += [(coupled[L][a] * parts[L][b]).sum(1) for L, (a, b) in plan.triples.items()]
+        features += [(coupled[L][a] * coupled[L][b]).sum(1) for L, (a, b) in plan.quadruples.items()]
+        return jnp.concatenate(features)
 
 
 def _coupled(left, right, a, b, degree):
@@ -134,26 +136,21 @@ def _products(levels: Sequence[int], degrees: Sequence[int], channels: int) -> P
         raise ValueError(
             f"levels={levels} with degrees={degrees}; give one to four levels and a degree for each of them"
         )
+    # all other factors of an invariant have at least n = 1 and l = 0, which leaves the rest of the level to one
     radial = max(level - order for order, level in enumerate(levels))
-
-    def factors(order):
-        top = levels[order - 1] - (order - 1)
-        return [
-            _Factor(n, l, c * radial + n - 1)
-            for l in range(min(degrees[order - 1], top - 1) + 1)
-            for n in range(1, top - l + 1)
-            for c in range(channels)
-        ]
-
     tables = _Coupled()
-    found: list[list] = [[] for _ in levels]
-    for order, level in enumerate(levels, 1):
-        for chosen in combinations_with_replacement(factors(order), order):
-            total = sum(one.n + one.l for one in chosen)
+    invariants: list[list] = [[] for _ in levels]
+    for order, (level, degree) in enumerate(zip(levels, degrees), 1):
+        factors = _factors(level - (order - 1), degree, channels, radial)
+        for chosen in combinations_with_replacement(factors, order):
+            total = sum(factor.n + factor.l for factor in chosen)
             if total <= level:
-                found[order - 1] += [(L, a, b, total) for L, a, b in _invariants(chosen, tables)]
-    by_degree = [_by_degree(order, tables) for order in found]
-    sorted_levels = [total for order in found for *_, total in sorted(order, key=lambda one: one[0])]
+                invariants[order - 1] += [(L, a, b, total) for L, a, b in _invariants(chosen, tables)]
+    by_degree = [_by_degree(of_order, tables) for of_order in invariants]
+    # features of one order stand by degree, in the order in which they were found
+    sorted_levels = [
+        total for of_order in invariants for *_, total in sorted(of_order, key=lambda invariant: invariant[0])
+    ]
     singles = by_degree[0][0][0] if by_degree[0] else np.zeros(0, np.int32)
     by_degree += [{}] * 4
     return Products(
@@ -175,6 +172,16 @@ class _Factor:
     n: int
     l: int
     row: int
+
+
+def _factors(top: int, degree: int, channels: int, radial: int) -> list[_Factor]:
+    """Factors with ``n + l <= top`` up to a degree; rows of the density stand by channel, then radial function."""
+    return [
+        _Factor(n, l, c * radial + n - 1)
+        for l in range(min(degree, top - 1) + 1)
+        for n in range(1, top - l + 1)
+        for c in range(channels)
+    ]
 
 
 class _Coupled:
@@ -230,5 +237,5 @@ def _by_degree(order, tables):
                 [[place(degree, a), place(degree, b)] for L, a, b, _ in order if degree == L], np.int32
             ).T
         )
-        for degree in sorted({one[0] for one in order})
+        for degree in sorted({L for L, *_ in order})
     }

@@ -18,7 +18,6 @@ Indices are doubled in code, as in SNAP. The cosine has one continuous derivativ
 from __future__ import annotations
 
 from functools import cache
-from math import factorial, sqrt
 
 import equinox as eqx
 import jax
@@ -27,6 +26,7 @@ import numpy as np
 
 from thalweg.representations.environments import Environments
 from thalweg.representations.representation import Representation
+from thalweg.representations.spherical_harmonics import clebsch_gordan
 from thalweg.shapes import Array, Float
 from thalweg.units import InCode, Nanometers
 
@@ -78,10 +78,10 @@ class Bispectrum(Representation):
             )
 
     def __call__(self, environments: Environments) -> Float[Array, "features sites"]:
-        seen = environments.vectors, environments.neighbor_kinds, environments.kinds
-        sites = seen[2].shape[0]
+        neighborhoods = environments.vectors, environments.neighbor_kinds, environments.kinds
+        sites = neighborhoods[2].shape[0]
         if sites <= TOGETHER:
-            return self._components(*seen)
+            return self._components(*neighborhoods)
         blocks = -(-sites // TOGETHER)
 
         def split(array):
@@ -89,14 +89,24 @@ class Bispectrum(Representation):
             padded = jnp.pad(array, edge, mode="edge")
             return jnp.moveaxis(padded.reshape(*array.shape[:-1], blocks, TOGETHER), -2, 0)
 
-        rows = jax.lax.map(jax.checkpoint(lambda parts: self._components(*parts)), tuple(map(split, seen)))
+        rows = jax.lax.map(
+            jax.checkpoint(lambda block: self._components(*block)), tuple(map(split, neighborhoods))
+        )
         return jnp.moveaxis(rows, 0, 1).reshape(rows.shape[1], -1)[:, :sites]
 
     def _components(self, vectors, neighbor_kinds, kinds):
-        """Components of a few sites."""
+        """Components of a few sites.
+
+        =======================  ====================================================================
+        ``u_j``                  ``real + i imaginary``, entries of all j one after another
+        ``u_j1, u_j2``           ``ar + i ai`` and ``br + i bi``, (terms, components, entries, sites)
+        ``C (u_j1 x u_j2) C^T``  ``zr + i zi``, (components, entries, sites)
+        =======================  ====================================================================
+        """
         real, imaginary = (jnp.concatenate(parts) for parts in self._sums(vectors, neighbor_kinds, kinds))
         order, rows = [], []
         for chosen, first, second, weights, target in _coupling_tables(self.twojmax):
+            # Z = C (u_j1 x u_j2) C^T, entry by entry (components, entries, sites), then Re tr(u_j^+ Z)
             ar, ai, br, bi = real[first], imaginary[first], real[second], imaginary[second]
             factor = jnp.asarray(weights, ar.dtype)[..., None]
             zr = (factor * (ar * br - ai * bi)).sum(0)
@@ -106,35 +116,44 @@ class Bispectrum(Representation):
         rows = jnp.concatenate(rows)[np.argsort(order)]
         if not self.bzero:
             return rows
+        # of an atom alone u_j = w_self 1
         alone = [self.wself**3 * (j + 1) for _, _, j in components(self.twojmax)]
         return rows - jnp.asarray(alone, rows.dtype)[:, None]
 
     def _sums(self, vectors, neighbor_kinds, kinds):
         """Real and imaginary parts of ``u_j``, ``((j + 1)^2, sites)`` for each j."""
-        r, (x, y, z) = jnp.sqrt((vectors * vectors).sum(0)), vectors
-        cutoff, weight = self._pairs(vectors.dtype, neighbor_kinds, kinds)
-        near = jnp.minimum(r, cutoff)
-        turn = jnp.pi * (near - self.rmin0) / (cutoff - self.rmin0)
-        sine = jnp.abs(jnp.sin(self.rfac0 * turn))
-        a = jnp.cos(self.rfac0 * turn) * jnp.sign(near - self.rmin0), -z * sine / r
-        b = y * sine / r, -x * sine / r
-        fading = jnp.where(r < cutoff, weight, 0.0)
-        if self.switch:
-            fading = fading * 0.5 * (1 + jnp.cos(jnp.maximum(turn, 0)))
+        fading, a, b = self._rotations(vectors, neighbor_kinds, kinds)
         re, im = fading[None, None], jnp.zeros_like(fading)[None, None]
         real, imaginary = [], []
         for j in range(self.twojmax + 1):
+            # left half of s w U_j of each neighbor, by recursion; summed, the right half mirrors it
             re, im = _next_left_half(re, im, j, a, b) if j else (re, im)
             left = re.sum(2), im.sum(2)
             right = (
-                _turned(left[0][: (j + 1) // 2][::-1], j, 1),
-                _turned(left[1][: (j + 1) // 2][::-1], j, -1),
+                _mirrored(left[0][: (j + 1) // 2][::-1], j, 1),
+                _mirrored(left[1][: (j + 1) // 2][::-1], j, -1),
             )
-            whole, other = (jnp.concatenate(halves).reshape((j + 1) ** 2, -1) for halves in zip(left, right))
+            real_j, imaginary_j = (
+                jnp.concatenate(halves).reshape((j + 1) ** 2, -1) for halves in zip(left, right)
+            )
             itself = self.wself * np.eye(j + 1).reshape(-1, 1)
-            real.append(whole + jnp.asarray(itself, whole.dtype))
-            imaginary.append(other)
+            real.append(real_j + jnp.asarray(itself, real_j.dtype))
+            imaginary.append(imaginary_j)
         return real, imaginary
+
+    def _rotations(self, vectors, neighbor_kinds, kinds):
+        """``s w``, ``a`` and ``b`` of each neighbor ``(neighbors, sites)``, the latter as real and imaginary parts."""
+        r, (x, y, z) = jnp.sqrt((vectors * vectors).sum(0)), vectors
+        cutoff, weight = self._pairs(vectors.dtype, neighbor_kinds, kinds)
+        near = jnp.minimum(r, cutoff)
+        angle = jnp.pi * (near - self.rmin0) / (cutoff - self.rmin0)  # t / f
+        sine = jnp.abs(jnp.sin(self.rfac0 * angle))
+        a = jnp.cos(self.rfac0 * angle) * jnp.sign(near - self.rmin0), -z * sine / r
+        b = y * sine / r, -x * sine / r
+        fading = jnp.where(r < cutoff, weight, 0.0)
+        if self.switch:
+            fading = fading * 0.5 * (1 + jnp.cos(jnp.maximum(angle, 0)))
+        return fading, a, b
 
     def _pairs(self, dtype, neighbor_kinds, kinds):
         """Cutoff of each pair and weight of each neighbor."""
@@ -167,22 +186,23 @@ def components(twojmax: int) -> list[tuple[int, int, int]]:
 def _next_left_half(re, im, j, a, b):
     """Rows up to j / 2 of U_j, ``(rows, columns, neighbors, sites)``, from those of U_(j - 1), by recursion."""
     if j % 2 == 0:
-        re = jnp.concatenate([re, _turned(re[-1:], j - 1, 1)])
-        im = jnp.concatenate([im, _turned(im[-1:], j - 1, -1)])
+        re = jnp.concatenate([re, _mirrored(re[-1:], j - 1, 1)])
+        im = jnp.concatenate([im, _mirrored(im[-1:], j - 1, -1)])
     rows, columns = np.arange(j // 2 + 1)[:, None], np.arange(j)[None, :]
 
     def scaled(numbers):
         return jnp.asarray(np.sqrt(numbers)[:, :, None, None], re.dtype)
 
-    stay, move = scaled((j - columns) / (j - rows)), scaled((columns + 1) / (j - rows))
-    here = stay * (a[0] * re + a[1] * im), stay * (a[0] * im - a[1] * re)
-    next_ = move * (b[0] * re + b[1] * im), move * (b[0] * im - b[1] * re)
+    # U_j[m, m'] = sqrt((j - m') / (j - m)) a* U_(j-1)[m, m'] - sqrt(m' / (j - m)) b* U_(j-1)[m, m' - 1]
+    same, next_ = scaled((j - columns) / (j - rows)), scaled((columns + 1) / (j - rows))
+    by_a = same * (a[0] * re + a[1] * im), same * (a[0] * im - a[1] * re)
+    by_b = next_ * (b[0] * re + b[1] * im), next_ * (b[0] * im - b[1] * re)
     edge = ((0, 0), (0, 1), (0, 0), (0, 0))
     shifted = ((0, 0), (1, 0), (0, 0), (0, 0))
-    return tuple(jnp.pad(one, edge) - jnp.pad(other, shifted) for one, other in zip(here, next_))
+    return tuple(jnp.pad(left, edge) - jnp.pad(right, shifted) for left, right in zip(by_a, by_b))
 
 
-def _turned(rows, j, parity):
+def _mirrored(rows, j, parity):
     """Rows of the other half of U_j that mirror these, the last of ``rows`` first: ``(-1)^(m - m') conj``, reversed.
 
     ``rows`` are the last ones of the left half, in reverse order or one alone; ``parity`` is -1 for imaginary parts.
@@ -203,13 +223,14 @@ def _couplings(j1: int, j2: int, j: int):
     entries, target = [], []
     for row in range(j // 2 + 1):
         for column in range(j + 1):
+            # the row in the middle mirrors itself: half of its columns, and its middle counted once
             if 2 * row == j and 2 * column > j:
                 continue
             double = 1.0 if 2 * row == j == 2 * column else 2.0
             terms = [
                 (p * (j1 + 1) + q, p2 * (j2 + 1) + q2, double * c * d)
-                for p, p2, c in _clebsch_gordan(j1, j2, j)[row]
-                for q, q2, d in _clebsch_gordan(j1, j2, j)[column]
+                for p, p2, c in _pairs_of_momenta(j1, j2, j)[row]
+                for q, q2, d in _pairs_of_momenta(j1, j2, j)[column]
             ]
             entries.append(terms)
             target.append(row * (j + 1) + column)
@@ -233,19 +254,19 @@ def _coupling_tables(twojmax: int):
         size = int(np.ceil(np.log2(len(first)) / 2))
         tables = first + begin[j1], second + begin[j2], weights
         groups.setdefault((j, size), []).append((k, tables, target + begin[j]))
-    found = []
+    merged = []
     for members in groups.values():
         most = max(len(tables[0]) for _, tables, _ in members)
         padded = (
             np.stack([np.pad(tables[n], ((0, most - len(tables[n])), (0, 0))) for _, tables, _ in members], 1)
             for n in range(3)
         )
-        found.append(([k for k, _, _ in members], *padded, members[0][2]))
-    return found
+        merged.append(([k for k, _, _ in members], *padded, members[0][2]))
+    return merged
 
 
 @cache
-def _clebsch_gordan(j1: int, j2: int, j: int):
+def _pairs_of_momenta(j1: int, j2: int, j: int):
     """For each m of j: the (m1, m2, coefficient) that add up to it; all counted from 0, momenta doubled."""
     rows = []
     for m in range(j + 1):
@@ -253,30 +274,7 @@ def _clebsch_gordan(j1: int, j2: int, j: int):
         for m1 in range(j1 + 1):
             m2 = m - m1 + (j1 + j2 - j) // 2
             if 0 <= m2 <= j2:
-                row.append((m1, m2, _coefficient(j1, j2, j, m1, m2, m)))
+                halves = (j1 / 2, m1 - j1 / 2, j2 / 2, m2 - j2 / 2, j / 2, m - j / 2)
+                row.append((m1, m2, clebsch_gordan(*halves)))
         rows.append(row)
     return rows
-
-
-def _coefficient(j1, j2, j, m1, m2, m):
-    """Clebsch-Gordan coefficient by Racah's sum."""
-    total = 0.0
-    for z in range((j1 + j2 - j) // 2 + 1):
-        parts = (
-            z,
-            (j1 + j2 - j) // 2 - z,
-            j1 - m1 - z,
-            m2 - z,
-            (j - j1 - j2) // 2 + m1 + z,
-            (j - j1 + j2) // 2 - m2 + z,
-        )
-        if min(parts) >= 0:
-            total += (-1) ** z / np.prod([float(factorial(part)) for part in parts])
-    delta = (
-        factorial((j1 + j2 - j) // 2)
-        * factorial((j1 - j2 + j) // 2)
-        * factorial((j2 - j1 + j) // 2)
-        / factorial((j1 + j2 + j) // 2 + 1)
-    )
-    spins = factorial(m1) * factorial(j1 - m1) * factorial(m2) * factorial(j2 - m2)
-    return total * sqrt(delta * spins * factorial(m) * factorial(j - m) * (j + 1))

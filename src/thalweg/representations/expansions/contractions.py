@@ -63,7 +63,7 @@ class Contractions:
     @property
     def rank(self) -> int:
         """Highest rank of a moment."""
-        return max(max(one.ranks) for one in self.connected)
+        return max(max(graph.ranks) for graph in self.connected)
 
 
 @lru_cache
@@ -89,10 +89,22 @@ def contractions(level: int, step: int = 4, channels: int = 1) -> Contractions:
         if tuples:
             assignments = np.array(tuples, np.int32)
             ranks = sum(sum(row) for row in edges)
+            # lev = sum_i (2 + nu_i) + s sum_i mu_i
             levels = NODE * len(edges) + ranks + step * (assignments // channels).sum(1)
             connected.append(Connected(edges, assignments, levels))
-    singles = np.concatenate([one.levels for one in connected])
-    levels, products, shorter = [singles], [], [((k,), value) for k, value in enumerate(singles.tolist())]
+    singles = np.concatenate([graph.levels for graph in connected])
+    products, levels = _products(singles, level)
+    return Contractions(
+        tuple(connected), tuple(products), np.concatenate([singles, *levels]), radial * channels
+    )
+
+
+def _products(singles, level):
+    """Products of connected scalars of levels ``singles`` up to ``level``: tables, and levels, by number of factors.
+
+    Factors do not descend, so that each product is found once; it is a product of one factor less, times one more.
+    """
+    products, levels, shorter = [], [], [((k,), value) for k, value in enumerate(singles.tolist())]
     while shorter:
         longer, table = [], []
         for row, (factors, value) in enumerate(shorter):
@@ -104,7 +116,7 @@ def contractions(level: int, step: int = 4, channels: int = 1) -> Contractions:
             products.append(np.array(table, np.int32))
             levels.append(np.array([value for _, value in longer]))
         shorter = longer
-    return Contractions(tuple(connected), tuple(products), np.concatenate(levels), radial * channels)
+    return products, levels
 
 
 def _graphs(level: int) -> Iterator[tuple[tuple[int, ...], ...]]:
@@ -115,11 +127,12 @@ def _graphs(level: int) -> Iterator[tuple[tuple[int, ...], ...]]:
         for ranks in _descending(nodes, most):
             if sum(ranks) % 2 or sum(ranks) < 2 * (nodes - 1):
                 continue
-            found = set()
+            # of graphs that differ in the order of their nodes the largest matrix stands for all
+            graphs = set()
             for matrix in _matrices(ranks):
                 if _is_connected(matrix):
-                    found.add(max(_reordered(matrix, order) for order in _orders(ranks)))
-            yield from sorted(found, reverse=True)
+                    graphs.add(max(_reordered(matrix, order) for order in _orders(ranks)))
+            yield from sorted(graphs, reverse=True)
 
 
 def _descending(nodes, most):
@@ -140,20 +153,20 @@ def _matrices(ranks):
             yield ((0,),)
         return
     first, rest = ranks[0], ranks[1:]
-    for row in itertools.product(*(range(min(first, other) + 1) for other in rest)):
+    for row in itertools.product(*(range(min(first, rank) + 1) for rank in rest)):
         if sum(row) == first:
             for inner in _matrices(tuple(a - b for a, b in zip(rest, row))):
                 yield ((0, *row), *((a, *line) for a, line in zip(row, inner)))
 
 
 def _is_connected(matrix):
-    seen, ends = {0}, [0]
+    reached, ends = {0}, [0]
     while ends:
         for k, count in enumerate(matrix[ends.pop()]):
-            if count and k not in seen:
-                seen.add(k)
+            if count and k not in reached:
+                reached.add(k)
                 ends.append(k)
-    return len(seen) == len(matrix)
+    return len(reached) == len(matrix)
 
 
 def _orders(ranks):
@@ -176,10 +189,10 @@ def _assignments(edges, level, step, channels):
     if spare < 0:
         return set()
     symmetries = [order for order in _orders(ranks) if _reordered(edges, order) == edges]
-    found = set()
+    tuples = set()
     for indices in itertools.product(range(spare + 1), repeat=len(ranks)):
         if sum(indices) <= spare:
             for kinds in itertools.product(range(channels), repeat=len(ranks)):
                 functions = [channels * mu + c for mu, c in zip(indices, kinds)]
-                found.add(min(tuple(functions[k] for k in order) for order in symmetries))
-    return found
+                tuples.add(min(tuple(functions[k] for k in order) for order in symmetries))
+    return tuples

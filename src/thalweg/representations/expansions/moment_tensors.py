@@ -74,7 +74,7 @@ class MomentTensors(DensityRepresentation):
         starts = np.cumsum([0, *(_size(nu) for nu in range(plan.rank + 1))])
         moments = [density[:, a:b] for a, b in itertools.pairwise(starts)]
         full: dict[int, jax.Array] = {}
-        blocks = [jnp.concatenate([_contracted(one, moments, full) for one in plan.connected])]
+        blocks = [jnp.concatenate([_contracted(graph, moments, full) for graph in plan.connected])]
         for table in plan.products:
             blocks.append(blocks[-1][table[:, 0]] * blocks[0][table[:, 1]])
         return jnp.concatenate(blocks)
@@ -91,41 +91,47 @@ def _size(rank):
 
 def _monomials(directions, rank):
     """All products of up to ``rank`` components of directions, by rank, ``(monomials, neighbors, sites)``."""
-    found = {(0, 0, 0): jnp.ones_like(directions[0])}
+    monomials = {(0, 0, 0): jnp.ones_like(directions[0])}
     for nu in range(1, rank + 1):
         for powers in _exponents(nu):
             axis = next(k for k in range(3) if powers[k])
             lower = tuple(p - (k == axis) for k, p in enumerate(powers))
-            found[powers] = found[lower] * directions[axis]
-    return jnp.stack([found[powers] for nu in range(rank + 1) for powers in _exponents(nu)])
+            monomials[powers] = monomials[lower] * directions[axis]
+    return jnp.stack([monomials[powers] for nu in range(rank + 1) for powers in _exponents(nu)])
 
 
-def _contracted(one: Connected, moments, full):
+def _contracted(graph: Connected, moments, full):
     """Scalars of one graph, ``(scalars, sites)``."""
-    ranks = one.ranks
-    if len(ranks) == 1:
-        return moments[0][one.assignments[:, 0], 0]
-    if len(ranks) == 2:
-        copies = [
-            factorial(ranks[0]) / (factorial(a) * factorial(b) * factorial(c))
-            for a, b, c in _exponents(ranks[0])
-        ]
-        pair = moments[ranks[0]]
-        left = pair * jnp.asarray(copies, pair.dtype)[:, None]
-        return (left[one.assignments[:, 0]] * pair[one.assignments[:, 1]]).sum(1)
-    order = _cheapest_order(one.edges)
-    table = one.assignments[:, order]
+    if len(graph.ranks) == 1:
+        return moments[0][graph.assignments[:, 0], 0]
+    if len(graph.ranks) == 2:
+        return _dot_products(graph, moments[graph.ranks[0]])
+    return _networks(graph, moments, full)
+
+
+def _dot_products(graph: Connected, moment):
+    """``M : M'`` of two moments of a rank, each distinct component as often as it occurs in the tensor."""
+    rank = graph.ranks[0]
+    copies = [factorial(rank) / (factorial(a) * factorial(b) * factorial(c)) for a, b, c in _exponents(rank)]
+    left = moment * jnp.asarray(copies, moment.dtype)[:, None]
+    return (left[graph.assignments[:, 0]] * moment[graph.assignments[:, 1]]).sum(1)
+
+
+def _networks(graph: Connected, moments, full):
+    """Scalars of a graph of three nodes or more: node after node, each prefix of radial functions contracted once."""
+    ranks, order = graph.ranks, _cheapest_order(graph.edges)
+    table = graph.assignments[:, order]
     rows, back = np.unique(table[:, :1], axis=0, return_inverse=True)
-    tensor, legs = _full(moments, full, ranks[order[0]])[rows[:, 0]], _legs(one.edges, order[0])
+    tensor, legs = _full(moments, full, ranks[order[0]])[rows[:, 0]], _legs(graph.edges, order[0])
     for step, node in enumerate(order[1:], 2):
+        # of each prefix, the row of ``tensor`` that it extends
         prefixes, onward = np.unique(table[:, :step], axis=0, return_inverse=True)
-        first = back[[np.flatnonzero(onward == k)[0] for k in range(len(prefixes))]]
-        new = _legs(one.edges, node)
-        shared = [leg for leg in legs if leg in new]
-        rest = [leg for leg in legs if leg not in new] + [leg for leg in new if leg not in shared]
-        tensor = _product(
-            tensor[first], legs, _full(moments, full, ranks[node])[prefixes[:, -1]], new, shared, rest
-        )
+        shorter = back[[np.flatnonzero(onward == k)[0] for k in range(len(prefixes))]]
+        node_legs = _legs(graph.edges, node)
+        shared = [leg for leg in legs if leg in node_legs]
+        rest = [leg for leg in legs if leg not in node_legs] + [leg for leg in node_legs if leg not in shared]
+        factor = _full(moments, full, ranks[node])[prefixes[:, -1]]
+        tensor = _product(tensor[shorter], legs, factor, node_legs, shared, rest)
         legs, back = rest, onward
     return tensor[back, 0]
 
@@ -167,8 +173,8 @@ def _cheapest_order(edges):
     def cost(order):
         total = 0
         for k in range(1, len(order)):
-            inside, node = order[:k], order[k]
-            open_legs = sum(edges[a][b] for a in inside for b in order[k:])
+            contracted, node = order[:k], order[k]
+            open_legs = sum(edges[a][b] for a in contracted for b in order[k:])
             total += 3 ** (open_legs + sum(edges[node][b] for b in order[k + 1 :]))
         return total
 

@@ -88,20 +88,22 @@ class Scattering(Representation):
         vectors, sites = environments.vectors, len(environments.kinds)
         wavelets = self._wavelets(vectors, len(self.widths))
         first = self._moduli(weights.transpose(2, 0, 1), wavelets)
-        found = [first.reshape(sites, -1)]
+        moduli = [first.reshape(sites, -1)]
         if self.orders == 2:
-            seen = weights * smooth_cutoff(environments.distances, self.cutoff)
+            # h_n f(r_in) of the neighbors and the h of the site itself
+            strengths = weights * smooth_cutoff(environments.distances, self.cutoff)
             centers = sum(
                 jnp.asarray(column, vectors.dtype)[:, None] * (jnp.asarray(environments.kinds) == a)
                 for a, column in enumerate(matrix.T)
             )
-            fields = self._fields(vectors, jnp.concatenate([seen, centers[:, None]], 1))
+            fields = self._fields(vectors, jnp.concatenate([strengths, centers[:, None]], 1))
+            # U_i[j', l'] of the fields U[j, l] of the first order: (sites, channels, j, l, j', l'), of which j' > j
             second = self._moduli(fields.reshape(len(fields), sites, -1).transpose(1, 2, 0), wavelets)
             second = second.reshape(*fields.shape[1:], *second.shape[2:])
             for j in range(len(self.widths) - 1):
-                found.append(second[:, :, j, :, j + 1 :].reshape(sites, -1))
-        moduli = jnp.concatenate(found, 1).T
-        return jnp.concatenate([moduli ** int(q) for q in self.exponents])
+                moduli.append(second[:, :, j, :, j + 1 :].reshape(sites, -1))
+        columns = jnp.concatenate(moduli, 1).T
+        return jnp.concatenate([columns ** int(q) for q in self.exponents])
 
     def _fields(self, vectors, strengths):
         """Answers at each neighbor to all atoms around the site, ``(neighbors, sites, channels, widths, degrees)``.
@@ -126,17 +128,17 @@ class Scattering(Representation):
         harmonics = spherical_harmonics(vectors / distances, self.degree)
         decay = smooth_cutoff(distances, self.cutoff)
         near = jnp.minimum(distances, self.cutoff)
-        found = []
+        wavelets = []
         for width in self.widths[:widths]:
             x = near / width
             gaussian = jnp.exp(-0.5 * x * x) * decay
             for l in range(self.degree + 1):
                 peak = (e / l) ** (l / 2) if l else 1.0
-                found.append(
+                wavelets.append(
                     float(np.sqrt(4 * pi / (2 * l + 1)) * peak) * gaussian * harmonics[l * l : (l + 1) ** 2]
                 )
                 gaussian = gaussian * x
-        return jnp.concatenate(found).transpose(2, 1, 0)
+        return jnp.concatenate(wavelets).transpose(2, 1, 0)
 
     def _moduli(self, fields, wavelets):
         """Moduli of the answers to fields ``(sites, fields, atoms)``: ``(sites, fields, widths, degrees)``."""

@@ -88,12 +88,14 @@ class SOAP(DensityRepresentation):
         changes = []
         for l, (matrix, part) in enumerate(zip(self._contractions, parts)):
             m = slice(l * l, (l + 1) ** 2)
-            along, slopes = self._smeared(matrix, radial), self._smeared(matrix, radial_steps)
-            seen, turned = (part * angular[m]).sum(1), (part * angular_steps[:, None, m]).sum(2)
-            half = slopes[:, :, None] * seen + along[:, None] * turned[:, None]
+            # d c_alm = (dR_a) Y_lm + R_a (dY_lm) of one neighbor, and d sum_m c_a c_b = sum_m c_b dc_a + (a <-> b)
+            values, slopes = self._smeared(matrix, radial), self._smeared(matrix, radial_steps)
+            by_angular = (part * angular[m]).sum(1)
+            by_angular_steps = (part * angular_steps[:, None, m]).sum(2)
+            half = slopes[:, :, None] * by_angular + values[:, None] * by_angular_steps[:, None]
             changes.append(_of_pairs(half + half.swapaxes(1, 2)) * _weight(l))
         change = jnp.concatenate(changes, 1)
-        if self.normalized:
+        if self.normalized:  # d (p / |p|) = (dp - p (p . dp) / |p|^2) / |p|
             change = change - spectrum * (spectrum * change).sum(1, keepdims=True)
         return change / length
 
@@ -129,17 +131,29 @@ def _smeared_contractions(cutoff: float, radial: int, degree: int, smearing: flo
         c_nl(r) = 4 pi (r_c / 2 pi s^2)^(3/2) int_0^inf x^2 g_n(x) exp(-(x^2 + r^2) / 2 s^2) i_l(x r / s^2) dx,
 
     computed by quadrature and fitted by polynomials in ``r`` up to the cutoff. Matrices ``(radial, polynomials)``.
+
+    ==================  ===============================================================
+    ``x, dx``           nodes ``x`` and weights ``dx`` of the quadrature, up to ``end``
+    ``g_n(x)``          ``basis``, (radial, nodes)
+    ``r``               distances at which polynomials are fitted, (points,)
+    ``i_l(x r / s^2)``  ``bessel``, (points, nodes), times ``exp(-argument)``
+    ``c_nl(r)``         ``functions``, (points, radial)
+    ``T_k(y(r))``       ``chebyshev``, (points, polynomials)
+    ==================  ===============================================================
     """
+    # orthonormal g_n: Legendre polynomials up to where the last Gaussian ends, by Cholesky of int x^2 P_n P_m
     end = cutoff + 3 * smearing
     nodes, measure = np.polynomial.legendre.leggauss(200)
     x, dx = (nodes + 1) * end / 2, measure * end / 2
     powers = np.stack([np.polynomial.legendre.Legendre.basis(n)(nodes) for n in range(radial)])
     overlap = np.linalg.cholesky((powers * x**2 * dx) @ powers.T)
     basis = np.linalg.solve(overlap, powers)
+    # Chebyshev nodes up to the cutoff, where the polynomials are fitted; enough of them to resolve a Gaussian
     polynomials = int(np.ceil(1.3 * cutoff / smearing)) + 5
     r = (np.cos(np.pi * (np.arange(400) + 0.5) / 400) + 1) * cutoff / 2
     stretched = 2 * (np.exp(-STRETCH * r / cutoff) - np.exp(-STRETCH)) / (1 - np.exp(-STRETCH)) - 1
     chebyshev = np.polynomial.chebyshev.chebvander(stretched, polynomials - 1)
+    # exp(-(x^2 + r^2) / 2 s^2) i_l(x r / s^2), with the exponential of the argument moved into the Gaussian
     argument = x[None, :] * r[:, None] / smearing**2
     gaussian = np.exp(-((x[None, :] - r[:, None]) ** 2) / (2 * smearing**2))
     matrices = []

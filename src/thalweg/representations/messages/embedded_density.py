@@ -70,34 +70,34 @@ class EmbeddedDensity:
     def init(self, elements: Sequence[int], neighbors: float, key: jax.Array) -> EmbeddedDensityMessages:
         """A random start for ``elements`` with about ``neighbors`` neighbors within reach."""
         keys = iter(jax.random.split(key, 16 * self.layers))
-        layers, shown = [], self.states + self.directions
-        for depth in range(self.layers):
-            inputs = self.radial * len(elements) if depth == 0 else shown
-            entering = 5 * self.channels + (0 if depth == 0 else self.width)
-            showing = None
-            if depth < self.layers - 1:
-                showing = Showing(
-                    LinearLayer.init(self.width, shown, next(keys)),
-                    LinearLayer.init(self.channels, self.directions, next(keys), False),
-                    LinearLayer.init(self.radial, shown, next(keys), False, 0.5),
-                )
-            layers.append(
-                DensityLayer(
-                    tuple(LinearLayer.init(inputs, self.channels, next(keys), False) for _ in RANKS),
-                    tuple(LinearLayer.init(self.channels, self.channels, next(keys), False) for _ in RANKS),
-                    Perceptron.init((entering, self.width, self.width), next(keys)),
-                    1 + 0.3 * jax.random.normal(next(keys), (len(elements), 3, self.channels), jnp.float32),
-                    0.3 * jax.random.normal(next(keys), (len(elements), self.width), jnp.float32),
-                    showing,
-                )
-            )
         scale = 1 / np.sqrt(max(neighbors, 1.0))
         return EmbeddedDensityMessages(
-            layers=tuple(layers),
+            layers=tuple(self._layer(depth, len(elements), keys) for depth in range(self.layers)),
             elements=tuple(int(z) for z in elements),
             cutoff=self.cutoff,
             radial=self.radial,
             scale=np.asarray(scale, np.float32),
+        )
+
+    def _layer(self, depth, elements, keys):
+        """Random weights of one sum: the first sees elements, later ones what their neighbors show."""
+        shown = self.states + self.directions
+        inputs = self.radial * elements if depth == 0 else shown
+        invariants = 5 * self.channels + (0 if depth == 0 else self.width)
+        showing = None
+        if depth < self.layers - 1:
+            showing = Showing(
+                LinearLayer.init(self.width, shown, next(keys)),
+                LinearLayer.init(self.channels, self.directions, next(keys), False),
+                LinearLayer.init(self.radial, shown, next(keys), False, 0.5),
+            )
+        return DensityLayer(
+            tuple(LinearLayer.init(inputs, self.channels, next(keys), False) for _ in RANKS),
+            tuple(LinearLayer.init(self.channels, self.channels, next(keys), False) for _ in RANKS),
+            Perceptron.init((invariants, self.width, self.width), next(keys)),
+            1 + 0.3 * jax.random.normal(next(keys), (elements, 3, self.channels), jnp.float32),
+            0.3 * jax.random.normal(next(keys), (elements, self.width), jnp.float32),
+            showing,
         )
 
 
@@ -118,11 +118,13 @@ class Showing(eqx.Module):
     def __call__(self, vectors, hidden, partners, units, radial) -> Float[Array, "sites neighbors shown"]:
         """What each site sees of each neighbor."""
         shown, count = self.state(hidden), self.directions.weight.shape[1]
-        turned = self.directions(vectors) * shown[:, None, -count:]
-        seen = jnp.concatenate([shown[:, :-count], turned.reshape(len(hidden), -1)], 1)[partners]
+        gated = self.directions(vectors) * shown[:, None, -count:]
+        # h_j and v_j of each neighbor, (sites, neighbors, scalars + 3 vectors)
+        theirs = jnp.concatenate([shown[:, :-count], gated.reshape(len(hidden), -1)], 1)[partners]
         scalars = shown.shape[1] - count
-        along = (seen[..., scalars:].reshape(*partners.shape, 3, count) * units[..., None]).sum(2)
-        return self.filters(radial) * jnp.concatenate([seen[..., :scalars], along], -1)
+        # v_j . u_ij, then W(r_ij) * (h_j, v_j . u_ij)
+        along = (theirs[..., scalars:].reshape(*partners.shape, 3, count) * units[..., None]).sum(2)
+        return self.filters(radial) * jnp.concatenate([theirs[..., :scalars], along], -1)
 
 
 class DensityLayer(eqx.Module):
@@ -130,18 +132,36 @@ class DensityLayer(eqx.Module):
 
     Attributes
     ----------
-    mix, other : mixtures of densities, and of mixtures
+    mix, remix : mixtures of densities, and second mixtures, of the first
     network : invariants (and the last hidden state) to the hidden state
     gain, shift : of channels and of the hidden state, by element
     showing : what neighbors see next; None in the last layer
     """
 
     mix: tuple[LinearLayer, ...]
-    other: tuple[LinearLayer, ...]
+    remix: tuple[LinearLayer, ...]
     network: Perceptron
     gain: Float[Array, "elements 3 channels"]
     shift: Float[Array, "elements width"]
     showing: Showing | None
+
+    def __call__(self, density, hidden, kinds) -> tuple[list[jax.Array], Float[Array, "sites width"]]:
+        """Mixed densities of each rank, and the hidden state, from a ``density`` (sites, components, functions).
+
+        ``hidden`` is the last state, None at first; ``kinds`` (sites, elements) are zeros and ones.
+        """
+        ranks = [
+            mixing(density[:, place]) * (kinds @ self.gain[:, rank])[:, None]
+            for rank, (place, mixing) in enumerate(zip(RANKS, self.mix))
+        ]
+        features = _invariants(ranks, [mixing(mixed) for mixing, mixed in zip(self.remix, ranks)])
+        if hidden is not None:
+            features = jnp.concatenate([features, hidden], 1)
+        first, *later = self.network.layers
+        hidden = jax.nn.silu(first(features) + kinds @ self.shift)
+        for linear in later:
+            hidden = jax.nn.silu(linear(hidden))
+        return ranks, hidden
 
 
 class EmbeddedDensityMessages(Representation):
@@ -161,6 +181,8 @@ class EmbeddedDensityMessages(Representation):
         return sum(layer.shift.shape[1] for layer in self.layers)
 
     def __call__(self, environments: Environments) -> Float[Array, "features sites"]:
+        # sites first, neighbors second, so that each sum over neighbors is a matrix product per site:
+        # angular (sites, components, neighbors) times radial or shown (sites, neighbors, functions)
         vectors = environments.vectors.transpose(0, 2, 1)
         partners = environments.partners.T
         kinds = jax.nn.one_hot(environments.kinds, len(self.elements), dtype=vectors.dtype)
@@ -169,42 +191,36 @@ class EmbeddedDensityMessages(Representation):
         units = jnp.stack([x, y, z], -1)
         angular = jnp.stack([jnp.ones_like(x), x, y, z, x * x, y * y, z * z, x * y, x * z, y * z], 1)
         radial = (self.scale * BesselBasis(self.radial, self.cutoff)(distances)).transpose(1, 2, 0)
-        near = kinds[partners]
-        seen = jnp.concatenate([radial * near[..., k : k + 1] for k in range(len(self.elements))], -1)
-        hidden, found = None, []
+        neighbor_kinds = kinds[partners]
+        # R_n(r_ij) x_jc, x_j the neighbor's element at first
+        shown = jnp.concatenate(
+            [radial * neighbor_kinds[..., k : k + 1] for k in range(len(self.elements))], -1
+        )
+        hidden, states = None, []
         for layer in self.layers:
-            density = angular @ seen
-            ranks = [
-                mixing(density[:, place]) * (kinds @ layer.gain[:, rank])[:, None]
-                for rank, (place, mixing) in enumerate(zip(RANKS, layer.mix))
-            ]
-            features = _invariants(ranks, [mixing(one) for mixing, one in zip(layer.other, ranks)])
-            if hidden is not None:
-                features = jnp.concatenate([features, hidden], 1)
-            first, *rest = layer.network.layers
-            hidden = jax.nn.silu(first(features) + kinds @ layer.shift)
-            for one in rest:
-                hidden = jax.nn.silu(one(hidden))
-            found.append(hidden)
+            ranks, hidden = layer(angular @ shown, hidden, kinds)
+            states.append(hidden)
             if layer.showing is not None:
-                seen = layer.showing(ranks[1], hidden, partners, units, radial)
-        return jnp.concatenate(found, 1).T
+                shown = layer.showing(ranks[1], hidden, partners, units, radial)
+        return jnp.concatenate(states, 1).T
 
 
 def _invariants(a: list, b: list) -> Float[Array, "sites features"]:
     """Contractions of densities ``a`` and ``b`` of rank 0, 1, 2, each ``(sites, components, channels)``."""
     (s, v, t), (_, w, q) = a, b
     twice = TWICE[:, None].astype(t.dtype)
+    # T with all nine components, (sites, 3, 3, channels); T v and T T
     full = t[:, TENSOR.ravel()].reshape(len(t), 3, 3, -1)
-    turned = (full * v[:, None]).sum(2)
+    tensor_vector = (full * v[:, None]).sum(2)
     square = (full[:, :, :, None] * full[:, None]).sum(2)
     square = square.reshape(len(t), 9, -1)[:, FIRST]
+    # s, v.v', T:T', v.T.v', (T T):T'
     return jnp.concatenate(
         [
             s[:, 0],
             (v * w).sum(1),
             (t * q * twice).sum(1),
-            (turned * w).sum(1),
+            (tensor_vector * w).sum(1),
             (square * q * twice).sum(1),
         ],
         1,

@@ -27,7 +27,10 @@ from thalweg.shapes import Array, Float, Int
 class Messages(Protocol):
     """Settings of one kind of learned messages."""
 
-    cutoff: float
+    @property
+    def cutoff(self) -> float:
+        """Distance beyond which sites learn nothing from each other [nm]."""
+        ...
 
     def init(self, elements: Sequence[int], neighbors: float, key: jax.Array) -> Representation:
         """A random start for ``elements`` (atomic numbers) with about ``neighbors`` neighbors within the cutoff."""

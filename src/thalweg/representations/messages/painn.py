@@ -81,15 +81,17 @@ class VectorMessage(eqx.Module):
     def __call__(self, s, v, edges: MessageEdges, units) -> tuple[jax.Array, jax.Array | None]:
         """Scalars ``(sites, width)`` and vectors ``(sites, 3, width)`` after one layer; ``v`` None stands for zero."""
         message = self.states(s)[edges.partners] * self.filters(edges.radial)
-        plain, along, across = jnp.split(message, 3, -1)
-        s = s + plain.sum(1)
-        moved = units @ across
+        # the thirds of p(s_j) * W(r_ij): for scalars, along the neighbor's vectors, and along the direction to it
+        scalar, by_vector, by_direction = jnp.split(message, 3, -1)
+        s = s + scalar.sum(1)
+        vectors = units @ by_direction
         if v is not None:
-            moved = v + moved + (v[edges.partners] * along[:, :, None]).sum(1)
-        left, right = self.left(moved), self.right(moved)
+            vectors = v + vectors + (v[edges.partners] * by_vector[:, :, None]).sum(1)
+        # U v, V v and |V v|, then the update of both
+        left, right = self.left(vectors), self.right(vectors)
         length = jnp.sqrt((right * right).sum(1) + 1e-4)
         a, b, c = jnp.split(self.update(jnp.concatenate([s, length], -1)), 3, -1)
-        return s + a + b * (left * right).sum(1), moved + c[:, None] * left
+        return s + a + b * (left * right).sum(1), vectors + c[:, None] * left
 
 
 class PaiNNMessages(Representation):

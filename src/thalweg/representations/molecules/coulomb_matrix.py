@@ -35,10 +35,10 @@ def coulomb_matrix(
     positions = jnp.asarray(positions)
     trailing = (1,) * (positions.ndim - 2)
     charges = jnp.asarray(numbers, positions.dtype).reshape(-1, *trailing)
-    one = jnp.eye(len(numbers), dtype=positions.dtype).reshape(len(numbers), len(numbers), *trailing)
+    same = jnp.eye(len(numbers), dtype=positions.dtype).reshape(len(numbers), len(numbers), *trailing)
     vectors = positions[:, None] - positions[None]
-    distances = jnp.sqrt((vectors * vectors).sum(2) + one) / BOHR
-    return one * (0.5 * charges**2.4)[:, None] + (1 - one) * charges[:, None] * charges[None] / distances
+    distances = jnp.sqrt((vectors * vectors).sum(2) + same) / BOHR
+    return same * (0.5 * charges**2.4)[:, None] + (1 - same) * charges[:, None] * charges[None] / distances
 
 
 def coulomb_eigenvalues(

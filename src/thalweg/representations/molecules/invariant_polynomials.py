@@ -74,11 +74,12 @@ class InvariantPolynomials(eqx.Module):
         factors = np.array(list(combinations_with_replacement(range(pairs + 1), degree)), int).reshape(
             count, degree
         )
+        # a monomial as one number, its sorted factors as digits; the least over the group names its orbit
         places = (pairs + 1) ** np.arange(degree)[::-1]
         least = np.full(count, np.iinfo(np.int64).max)
         for permutation in group:
-            moved = np.append(permuted_pairs(permutation), pairs)[factors]
-            least = np.minimum(least, np.sort(moved, axis=1) @ places)
+            permuted = np.append(permuted_pairs(permutation), pairs)[factors]
+            least = np.minimum(least, np.sort(permuted, axis=1) @ places)
         orbits = np.unique(least, return_inverse=True)[1]
         order = np.argsort(orbits, kind="stable")
         return InvariantPolynomials(
@@ -94,16 +95,16 @@ class InvariantPolynomials(eqx.Module):
     ) -> InvariantPolynomials:
         """These polynomials with variables counted from their mean over ``positions`` and ``group``."""
         mean = np.asarray(morse_variables(positions, self.length)).mean(-1)
-        center = np.mean([mean[permuted_pairs(one)] for one in group], 0)
-        return eqx.tree_at(lambda one: one.center, self, center)
+        center = np.mean([mean[permuted_pairs(permutation)] for permutation in group], 0)
+        return eqx.tree_at(lambda polynomials: polynomials.center, self, center)
 
     def kept(self, chosen: np.ndarray) -> InvariantPolynomials:
         """Only the polynomials ``chosen``, in ascending order."""
         chosen = np.unique(chosen)
-        here = np.isin(self.orbits, chosen)
-        orbits = np.searchsorted(chosen, np.asarray(self.orbits)[here]).astype(np.int32)
+        among = np.isin(self.orbits, chosen)
+        orbits = np.searchsorted(chosen, np.asarray(self.orbits)[among]).astype(np.int32)
         return InvariantPolynomials(
-            np.asarray(self.factors)[here], orbits, self.length, self.center, len(chosen)
+            np.asarray(self.factors)[among], orbits, self.length, self.center, len(chosen)
         )
 
     def monomials(self, positions: Positions) -> Float[Array, " monomials *replicas"]:

@@ -91,19 +91,20 @@ def automorphisms(colors: Sequence[int] | np.ndarray, bonds: np.ndarray, most: i
     colors, bonds = np.asarray(colors), np.asarray(bonds, bool)
     refined = _refined(colors, bonds)
     order = _search_order(bonds)
-    found: list[np.ndarray] = []
-    image = np.full(len(colors), -1)
+    permutations: list[np.ndarray] = []
+    image = np.full(len(colors), -1)  # of each atom under the map so far; -1 where there is none yet
 
     def extend(depth):
         if depth == len(order):
-            if len(found) == most:
+            if len(permutations) == most:
                 raise ValueError(
                     f"the molecule has more than {most} permutations of like atoms that keep its bonds; "
                     f"raise `most`, or give fewer permutations yourself"
                 )
-            found.append(image.copy())
+            permutations.append(image.copy())
             return
         atom, mapped = order[depth], order[:depth]
+        # an atom may go where its bonds to atoms already mapped are bonds to the images of these
         for candidate in np.flatnonzero(refined == refined[atom]):
             if candidate not in image and np.array_equal(
                 bonds[atom, mapped], bonds[candidate, image[mapped]]
@@ -113,7 +114,7 @@ def automorphisms(colors: Sequence[int] | np.ndarray, bonds: np.ndarray, most: i
                 image[atom] = -1
 
     extend(0)
-    return _sorted_group(np.array(found))
+    return _sorted_group(np.array(permutations))
 
 
 def closed_group(generators: np.ndarray, most: int = MOST) -> np.ndarray:
@@ -133,7 +134,7 @@ def closed_group(generators: np.ndarray, most: int = MOST) -> np.ndarray:
     known = {tuple(range(generators.shape[1]))}
     frontier = list(known)
     while frontier:
-        made = {tuple(generator[list(one)]) for one in frontier for generator in generators}
+        made = {tuple(generator[list(element)]) for element in frontier for generator in generators}
         frontier = list(made - known)
         known |= made
         if len(known) > most:
@@ -154,18 +155,8 @@ def matched_symmetry(frames: Sequence[Configuration], tolerance: float = 0.2, mo
     """
     numbers = same_atoms(frames)
     distances = np.array([_distances(frame) for frame in frames])
-    vectors = [np.abs(np.linalg.eigh(each)[1]) for each in distances]
-    forbidden = 1e3 * ~np.equal.outer(numbers, numbers)
-    count = len(frames)
-    costs, matches = np.zeros((count, count)), {}
-    for a in range(count):
-        for b in range(a):
-            _, image = linear_sum_assignment(forbidden - vectors[a] @ vectors[b].T)
-            moved = distances[b][np.ix_(image, image)]
-            plain, best = np.linalg.norm(distances[a] - distances[b]), np.linalg.norm(distances[a] - moved)
-            image = image if best < plain else np.arange(len(numbers))
-            costs[a, b] = min(best, plain) + 1e-12
-            matches[a, b], matches[b, a] = image, np.argsort(image)
+    costs, matches = _matches(distances, numbers)
+    # along the tree of the most alike frames each frame is matched to the first one
     tree = minimum_spanning_tree(costs).toarray()
     aligned, todo = {0: np.arange(len(numbers))}, [0]
     while todo:
@@ -175,9 +166,29 @@ def matched_symmetry(frames: Sequence[Configuration], tolerance: float = 0.2, mo
                 aligned[b] = matches[a, b][aligned[a]]
                 todo.append(b)
     mean = np.mean([distances[k][np.ix_(image, image)] for k, image in aligned.items()], 0)
-    found = {tuple(image) for image in aligned.values()}
-    kept = [one for one in found if _change(mean, np.array(one)) < tolerance]
-    return closed_group(np.array([*kept, tuple(range(len(numbers)))]), most)
+    images = {tuple(image) for image in aligned.values()}
+    symmetries = [image for image in images if _change(mean, np.array(image)) < tolerance]
+    return closed_group(np.array([*symmetries, tuple(range(len(numbers)))]), most)
+
+
+def _matches(distances, numbers):
+    """Of each pair of frames how unlike they are when matched, (frames, frames), and the permutation that matches them.
+
+    Assigned are the absolute eigenvectors of their distance matrices, among like atoms.
+    """
+    vectors = [np.abs(np.linalg.eigh(each)[1]) for each in distances]
+    forbidden = 1e3 * ~np.equal.outer(numbers, numbers)
+    count = len(distances)
+    costs, matches = np.zeros((count, count)), {}
+    for a in range(count):
+        for b in range(a):
+            _, image = linear_sum_assignment(forbidden - vectors[a] @ vectors[b].T)
+            matched = np.linalg.norm(distances[a] - distances[b][np.ix_(image, image)])
+            unmatched = np.linalg.norm(distances[a] - distances[b])
+            image = image if matched < unmatched else np.arange(len(numbers))
+            costs[a, b] = min(matched, unmatched) + 1e-12  # zero would be no edge of the tree
+            matches[a, b], matches[b, a] = image, np.argsort(image)
+    return costs, matches
 
 
 def molecular_symmetry(frames: Sequence[Configuration], most: int = MOST) -> np.ndarray:
@@ -221,11 +232,11 @@ def _distances(frame):
 def _refined(colors, bonds):
     """Colors refined by the multiset of neighbors' colors until nothing changes."""
     while True:
-        seen = [(int(c), *sorted(colors[row].tolist())) for c, row in zip(colors, bonds)]
-        labels = {key: k for k, key in enumerate(sorted(set(seen)))}
+        keys = [(int(c), *sorted(colors[row].tolist())) for c, row in zip(colors, bonds)]
+        labels = {key: k for k, key in enumerate(sorted(set(keys)))}
         if len(labels) == len(set(colors.tolist())):
             return colors
-        colors = np.array([labels[key] for key in seen])
+        colors = np.array([labels[key] for key in keys])
 
 
 def _search_order(bonds):
