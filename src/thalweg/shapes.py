@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int, PyTree
+from jaxtyping import Bool, Float, Int, PyTree, Shaped
 
 Array = jax.Array | np.ndarray
 
@@ -43,5 +43,6 @@ __all__ = [
     "Momenta",
     "Positions",
     "PyTree",
+    "Shaped",
     "Values",
 ]

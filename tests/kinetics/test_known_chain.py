@@ -32,7 +32,7 @@ def test_the_model_is_the_chain():
     model = known_chain(matrix, lag=2.0, n_processes=7)
     np.testing.assert_allclose(model.transition_matrix.toarray(), matrix, atol=1e-14)
     np.testing.assert_allclose(
-        model.stationary_distribution, exact.stationary_distribution(matrix), atol=1e-12
+        model.stationary_distribution, exact.chain_stationary_distribution(matrix), atol=1e-12
     )
     np.testing.assert_allclose(model.timescales, exact.timescales(matrix, 7, lag=2.0), rtol=1e-9)
     assert model.fit.reversible

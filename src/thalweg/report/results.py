@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from thalweg.shapes import Shaped
+
 
 @dataclass(frozen=True)
 class ReportedNumber:
@@ -58,8 +60,8 @@ class Surface:
     name: str
     x: Axis
     y: Axis
-    energy: np.ndarray
-    error: np.ndarray
+    energy: Shaped[np.ndarray, "x y"]
+    error: Shaped[np.ndarray, "x y"]
     by_seed: tuple[np.ndarray, ...] = ()
 
 
@@ -75,10 +77,10 @@ class ReportedTimescales:
     resolved : (processes,) whether the data hold enough transitions to give the process as a number
     """
 
-    lagtimes: np.ndarray
-    timescales: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
+    lagtimes: Shaped[np.ndarray, " lags"]
+    timescales: Shaped[np.ndarray, "lags processes"]
+    lower: Shaped[np.ndarray, "lags processes"]
+    upper: Shaped[np.ndarray, "lags processes"]
     chosen: float | None
     resolved: tuple[bool, ...]
 
@@ -93,10 +95,10 @@ class ChapmanKolmogorov:
     predicted, estimated, error : (lags, sets, sets)
     """
 
-    lagtimes: np.ndarray
-    predicted: np.ndarray
-    estimated: np.ndarray
-    error: np.ndarray
+    lagtimes: Shaped[np.ndarray, " lags"]
+    predicted: Shaped[np.ndarray, "lags sets sets"]
+    estimated: Shaped[np.ndarray, "lags sets sets"]
+    error: Shaped[np.ndarray, "lags sets sets"]
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class MolecularState:
     population: ReportedNumber
     frames: int
     center: dict[str, str]
-    structures: np.ndarray
+    structures: Shaped[np.ndarray, "n atoms 3"]
 
 
 @dataclass(frozen=True)
@@ -179,9 +181,9 @@ class Convergence:
     name: str
     unit: str
     label: str
-    amount: np.ndarray
-    values: np.ndarray
-    errors: np.ndarray
+    amount: Shaped[np.ndarray, " points"]
+    values: Shaped[np.ndarray, "points repeats"]
+    errors: Shaped[np.ndarray, "points repeats"]
 
 
 @dataclass(frozen=True)
@@ -200,9 +202,9 @@ class LearnedVariable:
 
     names: tuple[str, ...]
     physical: tuple[str, ...]
-    correlation: np.ndarray
-    values: np.ndarray
-    physical_values: np.ndarray
+    correlation: Shaped[np.ndarray, "names physical"]
+    values: Shaped[np.ndarray, "frames names"]
+    physical_values: Shaped[np.ndarray, "frames physical"]
     units: tuple[str, ...]
 
 

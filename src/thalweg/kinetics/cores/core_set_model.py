@@ -22,6 +22,7 @@ import numpy as np
 
 from thalweg.kinetics.cores.coring import CoredTrajectories, cored, milestones
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import segments
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 from thalweg.time_series.trajectories import PairReport, pair_report
@@ -42,8 +43,8 @@ class MilestoneCounts:
 
     lagtime: int
     dt: float
-    together: np.ndarray
-    lagged: np.ndarray
+    together: Shaped[np.ndarray, "blocks cores cores"]
+    lagged: Shaped[np.ndarray, "blocks cores cores"]
     report: PairReport
 
     @property
@@ -144,7 +145,7 @@ class CoreSets:
     """
 
     lagtime: int
-    cores: np.ndarray | None = None
+    cores: Shaped[np.ndarray, " n_states"] | None = None
     n_blocks: int = 40
 
     def fit(

@@ -25,6 +25,7 @@ import numpy as np
 from thalweg.kinetics.macrostates.pcca import MetastableSets
 from thalweg.kinetics.states.clustering import Clustering, on_circles
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories, as_discrete
+from thalweg.shapes import Shaped
 from thalweg.time_series.trajectories import Trajectories
 
 
@@ -99,7 +100,7 @@ class CoredTrajectories:
 
 def cored(
     trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray | CoredTrajectories,
-    cores: np.ndarray | None = None,
+    cores: Shaped[np.ndarray, " n_states"] | None = None,
 ) -> CoredTrajectories:
     """Trajectories seen as visits of cores.
 
@@ -131,7 +132,7 @@ def cored(
     return CoredTrajectories([cores[block] for block in data.blocks], data.dt, data.weights, number)
 
 
-def milestones(cores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def milestones(cores: Shaped[np.ndarray, " frames"]) -> tuple[np.ndarray, np.ndarray]:
     """The core visited last and the core visited next at every frame, each -1 where unknown.
 
     Parameters

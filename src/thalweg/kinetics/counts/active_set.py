@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from thalweg.shapes import Float
+from thalweg.shapes import Float, Shaped
 
 Connectivity = Literal["strong", "weak"]
 
@@ -32,7 +32,7 @@ class ActiveStates:
     2 of 3 states with 70.59 % of the counts; not connected with them: 2
     """
 
-    states: np.ndarray
+    states: Shaped[np.ndarray, " active"]
     n_states: int
     kept: float
     unseen: tuple[int, ...] = ()

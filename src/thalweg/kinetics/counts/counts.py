@@ -18,7 +18,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from thalweg.kinetics.states.discrete_trajectories import AcceleratedStates, DiscreteTrajectories, as_counted
-from thalweg.shapes import Float
+from thalweg.shapes import Float, Shaped
 from thalweg.time_series.accelerated import overlaps
 from thalweg.time_series.blocks import PairRange, segments
 from thalweg.time_series.trajectories import PairReport
@@ -54,8 +54,8 @@ class TransitionCounts:
     lagtime: int
     dt: float
     n_states: int
-    rows: np.ndarray
-    columns: np.ndarray
+    rows: Shaped[np.ndarray, " seen"]
+    columns: Shaped[np.ndarray, " seen"]
     blocks: csr_array
     report: PairReport
     apart: int = 1

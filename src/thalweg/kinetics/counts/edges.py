@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_array, triu
 
+from thalweg.shapes import Shaped
+
 
 @dataclass(frozen=True, eq=False)
 class Edges:
@@ -21,11 +23,11 @@ class Edges:
     staying : (states,), transitions from each state to itself
     """
 
-    first: np.ndarray
-    second: np.ndarray
-    weight: np.ndarray
-    leaving: np.ndarray
-    staying: np.ndarray
+    first: Shaped[np.ndarray, " edges"]
+    second: Shaped[np.ndarray, " edges"]
+    weight: Shaped[np.ndarray, " edges"]
+    leaving: Shaped[np.ndarray, " states"]
+    staying: Shaped[np.ndarray, " states"]
 
     @classmethod
     def of(cls, counts: csr_array) -> Edges:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories, as_discrete
+from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import segments
 from thalweg.time_series.trajectories import PairReport, pair_report
 
@@ -26,7 +27,7 @@ class MultipleLagCounts:
 
     lagtime: int
     dt: float
-    tables: np.ndarray
+    tables: Shaped[np.ndarray, "blocks m states states"]
     report: PairReport
 
     @property

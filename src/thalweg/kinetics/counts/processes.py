@@ -16,6 +16,7 @@ import numpy as np
 
 from thalweg.kinetics.counts.counts import TransitionCounts
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.shapes import Shaped
 
 FEWEST_CROSSINGS = 10
 """Crossings needed in each direction."""
@@ -79,7 +80,10 @@ class Process:
 
 
 def crossings(
-    trajectories: DiscreteTrajectories, function: np.ndarray, n_blocks: int, weights: np.ndarray | None = None
+    trajectories: DiscreteTrajectories,
+    function: Shaped[np.ndarray, " states"],
+    n_blocks: int,
+    weights: Shaped[np.ndarray, " states"] | None = None,
 ) -> tuple[int, int, int]:
     """Crossings upward and downward of a function of the state, and the number of blocks that have any.
 

@@ -26,6 +26,7 @@ from thalweg.kinetics.counts.edges import Edges
 from thalweg.kinetics.estimation.newton import Newton
 from thalweg.kinetics.estimation.posterior_fixed_stationary import fixed_stationary_samples
 from thalweg.kinetics.estimation.transition_matrix import TransitionMatrix
+from thalweg.shapes import Shaped
 
 BARRIER = 1e-8
 """Self-transitions given to a state without any, relative to those leaving it."""
@@ -84,7 +85,7 @@ class FixedStationary:
     [[0.924, 0.076], [0.0253, 0.9747]]
     """
 
-    stationary_distribution: np.ndarray
+    stationary_distribution: Shaped[np.ndarray, " states"]
     connectivity: Connectivity = field(default="weak", init=False)
     newton: Newton = field(default_factory=Newton)
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from thalweg.kinetics.counts.edges import Edges
 from thalweg.kinetics.estimation.transition_matrix import TransitionMatrix
+from thalweg.shapes import Shaped
 
 WIDTH = 4.0
 """First width of a slice in standard deviations of a gamma density with as many counts."""
@@ -43,11 +44,11 @@ class Exchange:
     first_stays, second_stays : (edges,), self-transitions of the states
     """
 
-    first: np.ndarray
-    second: np.ndarray
-    counted: np.ndarray
-    first_stays: np.ndarray
-    second_stays: np.ndarray
+    first: Shaped[np.ndarray, " edges"]
+    second: Shaped[np.ndarray, " edges"]
+    counted: Shaped[np.ndarray, " edges"]
+    first_stays: Shaped[np.ndarray, " edges"]
+    second_stays: Shaped[np.ndarray, " edges"]
 
     def log_density(self, logs: np.ndarray, most: np.ndarray) -> np.ndarray:
         """Log of the density of logarithms of flows ``(edges,)``; ``most`` ``(2, edges)`` are ``a`` and ``b``."""

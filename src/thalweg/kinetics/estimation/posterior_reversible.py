@@ -38,6 +38,7 @@ from scipy.special import expit
 
 from thalweg.kinetics.counts.edges import Edges
 from thalweg.kinetics.estimation.transition_matrix import TransitionMatrix
+from thalweg.shapes import Shaped
 
 MOST_SHRINKS = 60
 """Brackets of a slice step halve on average; after this many the point stays."""
@@ -54,7 +55,7 @@ class Strengths:
     """
 
     edges: Edges
-    mode: np.ndarray
+    mode: Shaped[np.ndarray, " states"]
 
     @cached_property
     def curvature(self) -> np.ndarray:
@@ -104,7 +105,7 @@ def _sampled_strengths(
 
 
 def reversible_samples(
-    edges: Edges, stationary: np.ndarray, random: np.random.Generator, warmup: int = 20
+    edges: Edges, stationary: Shaped[np.ndarray, " states"], random: np.random.Generator, warmup: int = 20
 ) -> Iterator[TransitionMatrix]:
     """Transition matrices from the posterior, without end.
 

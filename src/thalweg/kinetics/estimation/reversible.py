@@ -37,6 +37,7 @@ from thalweg.kinetics.counts.edges import Edges
 from thalweg.kinetics.estimation.newton import Newton
 from thalweg.kinetics.estimation.posterior_reversible import reversible_samples
 from thalweg.kinetics.estimation.transition_matrix import TransitionMatrix
+from thalweg.shapes import Shaped
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +88,8 @@ class FewComparisons:
     leaving : (states,), transitions from each state to others
     """
 
-    weight: np.ndarray
-    leaving: np.ndarray
+    weight: Shaped[np.ndarray, "states states"]
+    leaving: Shaped[np.ndarray, " states"]
 
     @property
     def scale(self) -> np.ndarray:
@@ -131,7 +132,7 @@ class Reversible:
         """The same for any states: it knows nothing of single ones."""
         return self
 
-    def fit(self, counts: csr_array, start: np.ndarray | None = None) -> TransitionMatrix:
+    def fit(self, counts: csr_array, start: Shaped[np.ndarray, " states"] | None = None) -> TransitionMatrix:
         """The transition matrix of strongly connected ``counts`` ``(states, states)``.
 
         Parameters

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from thalweg.kinetics.counts.active_set import Connectivity
 from thalweg.kinetics.estimation.newton import NewtonResult
+from thalweg.shapes import Shaped
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,7 @@ class TransitionMatrix:
     """
 
     matrix: csr_array
-    stationary_distribution: np.ndarray
+    stationary_distribution: Shaped[np.ndarray, " states"]
     reversible: bool
     iterations: int = 0
     residual: float = 0.0

@@ -33,6 +33,7 @@ from thalweg.kinetics.hidden.lanes import WIDTH, Lanes, on_processor
 from thalweg.kinetics.hidden.outputs import Output
 from thalweg.kinetics.hidden.recursion import Workspace, backward, forward
 from thalweg.machine.threads import on_one_thread
+from thalweg.shapes import Shaped
 
 SMALLEST = 1e-100
 """Transition probabilities are taken not to be smaller."""
@@ -51,8 +52,8 @@ class Expectation:
     """
 
     log_likelihood: float
-    transitions: np.ndarray
-    initial: np.ndarray
+    transitions: Shaped[np.ndarray, "hidden hidden"]
+    initial: Shaped[np.ndarray, " hidden"]
     mismatch: float
 
 
@@ -65,10 +66,10 @@ def forward_backward(
     lanes: Lanes,
     output: Output,
     observed: np.ndarray,
-    matrix: np.ndarray,
-    initial: np.ndarray,
-    stationary: np.ndarray,
-    weights: np.ndarray | None = None,
+    matrix: Shaped[np.ndarray, "hidden hidden"],
+    initial: Shaped[np.ndarray, " hidden"],
+    stationary: Shaped[np.ndarray, " hidden"],
+    weights: Shaped[np.ndarray, "groups rows width"] | None = None,
     each: Each | None = None,
     workspace: Workspace | None = None,
 ) -> Expectation:

@@ -125,7 +125,7 @@ class HiddenModel:
     def score(self, data: Data, r: int = 2) -> float:
         """VAMP-r score on other data of the ``hidden`` functions that are memberships given a single frame.
 
-        States that the model has never observed are part of the score; there the functions are zero.
+        States that the model has never seen are part of the score; there the functions are zero.
         """
         observed = observations(data, self.lagtime, self.method.n_blocks)
         observed.check_kind(self.output)

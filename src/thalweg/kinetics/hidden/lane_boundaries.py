@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from thalweg.shapes import Shaped
+
 
 class Boundaries(NamedTuple):
     """Forward variables ahead of every lane, and backward ones at its last own step, both ``(lanes, hidden)``."""
@@ -22,7 +24,11 @@ class Boundaries(NamedTuple):
     after: np.ndarray
 
 
-def boundaries(carried: np.ndarray, logs: np.ndarray, first: np.ndarray) -> Boundaries:
+def boundaries(
+    carried: Shaped[np.ndarray, "lanes hidden hidden"],
+    logs: Shaped[np.ndarray, "lanes hidden"],
+    first: Shaped[np.ndarray, " hidden"],
+) -> Boundaries:
     """What lies before and after each lane.
 
     Parameters

@@ -27,6 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import segments
 
 WIDTH = 64
@@ -72,8 +73,8 @@ class Lanes:
     frames: np.ndarray
     own: np.ndarray
     opening: np.ndarray
-    block: np.ndarray
-    order: np.ndarray
+    block: Shaped[np.ndarray, " frames"]
+    order: Shaped[np.ndarray, " frames"]
 
     def __len__(self) -> int:
         """Number of lanes."""

@@ -23,15 +23,16 @@ from thalweg.kinetics.hidden.forward_backward import SMALLEST
 from thalweg.kinetics.hidden.lanes import WIDTH, Lanes, on_processor
 from thalweg.kinetics.hidden.outputs import Output
 from thalweg.kinetics.hidden.recursion import Workspace, forward_sweep, put, row
+from thalweg.shapes import Shaped
 
 
 def most_likely_path(
     lanes: Lanes,
     output: Output,
     observed: np.ndarray,
-    matrix: np.ndarray,
-    initial: np.ndarray,
-    stationary: np.ndarray,
+    matrix: Shaped[np.ndarray, "hidden hidden"],
+    initial: Shaped[np.ndarray, " hidden"],
+    stationary: Shaped[np.ndarray, " hidden"],
 ) -> tuple[np.ndarray, bool]:
     """Hidden states ``(frames,)``, and whether neighboring lanes agree.
 

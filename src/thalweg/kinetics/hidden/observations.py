@@ -15,6 +15,7 @@ from thalweg.kinetics.hidden.most_likely_path import most_likely_path
 from thalweg.kinetics.hidden.outputs import DiscreteOutput, GaussianOutput, Output
 from thalweg.kinetics.hidden.recursion import Workspace
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories, as_discrete
+from thalweg.shapes import Shaped
 from thalweg.time_series.trajectories import Trajectories, as_trajectories, pair_report
 
 RUN_IN = 48
@@ -45,14 +46,14 @@ class Observations:
     multiplicities : (blocks,), how often each block of data counts; None for once
     """
 
-    lengths: np.ndarray
+    lengths: Shaped[np.ndarray, " trajectories"]
     lagtime: int
     dt: float
     flat: np.ndarray
     n_states: int | None
     lanes: Lanes
     values: np.ndarray
-    multiplicities: np.ndarray | None = None
+    multiplicities: Shaped[np.ndarray, " blocks"] | None = None
 
     @property
     def n_blocks(self) -> int:

@@ -18,6 +18,7 @@ from scipy.linalg import cho_factor, solve_triangular
 from scipy.special import logsumexp
 
 from thalweg.machine.threads import on_one_thread
+from thalweg.shapes import Shaped
 
 FLOOR = 1e-60
 """Smallest likelihood in a hidden state, relative to the most likely one."""
@@ -67,7 +68,7 @@ class DiscreteOutput:
     [[1.0, 0.143], [0.333, 1.0]]
     """
 
-    probabilities: np.ndarray
+    probabilities: Shaped[np.ndarray, "hidden n_states"]
 
     def relative(self, observed: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Likelihoods of observed states ``(frames,)``; a state that is never shown tells nothing."""
@@ -117,9 +118,9 @@ class GaussianOutput:
     [[1.0, 0.135], [1.0, 1.0]]
     """
 
-    means: np.ndarray
-    covariances: np.ndarray
-    floor: np.ndarray
+    means: Shaped[np.ndarray, "hidden features"]
+    covariances: Shaped[np.ndarray, "hidden features features"]
+    floor: Shaped[np.ndarray, " features"]
 
     @cached_property
     def _factors(self) -> list[np.ndarray]:

@@ -24,6 +24,7 @@ from scipy.sparse import csc_array, csr_array, eye_array
 from scipy.sparse.linalg import splu
 
 from thalweg.kinetics.markov_state_model import MarkovModel
+from thalweg.shapes import Shaped
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +38,8 @@ class LumpedModel:
     lag : [ps]
     """
 
-    transition_matrix: np.ndarray
-    stationary_distribution: np.ndarray
+    transition_matrix: Shaped[np.ndarray, "sets sets"]
+    stationary_distribution: Shaped[np.ndarray, " sets"]
     lag: float
 
     @cached_property
@@ -56,7 +57,7 @@ class LumpedModel:
         return f"{count} sets at lag {self.lag:g} ps: populations {shares}; timescales {times} ps"
 
 
-def lumped(model: MarkovModel, sets: np.ndarray) -> LumpedModel:
+def lumped(model: MarkovModel, sets: Shaped[np.ndarray, " n_states"]) -> LumpedModel:
     """Sets in local equilibrium.
 
     Parameters

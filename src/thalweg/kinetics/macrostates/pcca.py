@@ -25,6 +25,7 @@ from scipy.optimize import minimize
 from thalweg.kinetics.estimation.spectrum import spectrum
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.machine.threads import on_one_thread
+from thalweg.shapes import Shaped
 
 RESTARTS = 10
 """The crispness has kinks where a quasi-Newton method may stop early; restarted while it still gains."""
@@ -41,8 +42,8 @@ class MetastableSets:
     crispness : between 0 (all states belong everywhere) and 1 (all belong to one set)
     """
 
-    memberships: np.ndarray
-    populations: np.ndarray
+    memberships: Shaped[np.ndarray, "n_states sets"]
+    populations: Shaped[np.ndarray, " sets"]
     crispness: float
 
     @property

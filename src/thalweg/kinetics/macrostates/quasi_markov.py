@@ -35,6 +35,7 @@ from thalweg.kinetics.counts.multiple_lag_counts import MultipleLagCounts, multi
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.validation.chapman_kolmogorov import ChapmanKolmogorovTest
 from thalweg.machine.threads import on_one_thread
+from thalweg.shapes import Shaped
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 
 
@@ -49,7 +50,7 @@ class QuasiMarkovModel:
     """
 
     counts: MultipleLagCounts
-    kernels: np.ndarray
+    kernels: Shaped[np.ndarray, "memory states states"]
 
     @property
     def lag(self) -> float:
@@ -212,11 +213,11 @@ class MemoryScan:
     sizes : (scanned,), norm of the last kernel, which noise keeps from vanishing
     """
 
-    memories: np.ndarray
+    memories: Shaped[np.ndarray, " scanned"]
     lag: float
     timescales: np.ndarray
     errors: np.ndarray
-    sizes: np.ndarray = field(repr=False)
+    sizes: Shaped[np.ndarray, " scanned"] = field(repr=False)
 
     def __str__(self) -> str:
         lines = []

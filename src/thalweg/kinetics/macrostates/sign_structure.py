@@ -21,7 +21,7 @@ def sign_sets(model: MarkovModel, n_sets: int) -> MetastableSets:
     ------
     ValueError
         If the model is not reversible, has fewer active states than ``n_sets``, or an eigenfunction
-        changes sign in none of the sets sets before it.
+        changes sign in none of the sets found before it.
 
     Examples
     --------

@@ -19,6 +19,7 @@ from scipy.sparse.linalg import splu
 
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.reactions.committor import absorbed, active_places
+from thalweg.shapes import Shaped
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +33,8 @@ class PassageTimes:
     mean, spread : [ps], of all passages, those after the last time included
     """
 
-    times: np.ndarray
-    probabilities: np.ndarray
+    times: Shaped[np.ndarray, " steps"]
+    probabilities: Shaped[np.ndarray, " steps"]
     mean: float
     spread: float
 

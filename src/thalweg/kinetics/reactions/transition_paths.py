@@ -17,6 +17,7 @@ from scipy.sparse import csr_array, diags_array
 
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.reactions.committor import absorbed, active_places, committor
+from thalweg.shapes import Shaped
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +37,10 @@ class ReactiveFlux:
     net: csr_array
     total: float
     rate: float
-    committor: np.ndarray
+    committor: Shaped[np.ndarray, " n_states"]
     start: np.ndarray
     target: np.ndarray
-    stationary_distribution: np.ndarray
+    stationary_distribution: Shaped[np.ndarray, " n_states"]
 
     def __str__(self) -> str:
         return (
@@ -95,7 +96,7 @@ def reactive_flux(
     )
 
 
-def coarse_grained(flux: ReactiveFlux, sets: np.ndarray) -> ReactiveFlux:
+def coarse_grained(flux: ReactiveFlux, sets: Shaped[np.ndarray, " n_states"]) -> ReactiveFlux:
     """The same flux between sets of states: what passes from one set to another, less what comes back.
 
     Total flux and rate stay; the committor of a set is the mean of its states at equilibrium [noe2009].

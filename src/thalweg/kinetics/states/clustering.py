@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from thalweg.collective_variables.bases.linear_map import as_frames
 from thalweg.kinetics.states.discrete_trajectories import AcceleratedStates, DiscreteTrajectories
 from thalweg.machine.threads import on_one_thread
+from thalweg.shapes import Shaped
 from thalweg.time_series.accelerated import AcceleratedTrajectories
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
 
@@ -34,7 +35,7 @@ class Clustering:
     radius : distance of frames from their centers, root mean square (k-means) or largest (k-centers)
     """
 
-    centers: np.ndarray
+    centers: Shaped[np.ndarray, "clusters features"]
     periods: Periods
     radius: float
 

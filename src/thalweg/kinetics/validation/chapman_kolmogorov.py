@@ -17,6 +17,7 @@ import numpy as np
 from thalweg.kinetics.counts.counts import TransitionCounts, transition_counts
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.validation.bootstrap import bootstrap
+from thalweg.shapes import Shaped
 from thalweg.time_series.resampling import independent_blocks, resample
 
 
@@ -31,9 +32,9 @@ class ChapmanKolmogorovTest:
     predicted_errors, observed_errors : the same shape, bootstrap standard errors
     """
 
-    lags: np.ndarray
-    predicted: np.ndarray
-    observed: np.ndarray
+    lags: Shaped[np.ndarray, " multiples"]
+    predicted: Shaped[np.ndarray, "multiples sets sets"]
+    observed: Shaped[np.ndarray, "multiples sets sets"]
     predicted_errors: np.ndarray
     observed_errors: np.ndarray
 
@@ -59,7 +60,11 @@ class ChapmanKolmogorovTest:
 
 
 def chapman_kolmogorov(
-    model: MarkovModel, sets: np.ndarray, multiples: int = 5, samples: int = 50, seed: int = 0
+    model: MarkovModel,
+    sets: Shaped[np.ndarray, " n_states"],
+    multiples: int = 5,
+    samples: int = 50,
+    seed: int = 0,
 ) -> ChapmanKolmogorovTest:
     """The test of a model fitted to trajectories, at ``1 ... multiples`` times its lag time.
 

@@ -17,6 +17,7 @@ from thalweg.kinetics.estimation.transition_matrix import Estimator
 from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories, as_counted
 from thalweg.kinetics.validation.bootstrap import timescale_errors
+from thalweg.shapes import Shaped
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +36,12 @@ class TimescaleScan:
     failures : lag time in frames -> why there is no model
     """
 
-    lagtimes: np.ndarray
+    lagtimes: Shaped[np.ndarray, " lags"]
     dt: float
-    timescales: np.ndarray
-    errors: np.ndarray
-    intervals: np.ndarray
-    resolved: np.ndarray
+    timescales: Shaped[np.ndarray, "lags processes"]
+    errors: Shaped[np.ndarray, "lags processes"]
+    intervals: Shaped[np.ndarray, "2 lags processes"]
+    resolved: Shaped[np.ndarray, "lags processes"]
     models: dict[int, MarkovModel]
     failures: dict[int, str]
 

@@ -22,6 +22,7 @@ import numpy as np
 from thalweg.kinetics.estimation.transition_matrix import Sampler
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.validation.bootstrap import matched_timescales
+from thalweg.shapes import Shaped
 from thalweg.time_series.resampling import with_errors
 
 HELD = 2**22
@@ -41,11 +42,11 @@ class Posterior:
     samples : (kept, ...), all samples, or every second, fourth ... one where the quantity is large
     """
 
-    value: np.ndarray
-    mean: np.ndarray
-    error: np.ndarray
-    failed: np.ndarray
-    samples: np.ndarray
+    value: Shaped[np.ndarray, " ..."]
+    mean: Shaped[np.ndarray, " ..."]
+    error: Shaped[np.ndarray, " ..."]
+    failed: Shaped[np.ndarray, " ..."]
+    samples: Shaped[np.ndarray, "kept ..."]
 
     def interval(self, confidence: float = 0.95) -> np.ndarray:
         """Lower and upper quantile ``(2, ...)`` between which lies the share ``confidence`` of the samples.

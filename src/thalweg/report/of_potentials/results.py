@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from thalweg.report.results import Diagnosis
+from thalweg.shapes import Shaped
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Judged:
     name: str
     frames: int
     energies: np.ndarray
-    forces: np.ndarray
+    forces: Shaped[np.ndarray, "components 2"]
     components: int
     rows: tuple[tuple[str, str, float, float, float, int], ...]
 
@@ -52,9 +53,9 @@ class ErrorCourse:
 
     name: str
     unit: str
-    centers: np.ndarray
-    mae: np.ndarray
-    rmse: np.ndarray
+    centers: Shaped[np.ndarray, " groups"]
+    mae: Shaped[np.ndarray, " groups"]
+    rmse: Shaped[np.ndarray, " groups"]
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,9 @@ class CurveLine:
 
     label: str
     unit: str
-    sizes: np.ndarray
-    mae: np.ndarray
-    error: np.ndarray
+    sizes: Shaped[np.ndarray, " sizes"]
+    mae: Shaped[np.ndarray, " sizes"]
+    error: Shaped[np.ndarray, " sizes"]
     exponent: float
 
 
@@ -91,11 +92,11 @@ class ForceUncertainty:
     """
 
     on: str
-    levels: np.ndarray
-    observed: np.ndarray
-    claimed: np.ndarray
-    rmse: np.ndarray
-    error: np.ndarray
+    levels: Shaped[np.ndarray, " levels"]
+    observed: Shaped[np.ndarray, " levels"]
+    claimed: Shaped[np.ndarray, " bins"]
+    rmse: Shaped[np.ndarray, " bins"]
+    error: Shaped[np.ndarray, " bins"]
     coverage_68: float
     coverage_95: float
     rank_correlation: float
@@ -120,10 +121,10 @@ class Trust:
     """
 
     places: tuple[tuple[str, int], ...]
-    error: np.ndarray
-    claimed: np.ndarray
-    odds: np.ndarray
-    grade: np.ndarray
+    error: Shaped[np.ndarray, " frames"]
+    claimed: Shaped[np.ndarray, " frames"]
+    odds: Shaped[np.ndarray, " frames"]
+    grade: Shaped[np.ndarray, " frames"]
     limit: float
     alarm: float
     labeled: float
@@ -155,9 +156,9 @@ class Front:
     chosen : index of the point of the study
     """
 
-    energy: np.ndarray
-    force: np.ndarray
-    weight: np.ndarray
+    energy: Shaped[np.ndarray, " points"]
+    force: Shaped[np.ndarray, " points"]
+    weight: Shaped[np.ndarray, " points"]
     chosen: int
 
 
