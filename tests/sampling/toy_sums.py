@@ -16,7 +16,10 @@ from thalweg.sampling.store import Store
 
 @dataclass(frozen=True)
 class Add:
-    """Commits the sum of what was committed before it, plus one; slowly, and in several files."""
+    """Commits the sum of what was committed before it, plus one; slowly, and in several files.
+
+    If ``log/victim`` in the store names its entry, it kills its own process half way, once.
+    """
 
     kind: ClassVar[str] = "run"
     before: tuple[str, ...]
@@ -24,10 +27,14 @@ class Add:
 
     def __call__(self, store, entry):
         total = 1 + sum(int(store.file(name, "0.txt").read_text()) for name in self.before)
+        victim = store.path / "log" / "victim"
 
         def write(folder):
             for k in range(3):
                 (folder / f"{k}.txt").write_text(str(total + k))
+                if victim.exists() and victim.read_text() == entry:
+                    victim.unlink()
+                    os.kill(os.getpid(), signal.SIGKILL)
                 if self.seconds:
                     time.sleep(self.seconds / 3)
 

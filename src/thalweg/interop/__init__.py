@@ -2,7 +2,7 @@
 
 ``openmm/``, ``ase/``, ``lammps/``, ``quantum/`` are other programs under their names; ``files/`` reads and writes what
 they leave; ``formulas/`` writes our variables as input of PLUMED, Colvars and OpenMM; ``measured/`` measures features
-of trajectories by MDTraj.
+of trajectories by MDTraj; ``cluster/`` runs campaigns on the workers of Dask.
 """
 
 import lazy_loader

@@ -1,0 +1,1 @@
+"""Clusters: campaigns whose workers run on many machines, by Dask."""
