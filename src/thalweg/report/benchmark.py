@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -104,7 +105,7 @@ def verdict(rows: Sequence[Row]) -> str:
     """
     judged = [row for row in rows if row.met is not None]
     skipped = sum(row.value is None for row in rows)
-    sentence = f"{sum(row.met for row in judged)} of {len(judged)} targets met"
+    sentence = f"{sum(bool(row.met) for row in judged)} of {len(judged)} targets met"
     return sentence + (f", {skipped} row{'s' * (skipped > 1)} skipped" if skipped else "")
 
 
@@ -128,7 +129,7 @@ def _write_parts(
 def replace_parts(name: str, rows: Sequence[Row], folder: Path) -> tuple[Path, Path]:
     """Write ``rows`` in place of the rows of the same parts in the files of an earlier run, whose others are kept."""
     file = folder / f"{name}.json"
-    earlier = json.loads(file.read_text()) if file.is_file() else {"machines": {}, "rows": []}
+    earlier: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {"machines": {}, "rows": []}
     before = [Row(**row) for row in earlier["rows"]]
     parts = list(dict.fromkeys(row.part for row in [*before, *rows]))
     new = {row.part for row in rows}

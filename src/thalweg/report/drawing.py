@@ -173,7 +173,9 @@ def drawn_timescales(scan: Scan, chosen: float | None = None) -> ReportedTimesca
     lower, upper = scan.intervals
     place = None if chosen is None else int(np.argmin(np.abs(scan.lags - chosen)))
     resolved = scan.resolved.any(axis=0) if place is None else scan.resolved[place]
-    return ReportedTimescales(scan.lags, scan.timescales, lower, upper, chosen, tuple(resolved.tolist()))
+    return ReportedTimescales(
+        scan.lags, scan.timescales, lower, upper, chosen, tuple(np.atleast_1d(resolved).tolist())
+    )
 
 
 def drawn_choice(

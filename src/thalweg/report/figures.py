@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -285,7 +287,7 @@ def learned_figure(learned: LearnedVariable) -> go.Figure:
     order = np.argsort(-learned.correlation[0], kind="stable")[:2]
     color, label = learned.values[:, 0], learned.names[0]
     horizontal = int(order[0])
-    marker = {"size": 4, "opacity": 0.7}
+    marker: dict[str, Any] = {"size": 4, "opacity": 0.7}
     if len(order) == 1:
         trace = go.Scattergl(x=learned.physical_values[:, horizontal], y=color, mode="markers", marker=marker)
         title = label

@@ -61,7 +61,10 @@ def _dataset(molecule: ViewerMolecule, states: Sequence[MolecularState]) -> dict
 
 def _chemiscope_script() -> str:
     """The standalone JavaScript that ships inside the chemiscope package."""
-    home = Path(find_spec("chemiscope").submodule_search_locations[0])
+    package = find_spec("chemiscope")
+    assert package is not None
+    assert package.submodule_search_locations is not None
+    home = Path(package.submodule_search_locations[0])
     return (
         (home / "sphinx" / "static" / "chemiscope.min.js")
         .read_text("utf-8")

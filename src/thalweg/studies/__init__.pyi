@@ -1,7 +1,6 @@
 from .analyzing import Analysis as Analysis
 from .apparatus import DCDFiles as DCDFiles
 from .apparatus import apparatus as apparatus
-from .apparatus import torsions as torsions
 from .baselines import earlier_potential as earlier_potential
 from .baselines import force_field as force_field
 from .frames import FitFrames as FitFrames
@@ -26,14 +25,9 @@ from .tables.language import read as read
 from .tables.language import written as written
 from .tables.language import written_kind as written_kind
 from .tables.study import BundledMolecule as BundledMolecule
-from .tables.study import DistanceFeatures as DistanceFeatures
 from .tables.study import Dynamics as Dynamics
 from .tables.study import Files as Files
-from .tables.study import Loop as Loop
-from .tables.study import Metadynamics as Metadynamics
 from .tables.study import Region as Region
 from .tables.study import Report as Report
-from .tables.study import Restarts as Restarts
 from .tables.study import Study as Study
-from .tables.study import TorsionFeatures as TorsionFeatures
 from .tables.study import load as load
