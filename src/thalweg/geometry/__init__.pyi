@@ -17,6 +17,7 @@ from .evaluation import evaluate as evaluate
 from .internal import angles as angles
 from .internal import dihedrals as dihedrals
 from .internal import distances as distances
+from .lengths import Lengths as Lengths
 from .residue_distances import ResidueDistances as ResidueDistances
 from .residue_distances import SoftResidueDistances as SoftResidueDistances
 from .residues import heavy_atoms_by_residue as heavy_atoms_by_residue

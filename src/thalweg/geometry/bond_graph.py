@@ -67,7 +67,7 @@ def heavy_atom_pairs(topology: Topology, separation: int = 1) -> np.ndarray:
 
 def _reach(bonded: Sequence[Sequence[int]], atom: int, steps: int) -> set[int]:
     """Atoms at most ``steps`` bonds from ``atom``."""
-    seen = {atom}
+    reached = {atom}
     for _ in range(steps):
-        seen |= {neighbor for member in seen for neighbor in bonded[member]}
-    return seen
+        reached |= {neighbor for member in reached for neighbor in bonded[member]}
+    return reached

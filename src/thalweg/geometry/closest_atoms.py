@@ -106,27 +106,31 @@ def _blockwise(positions, groups, pairs, box):
     flat = positions.reshape(*positions.shape[:2], -1)
     blocks, places = _plan(groups, pairs)
     squares = jnp.concatenate([_squares(flat, block, box).reshape(-1, flat.shape[2]) for block in blocks])
-    found = squares.at[places].get(mode="promise_in_bounds")
-    apart = found > 0.0
-    return jnp.where(apart, jnp.sqrt(jnp.where(apart, found, 1.0)), 0.0).reshape(-1, *replicas)
+    asked = squares.at[places].get(mode="promise_in_bounds")
+    apart = asked > 0.0
+    return jnp.where(apart, jnp.sqrt(jnp.where(apart, asked, 1.0)), 0.0).reshape(-1, *replicas)
 
 
 def _plan(groups: Sequence[Sequence[int]], pairs: np.ndarray) -> tuple[list[_Block], np.ndarray]:
-    """Blocks that cover all pairs of the groups named, and the place of each pair in their joined results."""
+    """Blocks that cover all pairs of the groups named, and the place of each pair in their joined results.
+
+    Ranks of groups are by size. A block has results ``(its groups, width)``, columns from its own first group on, flat.
+    """
     filled = {g: [*groups[g], *groups[g][: len(groups[g]) % 2]] for g in np.unique(pairs).tolist()}
     named = sorted(filled, key=lambda g: len(filled[g]))
     by_size = [np.array(list(same)) for _, same in groupby((filled[g] for g in named), len)]
     blocks, offset, start = [], 0, 0
     block_of, row_of = np.zeros((2, len(named)), int)
-    for k, same in enumerate(by_size):
-        for first in range(0, len(same), BLOCK):
-            members = same[first : first + BLOCK]
+    for k, alike in enumerate(by_size):
+        for first in range(0, len(alike), BLOCK):
+            members = alike[first : first + BLOCK]
             width = len(named) - start
             block_of[start : start + len(members)] = len(blocks)
             row_of[start : start + len(members)] = range(len(members))
-            blocks.append(_Block(members, (same[first:], *by_size[k + 1 :]), offset, width))
+            blocks.append(_Block(members, (alike[first:], *by_size[k + 1 :]), offset, width))
             offset, start = offset + len(members) * width, start + len(members)
     rank = dict(zip(named, range(len(named))))
+    # place = offset of the block + row of the smaller group * width + column of the larger one
     low, high = np.sort([[rank[g] for g in pair] for pair in pairs.tolist()], axis=1).T
     offsets, widths = np.array([(block.offset, block.width) for block in blocks])[block_of[low]].T
     begins = low - row_of[low]
@@ -147,11 +151,11 @@ def _smallest(atoms, partners, box):
     """Smallest squares ``(groups, replicas)`` between ``atoms (size, 3, replicas)`` of one group and the ``partners
     (size, groups, 3, replicas)``."""
 
-    def nearer(found, atom):
-        for other in partners:
-            square = _square(other - atom, box)
-            found = jnp.where(square < found, square, found)
-        return found, None
+    def nearer(smallest, atom):
+        for partner in partners:
+            square = _square(partner - atom, box)
+            smallest = jnp.where(square < smallest, square, smallest)
+        return smallest, None
 
     start = jnp.full((partners.shape[1], partners.shape[3]), jnp.inf, atoms.dtype)
     return jax.lax.scan(nearer, start, atoms)[0]

@@ -55,10 +55,10 @@ def evaluate(
     for start in range(0, count, chunk):
         part = _padded(frames[start : start + chunk], chunk)
         cell = _padded(box[start : start + chunk], chunk) if box is not None and box.ndim == 3 else box
-        found = np.asarray(_values(variable, part, cell))
+        columns = np.asarray(_values(variable, part, cell))
         if start == 0:
-            values = np.empty((count, found.shape[1]), found.dtype)
-        values[start : start + chunk] = found[: count - start]
+            values = np.empty((count, columns.shape[1]), columns.dtype)
+        values[start : start + chunk] = columns[: count - start]
     return values
 
 

@@ -20,12 +20,25 @@ import numpy as np
 from thalweg.geometry.closest_atoms import atom_pairs, closest_distances
 from thalweg.geometry.constant_tables import AtomTable, Names, Rows
 from thalweg.geometry.internal import distances
+from thalweg.geometry.lengths import Lengths
 from thalweg.geometry.residues import heavy_atoms_by_residue, residue_labels
 from thalweg.shapes import Array, Box, Float, Positions, Values
 from thalweg.systems.topology import Topology
 
 
-class ResidueDistances(eqx.Module):
+class _OfResiduePairs(Lengths):
+    """Lengths of pairs of residues: the pairs, the heavy atoms of all residues, and the atoms of each pair."""
+
+    pairs: AtomTable = eqx.field(static=True)
+    groups: tuple[tuple[int, ...], ...] = eqx.field(static=True)
+    names: tuple[str, ...] = eqx.field(static=True)
+
+    @property
+    def atoms(self) -> Rows:
+        return tuple(self.groups[i] + self.groups[j] for i, j in self.pairs.array.tolist())
+
+
+class ResidueDistances(_OfResiduePairs):
     """Distances [nm] of the closest heavy atoms of pairs of residues; nearest images if there is a box.
 
     For a bias take `SoftResidueDistances`: these have kinks.
@@ -41,32 +54,16 @@ class ResidueDistances(eqx.Module):
         If a residue is not there, has no heavy atom, or is paired with itself.
     """
 
-    pairs: AtomTable = eqx.field(static=True)
-    groups: tuple[tuple[int, ...], ...] = eqx.field(static=True)
-    names: tuple[str, ...] = eqx.field(static=True)
-
     def __init__(self, pairs: np.ndarray | Sequence, topology: Topology):
         self.pairs = AtomTable(pairs, 2)
         self.groups = _heavy_groups(self.pairs.array, topology)
         self.names = _pair_names(self.pairs.array, topology)
 
-    @property
-    def atoms(self) -> Rows:
-        return tuple(self.groups[i] + self.groups[j] for i, j in self.pairs.array.tolist())
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        return ("nm",) * len(self.names)
-
-    @property
-    def periods(self) -> tuple[float | None, ...]:
-        return (None,) * len(self.names)
-
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
         return closest_distances(positions, self.groups, self.pairs.array, box)
 
 
-class SoftResidueDistances(eqx.Module):
+class SoftResidueDistances(_OfResiduePairs):
     """Soft minima [nm] of the distances between heavy atoms of pairs of residues.
 
     Parameters
@@ -80,9 +77,6 @@ class SoftResidueDistances(eqx.Module):
         As for `ResidueDistances`, and if ``beta`` is not positive.
     """
 
-    pairs: AtomTable = eqx.field(static=True)
-    groups: tuple[tuple[int, ...], ...] = eqx.field(static=True)
-    names: tuple[str, ...] = eqx.field(static=True)
     beta: float
 
     def __init__(self, pairs: np.ndarray | Sequence, topology: Topology, beta: float = 20.0):
@@ -92,18 +86,6 @@ class SoftResidueDistances(eqx.Module):
         self.groups = _heavy_groups(self.pairs.array, topology)
         self.names = tuple(f"soft {name}" for name in _pair_names(self.pairs.array, topology))
         self.beta = beta
-
-    @property
-    def atoms(self) -> Rows:
-        return tuple(self.groups[i] + self.groups[j] for i, j in self.pairs.array.tolist())
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        return ("nm",) * len(self.names)
-
-    @property
-    def periods(self) -> tuple[float | None, ...]:
-        return (None,) * len(self.names)
 
     @property
     def links(self) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +102,7 @@ class SoftResidueDistances(eqx.Module):
 
 
 def _soft_minima(
-    lengths: Float[Array, " links *replicas"], owner: np.ndarray, count: int, beta: float
+    lengths: Float[Array, " links *replicas"], owner: np.ndarray, count: int, beta: float | Array
 ) -> Float[Array, " pairs *replicas"]:
     """``beta / ln sum exp(beta / length)`` over the lengths of each of ``count`` owners, without overflow.
 

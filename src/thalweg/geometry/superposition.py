@@ -10,10 +10,11 @@ import numpy as np
 
 from thalweg.geometry.alignment import rmsd
 from thalweg.geometry.constant_tables import Rows
+from thalweg.geometry.lengths import Lengths
 from thalweg.shapes import Array, Box, Float, Positions, Values
 
 
-class RMSD(eqx.Module):
+class RMSD(Lengths):
     """Root mean square deviations [nm] of some atoms from references, after superposing the same atoms on each.
 
     Parameters
@@ -67,14 +68,6 @@ class RMSD(eqx.Module):
     @property
     def atoms(self) -> Rows:
         return (self.members,) * len(self.names)
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        return ("nm",) * len(self.names)
-
-    @property
-    def periods(self) -> tuple[float | None, ...]:
-        return (None,) * len(self.names)
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
         moving = positions[np.array(self.members)]

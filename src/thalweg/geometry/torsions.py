@@ -67,11 +67,11 @@ def side_chain_dihedrals(topology: Topology) -> dict[str, np.ndarray]:
     for atom, name in enumerate(topology.names):
         residues.setdefault(_residue(topology, atom), {})[name] = atom
 
-    def found(quad: str) -> list[list[int]]:
+    def rows(quad: str) -> list[list[int]]:
         names = quad.split()
         return [[atoms[n] for n in names] for atoms in residues.values() if all(n in atoms for n in names)]
 
-    return {chi: _table(sorted(row for quad in quads for row in found(quad))) for chi, quads in CHI.items()}
+    return {chi: _table(sorted(row for quad in quads for row in rows(quad))) for chi, quads in CHI.items()}
 
 
 def rotatable_dihedrals(topology: Topology) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 
 from thalweg.geometry.constant_tables import AtomTable, Names, Rows
 from thalweg.geometry.internal import angles, dihedrals, distances
+from thalweg.geometry.lengths import Lengths
 from thalweg.geometry.torsions import atoms_name, dihedral_names
 from thalweg.shapes import Array, Box, Float, Positions, Values
 from thalweg.systems.topology import Topology
@@ -130,7 +131,7 @@ class RadiusOfGyration(eqx.Module):
         return jnp.sqrt(jnp.tensordot(weights, (centered**2).sum(axis=1), 1))[None]
 
 
-class Coordinates(eqx.Module):
+class Coordinates(Lengths):
     """Cartesian coordinates [nm] of some particles: the natural variables of a model potential.
 
     Examples
@@ -152,14 +153,6 @@ class Coordinates(eqx.Module):
     def atoms(self) -> Rows:
         dims = len(self.names) // len(self.members)
         return tuple((atom,) for atom in self.members for _ in range(dims))
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        return ("nm",) * len(self.names)
-
-    @property
-    def periods(self) -> tuple[float | None, ...]:
-        return (None,) * len(self.names)
 
     def __call__(self, positions: Positions, box: Box | None = None) -> Values:
         return positions[np.array(self.members)].reshape(-1, *positions.shape[2:])

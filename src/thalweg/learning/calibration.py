@@ -231,10 +231,10 @@ class ErrorOdds:
         logs = np.log(scores)
         left = np.log(errors) - logs[:, 0]
         rows = np.column_stack([np.ones(count), logs[:, 1:] - logs[:, :1]])
-        found = np.linalg.lstsq(rows, left, rcond=None)[0]
-        scatter = np.sqrt(np.sum((left - rows @ found) ** 2) / (count - kinds))
-        shares = (1 - found[1:].sum(), *found[1:])
-        return ErrorOdds(float(np.exp(found[0])), float(scatter), count, tuple(map(float, shares)))
+        coefficients = np.linalg.lstsq(rows, left, rcond=None)[0]
+        scatter = np.sqrt(np.sum((left - rows @ coefficients) ** 2) / (count - kinds))
+        shares = (1 - coefficients[1:].sum(), *coefficients[1:])
+        return ErrorOdds(float(np.exp(coefficients[0])), float(scatter), count, tuple(map(float, shares)))
 
     def medians(self, scores: Float[Array, " values *kinds"]) -> np.ndarray:
         """Median errors at ``scores``, ``(values,)``."""

@@ -9,18 +9,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.machine import disk
+from thalweg.machine.arrays import stored_arrays
 from thalweg.machine.whole_files import whole
 
 
 def save(path: Path | str, state: Any, name: str) -> None:
     """Write the arrays of ``state`` and the ``name`` of the run."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    disk.make_folder(path.parent)
     found = jax.tree_util.tree_flatten_with_path(state)[0]
     leaves = {f"leaf{k}": np.asarray(leaf) for k, (_, leaf) in enumerate(found)}
     places = np.array([jax.tree_util.keystr(place) for place, _ in found])
-    with whole(path) as draft, draft.open("wb") as file:
-        np.savez(file, name=np.array(name), places=places, **leaves)
+    with whole(path) as draft:
+        disk.write_arrays(draft, {"name": np.array(name), "places": places} | leaves)
 
 
 def restored(path: Path | str, like: Any, name: str) -> Any:
@@ -31,7 +33,7 @@ def restored(path: Path | str, like: Any, name: str) -> Any:
     ValueError
         If the file is of a run of another name, or of another model.
     """
-    with np.load(path, allow_pickle=False) as file:
+    with stored_arrays(path) as file:
         if (found := str(file["name"])) != name:
             raise ValueError(
                 f"{path} is the checkpoint of {found}, not of {name}; remove it or choose another file"
@@ -55,7 +57,7 @@ def entry(path: Path | str, key: str) -> np.ndarray:
     ValueError
         If there is none.
     """
-    with np.load(path, allow_pickle=False) as file:
+    with stored_arrays(path) as file:
         places = file["places"].tolist()
         place = f"[{key!r}]"
         if place not in places:

@@ -105,16 +105,16 @@ def _clipped_to_usual(most: float) -> optax.GradientTransformation:
     3.0
     """
 
-    def init(weights):
+    def init(params):
         return jnp.zeros((), jnp.float32)
 
-    def update(gradient, usual, weights=None):
-        norm = optax.tree.norm(gradient)
-        usual = jnp.where(usual > 0, usual, norm)
+    def update(updates, state, params=None):
+        norm = optax.tree.norm(updates)
+        usual = jnp.where(state > 0, state, norm)
         taken = jnp.minimum(norm, most * usual)
         factor = taken / jnp.maximum(norm, 1e-30)
-        moved = (0.98 * usual + 0.02 * taken).astype(jnp.float32)
-        return jax.tree.map(lambda g: (factor * g).astype(g.dtype), gradient), moved
+        updated = (0.98 * usual + 0.02 * taken).astype(jnp.float32)
+        return jax.tree.map(lambda g: (factor * g).astype(g.dtype), updates), updated
 
     return optax.GradientTransformation(init, update)
 
@@ -122,9 +122,9 @@ def _clipped_to_usual(most: float) -> optax.GradientTransformation:
 @eqx.filter_jit
 def _adam_step(settings, clip, loss, rest, weights, state, batch, rate):
     value, gradient = jax.value_and_grad(lambda w: loss(eqx.combine(w, rest), batch))(weights)
-    change, moved = settings._rule(clip).update(gradient, state, weights)
+    change, updated = settings._rule(clip).update(gradient, state, weights)
     new = jax.tree.map(lambda w, d: (w - rate * d).astype(w.dtype), weights, change)
-    return _if_finite((gradient, value), (new, moved), (weights, state), value)
+    return _if_finite((gradient, value), (new, updated), (weights, state), value)
 
 
 @eqx.filter_jit
@@ -137,9 +137,9 @@ def _lbfgs_step(settings, loss, rest, weights, state, batches):
         return jax.lax.map(lambda one: loss(module, eqx.combine(one, fixed)), stacked).mean()
 
     value, gradient = optax.value_and_grad_from_state(mean)(weights, state=state)
-    change, moved = rule.update(gradient, state, weights, value=value, grad=gradient, value_fn=mean)
+    change, updated = rule.update(gradient, state, weights, value=value, grad=gradient, value_fn=mean)
     new = optax.apply_updates(weights, change)
-    return _if_finite((change, value), (new, moved), (weights, state), value)
+    return _if_finite((change, value), (new, updated), (weights, state), value)
 
 
 def _if_finite(checked, new, old, value):

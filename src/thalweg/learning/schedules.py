@@ -1,6 +1,6 @@
 """How the learning rate changes while training: factors on the optimizer's own rate.
 
-A schedule is a process: `Constant.start` gives its state, `Constant.factor` reads it, `Constant.after` an epoch it has seen one more loss.
+A schedule is a process: ``start`` gives its state, ``factor`` reads it, ``after`` an epoch it has seen one more loss.
 States are arrays, so that they travel in checkpoints.
 """
 

@@ -135,7 +135,7 @@ def farthest_points(
 
 def _members(groups):
     """Indices of each group, groups in order of appearance."""
-    found: dict[Hashable, list[int]] = {}
+    members: dict[Hashable, list[int]] = {}
     for k, group in enumerate(groups):
-        found.setdefault(group, []).append(k)
-    return [np.array(each) for each in found.values()]
+        members.setdefault(group, []).append(k)
+    return [np.array(each) for each in members.values()]

@@ -83,24 +83,28 @@ def load_tree(path: str | os.PathLike) -> Any:
                     f"{path} is an archive, but was not written by {PACKAGE}: it has no {DESCRIPTION}"
                 )
             description = json.loads(archive.read(DESCRIPTION))
-            found = description.get("format"), description.get("version")
-            if found[0] != FORMAT:
-                raise ValueError(f"{path} says it is {found[0]!r}; wanted {FORMAT!r}")
-            if found[1] != VERSION:
-                advice = (
-                    "it names modules, which have moved since: make it again"
-                    if found[1] == 1
-                    else f"use {PACKAGE} {description.get('written_by')}, which wrote it"
-                )
-                raise ValueError(
-                    f"{path} is in version {found[1]} of its format; {PACKAGE} {__version__} reads version {VERSION}; "
-                    f"{advice}"
-                )
+            _require_version(path, description)
             return _Reader(path, archive).value(description["tree"], "tree")
     except (zipfile.BadZipFile, EOFError, UnicodeDecodeError, json.JSONDecodeError) as problem:
         raise ValueError(
             f"{path} is damaged, cut off or no file of {PACKAGE} ({problem}); copy or save it again"
         ) from problem
+
+
+def _require_version(path, description):
+    """Refuse a file of another format, or version of it."""
+    kind, version = description.get("format"), description.get("version")
+    if kind != FORMAT:
+        raise ValueError(f"{path} says it is {kind!r}; wanted {FORMAT!r}")
+    if version != VERSION:
+        advice = (
+            "it names modules, which have moved since: make it again"
+            if version == 1
+            else f"use {PACKAGE} {description.get('written_by')}, which wrote it"
+        )
+        raise ValueError(
+            f"{path} is in version {version} of its format; {PACKAGE} {__version__} reads version {VERSION}; {advice}"
+        )
 
 
 def _member(k: int) -> str:
@@ -114,6 +118,7 @@ def _describe(value, where, arrays):
             "jax" if isinstance(value, jax.Array) else "array" if isinstance(value, np.ndarray) else "scalar"
         )
         return {"is": kind, **_stored(value, where, arrays)}
+    # what JSON knows stands as it is, but subclasses and numbers that are not finite, which it would change
     if value is None or type(value) in (bool, int, str):
         return value
     if type(value) is float:
@@ -121,6 +126,7 @@ def _describe(value, where, arrays):
     if type(value) in (tuple, list):
         items = [_describe(item, f"{where}[{k}]", arrays) for k, item in enumerate(value)]
         return items if type(value) is list else {"is": "tuple", "items": items}
+    # objects by the name of their class on a face, and their parts
     if _is_named_tuple(type(value)):
         items = [_describe(item, f"{where}.{name}", arrays) for name, item in zip(value._fields, value)]
         return {"is": _name(value, where), "items": items}
@@ -133,6 +139,7 @@ def _describe(value, where, arrays):
                 for field in dataclasses.fields(value)
             },
         }
+    # as pairs, since keys of JSON can only be strings
     if isinstance(value, Mapping):
         pairs = [
             [_describe(key, f"a key of {where}", arrays), _describe(item, f"{where}[{key!r}]", arrays)]
@@ -175,26 +182,27 @@ class _Reader:
     def __init__(self, path, archive):
         self.path, self.archive = path, archive
 
-    def value(self, said, where):
-        if isinstance(said, list):
-            return [self.value(item, f"{where}[{k}]") for k, item in enumerate(said)]
-        if not isinstance(said, dict):
-            return said
-        kind = said.get("is")
+    def value(self, description, where):
+        if isinstance(description, list):
+            return [self.value(item, f"{where}[{k}]") for k, item in enumerate(description)]
+        if not isinstance(description, dict):
+            return description
+        kind = description.get("is")
         if kind == "tuple":
-            return tuple(self.value(item, f"{where}[{k}]") for k, item in enumerate(said["items"]))
+            return tuple(self.value(item, f"{where}[{k}]") for k, item in enumerate(description["items"]))
         if kind == "dict":
             return {
-                self.value(key, where): self.value(item, f"{where}[{key!r}]") for key, item in said["items"]
+                self.value(key, where): self.value(item, f"{where}[{key!r}]")
+                for key, item in description["items"]
             }
         if kind == "float":
-            return float(said["value"])
+            return float(description["value"])
         if kind in ("array", "scalar", "jax"):
-            array = self.array(said)
+            array = self.array(description)
             return array if kind == "array" else array[()] if kind == "scalar" else _on_device(array)
-        if "items" in said:
-            return self.named_tuple(str(kind), said["items"], where)
-        return self.instance(str(kind), said.get("fields", {}), where)
+        if "items" in description:
+            return self.named_tuple(str(kind), description["items"], where)
+        return self.instance(str(kind), description.get("fields", {}), where)
 
     def named_tuple(self, name, items, where):
         """A named tuple, made of its items without calling its class."""
@@ -205,11 +213,11 @@ class _Reader:
             )
         return tuple.__new__(cls, [self.value(item, f"{where}[{k}]") for k, item in enumerate(items)])
 
-    def array(self, said):
+    def array(self, description):
         try:
-            with self.archive.open(_member(int(said["number"]))) as member:
+            with self.archive.open(_member(int(description["number"]))) as member:
                 array = np.lib.format.read_array(io.BytesIO(member.read()), allow_pickle=False)
-            return array.view(jnp.dtype(said["dtype"])) if "dtype" in said else array
+            return array.view(jnp.dtype(description["dtype"])) if "dtype" in description else array
         except (KeyError, TypeError, ValueError) as problem:
             raise ValueError(f"{self.path} is damaged: {problem}; copy or save it again") from problem
 

@@ -31,6 +31,7 @@ import numpy as np
 from thalweg.learning.checkpoint import entry, restored, save
 from thalweg.learning.optimizers import LBFGS, Adam
 from thalweg.learning.schedules import Constant, Cosine, Plateau
+from thalweg.shapes import Float
 
 Model = TypeVar("Model", bound=eqx.Module)
 Batch = Any
@@ -82,12 +83,12 @@ class History:
     stopped : whether patience ended the run before its time
     """
 
-    training: np.ndarray
-    held_out: np.ndarray
-    learning_rate: np.ndarray
-    skipped: np.ndarray
-    seconds: np.ndarray
-    undone: np.ndarray
+    training: Float[np.ndarray, " epochs"]
+    held_out: Float[np.ndarray, " epochs"]
+    learning_rate: Float[np.ndarray, " epochs"]
+    skipped: Float[np.ndarray, " epochs"]
+    seconds: Float[np.ndarray, " epochs"]
+    undone: Float[np.ndarray, " epochs"]
     best: int
     stopped: bool
 
@@ -165,15 +166,11 @@ class Trainer:
         3.0
         """
         source = Shuffled(batches) if isinstance(batches, Sequence) else batches
-        weights, rest = eqx.partition(model, trainable)
-        count = 0
-        for count, batch in enumerate(source(np.random.default_rng([seed, 0])), 1):
-            if count == 1 and not np.isfinite(first := float(_loss(loss, weights, rest, batch))):
-                raise ValueError(
-                    f"the loss is {first} before training; look for bad labels or coinciding points"
-                )
-        if count == 0:
-            raise ValueError("there are no batches to train on; give at least one")
+        weights, constants = eqx.partition(model, trainable)
+        count = _counted(
+            source(np.random.default_rng([seed, 0])), lambda batch: _loss(loss, weights, constants, batch)
+        )
+        # all that an epoch needs and changes, as arrays: it is what a checkpoint holds
         state = {
             "weights": weights,
             "optimizer": self.optimizer.start(weights, self.clip),
@@ -186,43 +183,46 @@ class Trainer:
         name = f"{self!r} seed={seed}"
         if checkpoint is not None and Path(checkpoint).exists():
             state = restored(checkpoint, state, name)
-        began, before = time.perf_counter(), len(state["log"])
+        began, resumed_at = time.perf_counter(), len(state["log"])
         while len(state["log"]) < self.epochs and not self._waited_too_long(state["log"][:, 1]):
             epoch = len(state["log"])
-            inside = source(np.random.default_rng([seed, epoch]))
-            state = self._epoch(state, inside, count, loss, rest, held_out)
+            shuffled = source(np.random.default_rng([seed, epoch]))
+            state = self._epoch(state, shuffled, count, loss, constants, held_out)
             if checkpoint is not None:
                 save(checkpoint, state, name)
             if progress is not None:
-                pace = (time.perf_counter() - began) / (epoch + 1 - before)
+                pace = (time.perf_counter() - began) / (epoch + 1 - resumed_at)
                 progress(_message(state["log"], pace * (self.epochs - epoch - 1)), (epoch + 1) / self.epochs)
         history = _history(state["log"], len(state["log"]) < self.epochs)
-        return Trained(eqx.combine(state["best"], rest), history)
+        return Trained(eqx.combine(state["best"], constants), history)
 
-    def _epoch(self, state, batches, count, loss, rest, held_out):
+    def _epoch(self, state, batches, count, loss, constants, held_out):
+        """The state after one epoch of about ``count`` steps."""
         began, losses, sound = time.perf_counter(), [], []
         weights, optimizer, average = state["weights"], state["optimizer"], state["average"]
-        taken, epoch = int(state["steps"]), len(state["log"])
+        steps, epoch = int(state["steps"]), len(state["log"])
+        # half the rate for each epoch that was undone
         full = self.optimizer.learning_rate * 0.5 ** state["log"][:, 5].sum()
         for batch in self.optimizer.gathered(batches):
             progress = (epoch + min(len(losses) / count, 1.0)) / self.epochs
             rate = full * self.schedule.factor(progress, state["schedule"])
             weights, optimizer, value, finite = self.optimizer.step(
-                loss, self.clip, rest, weights, optimizer, batch, jnp.float32(rate)
+                loss, self.clip, constants, weights, optimizer, batch, jnp.float32(rate)
             )
-            decay = min(self.average, (1 + taken) / (10 + taken))
+            # a <- d a + (1 - d) w, d = min(average, (1 + t) / (10 + t))
+            decay = min(self.average, (1 + steps) / (10 + steps))
             average = _follow(average, weights, jnp.float32(decay))
             losses.append(value)
             sound.append(finite)
-            taken += 1
-        tried = [float(_loss(loss, average, rest, batch)) for batch in held_out]
-        outcome = MEANS[self.mean](np.array(tried)) if tried else float("nan")
+            steps += 1
+        held_out_losses = [float(_loss(loss, average, constants, batch)) for batch in held_out]
+        outcome = MEANS[self.mean](np.array(held_out_losses)) if held_out_losses else float("nan")
         log = state["log"]
         better = not held_out or not np.isfinite(log[:, 1]).any() or outcome < np.nanmin(log[:, 1])
         training = float(np.mean([float(value) for value in losses]))
         skipped = sum(not bool(finite) for finite in sound)
         best, lost = average if better else state["best"], _is_lost(training, log[:, 0])
-        if lost:
+        if lost:  # undone: on from the best weights, without the optimizer's memory
             best = weights = average = state["best"]
             optimizer = self.optimizer.start(weights, self.clip)
         row = [training, outcome, rate, skipped, time.perf_counter() - began, lost]
@@ -233,13 +233,24 @@ class Trainer:
             "best": best,
             "schedule": self.schedule.after(state["schedule"], row[1] if held_out else row[0]),
             "log": np.vstack([log, row]),
-            "steps": np.asarray(taken, np.int64),
+            "steps": np.asarray(steps, np.int64),
         }
 
     def _waited_too_long(self, held_out):
         if self.patience is None or not np.isfinite(held_out).any():
             return False
         return len(held_out) - 1 - int(np.nanargmin(held_out)) >= self.patience
+
+
+def _counted(batches, loss):
+    """Number of ``batches``, of which the first has a finite ``loss``."""
+    count = 0
+    for count, batch in enumerate(batches, 1):
+        if count == 1 and not np.isfinite(first := float(loss(batch))):
+            raise ValueError(f"the loss is {first} before training; look for bad labels or coinciding points")
+    if count == 0:
+        raise ValueError("there are no batches to train on; give at least one")
+    return count
 
 
 def _is_lost(loss, before):
@@ -258,8 +269,8 @@ def _history(log, stopped):
 
 
 @eqx.filter_jit
-def _loss(loss, weights, rest, batch):
-    return loss(eqx.combine(weights, rest), batch)
+def _loss(loss, weights, constants, batch):
+    return loss(eqx.combine(weights, constants), batch)
 
 
 @jax.jit
@@ -270,5 +281,5 @@ def _follow(average, weights, decay):
 def _message(log, remaining):
     training, held_out = log[-1, :2]
     clock = f"{remaining / 3600:.1f} h" if remaining > 5400 else f"{remaining / 60:.0f} min"
-    tried = "" if np.isnan(held_out) else f", held-out {held_out:.4g} (best {np.nanmin(log[:, 1]):.4g})"
-    return f"epoch {len(log)}: loss {training:.4g}{tried}, {clock} left"
+    judged = "" if np.isnan(held_out) else f", held-out {held_out:.4g} (best {np.nanmin(log[:, 1]):.4g})"
+    return f"epoch {len(log)}: loss {training:.4g}{judged}, {clock} left"

@@ -24,8 +24,11 @@ from thalweg.geometry.switching import LogisticSwitch, RationalSwitch
 from thalweg.geometry.variables import Angles, Coordinates, Dihedrals, Distances, RadiusOfGyration
 from thalweg.interop.formulas.formulas import Formula, Step, ordered_parts
 from thalweg.interop.formulas.traced import NoFormula, formulas
+from thalweg.shapes import Array
 
 Kind = Literal["distance", "angle", "dihedral", "x", "y", "z"]
+
+AXES: tuple[Kind, ...] = ("x", "y", "z")
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ def _(variable: Dihedrals) -> Parts:
 @_taken_apart.register
 def _(variable: Coordinates) -> Parts:
     dims = len(variable.names) // len(variable.members)
-    axes = "xyz"[:dims] * len(variable.members)
+    axes = AXES[:dims] * len(variable.members)
     return Parts(tuple(Coordinate(axis, row) for axis, row in zip(axes, variable.atoms)), _same)
 
 
@@ -184,7 +187,7 @@ def _(variable: CoordinationNumbers) -> Parts:
     return Parts(tuple(Coordinate("distance", (a, b)) for a, b, _ in links), function)
 
 
-def _switched(switch: RationalSwitch | LogisticSwitch, x: jax.Array) -> jax.Array:
+def _switched(switch: RationalSwitch | LogisticSwitch, x: jax.Array) -> Array:
     """The switch; in few symbols where its exponents allow, ``(1 - x^n) / (1 - x^2n) = 1 / (1 + x^n)``."""
     if isinstance(switch, RationalSwitch) and switch.m == 2 * switch.n:
         return 1 / (1 + x**switch.n)

@@ -140,6 +140,7 @@ def ordered_parts(
     ValueError
         If a number in a formula is not finite.
     """
+    # parts used more than once, or long, get a step of their own; others are written where they are used
     ordered = _in_order(outputs)
     uses: dict[int, int] = {}
     for formula in ordered:
@@ -147,6 +148,7 @@ def ordered_parts(
             uses[id(part)] = uses.get(id(part), 0) + 1
     for output in outputs:
         uses[id(output)] = uses.get(id(output), 0) + 1
+    # of each part: its text, the names it uses, and whether it needs parentheses inside another
     written: dict[int, tuple[str, tuple[str, ...], bool]] = {}
     found: list[Step] = []
 
@@ -193,7 +195,7 @@ def _parts(formula: Formula) -> Iterator[Formula]:
         yield from formula.arguments
 
 
-def _in_order(outputs: Sequence[Formula]) -> list[Formula]:
+def _in_order(outputs: Sequence[Formula]) -> list[Input | Affine | Apply]:
     """All parts that are no plain numbers, each once, after those it is made of."""
     ordered, known = [], set()
     pending = [(output, False) for output in reversed(outputs)]

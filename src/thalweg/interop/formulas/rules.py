@@ -64,6 +64,7 @@ def _chain(function: str, parts: list) -> Formula:
 def _dot(values: list, parameters: dict) -> np.ndarray:
     """A product of two arrays, contracted and batched over any axes."""
     (left_sum, right_sum), (left_batch, right_batch) = parameters["dimension_numbers"]
+    # both sides as (batch, free axes, summed axes), each flat; free and batch axes keep their shapes for the end
     sides = []
     for array, batch, summed in zip(values, (left_batch, right_batch), (left_sum, right_sum)):
         array = np.asarray(array, object)

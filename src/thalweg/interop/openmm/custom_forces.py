@@ -128,6 +128,7 @@ def _custom_born(force: openmm.CustomGBForce) -> tuple[Energy, ...]:
     names = tuple(force.getPerParticleParameterName(k) for k in range(force.getNumPerParticleParameters()))
     values = [force.getComputedValueParameters(k) for k in range(force.getNumComputedValues())]
     energies = [force.getEnergyTermParameters(k) for k in range(force.getNumEnergyTerms())]
+    # I = sum over pairs of h, B = b(I), energies s of one atom and g of pairs (see generalized_born)
     single, pairs = force.SingleParticle, (force.ParticlePair, force.ParticlePairNoExclusions)
     shape = [kind == single for _, _, kind in values]
     refuse(force, shape != [False, True], "other computed values than one over pairs and one of it")

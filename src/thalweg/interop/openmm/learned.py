@@ -102,6 +102,7 @@ def _bonds(system: openmm.System) -> openmm.HarmonicBondForce:
 def _release(force: openmm.Force, part: set[int]) -> None:
     """Take out of ``force`` what acts among the particles of ``part`` only."""
     match force:
+        # bonded terms keep their place and lose their strength
         case openmm.HarmonicBondForce():
             for k in range(force.getNumBonds()):
                 *pair, length, _ = force.getBondParameters(k)
@@ -129,6 +130,7 @@ def _release(force: openmm.Force, part: set[int]) -> None:
                 if set(eight) <= part:
                     blank = force.addMap(4, [0.0] * 16) if blank is None else blank
                     force.setTorsionParameters(k, blank, *eight)
+        # nonbonded pairs become exceptions without charge and depth, or are excluded unless they are already
         case openmm.NonbondedForce():
             for pair in itertools.combinations(sorted(part), 2):
                 force.addException(*pair, 0.0, 1.0, 0.0, True)
@@ -137,6 +139,7 @@ def _release(force: openmm.Force, part: set[int]) -> None:
             for pair in itertools.combinations(sorted(part), 2):
                 if frozenset(pair) not in there:
                     force.addExclusion(*pair)
+        # of no pair of particles
         case openmm.CMMotionRemover() | openmm.MonteCarloBarostat() | openmm.AndersenThermostat():
             pass
         case _:

@@ -160,6 +160,7 @@ def _nonbonded_terms(force: openmm.NonbondedForce) -> tuple[Energy, ...]:
     n = force.getNumParticles()
     parameters = np.array([numbers_of(force.getParticleParameters(i)) for i in range(n)])
     exceptions = term_table(force.getExceptionParameters, force.getNumExceptions(), 2, 3)
+    # exceptions are pairs with parameters of their own; below a cutoff electrostatics is a reaction field
     cutoff = None
     if method != force.NoCutoff:
         switch = numbers_of(force.getSwitchingDistance()) if force.getUseSwitchingFunction() else None
