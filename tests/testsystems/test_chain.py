@@ -16,13 +16,13 @@ def hops():
 
 def test_the_three_state_chain_has_its_closed_answers():
     matrix = chain.three_state_chain()
-    np.testing.assert_allclose(chain.stationary_distribution(matrix), 1.0 / 3.0)
+    np.testing.assert_allclose(chain.chain_stationary_distribution(matrix), 1.0 / 3.0)
     np.testing.assert_allclose(chain.eigenvalues(matrix, 3), [1.0, 0.9, 0.7])
     np.testing.assert_allclose(chain.timescales(matrix, 2, lag=5.0), -5.0 / np.log([0.9, 0.7]))
 
 
 def test_hops_are_in_detailed_balance(hops):
-    flow = chain.stationary_distribution(hops)[:, None] * hops
+    flow = chain.chain_stationary_distribution(hops)[:, None] * hops
     np.testing.assert_allclose(flow, flow.T, atol=1e-13)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from thalweg.shapes import Shaped
 from thalweg.testsystems.potential import Potential
 
 
@@ -26,7 +27,7 @@ def three_state_chain() -> np.ndarray:
     return np.array([[0.9, 0.1, 0.0], [0.1, 0.8, 0.1], [0.0, 0.1, 0.9]])
 
 
-def hop_chain(potential: Potential, points: np.ndarray, kT: float = 1.0) -> np.ndarray:
+def hop_chain(potential: Potential, points: Shaped[np.ndarray, " states"], kT: float = 1.0) -> np.ndarray:
     """Hops along a line of points by half the energy difference: ``P_ij = C_i exp(-(U_j - U_i) / 2 kT)``.
 
     ``j`` is i or a neighbor of i, and ``C_i`` normalizes; reversible, since ``C_i exp(U_i / kT)`` depends on

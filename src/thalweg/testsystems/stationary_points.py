@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from thalweg.shapes import Shaped
 from thalweg.testsystems.potential import Potential
 
 
@@ -20,9 +21,9 @@ class StationaryPoints:
     order : (points,) number of negative curvatures: 0 for a minimum, 1 for a saddle between two
     """
 
-    positions: np.ndarray
-    energies: np.ndarray
-    order: np.ndarray
+    positions: Shaped[np.ndarray, "points dims"]
+    energies: Shaped[np.ndarray, " points"]
+    order: Shaped[np.ndarray, " points"]
 
     def of_order(self, order: int) -> StationaryPoints:
         """Those of one order: the minima are ``of_order(0)``."""

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from thalweg.shapes import Shaped
+
 
 class PairRange(NamedTuple):
     """Pair starts ``[start, stop)`` of one trajectory, all in one block."""
@@ -21,7 +23,7 @@ class PairRange(NamedTuple):
     block: int
 
 
-def segments(pairs: np.ndarray, n_blocks: int) -> tuple[PairRange, ...]:
+def segments(pairs: Shaped[np.ndarray, " trajectories"], n_blocks: int) -> tuple[PairRange, ...]:
     """Pair starts of every trajectory split among about ``n_blocks`` blocks.
 
     A trajectory longer than a block becomes blocks of its own; the others are dealt out whole.

@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
+from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import PairRange, segments
 from thalweg.time_series.trajectories import as_trajectories, sliceable
 
@@ -93,8 +94,8 @@ class CrossValidation:
     failures : reason for each split that has no score
     """
 
-    training: np.ndarray
-    held_out: np.ndarray
+    training: Shaped[np.ndarray, " splits"]
+    held_out: Shaped[np.ndarray, " splits"]
     overlap: float
     failures: dict[int, str]
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import scipy
 
-from thalweg.shapes import Float
+from thalweg.shapes import Float, Shaped
 
 
 @runtime_checkable
@@ -57,8 +57,8 @@ class Estimate:
     1.026
     """
 
-    value: np.ndarray
-    samples: np.ndarray
+    value: Shaped[np.ndarray, " ..."]
+    samples: Shaped[np.ndarray, "samples ..."]
     n_blocks: int
 
     @property

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import PairRange
 
 CHUNK = 2048
@@ -64,8 +65,8 @@ class PairReport:
     """
 
     lagtime: int
-    used: np.ndarray
-    lost: np.ndarray
+    used: Shaped[np.ndarray, " trajectories"]
+    lost: Shaped[np.ndarray, " trajectories"]
 
     def __str__(self) -> str:
         skipped = int((self.used == 0).sum())
