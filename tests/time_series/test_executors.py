@@ -49,7 +49,7 @@ def test_a_dask_cluster_finds_the_same_slow_coordinates(runs):
     distributed = pytest.importorskip("distributed", reason="distributed is not installed (thalweg[cluster])")
     data = Trajectories([run % 30 for run in runs], weights=[np.full(len(run), 0.5) for run in runs])
     with distributed.Client(
-        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0"
     ) as client:
         for method in (TICA(5, dim=2), VAC(5, 2, Landmarks(20))):
             here, there = method.fit(data), method.fit(data, executor=client.get_executor())

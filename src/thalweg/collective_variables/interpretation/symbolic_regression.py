@@ -117,9 +117,9 @@ class SymbolicRegression:
     --------
     >>> x = np.random.default_rng(0).uniform(0.5, 2.0, (1000, 2))
     >>> data = Trajectories([x], names=["r", "s"])
-    >>> front = SymbolicRegression(complexity=6).fit(data, lambda x: 1.5 + 2.0 * x[:, :1] * x[:, 1:])
+    >>> front = SymbolicRegression(complexity=6).fit(data, lambda x: 1.5 + 2.0 * np.log(x[:, :1]))
     >>> print(front.best)
-    1.5+2*s*r
+    1.5+2*log(r)
     """
 
     complexity: int = 16

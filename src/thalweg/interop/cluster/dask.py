@@ -69,7 +69,7 @@ def dask_executor(where: int | str) -> Callable[[], Executor]:
         if isinstance(where, str):
             return DaskExecutor(Client(where, set_as_default=False))
         cluster = LocalCluster(
-            n_workers=where, threads_per_worker=1, processes=True, dashboard_address=None, env=ONE_THREAD
+            n_workers=where, threads_per_worker=1, processes=True, dashboard_address=":0", env=ONE_THREAD
         )
         return DaskExecutor(Client(cluster, set_as_default=False), cluster)
 
