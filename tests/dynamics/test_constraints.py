@@ -118,7 +118,12 @@ def test_thermal_momenta_have_the_covariance_that_constraints_leave(molecule):
     assert (np.abs(flat @ flat.T / MANY - expected) < 4.5 * errors + 1e-4).all()
 
 
-@SYSTEMS
+@pytest.mark.parametrize(
+    "molecule",
+    [rigid_water, pytest.param(methane_and_a_rod, marks=pytest.mark.long)],
+    ids=["water", "methane+rod"],
+    indirect=True,
+)
 def test_langevin_keeps_lengths_and_gives_every_degree_of_freedom_its_share(molecule):
     engine = NativeEngine(molecule, Langevin(KT, 0.002, friction=20.0))
     state = thermal_start(molecule, 0.2 * KT, jax.random.key(2), SOME)

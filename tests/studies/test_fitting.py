@@ -249,6 +249,7 @@ def test_the_usual_learner_has_no_more_coefficients_than_half_the_labels():
     assert sum(few.representation.levels) < sum(many.representation.levels)
 
 
+@pytest.mark.long
 def test_relaxing_first_starts_dynamics_at_a_minimum(work):
     write_configurations(work / "shaken.xyz", silicon(1, 10, 0.02))
     times = ("--time", "2 fs", "--dt", "1 fs", "--relax", "--out", work / "relaxed")
