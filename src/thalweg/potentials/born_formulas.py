@@ -47,7 +47,12 @@ class BornPair(eqx.Module):
     cutoff: Cutoff | None = None
 
     def __call__(
-        self, r: jax.Array, born, partner_born, own: list[jax.Array], partner: list[jax.Array]
+        self,
+        r: jax.Array,
+        born: jax.Array,
+        partner_born: jax.Array,
+        own: list[jax.Array],
+        partner: list[jax.Array],
     ) -> jax.Array:
         values = (
             self.constants

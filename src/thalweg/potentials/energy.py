@@ -6,6 +6,7 @@ Learned, classical, coarse-grained and bias energies obey one protocol, so ``for
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -17,7 +18,7 @@ from thalweg.shapes import Array, Bool, Box, Energies, Forces, Positions
 class Energy(eqx.Module):
     """A differentiable energy ``U(x)`` [kJ/mol] of positions [nm], with any replica axes behind ``(atoms, dims)``.
 
-    Subclasses are final and write plain array code that never mixes replicas. What depends on a neighbour list
+    Subclasses are final and write plain array code that never mixes replicas. What depends on a neighbor list
     holds it as a leaf and returns an updated copy from `refreshed`.
     """
 
@@ -26,11 +27,11 @@ class Energy(eqx.Module):
         """Energies, shape ``(*replicas,)`` [kJ/mol], of ``positions`` ``(atoms, dims, *replicas)`` [nm]."""
 
     def refreshed(self, positions: Positions, box: Box | None = None) -> Energy:
-        """This energy with neighbour lists valid around ``positions``; itself where it has none."""
+        """This energy with neighbor lists valid around ``positions``; itself where it has none."""
         return self
 
     def stale(self, positions: Positions, box: Box | None = None) -> Bool[Array, ""] | bool:
-        """Whether to refresh before another step: a neighbour list barely covers ``positions``. False without one.
+        """Whether to refresh before another step: a neighbor list barely covers ``positions``. False without one.
 
         To be answered with room for one step of the fastest atom, since it is asked before the step.
         """
@@ -61,7 +62,9 @@ class Sum(Energy):
         )
 
 
-def energy_and_forces(energy, positions: Positions, box: Box | None = None) -> tuple[Energies, Forces]:
+def energy_and_forces(
+    energy: Callable, positions: Positions, box: Box | None = None
+) -> tuple[Energies, Forces]:
     """Energies ``(*replicas,)`` [kJ/mol] and forces ``-dU/dx``, shaped like ``positions`` [kJ/mol/nm]."""
 
     def total(x):

@@ -49,8 +49,8 @@ class ExplicitGradient(Energy):
 
         def change(primals, tangents):
             energies, gradient = evaluate(*primals)
-            moved = tangents[0]
-            along = 0 if isinstance(moved, SymbolicZero) else (gradient * moved).sum((0, 1))
+            step = tangents[0]
+            along = 0 if isinstance(step, SymbolicZero) else (gradient * step).sum((0, 1))
             return energies, along + _along_parameters(evaluate, primals, tangents, energies)
 
         energy.defjvp(change, symbolic_zeros=True)

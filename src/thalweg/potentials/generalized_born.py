@@ -51,11 +51,14 @@ class GeneralizedBorn(ExplicitGradient):
     def energy_and_gradient(self, positions: Positions, box: Box | None) -> tuple[Energies, Positions]:
         box = needed_box(box) if self.periodic else None
         single = [per_replica(p, positions[:, 0]) for p in self.parameters]
+        # I_i and B_i = b(I_i), with db/dI
         _, integrals = self.pairs.total(self._descreening, positions, self.parameters, box)
         radii, widening = _with_slope(lambda i: self.born_radius(i, single), integrals)
-        alone, pull = _with_slope(lambda b: self.self_energy(b, single), radii)
-        together, more = self.pairs.total(self._screening, positions, (radii, *self.parameters), box)
-        weights = (pull + more) * widening
+        # s and ds/dB, g and sum_j dg/dB, and w_i = (ds/dB_i + sum_j dg/dB_i) db/dI_i
+        alone, self_slope = _with_slope(lambda b: self.self_energy(b, single), radii)
+        together, pair_slopes = self.pairs.total(self._screening, positions, (radii, *self.parameters), box)
+        weights = (self_slope + pair_slopes) * widening
+        # sum over pairs of d/dx [g + w_i h(r; i, j) + w_j h(r; j, i)] at fixed B and w
         _, gradient = self.pairs.total(self._pull, positions, (radii, weights, *self.parameters), box)
         return alone.sum(0) + together, gradient
 

@@ -121,6 +121,7 @@ def _(primals, tangents):
 
 
 def _integral_and_slope(r, offset_radius, sphere):
+    # L and U; 1/L, 1/U and 1/r by one division
     lower = jnp.maximum(offset_radius, jnp.abs(r - sphere))
     upper = r + sphere
     reciprocal = 1 / (lower * upper * r)
@@ -130,9 +131,9 @@ def _integral_and_slope(r, offset_radius, sphere):
     squares = (u - l) * (u + l)
     h = 0.5 * (l - u + logarithm + 0.25 * r * (1 - ratio * ratio) * squares)
     slope = 0.125 * (1 + ratio * ratio) * squares - 0.5 * inverse_r * logarithm
-    inside = jnp.where(sphere - r > offset_radius, l * l, 0.0)
+    engulfed = jnp.where(sphere - r > offset_radius, l * l, 0.0)
     reaches = upper > offset_radius
-    return jnp.where(reaches, h, 0.0), jnp.where(reaches, slope + inside, 0.0)
+    return jnp.where(reaches, h, 0.0), jnp.where(reaches, slope + engulfed, 0.0)
 
 
 @jax.custom_jvp

@@ -9,7 +9,7 @@ Displacements are then a gather and a subtraction with no scatter, and replicas 
     than scattering, for scalars it is not (measured on CPUs). Rows are worked through in blocks: memory grows
     with the number of atoms, never with its square.
 `PairsWithin`
-    of a radius: all pairs at first; once `PairsWithin.refreshed`, atom ``i`` meets each neighbour of a list, every pair
+    of a radius: all pairs at first; once `PairsWithin.refreshed`, atom ``i`` meets each neighbor of a list, every pair
     twice, and nothing needs to be given back.
 
 Both offer ``total``: the sum of a quantity of pairs and the sums, per atom, of what pairs give to their members.
@@ -34,10 +34,10 @@ BLOCK = 16
 """At most so many rows of `AllPairs` are worked through at once."""
 
 DENSE = 1500
-"""Up to this many atoms all pairs cost less than a neighbour list and its renewal on the host."""
+"""Up to this many atoms all pairs cost less than a neighbor list and its renewal on the host."""
 
 SKIN = 0.2
-"""Skin of neighbour lists [nm]."""
+"""Skin of neighbor lists [nm]."""
 
 Visit = Callable
 """``visit(displacement, own, partner) -> (pair, to_own, to_partner)``.
@@ -94,26 +94,28 @@ class AllPairs(eqx.Module):
         n = len(self.excluded)
         atoms, shifts = jnp.arange(n), shifts[:, None]
         partners, givers = (atoms + shifts) % n, (atoms - shifts) % n
+        # a row s = n / 2 meets each pair from both ends: half; rows beyond, which only fill a block, nothing
         counted = jnp.all(partners[:, :, None] != jnp.asarray(self.excluded), -1)
         weights = counted * (jnp.where(2 * shifts < n, 2, jnp.where(2 * shifts == n, 1, 0)) / 2)
 
         def weighted(leaf):
             return leaf * per_replica(weights, leaf)
 
-        def given(own, other):
-            own, other = weighted(own), weighted(other)
+        def given(own, partner):
+            """What atoms receive as owners and as partners: vectors gathered from who gives, scalars scattered."""
+            own, partner = weighted(own), weighted(partner)
             if own.ndim > positions.ndim:
                 return sum(
-                    (own[k] + other[k][givers[k]] for k in range(len(shifts))), jnp.zeros_like(positions)
+                    (own[k] + partner[k][givers[k]] for k in range(len(shifts))), jnp.zeros_like(positions)
                 )
-            return own.sum(0) + jnp.zeros_like(own[0]).at[partners].add(other)
+            return own.sum(0) + jnp.zeros_like(own[0]).at[partners].add(partner)
 
         pair, to_own, to_partner = _visited(visit, positions, parameters, box, partners)
         return jax.tree.map(lambda u: weighted(u).sum((0, 1)), pair), jax.tree.map(given, to_own, to_partner)
 
 
 class PairsWithin(eqx.Module):
-    """Pairs closer than ``radius`` [nm]: all pairs, or those of a neighbour list once `refreshed`.
+    """Pairs closer than ``radius`` [nm]: all pairs, or those of a neighbor list once `refreshed`.
 
     A list that no longer holds answers ``nan``, never something wrong.
     """
@@ -128,6 +130,7 @@ class PairsWithin(eqx.Module):
             return self.everything.total(visit, positions, parameters, box)
         partners = self.neighbors.partners
         partners = partners.reshape(*partners.shape[:2], *positions.shape[2:])
+        # an atom that stands for no neighbor is its own; lists have every pair twice
         real = partners != jnp.arange(len(positions)).reshape(1, -1, *(1,) * (partners.ndim - 2))
         holds = jnp.where(self.neighbors.moved(positions) < 0.5 * self.neighbors.skin, 1.0, jnp.nan)
 
@@ -145,7 +148,7 @@ class PairsWithin(eqx.Module):
         )
 
     def refreshed(self, positions: Positions, box: Box | None) -> PairsWithin:
-        """With a neighbour list that holds at ``positions``, where a list pays."""
+        """With a neighbor list that holds at ``positions``, where a list pays."""
         if self.neighbors is not None:
             neighbors = self.neighbors.refreshed(positions, box)
         elif len(positions) > DENSE:

@@ -36,7 +36,7 @@ class FormulaOfInternal(eqx.Module):
     variable: str = eqx.field(static=True)
     parameters: dict[str, Parameter]
 
-    def __call__(self, q) -> jax.Array:
+    def __call__(self, q: jax.Array | tuple[jax.Array, jax.Array]) -> jax.Array:
         if isinstance(q, tuple):
             q = jnp.arctan2(q[1], q[0])
         values = {name: per_replica(p, q) for name, p in self.parameters.items()}

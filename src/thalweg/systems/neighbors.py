@@ -1,4 +1,4 @@
-"""Neighbour lists: which atoms are near each atom, good until one of them has moved far enough.
+"""Neighbor lists: which atoms are near each atom, good until one of them has moved far enough.
 
 A list made with radius ``cutoff + skin`` holds every pair within ``cutoff`` until some atom has moved by more than
 ``skin / 2`` [verlet1967]. It is made on the host by vesin's cell lists and used inside compiled loops, so its shape
@@ -16,7 +16,7 @@ import vesin
 from thalweg.shapes import Array, Bool, Box, Int, Positions
 
 ROWS = 16
-"""Tables are padded to a multiple of this many neighbours."""
+"""Tables are padded to a multiple of this many neighbors."""
 
 WORN = 0.4
 """Fraction of the skin an atom may cross before a list asks to be renewed; at one half it fails."""
@@ -27,7 +27,7 @@ class NeighborList(eqx.Module):
 
     Attributes
     ----------
-    partners : ``(rows, atoms, *replicas)`` int, the neighbours of each atom; the atom itself where it has no more
+    partners : ``(rows, atoms, *replicas)`` int, the neighbors of each atom; the atom itself where it has no more
     reference : positions for which the list was made [nm]
     box : (3, 3) reduced box of that moment [nm], or None
     excluded : (atoms, most) int, partners an atom never has, -1 where there are no more
@@ -73,11 +73,11 @@ class NeighborList(eqx.Module):
             )
         replicas = points.shape[2:]
         flat = points.reshape(*points.shape[:2], -1)
-        found = [_pairs(flat[..., r], cell, cutoff + skin, excluded) for r in range(flat.shape[2])]
-        most = max((np.bincount(i).max() for i, _ in found if len(i)), default=0)
+        pairs = [_pairs(flat[..., r], cell, cutoff + skin, excluded) for r in range(flat.shape[2])]
+        most = max((np.bincount(i).max() for i, _ in pairs if len(i)), default=0)
         if most > rows:
             rows = -(-int(1.1 * most + 1) // ROWS) * ROWS
-        tables = np.stack([_table(i, j, len(points), rows) for i, j in found], -1)
+        tables = np.stack([_table(i, j, len(points), rows) for i, j in pairs], -1)
         return NeighborList(
             tables.reshape(rows, len(points), *replicas), points, cell, excluded, cutoff, skin
         )
@@ -116,7 +116,7 @@ def _pairs(points, cell, radius, excluded):
 
 
 def _table(i, j, n, rows):
-    """Neighbours ``j`` of each ``i`` down the columns of a ``(rows, n)`` table, padded with the atom itself."""
+    """Neighbors ``j`` of each ``i`` down the columns of a ``(rows, n)`` table, padded with the atom itself."""
     table = np.tile(np.arange(n, dtype=np.int32), (rows, 1))
     start = np.concatenate([[0], np.cumsum(np.bincount(i, minlength=n))])
     table[np.arange(len(i)) - start[i], i] = j
