@@ -40,7 +40,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"# (\w+\.(?:py|toml))\n")
 NOT_RUN = "# not run by the tests: "
 PROGRAMS = {
-    "ASE", "DISTANCE", "TORSION", "COMBINE", "CUSTOM", "SocketClient", "RUN",
+    "ASE", "DISTANCE", "TORSION", "COMBINE", "CUSTOM", "SocketClient", "RUN", "metad", "rbias", "TYR1", "MET5",
 }  # fmt: skip
 """Names that pages speak of and that are other programs', or stand for something of the reader's."""
 
@@ -157,7 +157,7 @@ def test_a_study_on_a_page_is_read(block, folder, monkeypatch):
     monkeypatch.setenv(registry.WITH, os.pathsep.join(map(str, plugins)))
     table = tomllib.loads(block.text)
     if "data" in table:
-        assert fit_from_table(table).learner is not None
+        assert fit_from_table(table, block.page.stem).learner is not None
     else:
         study = folder / "as_on_the_page.toml"
         study.write_text(block.text, "utf-8")
@@ -224,13 +224,14 @@ def test_back_ticked_names_of_a_page_are_there(page):
             ".md",
             ".toml",
             ".py",
+            ".pyi",
             ".xtc",
             ".html",
             ".thalweg",
             ".cff",
         }:
             continue
-        parts = called[1].removeprefix("thalweg.").split(".")
+        parts = [part for part in called[1].removeprefix("thalweg.").split(".") if part]
         looks_like_code = re.search(r"[A-Z_]|\(|\.", code) is not None
         there = all(part in known_names() or re.search(rf"\b{part}\b", shown) for part in parts)
         if looks_like_code and not there and not (CHECKOUT / "src" / "thalweg" / "/".join(parts)).exists():
