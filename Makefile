@@ -13,7 +13,7 @@ export NPROC := 1
 export OPENMM_CPU_THREADS := 1
 export XLA_FLAGS := --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1
 
-.PHONY: demo test test-long lint docs bench clean
+.PHONY: demo test test-long coverage lint docs wheel-test bench clean
 
 demo: .venv/ready
 	$(BIN)/thalweg demo
@@ -31,9 +31,18 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ty check --output-format concise
 
+# The quick tier, and which lines of the package it does not reach.
+coverage: .venv/ready
+	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -m "not long" --cov --cov-report=term:skip-covered
+
+# Warnings are errors: a dead link, a name or a work that is nowhere.
 docs: .venv/ready-docs
-	$(BIN)/sphinx-build -q -b html docs docs/_build
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
 	@echo "open docs/_build/index.html"
+
+# A wheel, installed in a clean environment and used from another folder.
+wheel-test: .venv/ready
+	$(BIN)/python -m pytest -q tests/test_wheel.py
 
 bench: .venv/ready
 	@if [ -n "$(NAME)" ]; then $(BIN)/thalweg bench $(NAME); \

@@ -20,7 +20,7 @@ from thalweg.references import references
 import numpy as np, thalweg
 
 walk = np.random.default_rng(0).normal(size=(500, 2)).cumsum(0)
-print(TICA(lagtime=5, dim=1).fit(walk).timescales.shape, len(alanine_dipeptide("vacuum").topology), len(references()))
+print(TICA(lagtime=5, dim=1).fit(walk).transform(walk).shape, len(alanine_dipeptide("vacuum").topology), len(references()))
 print(thalweg.__file__)
 """
 
@@ -83,6 +83,6 @@ def test_a_wheel_works_in_a_clean_environment_from_another_folder(wheel, tmp_pat
     assert shell(bin / "thalweg", "--version", folder=elsewhere).startswith("thalweg ")
     assert "TICA" in shell(bin / "thalweg", "methods", folder=elsewhere)
     found, place = shell(bin / "python", "-c", USE, folder=elsewhere).splitlines()
-    assert found.split()[:2] == ["(1,)", "22"]
+    assert found.startswith("(500, 1) 22 ")
     assert int(found.split()[-1]) > 100
     assert Path(place).is_relative_to(tmp_path / "clean")
