@@ -84,6 +84,18 @@ def test_a_run_that_lost_its_end_is_completed_to_the_same_bytes(run):
     assert Store(run).digest() == before
 
 
+def test_a_run_is_tied_to_its_study(run):
+    """A study edited between stop and resume would put half the frames at another temperature."""
+    before = (run / "run.toml").read_text()
+    (run / "run.toml").write_text(before.replace('temperature = "300', 'temperature = "600'))
+    for command in ("resume", "report", "export"):
+        shown = CliRunner().invoke(app, [command, str(run)])
+        assert shown.exit_code == 2
+        assert "was begun for another run.toml" in shown.output
+    (run / "run.toml").write_text(before)
+    assert CliRunner().invoke(app, ["report", str(run)]).exit_code == 0
+
+
 def analyzed(run, folder, *options):
     """The analysis of what the run left, as a user's own trajectories."""
     walks = sorted(map(str, run.glob("segments/*/walker-*.dcd")))

@@ -10,7 +10,7 @@ from thalweg.interop.files.trajectories import read_topology
 from thalweg.interop.formulas.colvars import colvars_input
 from thalweg.interop.formulas.plumed import plumed_input
 from thalweg.interop.openmm.variables import openmm_xml
-from thalweg.sampling.store import Store
+from thalweg.studies.running import store_of
 from thalweg.studies.tables.study import Study
 
 PROGRAMS: dict[str, Callable[[Variable, str], str]] = {
@@ -36,7 +36,7 @@ def export_variable(study: Study, run: Path, program: str, name: str) -> str:
 
 def _last_learned(study: Study, run: Path) -> Variable:
     """What the campaign drove last, in double precision."""
-    driven = study.campaign.variable(Store(run))
+    driven = study.campaign.variable(store_of(run))
     if driven is None:
         raise ValueError(
             f"{run} has learned no variable; go on: thalweg resume {run}, or take a campaign that does"

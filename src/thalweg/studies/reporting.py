@@ -18,7 +18,7 @@ from thalweg.report.rounding import significant
 from thalweg.sampling.policy import Course, Policy
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.reweigh import WeightedFrames
-from thalweg.studies.running import RUN_FILE
+from thalweg.studies.running import RUN_FILE, store_of
 from thalweg.studies.tables.study import BundledMolecule, Study
 from thalweg.systems.topology import Topology
 from thalweg.units import whole_multiple
@@ -37,7 +37,7 @@ def report_of_run(study: Study, run: Path) -> Results:
     StoreError
         If what was committed was changed since.
     """
-    store, policy = Store(run), study.campaign
+    store, policy = store_of(run), study.campaign
     _check_finished(store, policy, run)
     topology = read_topology(run / "topology.pdb")
     course, driven = policy.evidence(store), policy.variable(store)

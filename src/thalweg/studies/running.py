@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -14,26 +13,21 @@ from typing import Any
 
 import tomli_w
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TextColumn
 
 from thalweg.geometry.torsions import named_torsions
 from thalweg.interop.files.trajectories import write_trajectory
 from thalweg.interop.openmm.force_fields import available_force_fields
+from thalweg.machine import disk
 from thalweg.machine.links import check_links
-from thalweg.machine.whole_files import write_whole
+from thalweg.machine.whole_files import is_vacant, write_whole
 from thalweg.registry import fingerprints
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.executors import processes, serial
 from thalweg.sampling.policy import Task
-from thalweg.sampling.store import Store
+from thalweg.sampling.store import Store, sha256
 from thalweg.studies.apparatus import versions
+from thalweg.studies.progress import bars
 from thalweg.studies.tables.language import StudyError
 from thalweg.studies.tables.study import FILE_KEYS, BundledMolecule, Files, Study, from_table, kept, load
 
@@ -57,7 +51,7 @@ def begin(path: Path, run: Path) -> Study:
         raise ValueError(
             f"{run} is a run already; go on with it: thalweg resume {run}, or give another --out"
         )
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    if not is_vacant(run):
         raise ValueError(f"{run} is there and is not an empty folder; give another --out")
     apparatus = study.campaign.recipe.build()
     topology = apparatus.trajectories.topology
@@ -66,7 +60,7 @@ def begin(path: Path, run: Path) -> Study:
         for name in region.ranges:
             if name not in known:
                 raise StudyError(f'[states.{region.name}] "{name}" is no torsion; known: {", ".join(known)}')
-    run.mkdir(parents=True, exist_ok=True)
+    disk.make_folder(run)
     study = kept(study, _kept_files(study.system, run))
     write_trajectory(run / "topology.pdb", apparatus.positions[None], topology, apparatus.box)
     record = study.tables | {"versions": versions()}
@@ -136,9 +130,22 @@ def carry_out(study: Study, run: Path, console: Console) -> Store:
     """Do what is not done yet of ``study`` in ``run``; the store, now complete."""
     workers = study.execution.workers
     with working_in(run), progress(study, console) as observer:
-        store = Store(Path.cwd())
+        store = store_of(Path.cwd())
         drive(store, study.campaign, processes(workers) if workers > 1 else serial, observers=(observer,))
         return store
+
+
+def store_of(run: Path) -> Store:
+    """The store of a run, which belongs to the ``run.toml`` that it was begun with.
+
+    Raises
+    ------
+    StoreError
+        If ``run.toml`` was changed since.
+    """
+    store = Store(run)
+    store.bind(RUN_FILE, sha256(run / RUN_FILE))
+    return store
 
 
 @contextlib.contextmanager
@@ -164,16 +171,7 @@ def working_in(run: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def progress(study: Study, console: Console) -> Iterator[Callable[..., None]]:
     """A bar of simulated time with the time that remains, told by the campaign what is done."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.2f} of {task.total:.2f} ns"),
-        TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, speed_estimate_period=600) as bar:
+    with bars(console, TextColumn("{task.completed:.2f} of {task.total:.2f} ns")) as bar:
         shown = bar.add_task("starting", total=study.campaign.cost() * 1e-3)
 
         def observer(round: int, task: Task, done: int, tasks: int, seconds: float | None) -> None:
@@ -188,9 +186,10 @@ def _kept_files(system: BundledMolecule | Files, run: Path) -> dict[str, Any]:
         return {}
 
     def keep(path: Path) -> str:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        (run / INPUTS).mkdir(exist_ok=True)
-        shutil.copyfile(path, run / INPUTS / f"{path.stem}-{digest}{path.suffix}")
+        content = disk.read(path)
+        digest = hashlib.sha256(content).hexdigest()[:12]
+        disk.make_folder(run / INPUTS)
+        write_whole(run / INPUTS / f"{path.stem}-{digest}{path.suffix}", content)
         return f"{INPUTS}/{path.stem}-{digest}{path.suffix}"
 
     given = {name: getattr(system, name) for name in FILE_KEYS}
