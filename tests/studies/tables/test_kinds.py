@@ -143,6 +143,19 @@ def test_a_committee_is_of_the_learner_before_it():
     assert table == {"kind": "full", "members": 3, "bootstrap": 1.0}
 
 
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"kind": "shallow"}, "Linear has none"),
+        ({"members": 1}, "give at least 2"),
+        ({"kind": "deep"}, "unknown"),
+    ],
+)
+def test_a_committee_that_cannot_be_is_refused(table, said):
+    with pytest.raises(StudyError, match=said):
+        choose(COMMITTEES, table, "committee", FAMILIES, {"learner": Linear(ACE())})
+
+
 def test_a_baseline_without_settings_is_a_term():
     assert isinstance(choose(BASELINES, {"kind": "Silicon"}, "baseline", FAMILIES)[0], Term)
 

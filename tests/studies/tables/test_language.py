@@ -198,6 +198,25 @@ def test_full_names_of_what_is_offered_are_understood():
     assert (full, table) == choose(FAMILY, {"kind": "Ridge"}, "regularization")
 
 
+@dataclass(frozen=True)
+class Tree:
+    height: int = 1
+    branches: tuple[Tree, ...] = ()
+
+
+def test_tables_nest_in_tables_of_their_own_kind():
+    tree, table = read(Tree, {"branches": [{"height": 2}, {"branches": [{}]}]}, "tree")
+    assert tree == Tree(1, (Tree(2), Tree(1, (Tree(),))))
+    assert read(Tree, table, "tree") == (tree, table)
+
+
+def test_parameters_without_types_have_those_of_their_defaults():
+    def fit(length=1.0, name="a", frames=None):
+        return length, name, frames
+
+    assert read(fit, {"length": 2}, "fit")[0] == (2.0, "a", None)
+
+
 def test_none_is_none_unless_it_is_a_word():
     assert value("none", Literal["none", "all"] | None, "constraints") == ("none", "none")
     assert value("none", str | None, "format") == (None, "none")

@@ -99,13 +99,18 @@ class Committee:
 class ShallowCommittee:
     """One set of learned messages with several readouts, trained together.
 
+    Parameters
+    ----------
+    learner : a `MessagePassing`
+    members : number of readouts
+
     Raises
     ------
     ValueError
         If the ``learner`` passes no messages.
     """
 
-    learner: MessagePassing
+    learner: Learner
     members: Annotated[int, AtLeast(2)] = 4
 
     def __post_init__(self):
@@ -164,7 +169,7 @@ class Heads(eqx.Module):
 class HeadsError(RelativeError):
     """Mean of the relative errors of all readouts."""
 
-    def __call__(self, term: Heads, batch: FrameBatch) -> jax.Array:
+    def __call__(self, term: Heads, batch: FrameBatch) -> jax.Array:  # ty: ignore[incompatible-method-override]
         return sum(squared_error(one, batch) for one in term.terms) / (self.null * len(term.readouts))
 
 
@@ -210,7 +215,7 @@ class MeanEnergy(Energy):
     def refreshed(self, positions: Positions, box: Box | None = None) -> MeanEnergy:
         return MeanEnergy(tuple(energy.refreshed(positions, box) for energy in self.energies))
 
-    def stale(self, positions: Positions, box: Box | None = None):
+    def stale(self, positions: Positions, box: Box | None = None) -> bool | jax.Array:
         answers = [energy.stale(positions, box) for energy in self.energies]
         if all(isinstance(answer, bool) for answer in answers):
             return any(answers)

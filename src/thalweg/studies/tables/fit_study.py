@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 
 from thalweg.interop.files.file_units import FileUnits
 from thalweg.learned_potentials.linear.learner import Linear
-from thalweg.learned_potentials.networks.message_passing import MessagePassing
 from thalweg.learned_potentials.parametric.core_repulsion import CoreRepulsion
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.terms.learner import Learner
@@ -157,9 +156,8 @@ def fit_from_table(table: Mapping[str, Any], name: str, folder: Path = Path()) -
     if paper is not None:
         learner = paper.learner
     if "committee" in table:
-        _, resolved["committee"] = _committee(
-            table["committee"], Linear(ACE()) if learner is None else learner
-        )
+        of = {"learner": Linear(ACE()) if learner is None else learner}
+        _, resolved["committee"] = choose(COMMITTEES, table["committee"], "committee", FAMILIES, of)
     baselines = []
     for k, entry in enumerate(_list(table.get("baseline", []), "baseline")):
         made, settings = choose(BASELINES, _located(entry, folder), f"baseline {k + 1}", FAMILIES)
@@ -215,7 +213,9 @@ def usual_learner(configurations: Sequence[Configuration]) -> Linear:
 
 def committee_of(study: FitStudy, learner: Learner) -> Learner:
     """The committee of ``learner`` that the study asks for, or ``learner`` itself."""
-    return _committee(study.table["committee"], learner)[0] if "committee" in study.table else learner
+    if "committee" not in study.table:
+        return learner
+    return choose(COMMITTEES, study.table["committee"], "committee", FAMILIES, {"learner": learner})[0]
 
 
 def with_usual_learner(study: FitStudy, configurations: Sequence[Configuration]) -> FitStudy:
@@ -266,19 +266,6 @@ def _learner(table: Mapping[str, Any]) -> tuple[Learner | Recipe, dict[str, Any]
                 raise StudyError(f"[{part}] and [learner.{part}] are both given; keep one")
             given[part] = table[part]
     return choose(LEARNERS, given, "learner", FAMILIES)
-
-
-def _committee(table: Any, learner: Learner) -> tuple[Learner, dict[str, Any]]:
-    """A committee of ``learner``."""
-    if (
-        isinstance(table, Mapping)
-        and table.get("kind") == "shallow"
-        and not isinstance(learner, MessagePassing)
-    ):
-        raise StudyError(
-            '[committee] kind = "shallow" is of learned messages; use kind = "full", or a learner that passes messages'
-        )
-    return choose(COMMITTEES, table, "committee", FAMILIES, {"learner": learner})
 
 
 def _references(table: Any, resolved: dict[str, Any]) -> dict[int, float] | None:

@@ -259,16 +259,16 @@ def parameters(target: Callable, families: Families = (), given: Iterable[str] =
     StudyError
         If ``target`` asks for something that no file can give and that is not ``given``.
     """
-    hints, known = _hints(target), {}
-    for name, parameter in inspect.signature(target).parameters.items():
-        if name in given or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+    known = {}
+    for one in _all_parameters(target):
+        if one.name in given:
             continue
-        default = _default(target, name, parameter.default)
-        hint = hints.get(name, NOTHING if default is NOTHING else type(default))
-        if _sayable(hint, families):
-            known[name] = Parameter(name, hint, default)
-        elif default is NOTHING:
-            raise StudyError(f"{_name(target)} asks for {name}, which no file can give; use it from Python")
+        if _sayable(one.hint, families):
+            known[one.name] = one
+        elif one.default is NOTHING:
+            raise StudyError(
+                f"{_name(target)} asks for {one.name}, which no file can give; use it from Python"
+            )
     return known
 
 
@@ -351,6 +351,15 @@ def _read(target, table, where, families, given, extra):
         raise StudyError(f"[{where}] {error}") from None
 
 
+def _all_parameters(target: Callable) -> Iterator[Parameter]:
+    """Parameters of a call, also those that no file can give."""
+    hints = _hints(target)
+    for name, parameter in inspect.signature(target).parameters.items():
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            default = _default(target, name, parameter.default)
+            yield Parameter(name, hints.get(name, NOTHING if default is NOTHING else type(default)), default)
+
+
 def _hints(target: Callable) -> dict[str, Any]:
     """Types of the parameters, those of a class from its fields and its ``__init__``."""
     try:
@@ -428,10 +437,10 @@ def _is_settings(cls: Any, families: Families) -> bool:
     if not isinstance(cls, type) or not dataclasses.is_dataclass(cls) or inspect.isabstract(cls):
         return False
     try:
-        parameters(cls, families)
+        needed = [one for one in _all_parameters(cls) if one.default is NOTHING]
     except StudyError:
         return False
-    return True
+    return all(_sayable(one.hint, families) for one in needed)
 
 
 def _sayable(hint: Any, families: Families) -> bool:
