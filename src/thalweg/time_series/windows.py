@@ -138,8 +138,8 @@ class Windows:
         return places
 
     def _cut(self, trajectory: int, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        block = self.data.blocks[trajectory]
-        return self._filled(trajectory, start, stop, np.asarray(block[start : stop + self.lagtime]))
+        (frames,) = self.data.windows(trajectory, [(start, stop + self.lagtime)])
+        return self._filled(trajectory, start, stop, frames)
 
     def _read(self, places: Sequence[tuple[int, int, int]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for trajectory in sorted({place[0] for place in places}):
@@ -155,8 +155,6 @@ class Windows:
         count, pairs, lag = stop - start, self.pairs, self.lagtime
         weights, given = np.zeros(pairs), self.data.pair_weights(trajectory, start, stop, lag)
         weights[:count] = 1.0 if given is None else given
-        if not np.isfinite(frames).all():
-            raise ValueError(f"frames {start} to {stop + lag} of trajectory {trajectory} are not all finite")
         # a short lag: one window whose ends overlap; a long one: its first frames and, apart from them, its last
         if lag <= pairs:
             place = np.minimum(np.arange(pairs + lag), count + lag - 1)

@@ -1,0 +1,133 @@
+"""What every bias must do, tried on each with a distance and an angle, and settings of one on a variable of its own."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from thalweg.dynamics.engine import Bias
+from thalweg.geometry.composed_variables import Concatenate
+from thalweg.geometry.variables import Dihedrals, Distances
+from thalweg.learning.storage import load_tree, save_tree
+from thalweg.sampling.bias.frozen import FrozenBias
+from thalweg.sampling.bias.metadynamics import Metadynamics, WellTemperedMetadynamics
+from thalweg.sampling.bias.method import BiasMethod, Limits
+from thalweg.sampling.bias.umbrella import HarmonicRestraint
+
+VARIABLE = Concatenate(Distances([[0, 1]]), Dihedrals([[0, 1, 2, 3]]))
+KT = 2.5
+GROWING = WellTemperedMetadynamics(
+    VARIABLE, lower=np.array([0.0, -np.pi]), upper=np.array([1.0, np.pi]), widths=np.array([0.1, 0.4]),
+    height=1.5, bias_factor=6.0, kT=KT, stride=10,
+)  # fmt: skip
+EXAMPLES = {
+    "HarmonicRestraint": HarmonicRestraint(VARIABLE, np.array([0.5, 1.0]), np.array([30.0, 4.0])),
+    "WellTemperedMetadynamics": GROWING,
+    "FrozenBias": FrozenBias(GROWING, GROWING.update(GROWING.init(), jnp.array([[0.4, 0.6], [1.0, 2.0]]))),
+}
+METHODS = {"Metadynamics": Metadynamics(height=1.2, bias_factor=8.0, stride=0.1)}
+VALUES = np.array([[0.35, 0.52, 0.7], [0.8, 2.1, -1.4]], np.float32)
+"""A distance [nm] and an angle [rad] of three replicas."""
+
+
+@pytest.fixture(params=EXAMPLES)
+def bias(request):
+    return EXAMPLES[request.param]
+
+
+def grown(bias):
+    """The state after a few deposits."""
+    state = bias.init()
+    for shift in (0.0, 0.02, 0.04):
+        state = bias.update(state, jnp.asarray(VALUES + np.float32(shift)))
+    return state
+
+
+def test_every_bias_has_an_example_here(public, without_example):
+    assert not without_example(public(Bias, "sampling", "dynamics"), EXAMPLES)
+    assert not without_example(public(BiasMethod, "sampling"), METHODS)
+
+
+def test_it_is_a_bias(bias):
+    assert isinstance(bias, Bias)
+    assert bias.stride is None or bias.stride >= 1
+
+
+def test_every_replica_has_a_finite_energy_of_its_own(bias):
+    energies = bias.energy(grown(bias), jnp.asarray(VALUES))
+    assert energies.shape == (3,)
+    assert energies.dtype == jnp.float32
+    for replica in range(3):
+        alone = bias.energy(grown(bias), jnp.asarray(VALUES[:, replica]))
+        assert alone.shape == ()
+        np.testing.assert_allclose(alone, energies[replica], rtol=1e-5, atol=1e-6)
+
+
+def test_its_force_is_the_gradient_of_its_energy(bias):
+    state, step = grown(bias), 1e-3
+    for value in range(2):
+        shift = np.zeros((2, 1), np.float32)
+        shift[value] = step
+        slope = jax.grad(lambda x: bias.energy(state, x).sum())(jnp.asarray(VALUES))[value]
+        before, after = (bias.energy(state, jnp.asarray(VALUES + s * shift)) for s in (-1, 1))
+        # of 32-bit energies of up to 10 kJ/mol over two steps: 1e-6 / 2e-3, and the step's own error
+        np.testing.assert_allclose(slope, (after - before) / (2 * step), rtol=1e-2, atol=2e-2)
+
+
+def test_a_turn_by_a_whole_period_changes_nothing(bias):
+    turned = VALUES + np.array([[0], [2 * np.pi]], np.float32)
+    np.testing.assert_allclose(
+        bias.energy(grown(bias), jnp.asarray(turned)),
+        bias.energy(grown(bias), jnp.asarray(VALUES)),
+        atol=1e-3,
+    )
+
+
+def test_growing_is_a_function_of_state_and_values(bias):
+    state = bias.init()
+    kept = jax.tree.map(np.array, state)
+    first, second = (bias.update(state, jnp.asarray(VALUES)) for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+    jax.tree.map(np.testing.assert_array_equal, state, kept)
+    assert jax.tree.structure(first) == jax.tree.structure(state)
+    for before, after in zip(
+        jax.tree.leaves(state), jax.tree.leaves(first)
+    ):  # or a compiled loop could not carry it
+        assert (np.shape(before), np.asarray(before).dtype) == (np.shape(after), np.asarray(after).dtype)
+
+
+def test_a_broken_replica_deposits_nothing(bias):
+    broken = VALUES.copy()
+    broken[:, 1] = np.nan
+    sound = bias.update(bias.init(), jnp.asarray(np.delete(VALUES, 1, 1)))
+    state = bias.update(bias.init(), jnp.asarray(broken))
+    places = jnp.asarray(VALUES)
+    np.testing.assert_allclose(bias.energy(state, places), bias.energy(sound, places), rtol=1e-5, atol=1e-6)
+
+
+def test_a_static_bias_stays_and_a_growing_one_pushes_away(bias):
+    before = bias.energy(bias.init(), jnp.asarray(VALUES))
+    after = bias.energy(grown(bias), jnp.asarray(VALUES))
+    if bias.stride is None:
+        np.testing.assert_array_equal(after, before)
+    else:
+        assert (after > before + 0.5).all()
+
+
+def test_what_has_grown_is_saved_and_goes_on_as_before(bias, tmp_path):
+    state = load_tree(save_tree(tmp_path / "state", grown(bias)))
+    values = jnp.asarray(VALUES)
+    np.testing.assert_array_equal(bias.energy(state, values), bias.energy(grown(bias), values))
+    jax.tree.map(np.testing.assert_array_equal, bias.update(state, values), bias.update(grown(bias), values))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_settings_make_a_bias_of_any_variable_that_has_not_grown_yet(method):
+    limits = Limits(np.array([0.1, -np.pi]), np.array([0.9, np.pi]), np.array([0.05, 0.3]))
+    assert isinstance(METHODS[method], BiasMethod)
+    bias = METHODS[method].on(VARIABLE, limits, KT, 0.002)
+    assert isinstance(bias, Bias)
+    energies = bias.energy(bias.init(), jnp.asarray(VALUES))
+    assert np.isfinite(energies).all()
