@@ -21,7 +21,8 @@ from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.learner import FitInfo, Resumable
 from thalweg.learned_potentials.terms.term import Labels, NoUncertainty, Spread, Term
 from thalweg.learned_potentials.uncertainty.graded import graded
-from thalweg.machine.whole_files import write_whole
+from thalweg.machine import disk
+from thalweg.machine.whole_files import is_vacant, write_whole
 from thalweg.registry import fingerprints
 from thalweg.report.accounting import citations
 from thalweg.report.of_potentials.analysis import (
@@ -109,9 +110,9 @@ def _begin(study: FitStudy, frames: FitFrames, folder: Path) -> None:
                 "remove the folder"
             )
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not is_vacant(folder):
         raise StudyError(f"{folder} is there and is not an empty folder; give another --out")
-    folder.mkdir(parents=True, exist_ok=True)
+    disk.make_folder(folder)
     write_whole(file, tomli_w.dumps(record | {"versions": versions()}))
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from thalweg.machine import disk
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.csv_text import csv_text
 from thalweg.report.json_values import jsonable
@@ -22,7 +23,7 @@ def write_potential_report(results: PotentialResults, folder: Path) -> Path:
         If the folder cannot be written; files written before stay whole.
     """
     tables = folder / "results"
-    tables.mkdir(parents=True, exist_ok=True)
+    disk.make_folder(tables)
     for name, (header, rows) in _tables(results).items():
         write_whole(tables / f"{name}.csv", csv_text(header, rows))
     write_whole(tables / "report.json", json.dumps(jsonable(results), indent=1) + "\n")

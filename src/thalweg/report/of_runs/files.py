@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from thalweg.machine import disk
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.json_values import jsonable
 from thalweg.report.of_runs.page import page
@@ -26,7 +27,7 @@ def write_report(results: Results, folder: Path) -> Path:
         If the folder cannot be written; files written before stay whole.
     """
     tables = folder / "results"
-    tables.mkdir(parents=True, exist_ok=True)
+    disk.make_folder(tables)
     write_whole(tables / "report.json", json.dumps(jsonable(results), indent=1) + "\n")
     for surface in results.surfaces:
         stem = re.sub(r"[^a-z0-9]+", "-", surface.name.lower()).strip("-")
