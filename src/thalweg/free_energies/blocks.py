@@ -20,6 +20,10 @@ def statistical_inefficiency(trajectories: Sequence[Float[np.ndarray, " frames"]
 
     The sum over the normalized autocorrelation ends where that first falls to zero.
 
+    Parameters
+    ----------
+    trajectories : one quantity along each, in order of time
+
     Examples
     --------
     >>> noise = np.random.default_rng(0).normal(size=(8, 4000))

@@ -154,6 +154,10 @@ def agreement(estimates: Sequence[FreeEnergyDifference]) -> str:
 
     They do if none lies more than three of its combined standard errors from the weighted mean of all.
 
+    Parameters
+    ----------
+    estimates : of one difference, from independent runs [kJ/mol]
+
     Examples
     --------
     >>> a = FreeEnergyDifference(9.4, 0.1, (9.4, 9.4), (20, 21), 900.0, 30)

@@ -28,6 +28,11 @@ from thalweg.shapes import Float, Int
 def exponential_weights(bias_energy: Float[np.ndarray, " frames"], kT: float) -> Float[np.ndarray, " frames"]:
     """Normalized log weights ``V / kT - log sum exp(V / kT)`` of frames with these bias energies [kJ/mol].
 
+    Parameters
+    ----------
+    bias_energy : of every frame [kJ/mol]
+    kT : [kJ/mol]
+
     Examples
     --------
     >>> np.exp(exponential_weights(np.array([0.0, 0.0, 2.5 * np.log(2.0)]), kT=2.5)).round(3).tolist()
@@ -40,6 +45,10 @@ def exponential_weights(bias_energy: Float[np.ndarray, " frames"], kT: float) ->
 def effective_sample_size(log_weights: Float[np.ndarray, " frames"]) -> float:
     """Kish's ``(sum w)^2 / sum w^2``: how many frames of equal weight would average as well, were they
     independent.
+
+    Parameters
+    ----------
+    log_weights : of every frame, up to a common constant
 
     Examples
     --------

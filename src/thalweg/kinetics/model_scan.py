@@ -39,7 +39,17 @@ CLUSTERINGS: dict[str, Callable[[int, int], Clusters]] = {
 
 @dataclass(frozen=True)
 class Combination:
-    """One point of the grid; ``lagtime`` and ``dim`` are None where features are clustered as they are."""
+    """One point of the grid; ``lagtime`` and ``dim`` are None where features are clustered as they are.
+
+    Attributes
+    ----------
+    features : name of the feature set
+    lagtime : of TICA, in frames
+    dim : coordinates kept
+    scaling : of the coordinates
+    clustering : name of the method
+    n_states : number of clusters
+    """
 
     features: str
     lagtime: int | None
@@ -81,7 +91,12 @@ class Result:
 
 @dataclass(frozen=True)
 class ScanTable:
-    """All results, best first, failures last."""
+    """All results, best first, failures last.
+
+    Attributes
+    ----------
+    results : one of each combination
+    """
 
     results: tuple[Result, ...]
 

@@ -30,6 +30,12 @@ from thalweg.collective_variables.covariances.scores import whitened_directions
 def vamp_score_of_counts(counts: csr_array, functions: np.ndarray, r: int = 2) -> float:
     """VAMP-r score of ``functions`` ``(states, m)`` on test ``counts`` ``(states, states)``.
 
+    Parameters
+    ----------
+    counts : (states, states) sparse, of test data
+    functions : (states, m)
+    r : 1 or 2 are usual
+
     Raises
     ------
     ValueError
@@ -53,6 +59,11 @@ def vamp_score_of_counts(counts: csr_array, functions: np.ndarray, r: int = 2) -
 
 def gmrq(counts: csr_array, functions: np.ndarray) -> float:
     """Generalized matrix Rayleigh quotient of ``functions`` ``(states, m)`` on test ``counts``.
+
+    Parameters
+    ----------
+    counts : (states, states) sparse, of test data
+    functions : (states, m)
 
     Examples
     --------

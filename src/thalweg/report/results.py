@@ -36,7 +36,14 @@ class ReportedNumber:
 
 @dataclass(frozen=True)
 class Axis:
-    """The centers ``(n,)`` of the bins along one variable, its name, unit and period (None: not periodic)."""
+    """The centers ``(n,)`` of the bins along one variable, its name, unit and period (None: not periodic).
+
+    Attributes
+    ----------
+    name, unit : of the variable
+    centers : (n,), of the bins
+    period : None where it is not periodic
+    """
 
     name: str
     unit: str
@@ -160,7 +167,13 @@ class MolecularState:
 
 @dataclass(frozen=True)
 class ViewerMolecule:
-    """What the 3D viewer needs beside coordinates: element symbols ``(atoms,)`` and bonds ``(bonds, 2)``."""
+    """What the 3D viewer needs beside coordinates: element symbols ``(atoms,)`` and bonds ``(bonds, 2)``.
+
+    Attributes
+    ----------
+    elements : (atoms,) symbols
+    bonds : (bonds, 2) pairs of atoms
+    """
 
     elements: tuple[str, ...]
     bonds: np.ndarray
@@ -210,7 +223,15 @@ class LearnedVariable:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the run took: steps and simulated time summed over replicas, seconds of work summed over tasks."""
+    """What the run took: steps and simulated time summed over replicas, seconds of work summed over tasks.
+
+    Attributes
+    ----------
+    steps : summed over replicas
+    nanoseconds : simulated time summed over replicas [ns]
+    seconds : of work summed over tasks [s]
+    tasks : their number
+    """
 
     steps: int
     nanoseconds: float
@@ -225,7 +246,13 @@ class Cost:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Something a careful reader must know: ``severity`` is ``"note"``, ``"warning"`` or ``"problem"``."""
+    """Something a careful reader must know: ``severity`` is ``"note"``, ``"warning"`` or ``"problem"``.
+
+    Attributes
+    ----------
+    severity : ``"note"``, ``"warning"`` or ``"problem"``
+    sentence : what a reader must know
+    """
 
     severity: str
     sentence: str

@@ -48,24 +48,47 @@ def hop_chain(potential: Potential, points: Shaped[np.ndarray, " states"], kT: f
 
 
 def chain_stationary_distribution(matrix: np.ndarray) -> np.ndarray:
-    """``pi`` (states,) with ``pi P = pi`` and sum one."""
+    """``pi`` (states,) with ``pi P = pi`` and sum one.
+
+    Parameters
+    ----------
+    matrix : (states, states), rows sum to one
+    """
     equations = np.vstack([matrix.T - np.eye(len(matrix)), np.ones(len(matrix))])
     return np.linalg.lstsq(equations, np.append(np.zeros(len(matrix)), 1.0))[0]
 
 
 def eigenvalues(matrix: np.ndarray, count: int) -> np.ndarray:
-    """The ``count`` eigenvalues largest in magnitude (count,), real where the chain is reversible."""
+    """The ``count`` eigenvalues largest in magnitude (count,), real where the chain is reversible.
+
+    Parameters
+    ----------
+    matrix : (states, states), rows sum to one
+    count : how many
+    """
     values = np.linalg.eigvals(matrix)
     return np.real_if_close(values[np.argsort(-np.abs(values))][:count], tol=1e6)
 
 
 def timescales(matrix: np.ndarray, count: int, lag: float = 1.0) -> np.ndarray:
-    """The ``count`` slowest relaxation times ``-lag / ln |lambda|`` (count,), in the unit of ``lag``."""
+    """The ``count`` slowest relaxation times ``-lag / ln |lambda|`` (count,), in the unit of ``lag``.
+
+    Parameters
+    ----------
+    matrix : (states, states), rows sum to one
+    count : how many
+    lag : lag time of the matrix
+    """
     return -lag / np.log(np.abs(eigenvalues(matrix, count + 1)[1:]))
 
 
 def chain_committor(matrix: np.ndarray, in_a: np.ndarray, in_b: np.ndarray) -> np.ndarray:
     """Probability (states,) to reach B before A; ``in_a`` and ``in_b`` are masks (states,).
+
+    Parameters
+    ----------
+    matrix : (states, states), rows sum to one
+    in_a, in_b : (states,) bool
 
     Examples
     --------
@@ -82,6 +105,12 @@ def chain_committor(matrix: np.ndarray, in_a: np.ndarray, in_b: np.ndarray) -> n
 
 def chain_mean_first_passage_time(matrix: np.ndarray, target: np.ndarray, lag: float = 1.0) -> np.ndarray:
     """Mean time (states,) to reach the states of the mask ``target``, in the unit of ``lag``.
+
+    Parameters
+    ----------
+    matrix : (states, states), rows sum to one
+    target : (states,) bool
+    lag : lag time of the matrix
 
     Examples
     --------
@@ -105,6 +134,13 @@ def sampled_states(
 
     All trajectories step together: with row i of the cumulated matrix raised by i, the rows form one sorted
     array, in which one search draws the next states of all.
+
+    Parameters
+    ----------
+    matrix : (states, states), rows sum to one
+    n_trajectories, n_frames : how many, and how long
+    start : (states,), weights of first states
+    random : generator of the draws
     """
     cumulated = np.cumsum(matrix, axis=1)
     ladder = (cumulated / cumulated[:, -1:] + np.arange(len(matrix))[:, None]).ravel()

@@ -44,9 +44,11 @@ class MullerBrown(Potential):
 
     @property
     def domain(self) -> Domain:
+        """A box [nm] that holds all but a negligible part of the Boltzmann weight."""
         return ((-2.0, 1.6), (-0.9, 2.5))
 
     def energy(self, x: Array) -> ModelEnergies:
+        """Energies ``(*points,)`` [kJ/mol] of ``x`` ``(dims, *points)`` [nm]."""
         exp = x.__array_namespace__().exp
         x, y = x[0], x[1]
         return sum(
@@ -75,9 +77,11 @@ class WithHarmonicDimensions(Potential):
 
     @property
     def domain(self) -> Domain:
+        """A box [nm] that holds all but a negligible part of the Boltzmann weight."""
         width = 7.0 / np.sqrt(self.stiffness)
         return self.potential.domain + ((-width, width),) * self.dimensions
 
     def energy(self, x: Array) -> ModelEnergies:
+        """Energies ``(*points,)`` [kJ/mol] of ``x`` ``(dims, *points)`` [nm]."""
         own = self.potential.dims
         return self.potential.energy(x[:own]) + 0.5 * self.stiffness * (x[own:] ** 2).sum(axis=0)

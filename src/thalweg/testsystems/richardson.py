@@ -19,6 +19,11 @@ def extrapolated(
     values. Where curved boundaries cut cells the error of order h^2 is not smooth in h and the gain is
     smaller.
 
+    Parameters
+    ----------
+    quantity : from a generator to a number or array
+    generator : on the finer grid
+
     Raises
     ------
     ValueError

@@ -38,6 +38,11 @@ def stationary_points(potential: Potential, starts: int = 60) -> StationaryPoint
     Steps are no longer than a grid spacing; a start that leaves the domain is dropped. Positions are good to
     1e-9.
 
+    Parameters
+    ----------
+    potential : in few dimensions
+    starts : points along each dimension that Newton's method is started from
+
     Examples
     --------
     >>> from thalweg.testsystems.muller_brown import MullerBrown

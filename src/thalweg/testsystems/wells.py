@@ -27,10 +27,12 @@ class HarmonicWell(Potential):
 
     @property
     def domain(self) -> Domain:
+        """A box [nm] that holds all but a negligible part of the Boltzmann weight."""
         width = 7.0 / self.stiffness**0.5
         return ((-width, width),)
 
     def energy(self, x: Array) -> ModelEnergies:
+        """Energies ``(*points,)`` [kJ/mol] of ``x`` ``(dims, *points)`` [nm]."""
         return 0.5 * self.stiffness * x[0] ** 2
 
 
@@ -48,9 +50,11 @@ class CosineWell(Potential):
 
     @property
     def domain(self) -> Domain:
+        """Where the walls stand [nm]."""
         return ((-np.pi, np.pi),)
 
     def energy(self, x: Array) -> ModelEnergies:
+        """Energies ``(*points,)`` [kJ/mol] of ``x`` ``(dims, *points)`` [nm]."""
         return 1.0 + x.__array_namespace__().cos(2.0 * x[0])
 
 
@@ -71,9 +75,11 @@ class DoubleWell(Potential):
 
     @property
     def domain(self) -> Domain:
+        """A box [nm] that holds all but a negligible part of the Boltzmann weight."""
         return ((-2.2, 2.2),)
 
     def energy(self, x: Array) -> ModelEnergies:
+        """Energies ``(*points,)`` [kJ/mol] of ``x`` ``(dims, *points)`` [nm]."""
         return self.barrier * (x[0] ** 2 - 1.0) ** 2 + self.tilt * x[0]
 
 
@@ -90,9 +96,11 @@ class PrinzPotential(Potential):
 
     @property
     def domain(self) -> Domain:
+        """A box [nm] that holds all but a negligible part of the Boltzmann weight."""
         return ((-1.25, 1.25),)
 
     def energy(self, x: Array) -> ModelEnergies:
+        """Energies ``(*points,)`` [kJ/mol] of ``x`` ``(dims, *points)`` [nm]."""
         exp = x.__array_namespace__().exp
         bumps = 0.8 * exp(-80.0 * x[0] ** 2) + 0.2 * exp(-80.0 * (x[0] - 0.5) ** 2)
         return 4.0 * (x[0] ** 8 + bumps + 0.5 * exp(-40.0 * (x[0] + 0.5) ** 2))
@@ -112,9 +120,11 @@ class TripleWell1D(Potential):
 
     @property
     def domain(self) -> Domain:
+        """A box [nm] that holds all but a negligible part of the Boltzmann weight."""
         return ((-0.4, 6.5),)
 
     def energy(self, x: Array) -> ModelEnergies:
+        """Energies ``(*points,)`` [kJ/mol] of ``x`` ``(dims, *points)`` [nm]."""
         powers = (0.0684, -1.24006, 8.53128, -27.5344, 41.4251, -24.82, 5.0)
         # Horner's rule
         value = powers[0] * x[0]
@@ -139,9 +149,11 @@ class TripleWell2D(Potential):
 
     @property
     def domain(self) -> Domain:
+        """A box [nm] that holds all but a negligible part of the Boltzmann weight."""
         return ((-2.7, 2.7), (-2.6, 3.3))
 
     def energy(self, x: Array) -> ModelEnergies:
+        """Energies ``(*points,)`` [kJ/mol] of ``x`` ``(dims, *points)`` [nm]."""
         exp = x.__array_namespace__().exp
         x, y = x[0], x[1]
         center = 3.0 * exp(-(x**2) - (y - 1 / 3) ** 2) - 3.0 * exp(-(x**2) - (y - 5 / 3) ** 2)
@@ -163,9 +175,11 @@ class QuadrupleWell(Potential):
 
     @property
     def domain(self) -> Domain:
+        """A box [nm] that holds all but a negligible part of the Boltzmann weight."""
         return ((-2.2, 2.2), (-2.2, 2.2))
 
     def energy(self, x: Array) -> ModelEnergies:
+        """Energies ``(*points,)`` [kJ/mol] of ``x`` ``(dims, *points)`` [nm]."""
         return (x[0] ** 2 - 1.0) ** 2 + (x[1] ** 2 - 1.0) ** 2
 
 
@@ -183,7 +197,9 @@ class ObliqueDoubleWell(Potential):
 
     @property
     def domain(self) -> Domain:
+        """A box [nm] that holds all but a negligible part of the Boltzmann weight."""
         return ((-2.0, 2.0), (-3.0, 3.0))
 
     def energy(self, x: Array) -> ModelEnergies:
+        """Energies ``(*points,)`` [kJ/mol] of ``x`` ``(dims, *points)`` [nm]."""
         return 6.0 * (x[0] ** 2 - 1.0) ** 2 + 3.0 * (x[1] - 0.3 * x[0]) ** 2

@@ -15,7 +15,14 @@ from thalweg.shapes import Shaped
 
 
 class PairRange(NamedTuple):
-    """Pair starts ``[start, stop)`` of one trajectory, all in one block."""
+    """Pair starts ``[start, stop)`` of one trajectory, all in one block.
+
+    Attributes
+    ----------
+    trajectory : its number
+    start, stop : first pair start and the one after the last
+    block : number of the block
+    """
 
     trajectory: int
     start: int
@@ -37,6 +44,11 @@ def segments(pairs: Shaped[np.ndarray, " trajectories"], n_blocks: int) -> tuple
     Returns
     -------
     segments in the order of the trajectories; blocks are numbered from zero, each occurs.
+
+    Raises
+    ------
+    ValueError
+        If ``n_blocks`` is below one.
 
     Examples
     --------

@@ -42,6 +42,12 @@ class FitMethod(Protocol):
 class ShuffleSplit:
     """Random divisions, each with a share ``test`` of the parts held out.
 
+    Parameters
+    ----------
+    splits : how many divisions
+    test : share of the parts held out
+    seed : of the divisions
+
     Examples
     --------
     >>> [len(held) for _, held in ShuffleSplit(splits=2).divide(10)]
@@ -69,13 +75,25 @@ class ShuffleSplit:
 
 @dataclass(frozen=True)
 class Folds:
-    """Each part is held out once, together with others, in ``splits`` folds."""
+    """Each part is held out once, together with others, in ``splits`` folds.
+
+    Parameters
+    ----------
+    splits : how many folds
+    seed : of the division
+    """
 
     splits: int = 5
     seed: int = 0
 
     def divide(self, parts: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Parts to train on and parts held out, for every fold."""
+        """Parts to train on and parts held out, for every fold.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer parts than folds, or fewer than two folds.
+        """
         if not 2 <= self.splits <= parts:
             raise ValueError(f"{parts} parts cannot make {self.splits} folds; take from 2 to {parts}")
         order = np.random.default_rng(self.seed).permutation(parts)

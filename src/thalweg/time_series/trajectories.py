@@ -34,7 +34,16 @@ class Source(Protocol):
 
 
 class Pairs(NamedTuple):
-    """A chunk of time-lagged pairs: frame ``start + n`` and the one ``lagtime`` later, as views."""
+    """A chunk of time-lagged pairs: frame ``start + n`` and the one ``lagtime`` later, as views.
+
+    Attributes
+    ----------
+    segment : the range of pair starts it is part of
+    start : first frame of the first pair
+    frames : (pairs + lagtime, features)
+    lagtime : frames between the ends of a pair
+    weights : (pairs,), or None where all are one
+    """
 
     segment: PairRange
     start: int
@@ -76,6 +85,11 @@ class PairReport:
 
 def pair_report(lengths: np.ndarray, lagtime: int) -> PairReport:
     """Pairs used and frames lost at ``lagtime``.
+
+    Parameters
+    ----------
+    lengths : frames of each trajectory
+    lagtime : in frames
 
     Raises
     ------

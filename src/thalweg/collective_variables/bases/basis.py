@@ -48,7 +48,12 @@ class Basis(Protocol):
 
 @dataclass(frozen=True)
 class Identity:
-    """The features as they are."""
+    """The features as they are.
+
+    Attributes
+    ----------
+    names : of the features
+    """
 
     names: tuple[str, ...]
 
@@ -67,12 +72,17 @@ class Features:
     """
 
     def fit(self, data: Trajectories) -> Identity:
+        """The functions, fitted to data."""
         return Identity(feature_names(data))
 
 
 @dataclass(frozen=True)
 class SideBySide:
     """Several bases side by side, such as features and kernels.
+
+    Parameters
+    ----------
+    bases : whose functions stand one after the other
 
     Examples
     --------
@@ -84,17 +94,24 @@ class SideBySide:
     bases: tuple[Basis, ...]
 
     def fit(self, data: Trajectories) -> Joined:
+        """The functions, fitted to data."""
         return Joined(tuple(basis.fit(data) for basis in self.bases))
 
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """The functions of several bases, one after the other."""
+    """The functions of several bases, one after the other.
+
+    Attributes
+    ----------
+    parts : functions of frames, of each basis
+    """
 
     parts: tuple[Functions, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
+        """One of each function."""
         return tuple(name for part in self.parts for name in part.names)
 
     def __call__(self, frames: Any) -> Any:
@@ -104,6 +121,11 @@ class Joined:
 @dataclass(frozen=True)
 class Then:
     """Functions of functions: a basis in what another one sees, such as polynomials of a learned variable.
+
+    Parameters
+    ----------
+    first : basis of the frames
+    second : basis of what the functions of the first see
 
     Examples
     --------
@@ -116,19 +138,27 @@ class Then:
     second: Basis
 
     def fit(self, data: Trajectories) -> Chained:
+        """The functions, fitted to data."""
         inner = self.first.fit(data)
         return Chained(inner, self.second.fit(along(data, inner)))
 
 
 @dataclass(frozen=True, eq=False)
 class Chained:
-    """``outer(inner(x))``."""
+    """``outer(inner(x))``.
+
+    Attributes
+    ----------
+    inner : functions of frames
+    outer : functions of their values
+    """
 
     inner: Functions
     outer: Functions
 
     @property
     def names(self) -> tuple[str, ...]:
+        """One of each function."""
         return tuple(self.outer.names)
 
     def __call__(self, frames: Any) -> Any:
@@ -142,6 +172,11 @@ def feature_names(data: Trajectories) -> tuple[str, ...]:
 
 def along(data: Trajectories, functions: Functions) -> Trajectories:
     """Trajectories of function values, evaluated frame by frame whenever they are read; nothing is stored.
+
+    Parameters
+    ----------
+    data : trajectories of features
+    functions : of a fitted basis
 
     Examples
     --------

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.collective_variables.bases.basis import feature_names
+from thalweg.shapes import Shaped
 from thalweg.time_series.trajectories import Trajectories
 
 
@@ -50,6 +51,13 @@ class Fourier:
             raise ValueError(f"periods={self.periods} must be positive")
 
     def fit(self, data: Trajectories) -> Waves:
+        """The functions, fitted to data.
+
+        Raises
+        ------
+        ValueError
+            If periods do not fit the features.
+        """
         if np.size(self.periods) not in (1, data.n_features):
             raise ValueError(f"got {np.size(self.periods)} periods for {data.n_features} features")
         periods = np.broadcast_to(np.asarray(self.periods, float), data.n_features)
@@ -68,12 +76,13 @@ class Waves:
     features : names of the features
     """
 
-    periods: np.ndarray
-    vectors: np.ndarray
+    periods: Shaped[np.ndarray, " features"]
+    vectors: Shaped[np.ndarray, "waves features"]
     features: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
+        """One of each function."""
         phases = [_phase(vector, self.features) for vector in self.vectors]
         return tuple(f"{wave}({phase})" for wave in ("sin", "cos") for phase in phases)
 

@@ -19,6 +19,10 @@ from thalweg.time_series.trajectories import Trajectories
 class Indicators:
     """Indicators of the cells of ``centers (cells, features)``, their own `Basis` and `Functions`.
 
+    Parameters
+    ----------
+    centers : (cells, features)
+
     Examples
     --------
     >>> Indicators(np.array([[0.0], [1.0]]))(np.array([[0.2], [0.9]])).tolist()
@@ -29,9 +33,17 @@ class Indicators:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """One of each function."""
         return tuple(f"cell {k}" for k in range(len(self.centers)))
 
     def fit(self, data: Trajectories) -> Indicators:
+        """The functions, fitted to data.
+
+        Raises
+        ------
+        ValueError
+            If the data have another number of features.
+        """
         if data.n_features != self.centers.shape[1]:
             raise ValueError(f"got {data.n_features} features, centers have {self.centers.shape[1]}")
         return self

@@ -57,6 +57,13 @@ class Landmarks:
     seed: int = 0
 
     def fit(self, data: Trajectories) -> Gaussians:
+        """The functions, fitted to data.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer different frames than landmarks.
+        """
         from sklearn.cluster import kmeans_plusplus
 
         points, scale = _scaled(data, self.scale)
@@ -76,7 +83,14 @@ class Landmarks:
 
 @dataclass(frozen=True, eq=False)
 class Gaussians:
-    """Kernels at ``centers (landmarks, features)``, in features divided by ``scale (features,)``."""
+    """Kernels at ``centers (landmarks, features)``, in features divided by ``scale (features,)``.
+
+    Attributes
+    ----------
+    centers : (landmarks, features), in scaled features
+    width : of the kernels, in scaled features
+    scale : (features,), what features are divided by
+    """
 
     centers: np.ndarray
     width: float
@@ -84,6 +98,7 @@ class Gaussians:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """One of each function."""
         return tuple(f"landmark {k}" for k in range(len(self.centers)))
 
     def __call__(self, frames: Any) -> Any:
@@ -117,6 +132,7 @@ class RandomWaves:
     seed: int = 0
 
     def fit(self, data: Trajectories) -> PlaneWaves:
+        """The functions, fitted to data."""
         points, scale = _scaled(data, self.scale)
         generator = np.random.default_rng(self.seed)
         width = (
@@ -130,13 +146,20 @@ class RandomWaves:
 
 @dataclass(frozen=True, eq=False)
 class PlaneWaves:
-    """``sqrt(2) cos(x . directions + phases)``; directions ``(features, waves)``."""
+    """``sqrt(2) cos(x . directions + phases)``; directions ``(features, waves)``.
+
+    Attributes
+    ----------
+    directions : (features, waves)
+    phases : (waves,)
+    """
 
     directions: np.ndarray
     phases: np.ndarray
 
     @property
     def names(self) -> tuple[str, ...]:
+        """One of each function."""
         return tuple(f"wave {k}" for k in range(len(self.phases)))
 
     def __call__(self, frames: Any) -> Any:

@@ -19,6 +19,7 @@ import numpy as np
 
 from thalweg.collective_variables.bases.basis import feature_names
 from thalweg.collective_variables.covariances.covariance import covariances
+from thalweg.shapes import Shaped
 from thalweg.time_series.trajectories import Trajectories
 
 MOST = 5000
@@ -28,6 +29,10 @@ MOST = 5000
 @dataclass(frozen=True)
 class Polynomials:
     """Products of powers of features up to a total ``degree``.
+
+    Parameters
+    ----------
+    degree : largest sum of exponents
 
     Raises
     ------
@@ -48,6 +53,13 @@ class Polynomials:
             raise ValueError(f"degree={self.degree} must be at least one")
 
     def fit(self, data: Trajectories) -> PolynomialFunctions:
+        """The functions, fitted to data.
+
+        Raises
+        ------
+        ValueError
+            If there would be more than 5000 functions.
+        """
         count = comb(data.n_features + self.degree, self.degree) - 1
         if count > MOST:
             raise ValueError(
@@ -72,13 +84,14 @@ class PolynomialFunctions:
     features : names of the features
     """
 
-    mean: np.ndarray
-    scale: np.ndarray
+    mean: Shaped[np.ndarray, " features"]
+    scale: Shaped[np.ndarray, " features"]
     exponents: tuple[tuple[tuple[int, int], ...], ...]
     features: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
+        """One of each function."""
         return tuple(
             " ".join(self.features[i] + (f"^{n}" if n > 1 else "") for i, n in factors)
             for factors in self.exponents

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from thalweg.machine.threads import on_one_thread
-from thalweg.shapes import Float
+from thalweg.shapes import Float, Shaped
 from thalweg.time_series.blocks import PairRange, segments
 from thalweg.time_series.trajectories import (
     PairReport,
@@ -47,14 +47,14 @@ class Moments:
     squares, negative : (...,) sums of the squares of weights and, without their sign, of negative ones
     """
 
-    weight: np.ndarray
-    mean_0: np.ndarray
-    mean_t: np.ndarray
-    s00: np.ndarray
-    s0t: np.ndarray
-    stt: np.ndarray
-    squares: np.ndarray
-    negative: np.ndarray
+    weight: Shaped[np.ndarray, " ..."]
+    mean_0: Shaped[np.ndarray, "... features"]
+    mean_t: Shaped[np.ndarray, "... features"]
+    s00: Shaped[np.ndarray, "... features features"]
+    s0t: Shaped[np.ndarray, "... features features"]
+    stt: Shaped[np.ndarray, "... features features"]
+    squares: Shaped[np.ndarray, " ..."]
+    negative: Shaped[np.ndarray, " ..."]
 
     def pooled(self, multiplicities: Float[np.ndarray, " blocks"] | None = None) -> Moments:
         """The moments of all blocks together, each taken as often as ``multiplicities`` says."""

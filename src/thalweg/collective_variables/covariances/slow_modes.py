@@ -40,6 +40,11 @@ class SlowModes(NamedTuple):
 def reversible_modes(sums: Covariances, cutoff: float) -> SlowModes:
     """Modes of data averaged with their time reverse.
 
+    Parameters
+    ----------
+    sums : covariances at one lag time
+    cutoff : as for `VAC`
+
     Examples
     --------
     >>> from thalweg.collective_variables.covariances.covariance import covariances

@@ -23,6 +23,7 @@ import numpy as np
 
 from thalweg.collective_variables.covariances.covariance import Covariances
 from thalweg.collective_variables.covariances.whitening import Whitening, whitening
+from thalweg.shapes import Shaped
 
 STATIONARY = 1e-4
 """Relative variance of the weights up to which data count as stationary: corrections of one per cent."""
@@ -41,9 +42,9 @@ class KoopmanModel:
     """
 
     whitening: Whitening
-    matrix: np.ndarray
-    drift: np.ndarray
-    tilt: np.ndarray
+    matrix: Shaped[np.ndarray, "rank rank"]
+    drift: Shaped[np.ndarray, " rank"]
+    tilt: Shaped[np.ndarray, " rank"]
 
     @property
     def variance(self) -> float:
@@ -62,7 +63,13 @@ class KoopmanModel:
 
 
 class StationaryWeights(NamedTuple):
-    """Weights ``1 + (x - mean) . direction``."""
+    """Weights ``1 + (x - mean) . direction``.
+
+    Attributes
+    ----------
+    mean : (features,)
+    direction : (features,)
+    """
 
     mean: np.ndarray
     direction: np.ndarray

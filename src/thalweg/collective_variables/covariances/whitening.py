@@ -16,7 +16,14 @@ from thalweg.shapes import Float
 
 
 class Whitening(NamedTuple):
-    """``y = (x - mean) @ matrix`` has unit covariance; what was dropped is said in ``notes``."""
+    """``y = (x - mean) @ matrix`` has unit covariance; what was dropped is said in ``notes``.
+
+    Attributes
+    ----------
+    mean : (features,)
+    matrix : (features, rank)
+    notes : what was dropped
+    """
 
     mean: np.ndarray
     matrix: np.ndarray

@@ -36,6 +36,7 @@ from thalweg.collective_variables.interpretation.feature_selection import (
     coefficients,
 )
 from thalweg.machine.threads import on_one_thread
+from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import segments
 from thalweg.time_series.trajectories import CHUNK, Trajectories, TrajectoryData, as_trajectories
 
@@ -57,9 +58,9 @@ class DistilledModel:
     names : of the features
     """
 
-    mean: np.ndarray
-    loadings: np.ndarray
-    offset: np.ndarray
+    mean: Shaped[np.ndarray, " features"]
+    loadings: Shaped[np.ndarray, "features dim"]
+    offset: Shaped[np.ndarray, " dim"]
     supports: tuple[np.ndarray, ...]
     errors: tuple[np.ndarray, ...]
     standard_errors: tuple[np.ndarray, ...]

@@ -45,6 +45,7 @@ class OrthogonalMatchingPursuit:
     def supports(
         self, gram: Float[np.ndarray, "features features"], target: Float[np.ndarray, " features"], most: int
     ) -> list[Support]:
+        """Sets of growing size; see `Selection.supports`."""
         from sklearn.linear_model import orthogonal_mp_gram
 
         if not np.abs(target).max(initial=0.0) > 0:
@@ -68,6 +69,7 @@ class Lasso:
     def supports(
         self, gram: Float[np.ndarray, "features features"], target: Float[np.ndarray, " features"], most: int
     ) -> list[Support]:
+        """Sets along the path of the penalty; see `Selection.supports`."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import lars_path_gram
 

@@ -64,7 +64,14 @@ LINKS: dict[str, UnaryFunction] = {
 
 
 class Factor(NamedTuple):
-    """A function of one feature with its constants."""
+    """A function of one feature with its constants.
+
+    Attributes
+    ----------
+    kind : name of the function
+    feature : index of its argument
+    constants : inside the function
+    """
 
     kind: str
     feature: int
@@ -98,6 +105,7 @@ class Formula:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Of the one value it has."""
         return ("formula",)
 
     @property
@@ -160,6 +168,10 @@ def factor_values(xp: Any, factor: Factor, frames: Any) -> Any:
 
 def identifiers(names: Sequence[str]) -> tuple[str, ...]:
     """Names of letters, digits and underscores for names of any kind, all different.
+
+    Parameters
+    ----------
+    names : of any kind
 
     Examples
     --------

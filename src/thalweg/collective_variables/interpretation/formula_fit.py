@@ -19,13 +19,20 @@ from scipy.linalg import lstsq, qr
 from scipy.optimize import least_squares
 
 from thalweg.collective_variables.interpretation.formula import KINDS, LINKS, Factor, Formula, factor_values
+from thalweg.shapes import Shaped
 
 STEPS = 40
 """Evaluations at most when constants of a formula are fitted."""
 
 
 class Fitted(NamedTuple):
-    """A formula and its mean squared error."""
+    """A formula and its mean squared error.
+
+    Attributes
+    ----------
+    formula : with its constants
+    error : mean squared
+    """
 
     formula: Formula
     error: float
@@ -42,9 +49,9 @@ class FormulaFit:
     weights : (frames,), not negative
     """
 
-    frames: np.ndarray
-    values: np.ndarray
-    weights: np.ndarray
+    frames: Shaped[np.ndarray, "frames features"]
+    values: Shaped[np.ndarray, " frames"]
+    weights: Shaped[np.ndarray, " frames"]
 
     @cached_property
     def roots(self) -> np.ndarray:

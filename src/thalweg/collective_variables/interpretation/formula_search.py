@@ -28,6 +28,11 @@ ANGULAR = ("sine", "cosine", "sine of twice", "cosine of twice")
 def kinds_of(frames: np.ndarray, periods: Sequence[float | None] | None) -> tuple[tuple[str, ...], ...]:
     """For each feature the functions that are safe on its values: no pole, root or logarithm out of range.
 
+    Parameters
+    ----------
+    frames : (frames, features)
+    periods : of the features, None where one is not periodic
+
     Raises
     ------
     ValueError

@@ -23,7 +23,7 @@ import numpy as np
 
 from thalweg.collective_variables.bases.basis import feature_names
 from thalweg.collective_variables.covariances.covariance import covariances
-from thalweg.shapes import Float
+from thalweg.shapes import Float, Shaped
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
 
 SHOWN = 15
@@ -55,8 +55,8 @@ class Importance:
     """
 
     names: tuple[str, ...]
-    values: np.ndarray
-    correlations: np.ndarray
+    values: Shaped[np.ndarray, "rows dim"]
+    correlations: Shaped[np.ndarray, "rows dim"]
 
     @property
     def shares(self) -> np.ndarray:

@@ -27,6 +27,7 @@ from thalweg.collective_variables.interpretation.formula_fit import FormulaFit
 from thalweg.collective_variables.interpretation.formula_search import Search, kinds_of
 from thalweg.collective_variables.interpretation.importance import sampled
 from thalweg.machine.threads import on_one_thread
+from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import segments
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
 
@@ -45,9 +46,9 @@ class FormulaFront:
     """
 
     formulas: tuple[Formula, ...]
-    training: np.ndarray
-    errors: np.ndarray
-    block_errors: np.ndarray
+    training: Shaped[np.ndarray, " formulas"]
+    errors: Shaped[np.ndarray, " formulas"]
+    block_errors: Shaped[np.ndarray, "formulas blocks"]
     variance: float
 
     @property

@@ -23,6 +23,7 @@ from thalweg.collective_variables.covariances.covariance import Covariances, cov
 from thalweg.collective_variables.covariances.stationarity import KoopmanModel, koopman_model
 from thalweg.collective_variables.covariances.whitening import whitening
 from thalweg.machine.threads import on_one_thread
+from thalweg.shapes import Shaped
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
 
@@ -48,10 +49,10 @@ class DynamicModes:
     functions: Functions
     covariances: Covariances
     lag: float
-    eigenvalues: np.ndarray
-    coefficients: np.ndarray
-    offsets: np.ndarray
-    modes: np.ndarray
+    eigenvalues: Shaped[np.ndarray, " modes"]
+    coefficients: Shaped[np.ndarray, "functions modes"]
+    offsets: Shaped[np.ndarray, " modes"]
+    modes: Shaped[np.ndarray, "modes features"]
     notes: tuple[str, ...]
 
     @property
@@ -223,7 +224,13 @@ class DMD:
         return DynamicModes(self, functions, sums, lag, values, half @ vectors, none, modes, notes)
 
     def spectrum(self, sums: Covariances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Eigenvalues, eigenvectors and the map ``(features, rank)`` to features whose products are whitened."""
+        """Eigenvalues, eigenvectors and the map ``(features, rank)`` to features whose products are whitened.
+
+        Raises
+        ------
+        ValueError
+            If all features are zero.
+        """
         sizes, directions = scipy.linalg.eigh(_products(sums))
         if sizes[-1] <= 0:
             raise ValueError("all features are zero; nothing varies in time")

@@ -25,6 +25,7 @@ from thalweg.collective_variables.covariances.whitening import whitening
 from thalweg.collective_variables.linear.pca import loading_signs
 from thalweg.collective_variables.linear.vac import VAC, Choice
 from thalweg.machine.threads import on_one_thread
+from thalweg.shapes import Shaped
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 
 
@@ -45,12 +46,12 @@ class IntegratedModel:
     """
 
     functions: Functions
-    lagtimes: np.ndarray
-    lag_weights: np.ndarray
-    mean: np.ndarray
-    loadings: np.ndarray
-    eigenvalues: np.ndarray
-    timescales: np.ndarray
+    lagtimes: Shaped[np.ndarray, " lags"]
+    lag_weights: Shaped[np.ndarray, " lags"]
+    mean: Shaped[np.ndarray, " functions"]
+    loadings: Shaped[np.ndarray, "functions dim"]
+    eigenvalues: Shaped[np.ndarray, " rank"]
+    timescales: Shaped[np.ndarray, " rank"]
     choice: Choice
 
     def transform(self, data: Any) -> Any:

@@ -16,6 +16,7 @@ import scipy
 
 from thalweg.collective_variables.bases.linear_map import mapped, names_of_features, project
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
+from thalweg.shapes import Shaped
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 
 
@@ -31,9 +32,9 @@ class PCAModel:
     names : of the features, by which columns of a DataFrame are found; None where they had none
     """
 
-    mean: np.ndarray
-    loadings: np.ndarray
-    variances: np.ndarray
+    mean: Shaped[np.ndarray, " features"]
+    loadings: Shaped[np.ndarray, "features dim"]
+    variances: Shaped[np.ndarray, " features"]
     names: tuple[str, ...] | None = None
 
     @property

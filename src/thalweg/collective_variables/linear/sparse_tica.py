@@ -24,6 +24,7 @@ from thalweg.collective_variables.covariances.slow_modes import decay_times, sym
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.linear.vac import VACModel
 from thalweg.machine.threads import on_one_thread
+from thalweg.shapes import Shaped
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 
 
@@ -44,9 +45,9 @@ class SparseModel:
 
     dense: VACModel
     supports: tuple[np.ndarray, ...]
-    mean: np.ndarray
-    loadings: np.ndarray
-    timescales: np.ndarray
+    mean: Shaped[np.ndarray, " features"]
+    loadings: Shaped[np.ndarray, "features dim"]
+    timescales: Shaped[np.ndarray, " dim"]
     path: tuple[np.ndarray, ...]
     names: tuple[str, ...]
 

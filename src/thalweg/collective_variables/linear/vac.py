@@ -47,6 +47,7 @@ from thalweg.collective_variables.covariances.stationarity import (
 )
 from thalweg.collective_variables.linear.pca import loading_signs
 from thalweg.machine.threads import on_one_thread
+from thalweg.shapes import Shaped
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
 
@@ -98,7 +99,7 @@ class VACModel:
     method: VAC
     functions: Functions
     dt: float
-    loadings: np.ndarray
+    loadings: Shaped[np.ndarray, "functions dim"]
     modes: SlowModes
     nonreversible: SlowModes
     choice: Choice

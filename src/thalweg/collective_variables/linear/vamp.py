@@ -31,6 +31,7 @@ from thalweg.collective_variables.covariances.stationarity import unsymmetrized
 from thalweg.collective_variables.covariances.whitening import whitening
 from thalweg.collective_variables.linear.pca import loading_signs
 from thalweg.machine.threads import on_one_thread
+from thalweg.shapes import Shaped
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 
@@ -46,9 +47,9 @@ class SingularFunctions:
     notes : what was dropped
     """
 
-    values: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
+    values: Shaped[np.ndarray, " rank"]
+    first: Shaped[np.ndarray, "functions rank"]
+    last: Shaped[np.ndarray, "functions rank"]
     notes: tuple[str, ...]
 
     @classmethod

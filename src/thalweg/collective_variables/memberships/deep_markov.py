@@ -32,7 +32,14 @@ from thalweg.time_series.windows import Batch
 
 
 class ReversibleStates(eqx.Module):
-    """Memberships and, before their softplus, weights ``u (states,)`` and rates ``S (states, states)``."""
+    """Memberships and, before their softplus, weights ``u (states,)`` and rates ``S (states, states)``.
+
+    Attributes
+    ----------
+    encoder : from frames to memberships
+    weights : (states,), ``u`` before its softplus
+    rates : (states, states), ``S`` before its softplus
+    """
 
     encoder: Encoder
     weights: jax.Array
@@ -51,6 +58,7 @@ class ReversibleTransitions:
     states: int
 
     def start(self, scaling: Scaling, hidden: Sequence[int], key: jax.Array) -> ReversibleStates:
+        """A network with random weights, and rates that keep states apart."""
         encoder = Encoder.init(scaling, hidden, self.states, key, "memberships")
         return ReversibleStates(
             encoder, jnp.zeros(self.states), 3.0 * jnp.eye(self.states) - 2.0 * jnp.ones(2 * (self.states,))
@@ -69,6 +77,7 @@ class ReversibleTransitions:
         return jnp.sum(rates * (c00 @ rates @ cgg)) - 2 * jnp.sum(rates * c0g)
 
     def functions(self, module: ReversibleStates) -> Encoder:
+        """The memberships."""
         return module.encoder
 
 

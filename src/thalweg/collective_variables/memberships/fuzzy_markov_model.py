@@ -27,6 +27,7 @@ from thalweg.collective_variables.memberships.reversible_memberships import (
     reversible_memberships,
 )
 from thalweg.machine.threads import on_one_thread
+from thalweg.shapes import Shaped
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 
@@ -183,9 +184,9 @@ class FuzzyChapmanKolmogorov:
     predicted_errors, estimated_errors : likewise, from blocks
     """
 
-    lags: np.ndarray
-    predicted: np.ndarray
-    estimated: np.ndarray
+    lags: Shaped[np.ndarray, " multiples"]
+    predicted: Shaped[np.ndarray, "multiples states states"]
+    estimated: Shaped[np.ndarray, "multiples states states"]
     predicted_errors: np.ndarray
     estimated_errors: np.ndarray
 

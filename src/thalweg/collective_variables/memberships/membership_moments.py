@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from thalweg.collective_variables.bases.basis import Functions, along
-from thalweg.shapes import Float
+from thalweg.shapes import Float, Shaped
 from thalweg.time_series.blocks import segments
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 
@@ -37,10 +37,10 @@ class MembershipMoments:
     lagtime: int
     dt: float
     n_pairs: int
-    weight: np.ndarray
-    first: np.ndarray
-    cross: np.ndarray
-    last: np.ndarray
+    weight: Shaped[np.ndarray, " blocks"]
+    first: Shaped[np.ndarray, "blocks states states states"]
+    cross: Shaped[np.ndarray, "blocks states states states"]
+    last: Shaped[np.ndarray, "blocks states states states"]
 
     @property
     def n_blocks(self) -> int:

@@ -35,6 +35,7 @@ from scipy.linalg import eigh
 from scipy.optimize import minimize, nnls
 
 from thalweg.collective_variables.memberships.membership_moments import MembershipMoments
+from thalweg.shapes import Shaped
 
 STEPS = 300
 """Steps of sequential quadratic programming at most."""
@@ -59,11 +60,11 @@ class ReversibleMemberships:
     converged : whether its steps came to rest
     """
 
-    v: np.ndarray
-    u: np.ndarray
-    rates: np.ndarray
-    overlap: np.ndarray
-    free: np.ndarray
+    v: Shaped[np.ndarray, " states"]
+    u: Shaped[np.ndarray, " states"]
+    rates: Shaped[np.ndarray, "states states"]
+    overlap: Shaped[np.ndarray, "states states"]
+    free: Shaped[np.ndarray, " states"]
     value: float
     free_value: float
     converged: bool

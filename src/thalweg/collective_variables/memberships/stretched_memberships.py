@@ -50,6 +50,13 @@ class Stretched:
     memberships: Functions
 
     def fit(self, data: Trajectories) -> StretchedMemberships:
+        """The memberships, their corners among the data.
+
+        Raises
+        ------
+        ValueError
+            If memberships depend on each other.
+        """
         points = np.asarray(self.memberships(data.strided(CANDIDATES)), float)
         corners = _corners(points)
         if np.linalg.cond(corners) > 1e6:
@@ -61,13 +68,20 @@ class Stretched:
 
 @dataclass(frozen=True)
 class StretchedMemberships:
-    """Memberships times ``matrix (states, states)``, moved into the simplex."""
+    """Memberships times ``matrix (states, states)``, moved into the simplex.
+
+    Attributes
+    ----------
+    memberships : functions of frames
+    matrix : (states, states), from memberships to stretched ones
+    """
 
     memberships: Functions
     matrix: np.ndarray
 
     @property
     def names(self) -> tuple[str, ...]:
+        """One of each state."""
         return tuple(self.memberships.names)
 
     def __call__(self, frames: Any) -> Any:

@@ -15,7 +15,12 @@ from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 
 @dataclass(frozen=True)
 class Autoencoder(Training):
-    """Nonlinear PCA: a bottleneck through which frames are given back."""
+    """Nonlinear PCA: a bottleneck through which frames are given back.
+
+    Parameters
+    ----------
+    dim : values in the bottleneck
+    """
 
     dim: int = 2
 
@@ -26,7 +31,13 @@ class Autoencoder(Training):
 
 @dataclass(frozen=True)
 class VariationalAutoencoder(Training):
-    """An autoencoder with a noisy bottleneck, close to a normal distribution."""
+    """An autoencoder with a noisy bottleneck, close to a normal distribution.
+
+    Parameters
+    ----------
+    dim : values in the bottleneck
+    capacity : cost of telling the bottleneck from a normal distribution
+    """
 
     dim: int = 2
     capacity: float = 1e-2

@@ -18,7 +18,12 @@ Output = Literal["values", "memberships"]
 
 
 class Scaling(eqx.Module):
-    """``(x - mean) / deviation``; features that do not vary become zero. Not trained."""
+    """``(x - mean) / deviation``; features that do not vary become zero. Not trained.
+
+    Attributes
+    ----------
+    mean, deviation : (features,); deviations are infinite where a feature does not vary
+    """
 
     mean: np.ndarray
     deviation: np.ndarray
@@ -59,6 +64,7 @@ class Encoder(eqx.Module):
 
     @property
     def names(self) -> tuple[str, ...]:
+        """One of each output."""
         kind = "state" if self.output == "memberships" else "network"
         return tuple(f"{kind} {k + 1}" for k in range(self.network.layers[-1].weight.shape[1]))
 

@@ -22,6 +22,7 @@ from thalweg.collective_variables.bases.linear_map import function_values
 from thalweg.collective_variables.neural.encoder import Scaling
 from thalweg.learning.optimizers import Adam
 from thalweg.learning.trainer import History, Trainer
+from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import segments
 from thalweg.time_series.trajectories import Trajectories
 from thalweg.time_series.windows import Batch, Windows
@@ -61,11 +62,12 @@ class Learned:
 
     functions: Any
     module: Any
-    losses: np.ndarray
+    losses: Shaped[np.ndarray, " restarts"]
     history: History
 
     @property
     def names(self) -> tuple[str, ...]:
+        """One of each function."""
         return tuple(self.functions.names)
 
     def __call__(self, frames: Any) -> Any:

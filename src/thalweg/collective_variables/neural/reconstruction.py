@@ -26,7 +26,14 @@ from thalweg.time_series.windows import Batch
 
 
 class Autoencoding(eqx.Module):
-    """An encoder, a decoder, and where the bottleneck is noisy the logarithm of the noise as a function of frames."""
+    """An encoder, a decoder, and where the bottleneck is noisy the logarithm of the noise as a function of frames.
+
+    Attributes
+    ----------
+    encoder : from frames to the bottleneck
+    decoder : from the bottleneck to scaled features
+    spread : logarithm of the noise of the bottleneck, or None
+    """
 
     encoder: Encoder
     decoder: Perceptron
@@ -42,11 +49,17 @@ class Autoencoding(eqx.Module):
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """Mean squared error of what a bottleneck of ``dim`` values lets through."""
+    """Mean squared error of what a bottleneck of ``dim`` values lets through.
+
+    Parameters
+    ----------
+    dim : values in the bottleneck
+    """
 
     dim: int
 
     def start(self, scaling: Scaling, hidden: Sequence[int], key: jax.Array) -> Autoencoding:
+        """Networks with random weights."""
         return Autoencoding.start(scaling, hidden, self.dim, key)
 
     def __call__(self, module: Autoencoding, batch: Batch) -> jax.Array:
@@ -54,6 +67,7 @@ class Reconstruction:
         return _average(_squares(module.decoder(module.encoder.network(first)), last), weights)
 
     def functions(self, module: Autoencoding) -> Encoder:
+        """What has been learned, as functions of frames."""
         return module.encoder
 
 
@@ -73,6 +87,7 @@ class VariationalReconstruction:
     slowness: float = 0.0
 
     def start(self, scaling: Scaling, hidden: Sequence[int], key: jax.Array) -> Autoencoding:
+        """Networks with random weights."""
         keys = jax.random.split(key)
         spread = Encoder.init(scaling, hidden, self.dim, keys[1])
         return replace(Autoencoding.start(scaling, hidden, self.dim, keys[0]), spread=spread)
@@ -91,6 +106,7 @@ class VariationalReconstruction:
         return loss - self.slowness * _autocorrelation(center, module.encoder.network(last), weights)
 
     def functions(self, module: Autoencoding) -> Encoder:
+        """What has been learned, as functions of frames."""
         return module.encoder
 
 

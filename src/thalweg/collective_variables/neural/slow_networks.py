@@ -84,7 +84,13 @@ class VAMPnet(Training):
 
 @dataclass(frozen=True)
 class SRV(Training):
-    """State-free reversible VAMPnet: slow functions of a process in detailed balance."""
+    """State-free reversible VAMPnet: slow functions of a process in detailed balance.
+
+    Parameters
+    ----------
+    lagtime : in frames
+    dim : slow functions wanted; the network has two outputs more
+    """
 
     lagtime: int
     dim: int = 2
@@ -98,7 +104,13 @@ class SRV(Training):
 
 @dataclass(frozen=True)
 class DCCA(Training):
-    """Deep canonical correlation analysis: a network for first frames and one for last ones."""
+    """Deep canonical correlation analysis: a network for first frames and one for last ones.
+
+    Parameters
+    ----------
+    lagtime : in frames
+    dim : outputs of each network
+    """
 
     lagtime: int
     dim: int = 2
@@ -116,6 +128,11 @@ class TimeLaggedAutoencoder(Training):
 
     What is best for telling frames follows their variance, and any monotone function of it is as good: the slowest
     functions are therefore solved for among polynomials of it.
+
+    Parameters
+    ----------
+    lagtime : in frames
+    dim : values in the bottleneck, and slow functions wanted
     """
 
     lagtime: int

@@ -44,12 +44,14 @@ class VAMPScore:
     output: Output = "values"
 
     def start(self, scaling: Scaling, hidden: Sequence[int], key: jax.Array) -> Encoder:
+        """Networks with random weights."""
         return Encoder.init(scaling, hidden, self.dim, key, self.output)
 
     def __call__(self, module: Encoder, batch: Batch) -> jax.Array:
         return -_score(*_covariances(*batch.ends(module(batch.frames))), self.r)
 
     def functions(self, module: Encoder) -> Encoder:
+        """What has been learned, as functions of frames."""
         return module
 
 
@@ -65,6 +67,7 @@ class ReversibleScore:
     dim: int
 
     def start(self, scaling: Scaling, hidden: Sequence[int], key: jax.Array) -> Encoder:
+        """Networks with random weights."""
         return Encoder.init(scaling, hidden, self.dim, key)
 
     def __call__(self, module: Encoder, batch: Batch) -> jax.Array:
@@ -73,11 +76,17 @@ class ReversibleScore:
         return -_score(*_covariances(both, reverse, jnp.concatenate([weights, weights])), 2)
 
     def functions(self, module: Encoder) -> Encoder:
+        """What has been learned, as functions of frames."""
         return module
 
 
 class TwoEncoders(eqx.Module):
-    """A network for each end of pairs."""
+    """A network for each end of pairs.
+
+    Attributes
+    ----------
+    first, last : networks of first and of last frames
+    """
 
     first: Encoder
     last: Encoder
@@ -95,6 +104,7 @@ class CanonicalCorrelation:
     dim: int
 
     def start(self, scaling: Scaling, hidden: Sequence[int], key: jax.Array) -> TwoEncoders:
+        """Networks with random weights."""
         return TwoEncoders(*(Encoder.init(scaling, hidden, self.dim, each) for each in jax.random.split(key)))
 
     def __call__(self, module: TwoEncoders, batch: Batch) -> jax.Array:
@@ -103,6 +113,7 @@ class CanonicalCorrelation:
         return -_score(*_covariances(first, last, weights), 1)
 
     def functions(self, module: TwoEncoders) -> Joined:
+        """What has been learned, as functions of frames."""
         return Joined((module.first, module.last))
 
 

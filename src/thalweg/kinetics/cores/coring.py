@@ -32,6 +32,11 @@ from thalweg.time_series.trajectories import Trajectories
 def cores_of_sets(sets: MetastableSets, threshold: float = 0.9) -> np.ndarray:
     """The core of every state ``(n_states,)``: the set it belongs to by at least ``threshold``, or -1.
 
+    Parameters
+    ----------
+    sets : of `metastable_sets`
+    threshold : membership from which a state belongs to the core of a set
+
     Raises
     ------
     ValueError
@@ -51,6 +56,12 @@ def cores_of_sets(sets: MetastableSets, threshold: float = 0.9) -> np.ndarray:
 
 def cores_of_clusters(clustering: Clustering, data: Trajectories, share: float = 0.5) -> CoredTrajectories:
     """Frames among the ``share`` of their cluster that lie nearest its center; all others are in no core.
+
+    Parameters
+    ----------
+    clustering : clusters of the frames
+    data : the frames
+    share : of the frames of each cluster that are in its core
 
     Raises
     ------

@@ -66,6 +66,10 @@ class Sliding:
 class Strided:
     """Counts from start frames a lag time apart, the first of them ``offset`` frames into each trajectory.
 
+    Parameters
+    ----------
+    offset : frames before the first start frame of each trajectory
+
     Examples
     --------
     >>> Strided().count([np.array([0, 0, 1, 1, 0])], lagtime=2, n_blocks=1).matrix.toarray().tolist()

@@ -71,6 +71,13 @@ def multiple_lag_counts(
 ) -> MultipleLagCounts:
     """Counts at ``1 ... multiples`` times the lag time [frames].
 
+    Parameters
+    ----------
+    trajectories : of few states
+    lagtime : the shortest, in frames
+    multiples : how many lag times there are
+    n_blocks : about how many blocks of start frames to keep apart
+
     Raises
     ------
     ValueError

@@ -34,7 +34,14 @@ BARRIER = 1e-8
 
 @dataclass(frozen=True, eq=False)
 class RowSums:
-    """The function ``G`` of the module's docstring, as a `GraphFunction` of ``q``."""
+    """The function ``G`` of the module's docstring, as a `GraphFunction` of ``q``.
+
+    Attributes
+    ----------
+    edges : counts as a graph, with ``s_ij`` along the edges
+    stationary : (states,), ``pi``
+    staying : (states,), ``c_ii``, with the barrier
+    """
 
     edges: Edges
     stationary: np.ndarray

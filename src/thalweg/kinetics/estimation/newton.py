@@ -41,7 +41,15 @@ class GraphFunction(Protocol):
 
 
 class NewtonResult(NamedTuple):
-    """Where the iteration ended: ``residual`` is the largest gradient relative to its scale."""
+    """Where the iteration ended: ``residual`` is the largest gradient relative to its scale.
+
+    Attributes
+    ----------
+    point : (states,), where it ended
+    iterations : steps taken
+    residual : largest gradient relative to its scale
+    converged : whether that is below the tolerance
+    """
 
     point: np.ndarray
     iterations: int
@@ -51,7 +59,13 @@ class NewtonResult(NamedTuple):
 
 @dataclass(frozen=True)
 class Newton:
-    """Damped Newton iteration until the relative gradient is below ``tolerance``."""
+    """Damped Newton iteration until the relative gradient is below ``tolerance``.
+
+    Parameters
+    ----------
+    tolerance : of the largest gradient, relative to its scale
+    max_iterations : steps at most
+    """
 
     tolerance: float = 1e-10
     max_iterations: int = 100

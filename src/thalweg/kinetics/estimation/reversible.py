@@ -42,7 +42,12 @@ from thalweg.shapes import Shaped
 
 @dataclass(frozen=True, eq=False)
 class PairedComparisons:
-    """The function ``F`` of the module's docstring, as a `GraphFunction`."""
+    """The function ``F`` of the module's docstring, as a `GraphFunction`.
+
+    Attributes
+    ----------
+    edges : counts as a graph, with ``s_ij`` along the edges
+    """
 
     edges: Edges
 
@@ -117,6 +122,10 @@ class Reversible:
     """Maximum-likelihood transition matrix under detailed balance.
 
     Right for data of any starting distribution, as long as every state is left and entered.
+
+    Parameters
+    ----------
+    newton : the minimization of ``F``
 
     Examples
     --------

@@ -26,6 +26,11 @@ def spectrum(fit: TransitionMatrix, count: int) -> tuple[np.ndarray, np.ndarray]
     Eigenfunctions have mean square one in the stationary distribution; the first is one everywhere, the
     largest entry of every other is positive. Complex only without detailed balance.
 
+    Parameters
+    ----------
+    fit : transition matrix between connected states
+    count : eigenpairs wanted; as many as there are states at most
+
     Examples
     --------
     >>> from thalweg.kinetics.estimation.reversible import Reversible

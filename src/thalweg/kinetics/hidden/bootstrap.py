@@ -53,5 +53,12 @@ def hidden_bootstrap(
 
 
 def hidden_timescale_errors(model: HiddenModel, samples: int = 50, seed: int = 0) -> Estimate:
-    """Timescales ``(hidden - 1,)`` [ps] with bootstrap errors."""
+    """Timescales ``(hidden - 1,)`` [ps] with bootstrap errors.
+
+    Parameters
+    ----------
+    model : of `HiddenMarkovModel`
+    samples : bootstrap replicates
+    seed : of the replicates
+    """
     return hidden_bootstrap(model, lambda replicate: replicate.timescales, samples, seed)

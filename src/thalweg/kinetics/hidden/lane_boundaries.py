@@ -18,7 +18,13 @@ from thalweg.shapes import Shaped
 
 
 class Boundaries(NamedTuple):
-    """Forward variables ahead of every lane, and backward ones at its last own step, both ``(lanes, hidden)``."""
+    """Forward variables ahead of every lane, and backward ones at its last own step, both ``(lanes, hidden)``.
+
+    Attributes
+    ----------
+    before : (lanes, hidden), alpha ahead of each lane
+    after : (lanes, hidden), beta at its last own step
+    """
 
     before: np.ndarray
     after: np.ndarray

@@ -185,6 +185,12 @@ def observations(
 ) -> Observations:
     """Observations of discrete trajectories, of trajectories of features, or of a list of arrays of either.
 
+    Parameters
+    ----------
+    data : discrete trajectories, trajectories of features, or a list of arrays of either
+    lagtime : frames between steps
+    n_blocks : about how many blocks of data to tell apart
+
     Raises
     ------
     ValueError

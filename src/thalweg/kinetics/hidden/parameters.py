@@ -32,7 +32,14 @@ FARTHEST = 2.0
 
 @dataclass(frozen=True, eq=False)
 class HiddenParameters:
-    """Transition matrix, initial distribution and outputs."""
+    """Transition matrix, initial distribution and outputs.
+
+    Attributes
+    ----------
+    fit : transition matrix between hidden states
+    initial : (hidden,), where sequences begin
+    output : what hidden states show
+    """
 
     fit: TransitionMatrix
     initial: np.ndarray

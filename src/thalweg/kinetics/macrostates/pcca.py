@@ -64,6 +64,11 @@ class MetastableSets:
 def metastable_sets(model: MarkovModel, n_sets: int) -> MetastableSets:
     """Metastable sets of a reversible model.
 
+    Parameters
+    ----------
+    model : reversible
+    n_sets : how many sets
+
     Raises
     ------
     ValueError

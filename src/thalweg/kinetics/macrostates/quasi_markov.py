@@ -185,6 +185,11 @@ class QuasiMarkov:
 def kernels(observed: np.ndarray, memory: int) -> np.ndarray:
     """Kernels ``(memory, states, states)`` that reproduce probabilities ``(multiples, states, states)``.
 
+    Parameters
+    ----------
+    observed : (multiples, states, states), ``T_1, T_2, ...``
+    memory : number of kernels, at most the number of multiples
+
     Examples
     --------
     >>> chain = np.array([[0.9, 0.1], [0.2, 0.8]])
@@ -235,6 +240,14 @@ def memory_scan(
     seed: int = 0,
 ) -> MemoryScan:
     """Models of several memories from the same counts.
+
+    Parameters
+    ----------
+    trajectories : of few states
+    lagtime : in frames
+    memories : numbers of kernels
+    samples : bootstrap replicates of each model
+    seed : of the replicates
 
     Examples
     --------

@@ -17,6 +17,11 @@ from thalweg.kinetics.markov_state_model import MarkovModel
 def sign_sets(model: MarkovModel, n_sets: int) -> MetastableSets:
     """Crisp metastable sets of a reversible model.
 
+    Parameters
+    ----------
+    model : reversible
+    n_sets : how many sets
+
     Raises
     ------
     ValueError

@@ -49,6 +49,11 @@ def first_hits(model: MarkovModel, targets: Sequence[Collection[int] | np.ndarra
 
     The committor for more than two sets; NaN outside the active set.
 
+    Parameters
+    ----------
+    model : `MarkovModel`
+    targets : sets of states, in original numbering
+
     Raises
     ------
     ValueError
@@ -77,6 +82,12 @@ def passage_times(
     steps: int = 1000,
 ) -> PassageTimes:
     """The distribution of first-passage times at ``1 ... steps`` lag times.
+
+    Parameters
+    ----------
+    model : `MarkovModel`
+    start, target : states, in original numbering
+    steps : times at which the distribution is worked out, in lag times
 
     Raises
     ------

@@ -45,6 +45,11 @@ def mean_first_passage_time(
 ) -> float:
     """Mean time [ps] from ``start``, its states weighted as at equilibrium, to ``target``.
 
+    Parameters
+    ----------
+    model : `MarkovModel`
+    start, target : states, in original numbering
+
     Raises
     ------
     ValueError

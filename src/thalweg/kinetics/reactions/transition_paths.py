@@ -54,6 +54,11 @@ def reactive_flux(
 ) -> ReactiveFlux:
     """Reactive flux of a model from the states ``a`` to the states ``b`` (original numbering).
 
+    Parameters
+    ----------
+    model : `MarkovModel`
+    a, b : states, in original numbering
+
     Raises
     ------
     ValueError

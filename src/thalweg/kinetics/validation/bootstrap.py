@@ -51,7 +51,14 @@ def bootstrap(
 
 
 def timescale_errors(model: MarkovModel, samples: int = 100, seed: int = 0) -> Estimate:
-    """Timescales ``(n_processes,)`` [ps] with bootstrap errors; replicates are matched process by process."""
+    """Timescales ``(n_processes,)`` [ps] with bootstrap errors; replicates are matched process by process.
+
+    Parameters
+    ----------
+    model : `MarkovModel`
+    samples : bootstrap replicates
+    seed : of the replicates
+    """
     return bootstrap(model, lambda replicate: matched_timescales(model, replicate), samples, seed)
 
 
@@ -59,6 +66,11 @@ def matched_timescales(reference: MarkovModel, replicate: MarkovModel) -> np.nda
     """Timescales of a replicate in the order of the reference's processes.
 
     Processes are matched by the overlap of eigenfunctions; NaN where none overlaps by more than half.
+
+    Parameters
+    ----------
+    reference : whose processes are looked for
+    replicate : a model of the same states
     """
     weight = reference.stationary_distribution[:, None]
     ours, theirs = (np.nan_to_num(np.asarray(m.eigenfunctions[:, 1:])) for m in (reference, replicate))

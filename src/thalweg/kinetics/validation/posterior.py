@@ -130,6 +130,11 @@ def posterior(
 def sampled_models(model: MarkovModel, seed: int = 0) -> Iterator[MarkovModel]:
     """Models with transition matrices from the posterior, without end.
 
+    Parameters
+    ----------
+    model : `MarkovModel`, of independent counts
+    seed : of the samples
+
     Raises
     ------
     ValueError
@@ -155,5 +160,12 @@ def sampled_models(model: MarkovModel, seed: int = 0) -> Iterator[MarkovModel]:
 
 
 def posterior_timescales(model: MarkovModel, samples: int = 200, seed: int = 0) -> Posterior:
-    """Timescales ``(n_processes,)`` [ps] with their posterior; samples are matched process by process."""
+    """Timescales ``(n_processes,)`` [ps] with their posterior; samples are matched process by process.
+
+    Parameters
+    ----------
+    model : `MarkovModel`, of independent counts
+    samples : models drawn
+    seed : of the samples
+    """
     return posterior(model, lambda sample: matched_timescales(model, sample), samples, seed)

@@ -164,7 +164,15 @@ class Front:
 
 @dataclass(frozen=True)
 class TrainingCourse:
-    """How one training went: losses by epoch, the best epoch, seconds in all."""
+    """How one training went: losses by epoch, the best epoch, seconds in all.
+
+    Attributes
+    ----------
+    name : of the training
+    training, held_out : (epochs,) losses
+    best : index of the epoch that is kept
+    seconds : in all [s]
+    """
 
     name: str
     training: np.ndarray
