@@ -130,7 +130,9 @@ class BondConstraints(eqx.Module):
         """Where the bonds point at ``positions``."""
         return tuple(Tangent.at(positions, clusters) for clusters in self.clusters)
 
-    def restored(self, positions, momenta, tangents, dt):
+    def restored(
+        self, positions: Positions, momenta: Momenta, tangents: tuple[Tangent, ...], dt: float | jax.Array
+    ) -> tuple[Positions, Momenta]:
         """Positions and momenta after a drift of length ``dt``, with all bonds back at their lengths (SHAKE).
 
         Atoms move along the ``tangents`` before the drift, and the momenta take up what moved them.

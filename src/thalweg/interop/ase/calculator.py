@@ -7,12 +7,13 @@ certain atoms as engines run it. A simulation driven by i-PI, or by ASE's own se
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
@@ -47,7 +48,12 @@ class EnergyCalculator(Calculator):
         self.energy = energy
         self._evaluate = eqx.filter_jit(energy_and_forces)
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
         super().calculate(atoms, properties, system_changes)
         positions = jnp.asarray(self.atoms.positions * ANGSTROM, jnp.float32)
         box = jnp.asarray(self.atoms.cell.array * ANGSTROM, jnp.float32) if self.atoms.pbc.any() else None
@@ -98,7 +104,12 @@ class PotentialCalculator(Calculator):
         self.potential = potential
         self._structure = OneStructure(potential, precision)
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
         super().calculate(atoms, properties, system_changes)
         frame = self._frame()
         if {"energy_uncertainty", "forces_uncertainty"} & set(properties):

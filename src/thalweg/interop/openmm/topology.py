@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import openmm.app as app
 
 from thalweg.systems.topology import Topology
 
 
-def topology_from_openmm(topology) -> Topology:
+def topology_from_openmm(topology: app.Topology) -> Topology:
     """The `Topology` of an ``openmm.app.Topology``, atoms in the same order.
 
     A residue id that is no number (an insertion code, say) is replaced by the residue's position in the file.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -99,7 +100,13 @@ class TightBinding:
             stresses.append(virial / frame.volume if any(periodic) else np.full((3, 3), np.nan))
         return Labels(np.array(energies, float), tuple(forces), tuple(stresses))
 
-    def calculator(self, numbers, positions, box=None, periodic=(False, False, False)):
+    def calculator(
+        self,
+        numbers: Sequence[int] | np.ndarray,
+        positions: np.ndarray,
+        box: np.ndarray | None = None,
+        periodic: Sequence[bool] = (False, False, False),
+    ) -> Any:
         """tblite's calculator of a system at ``positions`` [nm] in ``box`` [nm]."""
         cell = {}
         if any(periodic):

@@ -69,17 +69,25 @@ class GaussianKernel(eqx.Module):
     width: float = 1.0
     scale: InCode[float] = 1.0
 
-    def __call__(self, features, points):
+    def __call__(
+        self, features: Float[Array, "features sites"], points: Float[Array, "points features"]
+    ) -> Float[Array, "points sites"]:
         inverse = 0.5 / (self.width * self.scale) ** 2
         squares = (features * features).sum(0) + (points * points).sum(1)[:, None] - 2 * points @ features
         if isinstance(squares, np.ndarray):  # in the precision it came in
             return np.exp(-inverse * np.maximum(squares, 0))
         return jnp.exp(-inverse * jnp.maximum(squares, 0))
 
-    def self_kernel(self, features):
+    def self_kernel(self, features: Float[np.ndarray, "sites features"]) -> np.ndarray:
         return np.ones(len(features))
 
-    def pushed(self, features, owners, pulls, points):
+    def pushed(
+        self,
+        features: Float[np.ndarray, "sites features"],
+        owners: np.ndarray,
+        pulls: Float[np.ndarray, "pairs 3 features"],
+        points: Float[np.ndarray, "points features"],
+    ) -> np.ndarray:
         inverse = 1 / (self.width * self.scale) ** 2
         squares = (features**2).sum(1)[:, None] + (points**2).sum(1) - 2 * features @ points.T
         kernels = inverse * np.exp(-0.5 * inverse * np.maximum(squares, 0))
@@ -88,7 +96,9 @@ class GaussianKernel(eqx.Module):
         changes *= kernels[owners][:, None]
         return changes
 
-    def pulled_variance(self, features, pulls):
+    def pulled_variance(
+        self, features: Float[np.ndarray, "sites features"], pulls: Float[np.ndarray, "sites 3 features"]
+    ) -> Float[np.ndarray, "3"]:
         inverse = 1 / (self.width * self.scale) ** 2
         norms = (features * features).sum(1)
         squares = norms[:, None] + norms - 2 * features @ features.T
@@ -101,7 +111,7 @@ class GaussianKernel(eqx.Module):
             sums.append((kernels * (pull @ pull.T + inverse * along * along.T)).sum())
         return np.array(sums)
 
-    def fitted(self, features):
+    def fitted(self, features: Float[np.ndarray, "sites features"]) -> GaussianKernel:
         """With the scale of ``features``."""
         spread = features.var(0).sum()
         return GaussianKernel(self.width, float(np.sqrt(2 * spread)) or 1.0)

@@ -9,7 +9,7 @@ to which a sparse kernel adds what it cannot express (`off_points`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from thalweg.learned_potentials.linear.design import Part, design_rows
+from thalweg.learned_potentials.linear.design import Part, Rows, design_rows
 from thalweg.learned_potentials.linear.extrapolation import ActiveSet, required
 from thalweg.learned_potentials.linear.off_points import Sparse, off_points
 from thalweg.learned_potentials.terms.local import SiteTerm
@@ -44,10 +44,16 @@ class PlainFeatures(eqx.Module):
     def sizes(self) -> tuple[int, ...]:
         return (self.count,) * self.elements
 
-    def values(self, kind, features):
+    def values(self, kind: int, features: Float[np.ndarray, "sites features"]) -> np.ndarray:
         return features
 
-    def pushed(self, kind, features, owners, pulls):
+    def pushed(
+        self,
+        kind: int,
+        features: Float[np.ndarray, "sites features"],
+        owners: np.ndarray,
+        pulls: Float[np.ndarray, "pairs 3 features"],
+    ) -> np.ndarray:
         return pulls
 
     def energies(
@@ -98,7 +104,9 @@ class LinearTerm(SiteTerm):
         )
         return jnp.where(environments.kinds >= 0, energies, 0)
 
-    def bind(self, numbers, box=None, periodic=None) -> Energy:
+    def bind(
+        self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None
+    ) -> Energy:
         bound = tuple(SiteTerm.bind(part, numbers, box, periodic) for part in self._apart)
         return Sum(bound) if len(bound) > 1 else bound[0]
 
@@ -160,7 +168,7 @@ class LinearTerm(SiteTerm):
         """
         return required(self.active).grades(self.parts, configurations)
 
-    def rows(self, configurations: Sequence[Configuration]):
+    def rows(self, configurations: Sequence[Configuration]) -> Iterator[Rows]:
         """Rows of the least-squares problem, see `design.design_rows`."""
         return design_rows(self.parts, configurations)
 

@@ -60,10 +60,16 @@ class KernelBasis(eqx.Module):
     def sizes(self) -> tuple[int, ...]:
         return tuple(len(points) for points in self.points)
 
-    def values(self, kind, features):
+    def values(self, kind: int, features: Float[np.ndarray, "sites features"]) -> np.ndarray:
         return np.asarray(self.kernels[kind](features.T, self.points[kind])).T
 
-    def pushed(self, kind, features, owners, pulls):
+    def pushed(
+        self,
+        kind: int,
+        features: Float[np.ndarray, "sites features"],
+        owners: np.ndarray,
+        pulls: Float[np.ndarray, "pairs 3 features"],
+    ) -> np.ndarray:
         return self.kernels[kind].pushed(features, owners, pulls, self.points[kind])
 
     def energies(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import equinox as eqx
 import jax
+import numpy as np
 
 from thalweg.learned_potentials.networks.gradient_training import (
     GradientTraining,
@@ -53,7 +54,9 @@ class MessageTerm(SiteTerm):
     def site_energies(self, environments: Environments) -> Float[Array, " sites"]:
         return LocalTerm(representation=self.representation, readout=self.readout).site_energies(environments)
 
-    def bind(self, numbers, box=None, periodic=None) -> LocalEnergy | InBlocks:
+    def bind(
+        self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None
+    ) -> LocalEnergy | InBlocks:
         """As every term; with tables in place of filters where the messages know how, and replicas in blocks."""
         messages = self.representation
         quick = messages.tabulated() if isinstance(messages, Tabulable) else messages

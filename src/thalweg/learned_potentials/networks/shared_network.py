@@ -32,7 +32,7 @@ class SharedNetwork(eqx.Module):
         scale: Float[Array, ""],
         key: jax.Array,
         nonlinearity: str = "silu",
-    ):
+    ) -> SharedNetwork:
         """Random weights; the last ones small, so that training starts close to zero."""
         network = Perceptron.init((*widths, 1), key, nonlinearity, last=0.1)
         return SharedNetwork(network, jnp.zeros(elements, jnp.float32), scale)

@@ -34,7 +34,9 @@ class ForceFieldTerm:
     energy: Energy
     numbers: np.ndarray
 
-    def bind(self, numbers, box=None, periodic=None) -> Energy:
+    def bind(
+        self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None
+    ) -> Energy:
         """The energy itself, if ``numbers`` are those it is for."""
         self._check(numbers)
         return self.energy

@@ -59,7 +59,9 @@ class SiteTerm(eqx.Module):
     def site_energies(self, environments: Environments) -> Float[Array, " sites"]:
         """Energy of every site [kJ/mol], zero for those that only fill a block."""
 
-    def bind(self, numbers, box=None, periodic=None) -> LocalEnergy:
+    def bind(
+        self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None
+    ) -> Energy:
         kinds = element_kinds(numbers, self.elements)
         flags = (box is not None,) * 3 if periodic is None else tuple(bool(flag) for flag in periodic)
         return LocalEnergy(self, kinds, None, None, None, flags)

@@ -66,7 +66,9 @@ class ACE(DensityRepresentation):
         """Which factors are multiplied."""
         return _products(self.levels, self.degrees, len(element_channels(self.elements, self.channels)))
 
-    def factors(self, environments: Environments):
+    def factors(
+        self, environments: Environments
+    ) -> tuple[Float[Array, "functions neighbors sites"], Float[Array, "angular neighbors sites"]]:
         basis = ChebyshevBasis(self.plan.radial, self.cutoff, self.radial_scale)
         return harmonic_factors(environments, basis, self.plan.degree, self.elements, self.channels)
 

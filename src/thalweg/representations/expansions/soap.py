@@ -58,7 +58,9 @@ class SOAP(DensityRepresentation):
     channels: int | None = eqx.field(static=True, default=None)
     elements: InCode[tuple[int, ...] | None] = eqx.field(static=True, default=None)
 
-    def factors(self, environments: Environments):
+    def factors(
+        self, environments: Environments
+    ) -> tuple[Float[Array, "functions neighbors sites"], Float[Array, "angular neighbors sites"]]:
         primitives = self._contractions[0].shape[1]
         basis = ChebyshevBasis(primitives, self.cutoff, Exponential(STRETCH))
         return harmonic_factors(environments, basis, self.degree, self.elements, self.channels)
@@ -66,7 +68,9 @@ class SOAP(DensityRepresentation):
     def invariants(self, density: Float[Array, "functions angular sites"]) -> Float[Array, "features sites"]:
         return self.expanded(density)[0]
 
-    def expanded(self, density):
+    def expanded(
+        self, density: Float[Array, "functions angular sites"]
+    ) -> tuple[Float[Array, "features sites"], tuple]:
         """The spectrum; smeared functions by degree ``(functions, m, sites)``, it again, and its length before."""
         channels, sites = len(element_channels(self.elements, self.channels)), density.shape[-1]
         parts, spectra = [], []
@@ -82,7 +86,14 @@ class SOAP(DensityRepresentation):
         spectrum = spectrum / length
         return spectrum, (parts, spectrum, length)
 
-    def pushed(self, expanded, radial, angular, radial_steps, angular_steps):
+    def pushed(
+        self,
+        expanded: tuple,
+        radial: Float[Array, "functions pairs"],
+        angular: Float[Array, "angular pairs"],
+        radial_steps: Float[Array, "3 functions pairs"],
+        angular_steps: Float[Array, "3 angular pairs"],
+    ) -> Float[Array, "3 features pairs"]:
         """As of any density, but two factors at a time, each of one neighbor and one site: ten times less to do."""
         parts, spectrum, length = expanded
         changes = []

@@ -61,9 +61,11 @@ class TensorProduct(eqx.Module):
     distances: LinearLayer
     product: LinearLayer
 
-    def filters(self, radial, decay) -> Float[Array, "*shape factors"]:
+    def filters(self, radial: Array, decay: Array) -> Float[Array, "*shape factors"]:
         """``W``."""
         return self.distances(radial)
 
-    def __call__(self, x, filters, partners, decay) -> Float[Array, "sites width"]:
+    def __call__(
+        self, x: Float[Array, "sites width"], filters: Array, partners: Array, decay: Array
+    ) -> Float[Array, "sites width"]:
         return (jnp.tanh(self.product(self.states(x)[partners] * filters)) * decay).sum(1)

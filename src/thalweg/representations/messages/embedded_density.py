@@ -115,7 +115,9 @@ class Showing(eqx.Module):
     directions: LinearLayer
     filters: LinearLayer
 
-    def __call__(self, vectors, hidden, partners, units, radial) -> Float[Array, "sites neighbors shown"]:
+    def __call__(
+        self, vectors: Array, hidden: Array, partners: Array, units: Array, radial: Array
+    ) -> Float[Array, "sites neighbors shown"]:
         """What each site sees of each neighbor."""
         shown, count = self.state(hidden), self.directions.weight.shape[1]
         gated = self.directions(vectors) * shown[:, None, -count:]
@@ -145,7 +147,9 @@ class DensityLayer(eqx.Module):
     shift: Float[Array, "elements width"]
     showing: Showing | None
 
-    def __call__(self, density, hidden, kinds) -> tuple[list[jax.Array], Float[Array, "sites width"]]:
+    def __call__(
+        self, density: Array, hidden: Array | None, kinds: Array
+    ) -> tuple[list[jax.Array], Float[Array, "sites width"]]:
         """Mixed densities of each rank, and the hidden state, from a ``density`` (sites, components, functions).
 
         ``hidden`` is the last state, None at first; ``kinds`` (sites, elements) are zeros and ones.

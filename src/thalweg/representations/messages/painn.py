@@ -78,7 +78,9 @@ class VectorMessage(eqx.Module):
     right: LinearLayer
     update: Perceptron
 
-    def __call__(self, s, v, edges: MessageEdges, units) -> tuple[jax.Array, jax.Array | None]:
+    def __call__(
+        self, s: Array, v: Array | None, edges: MessageEdges, units: Array
+    ) -> tuple[jax.Array, jax.Array | None]:
         """Scalars ``(sites, width)`` and vectors ``(sites, 3, width)`` after one layer; ``v`` None stands for zero."""
         message = self.states(s)[edges.partners] * self.filters(edges.radial)
         # the thirds of p(s_j) * W(r_ij): for scalars, along the neighbor's vectors, and along the direction to it

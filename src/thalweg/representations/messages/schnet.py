@@ -65,9 +65,11 @@ class Convolution(eqx.Module):
     inward: LinearLayer
     outward: Perceptron
 
-    def filters(self, radial, decay) -> Float[Array, "*shape width"]:
+    def filters(self, radial: Array, decay: Array) -> Float[Array, "*shape width"]:
         """``W``."""
         return self.generator(radial) * decay
 
-    def __call__(self, x, filters, partners, decay) -> Float[Array, "sites width"]:
+    def __call__(
+        self, x: Float[Array, "sites width"], filters: Array, partners: Array, decay: Array
+    ) -> Float[Array, "sites width"]:
         return self.outward((filters * self.inward(x)[partners]).sum(1))

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -83,7 +83,17 @@ class WellTemperedMetadynamics(eqx.Module):
     kT: float
     stride: int = eqx.field(static=True)
 
-    def __init__(self, variable, lower, upper, widths, height, bias_factor, kT, stride):
+    def __init__(
+        self,
+        variable: Any,
+        lower: Sequence[float] | Array | float,
+        upper: Sequence[float] | Array | float,
+        widths: Sequence[float] | Array | float,
+        height: float,
+        bias_factor: float,
+        kT: float,
+        stride: int,
+    ):
         lower, upper, widths = (np.atleast_1d(np.asarray(x, float)) for x in (lower, upper, widths))
         _check(variable, lower, upper, widths, height, bias_factor, stride)
         bins = tuple(2 ** int(np.ceil(np.log2(NODES_PER_WIDTH * x))) for x in (upper - lower) / widths)

@@ -6,6 +6,9 @@ for each replica puts a whole row of umbrella windows into one run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 
@@ -40,7 +43,9 @@ class HarmonicRestraint(eqx.Module):
     center: Float[Array, " values *windows"]
     stiffness: Float[Array, " values"]
 
-    def __init__(self, variable, center, stiffness):
+    def __init__(
+        self, variable: Any, center: Sequence | Array | float, stiffness: Sequence[float] | Array | float
+    ):
         self.variable = variable
         self.center = jnp.asarray(center, float)
         self.stiffness = jnp.asarray(stiffness, float)
