@@ -119,6 +119,12 @@ class ForceScale:
 def force_scale(configurations: Sequence[Configuration], seed: int = 0) -> ForceScale | None:
     """By how much energies change between near frames, relative to what the forces say.
 
+    ===============  ================================================
+    ``W, dE``        ``work, change`` of each pair of frames [kJ/mol]
+    ``|x_b - x_a|``  ``distance``, root mean square over atoms [nm]
+    ``l``            ``leverage``, weight times squared work
+    ===============  ================================================
+
     Returns
     -------
     None where the frames cannot tell: too few labeled alike, too far apart, or all the same.

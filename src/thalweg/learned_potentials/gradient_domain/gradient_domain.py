@@ -42,6 +42,7 @@ from thalweg.learned_potentials.recipe import remainder
 from thalweg.learned_potentials.terms.learner import FittedTerm
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.molecules.molecular_symmetry import molecular_symmetry, same_atoms
+from thalweg.shapes import Float, Int
 from thalweg.systems.configuration import Configuration
 from thalweg.units import Nanometers
 
@@ -104,12 +105,12 @@ class GradientDomain:
         Energies are fitted where all these frames have them and the solver can; else they set the constant.
         ``validation`` and ``weights`` are not used: noise decides what labels are worth.
 
-        ==================  =====================================================================
+        ==================  ===========================================================================
         ``K``               covariance of ``observed`` under ``prior``
         ``F``               ``values``, (labels,): forces along directions, then energies
         ``a``               ``solution``, (labels,); its forces are ``coefficients`` (frames, atoms, 3)
         ``F^T a / labels``  ``variance``, the scale of ``K`` that makes the labels most likely
-        ==================  =====================================================================
+        ==================  ===========================================================================
 
         Raises
         ------
@@ -237,20 +238,26 @@ def best_settings(
     return tuple(best)
 
 
-def mean_distances(positions: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Mean distances of all pairs over frames and permutations, (atoms, atoms) [nm]."""
+def mean_distances(
+    positions: Float[np.ndarray, "frames atoms 3"], group: Int[np.ndarray, "order atoms"]
+) -> Float[np.ndarray, "atoms atoms"]:
+    """Mean distances of all pairs over frames at ``positions`` [nm] and permutations of ``group`` [nm]."""
     distances = np.linalg.norm(positions[:, :, None] - positions[:, None], axis=-1).mean(0)
     return np.mean([distances[np.ix_(permutation, permutation)] for permutation in group], 0)
 
 
-def relative_scale(distances: np.ndarray, power: float) -> np.ndarray:
-    """``unit (mean r_ij / unit)^power`` [nm], zero on the diagonal."""
+def relative_scale(
+    distances: Float[np.ndarray, "atoms atoms"], power: float
+) -> Float[np.ndarray, "atoms atoms"]:
+    """``unit (mean r_ij / unit)^power`` [nm] of mean ``distances`` [nm], zero on the diagonal."""
     atoms = len(distances)
     return UNIT * ((distances + np.eye(atoms)) / UNIT) ** power * (1 - np.eye(atoms))
 
 
-def nearness(distances: np.ndarray, reach: float) -> np.ndarray:
-    """Weights of pairs ``ij`` in the component of atom ``c``; a single component of ones if ``reach`` is infinite."""
+def nearness(
+    distances: Float[np.ndarray, "atoms atoms"], reach: float
+) -> Float[np.ndarray, "components atoms atoms"]:
+    """Weights of pairs ``ij`` in the component of atom ``c``; a single one, of ones, if ``reach`` [nm] is infinite."""
     atoms = len(distances)
     if np.isinf(reach):
         return np.ones((1, atoms, atoms)) - np.eye(atoms)
@@ -258,7 +265,10 @@ def nearness(distances: np.ndarray, reach: float) -> np.ndarray:
 
 
 def leave_one_out_errors(
-    matrix: np.ndarray, observed: Observed, labels: np.ndarray, noise: float
+    matrix: Float[np.ndarray, "labels labels"],
+    observed: Observed,
+    labels: Float[np.ndarray, " labels"],
+    noise: float,
 ) -> tuple[Sequence[np.ndarray] | np.ndarray, ...]:
     """Errors of the forces and energies of each frame when fitted to all others, ``(K^-1)_ff^-1 (K^-1 y)_f``.
 

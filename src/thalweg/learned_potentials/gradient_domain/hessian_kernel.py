@@ -41,7 +41,7 @@ def _numbers(q: Array):
 class Gaussian(eqx.Module):
     """``k(q) = exp(-q / 2)``: for energies without kinks the smoothest choice, and the hungriest for precision."""
 
-    def derivatives(self, q: Array) -> tuple[Array, Array, Array]:
+    def derivatives(self, q: Float[Array, " *shape"]) -> tuple[Array, Array, Array]:
         """``k, k', k''`` at squared distances ``q``."""
         value = _numbers(q).exp(-q / 2)
         return value, -value / 2, value / 4
@@ -50,7 +50,7 @@ class Gaussian(eqx.Module):
 class Matern52(eqx.Module):
     """``k = (1 + t + t^2 / 3) exp(-t)``, ``t = sqrt(5 q)``: twice differentiable energies."""
 
-    def derivatives(self, q: Array) -> tuple[Array, Array, Array]:
+    def derivatives(self, q: Float[Array, " *shape"]) -> tuple[Array, Array, Array]:
         """``k, k', k''`` at squared distances ``q``."""
         t = _numbers(q).sqrt(5 * q + 1e-30)
         decay = _numbers(q).exp(-t)
@@ -60,7 +60,7 @@ class Matern52(eqx.Module):
 class Matern72(eqx.Module):
     """``k = (1 + t + 2 t^2 / 5 + t^3 / 15) exp(-t)``, ``t = sqrt(7 q)``: energies differentiable three times."""
 
-    def derivatives(self, q: Array) -> tuple[Array, Array, Array]:
+    def derivatives(self, q: Float[Array, " *shape"]) -> tuple[Array, Array, Array]:
         """``k, k', k''`` at squared distances ``q``."""
         t = _numbers(q).sqrt(7 * q + 1e-30)
         decay = _numbers(q).exp(-t)
@@ -124,15 +124,15 @@ def _scaled_inverse_distances(points, scale):
 def _force_blocks(covariance, scale, parts, group, first, second):
     """Covariances of forces of frames ``second`` (atoms, 3, B) with those of ``first`` (atoms, 3, A): (B, ..., A).
 
-    ==========================  ===========================================================================
-    ``x, x'``                   ``x`` (atoms, atoms, A) of the first frames, ``y`` of one second frame
+    ============================  ============================================================================
+    ``x, x'``                     ``x`` (atoms, atoms, A) of the first frames, ``y`` of one second frame
     ``dx_ij/dr_i, dx'_ij/dr'_i``  ``g`` (atoms, atoms, 3, A) and ``h`` (atoms, atoms, 3)
-    ``d``                       ``delta`` (atoms, atoms, A), atoms named as in the second frame
-    ``w_c``                     ``parts`` (components, atoms, atoms), ``by_atom`` (atoms, components, atoms)
-    ``k', k''``                 ``slope``, ``curve`` (components, A)
-    ``J'^T w_c d``              ``v`` (atoms, components, 3, A)
-    ``4 k'' J^T w_c d``         ``u``, atoms named as in the first frame
-    ==========================  ===========================================================================
+    ``d``                         ``delta`` (atoms, atoms, A), atoms named as in the second frame
+    ``w_c``                       ``parts`` (components, atoms, atoms), ``by_atom`` (atoms, components, atoms)
+    ``k', k''``                   ``slope``, ``curve`` (components, A)
+    ``J'^T w_c d``                ``v`` (atoms, components, 3, A)
+    ``4 k'' J^T w_c d``           ``u``, atoms named as in the first frame
+    ============================  ============================================================================
     """
     x, g = _scaled_inverse_distances(first, scale)
     y, h = _scaled_inverse_distances(second, scale)
@@ -239,7 +239,9 @@ def prior_variances(
     return energies, forces
 
 
-def noise_variances(matrix: np.ndarray, observed: Observed, noise: float) -> np.ndarray:
+def noise_variances(
+    matrix: Float[np.ndarray, "labels labels"], observed: Observed, noise: float
+) -> Float[np.ndarray, " labels"]:
     """What to add to the diagonal of a joint covariance of what was ``observed``.
 
     ``noise`` relative to the mean prior variance of a force; energies get what such a force does over 0.1 nm.

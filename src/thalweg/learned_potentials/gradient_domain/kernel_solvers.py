@@ -105,7 +105,15 @@ class ConjugateGradients:
     def solve(
         self, prior: Prior, observed: ObservedLabels, labels: np.ndarray, noise: float, report: Report
     ) -> KernelSolution:
-        """Coefficients of all ``labels``, zero for energies."""
+        """Coefficients of all ``labels``, zero for energies.
+
+        =======================  ==================================================================
+        ``K_nm``                 ``columns``, of the forces of all frames with those of landmarks
+        ``K_mm``                 ``inner``, those rows of it that are of landmarks
+        ``r, a``                 ``residual`` and ``solution`` (labels,), ``r = F - (K + noise) a``
+        ``z, p, (K + noise) p``  ``improved`` (preconditioned residual), ``direction``, ``image``
+        =======================  ==================================================================
+        """
         forces_only = ObservedLabels(observed.positions, observed.directions, False)
         chosen = _evenly(len(observed.positions), self.landmarks)
         # Nyström: K is about K_nm K_mm^-1 K_mn, with the landmarks m

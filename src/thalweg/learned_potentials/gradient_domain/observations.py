@@ -17,7 +17,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from thalweg.shapes import Float
+from thalweg.shapes import Float, Int
 
 
 @runtime_checkable
@@ -44,15 +44,15 @@ class Observed(Protocol):
         """Of some of the frames."""
         ...
 
-    def rows(self, chosen: np.ndarray) -> np.ndarray:
+    def rows(self, chosen: Int[np.ndarray, " chosen"]) -> Int[np.ndarray, " labels"]:
         """Where the labels of frames ``chosen`` stand."""
         ...
 
-    def forces(self, labels: np.ndarray) -> Sequence[np.ndarray] | np.ndarray:
+    def forces(self, labels: Float[np.ndarray, " labels"]) -> Sequence[np.ndarray] | np.ndarray:
         """The forces in a vector of labels, (atoms, 3) of each frame."""
         ...
 
-    def heights(self, labels: np.ndarray) -> np.ndarray:
+    def heights(self, labels: Float[np.ndarray, " labels"]) -> Float[np.ndarray, " frames"]:
         """The energies in a vector of labels; zeros where none are observed."""
         ...
 
@@ -107,12 +107,12 @@ class ObservedLabels:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def __getitem__(self, chosen) -> ObservedLabels:
+    def __getitem__(self, chosen: np.ndarray | slice) -> ObservedLabels:
         """Of some of the frames."""
         directions = None if self.directions is None else self.directions[chosen]
         return ObservedLabels(self.positions[chosen], directions, self.energies)
 
-    def rows(self, chosen: np.ndarray) -> np.ndarray:
+    def rows(self, chosen: Int[np.ndarray, " chosen"]) -> Int[np.ndarray, " labels"]:
         """Where the labels of frames ``chosen`` stand."""
         forces = (np.asarray(chosen)[:, None] * self.size + np.arange(self.size)).ravel()
         return np.concatenate([forces, self.components + np.asarray(chosen)]) if self.energies else forces
@@ -124,17 +124,21 @@ class ObservedLabels:
         flat = blocks.reshape(len(blocks), -1, blocks.shape[-1])
         return (flat @ self.directions[chosen]).reshape(*blocks.shape[:-1], self.size)
 
-    def labels(self, forces: np.ndarray, energies: np.ndarray | None = None) -> np.ndarray:
+    def labels(
+        self,
+        forces: Float[np.ndarray, "frames atoms 3"],
+        energies: Float[np.ndarray, " frames"] | None = None,
+    ) -> Float[np.ndarray, " labels"]:
         """Forces (frames, atoms, 3) and energies (frames,) as a vector."""
         along = self.along_directions(slice(None), forces.reshape(len(forces), 1, -1)).ravel()
         return np.concatenate([along, energies]) if self.energies else along
 
-    def forces(self, labels: np.ndarray) -> np.ndarray:
+    def forces(self, labels: Float[np.ndarray, " labels"]) -> Float[np.ndarray, "frames atoms 3"]:
         """The forces in a vector of labels, as components (frames, atoms, 3)."""
         along = labels[: self.components].reshape(len(self.positions), self.size, 1)
         return (along if self.directions is None else self.directions @ along).reshape(self.positions.shape)
 
-    def heights(self, labels: np.ndarray) -> np.ndarray:
+    def heights(self, labels: Float[np.ndarray, " labels"]) -> Float[np.ndarray, " frames"]:
         """The energies in a vector of labels; zeros where none are observed."""
         return labels[self.components :] if self.energies else np.zeros(len(self.positions))
 

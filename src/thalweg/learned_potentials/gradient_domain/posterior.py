@@ -100,6 +100,12 @@ class MoleculePosterior:
 
         As much work as factorizing their covariance; one block of the inverse is kept at a time.
 
+        ============================  =========================================================
+        ``L^-1``, columns of a frame  ``half``, (labels from its first on, its labels)
+        ``B^-1``                      ``covariance``, (labels, labels) of the frame, with noise
+        ``B^-1 ((K + noise)^-1 y)``   ``residual``, along its directions ``D``, ``along``
+        ============================  =========================================================
+
         Parameters
         ----------
         coefficients : of the values observed, see `coefficients`

@@ -93,14 +93,14 @@ class _AlikeFrames:
 
         Of one element after the other, sites ``i`` of ``frame`` and ``j`` of all these frames:
 
-        =====================================  ==============================================================
-        ``f_i, g_j``                           ``sites`` (i, combinations), ``flat`` (frames j, combinations)
-        ``P_i, R_j``                           ``pulls`` (directions, i, combinations), ``their_pulls``
-        ``|f_i - g_j|^2``                      ``squares`` (i, frames j)
+        =======================================  =======================================================================
+        ``f_i, g_j``                             ``sites`` (i, combinations), ``flat`` (frames j, combinations)
+        ``P_i, R_j``                             ``pulls`` (directions, i, combinations), ``their_pulls``
+        ``|f_i - g_j|^2``                        ``squares`` (i, frames j)
         ``k, -2 k' / width^2, 4 k'' / width^4``  ``value, slope, curve`` (i, frames j)
-        ``P_i d, R_j d``                       ``here`` (directions, i, frames j), ``there`` (frames, directions, j i)
-        ``sum_i -2 k' / width^2 P_i``          ``summed`` (frames, directions, j combinations)
-        =====================================  ==============================================================
+        ``P_i d, R_j d``                         ``here`` (directions, i, frames j), ``there`` (frames, directions, j i)
+        ``sum_i -2 k' / width^2 P_i``            ``summed`` (frames, directions, j combinations)
+        =======================================  =======================================================================
         """
         forces = np.zeros((self.count, frame.size, self.size))
         ours, theirs = np.zeros((self.count, frame.size)), np.zeros((self.count, self.size))

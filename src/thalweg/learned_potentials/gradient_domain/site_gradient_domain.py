@@ -98,12 +98,12 @@ class SiteGradientDomain:
         Energies are fitted where all these have them; else they set energies of atoms only. ``validation`` and
         ``weights`` are not used: noise decides what labels are worth.
 
-        ==================  =====================================================================
+        ==================  =============================================================
         ``K``               covariance of ``observed`` under ``prior``
         ``y``               ``values``, (labels,): forces along directions, then energies
         ``a``               ``solution``, (labels,)
         ``y^T a / labels``  the scale of ``K`` that makes the labels most likely
-        ==================  =====================================================================
+        ==================  =============================================================
 
         Raises
         ------

@@ -21,7 +21,7 @@ from thalweg.learned_potentials.gradient_domain.observations import internal_dir
 from thalweg.representations.derivatives import with_derivatives
 from thalweg.representations.environments import Neighborhoods
 from thalweg.representations.principal_features import PrincipalFeatures
-from thalweg.shapes import Float
+from thalweg.shapes import Float, Int
 from thalweg.systems.configuration import Configuration
 
 
@@ -102,7 +102,7 @@ class SiteObservations:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def __getitem__(self, chosen) -> SiteObservations:
+    def __getitem__(self, chosen: np.ndarray | Sequence[int]) -> SiteObservations:
         """Of some of the frames."""
         return SiteObservations(tuple(self.frames[k] for k in chosen), self.energies)
 
@@ -116,24 +116,26 @@ class SiteObservations:
         """All labels."""
         return self.components + self.energies * len(self)
 
-    def rows(self, chosen: np.ndarray) -> np.ndarray:
+    def rows(self, chosen: Int[np.ndarray, " chosen"]) -> Int[np.ndarray, " labels"]:
         """Where the labels of frames ``chosen`` stand."""
         forces = [np.arange(self.starts[k], self.starts[k + 1]) for k in chosen]
         return np.concatenate([*forces, self.components + np.asarray(chosen)] if self.energies else forces)
 
-    def labels(self, forces: Sequence[np.ndarray], energies: np.ndarray | None = None) -> np.ndarray:
+    def labels(
+        self, forces: Sequence[np.ndarray], energies: Float[np.ndarray, " frames"] | None = None
+    ) -> Float[np.ndarray, " labels"]:
         """Forces, (atoms, 3) of each frame, and energies (frames,) as a vector."""
         along = [frame.directions.T @ np.ravel(one) for frame, one in zip(self.frames, forces, strict=True)]
         return np.concatenate([*along, energies] if self.energies else along)
 
-    def forces(self, labels: np.ndarray) -> tuple[np.ndarray, ...]:
+    def forces(self, labels: Float[np.ndarray, " labels"]) -> tuple[np.ndarray, ...]:
         """The forces in a vector of labels, (atoms, 3) of each frame."""
         parts = np.split(labels[: self.components], self.starts[1:-1])
         return tuple(
             (frame.directions @ part).reshape(-1, 3) for frame, part in zip(self.frames, parts, strict=True)
         )
 
-    def heights(self, labels: np.ndarray) -> np.ndarray:
+    def heights(self, labels: Float[np.ndarray, " labels"]) -> Float[np.ndarray, " frames"]:
         """The energies in a vector of labels; zeros where none are observed."""
         return labels[self.components :] if self.energies else np.zeros(len(self))
 

@@ -24,7 +24,7 @@ from thalweg.learned_potentials.terms.term import Labels, Spread
 from thalweg.potentials.energy import Energy
 from thalweg.potentials.explicit_gradient import ExplicitGradient
 from thalweg.representations.molecules.inverse_distances import all_pairs, permuted_pairs
-from thalweg.shapes import Array, Box, Energies, Float, Positions
+from thalweg.shapes import Array, Box, Energies, Float, Int, Positions
 from thalweg.systems.configuration import Configuration
 
 SIDE_BY_SIDE = 64
@@ -51,24 +51,24 @@ class GradientDomainTerm(eqx.Module):
     mean : energy far from all training frames; None for the constant alone
     """
 
-    numbers: np.ndarray
+    numbers: Int[np.ndarray, " atoms"]
     prior: Prior
-    points: np.ndarray
-    weights: np.ndarray
-    heights: np.ndarray
+    points: Float[np.ndarray, "frames pairs"]
+    weights: Float[np.ndarray, "frames pairs"]
+    heights: Float[np.ndarray, " frames"]
     constant: float
     variance: float
     noise: float
-    landmarks: np.ndarray
+    landmarks: Float[np.ndarray, "landmarks atoms 3"]
     mean: ForceFieldTerm | None
 
     @staticmethod
     def of(
-        numbers: np.ndarray,
+        numbers: Int[np.ndarray, " atoms"],
         prior: Prior,
-        positions: np.ndarray,
-        coefficients: np.ndarray,
-        heights: np.ndarray,
+        positions: Float[np.ndarray, "frames atoms 3"],
+        coefficients: Float[np.ndarray, "frames atoms 3"],
+        heights: Float[np.ndarray, " frames"],
         variance: float = 1.0,
         noise: float = 0.0,
         remembered: int = 0,
@@ -288,13 +288,13 @@ class GradientDomainEnergy(ExplicitGradient):
 
         Columns are (component ``c``, replica), so that each sum over pairs or points is one product of matrices.
 
-        ==================================  ==============================================================
-        ``w_c x``                           ``weighted``, (pairs, columns)
-        ``q = |x - p|_c^2``                 ``q``, (points, columns)
-        ``<x - p, z>_c``                    ``along``, (points, columns)
-        ``k, k', k''``                      ``value, slope, curve``, (points, columns)
-        ``a_E``                             ``heights``, (points,)
-        ==================================  ==============================================================
+        ===================  ==========================================
+        ``w_c x``            ``weighted``, (pairs, columns)
+        ``q = |x - p|_c^2``  ``q``, (points, columns)
+        ``<x - p, z>_c``     ``along``, (points, columns)
+        ``k, k', k''``       ``value, slope, curve``, (points, columns)
+        ``a_E``              ``heights``, (points,)
+        ===================  ==========================================
         """
         parts, points, weights, heights, squares, products = (
             joined_halves(each, x.dtype)

@@ -194,12 +194,12 @@ def part_rows(
 ) -> Rows:
     """Rows of ``frames``, which are ``chosen`` of all, for the coefficients of one ``part``.
 
-    ==================  ============================================================================
-    ``phi(f_i)``        ``basis.values``, (sites, functions)
-    ``df_i/dr_ij``      ``changes``, (pairs, 3, features), of the pairs of neighbors of one element
-    ``dphi/dr_ij``      ``pushed``, (pairs, 3, functions); ``flat`` in rows (pair, axis)
-    ``r_ij``            ``along``, (3, pairs) [nm]
-    ==================  ============================================================================
+    ==============  ===========================================================================
+    ``phi(f_i)``    ``basis.values``, (sites, functions)
+    ``df_i/dr_ij``  ``changes``, (pairs, 3, features), of the pairs of neighbors of one element
+    ``dphi/dr_ij``  ``pushed``, (pairs, 3, functions); ``flat`` in rows (pair, axis)
+    ``r_ij``        ``along``, (3, pairs) [nm]
+    ==============  ===========================================================================
     """
     basis = part.basis
     offsets = np.concatenate([[0], np.cumsum(basis.sizes)])

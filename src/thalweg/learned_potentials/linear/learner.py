@@ -146,16 +146,16 @@ def forces_of_some(
     """
     if sites is None or sum(len(frame) for frame in configurations if frame.forces is not None) <= sites:
         return configurations
-    used, found = 0, list(configurations)
-    for k in np.random.default_rng(seed).permutation(len(found)):
-        frame = found[k]
+    used, frames = 0, list(configurations)
+    for k in np.random.default_rng(seed).permutation(len(frames)):
+        frame = frames[k]
         if frame.forces is None or frame.energy is None:
             continue
         if used + len(frame) <= sites or not used:
             used += len(frame)
         else:
-            found[k] = replace(frame, forces=None, stress=None)
-    return found
+            frames[k] = replace(frame, forces=None, stress=None)
+    return frames
 
 
 def over_elements(representation: Representation, configurations: Sequence[Configuration]) -> Representation:

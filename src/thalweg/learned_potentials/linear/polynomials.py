@@ -95,16 +95,16 @@ class PolynomialFit:
                 40.0 * basis.count**2, f"{basis.count} polynomials; keep fewer by size", self.memory
             )
             report(f"{basis.count} polynomials of {len(basis.factors)} monomials", 0.0)
-            training = weighted_sums(basis, frames[fifth:], weights)
-            held_out = weighted_sums(basis, choosing, weights) if choosing else training
+            training = _weighted_sums(basis, frames[fifth:], weights)
+            held_out = _weighted_sums(basis, choosing, weights) if choosing else training
             for ridge in self.ridges:
-                error = held_out.residual(ridge_solution(training, ridge))
+                error = held_out.residual(_ridge_solution(training, ridge))
                 report(f"length {length:g} nm, ridge {ridge:g}: {error:.4g}", 0.5)
                 candidates.append((error, length, ridge, basis, training, held_out))
         _, length, ridge, basis, training, held_out = min(candidates, key=lambda candidate: candidate[0])
         report(f"length {length:g} nm, ridge {ridge:g}", 0.9)
         # the fifth that chose is learned from as well
-        coefficients = ridge_solution(training + held_out if fifth else training, ridge)
+        coefficients = _ridge_solution(training + held_out if fifth else training, ridge)
         term = PolynomialTerm(numbers, basis, coefficients[:-1], float(coefficients[-1]) + mean_energy)
         kept = f"{basis.count} polynomials of {len(basis.factors)} monomials."
         return FittedTerm(term, FitInfo({"length": length, "ridge": ridge}, notes=(kept,)))
@@ -122,7 +122,7 @@ class PolynomialFit:
         return basis.kept(np.argsort(-squares[:-1])[: self.size])
 
 
-def weighted_sums(basis: InvariantPolynomials, frames: Sequence[Configuration], weights: Weights) -> Sums:
+def _weighted_sums(basis: InvariantPolynomials, frames: Sequence[Configuration], weights: Weights) -> Sums:
     """Sums over rows of the energies and forces that ``frames`` have, over ``weights``; the last unknown is a constant.
 
     Raises
@@ -148,7 +148,7 @@ def weighted_sums(basis: InvariantPolynomials, frames: Sequence[Configuration], 
     return sums
 
 
-def ridge_solution(sums: Sums, ridge: float) -> Float[np.ndarray, " coefficients"]:
+def _ridge_solution(sums: Sums, ridge: float) -> Float[np.ndarray, " coefficients"]:
     """Coefficients for a ``ridge`` relative to the diagonal of the normal matrix."""
     # in units in which the diagonal is one, c = D^-1/2 (D^-1/2 G D^-1/2 + ridge)^-1 D^-1/2 m
     size = np.sqrt(np.maximum(np.diag(sums.gram), 1e-300))

@@ -90,7 +90,16 @@ def linear_problem(
     progress: Callable[[str, float], None] | None,
     divisors: np.ndarray | None = None,
 ) -> LinearProblem:
-    """One pass over ``configurations`` for all ``learners`` together."""
+    """One pass over ``configurations`` for all ``learners`` together.
+
+    ==============  ======================================================================
+    ``R``           ``coordinates``, of each part whose basis is a kernel
+    ``x R^-1``      ``rows``
+    ``G, n``        ``gram`` (upper triangle), ``count``, with the usual weights
+    ``diag G / n``  ``mean_squares`` of each part's columns
+    ``Lambda``      ``priors``, of each part; ``prior`` of all, scaled alike by ``scales``
+    ==============  ======================================================================
+    """
     parts = tuple(learner.part(configurations, seed) for learner in learners)
     counts = [sum(part.basis.sizes) for part in parts]
     # K_MM = R^T R: in u = R c kernels are independent a priori

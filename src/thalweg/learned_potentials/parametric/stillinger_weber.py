@@ -64,6 +64,15 @@ class StillingerWeberTerm(SiteTerm):
     offsets: Float[Array, " elements"]
 
     def site_energies(self, environments: Environments) -> Float[Array, " sites"]:
+        """Half of the two-body energies of a site's pairs, its three-body energy, and that of the atom alone [kJ/mol].
+
+        =================  ==============================================================
+        ``A, B, w, L, v``  ``strength, core, width, stiffness, angle_width`` of each pair
+        ``u_j, g_j``       ``(x, y, z)``, ``g``, (neighbors, sites)
+        ``g_j u_j``        ``(gx, gy, gz)``; ``M_1 . M_1`` is ``first``
+        ``M_2 : M_2``      ``like + 2 unlike``, squares of like and unlike components
+        =================  ==============================================================
+        """
         kinds, distances = environments.kinds, environments.distances
         pairs = pair_kinds(kinds, environments.neighbor_kinds)
         strength, core, width, stiffness, angle_width = (

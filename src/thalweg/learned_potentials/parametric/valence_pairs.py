@@ -86,6 +86,13 @@ class ValencePairs:
     def fit(self, frames: Sequence[Configuration], group: np.ndarray) -> ForceFieldTerm:
         """The energy that explains the forces of ``frames`` best, symmetric under ``group`` (order, atoms).
 
+        ============  ===================================================
+        ``r_1, r_2``  ``sides * mean``, (2, orbits) [nm]
+        ``a``         ``rate / mean``, (orbits,) [1/nm]
+        ``R, e``      ``contacts`` (orbits,) [nm], ``repulsion`` [kJ/mol]
+        ``D_k``       ``depths``, (2, orbits) [kJ/mol]
+        ============  ===================================================
+
         Raises
         ------
         ValueError
