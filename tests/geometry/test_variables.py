@@ -87,7 +87,7 @@ def test_phi_psi_gyration_and_rmsd_are_those_of_mdtraj():
     np.testing.assert_allclose(gyration, mdtraj.compute_rg(theirs), atol=1e-6)
     deviation = evaluate(RMSD(POSITIONS, TOPOLOGY.heavy_atoms), frames)[:, 0]
     heavy = mdtraj.rmsd(theirs, STRUCTURE, atom_indices=TOPOLOGY.heavy_atoms)
-    # MDTraj subtracts sums of squares in 32 bits: the square of a deviation is off by rounding of the square of the size
+    # MDTraj subtracts sums of squares in 32 bits: a deviation's square is off by rounding of the square of the size
     rounding = 2 * np.finfo(np.float32).eps * gyration**2 / deviation
     assert (np.abs(deviation - heavy) < rounding).all()
 
