@@ -23,11 +23,7 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 autodoc_typehints = "none"
 autodoc_member_order = "groupwise"
-autodoc_default_options = {
-    "members": True,
-    "undoc-members": True,
-    "exclude-members": "set_fit_request, set_transform_request",  # scikit-learn's own, with links into its pages
-}
+autodoc_default_options = {"members": True, "undoc-members": True}
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 suppress_warnings = [
@@ -72,6 +68,11 @@ def link_docstrings(app, what, name, thing, options, lines) -> None:
         lines[number] = NAME.sub(lambda found: app.links.get(found[1], found[0]), cited)
 
 
+def skip_member(app, what, name, thing, skip, options) -> bool | None:
+    """Leave out what scikit-learn puts on its estimators, whose docstrings link into its own pages."""
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
 def links() -> dict[str, str]:
     """Name -> link to it, for names that are on the face of one room."""
     on_faces = [(name, room) for room in ROOMS for name in importlib.import_module(f"thalweg.{room}").__all__]
@@ -82,4 +83,5 @@ def links() -> dict[str, str]:
 def setup(app) -> None:
     app.links = links()
     app.connect("builder-inited", write_pages)
+    app.connect("autodoc-skip-member", skip_member)
     app.connect("autodoc-process-docstring", link_docstrings)

@@ -20,7 +20,8 @@ from thalweg.references import references
 import numpy as np, thalweg
 
 walk = np.random.default_rng(0).normal(size=(500, 2)).cumsum(0)
-print(TICA(lagtime=5, dim=1).fit(walk).transform(walk).shape, len(alanine_dipeptide("vacuum").topology), len(references()))
+slow = TICA(lagtime=5, dim=1).fit(walk).transform(walk)
+print(slow.shape, len(alanine_dipeptide("vacuum").topology), len(references()))
 print(thalweg.__file__)
 """
 
