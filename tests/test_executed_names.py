@@ -606,6 +606,20 @@ def test_a_run_folder_with_a_link_out_of_it_is_refused(place, run, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_what_is_written_into_a_folder_of_results_stays_there(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "results").symlink_to(tmp_path)
+    ase.io.write(tmp_path / "a.xyz", ase.Atoms("H2", [[0, 0, 0], [0, 0, 0.7]]))
+    before = sorted(tmp_path.iterdir())
+    for command in (
+        ("fit", "--train", tmp_path / "a.xyz"),
+        ("evaluate", tmp_path / "a.xyz", tmp_path / "a.xyz"),
+        ("analyze", tmp_path / "walk.dcd", "--topology", PEPTIDE, "--dt", "1 ps"),
+    ):
+        assert "is a link out of the folder" in said(*command, "--out", tmp_path / "out")
+    assert sorted(tmp_path.iterdir()) == before
+
+
 SHADOWS = ("multiprocessing", "random", "json", "thalweg", "numpy", "jax", "openmm", "site", "sitecustomize")
 
 POOL = """

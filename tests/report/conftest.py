@@ -12,13 +12,13 @@ from thalweg.report.results import (
     Convergence,
     Cost,
     Diagnosis,
-    LearnedVariable,
     ModelChoice,
     MolecularState,
     ReportedNumber,
     ReportedTimescales,
     Results,
     Surface,
+    VariableMeaning,
     ViewerMolecule,
 )
 
@@ -64,7 +64,7 @@ def everything() -> Results:
     )
     values = rng.normal(size=(400, 2))
     physical = np.stack([80 * values[:, 0], 90 * values[:, 1]], axis=1)
-    learned = LearnedVariable(
+    learned = VariableMeaning(
         ("slow 1", "slow 2"),
         ("phi", "psi"),
         np.array([[0.97, 0.31], [0.22, 0.93]]),

@@ -24,7 +24,7 @@ POLICY = '''
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thalweg.sampling import ApparatusRecipe, Course, Simulate, Task, Walkers
+from thalweg.sampling import ApparatusRecipe, CampaignRecord, Simulate, Task, Walkers
 from thalweg.units import Count, Picoseconds, whole_multiple
 
 
@@ -51,7 +51,7 @@ class PlainWalks:
         return [f"segments/s{seed}" for seed in self.seeds]
 
     def evidence(self, store):
-        return Course(tuple(Walkers(k, (entry,)) for k, entry in enumerate(self.needed())), self.lagtime)
+        return CampaignRecord(tuple(Walkers(k, (entry,)) for k, entry in enumerate(self.needed())), self.lagtime)
 
     def variable(self, store):
         return None

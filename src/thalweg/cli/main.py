@@ -175,7 +175,7 @@ def analyze(
     Give --features, --tica-lag, --dim or --states more than once, and every combination is scored on data left out.
     """
     from thalweg.studies.analyzing import Analysis, report_of_files
-    from thalweg.studies.fitting import watched
+    from thalweg.studies.progress import watched
 
     asked = Analysis(
         tuple(files),
@@ -221,7 +221,8 @@ def fit(
 
     if (study is None) == (not train):
         raise typer.BadParameter("give a study, or frames by --train FILE")
-    first = study if study is not None else train[0]
+    frames = train or []
+    first = study if study is not None else frames[0]
     _require_file(first, "study" if study is not None else "file")
     folder = Path(first.name.split(".")[0]) if out is None else out
     if is_finished(folder):
@@ -233,7 +234,7 @@ def fit(
         settings = load_fit(study)
     else:
         settings = fit_from_table(
-            {"data": {"train": [str(file) for file in train]}}, first.name.split(".")[0]
+            {"data": {"train": [str(file) for file in frames]}}, first.name.split(".")[0]
         )
     console = Console(stderr=True, soft_wrap=True)
     try:
@@ -298,7 +299,7 @@ def md(
     """Molecular dynamics with a learned potential; says whether it held up."""
     from thalweg.interop.files.configurations import read_configurations
     from thalweg.studies.evaluating import load_potential
-    from thalweg.studies.fitting import watched
+    from thalweg.studies.progress import watched
     from thalweg.studies.model_dynamics import (
         Plan,
         relaxation,

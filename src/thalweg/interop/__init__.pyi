@@ -49,6 +49,7 @@ from .openmm.build import from_pdb as from_pdb
 from .openmm.build import from_xml as from_xml
 from .openmm.build_checks import BuildError as BuildError
 from .openmm.engine import OpenMMEngine as OpenMMEngine
+from .openmm.engine import openmm_integrator as openmm_integrator
 from .openmm.force_fields import available_force_fields as available_force_fields
 from .openmm.implicit_solvent import with_compiled_born as with_compiled_born
 from .openmm.learned import embedded_system as embedded_system

@@ -138,9 +138,10 @@ from .recipes.networks import behler_parrinello as behler_parrinello
 from .recipes.networks import learned_messages as learned_messages
 from .terms.learned_potential import ConstantEnergy as ConstantEnergy
 from .terms.learned_potential import LearnedPotential as LearnedPotential
-from .terms.learner import FittedTerm as FittedTerm
 from .terms.learner import FitInfo as FitInfo
+from .terms.learner import FittedTerm as FittedTerm
 from .terms.learner import Learner as Learner
+from .terms.learner import LeastSquares as LeastSquares
 from .terms.learner import Resumable as Resumable
 from .terms.local import LocalEnergy as LocalEnergy
 from .terms.local import LocalTerm as LocalTerm

@@ -1,7 +1,7 @@
 """The disk: every open, write, flush, rename, removal and listing of a campaign, a fit and a report is made here.
 
 =====================  ================================================================================================
-what asks              `exists`, `listing`, `files`, `opened`, `read`
+what asks              `exists`, `listing`, `files`, `opened`, `read_bytes`
 what writes            `created`, `write`, `append`, `write_arrays`
 what makes it last     `force`: of a file its bytes, of a folder the names in it
 what changes names     `make_folder`, `move`, `remove`, `remove_tree`
@@ -69,7 +69,7 @@ def opened(path: str | os.PathLike) -> io.BufferedReader:
     return open(os.open(path, os.O_RDONLY), "rb")
 
 
-def read(path: str | os.PathLike) -> bytes:
+def read_bytes(path: str | os.PathLike) -> bytes:
     """All bytes of a file."""
     with opened(path) as file:
         return file.read()

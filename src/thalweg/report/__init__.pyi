@@ -33,12 +33,12 @@ from .results import ChapmanKolmogorov as ChapmanKolmogorov
 from .results import Convergence as Convergence
 from .results import Cost as Cost
 from .results import Diagnosis as Diagnosis
-from .results import LearnedVariable as LearnedVariable
 from .results import ModelChoice as ModelChoice
 from .results import MolecularState as MolecularState
 from .results import ReportedNumber as ReportedNumber
 from .results import ReportedTimescales as ReportedTimescales
 from .results import Results as Results
 from .results import Surface as Surface
+from .results import VariableMeaning as VariableMeaning
 from .results import ViewerMolecule as ViewerMolecule
 from .style import styled as styled

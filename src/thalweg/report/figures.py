@@ -12,11 +12,11 @@ from thalweg.report.results import (
     Axis,
     ChapmanKolmogorov,
     Convergence,
-    LearnedVariable,
     ModelChoice,
     ReportedNumber,
     ReportedTimescales,
     Surface,
+    VariableMeaning,
 )
 from thalweg.report.style import INK, PALETTE, band, compact, decades, styled
 
@@ -261,7 +261,7 @@ def convergence_figure(course: Convergence) -> go.Figure:
     return styled(figure, height=360)
 
 
-def correlation_figure(learned: LearnedVariable) -> go.Figure:
+def correlation_figure(learned: VariableMeaning) -> go.Figure:
     """Table of absolute correlations between learned and physical variables."""
     figure = go.Figure(
         go.Heatmap(
@@ -282,7 +282,7 @@ def correlation_figure(learned: LearnedVariable) -> go.Figure:
     return styled(figure, height=120 + 38 * len(learned.names))
 
 
-def learned_figure(learned: LearnedVariable) -> go.Figure:
+def learned_figure(learned: VariableMeaning) -> go.Figure:
     """The first learned variable as color over the two physical variables it follows most."""
     order = np.argsort(-learned.correlation[0], kind="stable")[:2]
     color, label = learned.values[:, 0], learned.names[0]

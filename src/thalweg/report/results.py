@@ -200,7 +200,7 @@ class Convergence:
 
 
 @dataclass(frozen=True)
-class LearnedVariable:
+class VariableMeaning:
     """What a learned variable means in physical terms.
 
     Attributes
@@ -283,7 +283,7 @@ class Results:
     chapman_kolmogorov: ChapmanKolmogorov | None = None
     states: tuple[MolecularState, ...] = ()
     molecule: ViewerMolecule | None = None
-    learned: LearnedVariable | None = None
+    learned: VariableMeaning | None = None
     convergence: tuple[Convergence, ...] = ()
     cost: Cost | None = None
     provenance: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -26,7 +26,7 @@ from .plans import plain as plain
 from .policies.markov_restarts import MarkovRestarts as MarkovRestarts
 from .policies.slow_variable_loop import SlowVariableLoop as SlowVariableLoop
 from .policies.slow_variable_loop import Stage as Stage
-from .policy import Course as Course
+from .policy import CampaignRecord as CampaignRecord
 from .policy import DrivenVariable as DrivenVariable
 from .policy import Planner as Planner
 from .policy import Policy as Policy

@@ -89,7 +89,7 @@ class Pool:
             self._executor = self._executor or self._make()
             try:
                 running = {
-                    self._executor.submit(perform, task.id, plain(task.work), store.path, store.lease): task
+                    self._executor.submit(_perform, task.id, plain(task.work), store.path, store.lease): task
                     for task in waiting
                 }
                 for future in as_completed(running):
@@ -118,7 +118,7 @@ class Pool:
         self._executor = None
 
 
-def perform(entry: str, work: Any, path: Path, lease: str | None = None) -> float:
+def _perform(entry: str, work: Any, path: Path, lease: str | None = None) -> float:
     """Do ``work``, given as `plain` says, unless its entry exists; the seconds it took.
 
     What is written counts only as long as the campaign that gave the ``lease`` holds the store.

@@ -61,7 +61,7 @@ class Walkers:
 
 
 @dataclass(frozen=True)
-class Course:
+class CampaignRecord:
     """What a campaign has to tell, by the names of its entries.
 
     Attributes
@@ -133,7 +133,7 @@ class Policy(Planner, Protocol):
         """Entries that are there when the campaign is done; what is told rests on them."""
         ...
 
-    def evidence(self, store: Store) -> Course:
+    def evidence(self, store: Store) -> CampaignRecord:
         """Which entries tell what."""
         ...
 

@@ -187,7 +187,7 @@ class Store:
                 disk.make_folder(file.parent)
                 write_whole(file, digest + "\n")
                 disk.force(self.path)
-            begun = disk.read(file).decode(errors="replace").strip()
+            begun = disk.read_bytes(file).decode(errors="replace").strip()
         if begun != digest:
             raise StoreError(
                 f"{self.path} was begun for another {name} ({begun[:12]}, not {digest[:12]}); use another folder, or "
@@ -204,7 +204,7 @@ class Store:
         """All notes, oldest first; a line cut short by a kill is left out."""
         path = self.path / LOG / "diary.jsonl"
         with self._explained("be read"):
-            lines = disk.read(path).split(b"\n") if disk.exists(path) else []
+            lines = disk.read_bytes(path).split(b"\n") if disk.exists(path) else []
         notes = []
         for line in lines:
             with suppress(ValueError):
@@ -307,7 +307,7 @@ class Store:
 
     def _manifest(self, entry):
         try:
-            manifest = json.loads(disk.read(self.folder(entry) / MANIFEST))
+            manifest = json.loads(disk.read_bytes(self.folder(entry) / MANIFEST))
             if isinstance(manifest, dict):
                 return manifest
         except ValueError:

@@ -10,6 +10,7 @@ from .model_dynamics import Plan as Plan
 from .model_dynamics import judgment as judgment
 from .model_dynamics import simulate as simulate
 from .running import begin as begin
+from .running import working_in as working_in
 from .tables.fit_study import Curve as Curve
 from .tables.fit_study import Data as Data
 from .tables.fit_study import FitStudy as FitStudy
@@ -26,6 +27,7 @@ from .tables.language import written as written
 from .tables.language import written_kind as written_kind
 from .tables.study import BundledMolecule as BundledMolecule
 from .tables.study import Dynamics as Dynamics
+from .tables.study import Execution as Execution
 from .tables.study import Files as Files
 from .tables.study import Region as Region
 from .tables.study import Report as Report

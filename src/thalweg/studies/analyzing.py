@@ -13,6 +13,7 @@ from thalweg.interop.measured.feature_sets import FEATURE_SETS, feature_set
 from thalweg.interop.measured.frame_features import FeaturesAlongFile
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.model_scan import Combination, ModelScan, ScanTable
+from thalweg.machine.links import check_links
 from thalweg.report.accounting import ANALYSIS, citations
 from thalweg.report.drawing import drawn_choice
 from thalweg.report.of_runs.analysis import KINETIC_DIM, Question, analyze_run
@@ -102,6 +103,7 @@ def report_of_files(asked: Analysis, folder: Path, progress: Callable[[str], Tol
     ValueError, FileNotFoundError
         If a file or a setting is wrong; the message says which.
     """
+    check_links(folder)
     lagtime = asked.frames(asked.lag, "--lag")
     tica_lags = tuple(asked.frames(lag, "--tica-lag") for lag in asked.tica_lags) or (lagtime,)
     kT = thermal_energy(quantity(asked.temperature, "temperature"))

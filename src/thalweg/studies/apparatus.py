@@ -40,11 +40,11 @@ def apparatus(
 ) -> Apparatus:
     """The apparatus that the tables ``[system]``, ``[dynamics]`` and ``[features]`` of a study describe."""
     settings, integrator, _ = read_dynamics(dynamics)
-    molecule = system_from(read_system(system)[0])
+    molecule = _system_from(read_system(system)[0])
     measured, _ = read_features(features)
     variable = measured.variable(molecule.topology)
     return Apparatus(
-        engine=engine_from(molecule, settings, integrator),
+        engine=_engine_from(molecule, settings, integrator),
         features=variable,
         positions=np.asarray(molecule.positions),
         masses=np.asarray(molecule.masses),
@@ -56,7 +56,7 @@ def apparatus(
     )
 
 
-def system_from(settings: BundledMolecule | Files) -> System:
+def _system_from(settings: BundledMolecule | Files) -> System:
     """The system of a ``[system]`` table; what comes from files is relaxed first.
 
     Raises
@@ -71,7 +71,7 @@ def system_from(settings: BundledMolecule | Files) -> System:
     return relaxed(build_system(**given))
 
 
-def engine_from(system: System, settings: Dynamics, integrator: Integrator) -> Engine:
+def _engine_from(system: System, settings: Dynamics, integrator: Integrator) -> Engine:
     """The engine of a ``[dynamics]`` table."""
     if settings.engine == "native":
         return NativeEngine(system, integrator)

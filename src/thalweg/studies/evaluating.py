@@ -13,6 +13,7 @@ from thalweg.learned_potentials.frames.inspection import inspect
 from thalweg.learned_potentials.frames.reference_energies import of_other_compositions
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.term import Labels
+from thalweg.machine.links import check_links
 from thalweg.report.accounting import citations
 from thalweg.report.of_potentials.analysis import by_element, courses, judged
 from thalweg.report.of_potentials.files import write_potential_report
@@ -43,6 +44,7 @@ def evaluate_potential(
     ValueError
         If the model cannot be read, or a frame has an element it does not know.
     """
+    check_links(folder)
     potential = load_potential(model)
     given = {file.name: read_frames([str(file)], data, units) for file in files}
     findings = inspect([frame for each in given.values() for frame in each])

@@ -22,6 +22,7 @@ from thalweg.learned_potentials.terms.learner import FitInfo, Resumable
 from thalweg.learned_potentials.terms.term import Labels, NoUncertainty, Spread, Term
 from thalweg.learned_potentials.uncertainty.graded import graded
 from thalweg.machine import disk
+from thalweg.machine.links import check_links
 from thalweg.machine.whole_files import is_vacant, write_whole
 from thalweg.registry import fingerprints
 from thalweg.report.accounting import citations
@@ -67,6 +68,7 @@ def carry_out_fit(study: FitStudy, folder: Path, console: Console) -> PotentialR
     StudyError
         If the folder holds another study or something else, or the data do not do.
     """
+    check_links(folder)
     frames = frames_of(study)
     looked = [f"Inspection: {line}." for line in str(frames.findings).splitlines()]
     for sentence in (*frames.said, *looked):
@@ -180,7 +182,7 @@ def _results(
     lines = () if curve is None else curve_lines(curve, len(frames.training))
     return PotentialResults(
         title=study.title,
-        subtitle=subtitle(potential, frames.training),
+        subtitle=_subtitle(potential, frames.training),
         fitted=(*frames.said, _kind(study), *info.in_words()),
         accuracy=accuracy(sets[-1]),
         certainty=(*certainty(uncertainty, why), *_active_set(potential), *_promise(lines)),
@@ -221,7 +223,7 @@ def uncertainty_on(
     )
 
 
-def subtitle(potential: LearnedPotential, training: Sequence[Configuration]) -> str:
+def _subtitle(potential: LearnedPotential, training: Sequence[Configuration]) -> str:
     """Elements, cutoff, and what it was taught."""
     cutoff = potential.card.get("cutoff")
     parts = [", ".join(SYMBOLS[z] for z in potential.elements)]

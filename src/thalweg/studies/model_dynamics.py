@@ -122,7 +122,7 @@ def relaxed_frame(
         If the potential does not know an element of the start.
     """
     box = start.box if any(start.periodic) else None
-    energy = bound(potential, start)
+    energy = _bound(potential, start)
     with jax.enable_x64(True):
         cell = None if box is None else jnp.asarray(box, float)
         found = minimized(
@@ -139,7 +139,7 @@ def relaxation(minimum: Minimum) -> str:
     return f"Relaxed, but not to the end: a force component is still {force:.2g} meV/Å."
 
 
-def bound(potential: LearnedPotential, start: Configuration) -> Energy:
+def _bound(potential: LearnedPotential, start: Configuration) -> Energy:
     """The energy of the atoms of the start, without that of isolated atoms.
 
     Raises
@@ -168,7 +168,7 @@ def simulate(
         If the potential does not know an element of the start.
     """
     numbers, box = np.asarray(start.numbers, int), start.box if any(start.periodic) else None
-    masses, kT, energy = MASSES[numbers], thermal_energy(plan.temperature), bound(potential, start)
+    masses, kT, energy = MASSES[numbers], thermal_energy(plan.temperature), _bound(potential, start)
     reference = sum(potential.references[int(z)] for z in numbers)
     integrator = (
         VelocityVerlet(dt=plan.dt)
@@ -205,7 +205,7 @@ def write_course(
     Every file is there whole or not at all, and ``stability.json`` is the last.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    topology, box = topology_of(start), start.box if any(start.periodic) else None
+    topology, box = _topology_of(start), start.box if any(start.periodic) else None
     write_trajectory(folder / "topology.pdb", np.asarray(start.positions)[None], topology, box)
     for r, count in enumerate(course.whole):
         if count:
@@ -260,7 +260,7 @@ def sentences(said: dict) -> list[str]:
     return [*found, *trust_said(said)]
 
 
-def topology_of(start: Configuration) -> Topology:
+def _topology_of(start: Configuration) -> Topology:
     """Atoms of a configuration as one residue, without bonds, which viewers guess."""
     symbols = tuple(SYMBOLS[z] for z in start.numbers)
     count = len(symbols)

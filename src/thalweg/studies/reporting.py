@@ -15,7 +15,7 @@ from thalweg.report.of_runs.evidence import from_campaign
 from thalweg.report.of_runs.files import write_report
 from thalweg.report.results import Diagnosis, Results
 from thalweg.report.rounding import significant
-from thalweg.sampling.policy import Course, Policy
+from thalweg.sampling.policy import CampaignRecord, Policy
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.reweigh import WeightedFrames
 from thalweg.studies.running import RUN_FILE, store_of
@@ -71,7 +71,7 @@ def _check_finished(store: Store, policy: Policy, run: Path) -> None:
         )
 
 
-def _question(study: Study, course: Course) -> Question:
+def _question(study: Study, course: CampaignRecord) -> Question:
     """What the study wants to know, times in frames."""
     asked, every = study.report, study.campaign.save_every
     return Question(
@@ -102,7 +102,7 @@ def _simulated(study: Study, nanoseconds: float) -> tuple[str, ...]:
     return what, *campaign.in_words()
 
 
-def _mishaps(store: Store, course: Course) -> list[Diagnosis]:
+def _mishaps(store: Store, course: CampaignRecord) -> list[Diagnosis]:
     """Walkers that diverged, and biased ensembles that do not overlap."""
     found = []
     for entry in store.ids("segments"):

@@ -129,7 +129,7 @@ def _check_inside(system: Any, run: Path) -> None:
 def carry_out(study: Study, run: Path, console: Console) -> Store:
     """Do what is not done yet of ``study`` in ``run``; the store, now complete."""
     workers = study.execution.workers
-    with working_in(run), progress(study, console) as observer:
+    with working_in(run), _progress(study, console) as observer:
         store = store_of(Path.cwd())
         drive(store, study.campaign, processes(workers) if workers > 1 else serial, observers=(observer,))
         return store
@@ -169,7 +169,7 @@ def working_in(run: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def progress(study: Study, console: Console) -> Iterator[Callable[..., None]]:
+def _progress(study: Study, console: Console) -> Iterator[Callable[..., None]]:
     """A bar of simulated time with the time that remains, told by the campaign what is done."""
     with bars(console, TextColumn("{task.completed:.2f} of {task.total:.2f} ns")) as bar:
         shown = bar.add_task("starting", total=study.campaign.cost() * 1e-3)
@@ -186,7 +186,7 @@ def _kept_files(system: BundledMolecule | Files, run: Path) -> dict[str, Any]:
         return {}
 
     def keep(path: Path) -> str:
-        content = disk.read(path)
+        content = disk.read_bytes(path)
         digest = hashlib.sha256(content).hexdigest()[:12]
         disk.make_folder(run / INPUTS)
         write_whole(run / INPUTS / f"{path.stem}-{digest}{path.suffix}", content)

@@ -45,7 +45,7 @@ class ASEEngine:
     Parameters
     ----------
     system : System
-    integrator : Langevin, VelocityVerlet, or another that `ase_dynamics` has been taught
+    integrator : Langevin, VelocityVerlet, or another that `_ase_dynamics` has been taught
     calculator : any ASE calculator; the system's own energy if None
 
     Raises
@@ -56,7 +56,7 @@ class ASEEngine:
 
     def __init__(self, system: System, integrator: Integrator, calculator: Calculator | None = None):
         check_integrator(integrator, system.constraints)
-        ase_dynamics(integrator, ase.Atoms(), 0)
+        _ase_dynamics(integrator, ase.Atoms(), 0)
         self.system, self.integrator = system, integrator
         self.calculator = EnergyCalculator(system.energy) if calculator is None else calculator
 
@@ -85,7 +85,7 @@ class ASEEngine:
 
 
 @singledispatch
-def ase_dynamics(integrator: Integrator, atoms: ase.Atoms, seed: int) -> MolecularDynamics:
+def _ase_dynamics(integrator: Integrator, atoms: ase.Atoms, seed: int) -> MolecularDynamics:
     """The same dynamics of ``atoms`` in ASE, with noise from ``seed``.
 
     An integrator of your own joins by ``@ase_dynamics.register`` above a function of these three in its own file.
@@ -100,7 +100,7 @@ def ase_dynamics(integrator: Integrator, atoms: ase.Atoms, seed: int) -> Molecul
     )
 
 
-@ase_dynamics.register
+@_ase_dynamics.register
 def _(integrator: Langevin, atoms: ase.Atoms, seed: int) -> MolecularDynamics:
     return langevin.Langevin(
         atoms,
@@ -112,7 +112,7 @@ def _(integrator: Langevin, atoms: ase.Atoms, seed: int) -> MolecularDynamics:
     )
 
 
-@ase_dynamics.register
+@_ase_dynamics.register
 def _(integrator: VelocityVerlet, atoms: ase.Atoms, seed: int) -> MolecularDynamics:
     return verlet.VelocityVerlet(atoms, integrator.dt * PICOSECOND)
 
@@ -131,7 +131,7 @@ class _Atoms:
         if len(held.pairs):
             acting.append(FixBondLengths(held.pairs, bondlengths=held.distances / ANGSTROM))
         self.atoms.set_constraint(acting)
-        self.dynamics = ase_dynamics(engine.integrator, self.atoms, seed)
+        self.dynamics = _ase_dynamics(engine.integrator, self.atoms, seed)
 
     def advance(self, positions, momenta, steps):
         atoms = self.atoms

@@ -56,7 +56,7 @@ def force_field_documents(paths: Sequence[Path], shipped: Path) -> list[str | io
         if file.is_relative_to(shipped):
             documents[file] = str(file)
             continue
-        root = parsed(file)
+        root = _parsed(file)
         _check_force_field(root, file)
         for entry in root.findall("Include"):
             waiting.append(_included(entry.get("file", ""), file, shipped))
@@ -73,7 +73,7 @@ def system_document(path: Path) -> openmm.System:
     BuildError
         If it holds something else, a force that is none of OpenMM's own, or one that runs Python.
     """
-    root = parsed(path, "XML written by OpenMM's XmlSerializer")
+    root = _parsed(path, "XML written by OpenMM's XmlSerializer")
     kind = root.get("type", root.tag)
     if kind != "System":
         raise BuildError(f"{path} holds a {kind}; serialize the System itself")
@@ -112,7 +112,7 @@ def deserialized(xml: str) -> Any:
     return openmm.XmlSerializer.deserialize(xml)
 
 
-def parsed(path: Path, expected: str = "XML") -> ElementTree.Element:
+def _parsed(path: Path, expected: str = "XML") -> ElementTree.Element:
     """The root of an XML file without a document type; ``expected`` is what an error says it should be.
 
     Raises

@@ -21,7 +21,7 @@ from thalweg.report.of_runs.free_energies import (
 from thalweg.report.of_runs.kinetic_picture import KineticPicture, kinetic_picture
 from thalweg.report.of_runs.meaning import angular_correlation
 from thalweg.report.of_runs.populations import aligned, described, drawn_atoms, molecule
-from thalweg.report.results import Diagnosis, LearnedVariable, ReportedNumber, Results, Surface
+from thalweg.report.results import Diagnosis, ReportedNumber, Results, Surface, VariableMeaning
 from thalweg.report.rounding import with_error
 from thalweg.time_series.trajectories import Trajectories
 
@@ -154,7 +154,7 @@ def _weights(evidence: RunEvidence, picture: KineticPicture, labels: Sequence[np
 
 def _meaning(
     evidence: RunEvidence, names: Sequence[str], values: Sequence[np.ndarray]
-) -> LearnedVariable | None:
+) -> VariableMeaning | None:
     if not evidence.torsion_names:
         return None
     everything = np.concatenate(values)
@@ -162,7 +162,7 @@ def _meaning(
     correlation = angular_correlation(everything, torsions)
     strongest = np.sort(np.argsort(-correlation.max(0), kind="stable")[:12])
     every = max(1, len(everything) // DRAWN)
-    return LearnedVariable(
+    return VariableMeaning(
         tuple(names),
         tuple(evidence.torsion_names[i] for i in strongest),
         correlation[:, strongest],
@@ -172,7 +172,7 @@ def _meaning(
     )
 
 
-def _axes(meaning: LearnedVariable | None) -> tuple[str, ...]:
+def _axes(meaning: VariableMeaning | None) -> tuple[str, ...]:
     """The two torsions to draw: the phi and psi of the residue that the learned variables follow most."""
     if meaning is None:
         return ()

@@ -18,7 +18,7 @@ from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.variables import Dihedrals
 from thalweg.interop.files.trajectories import TrajectoryFile, read_trajectory
 from thalweg.interop.measured.frame_features import FeaturesAlongFile
-from thalweg.sampling.policy import Course, Walkers
+from thalweg.sampling.policy import CampaignRecord, Walkers
 from thalweg.sampling.segment import Segment, walks
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.reweigh import WeightedFrames
@@ -93,7 +93,7 @@ class RunEvidence:
 
 
 def from_campaign(
-    store: Store, course: Course, topology: Topology, torsions: Mapping[str, np.ndarray]
+    store: Store, course: CampaignRecord, topology: Topology, torsions: Mapping[str, np.ndarray]
 ) -> RunEvidence:
     """The evidence of a finished campaign, as its policy names it."""
     reader = _SegmentReader(store, topology, torsions)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from thalweg.sampling.apparatus import ApparatusRecipe
-from thalweg.sampling.policy import Course, Task, Walkers, check_pairs, check_seeds, check_times
+from thalweg.sampling.policy import CampaignRecord, Task, Walkers, check_pairs, check_seeds, check_times
 from thalweg.sampling.restart import LeastCounts, RestartRule
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.choose_starts import ChooseStarts
@@ -65,11 +65,11 @@ class MarkovRestarts:
     def needed(self) -> Sequence[str]:
         return [entry for seed in self.seeds for entry in self.entries(seed)]
 
-    def evidence(self, store: Store) -> Course:
+    def evidence(self, store: Store) -> CampaignRecord:
         walks = [
             Walkers(k, (entry,)) for k, seed in enumerate(self.seeds) for entry in self.entries(seed)
         ]  # a walk ends with its swarm
-        return Course(tuple(walks), self.lagtime)
+        return CampaignRecord(tuple(walks), self.lagtime)
 
     def variable(self, store: Store) -> None:
         return None

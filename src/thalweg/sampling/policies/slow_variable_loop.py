@@ -16,7 +16,7 @@ from thalweg.collective_variables.linear.tica import TICA
 from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.bias.metadynamics import Metadynamics
 from thalweg.sampling.bias.method import BiasMethod
-from thalweg.sampling.policy import Course, Task, Walkers, check_pairs, check_seeds, check_times
+from thalweg.sampling.policy import CampaignRecord, Task, Walkers, check_pairs, check_seeds, check_times
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.choose_starts import ChooseStarts
 from thalweg.sampling.tasks.learned_variable import FrameMethod, LearnedVariable, LearnVariable
@@ -118,7 +118,7 @@ class SlowVariableLoop:
     def needed(self) -> Sequence[str]:
         return [WEIGHTS]
 
-    def evidence(self, store: Store) -> Course:
+    def evidence(self, store: Store) -> CampaignRecord:
         """Swarms move, production is weighted."""
         moving = tuple(
             Walkers(k, tuple(self.entries(seed, "swarm", cycle)))
@@ -129,7 +129,7 @@ class SlowVariableLoop:
             Walkers(k, tuple(self.entries(seed, "produce")), self._skipped)
             for k, seed in enumerate(self.seeds)
         )
-        return Course(moving, self.lagtime, weighted, WEIGHTS)
+        return CampaignRecord(moving, self.lagtime, weighted, WEIGHTS)
 
     def variable(self, store: Store) -> LearnedVariable | None:
         """The last one of the first seed."""

@@ -163,7 +163,7 @@ class LearnVariable:
         trajectories = [walk.astype(float) for swarm in swarms for walk in walks(swarm, "features")]
         dt = swarms[0][0].card["dt_frames"]
         model = self.method.fit(Trajectories(trajectories, dt=dt))
-        function = scaled(model, trajectories)
+        function = _scaled(model, trajectories)
         bounds = None
         if apparatus.bounds is not None and isinstance(function, Projection):
             bounds = _image(function.mean, function.matrix, *apparatus.bounds)
@@ -187,7 +187,7 @@ class LearnVariable:
         store.commit(entry, LearnedVariable(function, limits, timescales, card).write)
 
 
-def scaled(
+def _scaled(
     model: FrameModel, trajectories: list[Float[np.ndarray, "frames features"]]
 ) -> Projection | ScaledModel:
     """The map to the model's coordinates, each in units of its standard deviation along ``trajectories``."""

@@ -1,7 +1,7 @@
 """The language of studies: a table is the call it stands for, keys, types, units and defaults those of the signature.
 
 What may stand in a table is read off a class or function. ``cutoff: Nanometers`` is a text with a unit (``"5 Å"``),
-positive unless its type says otherwise (`AtLeast`, `AnySign`); ``X | None`` takes ``"none"``; a parameter that is an
+positive unless its type says otherwise (`AtLeast`, ``AnySign``); ``X | None`` takes ``"none"``; a parameter that is an
 object of its own (a kernel, an optimizer) is a table in the table, whose ``kind`` names a class. Which kinds there are
 is told by the parameter's type: the classes of a union, or the `Family` of a protocol. What only code can give
 (``InCode[...]``, arrays, functions) is no key. So every parameter that a class gains can be said in a study at once.
@@ -100,7 +100,7 @@ class Family:
         except registry.UnknownName as error:
             raise StudyError(str(error)) from None
         if name.partition(".")[0] not in registry.plugin_names():
-            raise StudyError(f"{name} is none of the kinds of {self.title}: {quoted(self.names)}")
+            raise StudyError(f"{name} is none of the kinds of {self.title}: {_quoted(self.names)}")
         return name
 
 
@@ -211,7 +211,7 @@ def choose(
     if kind is None and len(family.kinds()) == 1:
         (kind,) = family.kinds()
     if kind is None:
-        raise StudyError(f"[{where}] has no kind; give kind = one of {quoted(family.kinds())}")
+        raise StudyError(f"[{where}] has no kind; give kind = one of {_quoted(family.kinds())}")
     found = family.find(kind) if isinstance(kind, str) else None
     if found is None:
         raise StudyError(f"[{where}] kind = {kind!r} is unknown; {nearest(str(kind), family.kinds())}")
@@ -309,10 +309,10 @@ def value(given: Any, hint: Any, where: str, families: Families = ()) -> tuple[A
 def nearest(given: str, known: Iterable) -> str:
     """What is known, the likely one first."""
     near = difflib.get_close_matches(given, [str(name) for name in known], 1)
-    return (f'did you mean "{near[0]}"? ' if near else "") + f"Known: {quoted(known)}"
+    return (f'did you mean "{near[0]}"? ' if near else "") + f"Known: {_quoted(known)}"
 
 
-def quoted(names: Iterable) -> str:
+def _quoted(names: Iterable) -> str:
     """Names in quotation marks."""
     return ", ".join(f'"{name}"' for name in names)
 
