@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm
 from thalweg.learned_potentials.terms.term import Labels, Spread
 from thalweg.systems.configuration import Configuration
 
@@ -87,7 +88,7 @@ class GaussianPairsLearner:
         right += [frame.forces.ravel() / 10 for frame in configurations]
         design, target = np.concatenate(rows), np.concatenate(right)
         inverse = np.linalg.inv(design.T @ design + RIDGE * np.eye(len(CENTERS)))
-        return GaussianPairs(inverse @ design.T @ target, inverse)
+        return FittedTerm(GaussianPairs(inverse @ design.T @ target, inverse), FitInfo())
 
 
 @pytest.fixture
