@@ -236,7 +236,7 @@ def test_a_full_disk_stops_a_run_with_advice(folder, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     begin(folder / "study.toml", folder / "study")
-    monkeypatch.setattr("thalweg.sampling.store._force_to_disk", full)
+    monkeypatch.setattr("thalweg.machine.disk.force", full)
     assert "free some space and run the same command again" in refusal("resume", "study")
 
 
