@@ -299,7 +299,6 @@ def md(
     """Molecular dynamics with a learned potential; says whether it held up."""
     from thalweg.interop.files.configurations import read_configurations
     from thalweg.studies.evaluating import load_potential
-    from thalweg.studies.progress import watched
     from thalweg.studies.model_dynamics import (
         Plan,
         relaxation,
@@ -308,6 +307,7 @@ def md(
         simulate,
         write_course,
     )
+    from thalweg.studies.progress import watched
     from thalweg.units import quantity
 
     _require_file(start, "structure")
