@@ -33,14 +33,16 @@ temperature = "300 K"
 dt = "2 fs"
 
 [campaign]
-kind = "markov-restarts"
+kind = "MarkovRestarts"
 seeds = [1]
 walkers = 2
-workers = 1
 swarms = 1
 length = "1 ps"
 save_every = "0.1 ps"
 lagtime = "0.2 ps"
+
+[execution]
+workers = 1
 """
 
 
@@ -75,8 +77,8 @@ STUDIES = {
     "empty file": ("", "there is no table [system]"),
     "unknown table": (STUDY + "[dinamics]\n", 'no table or key "dinamics"'),
     "unknown key": (replaced("temperature", "temprature"), 'did you mean "temperature"?'),
-    "unknown kind": (replaced("markov-restarts", "markov-restart"), 'did you mean "markov-restarts"?'),
-    "no kind": (replaced('kind = "markov-restarts"\n', ""), "[campaign] has no kind"),
+    "unknown kind": (replaced("MarkovRestarts", "MarkovRestart"), 'did you mean "MarkovRestarts"?'),
+    "no kind": (replaced('kind = "MarkovRestarts"\n', ""), "[campaign] has no kind"),
     "wrong unit": (replaced('"300 K"', '"300 ps"'), "cannot read '300 ps'; give a temperature"),
     "no unit": (replaced('"300 K"', "300"), "has no unit"),
     "negative time step": (replaced('"2 fs"', '"-2 fs"'), "give a positive time"),
@@ -84,15 +86,18 @@ STUDIES = {
     "no walkers": (replaced("walkers = 2", "walkers = 0"), "walkers = 0; give at least 1"),
     "no rounds": (replaced("swarms = 1", "swarms = 0"), "swarms = 0; give at least 1"),
     "half a walker": (replaced("walkers = 2", "walkers = 2.5"), "walkers must be a whole number"),
-    "no seeds": (replaced("seeds = [1]", "seeds = []"), "seeds = []"),
+    "no seeds": (replaced("seeds = [1]", "seeds = []"), "0 seeds were given; give at least 1"),
+        replaced("seeds = [1]", "0 seeds were given; give at least 1"),
+        "0 seeds were given; give at least 1",
+    ),
     "repeated seeds": (replaced("seeds = [1]", "seeds = [1, 1]"), "independent seeds must differ"),
     "one seed for two": (
-        replaced('"markov-restarts"', '"slow-variable-loop"')
+        replaced('"MarkovRestarts"', '"SlowVariableLoop"')
         .replace("swarms = 1\n", "")
         .replace('length = "1 ps"', 'swarm = "1 ps"\ndrive = "1 ps"\nproduce = "1 ps"\nsegment = "1 ps"'),
-        "give at least two, whose agreement can be judged",
+        "give at least 2, whose agreement can be judged",
     ),
-    "crooked frames": (replaced('"0.1 ps"', '"0.003 ps"'), "is no whole number of 0.002 ps"),
+    "crooked frames": (replaced('"2 fs"', '"3 fs"'), "save_every = 0.1 ps is no whole number of 0.003 ps"),
     "lag longer than the data": (replaced('"0.2 ps"', '"5 ps"'), "leaves no pairs in walks of length = 1 ps"),
     "missing structure": (replaced("peptide.pdb", "peptid.pdb"), "there is no file"),
     "unknown force field": (replaced("ff14SB.xml", "ff14BS.xml"), "there is no force field file"),
@@ -117,8 +122,11 @@ STUDIES = {
         STUDY + '[states.left]\n"phi ALA3" = ["0 deg", "126 deg"]\n',
         '"phi ALA3" is no torsion',
     ),
-    "half a range": (STUDY + '[states.left]\n"phi ALA2" = ["0 deg"]\n', "give two angles"),
-    "useless table": (STUDY + '[metadynamics]\nheight = "2 kJ/mol"\n', "has no meaning with"),
+    "half a range": (STUDY + '[states.left]\n"phi ALA2" = ["0 deg"]\n', "give 2 values"),
+    "useless table": (
+        STUDY + '[campaign.bias]\nkind = "Metadynamics"\n',
+        '[campaign] has no key "bias"',
+    ),
 }
 
 
@@ -255,7 +263,7 @@ def test_a_read_only_disk_is_named(folder, monkeypatch):
     def locked(self, *_, **__):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
 
-    monkeypatch.setattr(Path, "mkdir", locked)
+    monkeypatch.setattr("thalweg.machine.disk.make_folder", locked)
     assert "Read-only file system" in refusal("run", "study.toml")
 
 
