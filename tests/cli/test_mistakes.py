@@ -87,9 +87,6 @@ STUDIES = {
     "no rounds": (replaced("swarms = 1", "swarms = 0"), "swarms = 0; give at least 1"),
     "half a walker": (replaced("walkers = 2", "walkers = 2.5"), "walkers must be a whole number"),
     "no seeds": (replaced("seeds = [1]", "seeds = []"), "0 seeds were given; give at least 1"),
-        replaced("seeds = [1]", "0 seeds were given; give at least 1"),
-        "0 seeds were given; give at least 1",
-    ),
     "repeated seeds": (replaced("seeds = [1]", "seeds = [1, 1]"), "independent seeds must differ"),
     "one seed for two": (
         replaced('"MarkovRestarts"', '"SlowVariableLoop"')
