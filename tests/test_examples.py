@@ -25,7 +25,7 @@ def test_there_are_examples():
     assert EXAMPLES
 
 
-@pytest.mark.parametrize("example", map(example, EXAMPLES))
+@pytest.mark.parametrize("example", [example(path) for path in EXAMPLES])
 def test_an_example_runs_and_leaves_its_figure(example, tmp_path):
     path = os.pathsep.join(filter(None, (str(CHECKOUT / "src"), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(

@@ -182,7 +182,7 @@ def test_bound_to_atoms_it_has_the_same_energy_and_forces_for_every_replica(term
 
 
 def test_an_element_it_has_not_seen_is_refused(term):
-    with pytest.raises(ValueError, match=r"(?i)element|molecule|atoms"):
+    with pytest.raises(ValueError, match=r"(?i)element|molecule|atom"):
         term.bind(np.array([8, 1, 17]))
 
 

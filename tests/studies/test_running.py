@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from thalweg.cli.main import app
 from thalweg.sampling.store import Store
+from thalweg.studies.running import begin, study_of, working_in
 
 STUDY = """
 title = "A short look at alanine dipeptide"
@@ -82,6 +84,36 @@ def test_a_run_that_lost_its_end_is_completed_to_the_same_bytes(run):
     assert CliRunner().invoke(app, ["report", str(run)]).exit_code == 2
     assert CliRunner().invoke(app, ["resume", str(run)]).exit_code == 0
     assert Store(run).digest() == before
+
+
+def test_a_run_that_was_killed_while_it_began_may_be_begun_again(run, tmp_path, monkeypatch):
+    study = run.parent / "study.toml"
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as at:
+        at.setattr("thalweg.studies.running.write_trajectory", killed)
+        with pytest.raises(KeyboardInterrupt):
+            begin(study, tmp_path / "run")
+    assert (tmp_path / "run" / "inputs").is_dir()
+    begin(study, tmp_path / "run")
+    assert (tmp_path / "run" / "run.toml").read_text() == (run / "run.toml").read_text()
+    with pytest.raises(ValueError, match="is a run already"):
+        begin(study, tmp_path / "run")
+
+
+def test_force_fields_are_kept_with_what_they_include(run, tmp_path):
+    shutil.copy(run.parent / "peptide.pdb", tmp_path)
+    (tmp_path / "mine.xml").write_text('<ForceField><Include file="more.xml"/></ForceField>')
+    (tmp_path / "more.xml").write_text("<ForceField></ForceField>")
+    text = STUDY.replace('ff14SB.xml"]', 'ff14SB.xml", "mine.xml"]')
+    (tmp_path / "study.toml").write_text(text)
+    begin(tmp_path / "study.toml", tmp_path / "run")
+    (tmp_path / "mine.xml").unlink()
+    (tmp_path / "more.xml").unlink()
+    with working_in(tmp_path / "run"):
+        assert study_of(Path.cwd()).campaign.recipe.build().kT == pytest.approx(2.494, abs=1e-3)
 
 
 def test_a_run_is_tied_to_its_study(run):

@@ -7,7 +7,7 @@ import hashlib
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from rich.progress import TextColumn
 
 from thalweg.geometry.torsions import named_torsions
 from thalweg.interop.files.trajectories import write_trajectory
-from thalweg.interop.openmm.force_fields import available_force_fields
+from thalweg.interop.openmm.checked_xml import included_neighbors
+from thalweg.interop.openmm.force_fields import SHIPPED, available_force_fields
 from thalweg.machine import disk
 from thalweg.machine.links import check_links
 from thalweg.machine.whole_files import is_vacant, write_whole
@@ -33,6 +34,9 @@ from thalweg.studies.tables.study import FILE_KEYS, BundledMolecule, Files, Stud
 
 RUN_FILE = "run.toml"
 INPUTS = "inputs"
+BEGINNING = ".begin"
+"""Mark of a run folder that is being made; one that was killed then may be begun again."""
+
 
 SAFE_PATH = "PYTHONSAFEPATH"
 """Environment variable that keeps Python from importing modules out of the folder in which it is started."""
@@ -51,7 +55,7 @@ def begin(path: Path, run: Path) -> Study:
         raise ValueError(
             f"{run} is a run already; go on with it: thalweg resume {run}, or give another --out"
         )
-    if not is_vacant(run):
+    if not (is_vacant(run) or disk.exists(run / BEGINNING)):
         raise ValueError(f"{run} is there and is not an empty folder; give another --out")
     apparatus = study.campaign.recipe.build()
     topology = apparatus.trajectories.topology
@@ -61,12 +65,14 @@ def begin(path: Path, run: Path) -> Study:
             if name not in known:
                 raise StudyError(f'[states.{region.name}] "{name}" is no torsion; known: {", ".join(known)}')
     disk.make_folder(run)
+    write_whole(run / BEGINNING, "")  # what is here if this is killed was put here by it
     study = kept(study, _kept_files(study.system, run))
     write_trajectory(run / "topology.pdb", apparatus.positions[None], topology, apparatus.box)
     record = study.tables | {"versions": versions()}
     if plugins := fingerprints():
         record["plugins"] = dict(plugins)
     write_whole(run / RUN_FILE, tomli_w.dumps(record))
+    disk.remove(run / BEGINNING)
     return study
 
 
@@ -195,7 +201,21 @@ def _kept_files(system: BundledMolecule | Files, run: Path) -> dict[str, Any]:
     given = {name: getattr(system, name) for name in FILE_KEYS}
     names: dict[str, Any] = {name: keep(path) for name, path in given.items() if path is not None}
     if system.forcefield is not None:
-        names["forcefield"] = [
-            keep(Path(name)) if Path(name).is_absolute() else name for name in system.forcefield
-        ]
+        own = [Path(name) for name in system.forcefield if Path(name).is_absolute()]
+        names["forcefield"] = [keep(Path(name)) if Path(name) in own else name for name in system.forcefield]
+        _keep_neighbors(own, run / INPUTS)
     return names
+
+
+def _keep_neighbors(force_fields: Sequence[Path], folder: Path) -> None:
+    """Copy what force fields include, under the names that they include it by, beside them."""
+    for file in force_fields:
+        for name, path in included_neighbors(file, SHIPPED).items():
+            content = disk.read_bytes(path)
+            if name != Path(name).name or (
+                disk.exists(folder / name) and disk.read_bytes(folder / name) != content
+            ):
+                raise StudyError(
+                    f'{file} includes "{name}", which cannot be kept beside it; give it another, plain name'
+                )
+            write_whole(folder / name, content)

@@ -126,11 +126,9 @@ def test_correction_maps_of_ff19sb():
     assert_agrees_with_openmm(system, positions)
 
 
-@pytest.mark.parametrize(
-    "name", ["alanine_dipeptide", pytest.param("met_enkephalin", marks=pytest.mark.long)]
-)
-def test_charmm36_with_urey_bradley_terms_maps_and_its_own_lennard_jones_table(name):
-    system, positions = peptide_system(name, "charmm36.xml")
+@pytest.mark.long
+def test_charmm36_with_urey_bradley_terms_maps_and_its_own_lennard_jones_table():
+    system, positions = peptide_system("met_enkephalin", "charmm36.xml")
     assert assert_agrees_with_openmm(system, positions) == 8
 
 

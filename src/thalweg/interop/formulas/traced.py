@@ -53,9 +53,9 @@ def formulas(function: Callable, inputs: int) -> list[Formula]:
 
     Examples
     --------
-    >>> from thalweg.interop.formulas.formulas import steps
+    >>> from thalweg.interop.formulas.formulas import ordered_parts
     >>> value = formulas(lambda x: jnp.tanh(x[:1] - 2.0 * x[1:]), 2)
-    >>> steps(value, ["a", "b"], ["v"])[0].text
+    >>> ordered_parts(value, ["a", "b"], ["v"])[0].text
     'tanh(a-2*b)'
     """
     with jax.enable_x64(True):

@@ -65,6 +65,27 @@ def force_field_documents(paths: Sequence[Path], shipped: Path) -> list[str | io
     return list(documents.values())
 
 
+def included_neighbors(file: Path, shipped: Path) -> dict[str, Path]:
+    """Files beside ``file`` that it includes, and those that they include, by the names they are included by.
+
+    Raises
+    ------
+    BuildError
+        If a file is no XML, or includes one that is neither beside it nor comes with OpenMM.
+    """
+    neighbors: dict[str, Path] = {}
+    waiting = [file]
+    while waiting:
+        current = waiting.pop()
+        for entry in _parsed(current).findall("Include"):
+            name = entry.get("file", "")
+            path = _included(name, current, shipped)
+            if name not in neighbors and not path.is_relative_to(shipped):
+                neighbors[name] = path
+                waiting.append(path)
+    return neighbors
+
+
 def system_document(path: Path) -> openmm.System:
     """The ``System`` that OpenMM's ``XmlSerializer`` wrote into the file ``path``.
 
