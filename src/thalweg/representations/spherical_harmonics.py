@@ -79,9 +79,7 @@ def _to_complex(l):
     return matrix
 
 
-def clebsch_gordan(
-    j1: int | float, m1: int | float, j2: int | float, m2: int | float, j: int | float, m: int | float
-) -> float:
+def clebsch_gordan(j1: float, m1: float, j2: float, m2: float, j: float, m: float) -> float:
     """``<j1 m1 j2 m2 | j m>`` by Racah's formula, of whole or half numbers with ``m = m1 + m2``.
 
     Examples
