@@ -34,6 +34,9 @@ from thalweg.representations.expansions.ace import ACE
 from thalweg.representations.messages.schnet import SchNet
 from thalweg.systems.configuration import Configuration
 
+pytestmark = pytest.mark.long
+"""Every learner is fitted; each has quick tests of its own in its room."""
+
 WATER = np.array([[0.0, 0.0, 0.0], [0.0757, 0.0586, 0.0], [-0.0757, 0.0586, 0.0]])
 NUMBERS = np.array([8, 1, 1])
 BONDS = morse((1, 8), [20.0, 450.0, 5.0], [20.0, 22.0, 20.0], [0.15, 0.096, 0.3], cutoff=0.5)

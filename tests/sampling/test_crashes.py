@@ -87,6 +87,7 @@ def tried_everywhere(failing_disk, policy, folder, capsys, errors):
         )
 
 
+@pytest.mark.long
 def test_sums_end_the_same_after_a_fault_at_every_operation(failing_disk, sums, tmp_path, capsys):
     tried_everywhere(failing_disk, sums.Sums(rounds=2, width=1), tmp_path, capsys, ERRORS)
 
