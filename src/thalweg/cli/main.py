@@ -298,6 +298,7 @@ def md(
 ) -> None:
     """Molecular dynamics with a learned potential; says whether it held up."""
     from thalweg.interop.files.configurations import read_configurations
+    from thalweg.machine.whole_files import is_vacant
     from thalweg.studies.evaluating import load_potential
     from thalweg.studies.model_dynamics import (
         Plan,
@@ -312,7 +313,7 @@ def md(
 
     _require_file(start, "structure")
     folder = Path(f"md-{start.name.split('.')[0]}") if out is None else out
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not is_vacant(folder):
         raise ValueError(f"{folder} is there and is not an empty folder; give another --out")
     times = [quantity(text, "time") for text in (time, dt, *([save_every] if save_every else []))]
     kelvin, drag = quantity(temperature, "temperature"), quantity(friction, "rate")

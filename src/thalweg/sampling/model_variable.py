@@ -49,11 +49,16 @@ def model_variable(
     """
 
     def function(values: Float[Array, " features *replicas"]) -> Values:
-        frames = jnp.asarray(values).reshape(len(values), -1).T
-        return model.transform(frames)[:, :dim].T.reshape(-1, *values.shape[1:])
+        return coordinates(model, values)[:dim]
 
     count = len(function(jnp.zeros(len(features.names))))
     names = tuple(f"coordinate {k + 1}" for k in range(count)) if names is None else tuple(names)
     if len(names) != count:
         raise ValueError(f"{len(names)} names for {count} coordinates; give one each")
     return Composed(function, features, names)
+
+
+def coordinates(model: FrameModel, features: Float[Array, " features *replicas"]) -> Values:
+    """What a model makes of features, coordinates on the first axis as the features are."""
+    frames = jnp.asarray(features).reshape(len(features), -1).T
+    return model.transform(frames).T.reshape(-1, *features.shape[1:])

@@ -23,7 +23,7 @@ from thalweg.learning.storage import load_tree, save_tree
 from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe
 from thalweg.sampling.bias.metadynamics import limits_and_widths
 from thalweg.sampling.bias.method import BiasMethod, Limits
-from thalweg.sampling.model_variable import FrameModel
+from thalweg.sampling.model_variable import FrameModel, coordinates
 from thalweg.sampling.segment import Segment, walks
 from thalweg.sampling.store import Store, write_json
 from thalweg.shapes import Array, Float, Values
@@ -79,9 +79,8 @@ class ScaledModel(eqx.Module):
         return np.asarray(self.model.transform(features.astype(float)), float) / self.scale
 
     def __call__(self, features: Float[Array, " features *replicas"]) -> Values:
-        frames = jnp.asarray(features).reshape(len(features), -1).T
-        values = self.model.transform(frames) / jnp.asarray(self.scale, frames.dtype)
-        return values.T.reshape(-1, *features.shape[1:])
+        values = coordinates(self.model, features)
+        return values / jnp.asarray(self.scale, values.dtype).reshape(-1, *(1,) * (features.ndim - 1))
 
 
 @dataclass(frozen=True, eq=False)
