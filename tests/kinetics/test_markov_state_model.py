@@ -7,7 +7,8 @@ import pytest
 
 from thalweg.kinetics.counts.active_set import active_set
 from thalweg.kinetics.counts.counts import transition_counts
-from thalweg.kinetics.counts.processes import Process, crossings
+from thalweg.kinetics.counts.processes import crossings
+from thalweg.time_series.crossings import Process
 from thalweg.kinetics.estimation.nonreversible import Nonreversible
 from thalweg.kinetics.estimation.spectrum import spectrum
 from thalweg.kinetics.markov_state_model import MarkovStateModel

@@ -18,12 +18,13 @@ from scipy.sparse import csr_array
 from thalweg.kinetics.counts.active_set import ActiveStates, active_set
 from thalweg.kinetics.counts.counting import Counting, Sliding
 from thalweg.kinetics.counts.counts import TransitionCounts, transition_counts
-from thalweg.kinetics.counts.processes import Process, processes_of
+from thalweg.kinetics.counts.processes import processes_of
 from thalweg.kinetics.estimation.reversible import Reversible
 from thalweg.kinetics.estimation.spectrum import spectrum
 from thalweg.kinetics.estimation.transition_matrix import Estimator, TransitionMatrix
 from thalweg.kinetics.scores import gmrq, vamp_score_of_counts
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories, as_counted
+from thalweg.time_series.crossings import Process
 
 
 @dataclass(frozen=True, eq=False)

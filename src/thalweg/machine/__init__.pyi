@@ -1,5 +1,10 @@
 from .memory import available_memory as available_memory
 from .memory import require_memory as require_memory
+from .reading import UnreadableFile as UnreadableFile
+from .reading import reading as reading
+from .surviving import Failure as Failure
+from .surviving import Survivors as Survivors
+from .surviving import surviving as surviving
 from .threads import one_thread as one_thread
 from .whole_files import whole as whole
 from .whole_files import write_whole as write_whole

@@ -10,6 +10,8 @@ from .cross_validation import Folds as Folds
 from .cross_validation import Scored as Scored
 from .cross_validation import ShuffleSplit as ShuffleSplit
 from .cross_validation import cross_validate as cross_validate
+from .crossings import Process as Process
+from .crossings import observed_process as observed_process
 from .path_weights import langevin_response as langevin_response
 from .path_weights import log_path_weights as log_path_weights
 from .path_weights import overdamped_response as overdamped_response
