@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 
 BIBLIOGRAPHY = Path(__file__).with_suffix(".bib")
+CITATION = re.compile(r"\[([a-z]+[0-9]{4}[a-z]?(?:,\s[^\]\[]*)?)\]")
+KEY = re.compile(r"[a-z]+[0-9]{4}[a-z]?")
 ENTRY = re.compile(r"^@(\w+)\{(\w+),\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 FIELD = re.compile(r"^  (\w+) = \{(.*)\},$", re.MULTILINE)
 
@@ -20,7 +22,7 @@ class Reference:
     Parameters
     ----------
     kind : article, book, incollection or inproceedings
-    fields : author, title, year, doi and what the kind asks for, as the file spells them
+    fields : author, title, year, doi (or url, where there is none) and what the kind asks for, as the file spells them
 
     Examples
     --------
@@ -34,7 +36,8 @@ class Reference:
 
     def __str__(self) -> str:
         parts = (self.authors, self.fields["title"], *self._place())
-        return f"{', '.join(parts)} ({self.fields['year']}), doi:{self.fields['doi']}"
+        found = f"doi:{self.fields['doi']}" if "doi" in self.fields else self.fields["url"]
+        return f"{', '.join(parts)} ({self.fields['year']}), {found}"
 
     @property
     def authors(self) -> str:
@@ -52,6 +55,18 @@ class Reference:
         numbered = f"{series} {of['volume']}" if series and "volume" in of else series
         edition = f"{of['edition']} ed." if "edition" in of else None
         return [part for part in (edition, numbered, of.get("publisher"), of.get("pages")) if part]
+
+
+def cited_in(text: str) -> list[str]:
+    """Keys of the works that ``text`` cites in brackets, several in one pair too.
+
+    Examples
+    --------
+    >>> cited_in("by RATTLE [swope1982, andersen1983], Horn's matrix [horn1987, section 4]")
+    ['swope1982', 'andersen1983', 'horn1987']
+    """
+    words = [word.strip() for cited in CITATION.findall(text) for word in cited.split(",")]
+    return [word for word in words if KEY.fullmatch(word)]
 
 
 @cache

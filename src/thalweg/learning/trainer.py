@@ -2,7 +2,7 @@
 
 One *epoch* walks once over the batches. After it the averaged weights,
 
-    a <- d a + (1 - d) w,   d = min(average, (1 + t) / (10 + t)),   t the number of steps so far [polyak1992],
+    a <- d a + (1 - d) w,   d = min(average, (1 + t) / (10 + t)),   t the number of steps so far,
 
 are tried on held-out batches; the best ones of all epochs are what `Trainer.fit` returns. Best is the least geometric
 mean of the losses of these batches: losses are squares, and in an arithmetic mean one frame unlike all others would

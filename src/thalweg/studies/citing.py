@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from thalweg.learned_potentials.linear.regularization import CrossValidated, Ridge
-from thalweg.references import references
-
-KEY = re.compile(r"\[([a-z]+[0-9]{4}[a-z]?)\]")
+from thalweg.references import cited_in, references
 
 
 def cited(parts: Iterable[Any]) -> list[str]:
@@ -42,4 +39,4 @@ def _objects(part: Any) -> Iterator[Any]:
 
 
 def _keys(cls: type) -> list[str]:
-    return KEY.findall(cls.__doc__ or "") or KEY.findall(sys.modules[cls.__module__].__doc__ or "")
+    return cited_in(cls.__doc__ or "") or cited_in(sys.modules[cls.__module__].__doc__ or "")

@@ -107,7 +107,7 @@ class PrinzPotential(Potential):
 
 
 class TripleWell1D(Potential):
-    """A triple well in one dimension, a polynomial of degree six, as in deeptime [hoffmann2021].
+    """A triple well in one dimension, a polynomial of degree six, as in deeptime [hoffmann2022].
 
     ``U(x) = 5 - 24.82 x + 41.4251 x^2 - 27.5344 x^3 + 8.53128 x^4 - 1.24006 x^5 + 0.0684 x^6``, used there
     with noise amplitude ``sigma = 0.75``, that is ``kT = D = sigma^2 / 2 = 0.28125``.

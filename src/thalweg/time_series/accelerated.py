@@ -1,7 +1,7 @@
 r"""Time-lagged pairs of a biased run, in the time of the unbiased one.
 
 Under a bias :math:`V` that hardly changes while it acts, time runs :math:`e^{\beta V}` times as fast
-[tiwary2015] [yang2018]:
+[tiwary2015]; slow variables of such data: [mccarty2017] [yang2018]:
 
 .. math::  \tau(t) = \int_0^t e^{\beta V(x_s)}\, ds
 

@@ -3,7 +3,7 @@ r"""Gaussian kernels at landmarks, and random waves that stand for all of them.
 .. math::  \varphi_j(x) = \exp\!\left(-\frac{|x - c_j|^2}{2 w^2}\right)
 
 In the span of kernels at ``m`` landmarks the solution of a kernel method on all ``n`` frames is approximated
-(Nyström) at a cost of ``n m^2`` instead of ``n^3`` [schwantes2015]. Random waves
+(Nyström) at a cost of ``n m^2`` instead of ``n^3`` [harrigan2017]. Random waves
 :math:`\sqrt2 \cos(\omega_j \cdot x + b_j)` with normal :math:`\omega_j` of width :math:`1/w` span nearly the same
 functions without landmarks [rahimi2007].
 

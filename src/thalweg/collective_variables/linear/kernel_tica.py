@@ -1,4 +1,4 @@
-"""Kernel TICA: slow functions among all smooth ones, by kernels at landmarks [schwantes2015].
+"""Kernel TICA: slow functions among all smooth ones, by kernels [schwantes2015], at landmarks [harrigan2017].
 
 It is the variational approach in the basis of `Landmarks` and of the features themselves, so that it is never worse
 than TICA. How wide the kernels should be decides everything, so it is found by cross-validation unless it is given.

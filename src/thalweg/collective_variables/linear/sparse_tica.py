@@ -5,9 +5,9 @@ r"""Sparse TICA: slow coordinates of few features, for people to read and for bi
 
 Features join one by one, each time the one with which the quotient grows most, or are those of the largest
 coefficients in the slowest combination of all; the weakest are exchanged while that helps, and the better set of each
-size is kept [mcgibbon2017] [tan2018]. Without being told, `SparseTICA` takes the fewest features whose
-coordinate is as slow as that of all features, to a share of its timescale. Later coordinates are uncorrelated with
-earlier ones.
+size is kept. Others pose the same problem with a penalty [mcgibbon2017] or follow a truncated flow to its solution
+[tan2018]. Without being told, `SparseTICA` takes the fewest features whose coordinate is as slow as that of all
+features, to a share of its timescale. Later coordinates are uncorrelated with earlier ones.
 """
 
 from __future__ import annotations

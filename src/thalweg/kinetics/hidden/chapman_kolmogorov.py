@@ -1,4 +1,4 @@
-r"""The Chapman-Kolmogorov test of hidden Markov models: do hidden states forget as the model says [noe2013]?
+r"""The Chapman-Kolmogorov test of hidden Markov models: do hidden states forget as the model says [noe2013b]?
 
 The transition matrix between hidden states :math:`P(\tau)`, raised to a power, is set beside the one estimated at the
 longer lag time itself,

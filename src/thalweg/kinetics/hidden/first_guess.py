@@ -1,4 +1,4 @@
-r"""First guesses of hidden Markov models from the metastable sets of a Markov model [noe2013].
+r"""First guesses of hidden Markov models from the metastable sets of a Markov model [noe2013b].
 
 With PCCA+ memberships :math:`M`, transition matrix :math:`P` and populations :math:`\pi` of a Markov model
 

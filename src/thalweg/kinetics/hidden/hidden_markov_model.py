@@ -1,4 +1,4 @@
-r"""Hidden Markov models: few metastable states, seen through what they show [rabiner1989] [noe2013].
+r"""Hidden Markov models: few metastable states, seen through what they show [rabiner1989] [noe2013b].
 
 Clusters of configurations are rarely Markovian at short lag times; a handful of hidden states that each show
 a distribution of clusters, or a Gaussian of features, often are. Transition matrix, initial distribution and

@@ -6,7 +6,7 @@ With the prior ``c ~ N(0, (lambda Lambda)^-1)`` the coefficients solve
 
 `CrossValidated` takes the ``lambda`` that predicts held-out frames best, `Balanced` chooses the weight of energies with
 it, `Evidence` takes the one that makes the labels most likely [mackay1992], `Ridge` the one it is told, and
-`AutomaticRelevance` gives every coefficient its own, which switches off those that do not help [mackay1992]. Errors of
+`AutomaticRelevance` gives every coefficient its own, which switches off those that do not help [mackay1996]. Errors of
 the forces of one frame are correlated, which the evidence does not know; cross-validation over frames is the default.
 """
 

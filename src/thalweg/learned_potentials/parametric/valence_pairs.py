@@ -12,7 +12,7 @@ forces (two Morse curves of one ``a`` are again one, with a depth and a place th
 distance in the training frames, or the contact of the two atoms where they never came so near: nobody knows what is
 there, but atoms do repel each other.
 
-Source: Morse curves [morse1929]; radii [cordero2008]; non-negative least squares [lawson1974].
+Source: Morse curves [morse1929]; radii [cordero2008]; non-negative least squares [lawson1995].
 """
 
 from __future__ import annotations

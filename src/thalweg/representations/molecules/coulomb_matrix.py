@@ -4,7 +4,7 @@
 eigenvalues do not depend on the order of atoms but say less; its rows sorted by norm depend on the order only where
 norms tie, where they have a kink: neither is meant for forces across such points.
 
-Source: [rupp2012]; sorted rows: [montavon2013]. In atomic units: distances are divided by the bohr.
+Source: [rupp2012]; sorted rows: [montavon2012] [montavon2013]. In atomic units: distances are divided by the bohr.
 """
 
 from __future__ import annotations
