@@ -33,6 +33,23 @@ def test_mbar_gives_the_free_energies_of_harmonic_windows_within_three_standard_
     assert np.all(np.abs(np.mean(found, 0)[1:]) < 3 * error)
 
 
+def test_ensembles_that_share_no_frame_are_named():
+    rng = np.random.default_rng(2)
+    centers = np.array([0.0, 0.5, 8.0, 8.5])
+    samples = np.concatenate([rng.normal(c, 0.5, 300) for c in centers])
+    energies = 5.0 * (samples - centers[:, None]) ** 2
+    with pytest.warns(UserWarning, match=r"fall apart into 0, 1 \| 2, 3 with hardly a frame in common"):
+        model = MBAR(kT=2.5).fit(energies, np.full(4, 300))
+    assert model.parts == ((0, 1), (2, 3))
+    assert model.least_overlap < 1e-6
+
+
+def test_equations_not_solved_are_told():
+    _, energies, _ = harmonic_windows(np.full(3, 100), 0)
+    with pytest.warns(UserWarning, match="not solved"):
+        assert not MBAR(kT=2.5, iterations=1).fit(energies, np.full(3, 100)).converged
+
+
 def test_mbar_weights_undo_the_biases():
     samples, energies, _ = harmonic_windows(np.full(5, 4000), 0)
     weights = np.exp(MBAR(kT=2.5).fit(energies, np.full(5, 4000)).log_weights)
@@ -64,13 +81,6 @@ def test_one_bias_by_mbar_is_exponential_reweighting():
     np.testing.assert_allclose(
         MBAR(kT=2.0).fit(energies, np.array([50])).log_weights, exponential_weights(energies[0], 2.0)
     )
-
-
-def test_windows_that_do_not_overlap_are_told():
-    rng = np.random.default_rng(0)
-    samples = np.concatenate([rng.normal(0, 0.1, 100), rng.normal(9, 0.1, 100)])
-    energies = 50 * (samples - np.array([[0.0], [9.0]])) ** 2
-    assert MBAR(kT=1.0).fit(energies, np.array([100, 100])).least_overlap < 1e-6
 
 
 @pytest.mark.parametrize(

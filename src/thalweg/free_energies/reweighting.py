@@ -17,12 +17,17 @@ the maximum of a concave likelihood, found here by Newton's method; frame n then
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp
 
 from thalweg.shapes import Float, Int
+
+LEAST_OVERLAP = 0.01
+"""Overlap of ensembles below which the free energies between them mean little."""
 
 
 def exponential_weights(bias_energy: Float[np.ndarray, " frames"], kT: float) -> Float[np.ndarray, " frames"]:
@@ -81,11 +86,43 @@ class MBARModel:
         """One less the second eigenvalue of the overlap: near 0 the ensembles fall apart in two that share no
         frame.
 
-        Below about 0.01 the free energies between the parts mean little; place more biases in between.
+        Below `LEAST_OVERLAP` the free energies between the parts mean little; place more biases in between.
         """
         if len(self.free_energies) == 1:
             return 1.0
         return float(1.0 - np.sort(np.linalg.eigvals(self.overlap).real)[-2])
+
+    @property
+    def parts(self) -> tuple[tuple[int, ...], ...]:
+        """Numbers of the ensembles in the parts that the weakest links hold together.
+
+        Examples
+        --------
+        >>> overlap = np.array([[0.6, 0.4, 0.0], [0.4, 0.6, 0.0], [0.0, 0.0, 1.0]])
+        >>> MBARModel(np.zeros(3), np.zeros(3), overlap, converged=True).parts
+        ((0, 1), (2,))
+        """
+        links = np.maximum(self.overlap, self.overlap.T)
+        for strength in np.unique(links):
+            parts, part = connected_components(links > strength)
+            if parts > 1:
+                break
+        return tuple(tuple(np.flatnonzero(part == number).tolist()) for number in range(parts))
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is wrong with the numbers: equations not solved, ensembles without overlap."""
+        found = []
+        if not self.converged:
+            found.append("the equations of MBAR were not solved to the tolerance; give more iterations")
+        if self.least_overlap < LEAST_OVERLAP:
+            parts = " | ".join(", ".join(map(str, part)) for part in self.parts)
+            found.append(
+                f"the ensembles fall apart into {parts} with hardly a frame in common (overlap "
+                f"{self.least_overlap:.1g}, needed is {LEAST_OVERLAP}): free energies between these mean nothing; sample under "
+                "biases in between"
+            )
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -114,7 +151,7 @@ class MBAR:
     def fit(
         self, bias_energies: Float[np.ndarray, "biases frames"], counts: Int[np.ndarray, " biases"]
     ) -> MBARModel:
-        """Weights of all frames.
+        """Weights of all frames; what makes them doubtful is told by a warning.
 
         Parameters
         ----------
@@ -145,12 +182,15 @@ class MBAR:
         everywhere = -logsumexp(log_weights - u, axis=1)
         # O_kl = sum_n W_nk W_nl N_l with W_nk = w_n exp(f_k - u_kn)
         members = np.exp(everywhere[:, None] - u + log_weights)
-        return MBARModel(
+        model = MBARModel(
             free_energies=self.kT * (everywhere - everywhere[0]),
             log_weights=log_weights - logsumexp(log_weights),
             overlap=(members @ members.T) * counts,
             converged=converged,
         )
+        for doubt in model.doubts:
+            warnings.warn(doubt, stacklevel=2)
+        return model
 
     def _solve(self, u, counts):
         """Newton's method on the log likelihood, halving the step while it does not improve."""

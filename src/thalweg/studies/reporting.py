@@ -23,9 +23,6 @@ from thalweg.studies.tables.study import BundledMolecule, Study
 from thalweg.systems.topology import Topology
 from thalweg.units import whole_multiple
 
-LEAST_OVERLAP = 0.01
-"""Overlap of biased ensembles below which the weights between them mean little."""
-
 
 def report_of_run(study: Study, run: Path) -> Results:
     """Analyze a finished run and write its report.
@@ -109,11 +106,8 @@ def _mishaps(store: Store, course: CampaignRecord) -> list[Diagnosis]:
         broken = json.loads(store.file(entry, "segment.json").read_text())["diverged"]
         found += [Diagnosis("warning", f"{entry}, walker {walker}: {why}") for walker, why in broken.items()]
     if course.weights is not None:
-        overlap = WeightedFrames.read(store, course.weights).card["least_overlap"]
-        if overlap < LEAST_OVERLAP:
-            found.append(
-                Diagnosis("warning", f"Biases of the seeds share few frames: overlap {overlap:.3f}.")
-            )
+        doubts = WeightedFrames.read(store, course.weights).card["doubts"]
+        found += [Diagnosis("warning", f"Weights of the seeds: {doubt}.") for doubt in doubts]
     return found
 
 

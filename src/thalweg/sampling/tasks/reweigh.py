@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -79,7 +80,9 @@ class Reweigh:
         features = np.concatenate([walk for run in found for walk in run])
         counts = np.array([sum(map(len, run)) for run in found])
         energies = np.stack([self._energies(store, apparatus, held, features) for held in self.biases])
-        model = MBAR(apparatus.kT).fit(energies, counts)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # doubts are told by the report, out of the card
+            model = MBAR(apparatus.kT).fit(energies, counts)
         run = np.repeat(np.arange(len(runs)), counts)
         own = [exponential_weights(energies[k, run == k], apparatus.kT) for k in range(len(runs))]
         lengths = [len(walk) for run in found for walk in run]
@@ -89,6 +92,7 @@ class Reweigh:
             "free_energies": model.free_energies.tolist(),
             "least_overlap": model.least_overlap,
             "converged": model.converged,
+            "doubts": list(model.doubts),
             "effective_frames": [effective_sample_size(logs) for logs in own],
             "effective_frames_pooled": effective_sample_size(model.log_weights),
         }
