@@ -11,7 +11,7 @@ takes into account [nadeau2003].
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -180,7 +180,9 @@ def cross_validate(
         overlap = len(test) / len(train)
         scores = float("nan"), float("nan")
         try:
-            fitted_to, left_out = (_taken(data, pieces, chosen) for chosen in (train, test))
+            fitted_to, left_out = (
+                taken(data, [piece for piece in pieces if piece.block in chosen]) for chosen in (train, test)
+            )
             model = method.fit(fitted_to)
             scores = model.score(fitted_to, r), model.score(left_out, r)
         except (ValueError, np.linalg.LinAlgError) as error:
@@ -194,16 +196,20 @@ def cross_validate(
     return CrossValidation(np.array(training), np.array(held_out), overlap, failures)
 
 
-def _taken(data: Any, pieces: tuple[PairRange, ...], blocks: np.ndarray) -> Any:
-    """The pieces that belong to these blocks, as data of the same kind."""
-    chosen = [piece for piece in pieces if piece.block in set(blocks.tolist())]
+def taken(data: Any, pieces: Sequence[PairRange]) -> Any:
+    """Frames ``[start, stop)`` of every piece as a trajectory of its own, with what belongs to them.
+
+    Parameters
+    ----------
+    data : `Trajectories` or `DiscreteTrajectories`
+    """
     given = getattr(data, "columns", {"weights": data.weights})
     columns = {
-        name: [column[p.trajectory][p.start : p.stop] for p in chosen]
+        name: [column[p.trajectory][p.start : p.stop] for p in pieces]
         for name, column in given.items()
         if column is not None
     }
-    return replace(data, blocks=[_part(data, piece) for piece in chosen], **columns)
+    return replace(data, blocks=[_part(data, piece) for piece in pieces], **columns)
 
 
 def _part(data: Any, piece: PairRange) -> Any:
