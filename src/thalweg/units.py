@@ -41,9 +41,12 @@ GRAM_PER_CUBIC_CENTIMETER = 602.214076
 DEGREE = 0.017453292519943295
 """One degree [radian]."""
 
+AKMA_TIME = 0.04888821
+"""CHARMM's unit of time: Å sqrt(amu mol / kcal) [ps]."""
+
 DIMENSIONS = {
     "temperature": {"K": 1.0},
-    "time": {"ps": 1.0, "fs": 1e-3, "ns": 1e3, "us": 1e6, "s": 1e12},
+    "time": {"ps": 1.0, "fs": 1e-3, "ns": 1e3, "us": 1e6, "ms": 1e9, "s": 1e12},
     "rate": {"/ps": 1.0, "1/ps": 1.0, "/fs": 1e3, "1/fs": 1e3, "/ns": 1e-3, "1/ns": 1e-3},
     "length": {"nm": 1.0, "A": ANGSTROM, "Å": ANGSTROM, "angstrom": ANGSTROM, "pm": 1e-3, "bohr": BOHR},
     "energy": {
@@ -71,6 +74,13 @@ DIMENSIONS["stress"] = {
     for energy, one in DIMENSIONS["energy"].items()
     for length, other in DIMENSIONS["length"].items()
 } | {"GPa": GIGAPASCAL, "kbar": 0.1 * GIGAPASCAL, "bar": 1e-4 * GIGAPASCAL}
+
+WORDS = {
+    "kelvin": "K", "femtosecond": "fs", "picosecond": "ps", "nanosecond": "ns", "microsecond": "us", "µs": "us",
+    "μs": "us", "millisecond": "ms", "second": "s", "nanometer": "nm", "picometer": "pm", "ångström": "Å",
+    "electronvolt": "eV", "hartree": "Ha", "degree": "deg", "radian": "rad",
+}  # fmt: skip
+"""Units as some write them, also in the plural -> their symbols."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +140,7 @@ def unit(name: str, dimension: str) -> float:
     51.4221
     """
     accepted = DIMENSIONS[dimension]
+    name = _symbol(name, dimension)
     if name not in accepted:
         raise ValueError(f"{name!r} is no unit of {dimension} known here; use one of {', '.join(accepted)}")
     return accepted[name]
@@ -152,17 +163,27 @@ def quantity(text: str, dimension: str) -> float:
 
     Examples
     --------
-    >>> quantity("2 fs", "time")
-    0.002
+    >>> quantity("2 fs", "time"), quantity("2 femtoseconds", "time")
+    (0.002, 0.002)
     """
     accepted = DIMENSIONS[dimension]
     wanted = f'a {dimension} such as "1 {next(iter(accepted))}" (units known: {", ".join(accepted)})'
     if not isinstance(text, str):
         raise ValueError(f"got {text!r} without a unit; give {wanted}")
     match = re.fullmatch(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S+)\s*", text)
-    if match is None or match[2] not in accepted:
+    if match is None or (name := _symbol(match[2], dimension)) not in accepted:
         raise ValueError(f"cannot read {text!r}; give {wanted}")
-    return float(match[1]) * accepted[match[2]]
+    value = float(match[1]) * accepted[name]
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is beyond all numbers; give {wanted}")
+    return value
+
+
+def _symbol(name: str, dimension: str) -> str:
+    """The symbol of a unit that is spelled out, ``name`` itself where it is none."""
+    if name in DIMENSIONS[dimension]:
+        return name
+    return WORDS.get(name, WORDS.get(name.removesuffix("s"), name))
 
 
 def whole_multiple(time: Picoseconds, step: Picoseconds, what: str) -> int:

@@ -1,9 +1,12 @@
+import warnings
+
 import mdtraj
 import numpy as np
 import pytest
 
 from thalweg.geometry.variables import Distances
 from thalweg.interop.files import trajectories as mdtraj_files
+from thalweg.interop.files import xtc
 from thalweg.interop.files.trajectories import (
     TrajectoryFile,
     read_topology,
@@ -12,6 +15,7 @@ from thalweg.interop.files.trajectories import (
     topology_to_mdtraj,
     write_trajectory,
 )
+from thalweg.interop.files.xtc import COMPRESSED, FIXED, scan_xtc
 from thalweg.interop.measured.frame_features import FeaturesAlongFile
 from thalweg.systems.topology import Topology
 from thalweg.time_series.trajectories import Trajectories
@@ -60,6 +64,17 @@ def test_frames_and_boxes_come_back_as_written(written, suffix, box):
         np.testing.assert_allclose(frames.box, np.repeat(box[None], 30, 0), atol=2e-4)
     elif suffix != ".xtc":
         assert frames.box is None
+
+
+def mdtraj_file(path, lengths, suffix=None):
+    """The frames as MDTraj writes them 2 ps apart with rectangular cells of ``lengths``; renamed to ``suffix``."""
+    trajectory = mdtraj.Trajectory(FRAMES, topology_to_mdtraj(TOPOLOGY), time=2.0 * np.arange(30))
+    trajectory.unitcell_lengths, trajectory.unitcell_angles = lengths, np.full((30, 3), 90.0)
+    first = path if suffix is None else path.with_suffix({".x": ".mdcrd"}.get(suffix, suffix))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trajectory.save(str(first))
+    return first if suffix is None else first.rename(path.with_suffix(suffix))
 
 
 @suffix
@@ -131,22 +146,142 @@ def test_estimators_read_a_variable_along_a_file_in_one_pass(written, suffix, mo
 
 
 @pytest.mark.parametrize(
-    ("suffix", "message"),
-    [(".dcd", "announces 30 frames but holds 20 whole frames"), (".xtc", "breaks off after 21 whole frames")],
+    ("suffix", "message", "whole"),
+    [
+        (".dcd", "announces 30 frames but holds 20 whole frames", 20),
+        (".xtc", "breaks off after 21 whole frames", 21),
+    ],
 )
-def test_a_file_cut_off_is_refused_with_the_number_of_whole_frames(written, suffix, message):
+def test_of_a_file_cut_off_the_whole_frames_are_read_and_told(written, suffix, message, whole):
     path = written(suffix)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 7 // 10])
-    with pytest.raises(ValueError, match=message):
-        TrajectoryFile(path, TOPOLOGY)
+    with pytest.warns(UserWarning, match=message):
+        file = TrajectoryFile(path, TOPOLOGY)
+    positions = np.concatenate([chunk.positions for chunk in file])
+    assert len(positions) == file.n_frames == whole
+    np.testing.assert_allclose(positions, FRAMES[:whole], atol=PRECISION[suffix])
 
 
-def test_a_dcd_file_that_goes_on_after_its_last_frame_is_refused(written):
+def test_a_dcd_file_whose_header_was_never_corrected_is_read_whole(written):
+    path = written(".dcd")
+    content = bytearray(path.read_bytes())
+    content[8:12] = np.int32(500).tobytes()
+    path.write_bytes(bytes(content))
+    with pytest.warns(UserWarning, match="announces 500 frames but holds 30 whole frames and 0 bytes more"):
+        frames = read_trajectory(path, TOPOLOGY)
+    np.testing.assert_allclose(frames.positions, FRAMES, atol=1e-6)
+
+
+def test_a_dcd_file_that_goes_on_after_its_last_frame_is_read_up_to_there(written):
     path = written(".dcd")
     path.write_bytes(path.read_bytes() + bytes(10))
-    with pytest.raises(ValueError, match="30 whole frames and 10 bytes more"):
+    with pytest.warns(UserWarning, match="30 whole frames and 10 bytes more"):
+        assert TrajectoryFile(path, TOPOLOGY).n_frames == 30
+
+
+def test_a_dcd_file_of_which_a_byte_is_gone_is_damaged_from_that_frame_on(written):
+    path = written(".dcd")
+    content, frame = path.read_bytes(), 12 * ATOMS + 24
+    middle = len(content) - 10 * frame + 7  # in frame 20
+    path.write_bytes(content[:middle] + content[middle + 1 :])
+    with pytest.warns(UserWarning, match="29 whole frames"):
+        file = TrajectoryFile(path, TOPOLOGY)
+    with pytest.raises(ValueError, match="damaged in frame 20: its records"):
+        list(file)
+
+
+@pytest.mark.parametrize("edge", [0.0, 0.1], ids=["nothing", "one angstrom"])
+@pytest.mark.parametrize("suffix", [".dcd", ".pdb", ".trr", ".nc"])
+def test_a_cell_of_nothing_or_of_one_angstrom_says_that_there_is_no_box(tmp_path, suffix, edge):
+    path = mdtraj_file(tmp_path / f"run{suffix}", np.full((30, 3), edge))
+    assert read_trajectory(path, TOPOLOGY).box is None
+
+
+@pytest.mark.parametrize("suffix", [".dcd", ".nc"])
+def test_a_cell_that_cannot_be_is_refused_with_its_frame(tmp_path, suffix):
+    lengths = np.full((30, 3), 2.0)
+    lengths[17, 1] = np.nan
+    path = mdtraj_file(tmp_path / f"run{suffix}", lengths)
+    with pytest.raises(ValueError, match=r"in frame 17 a cell without volume or not finite"):
+        read_trajectory(path, TOPOLOGY)
+    lengths[17] = 0.0
+    path = mdtraj_file(tmp_path / f"gone{suffix}", lengths)
+    with pytest.raises(ValueError, match="no cell in frame 17, but in frame 0"):
+        read_trajectory(path, TOPOLOGY)
+
+
+@pytest.mark.parametrize("suffix", [".xtc", ".trr", ".nc"])
+def test_times_in_a_file_are_those_it_was_written_with(tmp_path, suffix):
+    path = mdtraj_file(tmp_path / f"run{suffix}", np.full((30, 3), 2.0))
+    np.testing.assert_allclose(TrajectoryFile(path, TOPOLOGY).times, 2.0 * np.arange(30))
+
+
+@pytest.mark.parametrize(
+    ("step", "every", "dt"),
+    [(2 / 48.88821, 500, 1.0), (20 / 48.88821, 1, 0.02), (1.0, 1, None), (0.0, 10, None)],
+)
+def test_a_dcd_header_gives_the_time_between_frames_where_its_writer_knew_it(written, step, every, dt):
+    path = written(".dcd")
+    content = bytearray(path.read_bytes())
+    content[16:20], content[44:48] = np.int32(every).tobytes(), np.float32(step).tobytes()
+    path.write_bytes(bytes(content))
+    times = TrajectoryFile(path, TOPOLOGY).times
+    assert (times is None) if dt is None else times[1] == pytest.approx(dt, rel=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".trr", ".nc", ".x", ".dtr"])
+def test_other_formats_give_the_frames_that_were_written(tmp_path, suffix):
+    path = mdtraj_file(tmp_path / "run", np.full((30, 3), 2.0), suffix)
+    frames = read_trajectory(path, TOPOLOGY)
+    np.testing.assert_allclose(frames.positions, FRAMES, atol=6e-5)
+    np.testing.assert_allclose(frames.box, np.repeat(2 * np.eye(3)[None], 30, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 1000.0])
+@pytest.mark.parametrize("atoms", [4, 12, 60])
+def test_every_compressed_frame_that_was_written_is_found_sound(tmp_path, atoms, scale, monkeypatch):
+    monkeypatch.setattr(xtc, "BATCH", 4000)
+    random = np.random.default_rng(atoms)
+    centers = random.normal(size=(40, -(-atoms // 3), 1, 3))
+    points = (scale * (centers + 0.02 * random.normal(size=(40, len(centers[0]), 3, 3)))).reshape(40, -1, 3)
+    with mdtraj.formats.XTCTrajectoryFile(str(tmp_path / "run.xtc"), "w") as file:
+        file.write(points[:, :atoms].astype(np.float32))
+    assert list(scan_xtc(tmp_path / "run.xtc").require_sound())[-1] == 40
+
+
+def test_a_stream_of_bits_that_leads_beyond_its_frame_is_never_decompressed(written, monkeypatch):
+    content = written(".xtc").read_bytes()
+    refused = 0
+    for place in range(FIXED + COMPRESSED, FIXED + COMPRESSED + 40):
+        broken = bytearray(content)
+        broken[place] = 0xFF
+        path = written(".xtc")
+        path.write_bytes(bytes(broken))
+        try:
+            assert np.isfinite(read_trajectory(path, TOPOLOGY).positions).all()
+        except ValueError as error:
+            refused += 1
+            assert "damaged in frame 0: its compressed coordinates are not of 12 atoms" in str(error)
+    assert refused > 3
+
+
+def test_a_length_that_leads_backwards_is_refused(written):
+    path = written(".xtc")
+    content = bytearray(path.read_bytes())
+    place = FIXED + COMPRESSED - 4
+    content[place : place + 4] = np.array([-92], ">i4").tobytes()
+    path.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match=r"frame 0: its precision, range or length \(-92 bytes\)"):
         TrajectoryFile(path, TOPOLOGY)
+
+
+def test_a_reader_that_dies_takes_its_own_process_only(tmp_path):
+    path = mdtraj_file(tmp_path / "run", np.full((30, 3), 2.0), ".dtr")
+    for part in path.glob("frame*"):
+        part.write_bytes(bytes(100))
+    with pytest.raises(ValueError, match="run.dtr is not readable"):
+        read_trajectory(path, TOPOLOGY)
 
 
 @suffix
@@ -198,5 +333,7 @@ def test_positions_that_cannot_be_written_are_refused(tmp_path):
 def test_a_file_without_a_topology_is_refused(tmp_path):
     path = tmp_path / "empty.pdb"
     path.write_text("nothing here\n")
-    with pytest.raises(ValueError, match=r"no atoms|gives no topology"):
+    with pytest.raises(
+        ValueError, match="empty.pdb is not readable as a topology: it is damaged, cut off or something else"
+    ):
         read_topology(path)

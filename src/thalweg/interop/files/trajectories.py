@@ -1,16 +1,18 @@
 """Trajectory files: written whole or not at all, read chunk by chunk, with what is wrong said before the
 analysis.
 
-XTC and DCD are checked as soon as they are opened; every other format that MDTraj reads is checked as it is
-read. Positions are ``(frames, atoms, 3)`` [nm], boxes ``(frames, 3, 3)`` vectors as rows [nm] or None.
+XTC, DCD, TRR and NetCDF are checked as soon as they are opened, other formats that MDTraj reads as they are read.
+What a program was killed in the middle of is read up to there, and told. Positions are ``(frames, atoms, 3)`` [nm],
+boxes ``(frames, 3, 3)`` vectors as rows [nm] or None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import mdtraj
 import numpy as np
@@ -18,8 +20,13 @@ from mdtraj.core import element as mdtraj_elements
 from mdtraj.formats.registry import FormatRegistry
 
 from thalweg.geometry.evaluation import ROW
+from thalweg.interop.files.apart import frames_read_apart
+from thalweg.interop.files.cells import cell_vectors, checked_box
 from thalweg.interop.files.dcd import open_dcd, without_date
+from thalweg.interop.files.netcdf import open_netcdf
+from thalweg.interop.files.trr import open_trr
 from thalweg.interop.files.xtc import scan_xtc
+from thalweg.machine.reading import UnreadableFile, quietly, reading
 from thalweg.machine.whole_files import whole
 from thalweg.systems.topology import Topology
 
@@ -30,6 +37,46 @@ WRITABLE = (".xtc", ".dcd", ".pdb")
 
 PICKLING = (".h5", ".hdf5", ".lh5")
 """Suffixes of formats that MDTraj reads through PyTables, which unpickles what a file holds as objects."""
+
+COMPILED = (".dtr", ".stk", ".gsd")
+"""Suffixes of formats whose readers are compiled and trust what a file says: they get a process of their own."""
+
+ALIASES = {".x": ".mdcrd", ".trj": ".mdcrd"}
+"""Suffixes that Amber's programs give to what MDTraj calls otherwise."""
+
+TOPOLOGIES = ".pdb, .cif, .prmtop, .parm7, .psf, .gro, .mol2"
+"""Suffixes of files that say which atoms there are."""
+
+
+@runtime_checkable
+class OpenTrajectory(Protocol):
+    """What is known of a file before its frames are read, and these.
+
+    ``told`` is what is odd about it, ``times`` are ``(frames,)`` [ps], or None where the file says none.
+    """
+
+    atoms: int
+
+    @property
+    def told(self) -> str: ...
+
+    @property
+    def times(self) -> np.ndarray | None: ...
+
+    def __len__(self) -> int: ...
+
+    def chunks(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Positions and boxes of ``size`` frames at a time."""
+        ...
+
+
+CHECKED: dict[str, Callable[[Path], OpenTrajectory]] = {
+    ".dcd": open_dcd,
+    ".xtc": scan_xtc,
+    ".trr": open_trr,
+    **dict.fromkeys((".nc", ".ncdf", ".netcdf"), open_netcdf),
+}
+"""Suffixes of formats that are checked before a frame is read."""
 
 
 class TrajectoryFrames(NamedTuple):
@@ -80,12 +127,22 @@ def topology_to_mdtraj(topology: Topology) -> mdtraj.Topology:
 
 
 def read_topology(path: str | Path) -> Topology:
-    """The topology in a PDB, prmtop, GRO or other file that MDTraj finds one in."""
+    """The topology in a PDB, prmtop, PSF, GRO or other file that MDTraj finds one in.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    UnreadableFile
+        If it gives no topology, or one without atoms.
+    """
     file = _checked_format(_existing(path))
-    try:
-        return topology_from_mdtraj(mdtraj.load_topology(str(file)))
-    except (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path} gives no topology ({error}); give a PDB or prmtop file") from error
+    advice = f"give a file with the atoms ({TOPOLOGIES}), and check that it is complete"
+    with reading(file, "a topology", advice), quietly():
+        found = topology_from_mdtraj(mdtraj.load_topology(str(file)))
+        if not len(found):
+            raise ValueError("it has no atoms")
+    return found
 
 
 def write_trajectory(
@@ -130,9 +187,12 @@ def write_trajectory(
 class TrajectoryFile:
     """A trajectory file, opened and checked but not read.
 
+    Of one that breaks off in the middle of a frame, or has other frames than it announces, the whole frames are read,
+    and a warning says so.
+
     Parameters
     ----------
-    path : DCD, XTC or any other file that MDTraj reads
+    path : DCD, XTC, TRR, NetCDF or any other file that MDTraj reads
     topology : its atoms
 
     Raises
@@ -140,63 +200,74 @@ class TrajectoryFile:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the suffix is unknown or one of `PICKLING`, the file is cut off, or its atoms are not those of the
-        topology. While reading: if a coordinate is not finite.
+        If the suffix is unknown or one of `PICKLING`, or the file's atoms are not those of the topology. While
+        reading: if the file is damaged or a coordinate or box not finite; the frame is named.
 
     Attributes
     ----------
     n_frames : whole frames, or None for formats that must be read to know
+    times : (frames,) as the file says [ps], or None where it does not
     """
 
     path: Path
     topology: Topology
     n_frames: int | None = field(init=False)
+    times: np.ndarray | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
         path = _checked_format(_existing(self.path))
-        if path.suffix.lower() not in FormatRegistry.loaders:
-            known = ", ".join(sorted(set(FormatRegistry.loaders) - set(PICKLING)))
+        if _kind(path) not in FormatRegistry.loaders:
+            known = ", ".join(sorted({*FormatRegistry.loaders, *ALIASES} - set(PICKLING)))
             raise ValueError(f"{path} has a suffix no reader knows; name or convert it to one of {known}")
-        frames, atoms = None, len(self.topology)
-        if path.suffix.lower() == ".dcd":
-            dcd = open_dcd(path)
-            frames, atoms = len(dcd), dcd.atoms
-        elif path.suffix.lower() == ".xtc":
-            frames, atoms = scan_xtc(path)
-        self._check_atoms(atoms)
         object.__setattr__(self, "path", path)
-        object.__setattr__(self, "n_frames", frames)
+        opened = self._opened()
+        object.__setattr__(self, "n_frames", None if opened is None else len(opened))
+        object.__setattr__(self, "times", None if opened is None else opened.times)
+        if opened is not None and opened.told:
+            warnings.warn(opened.told, stacklevel=3)
 
     def __iter__(self) -> Iterator[TrajectoryFrames]:
         """Frames from the first to the last, some megabytes at a time."""
         most, start = max(1, CHUNK_NUMBERS // (3 * len(self.topology))), 0
         size = most if most < ROW else most // ROW * ROW
-        for chunk in self._chunks(size):
-            self._check_atoms(chunk.positions.shape[1])
-            _check_finite(chunk.positions, self.path, start)
-            start += len(chunk.positions)
-            yield chunk
+        boxed = None
+        with reading(self.path, f"a trajectory of {len(self.topology)} atoms", "check that it is complete"):
+            for positions, box in self._chunks(size):
+                self._check_atoms(positions.shape[1])
+                _check_finite(positions, self.path, start)
+                box = checked_box(box, self.path, start)
+                if boxed is not None and boxed != (box is not None):
+                    raise UnreadableFile(
+                        f"{self.path} has {'no cell' if boxed else 'a cell'} from frame {start} on, unlike before; "
+                        "give frames all with cells, or all without"
+                    )
+                boxed = box is not None
+                yield TrajectoryFrames(positions, box)
+                start += len(positions)
+
+    def _opened(self) -> OpenTrajectory | None:
+        """The file opened and checked, or None if its format is not checked before it is read."""
+        opener = CHECKED.get(_kind(self.path))
+        if opener is None:
+            return None
+        with reading(self.path, f"a {self.path.suffix[1:].upper()} trajectory", "copy it again"):
+            opened = opener(self.path)
+        self._check_atoms(opened.atoms)
+        return opened
 
     def _check_atoms(self, atoms: int) -> None:
         if atoms != len(self.topology):
-            raise ValueError(
+            raise UnreadableFile(
                 f"{self.path} has {atoms} atoms and the topology has {len(self.topology)}; give its own"
             )
 
-    def _chunks(self, size: int) -> Iterator[TrajectoryFrames]:
-        if self.path.suffix.lower() == ".dcd":
-            dcd = open_dcd(self.path)
-            for start in range(0, len(dcd), size):
-                yield TrajectoryFrames(dcd.positions(start, start + size), dcd.box(start, start + size))
-            return
-        try:
-            for part in mdtraj.iterload(str(self.path), chunk=size, top=topology_to_mdtraj(self.topology)):
-                yield TrajectoryFrames(part.xyz, part.unitcell_vectors)
-        except (ValueError, RuntimeError, OSError, EOFError, IndexError) as error:
-            raise ValueError(
-                f"cannot read {self.path} with a topology of {len(self.topology)} atoms ({error}); check "
-                "that it is complete and belongs to that topology"
-            ) from error
+    def _chunks(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        opened = self._opened()
+        if opened is not None:
+            return opened.chunks(size)
+        if _kind(self.path) in COMPILED:
+            return frames_read_apart(self.path, size, len(self.topology))
+        return _read_by_mdtraj(self.path, size, self.topology)
 
 
 def read_trajectory(path: str | Path, topology: Topology) -> TrajectoryFrames:
@@ -215,13 +286,45 @@ def read_trajectory(path: str | Path, topology: Topology) -> TrajectoryFrames:
     return TrajectoryFrames(np.concatenate([chunk.positions for chunk in chunks]), box)
 
 
+def _read_by_mdtraj(
+    path: Path, size: int, topology: Topology
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Positions and boxes as MDTraj reads them, from files whose names it need not know."""
+    atoms = topology_to_mdtraj(topology)
+    if path.suffix.lower() in ALIASES:
+        opened = FormatRegistry.fileobjects[_kind(path)](str(path), n_atoms=len(topology))
+        with opened as file:
+            parts = iter(lambda: file.read_as_traj(atoms, n_frames=size), None)
+            yield from _until_empty(parts)
+        return
+    yield from _until_empty(mdtraj.iterload(str(path), chunk=size, top=atoms))
+
+
+def _until_empty(parts: Iterator[mdtraj.Trajectory]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Positions and boxes of MDTraj's chunks up to the first without frames, its warnings left out."""
+    while True:
+        with quietly():
+            part = next(parts, None)
+        if part is None or not len(part):
+            return
+        lengths = part.unitcell_lengths
+        box = None if lengths is None else cell_vectors(lengths, part.unitcell_angles)
+        yield part.xyz, box
+
+
+def _kind(path: Path) -> str:
+    """The suffix by which the format is known."""
+    suffix = path.suffix.lower()
+    return ALIASES.get(suffix, suffix)
+
+
 def _symbol(element) -> str:
     return "" if element is None or element.symbol == "VS" else element.symbol
 
 
 def _existing(path: str | Path) -> Path:
     file = Path(path)
-    if not file.is_file():
+    if not file.is_file() and not (file.is_dir() and file.suffix.lower() == ".dtr"):
         raise FileNotFoundError(f"there is no file {path}; check the path (working folder: {Path.cwd()})")
     return file
 
@@ -239,7 +342,7 @@ def _check_finite(positions: np.ndarray, name: object, first: int) -> None:
     bad = np.argwhere(~np.isfinite(positions).all(axis=2))
     if len(bad):
         frame, atom = bad[0]
-        raise ValueError(
+        raise UnreadableFile(
             f"{name}: atom {atom} has no finite coordinates in frame {first + frame}; remove the frames from "
             "there on, or rerun with a shorter time step if the simulation blew up"
         )
