@@ -23,6 +23,8 @@ from .frames.pair_consistency import pair_scale as pair_scale
 from .frames.reference_energies import fitted_references as fitted_references
 from .frames.reference_energies import of_other_compositions as of_other_compositions
 from .frames.reference_energies import undecided as undecided
+from .frames.stress_consistency import StressScale as StressScale
+from .frames.stress_consistency import stress_scale as stress_scale
 from .frames.typical_cutoff import cutoff_with_neighbors as cutoff_with_neighbors
 from .frames.typical_cutoff import with_neighbors as with_neighbors
 from .gradient_domain.gradient_domain import GradientDomain as GradientDomain
@@ -157,9 +159,11 @@ from .terms.term import reach as reach
 from .uncertainty.calibrated import ForceAlarm as ForceAlarm
 from .uncertainty.calibrated import LeavesOut as LeavesOut
 from .uncertainty.calibrated import calibrated as calibrated
+from .uncertainty.calibrated import calibration_in_words as calibration_in_words
 from .uncertainty.calibrated import force_calibration as force_calibration
 from .uncertainty.calibrated import force_deviations as force_deviations
 from .uncertainty.calibrated import force_errors as force_errors
+from .uncertainty.calibrated import usual_error as usual_error
 from .uncertainty.committee import Committee as Committee
 from .uncertainty.committee import CommitteeTerm as CommitteeTerm
 from .uncertainty.committee import Heads as Heads
@@ -168,4 +172,6 @@ from .uncertainty.committee import MeanEnergy as MeanEnergy
 from .uncertainty.committee import ShallowCommittee as ShallowCommittee
 from .uncertainty.distance_to_training import distances_to_training as distances_to_training
 from .uncertainty.distance_to_training import errors_by_distance as errors_by_distance
+from .uncertainty.graded import SpannedEnvironments as SpannedEnvironments
 from .uncertainty.graded import graded as graded
+from .uncertainty.label_noise import label_noise as label_noise

@@ -155,7 +155,12 @@ def test_every_kind_of_broken_frame_is_named(molecules):
     named = kinds(found)
     for k, kind in enumerate(broken):
         assert len(frames) + k in named[kind], kind
-    assert len(found.kept([*frames, *broken.values()])) == len(frames) + len(broken) - 6
+    everything = [*frames, *broken.values()]
+    assert found.outliers == {
+        len(frames) + list(broken).index(kind) for kind in ("energy outliers", "force outliers")
+    }
+    assert len(found.kept(everything)) == len(everything) - 8
+    assert len(found.kept(everything, keep=("outliers", "repeated"))) == len(everything) - 5
     with pytest.raises(ValueError, match="atoms on top of each other"):
         found.require()
 

@@ -1,20 +1,26 @@
 """What is wrong with labeled frames, before a model is taught them.
 
-Errors make a frame useless (labels that are no numbers, atoms on top of each other); warnings ask for a look
-(duplicates, outliers, contacts far closer than bonds, forces that do not add up to zero); forces that are not the
-gradient of the energies are told with the factor and the units that explain it.
+Errors make a frame useless (labels that are no numbers, atoms on top of each other), or all frames (forces that are
+not the gradient of the energies, with the factor and the units that explain it; energies or lengths in other units);
+warnings ask for a look (duplicates, outliers, contacts far closer than bonds, forces that do not add up to zero).
+Labels that are beyond doubt of something else, and stresses of another sign or unit, are named: `Findings.kept` leaves
+the former out and corrects the latter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from thalweg.learned_potentials.frames.absolute_units import lengths_in_bohr, unit_of_energies
 from thalweg.learned_potentials.frames.duplicates import contacts, duplicates
-from thalweg.learned_potentials.frames.findings import Finding, Findings
+from thalweg.learned_potentials.frames.findings import Finding, Findings, place_of
 from thalweg.learned_potentials.frames.force_consistency import force_scale
+from thalweg.learned_potentials.frames.gross_outliers import gross_outliers
 from thalweg.learned_potentials.frames.pair_consistency import pair_scale
+from thalweg.learned_potentials.frames.stress_consistency import StressScale, stress_scale
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import COVALENT_RADII, SYMBOLS
 from thalweg.units import unit
@@ -40,8 +46,8 @@ MEV = unit("meV", "energy")
 def inspect(configurations: Sequence[Configuration]) -> Findings:
     """Everything that looks wrong with ``configurations``.
 
-    Frames are told apart by ``info["file"]`` where forces are compared with energies, so that one file in other
-    units shows.
+    Frames are told apart by ``info["file"]`` where forces and stresses are compared with energies, so that one file in
+    other units shows, and are named by file and ``info["frame in file"]`` where they have these.
 
     Examples
     --------
@@ -57,15 +63,28 @@ def inspect(configurations: Sequence[Configuration]) -> Findings:
     sound = [k for k in sound if k not in bad]
     groups = [tuple(sound[k] for k in group) for group in duplicates([configurations[k] for k in sound])]
     findings += _repetitions(configurations, groups)
-    findings += _energy_outliers(configurations, sound)
-    findings += _force_outliers(configurations, sound)
+    off = _energies_off(configurations, sound)
+    energetic, strong = _energy_outliers(configurations, off), _force_outliers(configurations, sound)
+    findings += [*energetic, *strong]
+    wrong = _gross(configurations, sound, off, [k for f in energetic for k in f.frames], strong)
+    findings += wrong
+    outliers = frozenset(k for finding in wrong for k in finding.frames)
+    # what is beyond doubt wrong does not witness against the others
+    sound = [k for k in sound if k not in outliers]
     findings += _unbalanced(configurations, sound)
-    scale, mismatches = _scales(configurations, sound)
+    files = _by_file(configurations, sound)
+    scale, mismatches = _scales(configurations, sound, files)
+    units = list(_units(configurations, files))
+    stresses = {} if mismatches or units else _stress_scales(configurations, files)
+    findings += [*mismatches, *units, *_told_stresses(configurations, files, stresses)]
     ranks = ("error", "warning", "note")
+    placed = [replace(one, places=tuple(place_of(configurations[k]) for k in one.frames)) for one in findings]
     return Findings(
-        tuple(sorted([*findings, *mismatches], key=lambda finding: ranks.index(finding.severity))),
+        tuple(sorted(placed, key=lambda finding: ranks.index(finding.severity))),
         scale,
         frozenset(k for group in groups for k in group[1:]),
+        outliers,
+        stresses,
     )
 
 
@@ -76,7 +95,8 @@ def require_sound(configurations: Sequence[Configuration]) -> None:
     ------
     ValueError
         If there are no frames, some have no atoms, labels that are not numbers or of the wrong shape, or forces are
-        not the gradient of the energies by a factor that mistaken units or a wrong sign explain.
+        not the gradient of the energies, or stresses not their derivative by strain, by a factor that mistaken units or
+        a wrong sign explain.
     """
     if not len(configurations):
         raise ValueError("there are no frames; give at least one")
@@ -84,6 +104,9 @@ def require_sound(configurations: Sequence[Configuration]) -> None:
     scale = force_scale(configurations)
     if scale is not None and not scale.consistent and (scale.readings or scale.low < 0):
         raise ValueError(f"{scale}; convert the forces, or leave out energies or forces")
+    strained = stress_scale(configurations)
+    if strained is not None and not strained.consistent and (strained.readings or strained.low < 0):
+        raise ValueError(f"{strained}; inspect(frames).kept(frames) multiplies them, or leave them out")
 
 
 def _unusable(frames) -> Iterator[Finding]:
@@ -168,38 +191,61 @@ def _spread(frames, group):
     return np.ptp(energies) / len(frames[group[0]]) if energies else 0.0
 
 
-def _energy_outliers(frames, sound) -> Iterator[Finding]:
+def _energies_off(frames, sound) -> dict[int, float]:
+    """Energies per atom less what composition explains, of the frames that have one [kJ/mol]; none of very few."""
     labeled = [k for k in sound if frames[k].energy is not None and len(frames[k]) > 1]
     if len(labeled) < 10:
-        return
+        return {}
     elements = elements_of([frames[k] for k in labeled])
     counts = np.array([[np.count_nonzero(frames[k].numbers == z) for z in elements] for k in labeled], float)
     per_atom = np.array([frames[k].energy for k in labeled]) / counts.sum(1)
     off = _without_composition(counts / counts.sum(1, keepdims=True), per_atom)
+    return dict(zip(labeled, off.tolist()))
+
+
+def _energy_outliers(frames, off) -> list[Finding]:
+    if not off:
+        return []
+    labeled, values = np.array(list(off)), np.array(list(off.values()))
     # 1.4826 median |off| is the standard deviation of a normal distribution, whatever outliers do
-    scale = max(1.4826 * np.median(np.abs(off)), MEV)
-    far = np.flatnonzero(np.abs(off) > FAR_ENERGY * scale)
-    if len(far):
-        worst = np.abs(off[far]).max() / MEV
-        message = (
-            f"energies up to {worst:.4g} meV per atom from the others, whose spread is {scale / MEV:.4g}"
-        )
-        yield Finding("warning", "energy outliers", tuple(labeled[k] for k in far), message)
+    scale = max(1.4826 * np.median(np.abs(values)), MEV)
+    far = np.flatnonzero(np.abs(values) > FAR_ENERGY * scale)
+    if not len(far):
+        return []
+    worst = np.abs(values[far]).max() / MEV
+    message = f"energies up to {worst:.4g} meV per atom from the others, whose spread is {scale / MEV:.4g}"
+    return [Finding("warning", "energy outliers", tuple(labeled[far].tolist()), message)]
 
 
-def _force_outliers(frames, sound) -> Iterator[Finding]:
+def _gross(frames, sound, off, energetic, strong) -> list[Finding]:
+    """Suspects that frames alike contradict; of them nothing is learned unless they are asked to be kept."""
+    forceful = [k for finding in strong for k in finding.frames]
+    wrong = gross_outliers(
+        [frames[k] for k in sound],
+        [sound.index(k) for k in energetic],
+        [sound.index(k) for k in forceful],
+        lambda chosen: np.array([off.get(sound[k], np.nan) for k in chosen]),
+    )
+    if not wrong:
+        return []
+    message = "labels that contradict those of frames which look the same"
+    return [Finding("warning", "gross outliers", tuple(sound[k] for k in wrong), message)]
+
+
+def _force_outliers(frames, sound) -> list[Finding]:
     labeled = [k for k in sound if frames[k].forces is not None]
     if len(labeled) < 10:
-        return
+        return []
     sizes = np.concatenate([np.linalg.norm(frames[k].forces, axis=1) for k in labeled])
     numbers = np.concatenate([frames[k].numbers for k in labeled])
     owners = np.repeat(labeled, [len(frames[k]) for k in labeled])
     limits = {z: FAR_FORCE * np.quantile(sizes[numbers == z], 0.95) for z in np.unique(numbers)}
     far = sizes > np.maximum(np.array([limits[z] for z in numbers]), unit("eV/Å", "force"))
-    if far.any():
-        worst = sizes[far].max() / unit("eV/Å", "force")
-        message = f"forces up to {worst:.4g} eV/Å, more than {FAR_FORCE:.0f} times the 95th percentile"
-        yield Finding("warning", "force outliers", tuple(np.unique(owners[far]).tolist()), message)
+    if not far.any():
+        return []
+    worst = sizes[far].max() / unit("eV/Å", "force")
+    message = f"forces up to {worst:.4g} eV/Å, more than {FAR_FORCE:.0f} times the 95th percentile"
+    return [Finding("warning", "force outliers", tuple(np.unique(owners[far]).tolist()), message)]
 
 
 def _without_composition(fractions, per_atom):
@@ -240,17 +286,53 @@ def _unbalanced(frames, sound) -> Iterator[Finding]:
             yield Finding("warning", f"net {name}", tuple(concerned), message)
 
 
-def _scales(frames, sound):
-    """Energies against forces, of all frames together and of each file alone; by pairs where frames are far apart."""
-    files: dict[object, list[int]] = {}
+def _by_file(frames, sound) -> dict[str | None, list[int]]:
+    """Sound frames of each file."""
+    files: dict[str | None, list[int]] = {}
     for k in sound:
         files.setdefault(frames[k].info.get("file"), []).append(k)
+    return files
+
+
+def _scales(frames, sound, files):
+    """Energies against forces, of all frames together and of each file alone; by pairs where frames are far apart."""
     scale, mismatches = force_scale([frames[k] for k in sound]), []
     for name, members in files.items():
         alone = scale if len(files) == 1 else force_scale([frames[k] for k in members])
         if alone is None:
             alone = pair_scale([frames[k] for k in members])
         if alone is not None and not alone.consistent:
-            origin = "" if name is None else f"{name}: "
-            mismatches.append(Finding("error", "force scale", (), f"{origin}{alone}"))
+            mismatches.append(Finding("error", "force scale", (), f"{_of(name)}{alone}"))
     return scale, mismatches
+
+
+def _units(frames, files) -> Iterator[Finding]:
+    """Files whose energies or lengths are in other units as nature tells them."""
+    for name, members in files.items():
+        chosen = [frames[k] for k in members]
+        if energies := unit_of_energies(chosen):
+            message = f"total energies are those of the atoms if they are in {energies}, but were read as eV"
+            yield Finding("error", "units", (), f"{_of(name)}{message}")
+        if apart := lengths_in_bohr(chosen):
+            message = (
+                f"nearest atoms are {apart:.3g} times the length of a bond apart, as if bohr were read as Å"
+            )
+            yield Finding("error", "units", (), f"{_of(name)}{message}")
+
+
+def _stress_scales(frames, files) -> dict[str | None, StressScale]:
+    """By file, how stresses disagree with energies and forces where they do."""
+    scales = {name: stress_scale([frames[k] for k in members]) for name, members in files.items()}
+    return {name: scale for name, scale in scales.items() if scale is not None and not scale.consistent}
+
+
+def _told_stresses(frames, files, scales) -> Iterator[Finding]:
+    for name, scale in scales.items():
+        strained = [frames[k] for k in files[name] if frames[k].stress is not None]
+        known = all(scale.correction(frame.volume) is not None for frame in strained)
+        done = "they are multiplied by it" if known else "they are not learned from"
+        yield Finding("warning", "stress scale", (), f"{_of(name)}{scale}; {done}")
+
+
+def _of(name):
+    return "" if name is None else f"{name}: "
