@@ -77,6 +77,16 @@ def mdtraj_file(path, lengths, suffix=None):
     return first if suffix is None else first.rename(path.with_suffix(suffix))
 
 
+def refusal(path):
+    """What reading a file is refused with, a list of one message or none; what is read is finite."""
+    try:
+        positions = read_trajectory(path, TOPOLOGY).positions
+    except ValueError as error:
+        return [str(error)]
+    assert np.isfinite(positions).all()
+    return []
+
+
 @suffix
 def test_mdtraj_reads_what_we_write(written, suffix):
     path = written(suffix, TRICLINIC)
@@ -250,20 +260,17 @@ def test_every_compressed_frame_that_was_written_is_found_sound(tmp_path, atoms,
     assert list(scan_xtc(tmp_path / "run.xtc").require_sound())[-1] == 40
 
 
-def test_a_stream_of_bits_that_leads_beyond_its_frame_is_never_decompressed(written, monkeypatch):
+def test_a_stream_of_bits_that_leads_beyond_its_frame_is_never_decompressed(written):
     content = written(".xtc").read_bytes()
-    refused = 0
+    refusals = []
     for place in range(FIXED + COMPRESSED, FIXED + COMPRESSED + 40):
         broken = bytearray(content)
         broken[place] = 0xFF
         path = written(".xtc")
         path.write_bytes(bytes(broken))
-        try:
-            assert np.isfinite(read_trajectory(path, TOPOLOGY).positions).all()
-        except ValueError as error:
-            refused += 1
-            assert "damaged in frame 0: its compressed coordinates are not of 12 atoms" in str(error)
-    assert refused > 3
+        refusals += refusal(path)
+    assert len(refusals) > 3
+    assert all("damaged in frame 0: its compressed coordinates are not of 12" in text for text in refusals)
 
 
 def test_a_length_that_leads_backwards_is_refused(written):
@@ -280,7 +287,7 @@ def test_a_reader_that_dies_takes_its_own_process_only(tmp_path):
     path = mdtraj_file(tmp_path / "run", np.full((30, 3), 2.0), ".dtr")
     for part in path.glob("frame*"):
         part.write_bytes(bytes(100))
-    with pytest.raises(ValueError, match="run.dtr is not readable"):
+    with pytest.raises(ValueError, match=r"run\.dtr is not readable"):
         read_trajectory(path, TOPOLOGY)
 
 
@@ -333,7 +340,5 @@ def test_positions_that_cannot_be_written_are_refused(tmp_path):
 def test_a_file_without_a_topology_is_refused(tmp_path):
     path = tmp_path / "empty.pdb"
     path.write_text("nothing here\n")
-    with pytest.raises(
-        ValueError, match="empty.pdb is not readable as a topology: it is damaged, cut off or something else"
-    ):
+    with pytest.raises(ValueError, match=r"empty\.pdb is not readable as a topology: it is damaged"):
         read_topology(path)
