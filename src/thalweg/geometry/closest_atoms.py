@@ -152,8 +152,9 @@ def _smallest(atoms, partners, box):
     (size, groups, 3, replicas)``."""
 
     def nearer(smallest, atom):
-        for partner in partners:
-            square = _square(partner - atom, box)
+        # images are searched for all partners at once, which compiles to one search
+        squares = map(_square, partners - atom) if box is None else _image_squares(partners - atom, box)
+        for square in squares:
             smallest = jnp.where(square < smallest, square, smallest)
         return smallest, None
 
@@ -161,8 +162,12 @@ def _smallest(atoms, partners, box):
     return jax.lax.scan(nearer, start, atoms)[0]
 
 
-def _square(displacement, box):
+def _square(displacement):
     x, y, z = displacement[:, 0], displacement[:, 1], displacement[:, 2]
-    if box is not None:
-        x, y, z = nearest_components([x, y, z], box)
+    return x * x + y * y + z * z
+
+
+def _image_squares(displacements, box):
+    """Squares ``(size, groups, replicas)`` of the nearest images of displacements ``(size, groups, 3, replicas)``."""
+    x, y, z = nearest_components([displacements[:, :, k] for k in range(3)], box)
     return x * x + y * y + z * z

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 
 from thalweg.potentials.explicit_gradient import ExplicitGradient
 from thalweg.shapes import Array, Box, Energies, Int, Positions
-from thalweg.systems.box import minimum_image
+from thalweg.systems.box import close_image
 
 
 class Internal(NamedTuple):
@@ -98,7 +98,7 @@ def internal(coordinate: Callable, positions: Positions, atoms, box: Box | None)
     """A coordinate of ``positions`` at the rows ``atoms`` ``(roles, terms)``; nearest images if given a ``box``."""
 
     def difference(after, before):
-        return after - before if box is None else minimum_image(after - before, box)
+        return after - before if box is None else close_image(after - before, box)
 
     return coordinate([positions[role] for role in atoms], difference)
 

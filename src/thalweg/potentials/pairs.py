@@ -27,7 +27,7 @@ import numpy as np
 from thalweg.potentials.energy import Energy
 from thalweg.potentials.explicit_gradient import ExplicitGradient, per_replica
 from thalweg.shapes import Array, Bool, Box, Energies, Int, Positions
-from thalweg.systems.box import nearest_components
+from thalweg.systems.box import close_components
 from thalweg.systems.neighbors import NeighborList
 
 BLOCK = 16
@@ -161,7 +161,7 @@ class PairsWithin(eqx.Module):
 def _visited(visit, positions, parameters, box, partners):
     displacement = [_difference(positions[:, k], partners) for k in range(positions.shape[1])]
     if box is not None:
-        displacement = nearest_components(displacement, box)
+        displacement = close_components(displacement, box)
     like = displacement[0]
     own = [per_replica(jnp.asarray(p)[None], like) for p in parameters]
     partner = [per_replica(jnp.asarray(p)[partners], like) for p in parameters]

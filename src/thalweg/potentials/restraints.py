@@ -24,7 +24,7 @@ from thalweg.potentials.explicit_gradient import per_replica
 from thalweg.potentials.expressions import Expression, energy_of
 from thalweg.potentials.nonbonded import Cutoff, switched
 from thalweg.shapes import Array, Bool, Box, Energies, Float, Int, Positions
-from thalweg.systems.box import minimum_image
+from thalweg.systems.box import close_image
 
 Parameter = Float[Array, " terms"] | float
 
@@ -158,7 +158,7 @@ class OfEnergies(Energy):
 
 
 def _image(displacement, box):
-    return displacement if box is None else minimum_image(displacement, box)
+    return displacement if box is None else close_image(displacement, box)
 
 
 def _length(displacement):
