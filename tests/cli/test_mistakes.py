@@ -241,7 +241,7 @@ def test_a_full_disk_stops_a_run_with_advice(folder, monkeypatch):
 
     begin(folder / "study.toml", folder / "study")
     monkeypatch.setattr("thalweg.machine.disk.force", full)
-    assert "free some space and run the same command again" in refusal("resume", "study")
+    assert "free some space and go on; then: thalweg resume study" in refusal("resume", "study")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

@@ -17,7 +17,7 @@ from thalweg.sampling.campaign import CampaignError, drive
 from thalweg.sampling.executors import processes
 from thalweg.sampling.plans import from_plain, plain
 from thalweg.sampling.policy import Planner, Policy, Work
-from thalweg.sampling.store import UNFINISHED, Store, StoreError, write_json
+from thalweg.sampling.store import UNFINISHED, Store, StoreError, sha256, write_json
 
 HERE = Path(__file__).parent
 
@@ -197,10 +197,13 @@ def test_workers_of_a_killed_campaign_end_by_themselves(tmp_path, toys):
 
 def test_a_damaged_segment_is_reported_by_the_task_that_reads_it(sums, tmp_path):
     store = Store(tmp_path)
-    drive(store, sums.Sums(rounds=1))
-    (tmp_path / "sums/000-1/0.txt").write_text("7")
+
+    def damage(round, task, done, total, seconds):
+        if task.id == "sums/000-1":
+            (tmp_path / "sums/000-1/0.txt").write_text("7")
+
     with pytest.raises(StoreError, match=r"sums/000-1/0\.txt is not what was committed"):
-        drive(store, sums.Sums(rounds=2))
+        drive(store, sums.Sums(rounds=2), observers=[damage])
 
 
 def test_a_loop_needs_two_seeds_and_whole_frames(toy):
@@ -211,3 +214,38 @@ def test_a_loop_needs_two_seeds_and_whole_frames(toy):
         replace(loop, swarm=0.4002)
     with pytest.raises(ValueError, match="leaves no pairs in walks of swarm"):
         replace(loop, lagtime=0.4)
+
+
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [flipped, Path.unlink], ids=["a byte", "a file"])
+@pytest.mark.parametrize("name", ["plans/000", "sums/000-1", "sums/001-0", "sums/002-3"])
+@pytest.mark.parametrize("file", ["of it", "manifest"])
+def test_what_is_damaged_is_set_aside_told_and_made_again(sums, tmp_path, name, damage, file):
+    store = Store(tmp_path)
+    drive(store, sums.Sums(rounds=3))
+    before = store.digest()
+    entry = next(entry for entry in store.ids() if entry.startswith(name))
+    folder = store.folder(entry)
+    damage(folder / "manifest.json" if file == "manifest" else max(folder.glob("[!m]*")))
+    with pytest.warns(UserWarning, match=f"{entry}.*set aside as .*, to be made again"):
+        drive(store, sums.Sums(rounds=3))
+    assert (store.digest(), store.problems()) == (before, [])
+    assert len(list((tmp_path / ".damaged").iterdir())) == 1
+    (note,) = [note for note in store.diary() if "damaged" in note]
+    assert note["damaged"] == entry
+
+
+def test_what_is_made_again_otherwise_than_before_is_told(sums, tmp_path):
+    store = Store(tmp_path)
+    drive(store, sums.Sums(rounds=2, width=2))
+    (store.folder("sums/000-1") / "0.txt").write_text("4")
+    manifest = store.folder("sums/000-1") / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(sha256(store.folder("sums/000-0") / "0.txt"), "0" * 64))
+    with pytest.warns(UserWarning, match="sums/000-1") as told:
+        drive(store, sums.Sums(rounds=2, width=2))
+    assert "was made again but is not what it was" in str(told[-1].message)

@@ -80,9 +80,9 @@ def test_a_changed_missing_or_added_file_is_reported(tmp_path):
     assert store.problems() == [
         "segments/a/a.txt is not what was committed (its SHA-256 differs)",
         "segments/b/a.txt is missing",
-        "segments/c/b.txt was never committed",
+        "segments/c/b.txt is no part of the store and is ignored",
     ]
-    with pytest.raises(StoreError, match="remove the folder"):
+    with pytest.raises(StoreError, match="it is set aside and made anew"):
         store.file("segments/a", "a.txt")
 
 

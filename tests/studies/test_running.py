@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from thalweg.cli.main import app
-from thalweg.sampling.store import Store
+from thalweg.sampling.store import Store, StoreError
 from thalweg.studies.running import begin, study_of, working_in
 
 STUDY = """
@@ -101,6 +103,41 @@ def test_a_run_that_was_killed_while_it_began_may_be_begun_again(run, tmp_path, 
     assert (tmp_path / "run" / "run.toml").read_text() == (run / "run.toml").read_text()
     with pytest.raises(ValueError, match="is a run already"):
         begin(study, tmp_path / "run")
+
+
+def test_two_runs_begun_at_once_do_not_mix(run, tmp_path):
+    child = (
+        "import sys; from pathlib import Path; from thalweg.sampling.store import Store\n"
+        "with Store(sys.argv[1]).locked(): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", child, str(tmp_path / "other")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(StoreError, match="in use by process"):
+            begin(run.parent / "study.toml", tmp_path / "other")
+        holder.kill()
+    begin(run.parent / "study.toml", tmp_path / "other")
+
+
+def test_a_damaged_run_has_no_report_and_is_mended_by_resuming(run):
+    before = Store(run).digest()
+    trajectory = run / "segments/s3-swarm-0000/walker-001.dcd"
+    flipped = bytearray(trajectory.read_bytes())
+    flipped[-100] ^= 4
+    trajectory.write_bytes(flipped)
+    shown = CliRunner().invoke(app, ["report", str(run)])
+    assert shown.exit_code == 2
+    assert "walker-001.dcd is not what was committed" in shown.output
+    assert f"thalweg resume {run}" in shown.output
+    (run / "segments/notes.txt").write_text("mine")
+    with pytest.warns(UserWarning, match="set aside as .*, to be made again"):
+        shown = CliRunner().invoke(app, ["resume", str(run)])
+    assert shown.exit_code == 0, shown.output
+    assert Store(run).digest() == before
+    told = [one["sentence"] for one in json.loads((run / "results/report.json").read_text())["diagnoses"]]
+    assert any("was set aside as segments:s3-swarm-0000-0 and made again" in sentence for sentence in told)
+    assert "segments/notes.txt is no part of the store and is ignored." in told
+    (run / "segments/notes.txt").unlink()
 
 
 def test_force_fields_are_kept_with_what_they_include(run, tmp_path):

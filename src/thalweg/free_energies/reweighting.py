@@ -119,8 +119,8 @@ class MBARModel:
             parts = " | ".join(", ".join(map(str, part)) for part in self.parts)
             found.append(
                 f"the ensembles fall apart into {parts} with hardly a frame in common (overlap "
-                f"{self.least_overlap:.1g}, needed is {LEAST_OVERLAP}): free energies between these mean nothing; sample under "
-                "biases in between"
+                f"{self.least_overlap:.1g}, needed is {LEAST_OVERLAP}): free energies between these mean nothing; "
+                "sample under biases in between"
             )
         return tuple(found)
 

@@ -61,8 +61,8 @@ def write_whole(path: str | os.PathLike, data: bytes | str) -> None:
         disk.write(draft, data)
 
 
-def is_vacant(folder: str | os.PathLike) -> bool:
-    """Whether ``folder`` is not there or holds nothing but drafts and what file managers and editors leave.
+def is_vacant(folder: str | os.PathLike, besides: str = "") -> bool:
+    """Whether ``folder`` is not there or holds only drafts, what file managers and editors leave, and ``besides``.
 
     Examples
     --------
@@ -74,7 +74,10 @@ def is_vacant(folder: str | os.PathLike) -> bool:
     """
     if disk.exists(folder) and not Path(folder).is_dir():
         return False
-    return all(DRAFT.fullmatch(f.name) or FOREIGN.fullmatch(f.name) for f in disk.listing(folder))
+    return all(
+        f.name == besides or DRAFT.fullmatch(f.name) or FOREIGN.fullmatch(f.name)
+        for f in disk.listing(folder)
+    )
 
 
 def _remove_left(target):

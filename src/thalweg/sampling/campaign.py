@@ -7,16 +7,20 @@ exists are done.
 
 from __future__ import annotations
 
+import json
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from thalweg.machine import disk
 from thalweg.sampling.executors import serial
 from thalweg.sampling.plans import from_plain, plain, planned
 from thalweg.sampling.policy import Planner, Task
-from thalweg.sampling.store import Store, StoreError
+from thalweg.sampling.store import MANIFEST, Store, StoreError, sha256
 
 DEATHS = 3
 """How often workers may die, nothing being finished in between, before the campaign gives up."""
@@ -44,6 +48,9 @@ def drive(
 ) -> None:
     """Carry out the rounds of ``policy``, all or the first ``rounds``; do again only what is not committed.
 
+    What was committed is compared with its digests first. Entries that are damaged are set aside, told by a warning,
+    and made again, to the same bytes where machine and versions are the same.
+
     Parameters
     ----------
     executor : called for a `concurrent.futures.Executor`, such as `serial` or ``processes(2)``; called again
@@ -56,7 +63,7 @@ def drive(
     CampaignError
         If a task fails, or workers die three times in a row without finishing anything.
     """
-    with store.campaign() as held, Pool(executor) as pool:
+    with store.campaign() as held, _restored(held), Pool(executor) as pool:
         for k in range(policy.rounds if rounds is None else min(rounds, policy.rounds)):
             tasks = planned(held, policy, k)
             missing = [task for task in tasks if not held.has(task.id)]
@@ -67,6 +74,40 @@ def drive(
                 missing.remove(task)
                 held.note(task=task.id, kind=task.work.kind, seconds=round(seconds, 3), ended=time.time())
                 _tell(observers, k, task, len(tasks) - len(missing), len(tasks), seconds)
+
+
+@contextmanager
+def _restored(store: Store) -> Iterator[None]:
+    """Set damaged entries aside, and tell at the end whether they were made again as they were."""
+    before = {}
+    for entry, problems in store.damage().items():
+        place = store.set_aside(entry)
+        before[entry] = place
+        store.note(damaged=entry, problems=problems, kept=place.name)
+        warnings.warn(f"{problems[0]}; set aside as {place}, to be made again", stacklevel=3)
+    yield
+    for entry, place in before.items():
+        if store.has(entry) and not _same(place, store.folder(entry)):
+            store.note(differs=entry)
+            warnings.warn(
+                f"{entry} was made again but is not what it was, on another machine or by other versions perhaps; what "
+                "was made from it before stays",
+                stacklevel=3,
+            )
+
+
+def _same(before: Path, now: Path) -> bool:
+    """Whether every file of the folder ``now`` is what the damaged folder held or what its manifest spoke of."""
+    try:
+        known = json.loads(disk.read_bytes(before / MANIFEST))
+    except (OSError, ValueError):
+        known = None
+    spoken = known if isinstance(known, dict) else {}
+    kept = {path.name: sha256(path) for path in disk.files(before)}
+    new = json.loads(disk.read_bytes(now / MANIFEST))
+    return known is None or all(
+        digest in (spoken.get(name), kept.get(Path(name).name)) for name, digest in new.items()
+    )
 
 
 class Pool:

@@ -31,6 +31,8 @@ from thalweg.machine.whole_files import FOREIGN, write_whole
 
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
+DAMAGED = ".damaged"
+LOCK = ".lock"
 BEGUN = ".begun"
 LOG = "log"
 LEASE = "lease-"
@@ -131,33 +133,63 @@ class Store:
         with self._explained(f"read {entry}"):
             problem = self._problem(entry, name, self._manifest(entry).get(name))
         if problem:
-            raise StoreError(
-                f"{problem}; remove the folder {self.folder(entry)} and run again to make it anew"
-            )
+            raise StoreError(f"{problem}; run the campaign again: it is set aside and made anew")
         return self.folder(entry) / name
 
     def problems(self) -> list[str]:
-        """What is wrong with committed files: missing, changed, or in no manifest; every byte is read.
+        """What is wrong with the store, damage first, then what was never committed; every byte is read."""
+        damaged = [problem for problems in self.damage().values() for problem in problems]
+        return damaged + self.strangers()
 
-        Files that file managers and editors leave are named last: they are ignored everywhere.
-        """
-        found = []
+    def damage(self) -> dict[str, list[str]]:
+        """Entries whose committed files are missing or changed, and what is wrong with each; every byte is read."""
+        found = {}
         with self._explained("be looked through"):
-            for entry in self._ids():
-                manifest = self._manifest(entry)
-                own = self._own(entry)
-                found += [f"{entry}/{name} was never committed" for name in own if name not in manifest]
-                found += filter(
-                    None, (self._problem(entry, name, digest) for name, digest in manifest.items())
-                )
-            return found + [f"{name} is no part of the store and is ignored" for name in self._foreign()]
+            for entry in self._folders():
+                try:
+                    manifest = self._manifest(entry)
+                except StoreError as damaged:
+                    found[entry] = [str(damaged)]
+                    continue
+                problems = [self._problem(entry, name, digest) for name, digest in manifest.items()]
+                found[entry] = [problem for problem in problems if problem]
+        return {entry: problems for entry, problems in found.items() if problems}
+
+    def strangers(self) -> list[str]:
+        """Files that no campaign has put there; they are ignored everywhere."""
+        with self._explained("be looked through"):
+            return [f"{name} is no part of the store and is ignored" for name in self._foreign()]
+
+    def set_aside(self, entry: str) -> Path:
+        """Take a damaged entry out of the store, to be made again; where its files are from then on.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> store = Store(tempfile.mkdtemp())
+        >>> folder = store.commit("models/m0", lambda folder: (folder / "a.txt").write_text("1"))
+        >>> _ = (folder / "a.txt").write_text("2")
+        >>> store.damage()
+        {'models/m0': ['models/m0/a.txt is not what was committed (its SHA-256 differs)']}
+        >>> store.set_aside("models/m0").relative_to(store.path), store.ids()
+        (PosixPath('.damaged/models:m0-0'), [])
+        """
+        aside = self.path / DAMAGED
+        with self._explained(f"set {entry} aside"):
+            disk.make_folder(aside)
+            before = len([place for place in disk.listing(aside) if place.name.startswith(_flat(entry))])
+            place = aside / f"{_flat(entry)}{before}"
+            disk.move(self.folder(entry), place)
+            disk.force(self.folder(entry).parent)
+            disk.force(aside)
+        return place
 
     def digest(self) -> str:
         """SHA-256 over the names and bytes of all committed files."""
         total = hashlib.sha256()
         with self._explained("be read"):
             for entry in self._ids():
-                for name in sorted([*self._own(entry), MANIFEST]):
+                for name in sorted([*self._manifest(entry), MANIFEST]):
                     total.update(f"{entry}/{name} {sha256(self.folder(entry) / name)}\n".encode())
         return total.hexdigest()
 
@@ -222,20 +254,34 @@ class Store:
         StoreError
             If another process holds it.
         """
-        holder = f"process {os.getpid()} on {socket.gethostname()}"
         with ExitStack() as stack:
+            stack.enter_context(self.locked())
             with self._explained("be locked"):
-                try:
-                    stack.enter_context(disk.locked(self.path / ".lock", holder))
-                except disk.Held as other:
-                    raise StoreError(
-                        f"{self.path} is in use by {other}; wait for it, stop it, or use another folder"
-                    ) from None
                 self._sweep()
                 held = Store(self.path, LEASE + secrets.token_hex(8))
                 disk.make_folder(self.path / UNFINISHED / held.lease)
             stack.callback(_end, self.path / UNFINISHED / held.lease)
             yield held
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from this store; the system lets go when the process ends, however it ends.
+
+        Raises
+        ------
+        StoreError
+            If another process holds it.
+        """
+        holder = f"process {os.getpid()} on {socket.gethostname()}"
+        with ExitStack() as stack:
+            with self._explained("be locked"):
+                try:
+                    stack.enter_context(disk.locked(self.path / LOCK, holder))
+                except disk.Held as other:
+                    raise StoreError(
+                        f"{self.path} is in use by {other}; wait for it, stop it, or use another folder"
+                    ) from None
+            yield
 
     def _draft(self, entry):
         """A new hidden folder; under a lease there is none any more once that was revoked."""
@@ -288,20 +334,30 @@ class Store:
             name for name, entry in names if ENTRY.fullmatch(name) and disk.exists(entry / MANIFEST)
         )
 
-    def _own(self, entry):
-        """Names of the files of an entry but its manifest, without those that others left there."""
-        names = [name for name in _names(self.folder(entry)) if name != MANIFEST]
-        suspects = {name for name in names if FOREIGN.fullmatch(Path(name).name)}
-        return [name for name in names if name not in (suspects and suspects - {*self._manifest(entry)})]
+    def _folders(self):
+        """Committed entries, and folders beside them that have lost their manifest."""
+        entries = self._ids()
+        beside = [
+            path
+            for kind in {Path(entry).parent for entry in entries}
+            for path in disk.listing(self.path / kind)
+        ]
+        names = (f"{path.parent.name}/{path.name}" for path in beside if path.is_dir())
+        return sorted({*entries, *(name for name in names if ENTRY.fullmatch(name))})
 
     def _foreign(self):
         """Files that others left beside kinds and entries, and in entries."""
         entries = self._ids()
-        places = [Path("."), Path(UNFINISHED), *sorted({Path(entry).parent for entry in entries})]
+        kinds = sorted({Path(entry).parent for entry in entries})
+        places = [Path("."), Path(UNFINISHED), *kinds]
         beside = [place / path.name for place in places for path in disk.listing(self.path / place)]
-        found = [str(path) for path in beside if FOREIGN.fullmatch(path.name)]
+        found = [
+            str(path)
+            for path in beside
+            if FOREIGN.fullmatch(path.name) or (path.parent in kinds and (self.path / path).is_file())
+        ]
         for entry in entries:
-            own = {*self._own(entry), MANIFEST}
+            own = {*self._manifest(entry), MANIFEST}
             found += [f"{entry}/{name}" for name in _names(self.folder(entry)) if name not in own]
         return found
 
@@ -310,10 +366,12 @@ class Store:
             manifest = json.loads(disk.read_bytes(self.folder(entry) / MANIFEST))
             if isinstance(manifest, dict):
                 return manifest
+        except FileNotFoundError:
+            raise StoreError(f"{entry} has lost its {MANIFEST}") from None
         except ValueError:
             pass
         raise StoreError(
-            f"the manifest of {entry} is damaged; remove {self.folder(entry)} and run again"
+            f"the manifest of {entry} is damaged; run the campaign again: it is set aside and made anew"
         ) from None
 
     def _problem(self, entry, name, digest):
@@ -342,11 +400,11 @@ class Store:
         except OSError:
             kept = "what was committed before is kept"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason, advice = "the disk is full", "free some space and run the same command again"
+            reason, advice = "the disk is full", "free some space and go on"
         elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             reason, advice = "the folder cannot be written", "give a folder you may write to"
         else:
-            reason, advice = str(error), "see to that and run the same command again"
+            reason, advice = str(error), "see to that and go on"
         return f"{reason}; {kept}; {advice}"
 
 
@@ -374,6 +432,11 @@ def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with disk.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flat(entry):
+    """Beginning of the names under which ``entry`` is set aside."""
+    return f"{entry.replace('/', ':')}-"
 
 
 def _json(content):

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from thalweg.geometry.torsions import named_torsions
 from thalweg.interop.files.trajectories import read_topology
@@ -36,6 +37,7 @@ def report_of_run(study: Study, run: Path) -> Results:
     """
     store, policy = store_of(run), study.campaign
     _check_finished(store, policy, run)
+    _check_whole(store, run)
     topology = read_topology(run / "topology.pdb")
     course, driven = policy.evidence(store), policy.variable(store)
     evidence = from_campaign(store, course, topology, named_torsions(topology))
@@ -50,7 +52,7 @@ def report_of_run(study: Study, run: Path) -> Results:
         title=study.title,
         subtitle=_subtitle(study, topology),
         simulated=_simulated(study, spent.nanoseconds),
-        diagnoses=(*_mishaps(store, course), *results.diagnoses),
+        diagnoses=(*_mishaps(store, course), *_history(store), *results.diagnoses),
         cost=spent,
         provenance=_provenance(run, store),
         citations=citations(_keys(study)),
@@ -60,11 +62,22 @@ def report_of_run(study: Study, run: Path) -> Results:
 
 
 def _check_finished(store: Store, policy: Policy, run: Path) -> None:
-    """Whether everything planned is committed; every file read later is compared with its digest then."""
+    """Whether everything planned is committed."""
     if missing := [entry for entry in policy.needed() if not store.has(entry)]:
         raise ValueError(
             f"{run} is not finished ({len(store.ids('segments'))} segments, {missing[0]} missing); "
             f"finish it by: thalweg resume {run}"
+        )
+
+
+def _check_whole(store: Store, run: Path) -> None:
+    """Whether every committed file is what it was."""
+    damaged = [problem for problems in store.damage().values() for problem in problems]
+    if damaged:
+        more = f" and {len(damaged) - 3} more" if len(damaged) > 3 else ""
+        raise ValueError(
+            f"{run} is damaged: {'; '.join(damaged[:3])}{more}; what is damaged is set aside and made again by: "
+            f"thalweg resume {run}"
         )
 
 
@@ -99,16 +112,48 @@ def _simulated(study: Study, nanoseconds: float) -> tuple[str, ...]:
     return what, *campaign.in_words()
 
 
+def _cards(store: Store) -> dict[str, dict[str, Any]]:
+    """What every segment says of itself."""
+    return {
+        entry: json.loads(store.file(entry, "segment.json").read_text()) for entry in store.ids("segments")
+    }
+
+
 def _mishaps(store: Store, course: CampaignRecord) -> list[Diagnosis]:
     """Walkers that diverged, and biased ensembles that do not overlap."""
     found = []
-    for entry in store.ids("segments"):
-        broken = json.loads(store.file(entry, "segment.json").read_text())["diverged"]
-        found += [Diagnosis("warning", f"{entry}, walker {walker}: {why}") for walker, why in broken.items()]
+    for entry, card in _cards(store).items():
+        broken = card["diverged"].items()
+        found += [Diagnosis("warning", f"{entry}, walker {walker}: {why}") for walker, why in broken]
     if course.weights is not None:
         doubts = WeightedFrames.read(store, course.weights).card["doubts"]
         found += [Diagnosis("warning", f"Weights of the seeds: {doubt}.") for doubt in doubts]
     return found
+
+
+def _history(store: Store) -> list[Diagnosis]:
+    """What happened to the folder: versions that changed, damage that was mended, files of others."""
+    found = []
+    made_by = {json.dumps(card.get("versions", {}), sort_keys=True) for card in _cards(store).values()}
+    if len(made_by) > 1:
+        seen = [json.loads(text) for text in made_by]
+        mixed = {
+            name: sorted({one.get(name, "none") for one in seen}) for name in sorted({*seen[0], *seen[1]})
+        }
+        told = ", ".join(f"{name} {' and '.join(of)}" for name, of in mixed.items() if len(of) > 1)
+        found.append(Diagnosis("warning", f"Segments were made by different versions: {told}."))
+    for note in store.diary():
+        if "damaged" in note:
+            found.append(
+                Diagnosis(
+                    "note", f"{note['problems'][0]}; it was set aside as {note['kept']} and made again."
+                )
+            )
+        elif "differs" in note:
+            found.append(
+                Diagnosis("warning", f"{note['differs']} was made again and differs from what it was.")
+            )
+    return found + [Diagnosis("note", f"{told}.") for told in store.strangers()]
 
 
 def _provenance(run: Path, store: Store) -> dict[str, dict[str, str]]:

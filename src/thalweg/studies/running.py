@@ -26,7 +26,7 @@ from thalweg.registry import fingerprints
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.executors import processes, serial
 from thalweg.sampling.policy import Task
-from thalweg.sampling.store import Store, sha256
+from thalweg.sampling.store import LOCK, Store, sha256
 from thalweg.studies.apparatus import versions
 from thalweg.studies.progress import bars
 from thalweg.studies.tables.language import StudyError
@@ -51,12 +51,7 @@ def begin(path: Path, run: Path) -> Study:
         If the folder is taken, or the study cannot be built.
     """
     study = load(path)
-    if (run / RUN_FILE).exists():
-        raise ValueError(
-            f"{run} is a run already; go on with it: thalweg resume {run}, or give another --out"
-        )
-    if not (is_vacant(run) or disk.exists(run / BEGINNING)):
-        raise ValueError(f"{run} is there and is not an empty folder; give another --out")
+    _check_free(run)
     apparatus = study.campaign.recipe.build()
     topology = apparatus.trajectories.topology
     known = named_torsions(topology)
@@ -66,14 +61,27 @@ def begin(path: Path, run: Path) -> Study:
                 raise StudyError(f'[states.{region.name}] "{name}" is no torsion; known: {", ".join(known)}')
     disk.make_folder(run)
     write_whole(run / BEGINNING, "")  # what is here if this is killed was put here by it
-    study = kept(study, _kept_files(study.system, run))
-    write_trajectory(run / "topology.pdb", apparatus.positions[None], topology, apparatus.box)
-    record = study.tables | {"versions": versions()}
-    if plugins := fingerprints():
-        record["plugins"] = dict(plugins)
-    write_whole(run / RUN_FILE, tomli_w.dumps(record))
-    disk.remove(run / BEGINNING)
+    with Store(run).locked():
+        _check_free(run)
+        study = kept(study, _kept_files(study.system, run))
+        write_trajectory(run / "topology.pdb", apparatus.positions[None], topology, apparatus.box)
+        record = study.tables | {"versions": versions()}
+        if plugins := fingerprints():
+            record["plugins"] = dict(plugins)
+        write_whole(run / RUN_FILE, tomli_w.dumps(record))
+        disk.remove(run / BEGINNING)
+        store_of(run)
     return study
+
+
+def _check_free(run: Path) -> None:
+    """Whether a run may begin in this folder."""
+    if disk.exists(run / RUN_FILE):
+        raise ValueError(
+            f"{run} is a run already; go on with it: thalweg resume {run}, or give another --out"
+        )
+    if not (is_vacant(run, besides=LOCK) or disk.exists(run / BEGINNING)):
+        raise ValueError(f"{run} is there and is not an empty folder; give another --out")
 
 
 def study_of(run: Path) -> Study:
