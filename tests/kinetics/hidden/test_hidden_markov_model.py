@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import pytest
 
 from thalweg.kinetics.estimation.nonreversible import Nonreversible
+from thalweg.kinetics.hidden import hidden_markov_model
 from thalweg.kinetics.hidden.bootstrap import hidden_bootstrap, hidden_timescale_errors
 from thalweg.kinetics.hidden.chapman_kolmogorov import hidden_chapman_kolmogorov
+from thalweg.kinetics.hidden.first_guess import first_guess
 from thalweg.kinetics.hidden.hidden_markov_model import HiddenMarkovModel
 from thalweg.kinetics.hidden.outputs import GaussianOutput
 from thalweg.kinetics.markov_state_model import MarkovStateModel
@@ -164,7 +168,11 @@ def test_a_gaussian_does_not_collapse_onto_one_frame():
     ("options", "data", "message"),
     [
         ({"n_hidden": 1}, [np.array([0, 1] * 20)], "n_hidden=1 must be at least two"),
-        ({"n_hidden": 3}, [np.array([0, 1] * 20)], "n_sets=3 must lie between 2"),
+        (
+            {"n_hidden": 3},
+            [np.array([0, 1] * 20)],
+            "n_hidden=3 exceeds the 2 states that transitions connect",
+        ),
         ({"n_hidden": 2, "lagtime": 50}, [np.array([0, 1] * 20)], "lagtime=50 leaves no pairs"),
         (
             {"n_hidden": 2},
@@ -207,3 +215,161 @@ def test_hidden_states_that_remember_fail_the_chapman_kolmogorov_test():
     model = HiddenMarkovModel(2, restarts=1).fit(list(np.minimum(path, 1)))
     test = hidden_chapman_kolmogorov(model, multiples=4, samples=8)
     assert np.abs(test.deviations[-1]).max() > 4
+
+
+def two_wells(seed, frames=3000):
+    """Points around two places, which are exchanged about every hundred frames."""
+    rng = np.random.default_rng(seed)
+    side = np.cumsum(rng.random(frames) < 0.01) % 2
+    return 4.0 * side[:, None] * np.ones(2), rng.standard_normal((frames, 2))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("seed", "n_hidden"), [(0, 4), (0, 8), (1, 5), (2, 6)])
+def test_more_hidden_states_than_wells_are_no_harm(seed, n_hidden):
+    places, noise = two_wells(seed)
+    model = HiddenMarkovModel(n_hidden, restarts=1).fit([places + 0.3 * noise])
+    np.testing.assert_allclose(model.transition_matrix.sum(axis=1), 1)
+    assert np.isfinite(model.output.means).all()
+    two = HiddenMarkovModel(2, restarts=1).fit([places + 0.3 * noise])
+    assert model.timescales[0] == pytest.approx(two.timescales[0], rel=0.25)
+
+
+def test_features_that_repeat_each_other_or_never_change_give_the_timescale_of_one():
+    places, noise = two_wells(0)
+    one = (places + 0.3 * noise)[:, :1]
+    expected = HiddenMarkovModel(2, restarts=1).fit([one]).timescales
+    for features in (
+        np.repeat(one, 2, axis=1),
+        np.column_stack([one, -5 * one, one + 1e-9 * noise[:, 1:]]),
+        np.column_stack([one, np.full(len(one), 7.0)]),
+        places,
+    ):
+        model = HiddenMarkovModel(2, restarts=1).fit([features])
+        np.testing.assert_allclose(model.timescales, expected, rtol=1e-3)
+
+
+def test_no_direction_of_a_gaussian_falls_below_its_floor_whatever_the_units():
+    points = np.stack([np.arange(50.0), 1e6 * np.arange(50.0) + 3])
+    floor = np.array([1e-2, 1e8])
+    start = GaussianOutput(np.zeros((1, 2)), np.eye(2)[None], floor)
+    fitted = start.refitted(start.tally(points, np.ones((1, 50))))
+    scaled = fitted.covariances[0] / np.sqrt(np.outer(floor, floor))
+    np.testing.assert_allclose(np.linalg.eigvalsh(scaled)[0], 1.0, rtol=1e-6)
+    np.testing.assert_allclose(fitted.covariances[0, 0, 0], points[0].var(), rtol=1e-3)
+
+
+def test_a_hidden_state_that_dies_is_dropped_and_told(monkeypatch):
+    """A third state far from all frames, narrow and hardly ever entered, has no frame left."""
+
+    def with_a_lost_one(observed, n_hidden, seed, mixed):
+        fit, initial, output = first_guess(observed, n_hidden, seed, mixed)
+        means, covariances = output.means.copy(), output.covariances.copy()
+        means[2], covariances[2] = 1e4, 1e-3 * np.eye(2)
+        return fit, initial, GaussianOutput(means, covariances, output.floor)
+
+    places, noise = two_wells(0)
+    points = [places + 0.3 * noise]
+    expected = HiddenMarkovModel(2, restarts=1).fit(points)
+    monkeypatch.setattr(hidden_markov_model, "first_guess", with_a_lost_one)
+    with pytest.warns(UserWarning, match="1 of 3 hidden states died"):
+        model = HiddenMarkovModel(3, restarts=1).fit(points)
+    assert model.n_hidden == 2
+    assert "1 of 3 hidden states died" in str(model)
+    assert model.timescales[0] == pytest.approx(expected.timescales[0], rel=0.02)
+
+
+@dataclass(frozen=True)
+class FailsAt:
+    """A transition matrix without detailed balance that cannot be had at the calls named."""
+
+    calls: tuple[int, ...]
+    connectivity: str = "strong"
+    called: list[int] = field(default_factory=list)
+
+    def among(self, states):
+        return self
+
+    def fit(self, counts):
+        self.called.append(len(self.called))
+        if self.called[-1] in self.calls:
+            raise RuntimeError("factor is exactly singular")
+        return Nonreversible().fit(counts)
+
+
+def test_a_first_guess_that_fails_leaves_the_fit_to_the_others(symbols):
+    with pytest.warns(UserWarning, match="1 of 3 first guesses failed and are left out; first, 0: factor"):
+        model = HiddenMarkovModel(3, estimator=FailsAt((2,)), restarts=3).fit(symbols[:3])
+    assert np.isfinite(model.timescales).all()
+    with pytest.raises(ValueError, match="all 2 first guesses failed"):
+        HiddenMarkovModel(3, estimator=FailsAt(tuple(range(500))), restarts=2).fit(symbols[:3])
+
+
+def test_replicates_that_fail_are_counted_and_the_error_bar_stands(symbols):
+    model = HiddenMarkovModel(3, restarts=1).fit(symbols[:3])
+    calls = iter(range(100))
+
+    def quantity(replicate):
+        if next(calls) == 4:
+            raise RuntimeError("no answer")
+        return replicate.timescales[0]
+
+    estimate = hidden_bootstrap(model, quantity, samples=12)
+    assert np.isnan(estimate.samples).sum() == 1
+    assert float(estimate.error) > 0
+    assert "1 of 12 bootstrap replicates failed" in str(estimate)
+
+
+@pytest.mark.parametrize("n_hidden", [2, 3])
+def test_hidden_states_of_runs_that_share_nothing_are_not_connected(n_hidden):
+    rng = np.random.default_rng(0)
+    low = np.cumsum(rng.random(600) < 0.05) % 2
+    runs = [np.where(rng.random(600) < 0.1, 1 - low, low), rng.integers(3, 5, 300)]
+    model = HiddenMarkovModel(n_hidden).fit(runs)
+    assert "not connected with them: " in str(model)
+    assert not model.active.complete
+    assert model.stationary_distribution.sum() == pytest.approx(1)
+    # what is left are exchanges inside one run: never one between the two
+    assert not (model.timescales > 100).any()
+    assert len(model.processes) == n_hidden - 2
+    bars = hidden_timescale_errors(model, samples=4)
+    np.testing.assert_array_equal(np.isnan(bars.error), np.isnan(model.timescales))
+    # frames still belong to hidden states, each run to its own
+    paths = [set(path.tolist()) for path in model.most_likely_path(runs)]
+    assert not paths[0] & paths[1]
+    assert np.isfinite(model.score(runs))
+    np.testing.assert_allclose(np.nansum(model.state_memberships, axis=1)[[0, 1, 3, 4]], 1)
+    with pytest.raises(ValueError, match="must all be connected"):
+        hidden_chapman_kolmogorov(model)
+
+
+def test_a_process_hardly_ever_crossed_has_no_timescale_to_quote():
+    """One exchange and back in all frames, beside one that happens all the time."""
+    rng = np.random.default_rng(0)
+    slow = (np.arange(4000) // 1500) % 2
+    fast = np.cumsum(rng.random(4000) < 0.05) % 2
+    points = np.stack([5.0 * slow, 5.0 * fast], axis=1) + 0.3 * rng.standard_normal((4000, 2))
+    for lagtime in (1, 3):
+        model = HiddenMarkovModel(4, lagtime=lagtime, restarts=1).fit([points])
+        slowest = model.processes[0]
+        assert (slowest.forward, slowest.backward) == (1, 1)
+        assert not slowest.resolved
+        assert "process 1: under-sampled" in str(model)
+        assert any(process.resolved for process in model.processes[1:])
+        # a sequence of every third frame does not see what came back before
+        jumps = np.diff(fast[::lagtime])
+        assert any(abs(process.forward - (jumps > 0).sum()) < 5 for process in model.processes[1:])
+
+
+def test_a_multiple_of_the_lag_that_leaves_no_pairs_ends_alone(symbols):
+    runs = [run[:50] for run in symbols]
+    model = HiddenMarkovModel(2, lagtime=20, restarts=1, max_iterations=9).fit(runs)
+    with pytest.warns(UserWarning, match="1 of 3 multiples of the lag time failed"):
+        test = hidden_chapman_kolmogorov(model, multiples=3, samples=2)
+    np.testing.assert_allclose(test.lags, [20, 40])
+
+
+def test_memory_is_foretold(monkeypatch, points):
+    monkeypatch.setattr("thalweg.machine.memory.available_memory", lambda: 1e6)
+    with pytest.raises(MemoryError, match="hidden Markov model of 20000 frames with 2 features"):
+        HiddenMarkovModel(2).fit(points)

@@ -60,6 +60,41 @@ class TransitionCounts:
     report: PairReport
     apart: int = 1
 
+    @classmethod
+    def of_matrix(cls, matrix: np.ndarray | csr_array, lagtime: int = 1, dt: float = 1.0) -> TransitionCounts:
+        """Counts that were made elsewhere, whole numbers or not, in one block.
+
+        Parameters
+        ----------
+        matrix : (states, states) dense or sparse, counts from row to column
+        lagtime : frames between both ends of a transition
+        dt : time between frames [ps]
+
+        Raises
+        ------
+        ValueError
+            If the matrix is not square, empty, or holds counts that are negative or not finite.
+
+        Examples
+        --------
+        >>> counts = TransitionCounts.of_matrix(np.array([[90.5, 9.5], [9.0, 41.0]]))
+        >>> counts.n_states, counts.matrix.sum().item()
+        (2, 150.0)
+        """
+        sparse = csr_array(matrix).astype(float).tocoo()
+        if sparse.ndim != 2 or sparse.shape[0] != sparse.shape[1]:
+            raise ValueError(f"counts of shape {sparse.shape}; needed is a square matrix, from row to column")
+        if not (np.isfinite(sparse.data).all() and (sparse.data >= 0).all()):
+            raise ValueError("counts must be finite and not negative; are these counts or something else?")
+        if not sparse.data.sum() > 0:
+            raise ValueError("the matrix of counts holds no transitions")
+        n_states = sparse.shape[0]
+        total = csr_array(sparse)  # entries given twice are added up
+        rows = np.repeat(np.arange(n_states), np.diff(total.indptr))
+        none = np.zeros(0, int)
+        report = PairReport(lagtime, none, none)
+        return cls(lagtime, dt, n_states, rows, total.indices, csr_array(total.data[None]), report)
+
     @property
     def n_blocks(self) -> int:
         """Number of blocks the counts are kept in."""

@@ -21,6 +21,7 @@ from thalweg.kinetics.hidden.bootstrap import TOLERANCE
 from thalweg.kinetics.hidden.hidden_markov_model import HiddenModel
 from thalweg.kinetics.hidden.observations import Observations
 from thalweg.kinetics.validation.chapman_kolmogorov import ChapmanKolmogorovTest
+from thalweg.machine.surviving import surviving
 from thalweg.time_series.resampling import independent_blocks, resample
 
 
@@ -36,7 +37,8 @@ def hidden_chapman_kolmogorov(
     Raises
     ------
     ValueError
-        If the longest lag time leaves no pairs.
+        If hidden states are not connected, or not even twice the lag time leaves pairs. Longer ones that do not, or
+        cannot be estimated, are told and left out.
 
     Examples
     --------
@@ -48,17 +50,28 @@ def hidden_chapman_kolmogorov(
     >>> test.predicted.shape, bool(np.abs(test.deviations).max() < 4)
     ((2, 2, 2), True)
     """
-    lags = np.arange(1, multiples + 1)
-    delayed = [model.observed.delayed(int(k)) for k in lags]
+    if not model.active.complete:
+        raise ValueError(f"hidden states must all be connected; {model.active}")
     method = replace(model.method, tolerance=max(TOLERANCE, model.method.tolerance))
 
-    def replicate(observed: Observations) -> np.ndarray:
-        at_lag = method.improved(model, observed, method.max_iterations)
-        return np.stack([_powers(at_lag, lags), _estimates(at_lag, delayed, observed.multiplicities)])
+    def at_multiple(k: int) -> tuple[Observations, np.ndarray]:
+        delayed = model.observed.delayed(k) if k > 1 else model.observed
+        return delayed, _estimate(model, k, delayed)
 
-    value = np.stack([_powers(model, lags), _estimates(model, delayed, None)])
+    left = surviving(
+        range(1, multiples + 1), at_multiple, "multiples of the lag time", fewest=min(2, multiples)
+    )
+    lags, observed = np.array(left.members), [delayed for delayed, _ in left.results]
+
+    def replicate(resampled: Observations) -> np.ndarray:
+        at_lag = method.improved(model, resampled, method.max_iterations)
+        weighted = [replace(delayed, multiplicities=resampled.multiplicities) for delayed in observed]
+        estimates = [_estimate(at_lag, int(k), each) for k, each in zip(lags, weighted)]
+        return np.stack([_powers(at_lag, lags), np.stack(estimates)])
+
+    value = np.stack([_powers(model, lags), np.stack([estimate for _, estimate in left.results])])
     slowest = np.nanmax(np.append(model.timescales, 0.0)) / model.dt
-    blocks = independent_blocks(model.observed, slowest + model.lagtime * multiples)
+    blocks = independent_blocks(model.observed, slowest + model.lagtime * lags.max())
     estimate = resample(model.observed, replicate, value, samples, blocks, seed)
     return ChapmanKolmogorovTest(lags * model.lag, *estimate.value, *estimate.error)
 
@@ -68,15 +81,12 @@ def _powers(model: HiddenModel, lags: np.ndarray) -> np.ndarray:
     return np.stack([np.linalg.matrix_power(model.transition_matrix, int(k)) for k in lags])
 
 
-def _estimates(
-    model: HiddenModel, delayed: list[Observations], multiplicities: np.ndarray | None
-) -> np.ndarray:
-    """Transition matrices ``(lags, hidden, hidden)`` estimated at the lag times of the observations."""
-    matrices = [model.transition_matrix]
-    for power, observed in zip(_powers(model, np.arange(2, len(delayed) + 1)), delayed[1:]):
-        start = TransitionMatrix(csr_array(power), model.stationary_distribution, model.fit.reversible)
-        method = replace(model.method, lagtime=observed.lagtime)
-        start_model = replace(model, method=method, fit=start)
-        observed = replace(observed, multiplicities=multiplicities)
-        matrices.append(method.improved(start_model, observed, method.max_iterations).transition_matrix)
-    return np.stack(matrices)
+def _estimate(model: HiddenModel, multiple: int, observed: Observations) -> np.ndarray:
+    """The transition matrix ``(hidden, hidden)`` estimated at a multiple of the lag time from observations there."""
+    if multiple == 1:
+        return model.transition_matrix
+    power = np.linalg.matrix_power(model.transition_matrix, multiple)
+    start = TransitionMatrix(csr_array(power), model.stationary_distribution, model.fit.reversible)
+    method = replace(model.method, lagtime=observed.lagtime)
+    start_model = replace(model, method=method, fit=start)
+    return method.improved(start_model, observed, method.max_iterations).transition_matrix

@@ -7,31 +7,52 @@ outputs maximize the likelihood of the observations by expectation and maximizat
 Markov model (`first_guess`).
 
 Every interleaved sequence of frames a lag time apart is used and counts for its share. The number of
-hidden states is a choice: it should be the number of slow processes above a gap, plus one.
+hidden states is a choice: it should be the number of slow processes above a gap, plus one. Hidden states that end
+with less than a frame are dead and dropped. Hidden states that the data never show to be exchanged are not connected:
+as in a Markov model, rates and populations are those of the connected ones with most of the data, and a process has
+a timescale to quote only where it was crossed often enough (`thalweg.time_series.crossings`).
 """
 
 from __future__ import annotations
 
+import warnings
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
+from thalweg.kinetics.counts.active_set import ActiveStates
 from thalweg.kinetics.estimation.reversible import Reversible
 from thalweg.kinetics.estimation.spectrum import spectrum
 from thalweg.kinetics.estimation.transition_matrix import Estimator, TransitionMatrix
 from thalweg.kinetics.hidden.first_guess import first_guess
+from thalweg.kinetics.hidden.forward_backward import Expectation
 from thalweg.kinetics.hidden.observations import Observations, observations
 from thalweg.kinetics.hidden.outputs import DiscreteOutput, GaussianOutput
 from thalweg.kinetics.hidden.parameters import HiddenParameters, squared_extrapolation
 from thalweg.kinetics.hidden.recursion import Workspace
 from thalweg.kinetics.scores import vamp_score_of_counts
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.machine.surviving import surviving
+from thalweg.time_series.crossings import Process, observed_process
+from thalweg.time_series.relaxation import relaxation_times
 from thalweg.time_series.trajectories import Trajectories
 
 Data = DiscreteTrajectories | Trajectories | Sequence[np.ndarray]
+
+LEAST_COUNT = 1e-3
+"""Transitions between hidden states are counted as this many where fewer are expected, so that none becomes impossible
+while the iteration may still need it."""
+
+SHOWN = 1e-2
+"""Expected transitions from which on the data show that one hidden state is left for another."""
+
+LEAST_FRAMES = 1.0
+"""A hidden state with fewer expected frames is dead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +62,14 @@ class HiddenModel:
     Attributes
     ----------
     method : the `HiddenMarkovModel` that made it
-    fit : transition matrix between hidden states
+    fit : transition matrix between all hidden states, connected or not, which inference uses
     initial_distribution : (hidden,), where trajectories begin
     output : `DiscreteOutput` or `GaussianOutput`
     dt : time between frames [ps]
     log_likelihood : of the observations, per sequence of frames a lag time apart
     iterations, converged : how the estimation ended
     observed : what it was fitted to
+    expected : transitions and beginnings expected of the hidden states given the observations
     """
 
     method: HiddenMarkovModel
@@ -59,6 +81,7 @@ class HiddenModel:
     iterations: int
     converged: bool
     observed: Observations
+    expected: Expectation
 
     @property
     def n_hidden(self) -> int:
@@ -76,26 +99,85 @@ class HiddenModel:
         return self.method.lagtime * self.dt
 
     @cached_property
-    def transition_matrix(self) -> np.ndarray:
-        """Transition probabilities between hidden states ``(hidden, hidden)``."""
-        return self.fit.matrix.toarray()
-
-    @property
-    def stationary_distribution(self) -> np.ndarray:
-        """Equilibrium probabilities of hidden states ``(hidden,)``."""
-        return self.fit.stationary_distribution
+    def active(self) -> ActiveStates:
+        """The connected hidden states with most of the data: those that the model speaks of."""
+        counts = self.expected.transitions
+        _, part = connected_components(
+            csr_array(counts > SHOWN), connection=self.method.estimator.connectivity
+        )
+        inside = np.bincount(part, (counts * (part[:, None] == part)).sum(axis=1))
+        return ActiveStates(
+            np.flatnonzero(part == inside.argmax()), self.n_hidden, float(inside.max() / counts.sum())
+        )
 
     @cached_property
+    def _connected(self) -> TransitionMatrix:
+        """Transitions between the active hidden states."""
+        if self.active.complete:
+            return self.fit
+        if len(self.active.states) == 1:
+            return TransitionMatrix(csr_array(np.ones((1, 1))), np.ones(1), True)
+        counts = csr_array(np.maximum(self.expected.transitions, LEAST_COUNT))
+        return self.method.estimator.fit(self.active.restrict(counts))
+
+    @cached_property
+    def transition_matrix(self) -> np.ndarray:
+        """Transition probabilities between hidden states ``(hidden, hidden)``; rows that are not active are zero."""
+        return self.active.spread_matrix(self._connected.matrix).toarray()
+
+    @cached_property
+    def stationary_distribution(self) -> np.ndarray:
+        """Equilibrium probabilities of hidden states ``(hidden,)``; zero outside the active ones."""
+        return self.active.spread(self._connected.stationary_distribution, outside=0.0)
+
+    @property
+    def shares(self) -> np.ndarray:
+        """Share of frames in every hidden state ``(hidden,)``: at equilibrium if all are connected, else as seen."""
+        if self.active.complete:
+            return self.fit.stationary_distribution
+        frames = occupancy(self.expected)
+        return frames / frames.sum()
+
+    @cached_property
+    def _spectrum(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues and eigenfunctions between the active hidden states."""
+        return spectrum(self._connected, len(self.active.states))
+
+    @property
     def eigenvalues(self) -> np.ndarray:
-        """Eigenvalues ``(hidden,)``, one first."""
-        return spectrum(self.fit, self.n_hidden)[0]
+        """Eigenvalues ``(hidden,)``, one first; NaN for as many as hidden states are not active."""
+        values = self._spectrum[0]
+        return np.append(values, np.full(self.n_hidden - len(values), np.nan))
+
+    @cached_property
+    def eigenfunctions(self) -> np.ndarray:
+        """Right eigenvectors ``(hidden, active)`` of the active hidden states; NaN for the others."""
+        return self.active.spread(self._spectrum[1], np.nan)
 
     @property
     def timescales(self) -> np.ndarray:
-        """Relaxation times ``(hidden - 1,)`` [ps], slowest first; NaN where none decays."""
-        size = np.abs(self.eigenvalues[1:])
-        decaying = (size > 0) & (size < 1) & (np.real(self.eigenvalues[1:]) > 0)
-        return np.where(decaying, -self.lag / np.log(np.where(decaying, size, 0.5)), np.nan)
+        """Relaxation times ``(hidden - 1,)`` [ps], slowest first, resolved or not; NaN where none decays."""
+        return relaxation_times(self.eigenvalues[1:], self.lag)
+
+    @cached_property
+    def processes(self) -> tuple[Process, ...]:
+        """Slow processes, slowest first, with the crossings seen of each: quote timescales from here.
+
+        A process is followed frame by frame as the mean of its eigenfunction over the hidden states given all
+        observations. Of the interleaved sequences a lag time apart, the one with the median of crossings counts.
+        """
+        series = self.observed.memberships(self.output, self.fit.matrix.toarray(), *self._start)
+        return tuple(
+            _crossed(
+                time, [hidden @ np.nan_to_num(function) for hidden in series], self.lagtime, self.observed
+            )
+            for time, function in zip(self.timescales, np.real(self.eigenfunctions[:, 1:]).T)
+        )
+
+    @property
+    def _start(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where trajectories begin, and where run-ins do."""
+        return self.initial_distribution, self.shares
 
     @property
     def state_memberships(self) -> np.ndarray:
@@ -108,19 +190,17 @@ class HiddenModel:
         """
         if not isinstance(self.output, DiscreteOutput):
             raise ValueError("outputs are Gaussian, there are no observed states; use memberships(data)")
-        joint = (self.stationary_distribution[:, None] * self.output.probabilities).T
+        joint = (self.shares[:, None] * self.output.probabilities).T
         total = joint.sum(axis=1, keepdims=True)
         return np.where(total > 0, joint / np.where(total > 0, total, 1), np.nan)
 
     def memberships(self, data: Data) -> list[np.ndarray]:
         """Probabilities of hidden states given all observations, ``(frames, hidden)`` per trajectory."""
-        start = self.initial_distribution, self.stationary_distribution
-        return self._observations(data).memberships(self.output, self.transition_matrix, *start)
+        return self._observations(data).memberships(self.output, self.fit.matrix.toarray(), *self._start)
 
     def most_likely_path(self, data: Data) -> list[np.ndarray]:
         """The most likely sequence of hidden states, int ``(frames,)`` per trajectory."""
-        start = self.initial_distribution, self.stationary_distribution
-        return self._observations(data).path(self.output, self.transition_matrix, *start)
+        return self._observations(data).path(self.output, self.fit.matrix.toarray(), *self._start)
 
     def score(self, data: Data, r: int = 2) -> float:
         """VAMP-r score on other data of the ``hidden`` functions that are memberships given a single frame.
@@ -132,7 +212,7 @@ class HiddenModel:
         first, last = observed.pairs()
         # Pr(hidden i | frame) = pi_i b_i(x) / sum_j pi_j b_j(x)
         relative, _ = self.output.relative(observed.flat)
-        joint = relative * self.stationary_distribution[:, None]
+        joint = relative * self.shares[:, None]
         functions = np.ascontiguousarray((joint / joint.sum(axis=0)).T)
         if isinstance(self.output, DiscreteOutput):
             functions[~self.output.shows(observed.flat)] = 0.0
@@ -141,8 +221,8 @@ class HiddenModel:
 
     def log_likelihood_of(self, data: Data) -> float:
         """Log-likelihood of other data, per sequence of frames a lag time apart."""
-        start = self.initial_distribution, self.stationary_distribution
-        _, expected, _ = self._observations(data).expectation(self.output, self.transition_matrix, *start)
+        chain = self.fit.matrix.toarray(), *self._start
+        _, expected, _ = self._observations(data).expectation(self.output, *chain)
         return expected.log_likelihood / self.lagtime
 
     def _observations(self, data: Data) -> Observations:
@@ -151,12 +231,36 @@ class HiddenModel:
         return observed
 
     def __str__(self) -> str:
-        times = ", ".join(f"{time:.4g}" for time in self.timescales)
         shares = ", ".join(f"{share:.3g}" for share in self.stationary_distribution)
-        ended = "" if self.converged else f"; stopped after {self.iterations} iterations"
-        return (
-            f"hidden Markov model at lag {self.lag:g} ps: populations {shares}; timescales {times} ps{ended}"
+        lines = [
+            f"hidden Markov model at lag {self.lag:g} ps: {self.n_hidden} hidden states, populations {shares}"
+        ]
+        if self.n_hidden < self.method.n_hidden:
+            lines.append(
+                f"{self.method.n_hidden - self.n_hidden} of {self.method.n_hidden} hidden states died"
+            )
+        if not self.active.complete:
+            lines.append(f"hidden states: {self.active}")
+        if not self.converged:
+            lines.append(f"stopped after {self.iterations} iterations")
+        return "\n".join([*lines, *(f"process {k + 1}: {each}" for k, each in enumerate(self.processes))])
+
+
+def _crossed(timescale: float, series: list[np.ndarray], lagtime: int, observed: Observations) -> Process:
+    """The process whose eigenfunction takes these values, one array a trajectory."""
+    # neighboring frames belong to different sequences, whose hidden states are inferred apart and may flicker
+    seen = [
+        observed_process(
+            timescale, [run[shift::lagtime] for run in series if len(run) > shift], observed.n_blocks
         )
+        for shift in range(min(lagtime, int(observed.lengths.max())))
+    ]
+    return sorted(seen, key=lambda process: min(process.forward, process.backward))[(len(seen) - 1) // 2]
+
+
+def occupancy(expected: Expectation) -> np.ndarray:
+    """Frames ``(hidden,)`` expected in every hidden state: those that enter it, and those that begin a sequence."""
+    return expected.transitions.sum(axis=0) + expected.initial
 
 
 @dataclass(frozen=True)
@@ -210,18 +314,31 @@ class HiddenMarkovModel:
         Raises
         ------
         ValueError
-            If there are weights, fewer than two hidden states, or no first guess can be made.
+            If there are weights, fewer than two hidden states, or no first guess can be made; if fewer than two
+            hidden states are left alive.
         """
         observed = observations(data, self.lagtime, self.n_blocks)
         if self.n_hidden < 2:
             raise ValueError(f"n_hidden={self.n_hidden} must be at least two")
-        candidates = []
-        for restart in range(max(self.restarts, 1)):
-            guess = first_guess(observed, self.n_hidden, self.seed + restart, mixed=restart > 0)
-            model = HiddenModel(self, *guess, observed.dt, -np.inf, 0, False, observed)
-            candidates.append(self.improved(model, observed, 20 if self.restarts > 1 else 0))
-        best = max(candidates, key=lambda model: model.log_likelihood)
-        return self._sorted(self.improved(best, observed, self.max_iterations, progress))
+
+        starts = range(max(self.restarts, 1))
+        guesses = [
+            HiddenParameters(*first_guess(observed, self.n_hidden, self.seed + k, mixed=k > 0))
+            for k in starts
+        ]
+        tried = 20 if len(starts) > 1 else 0
+        begun = surviving(starts, lambda k: self._iterated(guesses[k], observed, tried), "first guesses")
+        best = max(begun.results, key=lambda model: model.log_likelihood)
+        model = self.improved(best, observed, self.max_iterations, progress)
+        while (alive := occupancy(model.expected) >= LEAST_FRAMES).sum() < model.n_hidden:
+            model = self.improved(_without_dead(model, alive), observed, self.max_iterations, progress)
+        if model.n_hidden < self.n_hidden:
+            warnings.warn(
+                f"{self.n_hidden - model.n_hidden} of {self.n_hidden} hidden states died, with less than one frame "
+                f"left to them, and are dropped; the data hold {model.n_hidden}",
+                stacklevel=2,
+            )
+        return _sorted(model)
 
     def improved(
         self,
@@ -231,7 +348,21 @@ class HiddenMarkovModel:
         progress: Callable[[int, float], None] | None = None,
     ) -> HiddenModel:
         """A model after more iterations, until they gain nothing, on observations that may be weighted."""
-        current, done, workspace = observed, 0, Workspace(model.n_hidden)
+        begin = HiddenParameters(model.fit, model.initial_distribution, model.output)
+        better = self._iterated(begin, observed, iterations, progress)
+        return replace(better, method=model.method, iterations=model.iterations + better.iterations)
+
+    def _iterated(
+        self,
+        begin: HiddenParameters,
+        observed: Observations,
+        iterations: int,
+        progress: Callable[[int, float], None] | None = None,
+    ) -> HiddenModel:
+        """The model of parameters after so many iterations at most."""
+        current, done, workspace = observed, 0, Workspace(len(begin.initial))
+        # the last parameters looked at and what was expected with them: the best are among them
+        known: deque[tuple[HiddenParameters, Expectation]] = deque(maxlen=3)
 
         def step(now: HiddenParameters) -> tuple[float, HiddenParameters]:
             nonlocal current, done
@@ -240,36 +371,66 @@ class HiddenMarkovModel:
             current, expected, tally = current.expectation(
                 now.output, now.fit.matrix.toarray(), *start, workspace
             )
+            known.append((now, expected))
             value, done = expected.log_likelihood / self.lagtime, done + 1
             if progress is not None:
                 progress(done, value)
             # maximization: P of the expected counts, the initial distribution of the beginnings, outputs of the tally
-            transitions = np.maximum(expected.transitions, 1e-12 * expected.transitions.sum())
-            fit = self.estimator.fit(csr_array(transitions), now.fit.stationary_distribution)
+            transitions = csr_array(np.maximum(expected.transitions, LEAST_COUNT))
+            fit = self.estimator.fit(transitions)
             beginnings = expected.initial.sum()  # zero if resampled data hold no beginning of a trajectory
             initial = expected.initial / beginnings if beginnings > 0 else now.initial
             return value, HiddenParameters(fit, initial, now.output.refitted(tally))
 
-        begin = HiddenParameters(model.fit, model.initial_distribution, model.output)
-        best, value, done, converged = squared_extrapolation(step, begin, self.tolerance, iterations)
-        return replace(
-            model,
-            fit=best.fit,
-            output=best.output,
-            initial_distribution=best.initial,
-            log_likelihood=value,
-            iterations=model.iterations + done,
-            converged=converged,
-            observed=current,
+        best, value, _, converged = squared_extrapolation(step, begin, self.tolerance, iterations)
+        if not any(parameters is best for parameters, _ in known):
+            value, _ = step(best)
+        expected = next(expected for parameters, expected in known if parameters is best)
+        return HiddenModel(
+            self, best.fit, best.initial, best.output, current.dt, value, done, converged, current, expected
         )
 
-    def _sorted(self, model: HiddenModel) -> HiddenModel:
-        """Hidden states by population."""
-        order = np.argsort(-model.stationary_distribution)
-        fit = replace(
-            model.fit,
-            matrix=csr_array(model.transition_matrix[np.ix_(order, order)]),
-            stationary_distribution=model.stationary_distribution[order],
+
+def _sorted(model: HiddenModel) -> HiddenModel:
+    """Hidden states by their share of the frames."""
+    return _of_states(model, np.argsort(-model.shares), model.fit.stationary_distribution)
+
+
+def _without_dead(model: HiddenModel, alive: np.ndarray) -> HiddenModel:
+    """The hidden states that are alive ``(hidden,)``, to go on from.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two are.
+    """
+    if alive.sum() < 2:
+        raise ValueError(
+            f"of {model.n_hidden} hidden states only {alive.sum()} is left with more than one frame; the data show "
+            "no second one: use a shorter lagtime, other features, or more data"
         )
-        initial = model.initial_distribution[order]
-        return replace(model, fit=fit, initial_distribution=initial, output=model.output.permuted(order))
+    frames = occupancy(model.expected)
+    return _of_states(model, np.flatnonzero(alive), frames / frames.sum())
+
+
+def _of_states(model: HiddenModel, states: np.ndarray, stationary: np.ndarray) -> HiddenModel:
+    """These hidden states of a model in this order, with what is lost by leaving others out shared among them."""
+    between = np.ix_(states, states)
+    matrix, initial = model.fit.matrix.toarray()[between], model.initial_distribution[states]
+    fit = replace(
+        model.fit,
+        matrix=csr_array(matrix / matrix.sum(axis=1, keepdims=True)),
+        stationary_distribution=stationary[states] / stationary[states].sum(),
+    )
+    expected = replace(
+        model.expected,
+        transitions=model.expected.transitions[between],
+        initial=model.expected.initial[states],
+    )
+    return replace(
+        model,
+        fit=fit,
+        initial_distribution=initial / initial.sum() if initial.sum() > 0 else fit.stationary_distribution,
+        output=model.output.permuted(states),
+        expected=expected,
+    )

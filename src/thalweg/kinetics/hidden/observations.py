@@ -15,6 +15,7 @@ from thalweg.kinetics.hidden.most_likely_path import most_likely_path
 from thalweg.kinetics.hidden.outputs import DiscreteOutput, GaussianOutput, Output
 from thalweg.kinetics.hidden.recursion import Workspace
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories, as_discrete
+from thalweg.machine.memory import require_memory
 from thalweg.shapes import Shaped
 from thalweg.time_series.trajectories import Trajectories, as_trajectories, pair_report
 
@@ -23,6 +24,12 @@ RUN_IN = 48
 
 LONGER = 4
 """Where that is not enough, run-ins become longer by this factor as long as they pay."""
+
+WORDS_PER_VALUE = 5
+"""Copies of all features at the peak: as given, in a row, in lanes, about their mean, and times one of them."""
+
+BYTES_PER_FRAME = 80
+"""Numbers of frames in lanes, with what is known of each."""
 
 AGREEMENT = 1e-10
 """Memberships of a frame in two lanes may differ by this much; else lanes run in longer."""
@@ -131,6 +138,11 @@ class Observations:
     ) -> list[np.ndarray]:
         """Probabilities of hidden states given all observations, ``(frames, hidden)`` per trajectory."""
 
+        require_memory(
+            8 * self.n_pairs * len(matrix),
+            f"memberships of {self.n_pairs} frames in {len(matrix)} hidden states; give fewer trajectories at a time",
+        )
+
         def run(observed: Observations) -> tuple[bool, np.ndarray]:
             values = np.empty((self.n_pairs, len(matrix)))
 
@@ -195,6 +207,8 @@ def observations(
     ------
     ValueError
         If the data carry weights, or the lag time leaves no pairs.
+    MemoryError
+        If laying them out needs more memory than there is.
 
     Examples
     --------
@@ -209,6 +223,11 @@ def observations(
     if data.weights is not None:
         raise ValueError("hidden Markov models take whole sequences as they are; give data without weights")
     lagtime = pair_report(data.lengths, lagtime).lagtime
+    frames, features = int(data.lengths.sum()), getattr(data, "n_features", 1)
+    require_memory(
+        frames * (WORDS_PER_VALUE * 8 * features + BYTES_PER_FRAME),
+        f"a hidden Markov model of {frames} frames with {features} features; use fewer features or every k-th frame",
+    )
     if isinstance(data, DiscreteTrajectories):
         flat, n_states = np.concatenate(data.blocks), data.n_states
     else:

@@ -23,6 +23,9 @@ from thalweg.shapes import Shaped
 FLOOR = 1e-60
 """Smallest likelihood in a hidden state, relative to the most likely one."""
 
+FEWEST_FRAMES = 1e-3
+"""A hidden state with fewer expected frames keeps the distribution it had: nothing is known of a new one."""
+
 
 @runtime_checkable
 class Output(Protocol):
@@ -88,8 +91,10 @@ class DiscreteOutput:
         return np.stack([np.bincount(observed, row, size) for row in memberships])
 
     def refitted(self, tally: np.ndarray) -> DiscreteOutput:
-        """Histograms over their sums."""
-        return DiscreteOutput(tally / tally.sum(axis=1, keepdims=True))
+        """Histograms over their sums; those without frames stay as they were."""
+        frames = tally.sum(axis=1, keepdims=True)
+        filled = frames > FEWEST_FRAMES
+        return DiscreteOutput(np.where(filled, tally / np.where(filled, frames, 1.0), self.probabilities))
 
     def shows(self, states: np.ndarray) -> np.ndarray:
         """Whether any hidden state ever shows these states."""
@@ -109,11 +114,12 @@ class GaussianOutput:
     ----------
     means : (hidden, features)
     covariances : (hidden, features, features)
-    floor : (features,), variance that no hidden state may fall below, against collapse onto single frames
+    floor : (features,), above zero: variance that no hidden state may fall below in any direction, each feature in
+        its own unit, against collapse onto single frames or onto planes, where features repeat each other
 
     Examples
     --------
-    >>> output = GaussianOutput(np.array([[0.0], [2.0]]), np.ones((2, 1, 1)), np.zeros(1))
+    >>> output = GaussianOutput(np.array([[0.0], [2.0]]), np.ones((2, 1, 1)), np.full(1, 1e-6))
     >>> output.relative(np.array([[1.0, 2.0]]))[0].round(3).tolist()
     [[1.0, 0.135], [1.0, 1.0]]
     """
@@ -163,14 +169,28 @@ class GaussianOutput:
         return sums
 
     def refitted(self, tally: np.ndarray) -> GaussianOutput:
-        """Means and covariances; variances are not below `floor`."""
+        """Means and covariances, no direction below `floor`; states without frames stay as they were."""
+        filled = tally[:, 0, 0] > FEWEST_FRAMES
+        frames = np.where(filled, tally[:, 0, 0], 1.0)[:, None]
         # mu = <x> and Sigma = <x x^T> - mu mu^T, about the present mean of means, which keeps the difference exact
-        means = tally[:, 0, 1:] / tally[:, :1, 0]
-        covariances = tally[:, 1:, 1:] / tally[:, :1, :1] - means[:, :, None] * means[:, None]
-        places = np.arange(means.shape[1])
-        variances = covariances[:, places, places]
-        covariances[:, places, places] = np.maximum(variances, self.floor)
-        return GaussianOutput(means + self.means.mean(axis=0), covariances, self.floor)
+        means = tally[:, 0, 1:] / frames
+        covariances = tally[:, 1:, 1:] / frames[:, :, None] - means[:, :, None] * means[:, None]
+        means, filled = means + self.means.mean(axis=0), filled[:, None]
+        return GaussianOutput(
+            np.where(filled, means, self.means),
+            np.where(filled[:, :, None], self._floored(covariances), self.covariances),
+            self.floor,
+        )
+
+    @on_one_thread
+    def _floored(self, covariances: np.ndarray) -> np.ndarray:
+        """Covariances ``(hidden, features, features)`` whose variance is not below `floor` in any direction."""
+        # f^-1/2 Sigma f^-1/2 with the floor f of each feature: eigenvalues below one are set to one
+        unit = np.sqrt(self.floor)
+        values, directions = np.linalg.eigh(covariances / (unit[:, None] * unit))
+        raised = (directions * np.maximum(values, 1.0)[:, None]) @ directions.transpose(0, 2, 1)
+        low = (values < 1.0).any(axis=1)[:, None, None]
+        return np.where(low, raised * (unit[:, None] * unit), covariances)
 
     def permuted(self, order: np.ndarray) -> GaussianOutput:
         """The same with hidden states in another order."""
