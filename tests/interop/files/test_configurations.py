@@ -54,7 +54,7 @@ def test_what_is_written_is_read(tmp_path, name):
             assert (value is None) == (getattr(other, label) is None)
             if value is not None:
                 np.testing.assert_allclose(value, getattr(other, label), atol=tolerance)
-    assert again[-1].info == {"config_type": "pair", "file": name}
+    assert again[-1].info == {"config_type": "pair", "file": name, "frame in file": 3}
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 

@@ -14,7 +14,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from thalweg.interop.one_structure import OneStructure, Precision
@@ -69,7 +69,8 @@ class EnergyCalculator(Calculator):
 class PotentialCalculator(Calculator):
     """A learned potential for ASE: Å and eV outside; neighbor lists with a skin; compiled once per set of atoms.
 
-    Besides ``energy``, ``forces`` and, with a cell, ``stress``, it gives ``energy_uncertainty`` [eV] and
+    Besides ``energy``, ``forces`` and, where atoms are periodic in a cell of three vectors, ``stress`` (of a slab: over
+    the volume of that cell, vacuum included, as calculators of ASE do), it gives ``energy_uncertainty`` [eV] and
     ``forces_uncertainty`` (atoms, 3) [eV/Å] through ``get_property`` where the potential knows how unsure it is:
     calibrated standard deviations of the energy and of force components. A potential with an active set also gives
     ``extrapolation_grades`` (atoms,), see `LearnedPotential.grades`.
@@ -112,6 +113,11 @@ class PotentialCalculator(Calculator):
     ) -> None:
         super().calculate(atoms, properties, system_changes)
         frame = self._frame()
+        strained = any(frame.periodic) and self.atoms.cell.rank == 3
+        if "stress" in properties and not strained:
+            raise PropertyNotImplementedError(
+                "stress is over a volume: it needs periodic atoms in a cell of three vectors; give a slab a third one"
+            )
         if {"energy_uncertainty", "forces_uncertainty"} & set(properties):
             spread = self.potential.spread([frame])
             self.results["energy_uncertainty"] = float(spread.energies[0]) / ELECTRONVOLT
@@ -123,11 +129,16 @@ class PotentialCalculator(Calculator):
         energy, forces, virial = self._structure(frame.numbers, frame.positions, frame.box, frame.periodic)
         self.results["energy"] = self.results["free_energy"] = energy / ELECTRONVOLT
         self.results["forces"] = forces * (ANGSTROM / ELECTRONVOLT)
-        if all(frame.periodic):
+        if strained:
             stress = virial / frame.volume * (ANGSTROM**3 / ELECTRONVOLT)
             self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
 
     def _frame(self):
         periodic = (bool(self.atoms.pbc[0]), bool(self.atoms.pbc[1]), bool(self.atoms.pbc[2]))
-        box = self.atoms.cell.array * ANGSTROM if any(periodic) else None
+        if not (self.atoms.cell.any(1) | ~self.atoms.pbc).all():
+            raise ValueError(
+                f"the atoms are periodic along a cell vector that is zero: {self.atoms.cell.tolist()}; set cell or pbc"
+            )
+        # a vector that does not repeat may be missing, as on reading
+        box = np.array(self.atoms.cell.complete()) * ANGSTROM if any(periodic) else None
         return Configuration(self.atoms.numbers, self.atoms.positions * ANGSTROM, box, periodic)

@@ -1,7 +1,8 @@
 """Labeled configurations in the folders of DeePMD-kit [wang2018].
 
 A system is a folder with ``type.raw`` (kind of each atom), ``type_map.raw`` (symbol of each kind), a file ``nopbc``
-where nothing is periodic, and ``set.*/{coord,box,energy,force,virial}.npy`` with one row per frame [Å, eV]. The
+where nothing is periodic, and ``set.*/{coord,box,energy,force,virial}.npy`` with one row per frame [Å, eV]; where
+there are no sets, ``{coord,box,energy,force,virial}.raw`` hold the same rows as text, from which sets are made. The
 virial is ``-dU/d(strain)``. Folders of the mixed kind have ``real_atom_types.npy``, -1 for an atom that is not there.
 """
 
@@ -30,30 +31,37 @@ def read_deepmd(path: Path) -> list[Configuration]:
     Raises
     ------
     ValueError
-        If elements are not named, or an array has not one row per frame.
+        If elements are not named, an array has not one row per frame, or a system has neither sets nor raw files.
     """
     systems = sorted(file.parent for file in path.rglob("type.raw"))
     return [
-        frame for system in systems for part in sorted(system.glob("set*")) for frame in _frames(system, part)
+        frame
+        for system in systems
+        for part in sorted(system.glob("set.*")) or [system]
+        for frame in _frames(system, part)
     ]
 
 
 def _frames(system, part):
     """Frames of the folder ``part`` of a ``system``, whose arrays have one flat row per frame, in Å and eV."""
+    ending = "raw" if part == system else "npy"
     arrays = {
-        name: stored_array(part / f"{name}.npy")
+        name: _rows(part / f"{name}.{ending}")
         for name in ("coord", "box", "energy", "force", "virial", "real_atom_types")
-        if (part / f"{name}.npy").exists()
+        if (part / f"{name}.{ending}").exists()
     }
     if "coord" not in arrays:
-        raise ValueError(f"{part} has no coord.npy")
+        sets = "" if ending == "npy" else ", and no folder set.000 either"
+        raise ValueError(f"{part} has no coord.{ending}{sets}")
     count = len(arrays["coord"])
     for name, array in arrays.items():
         if len(array) != count:
-            raise ValueError(f"{part} has {count} frames in coord.npy but {len(array)} in {name}.npy")
+            raise ValueError(
+                f"{part} has {count} frames in coord.{ending} but {len(array)} in {name}.{ending}"
+            )
     periodic = not (system / "nopbc").exists()
     if periodic and "box" not in arrays:
-        raise ValueError(f"{part} has no box.npy; add it, or an empty file nopbc in {system}")
+        raise ValueError(f"{part} has no box.{ending}; add it, or an empty file nopbc in {system}")
     numbers = _numbers_of_kinds(system)
     kinds = arrays.get(
         "real_atom_types", np.tile(np.loadtxt(system / "type.raw", int, ndmin=1).ravel(), (count, 1))
@@ -77,8 +85,16 @@ def _frames(system, part):
             float(values["energy"].reshape(())) * ENERGY if "energy" in arrays else None,
             values["force"].reshape(-1, 3)[there] * (ENERGY / POSITION) if "force" in arrays else None,
             None if virial is None or box is None else -(virial + virial.T) / 2 / abs(np.linalg.det(box)),
-            {"file": f"{system.name}/{part.name}"},
+            {"file": system.name if part == system else f"{system.name}/{part.name}", "frame in file": k},
         )
+
+
+def _rows(file):
+    """One row per frame, of an array or of text."""
+    if file.suffix == ".npy":
+        return stored_array(file)
+    rows = np.loadtxt(file, ndmin=2)
+    return rows.ravel() if file.stem == "energy" else rows
 
 
 def _numbers_of_kinds(system):
