@@ -355,10 +355,10 @@ def test_a_process_hardly_ever_crossed_has_no_timescale_to_quote():
         assert (slowest.forward, slowest.backward) == (1, 1)
         assert not slowest.resolved
         assert "process 1: under-sampled" in str(model)
-        assert any(process.resolved for process in model.processes[1:])
-        # a sequence of every third frame does not see what came back before
-        jumps = np.diff(fast[::lagtime])
-        assert any(abs(process.forward - (jumps > 0).sum()) < 5 for process in model.processes[1:])
+        assert all(process.resolved for process in model.processes[1:])
+        # the other two are the fast exchange on either side; every third frame does not see what came back before
+        jumps = (np.diff(fast[::lagtime]) > 0).sum()
+        assert abs(sum(process.forward for process in model.processes[1:]) - jumps) < 3
 
 
 def test_a_multiple_of_the_lag_that_leaves_no_pairs_ends_alone(symbols):
