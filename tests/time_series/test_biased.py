@@ -47,7 +47,8 @@ def test_frames_that_stand_for_more_time_than_the_lag_are_pointed_out():
     assert "up to 1.1e+03 dt of unbiased time" in notes[0]
     assert "of a frame with itself" in notes[0]
     assert "as many as 1.2% of them" in notes[1]
-    assert TICA(10, dim=1).fit(accelerated(Trajectories([x]), [np.zeros(2000)], kT=1.0)).notes == ()
+    unbiased = TICA(10, dim=1).fit(accelerated(Trajectories([x]), [np.zeros(2000)], kT=1.0)).notes
+    assert not any("unbiased time" in note for note in unbiased)
 
 
 def test_weights_give_averages_of_the_unbiased_ensemble():

@@ -13,6 +13,9 @@ import numpy as np
 
 from thalweg.shapes import Shaped
 
+STRETCHES = 4
+"""Stretches of neighboring pieces that are dealt out to each block where blocks are fewer than pieces."""
+
 
 class PairRange(NamedTuple):
     """Pair starts ``[start, stop)`` of one trajectory, all in one block.
@@ -73,3 +76,20 @@ def segments(pairs: Shaped[np.ndarray, " trajectories"], n_blocks: int) -> tuple
             ranges.append(PairRange(k, 0, int(count), int(pieces.sum()) + dealt % shared))
             dealt += 1
     return tuple(ranges)
+
+
+def dealt(pieces: int, kept: int) -> Shaped[np.ndarray, " pieces"]:
+    """To which of at most ``kept`` blocks each piece belongs: stretches of neighboring pieces in turn.
+
+    Pieces that follow each other know each other, so that they stay together; several stretches a block keep a slow
+    change along the data out of it.
+
+    Examples
+    --------
+    >>> dealt(8, 2).tolist(), dealt(3, 5).tolist()
+    ([0, 1, 0, 1, 0, 1, 0, 1], [0, 1, 2])
+    """
+    if kept >= pieces:
+        return np.arange(pieces)
+    stretches = min(pieces, STRETCHES * kept)
+    return np.arange(pieces) * stretches // pieces % kept

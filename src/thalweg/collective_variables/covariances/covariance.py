@@ -8,6 +8,9 @@ where the tilde takes off the mean of the first, respectively last, frames of al
 are made in the precision of the data about the mean of that chunk, and merged in 64 bits [chan1983]; chunk
 borders depend on the trajectory only. Sums of blocks merge exactly, so partial fits, parallel fits,
 bootstrap and cross-validation re-add them without reading the data again.
+
+A block costs three matrices of the number of features squared: of hundreds of features forty are kept, of thousands
+only as many as `BLOCK_BYTES` hold, made of stretches of the data in turn.
 """
 
 from __future__ import annotations
@@ -20,9 +23,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from thalweg.machine.memory import require_memory
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Float, Shaped
-from thalweg.time_series.blocks import PairRange, segments
+from thalweg.time_series.blocks import PairRange, dealt, segments
 from thalweg.time_series.trajectories import (
     PairReport,
     Pairs,
@@ -33,6 +37,9 @@ from thalweg.time_series.trajectories import (
 
 TASKS = 16
 """Tasks at most that a pass over the data is divided into for an executor."""
+
+BLOCK_BYTES = 256e6
+"""Bytes of second moments kept in blocks, if nothing else is asked for; two blocks are kept in any case."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +66,10 @@ class Moments:
     def pooled(self, multiplicities: Float[np.ndarray, " blocks"] | None = None) -> Moments:
         """The moments of all blocks together, each taken as often as ``multiplicities`` says."""
         times = np.ones(len(self.weight)) if multiplicities is None else multiplicities
+        taken = np.flatnonzero(times)
+        if len(taken) == 1 and times[taken[0]] == 1:
+            # one block alone, without a copy of its matrices
+            return Moments(*(np.asarray(array[taken[0]]) for array in vars(self).values()))
         weight = times * self.weight
         mean_0, mean_t = weight @ self.mean_0 / weight.sum(), weight @ self.mean_t / weight.sum()
         # Chan: sums about the mean of all are those about the means of blocks, and w_b (m_b - m)(m_b - m)^T
@@ -70,10 +81,15 @@ class Moments:
         sizes = np.asarray(times @ self.squares), np.asarray(times @ self.negative)
         return Moments(np.asarray(weight.sum()), mean_0, mean_t, *total, *sizes)
 
-    @classmethod
-    def stacked(cls, moments: Sequence[Moments]) -> Moments:
-        """Moments side by side as blocks."""
-        return cls(*(np.stack(arrays) for arrays in zip(*(vars(each).values() for each in moments))))
+    def as_block(self) -> Moments:
+        """These moments as one block, without a copy."""
+        return Moments(*(np.asarray(array)[None] for array in vars(self).values()))
+
+    def taken(self, blocks: np.ndarray) -> Moments:
+        """Some of the blocks; without a copy if all."""
+        if len(blocks) == len(self.weight):
+            return self
+        return Moments(*(array[blocks] for array in vars(self).values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +102,9 @@ class Covariances:
     dt : time between frames [ps]
     blocks : moments of every block
     report : pairs used and lost; None after resampling
+    drifts : (pieces, features), sums of last less first frames over the pairs of every piece of the data, which are
+        more than the blocks where these were bounded; None after resampling
+    runs : (pieces,) how many runs, or parts of one, make up each piece
 
     Examples
     --------
@@ -100,6 +119,8 @@ class Covariances:
     dt: float
     blocks: Moments
     report: PairReport | None = None
+    drifts: Shaped[np.ndarray, "pieces features"] | None = None
+    runs: Shaped[np.ndarray, " pieces"] | None = None
 
     @property
     def n_blocks(self) -> int:
@@ -154,7 +175,16 @@ class Covariances:
     def resampled(self, multiplicities: Float[np.ndarray, " blocks"]) -> Covariances:
         """Covariances of data in which each block occurs as often as ``multiplicities`` says."""
         pooled = self.blocks.pooled(np.asarray(multiplicities, float))
-        return Covariances(self.lagtime, self.dt, Moments.stacked([pooled]))
+        return Covariances(self.lagtime, self.dt, pooled.as_block())
+
+    def along(self, directions: Float[np.ndarray, "features dim"]) -> Covariances:
+        """Covariances of the combinations of features in the columns of ``directions``, block by block."""
+        blocks = self.blocks
+        s00, s0t, stt = (directions.T @ (s @ directions) for s in (blocks.s00, blocks.s0t, blocks.stt))
+        means = blocks.mean_0 @ directions, blocks.mean_t @ directions
+        moments = Moments(blocks.weight, *means, s00, s0t, stt, blocks.squares, blocks.negative)
+        drifts = None if self.drifts is None else self.drifts @ directions
+        return Covariances(self.lagtime, self.dt, moments, self.report, drifts, self.runs)
 
     def __add__(self, other: Covariances) -> Covariances:
         if (self.lagtime, self.dt) != (other.lagtime, other.dt):
@@ -170,7 +200,12 @@ class Covariances:
         if self.report and other.report:
             used = np.concatenate([self.report.used, other.report.used])
             report = PairReport(self.lagtime, used, np.concatenate([self.report.lost, other.report.lost]))
-        return Covariances(self.lagtime, self.dt, Moments(*(np.concatenate(pair) for pair in arrays)), report)
+        drifts = runs = None
+        if self.drifts is not None and other.drifts is not None:
+            drifts = np.concatenate([self.drifts, other.drifts])
+            runs = np.concatenate([self.runs, other.runs])
+        blocks = Moments(*(np.concatenate(pair) for pair in arrays))
+        return Covariances(self.lagtime, self.dt, blocks, report, drifts, runs)
 
 
 @on_one_thread
@@ -180,6 +215,7 @@ def covariances(
     n_blocks: int = 40,
     reweight: Callable[[np.ndarray], np.ndarray] | None = None,
     executor: Executor | None = None,
+    kept: int | None = None,
 ) -> Covariances:
     """Covariances of all pairs ``lagtime`` frames apart, in one pass.
 
@@ -189,42 +225,78 @@ def covariances(
     lagtime : int
         In frames; zero for instantaneous covariances only (all three are then the same).
     n_blocks : int
-        About how many blocks to keep; each costs three matrices of the number of features squared.
+        Into about how many pieces the data are divided.
     reweight : callable, optional
         From first frames ``(pairs, features)`` to a factor ``(pairs,)`` on the weight of each pair.
     executor : `concurrent.futures.Executor`, optional
         Where blocks are summed, such as a pool of processes or ``Client.get_executor()`` of Dask; here if None. The
         sums are the same to rounding.
+    kept : int, optional
+        Blocks of moments that the pieces are added up to at most, stretches of neighboring pieces dealt out in turn;
+        each costs three matrices of the number of features squared. As many as `BLOCK_BYTES` hold, two at least, if
+        None.
 
     Raises
     ------
     ValueError
         If no pair is left at this lag time, or data are not finite.
+    MemoryError
+        If the moments are larger than memory, before anything is read.
     """
     data = as_trajectories(trajectories)
     report = data.report(lagtime) if lagtime else PairReport(0, data.lengths, 0 * data.lengths)
     pieces = segments(report.used, n_blocks)
+    count = 1 + max(piece.block for piece in pieces)
+    group = dealt(count, _affordable(data.n_features) if kept is None else kept)
+    _foretold(data.n_features, 1 + int(group.max()))
     if executor is None:
-        blocks = _block_moments(data, pieces, report.lagtime, reweight)
+        passed = _summed(data, pieces, report.lagtime, reweight, group)
     else:
         tasks = [
-            executor.submit(_block_moments, *part, report.lagtime, reweight) for part in _parted(data, pieces)
+            executor.submit(_summed, part, own, report.lagtime, reweight, group)
+            for part, own in _parted(data, pieces)
         ]
-        blocks = {block: moments for task in tasks for block, moments in task.result().items()}
-    if not blocks:
+        passed = _merged([task.result() for task in tasks])
+    if not len(passed.moments.weight):
         raise ValueError("the weights of all pairs are zero; there is nothing to average")
-    moments = Moments.stacked([blocks[block] for block in sorted(blocks)])
-    return Covariances(report.lagtime, data.dt, moments, report)
+    runs = np.bincount([piece.block for piece in pieces], minlength=count)
+    return Covariances(report.lagtime, data.dt, passed.moments, report, passed.drifts, runs)
 
 
-def _block_moments(
+def _affordable(features: int) -> int:
+    """Blocks of moments that `BLOCK_BYTES` hold, two at least."""
+    return max(2, int(BLOCK_BYTES // (24 * features**2)))
+
+
+def _foretold(features: int, blocks: int) -> None:
+    """Refuse moments that are larger than memory: those of the blocks, of all of them, and products of a chunk."""
+    require_memory(
+        24.0 * features**2 * (blocks + 2),
+        f"covariances of {features} functions in {blocks} blocks; reduce them first (PCA of fewer columns, another "
+        "feature set), or take landmarks as basis",
+    )
+
+
+class _Sums(NamedTuple):
+    """What a pass over data gives: moments of blocks that are not empty, their numbers, drifts of all pieces."""
+
+    moments: Moments
+    numbers: np.ndarray
+    drifts: np.ndarray
+
+
+def _summed(
     data: Trajectories,
     pieces: Sequence[PairRange],
     lagtime: int,
     reweight: Callable[[np.ndarray], np.ndarray] | None,
-) -> dict[int, Moments]:
-    """Moments of every block that the pieces belong to."""
-    blocks: dict[int, _RunningMoments] = {}
+    group: np.ndarray,
+) -> _Sums:
+    """Sums over pairs of the pieces, each in the block that ``group`` says."""
+    numbers = np.unique(group[[piece.block for piece in pieces]])
+    blocks = _Blocks(len(numbers), data.n_features)
+    place = {int(number): k for k, number in enumerate(numbers)}
+    drifts = np.zeros((len(group), data.n_features))
     shifting = _Shifting(), _Shifting()
     for pairs in data.pairs(pieces, lagtime):
         weights = pairs.weights
@@ -233,8 +305,21 @@ def _block_moments(
             weights = factor if weights is None else weights * factor
         sums = _equal_sums(pairs, *shifting) if weights is None else _weighted_sums(pairs, weights, *shifting)
         if sums.weight != 0:
-            blocks.setdefault(pairs.segment.block, _RunningMoments(data.n_features)).add(sums)
-    return {block: running.moments() for block, running in blocks.items()}
+            piece = pairs.segment.block
+            blocks.add(place[int(group[piece])], sums)
+            drifts[piece] += sums.sum_t - sums.sum_0 + sums.weight * (sums.shift_t - sums.shift_0)
+    filled = np.flatnonzero(blocks.moments.weight)
+    return _Sums(blocks.moments.taken(filled), numbers[filled], drifts)
+
+
+def _merged(parts: Sequence[_Sums]) -> _Sums:
+    """Sums of several passes: moments of blocks of the same number together."""
+    every = Moments(*(np.concatenate(arrays) for arrays in zip(*(vars(p.moments).values() for p in parts))))
+    of_parts = np.concatenate([part.numbers for part in parts])
+    numbers = np.unique(of_parts)
+    together = [every.pooled(1.0 * (of_parts == number)).as_block() for number in numbers]
+    moments = Moments(*(np.concatenate(arrays) for arrays in zip(*(vars(m).values() for m in together))))
+    return _Sums(moments, numbers, np.sum([part.drifts for part in parts], axis=0))
 
 
 def _parted(
@@ -263,36 +348,39 @@ class _ChunkSums(NamedTuple):
     negative: float
 
 
-class _RunningMoments:
-    """Moments of a block to which chunks are added, in 64 bits."""
+class _Blocks:
+    """Moments of blocks to which chunks are added, in 64 bits and in place."""
 
-    def __init__(self, features: int):
-        self.weight = 0.0
-        self.means = np.zeros((2, features))
-        self.products = np.zeros((3, features, features))
-        self.sizes = np.zeros(2)
+    def __init__(self, count: int, features: int):
+        square = (count, features, features)
+        means = np.zeros((2, count, features))
+        products = (np.zeros(square) for _ in range(3))
+        self.moments = Moments(np.zeros(count), *means, *products, np.zeros(count), np.zeros(count))
 
-    def add(self, chunk: _ChunkSums) -> None:
+    def add(self, block: int, chunk: _ChunkSums) -> None:
         """Move the chunk's products to its mean and to that of all, a change of rank two."""
+        here = self.moments
+        means = np.array([here.mean_0[block], here.mean_t[block]])
+        before = float(here.weight[block])
         # off: mean of the chunk less its shift; apart: mean of the chunk less that of all before it
         off = np.array([chunk.sum_0, chunk.sum_t], float) / chunk.weight
-        apart = np.array([chunk.shift_0, chunk.shift_t], float) + off - self.means
-        total = self.weight + chunk.weight
+        apart = np.array([chunk.shift_0, chunk.shift_t], float) + off - means
+        total = before + chunk.weight
         # S += S_chunk - w off off^T + (W w / (W + w)) apart apart^T
-        scale = np.array([[-chunk.weight], [self.weight * chunk.weight / total]])
+        scale = np.array([[-chunk.weight], [before * chunk.weight / total]])
         first, last = np.stack([off, apart], axis=1)
         for sums, product, left, right in zip(
-            self.products, chunk.products, (first, first, last), (first, last, last)
+            (here.s00[block], here.s0t[block], here.stt[block]),
+            chunk.products,
+            (first, first, last),
+            (first, last, last),
         ):
             sums += product
             sums += (scale * left).T @ right
-        self.means += chunk.weight / total * apart
-        self.weight = total
-        self.sizes += chunk.squares, chunk.negative
-
-    def moments(self) -> Moments:
-        """The moments as they stand."""
-        return Moments(np.asarray(self.weight), *self.means, *self.products, *map(np.asarray, self.sizes))
+        here.mean_0[block], here.mean_t[block] = means + chunk.weight / total * apart
+        here.weight[block] = total
+        here.squares[block] += chunk.squares
+        here.negative[block] += chunk.negative
 
 
 class _Shifting:

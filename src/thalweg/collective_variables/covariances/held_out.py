@@ -19,12 +19,15 @@ from thalweg.collective_variables.covariances.slow_modes import SlowModes, decay
 OVERFITTED = 2.0
 """Factor by which a timescale is longer than on data left out, from which it is pointed out."""
 
+FOLDS = 2
+"""Parts of the data, each left out once."""
+
 STRETCHES = 8
 """Stretches of neighboring blocks that data are divided into; dealt out to the folds in turn."""
 
 
 def held_out_timescales(
-    sums: Covariances, modes_of: Callable[[Covariances], SlowModes], dim: int, folds: int = 2
+    sums: Covariances, modes_of: Callable[[Covariances], SlowModes], dim: int, folds: int = FOLDS
 ) -> np.ndarray:
     """Timescales ``(dim,)`` [ps] of the slowest modes on the blocks left out; NaN where nothing decays there.
 
@@ -61,7 +64,7 @@ def held_out_timescales(
         left = sums.resampled(1.0 * (fold == k))
         vectors = modes_of(sums.resampled(1.0 * (fold != k))).vectors[:, :dim]
         count = vectors.shape[1]
-        c0t, c00 = (np.einsum("fd,fg,gd->d", vectors, c, vectors) for c in (left.c0t, left.c00))
+        c0t, c00 = ((vectors * (c @ vectors)).sum(axis=0) for c in (left.c0t, left.c00))
         products[:count] += c0t
         squares[:count] += c00
     return decay_times(products / np.where(squares > 0, squares, np.inf), sums)

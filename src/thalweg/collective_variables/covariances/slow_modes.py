@@ -6,6 +6,8 @@ With it, covariances are averaged with those of the reversed data and
 
 is a symmetric problem with real eigenvalues. Without it, the eigenvectors of :math:`C_{00}^{-1} C_{0t}` may
 come in complex pairs, of which the real and the imaginary part are taken as modes.
+
+Of more than `DENSE` functions the slowest modes alone are found, by Lanczos and Arnoldi iterations.
 """
 
 from __future__ import annotations
@@ -14,10 +16,14 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigs, eigsh
 
 from thalweg.collective_variables.covariances.covariance import Covariances
 from thalweg.collective_variables.covariances.stationarity import KoopmanModel
-from thalweg.collective_variables.covariances.whitening import whitening
+from thalweg.collective_variables.covariances.whitening import DENSE, directions
+
+SLOWEST = 20
+"""Modes found of more than `DENSE` functions, if no number is asked for."""
 
 
 class SlowModes(NamedTuple):
@@ -29,21 +35,24 @@ class SlowModes(NamedTuple):
     vectors : (features, rank), modes of unit variance
     eigenvalues : (rank,), real parts
     timescales : (rank,) [ps]; NaN where an eigenvalue is not between zero and one
+    notes : which directions were dropped
     """
 
     mean: np.ndarray
     vectors: np.ndarray
     eigenvalues: np.ndarray
     timescales: np.ndarray
+    notes: tuple[str, ...] = ()
 
 
-def reversible_modes(sums: Covariances, cutoff: float) -> SlowModes:
+def reversible_modes(sums: Covariances, cutoff: float, count: int = SLOWEST) -> SlowModes:
     """Modes of data averaged with their time reverse.
 
     Parameters
     ----------
     sums : covariances at one lag time
     cutoff : as for `VAC`
+    count : how many modes of more than `DENSE` functions; of fewer, all
 
     Examples
     --------
@@ -53,11 +62,44 @@ def reversible_modes(sums: Covariances, cutoff: float) -> SlowModes:
     0.99
     """
     mean, c0, ct = symmetrized(sums)
-    # L^T C_t L y = lambda y with L^T C_0 L = 1, a = L y
-    whitened = whitening(mean, c0, cutoff)
-    values, vectors = scipy.linalg.eigh(whitened.matrix.T @ ct @ whitened.matrix)
-    values, vectors = values[::-1], vectors[:, ::-1]
-    return SlowModes(mean, whitened.matrix @ vectors, values, decay_times(values, sums))
+    within = directions(mean, c0, cutoff)
+    values, vectors = _symmetric_pairs(None if within.whitened else within.form(c0), within.form(ct), count)
+    return SlowModes(mean, within.back(vectors), values, decay_times(values, sums), within.notes)
+
+
+def _symmetric_pairs(c0: np.ndarray | None, ct: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Solutions of ``C_t a = lambda C_0 a``, slowest first: all of few functions, ``count`` of many.
+
+    Both matrices are overwritten; no ``c0`` stands for the identity.
+    """
+    # L L^T = C_0, symmetric L^-1 C_t L^-T y = lambda y, a = L^-T y; of the matrices the lower triangles are used
+    factor, lowered = None, ct.T
+    if c0 is not None:
+        factor, _ = scipy.linalg.lapack.dpotrf(c0.T, lower=1, overwrite_a=1)
+        lowered, _ = scipy.linalg.lapack.dsygst(ct.T, factor, lower=1, overwrite_a=1)
+    values, vectors = _largest_pairs(lowered, count)
+    if factor is not None:
+        vectors = scipy.linalg.solve_triangular(factor, vectors, lower=True, trans="T")
+    return values, vectors
+
+
+def _largest_pairs(lower: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Largest eigenvalues and their vectors of a symmetric matrix given by its lower triangle; all if it is small."""
+    size = len(lower)
+    if size <= max(DENSE, 4 * count):
+        values, vectors = scipy.linalg.eigh(lower, lower=True)
+        return values[::-1], vectors[:, ::-1]
+    product = LinearOperator(
+        lower.shape, lambda v: scipy.linalg.blas.dsymv(1.0, lower, np.ravel(v), lower=1), dtype=float
+    )
+    try:
+        start = np.random.default_rng(0).standard_normal(size)
+        wide = min(max(4 * count, 80), size)
+        values, vectors = eigsh(product, count, which="LA", v0=start, ncv=wide, tol=1e-10)
+    except ArpackError:
+        values, vectors = scipy.linalg.eigh(lower, lower=True, subset_by_index=[size - count, size - 1])
+    order = np.argsort(-values)
+    return values[order], vectors[:, order]
 
 
 def symmetrized(sums: Covariances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -69,14 +111,28 @@ def symmetrized(sums: Covariances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return mean, c0, ct
 
 
-def nonreversible_modes(koopman: KoopmanModel, sums: Covariances) -> SlowModes:
-    """Modes of the unsymmetrized operator."""
-    values, vectors = koopman.eigenpairs()
+def nonreversible_modes(koopman: KoopmanModel, sums: Covariances, count: int = SLOWEST) -> SlowModes:
+    """Modes of the unsymmetrized operator: all of few functions, ``count`` of more than `DENSE`."""
+    values, vectors = (
+        koopman.eigenpairs() if len(koopman.matrix) <= DENSE else _slowest(koopman.matrix, count)
+    )
     # of a complex pair one member gives the real part, the other the imaginary one
     real = np.where(values.imag < 0, vectors.imag, vectors.real)
     real = real / np.linalg.norm(real, axis=0)
     times = decay_times(np.where(values.real > 0, np.abs(values), 0.0), sums)
-    return SlowModes(koopman.whitening.mean, koopman.whitening.matrix @ real, values.real, times)
+    whitened = koopman.whitening
+    return SlowModes(whitened.mean, whitened.matrix @ real, values.real, times, whitened.notes)
+
+
+def _slowest(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues of largest real part and right eigenvectors of a large matrix."""
+    start = np.random.default_rng(0).standard_normal(len(matrix))
+    try:
+        values, vectors = eigs(matrix, count, which="LR", v0=start, ncv=min(max(4 * count, 80), len(matrix)))
+    except ArpackError:
+        values, vectors = np.linalg.eig(matrix)
+    order = np.lexsort((values.imag, -values.real))[:count]
+    return values[order], vectors[:, order]
 
 
 def decay_times(eigenvalues: np.ndarray, sums: Covariances) -> np.ndarray:

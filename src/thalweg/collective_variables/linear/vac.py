@@ -13,17 +13,23 @@ only then symmetrizes. At equilibrium the weights are one and cost nothing.
 Where weights cannot be had, the unsymmetrized estimate is the answer and the reason is told. The timescales
 of both estimates are compared: a large ``discrepancy`` means that the functions do not resolve the slow
 processes or that runs are too few.
+
+A fit keeps the moments of its slowest modes in blocks, from which errors are resampled: to first order an eigenvalue
+changes with the data by what its own mode says, and thousands of functions then cost no more than fifty. Where frames
+are fewer than functions the problem is solved in the space of the frames (`bases.frame_space`).
 """
 
 from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from thalweg.collective_variables.bases.basis import Basis, Features, Functions, Identity, along
+from thalweg.collective_variables.bases.frame_space import Combinations, spanned
 from thalweg.collective_variables.bases.linear_map import (
     function_values,
     mapped,
@@ -32,22 +38,32 @@ from thalweg.collective_variables.bases.linear_map import (
 )
 from thalweg.collective_variables.bases.raw_angles import warned_angles
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
-from thalweg.collective_variables.covariances.held_out import held_out_timescales, overfitted
+from thalweg.collective_variables.covariances.evidence import (
+    diagnosed,
+    observed_processes,
+    quoted,
+    resolved_only,
+    undersampled,
+)
+from thalweg.collective_variables.covariances.held_out import FOLDS, held_out_timescales, overfitted
 from thalweg.collective_variables.covariances.scores import vamp_score
 from thalweg.collective_variables.covariances.slow_modes import (
+    SLOWEST,
     SlowModes,
     nonreversible_modes,
     reversible_modes,
 )
 from thalweg.collective_variables.covariances.stationarity import (
     STATIONARY,
-    KoopmanModel,
     StationaryWeights,
+    Tilt,
+    tilt,
     unsymmetrized,
 )
 from thalweg.collective_variables.linear.pca import loading_signs
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
+from thalweg.time_series.crossings import Process
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
 
@@ -56,6 +72,9 @@ MOST_NEGATIVE = 0.05
 
 FEWEST_EFFECTIVE = 0.002
 """Share of frames that must count effectively for stationarity weights to be used."""
+
+RESAMPLED = 50
+"""Slowest modes whose moments are kept in blocks for errors."""
 
 Kind = Literal["stationary", "reweighted", "nonreversible"]
 Scaling = Literal["kinetic_map", "commute_map", "unit"]
@@ -88,11 +107,14 @@ class VACModel:
     functions : of the fitted basis
     dt : time between frames [ps]
     loadings : (functions, dim), from functions to coordinates, slowest first, scaled as asked for
-    modes : mean, eigenvalues and timescales of all modes, by the estimate in use
-    nonreversible : the same of the unsymmetrized operator
+    modes : mean, eigenvalues and timescales of the modes, by the estimate in use; all modes of up to 400 functions,
+        the slowest of more
     choice : which estimate is in use, and why
-    covariances : block sums the fit is made of
+    covariances : block sums of the slowest modes, from which errors are resampled
     notes : what one should know about the data
+    processes : of the ``dim`` coordinates, with how often the data show them; none where only covariances were given
+    stationary_weights : weights of function values under which the estimate is made; None where it needs none or has
+        none
     names : of the features, by which columns of a DataFrame are found; None where they had none
     """
 
@@ -101,10 +123,11 @@ class VACModel:
     dt: float
     loadings: Shaped[np.ndarray, "functions dim"]
     modes: SlowModes
-    nonreversible: SlowModes
     choice: Choice
     covariances: Covariances
     notes: tuple[str, ...]
+    processes: tuple[Process, ...] = ()
+    stationary_weights: StationaryWeights | None = None
     names: tuple[str, ...] | None = None
 
     @property
@@ -118,31 +141,34 @@ class VACModel:
         return self.choice.kind
 
     @property
-    def stationary_weights(self) -> StationaryWeights | None:
-        """Weights of frames under which the estimate is made; None where it needs none or has none."""
-        if self.choice.kind != "reweighted":
-            return None
-        return unsymmetrized(self.covariances, self.method.cutoff).weights()
-
-    @property
     def reason(self) -> str:
         """Why that estimate is in use."""
         return self.choice.reason
 
     @property
     def timescales(self) -> np.ndarray:
-        """Timescales of all modes ``(rank,)`` [ps]; NaN where an eigenvalue has no decay time."""
+        """Timescales of the modes ``(rank,)`` [ps] by their eigenvalues; NaN where one has no decay time.
+
+        Which of them the data show is said by ``processes``.
+        """
         return self.modes.timescales
 
     @property
     def eigenvalues(self) -> np.ndarray:
-        """Eigenvalues of all modes ``(rank,)``, real parts."""
+        """Eigenvalues of the modes ``(rank,)``, real parts."""
         return self.modes.eigenvalues
 
     @property
     def mean(self) -> np.ndarray:
         """What is subtracted from the functions first ``(functions,)``."""
         return self.modes.mean
+
+    @cached_property
+    def nonreversible(self) -> SlowModes:
+        """The modes of the unsymmetrized operator among the slowest modes, combinations of the functions."""
+        found = nonreversible_modes(unsymmetrized(self.covariances, self.method.cutoff), self.covariances)
+        slowest = self.modes.vectors[:, : len(self.covariances.mean_0)]
+        return found._replace(mean=self.modes.mean, vectors=slowest @ found.vectors)
 
     @property
     def discrepancy(self) -> float:
@@ -166,6 +192,9 @@ class VACModel:
     def timescale_errors(self, samples: int = 100, seed: int = 0) -> Estimate:
         """Timescales [ps] of the first ``dim`` coordinates with block-bootstrap errors.
 
+        NaN for a process that the data do not show often enough, see ``processes``: a bootstrap knows nothing of what
+        did not happen.
+
         For reweighted data the replicates are of the unsymmetrized operator, whose relative spread is taken
         over: weights of a replicate would need another pass over the data.
         """
@@ -177,14 +206,15 @@ class VACModel:
         memory = float(np.nan_to_num(self.timescales[0])) / self.dt + self.method.lagtime
         blocks = independent_blocks(self.covariances, memory)
         free = resample(self.covariances, replicate, None, samples, blocks, seed)
-        value = self.timescales[:dim]
+        value = resolved_only(self.timescales[:dim], self.processes)
         return Estimate(value, free.samples * (value / free.value), free.n_blocks)
 
     def __str__(self) -> str:
-        times = ", ".join(f"{time:.4g}" for time in self.timescales[: self.method.dim])
+        times = ", ".join(f"{time:.4g} ps" for time in self.timescales[: self.method.dim])
+        times = quoted(self.processes) if self.processes else times
         lag = self.lagtime * self.dt
         return "\n".join(
-            [f"timescales {times} ps at lag {lag:g} ps", f"{self.estimate}: {self.reason}", *self.notes]
+            [f"timescales {times} at lag {lag:g} ps", f"{self.estimate}: {self.reason}", *self.notes]
         )
 
 
@@ -207,8 +237,7 @@ class VAC:
     cutoff : float
         Smallest eigenvalue of the correlation matrix of functions kept, relative to the largest.
     n_blocks : int
-        About how many blocks of data to keep apart for errors; each costs three matrices of the number of
-        functions squared.
+        About how many blocks of data to keep apart for errors.
 
     Examples
     --------
@@ -248,9 +277,10 @@ class VAC:
             If the lag time leaves no pairs, nothing varies, or ``dim`` is not between 1 and the rank of the
             functions, or covariances are not of this lag time and of features.
         """
+        thin = columns = None
         if isinstance(data, Covariances):
-            trajectories, sums, notes = None, data, ()
-            functions = Identity(tuple(f"feature {k}" for k in range(len(sums.mean_0))))
+            sums, notes = data, ("only covariances were given: crossings are not counted",)
+            functions: Functions = Identity(tuple(f"feature {k}" for k in range(len(sums.mean_0))))
             if sums.lagtime != self.lagtime or not isinstance(self.basis, Features):
                 raise ValueError(
                     f"covariances of features at lagtime={sums.lagtime} do not serve {self.basis} at "
@@ -259,76 +289,105 @@ class VAC:
         else:
             raw = as_trajectories(data)
             functions = self.basis.fit(raw)
-            # phi(x) frame by frame: from here on the problem is linear
-            trajectories = along(raw, functions)
-            sums = covariances(trajectories, self.lagtime, self.n_blocks, executor=executor)
+            # phi(x) frame by frame: from here on the problem is linear, in the space of frames where these are few
+            evaluated = along(raw, functions)
+            raw.report(self.lagtime)
+            thin = spanned(evaluated, self.cutoff)
+            columns = evaluated if thin is None else along(evaluated, thin)
+            sums = covariances(columns, self.lagtime, self.n_blocks, executor=executor, kept=FOLDS)
             notes = raw.notes(self.lagtime) + warned_angles(raw, self.basis)
-        # unsymmetrized first: it gives the weights, the fallback, and the timescales to compare with
-        koopman = unsymmetrized(sums, self.cutoff)
-        nonreversible = nonreversible_modes(koopman, sums)
-        choice, modes = self._solved(sums, koopman, nonreversible, trajectories, executor)
+        # unsymmetrized first: it tells whether data are stationary, and gives the weights
+        tilted = tilt(sums, self.cutoff)
+        choice, modes = self._solved(sums, tilted, columns, executor)
         rank = modes.vectors.shape[1]
-        # slow in these data by chance: seen where blocks that had no part in the fit disagree
-        if sums.n_blocks > 1:
-            left = held_out_timescales(sums, lambda part: self.unweighted_modes(part, choice), 1)
-            notes += overfitted(modes.timescales, left)
         if not 1 <= self.dim <= rank:
             raise ValueError(f"dim={self.dim} must lie between 1 and the rank of the functions, {rank}")
+        slowest = Combinations(modes.mean, modes.vectors[:, : max(RESAMPLED, self.dim)])
+        if columns is None:
+            leading, processes, unseen = sums.along(slowest.matrix), (), ()
+        else:
+            leading = covariances(along(columns, slowest), self.lagtime, self.n_blocks, executor=executor)
+            processes, unseen = diagnosed("crossings", lambda: self._processes(columns, modes), ())
+        # slow in these data by chance: seen where blocks that had no part in the fit disagree
+        by_chance, failed = diagnosed(
+            "slowness on data left out",
+            lambda: overfitted(
+                modes.timescales,
+                held_out_timescales(sums, lambda part: self.unweighted_modes(part, choice, 1), 1),
+            ),
+            (),
+        )
+        notes += by_chance + failed + undersampled(processes) + unseen
+        weights = tilted.weights if choice.kind == "reweighted" else None
+        if thin is not None:
+            modes = modes._replace(mean=thin.origin(modes.mean), vectors=thin.matrix @ modes.vectors)
+            weights = weights and StationaryWeights(
+                thin.origin(weights.mean), thin.matrix @ weights.direction
+            )
+            notes += (f"{raw.n_frames} frames of {len(modes.mean)} functions: solved in the space of frames",)
         return VACModel(
             method=self,
             functions=functions,
             dt=sums.dt,
-            loadings=self._loadings(modes, sums),
+            loadings=self._loadings(modes, sums, thin),
             modes=modes,
-            nonreversible=nonreversible,
             choice=choice,
-            covariances=sums,
-            notes=notes + koopman.whitening.notes,
+            covariances=leading,
+            notes=notes + modes.notes,
+            processes=processes,
+            stationary_weights=weights,
             names=names_of_features(data if isinstance(data, Covariances) else raw),
         )
 
-    def unweighted_modes(self, sums: Covariances, choice: Choice) -> SlowModes:
+    def unweighted_modes(self, sums: Covariances, choice: Choice, count: int = SLOWEST) -> SlowModes:
         """Modes of other sums by the estimate ``choice``, without weights, which need another pass over the data."""
         if choice.kind == "stationary":
-            return reversible_modes(sums, self.cutoff)
-        return nonreversible_modes(unsymmetrized(sums, self.cutoff), sums)
+            return reversible_modes(sums, self.cutoff, count)
+        return nonreversible_modes(unsymmetrized(sums, self.cutoff), sums, count)
+
+    def _processes(self, columns: Trajectories, modes: SlowModes) -> tuple[Process, ...]:
+        """The processes of the first ``dim`` modes."""
+        values = project(columns, modes.mean, modes.vectors[:, : self.dim])
+        return observed_processes(values, modes.timescales[: self.dim])
 
     def _solved(
-        self,
-        sums: Covariances,
-        koopman: KoopmanModel,
-        fallback: SlowModes,
-        trajectories: Trajectories | None,
-        executor: Executor | None,
+        self, sums: Covariances, tilted: Tilt, columns: Trajectories | None, executor: Executor | None
     ) -> tuple[Choice, SlowModes]:
         """The estimate the data allow."""
-        # |v|^2, the relative variance of the weights 1 + v . y: zero where runs are stationary
-        if koopman.variance <= STATIONARY:
+        count = max(SLOWEST, self.dim + SLOWEST // 2)
+
+        def fallback(reason: str, *shares: float) -> tuple[Choice, SlowModes]:
+            modes = nonreversible_modes(unsymmetrized(sums, self.cutoff), sums, count)
+            return Choice("nonreversible", reason, *shares), modes
+
+        if tilted.weights is None:
+            return fallback("the data fall into parts that do not exchange")
+        if tilted.stationary:
             reason = "first and last frames of the pairs have the same distribution"
-            return Choice("stationary", reason), reversible_modes(sums, self.cutoff)
-        if not np.isfinite(koopman.variance):
-            return Choice("nonreversible", "the data fall into parts that do not exchange"), fallback
-        if trajectories is None:
-            return Choice("nonreversible", "weights need the data, only covariances were given"), fallback
+            if tilted.variance > STATIONARY:
+                reason += f", up to what chance gives in {tilted.chance:.0%} of cases"
+            return Choice("stationary", reason), reversible_modes(sums, self.cutoff, count)
+        if columns is None:
+            return fallback("weights need the data, only covariances were given")
         # a second pass over the data, each pair weighted by the stationary density at its first frame
-        blocks = 1 if executor is None else self.n_blocks
-        weighted = covariances(trajectories, self.lagtime, blocks, koopman.weights(), executor)
+        weighted = covariances(columns, self.lagtime, self.n_blocks, tilted.weights, executor, kept=1)
         shares = weighted.negative_share, weighted.effective_share
         if weighted.negative_share > MOST_NEGATIVE:
-            reason = f"{weighted.negative_share:.0%} of the stationarity weight is negative"
-        elif weighted.effective_share < FEWEST_EFFECTIVE:
-            reason = f"stationarity weights leave {weighted.effective_share:.2%} of the frames"
-        else:
-            modes = reversible_modes(weighted, self.cutoff)
-            if modes.eigenvalues[0] < 1:
-                return Choice("reweighted", "runs did not start from equilibrium", *shares), modes
-            reason = "stationarity weights give an eigenvalue above one"
-        return Choice("nonreversible", reason, *shares), fallback
+            return fallback(f"{weighted.negative_share:.0%} of the stationarity weight is negative", *shares)
+        if weighted.effective_share < FEWEST_EFFECTIVE:
+            return fallback(
+                f"stationarity weights leave {weighted.effective_share:.2%} of the frames", *shares
+            )
+        modes = reversible_modes(weighted, self.cutoff, count)
+        if not modes.eigenvalues[0] < 1:
+            return fallback("stationarity weights give an eigenvalue above one", *shares)
+        return Choice("reweighted", "runs did not start from equilibrium", *shares), modes
 
-    def _loadings(self, modes: SlowModes, sums: Covariances) -> np.ndarray:
+    def _loadings(self, modes: SlowModes, sums: Covariances, thin: Combinations | None) -> np.ndarray:
         """Loadings ``(functions, dim)`` of the asked length and reproducible sign."""
         vectors, values = modes.vectors[:, : self.dim], modes.eigenvalues[: self.dim]
-        deviation = np.sqrt(np.maximum(np.diag(sums.c00), 0))[:, None]
+        # signs by the largest coefficient of a function in units of its deviation
+        deviation = np.sqrt(np.maximum(np.diag(sums.total.s00), 0))[:, None] if thin is None else 1.0
         signed = vectors * loading_signs(vectors * deviation)
         if self.scaling == "unit":
             return signed

@@ -1,0 +1,101 @@
+r"""What the data say about slow modes once they are found: whether they were crossed, and hold on data left out.
+
+Every linear model of slow processes passes through here. A mode between sets that no run went between has an
+eigenvalue all the same, and so has one that is slow in these data by chance; both are notes of the model, and a
+process crossed too seldom has no error bar (`thalweg.time_series.crossings`). A look that fails is a note too: it
+never ends the fit that it looks at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from thalweg.machine.surviving import reason
+from thalweg.time_series.crossings import Process, observed_process
+from thalweg.time_series.trajectories import Trajectories
+
+Finding = TypeVar("Finding")
+
+BLOCKS = 10
+"""Blocks of data among which crossings are counted."""
+
+NOTED = 5
+"""Processes named in a note at most."""
+
+
+def diagnosed(what: str, look: Callable[[], Finding], otherwise: Finding) -> tuple[Finding, tuple[str, ...]]:
+    """What a look at a fit finds and no note; ``otherwise`` and a note that says why, where the look fails.
+
+    Parameters
+    ----------
+    what : is looked for
+    look : at the fit
+    otherwise : what is found where the look fails
+
+    Examples
+    --------
+    >>> diagnosed("crossings", lambda: 1 // 0, 5)
+    (5, ('crossings could not be looked for: integer division or modulo by zero',))
+    """
+    try:
+        return look(), ()
+    except Exception as error:
+        return otherwise, (f"{what} could not be looked for: {reason(error)}",)
+
+
+def observed_processes(modes: Trajectories, timescales: Sequence[float] | np.ndarray) -> tuple[Process, ...]:
+    """The process of every mode, with its crossings; their estimates are ``timescales`` [ps].
+
+    Parameters
+    ----------
+    modes : values of the modes, one column each
+    timescales : of the modes
+
+    Examples
+    --------
+    >>> hop = np.tile(np.repeat([0.0, 1.0], 50), 20)[:, None]
+    >>> print(*observed_processes(Trajectories([hop]), [40.0]))
+    40 ps (crossed 20 and 19 times)
+    """
+    return tuple(
+        observed_process(float(time), [block[:, k] for block in modes.blocks], BLOCKS)
+        for k, time in enumerate(timescales)
+    )
+
+
+def undersampled(processes: Sequence[Process]) -> tuple[str, ...]:
+    """Notes of the processes that the data do not show often enough, or that have no decay time."""
+    notes = []
+    for k, process in enumerate(processes):
+        if not process.sampled:
+            estimate = (
+                f", {process.estimate:.4g} ps by its eigenvalue," if np.isfinite(process.estimate) else ""
+            )
+            notes.append(f"process {k + 1}{estimate} is {process}")
+        elif k and not process.resolved:
+            notes.append(f"process {k + 1} has no decay time at this lag time")
+    more = len(notes) - NOTED
+    return (*notes[:NOTED], f"and {more} more processes likewise") if more > 0 else tuple(notes)
+
+
+def quoted(processes: Sequence[Process]) -> str:
+    """Timescales of processes as a model states them: a number where the data show it.
+
+    Examples
+    --------
+    >>> quoted([Process(120.0, 40, 41, 10), Process(75.0, 2, 2, 1)])
+    '120 ps, under-sampled'
+    """
+    return ", ".join(
+        f"{each.estimate:.4g} ps" if each.resolved else "no decay" if each.sampled else "under-sampled"
+        for each in processes
+    )
+
+
+def resolved_only(values: np.ndarray, processes: Sequence[Process]) -> np.ndarray:
+    """Values ``(..., processes)`` of the processes that the data show, NaN of others."""
+    shown = np.array([each.sampled for each in processes])
+    return np.where(shown, values, np.nan) if len(shown) else values
