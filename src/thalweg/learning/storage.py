@@ -25,6 +25,7 @@ import numpy as np
 
 from thalweg import __version__
 from thalweg.machine import disk
+from thalweg.machine.reading import UnreadableFile, reading
 from thalweg.machine.whole_files import whole
 from thalweg.registry import UnknownName, name_of, resolve
 
@@ -76,33 +77,33 @@ def load_tree(path: str | os.PathLike) -> Any:
         dataclass of `thalweg.registry`.
     """
     path = Path(path)
-    try:
+    with reading(
+        path, f"a file of {PACKAGE}", "it is damaged, cut off or another file: copy or save it again"
+    ):
         with zipfile.ZipFile(path) as archive:
             if DESCRIPTION not in archive.namelist():
-                raise ValueError(
+                raise UnreadableFile(
                     f"{path} is an archive, but was not written by {PACKAGE}: it has no {DESCRIPTION}"
                 )
             description = json.loads(archive.read(DESCRIPTION))
             _require_version(path, description)
             return _Reader(path, archive).value(description["tree"], "tree")
-    except (zipfile.BadZipFile, EOFError, UnicodeDecodeError, json.JSONDecodeError) as problem:
-        raise ValueError(
-            f"{path} is damaged, cut off or no file of {PACKAGE} ({problem}); copy or save it again"
-        ) from problem
 
 
 def _require_version(path, description):
     """Refuse a file of another format, or version of it."""
+    if not isinstance(description, dict):
+        raise UnreadableFile(f"{path} has a {DESCRIPTION} that describes no tree; save it again")
     kind, version = description.get("format"), description.get("version")
     if kind != FORMAT:
-        raise ValueError(f"{path} says it is {kind!r}; wanted {FORMAT!r}")
+        raise UnreadableFile(f"{path} says it is {kind!r}; wanted {FORMAT!r}")
     if version != VERSION:
         advice = (
             "it names modules, which have moved since: make it again"
             if version == 1
             else f"use {PACKAGE} {description.get('written_by')}, which wrote it"
         )
-        raise ValueError(
+        raise UnreadableFile(
             f"{path} is in version {version} of its format; {PACKAGE} {__version__} reads version {VERSION}; {advice}"
         )
 
@@ -208,18 +209,15 @@ class _Reader:
         """A named tuple, made of its items without calling its class."""
         cls = self.resolved(name, where)
         if not (_is_named_tuple(cls) and isinstance(items, list) and len(items) == len(cls._fields)):
-            raise ValueError(
+            raise UnreadableFile(
                 f"{where} in {self.path} is said to be {name}, of which it has no items; refused"
             )
         return tuple.__new__(cls, [self.value(item, f"{where}[{k}]") for k, item in enumerate(items)])
 
     def array(self, description):
-        try:
-            with self.archive.open(_member(int(description["number"]))) as member:
-                array = np.lib.format.read_array(io.BytesIO(member.read()), allow_pickle=False)
-            return array.view(jnp.dtype(description["dtype"])) if "dtype" in description else array
-        except (KeyError, TypeError, ValueError) as problem:
-            raise ValueError(f"{self.path} is damaged: {problem}; copy or save it again") from problem
+        with self.archive.open(_member(int(description["number"]))) as member:
+            array = np.lib.format.read_array(io.BytesIO(member.read()), allow_pickle=False)
+        return array.view(jnp.dtype(description["dtype"])) if "dtype" in description else array
 
     def instance(self, name, fields, where):
         """An instance of a dataclass of this package, with its fields set and none of its code run."""
@@ -227,7 +225,7 @@ class _Reader:
         known = {field.name: field for field in dataclasses.fields(cls)}
         unknown = sorted(set(fields) - set(known))
         if unknown:
-            raise ValueError(
+            raise UnreadableFile(
                 f"{where} in {self.path} has {', '.join(unknown)}, which {name} of {PACKAGE} {__version__} does not "
                 "have; use the version that wrote the file"
             )
@@ -240,7 +238,7 @@ class _Reader:
             elif field.default_factory is not dataclasses.MISSING:
                 value = field.default_factory()
             else:
-                raise ValueError(
+                raise UnreadableFile(
                     f"{where} in {self.path} lacks {key} of {name}; the file is incomplete: save it again"
                 )
             object.__setattr__(instance, key, value)
@@ -249,14 +247,16 @@ class _Reader:
     def dataclass(self, name, where):
         cls = self.resolved(name, where)
         if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
-            raise ValueError(f"{where} in {self.path} is said to be {name}, which is no dataclass; refused")
+            raise UnreadableFile(
+                f"{where} in {self.path} is said to be {name}, which is no dataclass; refused"
+            )
         return cls
 
     def resolved(self, name, where):
         try:
             return resolve(name)
         except UnknownName as error:
-            raise ValueError(f"{where} in {self.path} is made of nothing known: {error}") from None
+            raise UnreadableFile(f"{where} in {self.path} is made of nothing known: {error}") from None
 
 
 def _on_device(array):

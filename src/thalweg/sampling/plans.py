@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
+from thalweg.machine.reading import reading
+from thalweg.machine.surviving import reason
 from thalweg.registry import UnknownName, name_of, resolve
 from thalweg.sampling.policy import Planner, Task
 from thalweg.sampling.store import Store, StoreError, named, write_json
@@ -22,13 +25,30 @@ def planned(store: Store, policy: Planner, k: int) -> list[Task]:
         store.commit(
             entry, lambda folder: write_json(folder / "plan.json", {"version": VERSION, "tasks": tasks})
         )
-    plan = json.loads(store.file(entry, "plan.json").read_text())
+    return read_plan(store.file(entry, "plan.json"))
+
+
+def read_plan(path: Path) -> list[Task]:
+    """The tasks of the plan in the file at ``path``.
+
+    Raises
+    ------
+    StoreError
+        If it is in another version of the format, or asks for what is no work.
+    UnreadableFile
+        If it is no plan.
+    """
+    advice = f"remove {path.parent} and go on: it is made again"
+    with reading(path, "a plan", advice):
+        plan = json.loads(path.read_text("utf-8"))
     if not isinstance(plan, dict) or plan.get("version") != VERSION:
         raise StoreError(
-            f"{entry} is in another version of the format of plans, of an earlier or later Thalweg; this one reads "
+            f"{path} is in another version of the format of plans, of an earlier or later Thalweg; this one reads "
             f"version {VERSION}: start a new run"
         )
-    return [Task(named(task["id"]), from_plain(task["work"])) for task in plan["tasks"]]
+    with reading(path, "a plan", advice):
+        tasks = [(task["id"], task["work"]) for task in plan["tasks"]]
+    return [Task(named(entry), from_plain(work)) for entry, work in tasks]
 
 
 def plain(work: Any) -> Any:
@@ -67,9 +87,11 @@ def from_plain(content: Any) -> Any:
     Raises
     ------
     StoreError
-        If a name is unknown, is that of no dataclass, or its fields are others.
+        If a name is unknown, is that of no dataclass, or its fields are others or of another kind.
     """
     if isinstance(content, dict) and content.get("is") == "dict":
+        if not isinstance(content.get("items"), dict):
+            raise StoreError("a plan has a table without items; remove the plan and run again")
         return {key: from_plain(value) for key, value in content["items"].items()}
     if isinstance(content, dict):
         try:
@@ -87,7 +109,14 @@ def from_plain(content: Any) -> Any:
                 f"a plan gives {content['is']} the fields {', '.join(fields)}; it has {', '.join(known)}: the plan is "
                 "of another version"
             )
-        return made(**fields)
+        try:
+            return made(**fields)
+        except StoreError:
+            raise
+        except Exception as error:
+            raise StoreError(
+                f"a plan gives {content['is']} what it does not take ({reason(error)}); remove the plan and run again"
+            ) from error
     if isinstance(content, list):
         return tuple(from_plain(item) for item in content)
     return content
