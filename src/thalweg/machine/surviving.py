@@ -73,8 +73,8 @@ def surviving(
     Raises
     ------
     ValueError
-        If fewer than ``fewest`` are left, from the error of the first that failed. ``MemoryError`` and
-        ``KeyboardInterrupt`` of a member end the work as they are.
+        If fewer than ``fewest`` are left, from the error of the first that failed. Errors of the operating system (a
+        full disk, a file that is not there) and of memory end the work as they are.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def surviving(
     for member in members:
         try:
             done.append((member, work(member)))
-        except MemoryError:
+        except (MemoryError, OSError):
             raise
         except Exception as error:
             failures.append(Failure(member, error))

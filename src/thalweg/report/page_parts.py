@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -12,6 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from thalweg.machine.surviving import reason
 from thalweg.report.results import Diagnosis
 
 
@@ -28,14 +30,19 @@ def document(title: str, body: str, scripts: str = "") -> str:
 
 
 class Figures:
-    """Numbers the figures of one page and puts each into it with its caption."""
+    """Draws the figures of one page, numbers them and puts each into it with its caption."""
 
     def __init__(self):
         self._numbers = itertools.count(1)
 
-    def __call__(self, figure: go.Figure, caption: str) -> str:
+    def __call__(self, draw: Callable[..., go.Figure], caption: str, *drawn: Any) -> str:
+        """The figure that ``draw`` makes of ``drawn``; where that fails, its caption and why."""
         number = next(self._numbers)
-        data = figure.to_json().replace("</", "<\\/")
+        try:
+            figure = draw(*drawn)
+            data = figure.to_json().replace("<", "\\u003c")
+        except Exception as error:
+            return failed(f"Figure {number} ({caption.rstrip('.')})", error)
         return (
             f'<div class="figure" id="figure-{number}" style="min-height:{figure.layout.height}px">'
             f'<script type="application/json">{data}</script></div>\n'
@@ -44,9 +51,27 @@ class Figures:
 
 
 def in_order(results: Any, sections: Iterable[Callable[[Any, Figures], str]]) -> str:
-    """The sections of a page one after the other, figures numbered through; what is absent is left out."""
+    """The sections of a page one after the other, figures numbered through; what is absent is left out.
+
+    A section that cannot be made says so in its place; the others stand.
+    """
     numbered = Figures()
-    return "\n".join(text for section in sections if (text := section(results, numbered)))
+    return "\n".join(text for section in sections if (text := _made(section, results, numbered)))
+
+
+def _made(section: Callable[[Any, Figures], str], results: Any, numbered: Figures) -> str:
+    try:
+        return section(results, numbered)
+    except Exception as error:
+        return failed(f"The section {section.__name__.strip('_').replace('_', ' ')}", error)
+
+
+def failed(what: str, error: Exception) -> str:
+    """What stands on a page in place of what could not be made."""
+    log = logging.getLogger(__name__)
+    log.warning("%s could not be made: %s", what, reason(error))
+    log.debug("where %s failed", what, exc_info=error)
+    return f'<p class="warning"><b>Missing.</b> {escape(what)} could not be made: {escape(reason(error))}</p>'
 
 
 def summary(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import re
 from html.parser import HTMLParser
@@ -10,7 +11,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from thalweg.report import figures
 from thalweg.report.json_values import jsonable
+from thalweg.report.of_runs import page as page_module
 from thalweg.report.of_runs.files import write_report
 from thalweg.report.of_runs.page import page
 from thalweg.report.results import Results
@@ -110,3 +113,55 @@ def test_the_arrays_behind_a_surface_come_back(everything, tmp_path):
     assert rows[0][:3] == ["phi [deg]", "psi [deg]", "free energy [kJ/mol]"]
     assert float(rows[1][2]) == pytest.approx(surface.energy[0, 0], rel=1e-5)
     assert len(rows) == 1 + 36 * 36
+
+
+DRAWN = [name for name in vars(figures) if name.endswith("_figure")]
+SECTIONS = [
+    name
+    for name, one in vars(page_module).items()
+    if inspect.isfunction(one) and one.__module__ == page_module.__name__ and len(inspect.signature(one).parameters) == 2
+]
+    and name != "page"
+]
+
+
+def broken(*_):
+    raise KeyError("nothing there")
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_figure_that_cannot_be_drawn_is_named_and_all_others_stand(everything, name, monkeypatch):
+    whole = page(everything)
+    monkeypatch.setattr(figures, name, broken)
+    text = page(everything)
+    missing = text.count("could not be made: &#x27;nothing there&#x27;")
+    assert missing >= 1
+    assert text.count('class="figure"') == whole.count('class="figure"') - missing
+    assert text.count("<h2>") == whole.count("<h2>")
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_section_that_fails_is_named_and_all_others_stand(everything, name, monkeypatch):
+    whole = page(everything)
+    monkeypatch.setattr(page_module, name, named(broken, name))
+    text = page(everything)
+    assert f"The section {name.strip('_')} could not be made" in text
+    assert text.count("<h2>") >= whole.count("<h2>") - 1
+
+
+def named(function, name):
+    def section(*given):
+        return function(*given)
+
+    section.__name__ = name
+    return section
+
+
+def test_a_file_of_the_report_that_fails_is_told_and_the_page_is_there(everything, tmp_path, monkeypatch):
+    monkeypatch.setattr("thalweg.report.of_runs.files.jsonable", broken)
+    with pytest.warns(
+        UserWarning, match="files of the report failed and are left out; first, results/report.json"
+    ):
+        write_report(everything, tmp_path)
+    assert (tmp_path / "report.html").is_file()
+    assert not (tmp_path / "results/report.json").exists()

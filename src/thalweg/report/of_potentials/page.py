@@ -68,7 +68,7 @@ def _parity(results: PotentialResults, numbered: Figures) -> str:
         "Predictions against labels, and their difference below. Energies are less those of isolated atoms."
     )
     caption += " Of the force components, a random sample is shown." if sampled else ""
-    return "<h2>Predictions against labels</h2>" + numbered(figures.parity_figure(drawn), caption)
+    return "<h2>Predictions against labels</h2>" + numbered(figures.parity_figure, caption, drawn)
 
 
 def _places(results: PotentialResults, numbered: Figures) -> str:
@@ -76,7 +76,7 @@ def _places(results: PotentialResults, numbered: Figures) -> str:
     elements = {name: errors for name, errors in results.by_element.items() if errors}
     if len({element for errors in elements.values() for element in errors}) > 1:
         caption = "Force error by element: bars are mean absolute, the line above a bar ends at the root mean square."
-        parts.append(numbered(figures.element_figure(elements), caption))
+        parts.append(numbered(figures.element_figure, caption, elements))
     if results.courses:
         caption = "Force error of atoms in equally filled groups by distance."
         if any("training" in course.name for course in results.courses):
@@ -84,7 +84,7 @@ def _places(results: PotentialResults, numbered: Figures) -> str:
                 " The distance to the training set is between features of environments, in units of their spread: "
                 "where the error rises with it, frames like those would help."
             )
-        parts.append(numbered(figures.courses_figure(results.courses), caption))
+        parts.append(numbered(figures.courses_figure, caption, results.courses))
     return "\n".join(["<h2>Where errors are</h2>", *parts]) if parts else ""
 
 
@@ -106,7 +106,7 @@ def _curve(results: PotentialResults, numbered: Figures) -> str:
     )
     return (
         "<h2>Learning curve</h2>"
-        + numbered(figures.learning_curve_figure(results.curve), caption)
+        + numbered(figures.learning_curve_figure, caption, results.curve)
         + table(header, rows)
     )
 
@@ -119,7 +119,7 @@ def _uncertainty(results: PotentialResults, numbered: Figures) -> str:
         f"Left: force errors on the {uncertainty.on} frames against the deviations claimed for them, in equally filled "
         "bins with standard errors. Right: the fraction of errors inside intervals that should hold a given fraction."
     )
-    return "<h2>Uncertainty</h2>" + numbered(figures.uncertainty_figure(uncertainty), caption)
+    return "<h2>Uncertainty</h2>" + numbered(figures.uncertainty_figure, caption, uncertainty)
 
 
 def _trust(results: PotentialResults, numbered: Figures) -> str:
@@ -133,7 +133,7 @@ def _trust(results: PotentialResults, numbered: Figures) -> str:
             "Force error of each frame against the deviation claimed for it, without its label. Right of the dashed "
             "line alarms are raised; above the dotted line they should be."
         )
-        text += numbered(figures.trust_figure(trust), caption)
+        text += numbered(figures.trust_figure, caption, trust)
     return "<h2>Frames to distrust</h2>" + text + _doubted_frames(trust, doubted)
 
 
@@ -169,7 +169,7 @@ def _front(results: PotentialResults, numbered: Figures) -> str:
         "What other weights would give: cross-validated errors of energies and forces, all from the same sums. The "
         "circle is the choice of this study."
     )
-    return "<h2>Energies against forces</h2>" + numbered(figures.front_figure(results.front), caption)
+    return "<h2>Energies against forces</h2>" + numbered(figures.front_figure, caption, results.front)
 
 
 def _training(results: PotentialResults, numbered: Figures) -> str:
@@ -180,7 +180,7 @@ def _training(results: PotentialResults, numbered: Figures) -> str:
         "Loss by epoch; the epoch with the best held-out loss is kept. "
         f"Training took {significant(seconds / 60)} min."
     )
-    return "<h2>Training</h2>" + numbered(figures.training_figure(results.training), caption)
+    return "<h2>Training</h2>" + numbered(figures.training_figure, caption, results.training)
 
 
 def _card(results: PotentialResults, _: Figures) -> str:

@@ -7,11 +7,14 @@ import dataclasses
 import io
 import json
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from thalweg.machine import disk
+from thalweg.machine.surviving import surviving
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.json_values import jsonable
 from thalweg.report.of_runs.page import page
@@ -21,21 +24,24 @@ from thalweg.report.results import Candidate, ModelChoice, Results, Surface
 def write_report(results: Results, folder: Path) -> Path:
     """Write ``report.html``, ``results/report.json`` and the arrays behind it; the page's path.
 
+    A file that cannot be made is told by a warning, the others are there.
+
     Raises
     ------
     OSError
         If the folder cannot be written; files written before stay whole.
     """
-    tables = folder / "results"
-    disk.make_folder(tables)
-    write_whole(tables / "report.json", json.dumps(jsonable(results), indent=1) + "\n")
+    disk.make_folder(folder / "results")
+    contents: dict[str, Callable[[], bytes | str]] = {
+        "results/report.json": lambda: json.dumps(jsonable(results), indent=1) + "\n"
+    }
     for surface in results.surfaces:
-        stem = re.sub(r"[^a-z0-9]+", "-", surface.name.lower()).strip("-")
-        write_whole(tables / f"free-energy-{stem}.npz", _npz(surface))
-        write_whole(tables / f"free-energy-{stem}.csv", _csv(surface))
+        stem = "results/free-energy-" + re.sub(r"[^a-z0-9]+", "-", surface.name.lower()).strip("-")
+        contents |= {f"{stem}.npz": partial(_npz, surface), f"{stem}.csv": partial(_csv, surface)}
     if results.choice is not None:
-        write_whole(tables / "models.csv", _candidates(results.choice))
-    write_whole(folder / "report.html", page(results))
+        contents["results/models.csv"] = partial(_candidates, results.choice)
+    contents["report.html"] = lambda: page(results)
+    surviving(contents, lambda name: write_whole(folder / name, contents[name]()), "files of the report")
     return folder / "report.html"
 
 

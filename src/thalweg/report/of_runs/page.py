@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from thalweg.report import figures
-from thalweg.report.page_parts import Figures, citation_list, document, provenance, summary, table
+from thalweg.report.page_parts import Figures, citation_list, document, in_order, provenance, summary, table
 from thalweg.report.results import Results
 from thalweg.report.rounding import significant, with_error
 from thalweg.report.viewer import viewer
@@ -27,10 +27,13 @@ def page(results: Results) -> str:
         _provenance,
         _citations,
     )
-    numbered = Figures()
-    body = "\n".join(text for section in sections if (text := section(results, numbered)))
+    body = in_order(results, sections)
+    return document(results.title, body, in_order(results, (_viewer,)))
+
+
+def _viewer(results: Results, _: Figures) -> str:
     shown = results.molecule is not None and any(len(state.structures) for state in results.states)
-    return document(results.title, body, viewer(results.molecule, results.states) if shown else "")
+    return viewer(results.molecule, results.states) if shown else ""
 
 
 def _summary(results: Results, _: Figures) -> str:
@@ -62,10 +65,10 @@ def _surfaces(results: Results, numbered: Figures) -> str:
     for surface in results.surfaces:
         parts.append(f"<h3>Over {escape(surface.name)}</h3>")
         caption = "Free energy, contours every 5 kJ/mol, and its standard error. White: never visited."
-        parts.append(numbered(figures.surface_figure(surface), caption))
+        parts.append(numbered(figures.surface_figure, caption, surface))
         if len(surface.by_seed) > 1:
             caption = "The same surface from each seed alone: what they do not share is not known."
-            parts.append(numbered(figures.seeds_figure(surface), caption))
+            parts.append(numbered(figures.seeds_figure, caption, surface))
     return "\n".join(parts)
 
 
@@ -77,7 +80,7 @@ def _choice(results: Results, numbered: Figures) -> str:
         "Scores on trajectories left out, with standard errors; ringed: the simplest of those within one error of the "
         "best, in use here."
     )
-    parts = ["<h2>Which model</h2>", numbered(figures.choice_figure(choice), caption)]
+    parts = ["<h2>Which model</h2>", numbered(figures.choice_figure, caption, choice)]
     failures = [(one.name, one.failure) for one in choice.candidates if one.failure]
     if failures:
         parts.append(table(("no model", "why"), failures))
@@ -91,12 +94,12 @@ def _timescales(results: Results, numbered: Figures) -> str:
             "Implied time scales of the Markov model with 95 % bands. Where the lines are flat the model "
             "does not depend on the lag; inside the gray region the lag is longer than the process."
         )
-        parts.append(numbered(figures.timescales_figure(results.timescales), caption))
+        parts.append(numbered(figures.timescales_figure, caption, results.timescales))
     if results.chapman_kolmogorov is not None:
         caption = (
             "Chapman-Kolmogorov test: lines are predicted by the model, points with 95 % bars are counted."
         )
-        parts.append(numbered(figures.chapman_kolmogorov_figure(results.chapman_kolmogorov), caption))
+        parts.append(numbered(figures.chapman_kolmogorov_figure, caption, results.chapman_kolmogorov))
     return "\n".join(["<h2>Slow processes</h2>", *parts]) if parts else ""
 
 
@@ -117,7 +120,7 @@ def _states(results: Results, numbered: Figures) -> str:
     known = tuple(s.population for s in results.states if s.population.value > 0)
     if known:
         caption = "Populations with one standard error, on a logarithmic scale."
-        parts.append(numbered(figures.populations_figure(known), caption))
+        parts.append(numbered(figures.populations_figure, caption, known))
     if results.molecule is not None:
         parts.append("<h3>What they look like</h3>" + _viewer_place(results))
     return "\n".join(parts)
@@ -148,12 +151,14 @@ def _learned(results: Results, numbered: Figures) -> str:
         [
             "<h2>What the learned variables mean</h2>",
             numbered(
-                figures.correlation_figure(learned),
+                figures.correlation_figure,
                 "Absolute correlation with physical variables; angles enter by their sine and cosine.",
+                learned,
             ),
             numbered(
-                figures.learned_figure(learned),
+                figures.learned_figure,
                 f"{learned.names[0]} over the physical variables it follows most; points are stored frames.",
+                learned,
             ),
         ]
     )
@@ -164,7 +169,7 @@ def _convergence(results: Results, numbered: Figures) -> str:
         return ""
     drawn = [
         numbered(
-            figures.convergence_figure(course), f"{course.name} as data came in, band: one standard error."
+            figures.convergence_figure, f"{course.name} as data came in, band: one standard error.", course
         )
         for course in results.convergence
     ]
