@@ -119,9 +119,8 @@ DRAWN = [name for name in vars(figures) if name.endswith("_figure")]
 SECTIONS = [
     name
     for name, one in vars(page_module).items()
-    if inspect.isfunction(one) and one.__module__ == page_module.__name__ and len(inspect.signature(one).parameters) == 2
-]
-    and name != "page"
+    if inspect.isfunction(one) and one.__module__ == page_module.__name__
+    if len(inspect.signature(one).parameters) == 2
 ]
 
 
