@@ -77,17 +77,19 @@ def load_tree(path: str | os.PathLike) -> Any:
         dataclass of `thalweg.registry`.
     """
     path = Path(path)
-    with reading(
-        path, f"a file of {PACKAGE}", "it is damaged, cut off or another file: copy or save it again"
+    with (
+        reading(
+            path, f"a file of {PACKAGE}", "it is damaged, cut off or another file: copy or save it again"
+        ),
+        zipfile.ZipFile(path) as archive,
     ):
-        with zipfile.ZipFile(path) as archive:
-            if DESCRIPTION not in archive.namelist():
-                raise UnreadableFile(
-                    f"{path} is an archive, but was not written by {PACKAGE}: it has no {DESCRIPTION}"
-                )
-            description = json.loads(archive.read(DESCRIPTION))
-            _require_version(path, description)
-            return _Reader(path, archive).value(description["tree"], "tree")
+        if DESCRIPTION not in archive.namelist():
+            raise UnreadableFile(
+                f"{path} is an archive, but was not written by {PACKAGE}: it has no {DESCRIPTION}"
+            )
+        description = json.loads(archive.read(DESCRIPTION))
+        _require_version(path, description)
+        return _Reader(path, archive).value(description["tree"], "tree")
 
 
 def _require_version(path, description):
