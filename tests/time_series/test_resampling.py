@@ -40,7 +40,11 @@ def test_replicates_without_an_answer_are_counted_not_hidden():
             raise ValueError("no answer")
         return c.c00
 
-    estimate = resample(sums, fails_sometimes)
+    with pytest.warns(
+        UserWarning, match="of 100 bootstrap replicates failed and are left out; first, .* no answer"
+    ):
+        estimate = resample(sums, fails_sometimes)
+    assert estimate.told in str(estimate)
     assert 0 < estimate.failed[0, 0] < 1
     assert np.isfinite(estimate.error[0, 0])
 

@@ -24,11 +24,13 @@ from thalweg.kinetics.estimation.spectrum import spectrum
 from thalweg.kinetics.estimation.transition_matrix import Estimator, TransitionMatrix
 from thalweg.kinetics.scores import gmrq, vamp_score_of_counts
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories, as_counted
+from thalweg.learning.models import Method, Model
 from thalweg.time_series.crossings import Process
+from thalweg.time_series.relaxation import relaxation_times
 
 
 @dataclass(frozen=True, eq=False)
-class MarkovModel:
+class MarkovModel(Model):
     """A fitted Markov state model.
 
     Attributes
@@ -94,10 +96,7 @@ class MarkovModel:
     @property
     def timescales(self) -> np.ndarray:
         """Maximum-likelihood timescales ``(n_processes,)`` [ps], resolved or not; NaN where none decays."""
-        size = np.abs(self.eigenvalues[1:])
-        # t_k = -tau / ln |lambda_k|
-        decaying = (size > 0) & (size < 1) & (np.real(self.eigenvalues[1:]) > 0)
-        return np.where(decaying, -self.lag / np.log(np.where(decaying, size, 0.5)), np.nan)
+        return relaxation_times(self.eigenvalues[1:], self.lag)
 
     @cached_property
     def processes(self) -> tuple[Process, ...]:
@@ -165,7 +164,7 @@ class MarkovModel:
 
 
 @dataclass(frozen=True)
-class MarkovStateModel:
+class MarkovStateModel(Method):
     """Estimation of a Markov state model.
 
     Parameters
@@ -209,13 +208,9 @@ class MarkovStateModel:
     def fit_counts(
         self,
         counts: TransitionCounts,
-        start: MarkovModel | None = None,
         trajectories: DiscreteTrajectories | None = None,
     ) -> MarkovModel:
-        """The model of counts, its estimation started at a similar model if there is one."""
+        """The model of counts."""
         active = active_set(counts.matrix, self.estimator.connectivity)
-        guess = None if start is None else start.stationary_distribution[active.states]
-        if guess is not None and not (guess > 0).all():
-            guess = None
-        fit = self.estimator.among(active.states).fit(active.restrict(counts.matrix), guess)
+        fit = self.estimator.among(active.states).fit(active.restrict(counts.matrix))
         return MarkovModel(self, counts, active, fit, trajectories)

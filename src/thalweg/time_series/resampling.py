@@ -11,6 +11,7 @@ knows nothing of what did not happen.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -18,7 +19,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import scipy
 
+from thalweg.learning.models import Model
+from thalweg.machine.surviving import surviving
 from thalweg.shapes import Float, Shaped
+
+MANY = 0.1
+"""Share of replicates that may fail before a warning says so."""
 
 
 @runtime_checkable
@@ -41,7 +47,7 @@ class BlockSums(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
+class Estimate(Model):
     """A number or an array with its bootstrap replicates.
 
     Attributes
@@ -49,6 +55,7 @@ class Estimate:
     value : (...), the estimate from all data
     samples : (samples, ...), the same from every replicate; NaN where a replicate gave no answer
     n_blocks : blocks the replicates were drawn from
+    told : how many replicates failed and why the first did; empty if none did
 
     Examples
     --------
@@ -60,6 +67,7 @@ class Estimate:
     value: Shaped[np.ndarray, " ..."]
     samples: Shaped[np.ndarray, "samples ..."]
     n_blocks: int
+    told: str = ""
 
     @property
     def failed(self) -> np.ndarray:
@@ -89,20 +97,27 @@ class Estimate:
         return back(np.stack([center - half, center + half]))
 
     def __str__(self) -> str:
-        return with_errors(self.value, self.error)
+        return with_errors(self.value, self.error) + (f" ({self.told})" if self.told else "")
 
 
 def with_errors(values: np.ndarray, errors: np.ndarray) -> str:
-    """Values and their errors as people write them, up to ten of them.
+    """Values and their errors as people write them, up to ten of them; an error without a value is not written.
 
     Examples
     --------
-    >>> with_errors(np.array([527.07, 12.0]), np.array([14.31, 0.2]))
-    '527.1 ± 14, 12 ± 0.2'
+    >>> with_errors(np.array([527.07, 12.0, np.nan, 3.0]), np.array([14.31, 0.2, 5e3, np.nan]))
+    '527.1 ± 14, 12 ± 0.2, none, 3 (no error bar)'
     """
     pairs = list(zip(np.ravel(values), np.ravel(errors)))
-    text = ", ".join(f"{value:.4g} ± {error:.2g}" for value, error in pairs[:10])
+    text = ", ".join(with_error(value, error) for value, error in pairs[:10])
     return text + (f", ... ({len(pairs)} in all)" if len(pairs) > 10 else "")
+
+
+def with_error(value: float, error: float) -> str:
+    """One value and its error, or which of them there is not."""
+    if np.isnan(value):
+        return "none"
+    return f"{value:.4g} ± {error:.2g}" if np.isfinite(error) else f"{value:.4g} (no error bar)"
 
 
 def resample(
@@ -119,8 +134,8 @@ def resample(
     ----------
     sums : `BlockSums`
     estimator : callable
-        From such sums to a number or array of fixed shape; a replicate for which it raises ``ValueError``
-        counts as failed.
+        From such sums to a number or array of fixed shape; a replicate for which it raises counts as failed,
+        and a warning says so if these are more than `MANY`.
     value : optional
         The estimate from all data, if already known.
     samples : int
@@ -148,15 +163,21 @@ def resample(
     group = np.arange(sums.n_blocks) * joined // sums.n_blocks
     rng = np.random.default_rng(seed)
     value = np.asarray(estimator(sums) if value is None else value, float)
+    # how often each block occurs among as many drawn with replacement
+    drawn = rng.multinomial(joined, np.full(joined, 1 / joined), samples).astype(float)
+    left = surviving(
+        range(samples),
+        lambda k: np.broadcast_to(np.asarray(estimator(sums.resampled(drawn[k][group])), float), value.shape),
+        "bootstrap replicates",
+        fewest=0,
+        told=False,
+    )
+    if len(left.failures) > MANY * samples:
+        warnings.warn(left.told, stacklevel=2)
     replicates = np.full((samples, *value.shape), np.nan)
-    for k in range(samples):
-        # how often each block occurs among as many drawn with replacement
-        drawn = rng.multinomial(joined, np.full(joined, 1 / joined)).astype(float)
-        try:
-            replicates[k] = estimator(sums.resampled(drawn[group]))
-        except ValueError:
-            continue
-    return Estimate(value, replicates, joined)
+    for k, answer in zip(left.members, left.results):
+        replicates[k] = answer
+    return Estimate(value, replicates, joined, left.told)
 
 
 def independent_blocks(sums: BlockSums, memory: float) -> int:

@@ -84,6 +84,15 @@ def test_a_good_guess_saves_iterations_and_changes_nothing():
     np.testing.assert_allclose(warm.matrix.toarray(), cold.matrix.toarray(), atol=1e-10)
 
 
+def test_a_guess_that_leads_nowhere_costs_nothing_but_time():
+    counts = csr_array(random_counts(40, seed=3))
+    cold = Reversible().fit(counts)
+    for wild in (np.geomspace(1e-280, 1, 40), np.zeros(40)):
+        found = Reversible().fit(counts, start=wild)
+        assert found.converged
+        np.testing.assert_allclose(found.matrix.toarray(), cold.matrix.toarray(), atol=1e-10)
+
+
 def test_an_iteration_cut_short_says_so():
     fit = Reversible(newton=Newton(max_iterations=1)).fit(csr_array(random_counts(40, seed=3)))
     assert not fit.converged

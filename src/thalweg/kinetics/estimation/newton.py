@@ -101,6 +101,8 @@ def _solution(
     """Solution of a positive (semi)definite system whose null space is at most the constants."""
     # conjugate gradients with the diagonal as preconditioner; r, z = D^-1 r, and r . z before and after
     diagonal = matrix.diagonal()
+    # a state whose curvature has underflowed is given the least there is of others
+    diagonal = np.where(diagonal > 0, diagonal, np.min(diagonal, where=diagonal > 0, initial=1.0))
     solution, residual = np.zeros_like(right), right.copy()
     conditioned = residual / diagonal
     direction, product = conditioned, residual @ conditioned
@@ -120,7 +122,11 @@ def _solution(
             return solution
         direction = conditioned + (product / previous) * direction
     # too ill-conditioned for so few iterations, as nearly disconnected graphs are
-    return splu(csc_array(matrix + _ridge(diagonal))).solve(right)
+    try:
+        return splu(csc_array(matrix + _ridge(diagonal))).solve(right)
+    except RuntimeError:
+        # exactly singular: down the slope, of which the line search takes what helps
+        return right / diagonal
 
 
 def _ridge(diagonal: np.ndarray) -> csr_array:

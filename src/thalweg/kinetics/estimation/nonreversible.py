@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.sparse import csc_array, csr_array, diags_array
-from scipy.sparse.linalg import splu
 
 from thalweg.kinetics.counts.active_set import Connectivity
+from thalweg.kinetics.estimation.factorization import factorized
 from thalweg.kinetics.estimation.transition_matrix import TransitionMatrix
 
 
@@ -63,6 +63,6 @@ def stationary_distribution(matrix: csr_array) -> np.ndarray:
         return np.ones(1)
     # (1 - P^T) pi = 0 with pi_0 = 1; the other equations have one solution if the chain is irreducible
     balance = csc_array(diags_array(np.ones(matrix.shape[0])) - matrix.T)
-    others = splu(csc_array(balance[1:, 1:])).solve(-balance[1:, [0]].toarray().ravel())
+    others = factorized(balance[1:, 1:], "stationary distribution").solve(-balance[1:, [0]].toarray().ravel())
     whole = np.append(1.0, others)
     return whole / whole.sum()

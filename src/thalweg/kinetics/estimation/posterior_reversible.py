@@ -32,11 +32,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse import csc_array
-from scipy.sparse.linalg import SuperLU, splu
+from scipy.sparse.linalg import SuperLU
 from scipy.special import expit
 
 from thalweg.kinetics.counts.edges import Edges
+from thalweg.kinetics.estimation.factorization import factorized
 from thalweg.kinetics.estimation.transition_matrix import TransitionMatrix
 from thalweg.shapes import Shaped
 
@@ -68,7 +68,7 @@ class Strengths:
         """The Laplacian at the mode without its first state, factorized."""
         edges, curvature = self.edges, self.curvature
         laplacian = edges.matrix(-curvature, edges.at_states(curvature, curvature))
-        return splu(csc_array(laplacian[1:, 1:]))
+        return factorized(laplacian[1:, 1:], "posterior")
 
     def gaussian(self, random: np.random.Generator) -> np.ndarray:
         """A deviation ``(states,)`` from the Gaussian approximation; that of the first state is zero."""

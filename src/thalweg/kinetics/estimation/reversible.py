@@ -34,7 +34,7 @@ from scipy.special import expit
 
 from thalweg.kinetics.counts.active_set import Connectivity
 from thalweg.kinetics.counts.edges import Edges
-from thalweg.kinetics.estimation.newton import Newton
+from thalweg.kinetics.estimation.newton import GraphFunction, Newton, NewtonResult
 from thalweg.kinetics.estimation.posterior_reversible import reversible_samples
 from thalweg.kinetics.estimation.transition_matrix import TransitionMatrix
 from thalweg.shapes import Shaped
@@ -75,8 +75,14 @@ class PairedComparisons:
 
     def moved(self, point: np.ndarray, step: np.ndarray) -> np.ndarray:
         """The point after a step, with mean zero."""
-        moved = point + step
-        return moved - moved.mean()
+        return _moved(point, step)
+
+
+def _moved(point: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """The point after a step, each ``u`` by no more than three, with mean zero."""
+    # beyond, the curvature that the step was made of is no longer there
+    moved = point + np.clip(step, -3, 3)
+    return moved - moved.mean()
 
 
 FEW = 32
@@ -113,8 +119,7 @@ class FewComparisons:
 
     def moved(self, point: np.ndarray, step: np.ndarray) -> np.ndarray:
         """The point after a step, with mean zero."""
-        moved = point + step
-        return moved - moved.mean()
+        return _moved(point, step)
 
 
 @dataclass(frozen=True)
@@ -147,14 +152,13 @@ class Reversible:
         Parameters
         ----------
         start : (states,), optional
-            A guess of the stationary distribution, such as that of a similar fit.
+            The stationary distribution for counts that are nearly the same; others begin better without.
         """
         if counts.shape[0] <= FEW:
             return self._fit_few(counts.toarray(), start)
         edges = Edges.of(counts)
         total = edges.leaving + edges.staying
-        guess = np.zeros(edges.n_states) if start is None else np.log(total / start)
-        optimum = self.newton.minimize(PairedComparisons(edges), guess - guess.mean())
+        optimum = self._minimized(PairedComparisons(edges), total, start)
         # pi_i ~ c_i e^{-u_i}, x_ij = s_ij / (e^{u_i} + e^{u_j}), and x_ii = c_ii e^{-u_i}
         rate = np.exp(optimum.point)
         stationary = total / rate
@@ -163,13 +167,23 @@ class Reversible:
         flow = edges.matrix(between, edges.staying / rate / norm)
         return TransitionMatrix.from_flow(flow, optimum)
 
+    def _minimized(
+        self, function: GraphFunction, total: np.ndarray, start: np.ndarray | None
+    ) -> NewtonResult:
+        """The minimum from a guess of populations, from counts in proportion to them if that leads nowhere."""
+        if start is not None and (start > 0).all():
+            guess = np.log(total / start)
+            found = self.newton.minimize(function, guess - guess.mean())
+            if found.converged:
+                return found
+        return self.newton.minimize(function, np.zeros(len(total)))
+
     def _fit_few(self, counts: np.ndarray, start: np.ndarray | None) -> TransitionMatrix:
         """The same with dense matrices."""
         total, staying = counts.sum(axis=1), np.diag(counts)
         weight = counts + counts.T
         np.fill_diagonal(weight, 0.0)
-        guess = np.zeros(len(counts)) if start is None else np.log(total / start)
-        optimum = self.newton.minimize(FewComparisons(weight, total - staying), guess - guess.mean())
+        optimum = self._minimized(FewComparisons(weight, total - staying), total, start)
         # as in `fit`
         rate = np.exp(optimum.point)
         flow = weight / (rate[:, None] + rate) + np.diag(staying / rate)

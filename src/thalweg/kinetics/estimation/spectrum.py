@@ -2,21 +2,30 @@ r"""Eigenvalues and right eigenvectors of transition matrices, the slowest first
 
 A reversible matrix is similar to the symmetric :math:`\pi_i^{1/2}\, p_{ij}\, \pi_j^{-1/2}`: a few
 eigenpairs come from Lanczos iterations on the sparse matrix, all real, the eigenfunctions orthonormal in
-the stationary distribution.
+the stationary distribution. Where nothing is slow the iteration may not converge: it is tried again in a larger
+space, and then all eigenpairs are computed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from scipy.linalg import eig, eigh
 from scipy.sparse import csr_array, diags_array
-from scipy.sparse.linalg import eigs, eigsh
+from scipy.sparse.linalg import ArpackError, eigs, eigsh
 
 from thalweg.kinetics.estimation.transition_matrix import TransitionMatrix
+from thalweg.machine.memory import require_memory
 from thalweg.machine.threads import on_one_thread
+from thalweg.time_series.relaxation import slowest_first
 
 DENSE = 150
 """Up to this many states all eigenpairs are computed at once."""
+
+SPARE = 4
+"""Eigenvalues computed beyond those asked for without detailed balance."""
 
 
 @on_one_thread
@@ -58,7 +67,12 @@ def _symmetric(fit: TransitionMatrix, count: int) -> tuple[np.ndarray, np.ndarra
     if states <= max(DENSE, 3 * count):
         values, vectors = eigh(similar.toarray(), subset_by_index=[states - count, states - 1])
     else:
-        values, vectors = eigsh(similar, count, which="LA", v0=root, ncv=min(states, max(4 * count, 30)))
+        values, vectors = _few_pairs(
+            partial(eigsh, similar, count, which="LA", v0=root),
+            partial(eigh, subset_by_index=[states - count, states - 1]),
+            similar,
+            count,
+        )
     # right eigenvectors of P are pi^{-1/2} times those of the symmetric matrix
     order = np.argsort(-values)
     return values[order], vectors[:, order] / root[:, None]
@@ -69,6 +83,29 @@ def _general(matrix: csr_array, count: int) -> tuple[np.ndarray, np.ndarray]:
     if matrix.shape[0] <= max(DENSE, 3 * count):
         values, vectors = eig(matrix.toarray())
     else:
-        values, vectors = eigs(matrix, count, which="LM", v0=np.ones(matrix.shape[0]))
-    order = np.lexsort((values.imag, -np.abs(values).round(12)))[:count]
+        # some of the largest may not decay, on the negative side
+        values, vectors = _few_pairs(
+            partial(eigs, matrix, count + SPARE, which="LM", v0=np.ones(matrix.shape[0])),
+            eig,
+            matrix,
+            count + SPARE,
+        )
+    order = slowest_first(values)[:count]
     return values[order], vectors[:, order]
+
+
+def _few_pairs(
+    iterate: Callable[..., tuple[np.ndarray, np.ndarray]],
+    whole: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    matrix: csr_array,
+    count: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenpairs by Arnoldi or Lanczos iterations in growing spaces, by dense algebra if these do not converge."""
+    states = matrix.shape[0]
+    for space in (max(4 * count, 30), max(16 * count, 150)):
+        try:
+            return iterate(ncv=min(states, space), maxiter=100)
+        except ArpackError:
+            continue
+    require_memory(8 * 4 * states**2, f"all eigenvalues of {states} states, of which few did not converge")
+    return whole(matrix.toarray())

@@ -20,15 +20,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse import csc_array, csr_array, eye_array
-from scipy.sparse.linalg import splu
+from scipy.sparse import csr_array, eye_array
 
+from thalweg.kinetics.estimation.factorization import factorized
 from thalweg.kinetics.markov_state_model import MarkovModel
+from thalweg.learning.models import Model
 from thalweg.shapes import Shaped
+from thalweg.time_series.relaxation import relaxation_times, slowest_first
 
 
 @dataclass(frozen=True, eq=False)
-class LumpedModel:
+class LumpedModel(Model):
     """Transitions between sets of states.
 
     Attributes
@@ -44,17 +46,16 @@ class LumpedModel:
 
     @cached_property
     def timescales(self) -> np.ndarray:
-        """Relaxation times ``(sets - 1,)`` [ps], slowest first; NaN where none decays."""
+        """Relaxation times ``(sets - 1,)`` [ps], slowest first, then NaN for those that do not decay."""
         values = np.linalg.eigvals(self.transition_matrix)
-        values = values[np.argsort(-np.abs(values))][1:]
-        decaying = (np.real(values) > 0) & (np.abs(values) < 1)
-        return np.where(decaying, -self.lag / np.log(np.where(decaying, np.abs(values), 0.5)), np.nan)
+        others = np.delete(values, np.argmin(np.abs(values - 1)))
+        return relaxation_times(others[slowest_first(others)], self.lag)
 
     def __str__(self) -> str:
         shares = ", ".join(f"{share:.3g}" for share in self.stationary_distribution)
-        times = ", ".join(f"{time:.4g}" for time in self.timescales)
+        times = [f"{time:.4g} ps" if np.isfinite(time) else "no decay" for time in self.timescales]
         count = len(self.stationary_distribution)
-        return f"{count} sets at lag {self.lag:g} ps: populations {shares}; timescales {times} ps"
+        return f"{count} sets at lag {self.lag:g} ps: populations {shares}; timescales {', '.join(times)}"
 
 
 def lumped(model: MarkovModel, sets: Shaped[np.ndarray, " n_states"]) -> LumpedModel:
@@ -109,9 +110,9 @@ def hummer_szabo(model: MarkovModel, sets: np.ndarray) -> LumpedModel:
     member, stationary, matrix = _members(model, sets)
     populations = stationary @ member
     # Z a = x + p with (1 - P) x = a - p, made unique by x = 0 in the first state and then by mean zero
-    system = csc_array(eye_array(len(stationary)) - matrix)
+    system = csr_array(eye_array(len(stationary)) - matrix)
     mean_free = np.zeros_like(member)
-    mean_free[1:] = splu(csc_array(system[1:, 1:])).solve((member - populations)[1:])
+    mean_free[1:] = factorized(system[1:, 1:], "projection").solve((member - populations)[1:])
     fundamental = mean_free - stationary @ mean_free + populations
     # Z_N = D_p^-1 A^T D_pi Z A and P_N = 1 + 1 p^T - Z_N^-1
     between = (member.T * stationary) @ fundamental / populations[:, None]

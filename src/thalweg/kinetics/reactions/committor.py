@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
-from scipy.sparse import csc_array, csr_array, eye_array
-from scipy.sparse.linalg import splu
+from scipy.sparse import csr_array, eye_array
 
+from thalweg.kinetics.estimation.factorization import factorized
 from thalweg.kinetics.markov_state_model import MarkovModel
 
 
@@ -59,6 +59,6 @@ def absorbed(matrix: csr_array, ends: np.ndarray, value: np.ndarray, source: flo
     if len(inside):
         # (1 - P_II) f_I = P_IE f_E + source
         within, out = matrix[inside][:, inside], matrix[inside][:, ends]
-        system = csc_array(eye_array(len(inside)) - within)
-        result[inside] = splu(system).solve(out @ value + source)
+        system = eye_array(len(inside)) - within
+        result[inside] = factorized(system, "committor or passage time").solve(out @ value + source)
     return result

@@ -14,9 +14,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csc_array, eye_array
-from scipy.sparse.linalg import splu
+from scipy.sparse import eye_array
 
+from thalweg.kinetics.estimation.factorization import factorized
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.reactions.committor import absorbed, active_places
 from thalweg.shapes import Shaped
@@ -117,7 +117,7 @@ def passage_times(
         probabilities[k] = present @ entering
         present = present @ within
     # first and second moment in lag times: m = (1 - Q)^-1 1 and (1 - Q)^-1 (2 m - 1)
-    solve = splu(csc_array(eye_array(len(inside)) - within)).solve
+    solve = factorized(eye_array(len(inside)) - within, "passage time").solve
     mean = solve(np.ones(len(inside)))
     square = solve(2 * mean - 1)
     first, second = float(weight[inside] @ mean), float(weight[inside] @ square)

@@ -17,11 +17,12 @@ from scipy.sparse import csr_array, diags_array
 
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.reactions.committor import absorbed, active_places, committor
+from thalweg.learning.models import Model
 from thalweg.shapes import Shaped
 
 
 @dataclass(frozen=True, eq=False)
-class ReactiveFlux:
+class ReactiveFlux(Model):
     """Flux of reactive trajectories from A to B.
 
     Attributes

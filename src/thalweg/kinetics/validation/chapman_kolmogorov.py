@@ -17,12 +17,13 @@ import numpy as np
 from thalweg.kinetics.counts.counts import TransitionCounts, transition_counts
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.validation.bootstrap import bootstrap
+from thalweg.learning.models import Model
 from thalweg.shapes import Shaped
 from thalweg.time_series.resampling import independent_blocks, resample
 
 
 @dataclass(frozen=True, eq=False)
-class ChapmanKolmogorovTest:
+class ChapmanKolmogorovTest(Model):
     """Predicted and observed transition probabilities between sets.
 
     Attributes

@@ -1,13 +1,15 @@
 """Implied timescales against lag time: where they are flat, a Markov model holds [swope2004].
 
 A lag time at which no model can be made (no pairs left, nothing connected) does not end the scan: it is
-kept with its reason. Errors come from block bootstrap at every lag time.
+kept with its reason. Errors come from block bootstrap at every lag time, from the same draws of the same blocks, so
+that `flatness` can judge differences between lags.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -16,12 +18,16 @@ from thalweg.kinetics.estimation.reversible import Reversible
 from thalweg.kinetics.estimation.transition_matrix import Estimator
 from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories, as_counted
-from thalweg.kinetics.validation.bootstrap import timescale_errors
+from thalweg.kinetics.validation.bootstrap import lasting_blocks, matching, timescale_errors
+from thalweg.kinetics.validation.flatness import UNKNOWN, Flatness, flatness
+from thalweg.learning.models import Method, Model
+from thalweg.machine.surviving import reason, surviving
 from thalweg.shapes import Shaped
+from thalweg.time_series.resampling import Estimate, with_error
 
 
 @dataclass(frozen=True, eq=False)
-class TimescaleScan:
+class TimescaleScan(Model):
     """Timescales at several lag times.
 
     Attributes
@@ -33,6 +39,7 @@ class TimescaleScan:
     intervals : (2, lags, processes) [ps], ends of the 95 % confidence intervals
     resolved : (lags, processes), whether the data show the process often enough to quote its timescale
     models : lag time in frames -> model
+    estimates : lag time in frames -> its timescales with bootstrap replicates, of the same blocks at all lags
     failures : lag time in frames -> why there is no model
     """
 
@@ -43,6 +50,7 @@ class TimescaleScan:
     intervals: Shaped[np.ndarray, "2 lags processes"]
     resolved: Shaped[np.ndarray, "lags processes"]
     models: dict[int, MarkovModel]
+    estimates: dict[int, Estimate]
     failures: dict[int, str]
 
     @property
@@ -52,23 +60,34 @@ class TimescaleScan:
 
     @property
     def flat_from(self) -> np.ndarray:
-        """The shortest lag [ps] from which on each timescale ``(processes,)`` stays where it is within twice its error.
+        """The shortest lag [ps] from which on each timescale ``(processes,)`` is flat; NaN where that is not known."""
+        return np.array([found.begin for found in self.flatness])
 
-        Lags beyond the timescale itself are left out. NaN where it moves up to the last of at least two lags.
-        """
-        shortest = np.full(self.timescales.shape[1], np.nan)
-        for process, (times, errors) in enumerate(zip(self.timescales.T, self.errors.T)):
-            known = np.flatnonzero(self.resolved[:, process] & np.isfinite(errors) & (self.lags < times))
-            known = known[np.argsort(self.lagtimes[known])]
-            if len(known) < 2:
-                continue
-            quoted, bars = times[known], errors[known]
-            # flat from the first lag after which no two timescales are more than two joint errors apart
-            apart = np.abs(quoted[:, None] - quoted) > 2 * np.hypot(bars[:, None], bars)
-            still = [k for k in range(len(known) - 1) if not apart[k:, k:].any()]
-            if still:
-                shortest[process] = self.lags[known[still[0]]]
-        return shortest
+    @cached_property
+    def flatness(self) -> tuple[Flatness, ...]:
+        """What each timescale does from lag to lag, over lags shorter than itself at which it is resolved."""
+        return tuple(self._flatness(process) for process in range(self.timescales.shape[1]))
+
+    def _flatness(self, process: int) -> Flatness:
+        below = np.flatnonzero(self.resolved[:, process] & (self.lags < self.timescales[:, process]))
+        if not len(below):
+            return UNKNOWN
+        # the process as numbered at the longest lag, and where its eigenfunction is found at shorter ones
+        last = below[np.argmax(self.lagtimes[below])]
+        reference = self.models[int(self.lagtimes[last])]
+        found = {}
+        for k in np.flatnonzero(self.lagtimes <= self.lagtimes[last]):
+            lagtime = int(self.lagtimes[k])
+            column = matching(reference, self.models[lagtime])[process] if lagtime in self.models else -1
+            if column >= 0 and self.resolved[k, column] and self.lags[k] < self.timescales[k, column]:
+                found[lagtime] = self.estimates[lagtime], column
+        chosen = [found[lagtime] for lagtime in sorted(found)]
+        return flatness(
+            self.dt * np.array(sorted(found), float),
+            np.array([estimate.value[column] for estimate, column in chosen]),
+            np.stack([estimate.samples[:, column] for estimate, column in chosen], axis=1),
+            chosen[0][0].n_blocks,
+        )
 
     def __str__(self) -> str:
         lines = []
@@ -77,26 +96,21 @@ class TimescaleScan:
                 lines.append(f"{self.lags[k]:g} ps: {self.failures[int(lagtime)]}")
                 continue
             entries = [
-                f"{time:.4g} ± {error:.2g} ps" + " (shorter than the lag)" * bool(time < self.lags[k])
+                f"{with_error(time, error)} ps" + " (shorter than the lag)" * bool(time < self.lags[k])
                 if resolved
                 else "under-sampled"
                 for time, error, resolved in zip(self.timescales[k], self.errors[k], self.resolved[k])
             ]
-            lines.append(f"{self.lags[k]:g} ps: {', '.join(entries)}")
-        for process, lag in enumerate(self.flat_from):
-            below = self.resolved[:, process] & (self.lags < self.timescales[:, process])
-            if np.isfinite(lag):
-                lines.append(f"process {process + 1}: flat from {lag:g} ps")
-            elif below.sum() > 1:
-                lines.append(
-                    f"process {process + 1}: not flat up to {self.lags[below].max():g} ps: the states remember; "
-                    "use longer lags, other states, or a model with memory"
-                )
+            told = self.estimates[int(lagtime)].told
+            lines.append(f"{self.lags[k]:g} ps: {', '.join(entries)}" + (f" ({told})" if told else ""))
+        for process, found in enumerate(self.flatness):
+            if self.resolved[:, process].sum() > 1:
+                lines.append(f"process {process + 1}: {found}")
         return "\n".join(lines)
 
 
 @dataclass(frozen=True)
-class ImpliedTimescales:
+class ImpliedTimescales(Method):
     """A scan of Markov models over lag times.
 
     Parameters
@@ -137,22 +151,39 @@ class ImpliedTimescales:
             np.full((2, *shape), np.nan),
         )
         resolved = np.zeros(shape, bool)
-        models, failures = {}, {}
-        for k, lagtime in enumerate(self.lagtimes):
-            try:
-                model = MarkovStateModel(
-                    lagtime, self.estimator, self.n_processes, counting=self.counting
-                ).fit(data)
-                estimate = timescale_errors(model, self.samples, self.seed)
-            except ValueError as error:
-                failures[int(lagtime)] = str(error)
+        method = MarkovStateModel(1, self.estimator, self.n_processes, counting=self.counting)
+        fitted = surviving(
+            map(int, self.lagtimes), lambda lag: replace(method, lagtime=lag).fit(data), "lags", 0, told=False
+        )
+        models = dict(zip(fitted.members, fitted.results))
+        # the same number of blocks at all lags, and so the same draws
+        blocks = min(map(lasting_blocks, models.values()), default=1)
+        barred = surviving(
+            models,
+            lambda lag: timescale_errors(models[lag], self.samples, self.seed, blocks),
+            "lags",
+            0,
+            told=False,
+        )
+        estimates = dict(zip(barred.members, barred.results))
+        failed = {left.member: reason(left.error) for left in (*fitted.failures, *barred.failures)}
+        for k, lagtime in enumerate(map(int, self.lagtimes)):
+            if lagtime not in estimates:
                 continue
-            models[int(lagtime)] = model
             # a model may have fewer processes than asked for: the rest of its row stays NaN
+            model, estimate = models[lagtime], estimates[lagtime]
             count = len(model.timescales)
             timescales[k, :count], errors[k, :count] = model.timescales, estimate.error
             intervals[:, k, :count] = estimate.interval()
             resolved[k, :count] = [process.resolved for process in model.processes]
         return TimescaleScan(
-            np.asarray(self.lagtimes), data.dt, timescales, errors, intervals, resolved, models, failures
+            np.asarray(self.lagtimes),
+            data.dt,
+            timescales,
+            errors,
+            intervals,
+            resolved,
+            {lag: models[lag] for lag in estimates},
+            estimates,
+            failed,
         )

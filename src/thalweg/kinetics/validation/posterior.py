@@ -22,6 +22,7 @@ import numpy as np
 from thalweg.kinetics.estimation.transition_matrix import Sampler
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.validation.bootstrap import matched_timescales
+from thalweg.learning.models import Model
 from thalweg.shapes import Shaped
 from thalweg.time_series.resampling import with_errors
 
@@ -30,7 +31,7 @@ HELD = 2**22
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class Posterior(Model):
     """A quantity with its posterior, of the same shape as an `Estimate` by bootstrap.
 
     Attributes
