@@ -69,19 +69,25 @@ class Recipe:
         validation: Sequence[Configuration] = (),
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
+        inspected: bool = False,
     ) -> FittedTerm:
         """A `LearnedPotential` for ``configurations``, and how the learner's fit went.
 
         Frames of ``validation`` only stop or choose, never fit. Errors on both sets go onto the card. Where the fitted
         term knows how unsure it is, it is calibrated on `CALIBRATED` of the validation frames.
 
+        Parameters
+        ----------
+        inspected : frames were looked over before, and are not again
+
         Raises
         ------
         ValueError
-            If there are no frames, labels are not numbers, or forces are clearly not the gradient of the energies:
-            see `thalweg.learned_potentials.frames.inspection`.
+            If there are no frames, labels are not numbers, or forces are clearly not the gradient of the energies, or
+            stresses not their derivative by strain: see `thalweg.learned_potentials.frames.inspection`.
         """
-        require_sound(configurations)
+        if not inspected:
+            require_sound(configurations)
         core = () if self.core_repulsion is None else (self.core_repulsion.for_frames(configurations),)
         known = LearnedPotential(
             dict.fromkeys(elements_of([*configurations, *validation]), 0.0), (*core, *self.baseline)

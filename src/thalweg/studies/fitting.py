@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import tomli_w
 from rich.console import Console
 
 from thalweg.learned_potentials.card import card_text, content_hash
+from thalweg.learned_potentials.frames.errors import NOTHING, SHOWN, worse_than_none
 from thalweg.learned_potentials.learning_curve import LearningCurve, learning_curve
 from thalweg.learned_potentials.recipe import Recipe, remainder
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.learner import FitInfo, Resumable
 from thalweg.learned_potentials.terms.term import Labels, NoUncertainty, Spread, Term
+from thalweg.learned_potentials.uncertainty.calibrated import calibration_in_words
 from thalweg.learned_potentials.uncertainty.graded import graded
 from thalweg.machine import disk
 from thalweg.machine.links import check_links
@@ -28,6 +31,7 @@ from thalweg.registry import fingerprints
 from thalweg.report.accounting import citations
 from thalweg.report.of_potentials.analysis import (
     by_element,
+    claims_in_words,
     courses,
     curve_lines,
     force_uncertainty,
@@ -36,9 +40,10 @@ from thalweg.report.of_potentials.analysis import (
     training_course,
 )
 from thalweg.report.of_potentials.files import write_potential_report
-from thalweg.report.of_potentials.results import ForceUncertainty, Judged, PotentialResults
+from thalweg.report.of_potentials.results import ForceUncertainty, Front, Judged, PotentialResults
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
+from thalweg.studies.analyses import Analyses
 from thalweg.studies.apparatus import versions
 from thalweg.studies.citing import cited
 from thalweg.studies.frames import FitFrames, frames_of
@@ -83,14 +88,24 @@ def carry_out_fit(study: FitStudy, folder: Path, console: Console) -> PotentialR
         )
         lasting = learner.with_checkpoints(folder) if isinstance(learner, Resumable) else learner
         potential, info = replace(recipe, learner=lasting).fit_with_info(
-            frames.training, validation=frames.validation, seed=study.seed, progress=progress("fitting")
+            frames.training,
+            validation=frames.validation,
+            seed=study.seed,
+            progress=progress("fitting"),
+            inspected=True,
         )
+        # whatever fails from here on, the fit is kept
+        potential.save(folder / MODEL)
+        analyses = Analyses()
         with console.status("spanning the training set"):
-            potential = graded(potential, frames.training, [*frames.validation, *frames.test])
-        curve = _curve(study, recipe, frames, progress)
+            held_out = [*frames.validation, *frames.test]
+            potential = analyses(
+                "extrapolation", lambda: graded(potential, frames.training, held_out), potential
+            )
+            potential.save(folder / MODEL)
+        curve = analyses("the learning curve", lambda: _curve(study, recipe, frames, progress), None)
     with console.status("judging"):
-        results = _results(study, frames, potential, info, curve, folder)
-    potential.save(folder / MODEL)
+        results = _results(study, frames, potential, info, curve, folder, analyses)
     write_potential_report(results, folder)
     return results
 
@@ -165,31 +180,43 @@ def _results(
     info: FitInfo,
     curve: LearningCurve | None,
     folder: Path,
+    analyses: Analyses,
 ) -> PotentialResults:
-    named = {"training": frames.training, "validation": frames.validation, "test": frames.test}
-    named = {name: each for name, each in named.items() if each}
-    predicted = {name: potential.evaluate(each) for name, each in named.items()}
-    sets = tuple(judged(name, each, potential, predicted[name]) for name, each in named.items())
-    on = list(named)[-1]
-    uncertainty, why = (
-        uncertainty_on(claims_of(potential, named[on]), named[on], predicted[on], on)
-        if on != "training"
-        else (None, "")
+    given = {"training": frames.training, "validation": frames.validation, "test": frames.test}
+    judgments = {}
+    for name, each in given.items():
+        if each and (
+            found := analyses(f"errors on {name} frames", partial(_judged, name, each, potential), None)
+        ):
+            judgments[name] = found
+    sets = tuple(each for each, _ in judgments.values())
+    on = list(judgments)[-1] if judgments else "training"
+    chosen, predicted = given[on], judgments[on][1] if judgments else None
+    uncertainty, why, places, worse = None, "", (), ()
+    if predicted is not None:
+        worse = analyses("errors beside those of no model", lambda: worse_than_none(chosen, predicted), ())
+        known = frames.training if on != "training" else ()
+        places = analyses("where errors are", lambda: courses(chosen, predicted, known), ())
+        if on != "training":
+            uncertainty, why = analyses(
+                "the uncertainty",
+                lambda: uncertainty_on(claims_of(potential, chosen), chosen, predicted, on),
+                (None, ""),
+            )
+    points = analyses("energies against forces", lambda: _front(study, info), None)
+    lines = analyses(
+        "the learning curve", lambda: () if curve is None else curve_lines(curve, len(frames.training)), ()
     )
-    points = None
-    if info.problem is not None:
-        points = front(info.problem.front(study.weights), study.weights)
-    lines = () if curve is None else curve_lines(curve, len(frames.training))
     return PotentialResults(
         title=study.title,
         subtitle=_subtitle(potential, frames.training),
         fitted=(*frames.said, _kind(study), *info.in_words()),
-        accuracy=accuracy(sets[-1]),
-        certainty=(*certainty(uncertainty, why), *_active_set(potential), *_promise(lines)),
-        diagnoses=tuple(_diagnoses(frames, sets, uncertainty)),
+        accuracy=accuracy(sets[-1]) if sets else ("Errors are not known: the model could not be evaluated.",),
+        certainty=(*certainty(uncertainty, why), *calibration_in_words(potential), *_active_set(potential), *_promise(lines)),
+        diagnoses=(*worse_in_words(worse, on), *_diagnoses(frames, sets, uncertainty), *analyses.diagnoses()),
         sets=sets,
         by_element=by_element(sets),
-        courses=courses(named[on], predicted[on], frames.training if on != "training" else ()),
+        courses=places,
         curve=lines,
         uncertainty=uncertainty,
         front=points,
@@ -198,6 +225,28 @@ def _results(
         provenance=_provenance(folder),
         citations=citations(cited([committee_of(study, study.learner), *potential.terms])),
     )
+
+
+def _judged(name: str, frames: Sequence[Configuration], potential: LearnedPotential) -> tuple[Judged, Labels]:
+    """Errors on a set, and what is predicted for it."""
+    predicted = potential.evaluate(frames)
+    return judged(name, frames, potential, predicted), predicted
+
+
+def _front(study: FitStudy, info: FitInfo) -> Front | None:
+    return None if info.problem is None else front(info.problem.front(study.weights), study.weights, info.held_out)
+
+
+def worse_in_words(labels: Mapping[str, tuple[float, float]], on: str) -> Iterator[Diagnosis]:
+    """That a model is worse than none, for each label it is so of."""
+    for label, (error, none) in labels.items():
+        name, size = SHOWN[label]
+        yield Diagnosis(
+            "problem",
+            f"On the {on} frames the model is worse than none for {label}: its error is {significant(error / size)} "
+            f"{name} (RMS), that of {NOTHING[label]} {significant(none / size)} {name}. Look at labels, their units "
+            "and signs first.",
+        )
 
 
 def claims_of(potential: LearnedPotential, frames: Sequence[Configuration]) -> Spread | str:
@@ -217,9 +266,14 @@ def uncertainty_on(
     if not any(frame.forces is not None for frame in frames):
         return None, "What the claimed uncertainty is worth is not known: the frames have no forces."
     found = force_uncertainty(claims, frames, predicted, name)
-    return (
-        found,
-        "" if found is not None else "Of the uncertainty nothing is known: all forces are zero by symmetry.",
+    if found is not None:
+        return found, ""
+    pulls = [np.abs(frame.forces).max(initial=0.0) for frame in frames if frame.forces is not None]
+    if max(pulls) < unit("meV/Å", "force"):
+        return None, "Of the uncertainty nothing is known: all forces are zero by symmetry."
+    return None, (
+        "The uncertainty is no use: the model claims to be certain of all forces, which are not zero; look at its "
+        "training errors."
     )
 
 
@@ -320,18 +374,19 @@ def _promise(lines) -> tuple[str, ...]:
 def _diagnoses(frames: FitFrames, sets: Sequence[Judged], uncertainty) -> Iterator[Diagnosis]:
     severities = {"error": "problem", "warning": "warning", "note": "note"}
     for finding in frames.findings.findings:
-        yield Diagnosis(severities[finding.severity], str(finding).split(": ", 1)[1])
+        yield Diagnosis(severities[finding.severity], finding.sentence)
     names = {each.name: each for each in sets}
     if "test" not in names:
         yield Diagnosis("warning", "No frames were kept for a test: errors on others are not known.")
-    elif names["test"].error("forces") > 2 * names["training"].error("forces"):
+    elif "training" in names and names["test"].error("forces") > 2 * names["training"].error("forces"):
         yield Diagnosis(
             "note",
             "Forces are more than twice as wrong on test frames as on training frames: more frames, or fewer "
             "coefficients, would help.",
         )
-    if uncertainty is not None and uncertainty.coverage_95 < 0.9:
-        yield Diagnosis("warning", "Large errors are more frequent than the uncertainty says.")
+    if uncertainty is not None:
+        for sentence in claims_in_words(uncertainty):
+            yield Diagnosis("warning", sentence)
 
 
 def _provenance(folder: Path) -> dict[str, dict[str, str]]:

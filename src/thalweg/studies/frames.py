@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from thalweg.interop.files.configurations import read_configurations
+from thalweg.interop.files.configurations import LabeledFile, read_labeled
 from thalweg.interop.files.file_units import FileUnits
 from thalweg.learned_potentials.frames.findings import Findings
 from thalweg.learned_potentials.frames.inspection import inspect
-from thalweg.learned_potentials.frames.isolated_atoms import (
-    isolated_atom_energies,
-    without_isolated_atoms,
-)
+from thalweg.learned_potentials.frames.isolated_atoms import trusted_atom_energies, without_isolated_atoms
 from thalweg.learning.splits import farthest_points, group_split, random_split
 from thalweg.representations.expansions.ace import ACE
 from thalweg.studies.tables.fit_study import Data, FitStudy
@@ -50,8 +47,9 @@ class FitFrames:
 def frames_of(study: FitStudy) -> FitFrames:
     """Read, look over and deal the frames of a study.
 
-    Frames in error and repetitions of earlier frames are left out; frames of the test come first, so that what is
-    tested on is never trained on.
+    Frames in error, gross outliers and repetitions of earlier frames are left out, and stresses of another sign or unit
+    corrected, unless the study keeps them; frames of the test come first, so that what is tested on is never trained
+    on.
 
     Raises
     ------
@@ -61,32 +59,33 @@ def frames_of(study: FitStudy) -> FitFrames:
         If a file cannot be read, or forces are not the gradient of the energies.
     """
     data = study.data
-    given = [read_frames(getattr(data, name), data, study.units) for name in ("test", "validation", "train")]
+    indices = {"test": data.test_index, "validation": data.validation_index, "train": data.index}
+    files = {name: given if not isinstance(given := getattr(data, name), float) else () for name in indices}
+    names = names_apart([file for each in files.values() for file in each])
+    read = [read_frames(files[name], names, data, study.units, index) for name, index in indices.items()]
+    given = [one.frames for one in read]
     everything = [frame for frames in given for frame in frames]
     if not everything:
         raise StudyError("[data] the files hold no frames; give others, or another index")
     if all(frame.energy is None and frame.forces is None and frame.stress is None for frame in everything):
         raise StudyError(
             "[data] no frame has an energy, forces or a stress to learn from; say what they are called by energy_key, "
-            "forces_key, stress_key or virial_key"
+            "forces_key, stress_key or virial_key (--energy-key, ...)"
         )
     findings = inspect(everything)
-    whole = [finding for finding in findings.errors if not finding.frames]
-    if whole:
-        raise StudyError(
-            f"[data] {'; '.join(finding.message for finding in whole)}; convert them, or leave out one"
-        )
-    out = {k for finding in findings.errors for k in finding.frames} | findings.repeated
+    require_units(findings, data)
+    out = findings.left_out(data.keep)
     starts = np.cumsum([0, *(len(frames) for frames in given)])
     test, validation, train = (
-        [frame for k, frame in enumerate(frames) if start + k not in out]
+        [findings.corrected(frame, data.keep) for k, frame in enumerate(frames) if start + k not in out]
         for frames, start in zip(given, starts)
     )
-    said = [_contents(everything)]
-    if out:
-        said.append(f"{len(out)} frames are left out: in error, or the same as an earlier one.")
-    atoms = isolated_atom_energies([*test, *validation, *train])
-    references, sentence = _references(study, atoms, elements_of(everything))
+    said = [_contents(everything), *(f"{note[0].upper()}{note[1:]}." for one in read for note in one.notes)]
+    said += left_out_in_words(findings, data)
+    kept = [*test, *validation, *train]
+    atoms, foreign = trusted_atom_energies(kept)
+    said += [f"{note}." for note in foreign]
+    references, sentence = _references(study, atoms, elements_of(without_isolated_atoms(kept)))
     said.append(sentence)
     test, validation, train = (without_isolated_atoms(frames) for frames in (test, validation, train))
     train, validation, test = _dealt(train, validation, test, data)
@@ -98,18 +97,76 @@ def frames_of(study: FitStudy) -> FitFrames:
     return FitFrames(train, validation, test, references, findings, tuple(said))
 
 
-def read_frames(files: Sequence[str] | float, data: Data, units: FileUnits) -> list[Configuration]:
-    """Frames of all ``files``; none of a fraction."""
-    if isinstance(files, float):
-        return []
-    return [frame for file in files for frame in _read(Path(file), data, units)]
+def read_frames(
+    files: Sequence[str], names: Mapping[str, str], data: Data, units: FileUnits, index: str = ":"
+) -> LabeledFile:
+    """Frames of all ``files``, which are called by their ``names``; see `names_apart`."""
+    read = [_read(Path(file), names[file], data, units, index) for file in files]
+    notes = dict.fromkeys(note for one in read for note in one.notes)
+    return LabeledFile([frame for one in read for frame in one.frames], tuple(notes))
 
 
-def _read(file: Path, data: Data, units: FileUnits) -> list[Configuration]:
+def names_apart(files: Sequence[str]) -> dict[str, str]:
+    """A name for each file, with as many of its folders as it takes to tell it from the others.
+
+    Examples
+    --------
+    >>> names_apart(["a/x.xyz", "b/x.xyz", "c/y.xyz"])
+    {'a/x.xyz': 'a/x.xyz', 'b/x.xyz': 'b/x.xyz', 'c/y.xyz': 'y.xyz'}
+    """
+    paths = {file: Path(file).parts for file in files}
+    names = {}
+    for file, parts in paths.items():
+        ends = (parts[-depth:] for depth in range(1, len(parts)))
+        alone = (end for end in ends if sum(other[-len(end) :] == end for other in paths.values()) == 1)
+        names[file] = "/".join(next(alone, parts))
+    return names
+
+
+def require_units(findings: Findings, data: Data) -> None:
+    """Refuse files whose forces are not the gradient of their energies, or that are in other units.
+
+    Raises
+    ------
+    StudyError
+        With the factor and what to do.
+    """
+    whole = [finding for finding in findings.errors if not finding.frames]
+    mixed = [finding.message for finding in whole if finding.kind != "units"]
+    if mixed:
+        raise StudyError(f"[data] {'; '.join(mixed)}; convert them, or leave out one")
+    other = [finding.message for finding in whole if finding.kind == "units"]
+    if other and "units" not in data.keep:
+        raise StudyError(
+            f'[data] {"; ".join(other)}; say so by [data.units] energy = "Ha", length = "bohr" and the like '
+            '(--energy-unit, --length-unit), or keep = ["units"] (--keep units) if they are right as they are'
+        )
+
+
+def left_out_in_words(findings: Findings, data: Data) -> list[str]:
+    """Which frames are left out and why, and how they could be kept; one sentence a reason."""
+    said = []
+    wrong = {k for finding in findings.errors for k in finding.frames}
+    if wrong:
+        said.append(f"{len(wrong)} frames in error are left out.")
+    for kind, frames, what in (
+        ("repeated", findings.repeated - wrong, "the same as an earlier one"),
+        ("outliers", findings.outliers - wrong, "whose labels contradict those of frames alike"),
+    ):
+        if frames and kind not in data.keep:
+            count = f"{len(frames)} frame{'s' * (len(frames) > 1)} {what}"
+            said.append(
+                f'{count} {"are" if len(frames) > 1 else "is"} left out; to keep such, keep = ["{kind}"] in [data] '
+                f"(--keep {kind})."
+            )
+    return said
+
+
+def _read(file: Path, name: str, data: Data, units: FileUnits, index: str) -> LabeledFile:
     try:
-        return read_configurations(
+        read = read_labeled(
             file,
-            data.index,
+            index,
             energy_key=data.energy_key,
             forces_key=data.forces_key,
             stress_key=data.stress_key,
@@ -121,6 +178,10 @@ def _read(file: Path, data: Data, units: FileUnits) -> list[Configuration]:
         if trouble.strerror:
             raise
         raise StudyError(f"{file} cannot be read: {trouble}") from trouble
+    if name == file.name:
+        return read
+    frames = [replace(frame, info={**frame.info, "file": name}) for frame in read.frames]
+    return LabeledFile(frames, read.notes)
 
 
 def _contents(frames: Sequence[Configuration]) -> str:

@@ -135,8 +135,9 @@ def read_labeled(
         raise UnreadableFile(f"{path} is a folder without type.raw, so none of DeePMD-kit; give a file in it")
     if not path.exists():
         raise FileNotFoundError(2, "No such file or directory", str(path))
-    with reading(path, "configurations", "correct the file, or write extended XYZ"), quietly():
-        frames, numbers = _ase_frames(path, index, format)
+    kind = _kind(path, format)
+    with reading(path, f"configurations ({kind})", "correct it, or write extended XYZ"), quietly():
+        frames, numbers = _ase_frames(path, index, kind)
     values = [_named_values(atoms) for atoms in frames]
     given = {"energy": energy_key, "forces": forces_key, "stress": stress_key, "virial": virial_key}
     names, notes = _names_of_frames(frames, values, energy_key)
@@ -202,15 +203,19 @@ def to_atoms(configuration: Configuration) -> ase.Atoms:
     return atoms
 
 
-def _ase_frames(path, index, format):
+def _kind(path, format):
+    """Format of a file, as ASE calls it."""
+    name = path.stem if path.suffix in OPENERS else path.name
+    return (
+        "extxyz" if format is None and name.endswith((".xyz", ".extxyz")) else readable_format(path, format)
+    )
+
+
+def _ase_frames(path, index, kind):
     """Frames as ASE reads them, and the number of each in the file, None where it is counted from the end.
 
     Compressed text is unpacked first, as ASE would again for every frame.
     """
-    if format is None and (path.stem if path.suffix in OPENERS else path.name).endswith((".xyz", ".extxyz")):
-        kind = "extxyz"
-    else:
-        kind = readable_format(path, format)
     whole_file = isinstance(index, str) and "-" in index
     asked = ":" if whole_file else index
     if kind == "extxyz":
@@ -253,6 +258,9 @@ def _extended_xyz(path, index):
 
 def _database(path, index, kind):
     """Rows of an ASE database with all that is kept beside them, in ``key_value_pairs`` and ``data``."""
+    with open(path, "rb") as file:
+        if kind == "db" and not file.read(16).startswith(b"SQLite format 3"):
+            raise UnreadableFile(f"{path} is no database of SQLite; give one that ASE has written")
     with ase.db.connect(path.absolute(), type=kind) as database:
         rows = list(database.select())
     return [row.toatoms(add_additional_information=True) for row in _chosen(rows, index)]
@@ -372,8 +380,15 @@ def _configuration(atoms, values, keys, factors, origin, where):
         float(labels["energy"].reshape(())) * factors["energy"] if "energy" in labels else None,
         labels["forces"].reshape(-1, 3) * factors["forces"] if "forces" in labels else None,
         stress,
-        {key: value for key, value in atoms.info.items() if key not in used} | origin,
+        {key: value for key, value in _named_info(atoms).items() if key not in used} | origin,
     )
+
+
+def _named_info(atoms):
+    """What else is known of a frame; of a row of a database, its key-value pairs."""
+    return {
+        key: value for key, value in atoms.info.items() if not isinstance(value, Mapping)
+    } | atoms.info.get("key_value_pairs", {})
 
 
 def _numbers(value, where):

@@ -108,7 +108,10 @@ def _trouble_of_row(row: str, kinds: Sequence[str], exact: bool) -> str | None:
     except ValueError:
         return "a quotation mark is not closed"
     if len(cells) < len(kinds) or (exact and len(cells) > len(kinds)):
-        return f"{len(cells)} columns; wanted {len(kinds)}"
+        counted = (
+            "; is the number of atoms before it right?" if len(cells) == 1 and cells[0].isdigit() else ""
+        )
+        return f"{len(cells)} columns; wanted {len(kinds)}{counted}"
     for cell, kind in zip(cells, kinds):
         if kind == "species" and not _is_element(cell):
             heavy = "H" if cell in ("D", "T") else "its symbol"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from thalweg.learned_potentials.frames.reference_energies import fitted_references
 from thalweg.learned_potentials.terms.term import Labels, Term
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS
@@ -23,6 +24,21 @@ SHOWN = {
     "stress": ("GPa", unit("GPa", "stress")),
 }
 """Units of tables, by kind of label."""
+
+
+NOTHING = {
+    "energy per atom": "the mean of frames of one composition",
+    "forces": "no forces",
+    "stress": "no stress",
+}
+"""What a model has to be better than."""
+
+SMALL = {
+    "energy per atom": unit("meV", "energy"),
+    "forces": unit("meV/Å", "force") * 10,
+    "stress": unit("GPa", "stress") / 10,
+}
+"""Labels smaller than this (RMS) are noise, and no model need be better."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +183,43 @@ def errors_of(configurations: Sequence[Configuration], predicted: Labels) -> Err
         Error.of([stress for stress in off.stresses if stress is not None]),
         {z: error for z, error in by_element.items() if error is not None},
     )
+
+
+def worse_than_none(
+    configurations: Sequence[Configuration], predicted: Labels
+) -> dict[str, tuple[float, float]]:
+    """Root mean square errors of the labels that no model would predict better, and what that would leave.
+
+    No model says zero for forces and stresses, and for energies what composition explains of those of these frames.
+
+    Examples
+    --------
+    >>> frame = Configuration(np.array([1]), np.zeros((1, 3)), forces=np.full((1, 3), 100.0))
+    >>> wrong = Labels(np.zeros(1), (np.full((1, 3), -100.0),), (np.full((3, 3), np.nan),))
+    >>> worse_than_none([frame], wrong)
+    {'forces': (200.0, 100.0)}
+    """
+    found = errors_of(configurations, predicted)
+    labeled = [frame for frame in configurations if frame.energy is not None]
+    kinds = len(elements_of(labeled))
+    left: dict[str, list[np.ndarray]] = {
+        "energy per atom": [],
+        "forces": [np.asarray(frame.forces) for frame in configurations if frame.forces is not None],
+        "stress": [np.asarray(frame.stress) for frame in configurations if frame.stress is not None],
+    }
+    if len(labeled) > 3 + 2 * kinds:
+        known = fitted_references(labeled)
+        left["energy per atom"] = [
+            np.array([frame.energy - sum(known[int(z)] for z in frame.numbers)]) / len(frame)
+            for frame in labeled
+        ]
+    errors = {"energy per atom": found.energy_per_atom, "forces": found.forces, "stress": found.stress}
+    worse = {}
+    for label, error in errors.items():
+        none = Error.of(left[label])
+        if error is not None and none is not None and error.rmse > none.rmse > SMALL[label]:
+            worse[label] = (error.rmse, none.rmse)
+    return worse
 
 
 def residuals(configurations: Sequence[Configuration], predicted: Labels) -> Residuals:

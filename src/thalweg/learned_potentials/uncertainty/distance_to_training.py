@@ -60,12 +60,14 @@ def errors_by_distance(
 
     Returns
     -------
-    Mean distance and error of each group, nearest first.
+    Mean distance and error of each group, nearest first; none where there are no atoms.
     """
     pairs = [(far, off) for far, off in zip(distances, forces, strict=True) if off is not None]
     if not pairs:
         return []
     far, off = (np.concatenate(side) for side in zip(*pairs))
+    if not len(far):
+        return []
     order = np.argsort(far, kind="stable")
     return [
         (float(far[part].mean()), Error.of(off[part]))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from thalweg.interop.files.file_units import FileUnits
+from thalweg.learned_potentials.frames.findings import Kept
 from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.parametric.core_repulsion import CoreRepulsion
 from thalweg.learned_potentials.recipe import Recipe
@@ -49,7 +50,10 @@ class Data:
     split : held-out frames are drawn at random, as whole groups, as stretches of consecutive frames (for the frames of
         one trajectory, which resemble each other), or so that the training frames lie far apart
     group : key of a frame that names its group; ``"file"`` is the name of its file
-    index : which frames of each file, as in ASE
+    index, validation_index, test_index : which frames of each file to train on, and of files of their own to calibrate
+        and test on, as in ASE
+    keep : what to keep as it is although an inspection advises against it: ``"repeated"`` frames, ``"outliers"`` whose
+        labels contradict those of frames alike, a ``"stress"`` of another sign or unit, ``"units"`` that look mistaken
     energy_key, forces_key, stress_key, virial_key, format : see `read_configurations`
     seed : of the split
     """
@@ -60,6 +64,9 @@ class Data:
     split: Literal["random", "group", "blocks", "farthest"] = "random"
     group: str = "file"
     index: str = ":"
+    validation_index: str = ":"
+    test_index: str = ":"
+    keep: tuple[Kept, ...] = ()
     energy_key: str | None = None
     forces_key: str | None = None
     stress_key: str | None = None
@@ -189,6 +196,18 @@ def fit_from_table(table: Mapping[str, Any], name: str, folder: Path = Path()) -
         curve,
         resolved,
     )
+
+
+def data_from_table(table: Mapping[str, Any]) -> tuple[Data, FileUnits]:
+    """The frames that a table of files and keys such as ``[data]`` names, and their units.
+
+    Raises
+    ------
+    StudyError
+        If a file is not there, or a key or value is wrong.
+    """
+    data, units, _ = _data(table, Path())
+    return data, units
 
 
 def usual_learner(configurations: Sequence[Configuration]) -> Linear:
