@@ -17,9 +17,10 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
+from thalweg.machine.surviving import reason, surviving
 from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import PairRange, segments
-from thalweg.time_series.trajectories import as_trajectories, sliceable
+from thalweg.time_series.trajectories import Trajectories, as_trajectories, sliceable
 
 Data = TypeVar("Data")
 
@@ -160,7 +161,7 @@ def cross_validate(
     Raises
     ------
     ValueError
-        If there are fewer than two parts, or no split gives a model.
+        If there are fewer than two parts, no split gives a model, or data are states without their class.
 
     Examples
     --------
@@ -170,30 +171,46 @@ def cross_validate(
     >>> 1.5 < cross_validate(TICA(lagtime=1, dim=1), Trajectories([x])).mean < 2.0
     True
     """
-    data = data if hasattr(data, "lengths") else as_trajectories(data)
+    data = data if hasattr(data, "lengths") else _of_frames(data)
     pieces = segments(data.lengths, parts)
     count = 1 + max(piece.block for piece in pieces)
     if count < 2:
         raise ValueError("cross-validation needs at least two trajectories or one that can be divided")
-    training, held_out, failures, overlap = [], [], {}, 1.0
-    for k, (train, test) in enumerate(splits.divide(count)):
-        overlap = len(test) / len(train)
-        scores = float("nan"), float("nan")
-        try:
-            fitted_to, left_out = (
-                taken(data, [piece for piece in pieces if piece.block in chosen]) for chosen in (train, test)
-            )
-            model = method.fit(fitted_to)
-            scores = model.score(fitted_to, r), model.score(left_out, r)
-        except (ValueError, np.linalg.LinAlgError) as error:
-            failures[k] = str(error)
-        training.append(scores[0])
-        held_out.append(scores[1])
+    divisions = list(enumerate(splits.divide(count)))
+
+    def scored(division: tuple[int, tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
+        k, chosen = division
+        fitted_to, left_out = (
+            taken(data, [piece for piece in pieces if piece.block in blocks]) for blocks in chosen
+        )
+        model = method.fit(fitted_to)
+        if not isinstance(model, Scored):
+            raise TypeError(f"a {type(model).__name__} has no score(data, r), by which it could be judged")
+        scores = model.score(fitted_to, r), model.score(left_out, r)
         if progress is not None:
-            progress(f"split {k + 1} of {splits.splits}: {scores[1]:.4f}", (k + 1) / splits.splits)
-    if len(failures) == len(held_out):
-        raise ValueError(f"no split gave a model; the first said: {failures[0]}")
-    return CrossValidation(np.array(training), np.array(held_out), overlap, failures)
+            progress(f"split {k + 1} of {len(divisions)}: {scores[1]:.4f}", (k + 1) / len(divisions))
+        return scores
+
+    # a split that fails is told and counted by the result
+    left = surviving(divisions, scored, "splits", fewest=0, told=False)
+    failures = {failure.member[0]: reason(failure.error) for failure in left.failures}
+    if not left.members:
+        raise ValueError(f"no split gave a model; the first said: {failures[0]}") from left.failures[0].error
+    scores = np.full((2, len(divisions)), np.nan)
+    for (k, _), found in zip(left.members, left.results):
+        scores[:, k] = found
+    train, test = divisions[-1][1]
+    return CrossValidation(scores[0], scores[1], len(test) / len(train), failures)
+
+
+def _of_frames(data: Any) -> Trajectories:
+    """Data as trajectories of frames; states, of which this layer knows nothing, are pointed out."""
+    states = isinstance(data, list | tuple) and all(
+        getattr(block, "ndim", 0) == 1 and block.dtype.kind in "iu" for block in data
+    )
+    if states:
+        raise ValueError("these look like trajectories of states; give DiscreteTrajectories(data)")
+    return as_trajectories(data)
 
 
 def taken(data: Any, pieces: Sequence[PairRange]) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import scipy
 
+from thalweg.collective_variables.bases.basis import Functions, along
 from thalweg.machine.memory import require_memory
 from thalweg.shapes import Shaped
 from thalweg.time_series.trajectories import Trajectories
@@ -88,3 +89,31 @@ def spanned(data: Trajectories, cutoff: float) -> Combinations | None:
     kept = squares > max(cutoff, 1e-13) * squares[-1]
     matrix = inverse[:, None] * (x.T @ (vectors[:, kept][:, ::-1] / squares[kept][::-1])) * np.sqrt(frames)
     return Combinations(mean, matrix)
+
+
+def columns_of(
+    data: Trajectories, functions: Functions, cutoff: float
+) -> tuple[Trajectories, Combinations | None]:
+    """Columns that a linear problem of functions is solved in, and the directions they are where frames are fewer.
+
+    Parameters
+    ----------
+    functions : of frames, of a fitted basis
+    cutoff : as for `spanned`
+
+    Raises
+    ------
+    ValueError, MemoryError
+        As `spanned` does.
+
+    Examples
+    --------
+    >>> from thalweg.collective_variables.bases.basis import Features
+    >>> data = Trajectories([np.random.default_rng(0).standard_normal((5, 30))])
+    >>> columns, directions = columns_of(data, Features().fit(data), 1e-6)
+    >>> columns.n_features, directions.matrix.shape
+    (4, (30, 4))
+    """
+    evaluated = along(data, functions)
+    directions = spanned(evaluated, cutoff)
+    return (evaluated if directions is None else along(evaluated, directions)), directions

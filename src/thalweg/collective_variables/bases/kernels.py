@@ -23,7 +23,10 @@ import scipy
 from thalweg.time_series.trajectories import Trajectories
 
 CANDIDATES = 20000
-"""Frames among which landmarks are chosen."""
+"""Frames among which landmarks are chosen, at most."""
+
+CANDIDATE_BYTES = 400e6
+"""Bytes that these frames may take."""
 
 Scale = float | Sequence[float] | None
 
@@ -177,7 +180,8 @@ def _spacing(points: np.ndarray) -> float:
 
 def _scaled(data: Trajectories, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
     """Evenly spread frames in scaled features ``(frames, features)``, and the scale ``(features,)``."""
-    points = data.strided(CANDIDATES).astype(float)
+    fitting = int(CANDIDATE_BYTES // (8 * data.n_features))
+    points = data.strided(max(1, min(CANDIDATES, fitting))).astype(float)
     if scale is None:
         spread = points.std(axis=0)
         used = np.where(spread > 0, spread, 1.0)

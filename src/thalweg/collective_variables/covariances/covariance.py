@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from thalweg.learning.models import Model
 from thalweg.machine.memory import require_memory
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Float, Shaped
@@ -93,7 +94,7 @@ class Moments:
 
 
 @dataclass(frozen=True, eq=False)
-class Covariances:
+class Covariances(Model):
     """Covariances of time-lagged pairs with the blocks they are made of; two of them add.
 
     Attributes

@@ -9,10 +9,14 @@ never ends the fit that it looks at.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from thalweg.collective_variables.bases.linear_map import project
+from thalweg.collective_variables.covariances.covariance import Covariances
+from thalweg.collective_variables.covariances.held_out import held_out_timescales, overfitted
+from thalweg.collective_variables.covariances.slow_modes import SlowModes
 from thalweg.machine.surviving import reason
 from thalweg.time_series.crossings import Process, observed_process
 from thalweg.time_series.trajectories import Trajectories
@@ -79,6 +83,63 @@ def undersampled(processes: Sequence[Process]) -> tuple[str, ...]:
             notes.append(f"process {k + 1} has no decay time at this lag time")
     more = len(notes) - NOTED
     return (*notes[:NOTED], f"and {more} more processes likewise") if more > 0 else tuple(notes)
+
+
+class Evidence(NamedTuple):
+    """What the data say about modes.
+
+    Attributes
+    ----------
+    processes : of the modes, with how often the data show them
+    notes : what speaks against them
+    """
+
+    processes: tuple[Process, ...]
+    notes: tuple[str, ...]
+
+
+def evidence(
+    modes: SlowModes,
+    dim: int,
+    sums: Covariances,
+    modes_of: Callable[[Covariances], SlowModes],
+    columns: Trajectories | None,
+) -> Evidence:
+    """What the data say about the first ``dim`` modes.
+
+    Parameters
+    ----------
+    modes : combinations of the columns
+    dim : how many are looked at
+    sums : covariances of the columns, in two blocks or more
+    modes_of : from covariances to modes
+    columns : what the modes are combinations of; None where it is not at hand, and no crossings are counted
+
+    Examples
+    --------
+    >>> from thalweg.collective_variables.covariances.covariance import covariances
+    >>> from thalweg.collective_variables.covariances.slow_modes import reversible_modes
+    >>> noise = Trajectories([np.random.default_rng(0).standard_normal((400, 30))])
+    >>> sums, modes_of = covariances(noise, lagtime=5), lambda part: reversible_modes(part, 1e-10)
+    >>> len(evidence(modes_of(sums), 1, sums, modes_of, noise).notes)
+    1
+    """
+
+    def look() -> tuple[Process, ...]:
+        if columns is None:
+            return ()
+        return observed_processes(
+            project(columns, modes.mean, modes.vectors[:, :dim]), modes.timescales[:dim]
+        )
+
+    processes, unseen = diagnosed("crossings", look, ())
+    # slow in these data by chance: seen where blocks that had no part in the fit disagree
+    by_chance, failed = diagnosed(
+        "slowness on data left out",
+        lambda: overfitted(modes.timescales, held_out_timescales(sums, modes_of, 1)),
+        (),
+    )
+    return Evidence(processes, by_chance + failed + undersampled(processes) + unseen)
 
 
 def quoted(processes: Sequence[Process]) -> str:

@@ -52,12 +52,7 @@ def held_out_timescales(
     >>> float(modes(sums).eigenvalues[0]) > 0.3, bool(np.isfinite(held_out_timescales(sums, modes, 1)[0]))
     (True, False)
     """
-    if sums.n_blocks < folds:
-        raise ValueError(
-            f"{sums.n_blocks} blocks of data make no {folds} folds; use longer or more trajectories"
-        )
-    stretches = max(folds, min(STRETCHES, sums.n_blocks))
-    fold = np.arange(sums.n_blocks) * stretches // sums.n_blocks % folds
+    fold = dealt_folds(sums.n_blocks, folds)
     products, squares = np.zeros(dim), np.zeros(dim)
     for k in range(folds):
         # v_k from all folds but one, its autocorrelation v_k^T C_0t v_k over v_k^T C_00 v_k from that one
@@ -68,6 +63,25 @@ def held_out_timescales(
         products[:count] += c0t
         squares[:count] += c00
     return decay_times(products / np.where(squares > 0, squares, np.inf), sums)
+
+
+def dealt_folds(blocks: int, folds: int = FOLDS) -> np.ndarray:
+    """To which fold each block belongs ``(blocks,)``: stretches of neighboring blocks in turn.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer blocks than folds.
+
+    Examples
+    --------
+    >>> dealt_folds(8).tolist()
+    [0, 1, 0, 1, 0, 1, 0, 1]
+    """
+    if blocks < folds:
+        raise ValueError(f"{blocks} blocks of data make no {folds} folds; use longer or more trajectories")
+    stretches = max(folds, min(STRETCHES, blocks))
+    return np.arange(blocks) * stretches // blocks % folds
 
 
 def overfitted(timescales: np.ndarray, held_out: np.ndarray) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ constant EDMD [williams2015]. An eigenfunction :math:`\phi_j = b_j \cdot \varphi
 :math:`\lambda_j` every lag time; modes :math:`v_j`, found by regression, give features back,
 :math:`x \approx \sum_j v_j \phi_j(x)`, and so predict them. Nothing is assumed reversible: eigenvalues may be complex,
 decay :math:`-\tau/\ln|\lambda|` and turn :math:`\arg\lambda / 2\pi\tau` times per ps.
+
+Measurement noise shortens all times; a model tells where it does, and ``instruments`` mend it (`instruments`).
 """
 
 from __future__ import annotations
@@ -20,16 +22,25 @@ import scipy
 from thalweg.collective_variables.bases.basis import Basis, Features, Functions, Joined, along
 from thalweg.collective_variables.bases.linear_map import as_frames
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
-from thalweg.collective_variables.covariances.stationarity import KoopmanModel, koopman_model
+from thalweg.collective_variables.covariances.scores import held_out_score
 from thalweg.collective_variables.covariances.whitening import whitening
+from thalweg.collective_variables.linear.doubted_modes import decay_times, doubts
+from thalweg.collective_variables.linear.instruments import (
+    Operator,
+    instrumented_sums,
+    mean_products,
+    operator_of,
+)
+from thalweg.learning.models import Method, Model
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
+from thalweg.time_series.crossings import Process
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
 
 
 @dataclass(frozen=True, eq=False)
-class DynamicModes:
+class DynamicModes(Model):
     """Eigenvalues, eigenfunctions and modes.
 
     Attributes
@@ -42,7 +53,9 @@ class DynamicModes:
     coefficients : (functions, modes), ``b``
     offsets : (modes,), ``c``
     modes : (modes, features), ``v``
-    notes : what was dropped
+    notes : what was dropped, and what speaks against the slowest modes
+    processes : by the number of the mode, those of the ten slowest that move at random, with how often the data show
+        them
     """
 
     method: EDMD | DMD
@@ -54,11 +67,12 @@ class DynamicModes:
     offsets: Shaped[np.ndarray, " modes"]
     modes: Shaped[np.ndarray, "modes features"]
     notes: tuple[str, ...]
+    processes: dict[int, Process]
 
     @property
     def timescales(self) -> np.ndarray:
         """Decay times ``(modes,)`` [ps]; infinite for the constant, negative for what grows."""
-        return _decay_times(self.eigenvalues, self.lag)
+        return decay_times(self.eigenvalues, self.lag)
 
     @property
     def frequencies(self) -> np.ndarray:
@@ -66,8 +80,15 @@ class DynamicModes:
         return np.angle(self.eigenvalues) / (2 * np.pi * self.lag)
 
     def timescale_errors(self, samples: int = 100, seed: int = 0) -> Estimate:
-        """Decay times ``(modes,)`` [ps] with block-bootstrap errors; modes of replicates are matched by eigenvalue."""
-        return self._resampled(lambda values: _decay_times(values, self.lag), self.timescales, samples, seed)
+        """Decay times ``(modes,)`` [ps] with block-bootstrap errors; modes of replicates are matched by eigenvalue.
+
+        NaN for modes that the data do not show often enough, see ``processes``.
+        """
+        found = self._resampled(lambda values: decay_times(values, self.lag), self.timescales, samples, seed)
+        hidden = [k for k, process in self.processes.items() if not process.sampled]
+        value, drawn = found.value.copy(), found.samples.copy()
+        value[hidden], drawn[:, hidden] = np.nan, np.nan
+        return Estimate(value, drawn, found.n_blocks)
 
     def frequency_errors(self, samples: int = 100, seed: int = 0) -> Estimate:
         """Frequencies ``(modes,)`` [1/ps] with block-bootstrap errors."""
@@ -82,7 +103,7 @@ class DynamicModes:
         constant = isinstance(self.method, EDMD)
 
         def replicate(sums: Covariances) -> np.ndarray:
-            eigenvalues = np.append(np.ones(int(constant)), self.method.spectrum(sums)[0])
+            eigenvalues = np.append(np.ones(int(constant)), self.method.operator(sums).values)
             if len(eigenvalues) < len(self.eigenvalues):
                 raise ValueError("the replicate has fewer modes")
             eigenvalues = eigenvalues[
@@ -106,9 +127,24 @@ class DynamicModes:
         """Expected features ``(frames, features)`` ``steps`` lag times later."""
         return np.real(self.eigenfunctions(frames) * self.eigenvalues**steps @ self.modes)
 
+    def score(self, data: TrajectoryData, r: int = 2) -> float:
+        """VAMP-r score of all eigenfunctions, the constant included, on other data; see `covariances.scores`."""
+        parts = np.hstack([self.coefficients.real, self.coefficients.imag])
+        values = along(as_trajectories(data), self.functions)
+        return held_out_score(values, self.method.lagtime, parts[:, np.abs(parts).max(axis=0) > 0], r=r)
+
+    def __str__(self) -> str:
+        times, turns = self.timescales, self.frequencies
+        said = []
+        for k in np.flatnonzero(np.isfinite(times) & (turns >= 0))[:5].tolist():
+            shown = k not in self.processes or self.processes[k].sampled
+            turning = f" turning {turns[k]:.3g} times per ps" if turns[k] > 0 else ""
+            said.append((f"{times[k]:.4g} ps" if shown else "under-sampled") + turning)
+        return "\n".join([f"decay times {', '.join(said)} at lag {self.lag:g} ps", *self.notes])
+
 
 @dataclass(frozen=True)
-class EDMD:
+class EDMD(Method):
     """Extended dynamic mode decomposition.
 
     Parameters
@@ -120,6 +156,9 @@ class EDMD:
         Smallest eigenvalue of the correlation matrix of functions kept, relative to the largest.
     n_blocks : int
         About how many blocks of data to keep apart for error bars.
+    instruments : int
+        How many frames earlier those are that stand in for first frames, so that white measurement noise does not
+        shorten times; zero for none.
 
     Examples
     --------
@@ -134,6 +173,12 @@ class EDMD:
     basis: Basis = Features()  # noqa: RUF009
     cutoff: float = 1e-10
     n_blocks: int = 40
+    instruments: int = 0
+
+    @property
+    def centered(self) -> bool:
+        """Whether means are taken off products: yes, the constant is a function of its own."""
+        return True
 
     @on_one_thread
     def fit(self, data: TrajectoryData) -> DynamicModes:
@@ -146,16 +191,18 @@ class EDMD:
         """
         raw = as_trajectories(data)
         functions = self.basis.fit(raw)
-        sums = covariances(along(raw, functions), self.lagtime, self.n_blocks)
-        values, vectors, koopman = self.spectrum(sums)
-        whitened = koopman.whitening
+        columns = along(raw, functions)
+        sums = instrumented_sums(columns, self.lagtime, self.instruments, self.n_blocks)
+        found = self.operator(sums)
+        values, vectors = found.values, found.vectors
         with np.errstate(divide="ignore", invalid="ignore"):
-            shifts = np.where(np.abs(values - 1) > 1e-12, koopman.drift @ vectors / (values - 1), 0.0)
-        coefficients = whitened.matrix @ vectors
-        offsets = shifts - whitened.mean @ coefficients
-        mean, slopes = _regressed(raw, functions, whitened.mean, whitened.matrix, self.lagtime)
-        modes = np.linalg.solve(vectors, slopes.astype(complex))
+            shifts = np.where(np.abs(values - 1) > 1e-12, found.drift @ vectors / (values - 1), 0.0)
+        coefficients = found.matrix @ vectors
+        offsets = shifts - found.mean @ coefficients
+        mean, slopes = _regressed(raw, functions, found.matrix, self.lagtime)
+        modes = np.linalg.lstsq(vectors, slopes.astype(complex), rcond=None)[0]
         constant = mean - shifts @ modes
+        doubted = doubts(self, columns, sums, found, offsets)
         return DynamicModes(
             self,
             functions,
@@ -165,17 +212,30 @@ class EDMD:
             np.column_stack([np.zeros(len(coefficients)), coefficients]),
             np.append(1.0, offsets),
             np.vstack([constant, modes]),
-            whitened.notes,
+            found.notes + doubted.notes,
+            {k + 1: process for k, process in doubted.processes.items()},
         )
 
-    def spectrum(self, sums: Covariances) -> tuple[np.ndarray, np.ndarray, KoopmanModel]:
-        """Eigenvalues but that of the constant, eigenvectors and the operator in whitened functions."""
-        koopman = koopman_model(sums, whitening(sums.mean_0, sums.c00, self.cutoff))
-        return *_ordered(koopman.matrix), koopman
+    def operator(self, sums: Covariances, instruments: int | None = None) -> Operator:
+        """The operator that block sums say, that of the constant left out.
+
+        Parameters
+        ----------
+        instruments : of the sums; those of the method if None
+
+        Raises
+        ------
+        ValueError
+            If nothing varies, or no function remembers the instruments.
+        """
+        used = self.instruments if instruments is None else instruments
+        products = mean_products(sums, used, self.centered)
+        whitened = whitening(products.mean, products.same, self.cutoff)
+        return operator_of(products, whitened.matrix, whitened.notes)
 
 
 @dataclass(frozen=True)
-class DMD:
+class DMD(Method):
     """Dynamic mode decomposition of the features, exact and of products that are not centered [tu2014].
 
     Parameters
@@ -186,6 +246,8 @@ class DMD:
         Smallest eigenvalue of the matrix of products kept, relative to the largest; features should have one unit.
     n_blocks : int
         About how many blocks of data to keep apart for error bars.
+    instruments : int
+        As for `EDMD`.
 
     Examples
     --------
@@ -198,6 +260,12 @@ class DMD:
     lagtime: int
     cutoff: float = 1e-12
     n_blocks: int = 40
+    instruments: int = 0
+
+    @property
+    def centered(self) -> bool:
+        """Whether means are taken off products: no."""
+        return False
 
     @on_one_thread
     def fit(self, data: TrajectoryData) -> DynamicModes:
@@ -209,58 +277,52 @@ class DMD:
             If the lag time leaves no pairs or all features are zero.
         """
         raw = as_trajectories(data)
-        sums = covariances(raw, self.lagtime, self.n_blocks)
-        values, vectors, half = self.spectrum(sums)
-        modes = np.linalg.solve(vectors, (half.T @ _products(sums)).astype(complex))
-        dropped = len(half) - half.shape[1]
-        notes = (
-            (f"{dropped} of {len(half)} directions are combinations of the others and were dropped",)
-            if dropped
-            else ()
+        sums = instrumented_sums(raw, self.lagtime, self.instruments, self.n_blocks)
+        found = self.operator(sums)
+        same = mean_products(sums, self.instruments, self.centered).same
+        modes = np.linalg.lstsq(found.vectors, (found.matrix.T @ same).astype(complex), rcond=None)[0]
+        none = np.zeros(len(found.values))
+        doubted = doubts(self, raw, sums, found, none)
+        return DynamicModes(
+            self,
+            Features().fit(raw),
+            sums,
+            sums.lagtime * sums.dt,
+            found.values,
+            found.matrix @ found.vectors,
+            none,
+            modes,
+            found.notes + doubted.notes,
+            doubted.processes,
         )
-        functions = Features().fit(raw)
-        lag = sums.lagtime * sums.dt
-        none = np.zeros(len(values))
-        return DynamicModes(self, functions, sums, lag, values, half @ vectors, none, modes, notes)
 
-    def spectrum(self, sums: Covariances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Eigenvalues, eigenvectors and the map ``(features, rank)`` to features whose products are whitened.
+    def operator(self, sums: Covariances, instruments: int | None = None) -> Operator:
+        """The operator that block sums say.
+
+        Parameters
+        ----------
+        instruments : of the sums; those of the method if None
 
         Raises
         ------
         ValueError
-            If all features are zero.
+            If all features are zero, or none remembers the instruments.
         """
-        sizes, directions = scipy.linalg.eigh(_products(sums))
+        products = mean_products(
+            sums, self.instruments if instruments is None else instruments, self.centered
+        )
+        sizes, directions = scipy.linalg.eigh(products.same)
         if sizes[-1] <= 0:
             raise ValueError("all features are zero; nothing varies in time")
         significant = sizes > self.cutoff * sizes[-1]
+        dropped = int((~significant).sum())
+        told = f"{dropped} of {len(sizes)} directions are combinations of the others and were dropped"
         half = directions[:, significant] / np.sqrt(sizes[significant])
-        later = sums.c0t + np.outer(sums.mean_0, sums.mean_t)
-        return *_ordered(half.T @ later @ half), half
-
-
-def _products(sums: Covariances) -> np.ndarray:
-    """Mean products of first frames, not centered."""
-    return sums.c00 + np.outer(sums.mean_0, sums.mean_0)
-
-
-def _ordered(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues, largest magnitude first, and eigenvectors."""
-    values, vectors = np.linalg.eig(matrix)
-    order = np.argsort(-np.abs(values))
-    return values[order], vectors[:, order]
-
-
-def _decay_times(eigenvalues: np.ndarray, lag: float) -> np.ndarray:
-    """``-lag / ln|eigenvalue|`` [ps]; infinite for one."""
-    with np.errstate(divide="ignore"):
-        rates = -np.log(np.abs(eigenvalues)) / lag
-        return np.where(np.abs(rates) < 1e-12 / lag, np.inf, 1 / rates)
+        return operator_of(products, half, (told,) if dropped else ())
 
 
 def _regressed(
-    data: Trajectories, functions: Functions, mean: np.ndarray, matrix: np.ndarray, lagtime: int
+    data: Trajectories, functions: Functions, matrix: np.ndarray, lagtime: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean of the features of first frames, and their slopes ``(rank, features)`` on whitened functions."""
     both: Covariances = covariances(

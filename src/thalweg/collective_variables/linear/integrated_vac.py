@@ -11,6 +11,7 @@ for the sum that is used.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,19 +19,31 @@ import numpy as np
 import scipy
 
 from thalweg.collective_variables.bases.basis import Basis, Features, Functions, along
+from thalweg.collective_variables.bases.frame_space import Combinations, columns_of
 from thalweg.collective_variables.bases.linear_map import function_values, project
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
-from thalweg.collective_variables.covariances.slow_modes import symmetrized
+from thalweg.collective_variables.covariances.evidence import (
+    diagnosed,
+    observed_processes,
+    quoted,
+    undersampled,
+)
+from thalweg.collective_variables.covariances.held_out import FOLDS, dealt_folds, overfitted
+from thalweg.collective_variables.covariances.scores import held_out_score
+from thalweg.collective_variables.covariances.slow_modes import SlowModes, symmetrized
+from thalweg.collective_variables.covariances.stationarity import StationaryWeights
 from thalweg.collective_variables.covariances.whitening import whitening
 from thalweg.collective_variables.linear.pca import loading_signs
 from thalweg.collective_variables.linear.vac import VAC, Choice
+from thalweg.learning.models import Model, Transforming
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
+from thalweg.time_series.crossings import Process
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 
 
 @dataclass(frozen=True, eq=False)
-class IntegratedModel:
+class IntegratedModel(Model):
     """Slow coordinates of a range of lag times.
 
     Attributes
@@ -43,6 +56,9 @@ class IntegratedModel:
     eigenvalues : (rank,) integrated
     timescales : (rank,) [ps]; NaN where an eigenvalue has no decay time
     choice : which estimate the data allowed, and why; see `VAC`
+    dt : time between frames [ps]
+    notes : what one should know about the data
+    processes : of the coordinates, with how often the data show them
     """
 
     functions: Functions
@@ -53,14 +69,37 @@ class IntegratedModel:
     eigenvalues: Shaped[np.ndarray, " rank"]
     timescales: Shaped[np.ndarray, " rank"]
     choice: Choice
+    dt: float
+    notes: tuple[str, ...]
+    processes: tuple[Process, ...]
+
+    @property
+    def reference(self) -> int:
+        """The lag time [frames] in the middle of the range, at which scores are taken."""
+        return int(self.lagtimes[len(self.lagtimes) // 2])
 
     def transform(self, data: Any) -> Any:
         """Coordinates ``(frames, dim)`` of an array or of every trajectory."""
         return project(function_values(data, self.functions), self.mean, self.loadings)
 
+    def score(self, data: TrajectoryData, r: int = 2) -> float:
+        """VAMP-r score of the coordinates on other data, at the lag time in the middle; see `covariances.scores`."""
+        values = along(as_trajectories(data), self.functions)
+        return held_out_score(values, self.reference, self.loadings, r=r)
+
+    def __str__(self) -> str:
+        low, high = self.lagtimes[[0, -1]] * self.dt
+        return "\n".join(
+            [
+                f"timescales {quoted(self.processes)} at lags from {low:g} to {high:g} ps",
+                f"{self.choice.kind}: {self.choice.reason}",
+                *self.notes,
+            ]
+        )
+
 
 @dataclass(frozen=True)
-class IntegratedVAC:
+class IntegratedVAC(Transforming):
     """The variational approach integrated over lag times.
 
     Parameters
@@ -129,24 +168,85 @@ class IntegratedVAC:
             trajectories
         )
         functions, choice = reference.functions, reference.choice
-        reweight = reference.stationary_weights
-        evaluated = along(trajectories, functions)
+        columns, thin = columns_of(trajectories, functions, self.cutoff)
+        reweight = _in_directions(reference.stationary_weights, thin)
         forms = _as_they_are if choice.kind == "nonreversible" else symmetrized
-        parts = [forms(covariances(evaluated, int(lag), 1, reweight)) for lag in lagtimes]
-        # sum_k w_k C_{tau_k}, and the same for the means and C_0, which differ from lag to lag by the pairs used
-        mean, c0, ct = (np.tensordot(weights, [part[k] for part in parts], 1) for k in range(3))
-        # the eigenproblem on whitened functions
-        whitened = whitening(mean, c0, self.cutoff)
-        if not 1 <= self.dim <= whitened.rank:
-            raise ValueError(
-                f"dim={self.dim} must lie between 1 and the rank of the functions, {whitened.rank}"
-            )
-        values, vectors = _eigenpairs(whitened.matrix.T @ ct @ whitened.matrix)
-        loadings = (whitened.matrix @ vectors)[:, : self.dim]
-        loadings = loadings * loading_signs(loadings * np.sqrt(np.diag(c0))[:, None])
-        # t_i from lambda_i = sum_k w_k exp(-tau_k / t_i)
-        times = trajectories.dt * np.array([_decay(value, lagtimes, weights) for value in values])
-        return IntegratedModel(functions, lagtimes, weights, mean, loadings, values, times, choice)
+        sums = [covariances(columns, int(lag), reweight=reweight, kept=FOLDS) for lag in lagtimes]
+
+        def modes_of(every: list[Covariances]) -> SlowModes:
+            # sum_k w_k C_{tau_k}, and the same for the means and C_0, which differ from lag to lag by the pairs used
+            parts = [forms(each) for each in every]
+            mean, c0, ct = (np.tensordot(weights, [part[k] for part in parts], 1) for k in range(3))
+            # the eigenproblem on whitened functions
+            whitened = whitening(mean, c0, self.cutoff)
+            values, vectors = _eigenpairs(whitened.matrix.T @ ct @ whitened.matrix)
+            # t_i from lambda_i = sum_k w_k exp(-tau_k / t_i)
+            times = trajectories.dt * np.array([_decay(value, lagtimes, weights) for value in values])
+            return SlowModes(mean, whitened.matrix @ vectors, values, times, whitened.notes)
+
+        modes = modes_of(sums)
+        rank = len(modes.eigenvalues)
+        if not 1 <= self.dim <= rank:
+            raise ValueError(f"dim={self.dim} must lie between 1 and the rank of the functions, {rank}")
+        vectors = modes.vectors[:, : self.dim]
+        processes, unseen = diagnosed(
+            "crossings",
+            lambda: observed_processes(project(columns, modes.mean, vectors), modes.timescales[: self.dim]),
+            (),
+        )
+        by_chance, failed = diagnosed(
+            "slowness on data left out",
+            lambda: overfitted(modes.timescales, _held_out(sums, modes_of, lagtimes, weights)),
+            (),
+        )
+        notes = trajectories.notes(self.longest) + by_chance + failed + undersampled(processes) + unseen
+        mean = modes.mean
+        deviation = np.sqrt(np.diag(sums[0].c00))[:, None]
+        if thin is not None:
+            mean, vectors, deviation = thin.origin(mean), thin.matrix @ vectors, np.ones((1, 1))
+        loadings = vectors * loading_signs(vectors * deviation)
+        return IntegratedModel(
+            functions,
+            lagtimes,
+            weights,
+            mean,
+            loadings,
+            modes.eigenvalues,
+            modes.timescales,
+            choice,
+            trajectories.dt,
+            notes + modes.notes,
+            processes,
+        )
+
+
+def _in_directions(weights: StationaryWeights | None, thin: Combinations | None) -> StationaryWeights | None:
+    """Weights of functions as weights of the directions that frames span."""
+    if weights is None or thin is None:
+        return weights
+    # (x - m) . d with d = M e is (y - y_m) . e, y = (x - mean) M
+    direction = np.linalg.lstsq(thin.matrix, weights.direction, rcond=None)[0]
+    return StationaryWeights((weights.mean - thin.mean) @ thin.matrix, direction)
+
+
+def _held_out(
+    sums: list[Covariances],
+    modes_of: Callable[[list[Covariances]], SlowModes],
+    lagtimes: np.ndarray,
+    weights: np.ndarray,
+) -> np.ndarray:
+    """The slowest timescale ``(1,)`` [ps] on blocks that had no part in finding its mode."""
+    folds = [dealt_folds(each.n_blocks, FOLDS) for each in sums]
+    products = squares = 0.0
+    for k in range(FOLDS):
+        vector = modes_of([each.resampled(1.0 * (fold != k)) for each, fold in zip(sums, folds)]).vectors[
+            :, 0
+        ]
+        for weight, each, fold in zip(weights, sums, folds):
+            left = each.resampled(1.0 * (fold == k))
+            products += weight * float(vector @ left.c0t @ vector)
+            squares += weight * float(vector @ left.c00 @ vector)
+    return sums[0].dt * np.array([_decay(products / squares, lagtimes, weights)])
 
 
 def _as_they_are(sums: Covariances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

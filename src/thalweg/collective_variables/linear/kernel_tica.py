@@ -7,19 +7,24 @@ than TICA. How wide the kernels should be decides everything, so it is found by 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from thalweg.collective_variables.bases.basis import Features, SideBySide
 from thalweg.collective_variables.bases.kernels import Landmarks, Scale
 from thalweg.collective_variables.linear.vac import VAC, Scaling, VACModel
+from thalweg.learning.models import Transforming
+from thalweg.machine.surviving import surviving
 from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
-from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
+from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
+
+FRAMES_EACH = 10
+"""Frames for each landmark at least."""
 
 
 @dataclass(frozen=True)
-class KernelTICA:
+class KernelTICA(Transforming):
     """Kernel TICA with Gaussian kernels.
 
     Parameters
@@ -29,7 +34,8 @@ class KernelTICA:
     dim : int
         Number of slow coordinates to keep.
     landmarks : int
-        Kernels; the cost of a pass over the data grows with their number squared.
+        Kernels at most; the cost of a pass over the data grows with their number squared. Few frames hold fewer, which
+        is told.
     width : float, optional
         Of the kernels, in features divided by ``scale``; None to choose among ``factors`` times the default of
         `Landmarks` by held-out VAMP-2 scores.
@@ -64,13 +70,28 @@ class KernelTICA:
             As `VAC.fit` and `Landmarks.fit` do.
         """
         trajectories = as_trajectories(data)
-        landmarks = Landmarks(self.landmarks, self.width, self.scale, self.seed)
-        if self.width is not None:
-            return self._with(landmarks).fit(trajectories)
-        bases = [landmarks.wider(factor, trajectories) for factor in self.factors]
-        splits = ShuffleSplit(3, seed=self.seed)
-        scores = [cross_validate(self._with(each), trajectories, splits).mean for each in bases]
-        return self._with(bases[int(np.nanargmax(scores))]).fit(trajectories)
+        count, told = self._held(trajectories)
+        landmarks = Landmarks(count, self.width, self.scale, self.seed)
+        if self.width is None:
+            bases = [landmarks.wider(factor, trajectories) for factor in self.factors]
+            splits = ShuffleSplit(3, seed=self.seed)
+            scored = surviving(
+                bases,
+                lambda basis: cross_validate(self._with(basis), trajectories, splits).mean,
+                "kernel widths",
+                told=False,
+            )
+            landmarks = scored.members[int(np.argmax(scored.results))]
+            told += (scored.told,) if scored.failures else ()
+        model = self._with(landmarks).fit(trajectories)
+        return replace(model, notes=(*told, *model.notes)) if told else model
+
+    def _held(self, data: Trajectories) -> tuple[int, tuple[str, ...]]:
+        """Landmarks that the frames hold, one in `FRAMES_EACH` at most, and a note where these are fewer."""
+        most = max(1, data.n_frames // FRAMES_EACH)
+        if most >= self.landmarks:
+            return self.landmarks, ()
+        return most, (f"{data.n_frames} frames hold {most} landmarks, not {self.landmarks}",)
 
     def _with(self, landmarks: Landmarks) -> VAC:
         return VAC(self.lagtime, self.dim, SideBySide((Features(), landmarks)), self.scaling, self.cutoff)

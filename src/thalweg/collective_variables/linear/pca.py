@@ -16,12 +16,13 @@ import scipy
 
 from thalweg.collective_variables.bases.linear_map import mapped, names_of_features, project
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
+from thalweg.learning.models import Model, Transforming
 from thalweg.shapes import Shaped
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 
 
 @dataclass(frozen=True, eq=False)
-class PCAModel:
+class PCAModel(Model):
     """Principal components.
 
     Attributes
@@ -42,13 +43,22 @@ class PCAModel:
         """Share of the total variance up to and including each component ``(features,)``."""
         return np.cumsum(self.variances) / self.variances.sum()
 
+    def headline(self) -> dict[str, object]:
+        """Features, components and the share of the variance they have."""
+        dim = self.loadings.shape[1]
+        return {
+            "features": len(self.mean),
+            "components": dim,
+            "variance": f"{100 * self.explained[dim - 1]:.4g} %",
+        }
+
     def transform(self, data: Any) -> Any:
         """Components ``(frames, dim)`` of an array, a DataFrame or every trajectory."""
         return mapped(data, self.names, lambda frames: project(frames, self.mean, self.loadings))
 
 
 @dataclass(frozen=True)
-class PCA:
+class PCA(Transforming):
     """Principal component analysis.
 
     Parameters

@@ -12,24 +12,34 @@ features, to a share of its timescale. Later coordinates are uncorrelated with e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
 
 from thalweg.collective_variables.bases.linear_map import project
-from thalweg.collective_variables.covariances.covariance import covariances
-from thalweg.collective_variables.covariances.slow_modes import decay_times, symmetrized
+from thalweg.collective_variables.covariances.covariance import Covariances, covariances
+from thalweg.collective_variables.covariances.evidence import (
+    diagnosed,
+    observed_processes,
+    quoted,
+    undersampled,
+)
+from thalweg.collective_variables.covariances.held_out import FOLDS, held_out_timescales, overfitted
+from thalweg.collective_variables.covariances.scores import held_out_score
+from thalweg.collective_variables.covariances.slow_modes import SlowModes, decay_times, symmetrized
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.linear.vac import VACModel
+from thalweg.learning.models import Model, Transforming
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
+from thalweg.time_series.crossings import Process
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 
 
 @dataclass(frozen=True, eq=False)
-class SparseModel:
+class SparseModel(Model):
     """Slow coordinates of few features.
 
     Attributes
@@ -41,6 +51,8 @@ class SparseModel:
     timescales : (dim,) [ps]
     path : for every coordinate, the timescale [ps] against the number of features
     names : of the features
+    notes : what one should know about the data
+    processes : of the coordinates, with how often the data show them
     """
 
     dense: VACModel
@@ -50,21 +62,28 @@ class SparseModel:
     timescales: Shaped[np.ndarray, " dim"]
     path: tuple[np.ndarray, ...]
     names: tuple[str, ...]
+    notes: tuple[str, ...]
+    processes: tuple[Process, ...]
 
     def transform(self, data: Any) -> Any:
         """Coordinates ``(frames, dim)`` of an array or of every trajectory."""
         return project(data, self.mean, self.loadings)
 
+    def score(self, data: TrajectoryData, r: int = 2) -> float:
+        """VAMP-r score of the coordinates on other data; see `covariances.scores`."""
+        return held_out_score(as_trajectories(data), self.dense.lagtime, self.loadings, r=r)
+
     def __str__(self) -> str:
         lines = []
         for k, support in enumerate(self.supports):
             terms = " ".join(f"{self.loadings[i, k]:+.3g} ({self.names[i]})" for i in support)
-            lines.append(f"{self.timescales[k]:.4g} ps of {self.dense.timescales[k]:.4g}: {terms}")
-        return "\n".join(lines)
+            time = quoted(self.processes[k : k + 1]) or f"{self.timescales[k]:.4g} ps"
+            lines.append(f"{time} of {self.dense.timescales[k]:.4g}: {terms}")
+        return "\n".join([*lines, *self.notes])
 
 
 @dataclass(frozen=True)
-class SparseTICA:
+class SparseTICA(Transforming):
     """TICA with few features per coordinate.
 
     Parameters
@@ -122,7 +141,29 @@ class SparseTICA:
         """
         trajectories = as_trajectories(data)
         dense = TICA(self.lagtime, self.dim, scaling="unit").fit(trajectories)
-        sums = covariances(trajectories, self.lagtime, 1, dense.stationary_weights)
+        sums = covariances(trajectories, self.lagtime, reweight=dense.stationary_weights, kept=FOLDS)
+        found = self._found(sums, dense.timescales)
+        processes, unseen = diagnosed(
+            "crossings",
+            lambda: observed_processes(project(trajectories, found.mean, found.loadings), found.timescales),
+            (),
+        )
+
+        def modes_of(part: Covariances) -> SlowModes:
+            one = replace(self, dim=1)._found(part, dense.timescales)
+            return SlowModes(one.mean, one.loadings, np.zeros(1), one.timescales)
+
+        by_chance, failed = diagnosed(
+            "slowness on data left out",
+            lambda: overfitted(found.timescales, held_out_timescales(sums, modes_of, 1)),
+            (),
+        )
+        names = tuple(trajectories.name(i) for i in range(trajectories.n_features))
+        notes = trajectories.notes(self.lagtime) + by_chance + failed + undersampled(processes) + unseen
+        return SparseModel(dense, *found, names, notes + dense.modes.notes, processes)
+
+    def _found(self, sums: Covariances, targets: np.ndarray) -> _Coordinates:
+        """Coordinates of covariances, and timescales of all features that they are to come near to."""
         mean, c0, ct = symmetrized(sums)
         # standardized features, so that sizes of coefficients can be compared
         scale = np.sqrt(np.maximum(np.diag(c0), 0))
@@ -131,8 +172,7 @@ class SparseTICA:
         c0, ct = (matrix * inverse[:, None] * inverse for matrix in (c0, ct))
         supports, loadings, times, paths = [], [], [], []
         for k in range(self.dim):
-            target = float(dense.timescales[k])
-            support, vector, path = self._coordinate(c0, ct, usable, target, sums)
+            support, vector, path = self._coordinate(c0, ct, usable, float(targets[k]), sums)
             # unit variance, a^T C_0 a = 1
             full = np.zeros(len(mean))
             full[support] = vector
@@ -144,10 +184,7 @@ class SparseTICA:
             paths.append(np.array(path))
             # deflation: C_t without this coordinate, so that the next is uncorrelated with it
             ct = ct - np.outer(c0 @ full, c0 @ full) * (full @ ct @ full)
-        names = tuple(trajectories.name(i) for i in range(trajectories.n_features))
-        return SparseModel(
-            dense, tuple(supports), mean, np.array(loadings).T, np.array(times), tuple(paths), names
-        )
+        return _Coordinates(tuple(supports), mean, np.array(loadings).T, np.array(times), tuple(paths))
 
     def _coordinate(self, c0, ct, usable, target, sums):
         """Features, their coefficients, and timescales on the way."""
@@ -165,6 +202,16 @@ class SparseTICA:
             if self.features is None and path[-1] >= self.keep * target:
                 break
         return list(chosen.support), chosen.vector, path
+
+
+class _Coordinates(NamedTuple):
+    """The fields of `SparseModel` that covariances say."""
+
+    supports: tuple[np.ndarray, ...]
+    mean: np.ndarray
+    loadings: np.ndarray
+    timescales: np.ndarray
+    path: tuple[np.ndarray, ...]
 
 
 class _Chosen(NamedTuple):

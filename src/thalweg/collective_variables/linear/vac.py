@@ -29,7 +29,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from thalweg.collective_variables.bases.basis import Basis, Features, Functions, Identity, along
-from thalweg.collective_variables.bases.frame_space import Combinations, spanned
+from thalweg.collective_variables.bases.frame_space import Combinations, columns_of
 from thalweg.collective_variables.bases.linear_map import (
     function_values,
     mapped,
@@ -39,14 +39,12 @@ from thalweg.collective_variables.bases.linear_map import (
 from thalweg.collective_variables.bases.raw_angles import warned_angles
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
 from thalweg.collective_variables.covariances.evidence import (
-    diagnosed,
-    observed_processes,
+    evidence,
     quoted,
     resolved_only,
-    undersampled,
 )
-from thalweg.collective_variables.covariances.held_out import FOLDS, held_out_timescales, overfitted
-from thalweg.collective_variables.covariances.scores import vamp_score
+from thalweg.collective_variables.covariances.held_out import FOLDS
+from thalweg.collective_variables.covariances.scores import held_out_score
 from thalweg.collective_variables.covariances.slow_modes import (
     SLOWEST,
     SlowModes,
@@ -61,11 +59,13 @@ from thalweg.collective_variables.covariances.stationarity import (
     unsymmetrized,
 )
 from thalweg.collective_variables.linear.pca import loading_signs
+from thalweg.learning.models import Model, Transforming
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
 from thalweg.time_series.crossings import Process
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
+from thalweg.units import duration
 
 MOST_NEGATIVE = 0.05
 """Share of negative weight above which stationarity weights are refused."""
@@ -98,7 +98,7 @@ class Choice(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class VACModel:
+class VACModel(Model):
     r"""Slow coordinates and their timescales.
 
     Attributes
@@ -185,8 +185,8 @@ class VACModel:
 
     def score(self, data: TrajectoryData, r: int = 2) -> float:
         """The score of these ``dim`` coordinates on other data; see `covariances.scores`."""
-        held_out = covariances(along(as_trajectories(data), self.functions), self.method.lagtime, n_blocks=1)
-        return vamp_score(held_out, self.modes.vectors[:, : self.method.dim], r=r)
+        held_out = along(as_trajectories(data), self.functions)
+        return held_out_score(held_out, self.method.lagtime, self.modes.vectors[:, : self.method.dim], r=r)
 
     @on_one_thread
     def timescale_errors(self, samples: int = 100, seed: int = 0) -> Estimate:
@@ -209,6 +209,20 @@ class VACModel:
         value = resolved_only(self.timescales[:dim], self.processes)
         return Estimate(value, free.samples * (value / free.value), free.n_blocks)
 
+    def headline(self) -> dict[str, object]:
+        """Lag, coordinates, timescales and how they were estimated."""
+        kept = self.timescales[: self.method.dim]
+        times = [each.in_short for each in self.processes] or [duration(time, self.dt) for time in kept]
+        return {
+            "method": type(self.method).__name__,
+            "features": len(self.mean),
+            "coordinates": self.loadings.shape[1],
+            "lag": duration(self.lagtime * self.dt, self.dt),
+            "timescales": ", ".join(times[: self.method.dim]),
+            "estimate": self.estimate,
+            "notes": len(self.notes),
+        }
+
     def __str__(self) -> str:
         times = ", ".join(f"{time:.4g} ps" for time in self.timescales[: self.method.dim])
         times = quoted(self.processes) if self.processes else times
@@ -219,7 +233,7 @@ class VACModel:
 
 
 @dataclass(frozen=True)
-class VAC:
+class VAC(Transforming):
     """The variational approach in any basis.
 
     Parameters
@@ -290,10 +304,8 @@ class VAC:
             raw = as_trajectories(data)
             functions = self.basis.fit(raw)
             # phi(x) frame by frame: from here on the problem is linear, in the space of frames where these are few
-            evaluated = along(raw, functions)
             raw.report(self.lagtime)
-            thin = spanned(evaluated, self.cutoff)
-            columns = evaluated if thin is None else along(evaluated, thin)
+            columns, thin = columns_of(raw, functions, self.cutoff)
             sums = covariances(columns, self.lagtime, self.n_blocks, executor=executor, kept=FOLDS)
             notes = raw.notes(self.lagtime) + warned_angles(raw, self.basis)
         # unsymmetrized first: it tells whether data are stationary, and gives the weights
@@ -304,20 +316,11 @@ class VAC:
             raise ValueError(f"dim={self.dim} must lie between 1 and the rank of the functions, {rank}")
         slowest = Combinations(modes.mean, modes.vectors[:, : max(RESAMPLED, self.dim)])
         if columns is None:
-            leading, processes, unseen = sums.along(slowest.matrix), (), ()
+            leading = sums.along(slowest.matrix)
         else:
             leading = covariances(along(columns, slowest), self.lagtime, self.n_blocks, executor=executor)
-            processes, unseen = diagnosed("crossings", lambda: self._processes(columns, modes), ())
-        # slow in these data by chance: seen where blocks that had no part in the fit disagree
-        by_chance, failed = diagnosed(
-            "slowness on data left out",
-            lambda: overfitted(
-                modes.timescales,
-                held_out_timescales(sums, lambda part: self.unweighted_modes(part, choice, 1), 1),
-            ),
-            (),
-        )
-        notes += by_chance + failed + undersampled(processes) + unseen
+        found = evidence(modes, self.dim, sums, lambda part: self.unweighted_modes(part, choice, 1), columns)
+        notes += found.notes
         weights = tilted.weights if choice.kind == "reweighted" else None
         if thin is not None:
             modes = modes._replace(mean=thin.origin(modes.mean), vectors=thin.matrix @ modes.vectors)
@@ -334,7 +337,7 @@ class VAC:
             choice=choice,
             covariances=leading,
             notes=notes + modes.notes,
-            processes=processes,
+            processes=found.processes,
             stationary_weights=weights,
             names=names_of_features(data if isinstance(data, Covariances) else raw),
         )
@@ -344,11 +347,6 @@ class VAC:
         if choice.kind == "stationary":
             return reversible_modes(sums, self.cutoff, count)
         return nonreversible_modes(unsymmetrized(sums, self.cutoff), sums, count)
-
-    def _processes(self, columns: Trajectories, modes: SlowModes) -> tuple[Process, ...]:
-        """The processes of the first ``dim`` modes."""
-        values = project(columns, modes.mean, modes.vectors[:, : self.dim])
-        return observed_processes(values, modes.timescales[: self.dim])
 
     def _solved(
         self, sums: Covariances, tilted: Tilt, columns: Trajectories | None, executor: Executor | None

@@ -11,12 +11,13 @@ therefore come from the eigenvalues of :math:`C_{00}^{-1} C_{0t}`, which short r
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from thalweg.collective_variables.bases.basis import Basis, Features, Functions, along
+from thalweg.collective_variables.bases.frame_space import columns_of
 from thalweg.collective_variables.bases.linear_map import (
     function_values,
     mapped,
@@ -25,15 +26,19 @@ from thalweg.collective_variables.bases.linear_map import (
 )
 from thalweg.collective_variables.bases.raw_angles import warned_angles
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
-from thalweg.collective_variables.covariances.scores import vamp_score
-from thalweg.collective_variables.covariances.slow_modes import SlowModes, nonreversible_modes
+from thalweg.collective_variables.covariances.evidence import evidence, quoted, resolved_only
+from thalweg.collective_variables.covariances.scores import held_out_score
+from thalweg.collective_variables.covariances.slow_modes import SLOWEST, SlowModes, nonreversible_modes
 from thalweg.collective_variables.covariances.stationarity import unsymmetrized
 from thalweg.collective_variables.covariances.whitening import whitening
 from thalweg.collective_variables.linear.pca import loading_signs
+from thalweg.learning.models import Model, Transforming
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
+from thalweg.time_series.crossings import Process
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
+from thalweg.units import duration
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +69,7 @@ class SingularFunctions:
 
 
 @dataclass(frozen=True, eq=False)
-class VAMPModel:
+class VAMPModel(Model):
     """Functions that stay predictable longest.
 
     Attributes
@@ -75,6 +80,7 @@ class VAMPModel:
     singular : all singular functions
     modes : of the operator itself, whose eigenvalues give timescales
     notes : what one should know about the data
+    processes : of the ``dim`` slowest modes, with how often the data show them
     names : of the features, by which columns of a DataFrame are found; None where they had none
     """
 
@@ -84,6 +90,7 @@ class VAMPModel:
     singular: SingularFunctions
     modes: SlowModes
     notes: tuple[str, ...]
+    processes: tuple[Process, ...] = ()
     names: tuple[str, ...] | None = None
 
     @property
@@ -102,9 +109,7 @@ class VAMPModel:
         return mapped(
             data,
             self.names,
-            lambda frames: project(
-                function_values(frames, self.functions), self.covariances.mean_0, loadings
-            ),
+            lambda frames: project(function_values(frames, self.functions), self.modes.mean, loadings),
         )
 
     def training_score(self, r: int = 2) -> float:
@@ -114,30 +119,47 @@ class VAMPModel:
     def score(self, data: TrajectoryData, r: int = 2) -> float:
         """VAMP-r score of ``dim`` functions on other data."""
         dim = self.method.dim
-        held_out = covariances(along(as_trajectories(data), self.functions), self.method.lagtime, n_blocks=1)
-        return vamp_score(held_out, self.singular.first[:, :dim], self.singular.last[:, :dim], r)
+        held_out = along(as_trajectories(data), self.functions)
+        first, last = self.singular.first[:, :dim], self.singular.last[:, :dim]
+        return held_out_score(held_out, self.method.lagtime, first, last, r)
 
     @on_one_thread
     def timescale_errors(self, samples: int = 100, seed: int = 0) -> Estimate:
-        """The ``dim`` slowest timescales [ps] with block-bootstrap errors."""
+        """The ``dim`` slowest timescales [ps] with block-bootstrap errors.
+
+        NaN for a process that the data do not show often enough, see ``processes``.
+        """
         dim, cutoff = self.method.dim, self.method.cutoff
 
         def replicate(sums: Covariances) -> np.ndarray:
-            return nonreversible_modes(unsymmetrized(sums, cutoff), sums).timescales[:dim]
+            return nonreversible_modes(unsymmetrized(sums, cutoff), sums, dim).timescales[:dim]
 
         memory = float(np.nan_to_num(self.timescales[0])) / self.covariances.dt + self.method.lagtime
         blocks = independent_blocks(self.covariances, memory)
-        return resample(self.covariances, replicate, self.timescales[:dim], samples, blocks, seed)
+        found = resample(self.covariances, replicate, self.timescales[:dim], samples, blocks, seed)
+        value, drawn = (resolved_only(each, self.processes) for each in (found.value, found.samples))
+        return Estimate(value, drawn, found.n_blocks)
+
+    def headline(self) -> dict[str, object]:
+        """Lag, coordinates, singular values and timescales."""
+        dim, dt = self.method.dim, self.covariances.dt
+        return {
+            "coordinates": dim,
+            "lag": duration(self.method.lagtime * dt, dt),
+            "singular values": self.singular_values[:dim],
+            "timescales": ", ".join(duration(time, dt) for time in self.timescales[:dim]),
+            "notes": len(self.notes),
+        }
 
     def __str__(self) -> str:
         values = ", ".join(f"{value:.4g}" for value in self.singular_values[: self.method.dim])
-        times = ", ".join(f"{time:.4g}" for time in self.timescales[: self.method.dim])
         lag = self.method.lagtime * self.covariances.dt
-        return "\n".join([f"singular values {values}, timescales {times} ps at lag {lag:g} ps", *self.notes])
+        times = quoted(self.processes)
+        return "\n".join([f"singular values {values}, timescales {times} at lag {lag:g} ps", *self.notes])
 
 
 @dataclass(frozen=True)
-class VAMP:
+class VAMP(Transforming):
     """Variational approach for Markov processes.
 
     Parameters
@@ -179,13 +201,32 @@ class VAMP:
         raw = as_trajectories(data)
         functions = self.basis.fit(raw)
         notes = raw.notes(self.lagtime) + warned_angles(raw, self.basis)
-        sums = covariances(along(raw, functions), self.lagtime, self.n_blocks, executor=executor)
+        columns, thin = columns_of(raw, functions, self.cutoff)
+        sums = covariances(columns, self.lagtime, self.n_blocks, executor=executor)
         singular = SingularFunctions.of(sums, self.cutoff)
         if not 1 <= self.dim <= len(singular.values):
             raise ValueError(
                 f"dim={self.dim} must lie between 1 and the rank of the functions, {len(singular.values)}"
             )
-        modes = nonreversible_modes(unsymmetrized(sums, self.cutoff), sums)
+        count = max(SLOWEST, self.dim + SLOWEST // 2)
+
+        def modes_of(part: Covariances) -> SlowModes:
+            return nonreversible_modes(unsymmetrized(part, self.cutoff), part, count)
+
+        modes = modes_of(sums)
+        found = evidence(modes, self.dim, sums, modes_of, columns)
+        if thin is not None:
+            first, last = thin.matrix @ singular.first, thin.matrix @ singular.last
+            singular = replace(singular, first=first, last=last)
+            modes = modes._replace(mean=thin.origin(modes.mean), vectors=thin.matrix @ modes.vectors)
+            notes += (f"{raw.n_frames} frames of {len(first)} functions: solved in the space of frames",)
         return VAMPModel(
-            self, functions, sums, singular, modes, notes + singular.notes, names_of_features(raw)
+            self,
+            functions,
+            sums,
+            singular,
+            modes,
+            notes + found.notes + singular.notes,
+            found.processes,
+            names_of_features(raw),
         )
