@@ -26,7 +26,7 @@ from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
 from thalweg.interop.files.ase_formats import readable_format
 from thalweg.interop.files.deepmd_folders import is_deepmd, read_deepmd
-from thalweg.interop.files.extxyz_frames import frame_count, trouble_in
+from thalweg.interop.files.extxyz_frames import frame_count, too_wide, trouble_in
 from thalweg.interop.files.file_units import FileUnits
 from thalweg.interop.files.label_keys import PLAIN, energy_names, label_keys
 from thalweg.learned_potentials.frames.partner_energies import energy_of_forces
@@ -244,6 +244,8 @@ def _extended_xyz(path, index):
         text = file.read()
     if not text.strip():
         return []
+    if said := too_wide(text):
+        raise UnreadableFile(f"{path}: {said}")
     try:
         found = ase.io.read(io.StringIO(text), index, format="extxyz")
     except Exception as error:

@@ -18,6 +18,7 @@ PLAIN = "species:S:1:pos:R:3"
 """Columns of a file that does not say them."""
 
 PROPERTIES = re.compile(r"""\bProperties\s*=\s*["']?([\w:.-]+)""", re.IGNORECASE)
+COUNTS = re.compile(r":\s*\+?(\d+)")
 LATTICE = re.compile(r"""\bLattice\s*=\s*["'{\[]([^"'}\]]*)""", re.IGNORECASE)
 
 
@@ -37,6 +38,25 @@ def trouble_in(text: str) -> str | None:
             return count
         if said := _trouble(lines[start : start + count + 2], number, start + 1):
             return said
+    return None
+
+
+def too_wide(text: str) -> str | None:
+    """Which frame announces more columns than any line has characters, for which a reader would make room; None if none.
+
+    Examples
+    --------
+    >>> too_wide("1\\nProperties=species:S:1:pos:R:3000000000\\nH 0 0 0\\n")
+    'line 2 announces 3000000000 columns; wanted name:type:number of columns, ...'
+    """
+    lines = text.splitlines()
+    widest = max(map(len, lines), default=0)
+    for number, line in enumerate(lines, start=1):
+        for count in COUNTS.findall(line) if "Properties" in line else ():
+            if len(count) > 9 or int(count) > widest:
+                return (
+                    f"line {number} announces {count[:12]} columns; wanted name:type:number of columns, ..."
+                )
     return None
 
 
