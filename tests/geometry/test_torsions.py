@@ -8,6 +8,7 @@ from thalweg.geometry.bond_graph import heavy_atom_pairs
 from thalweg.geometry.torsions import (
     backbone_dihedrals,
     dihedral_names,
+    named_torsions,
     rotatable_dihedrals,
     side_chain_dihedrals,
 )
@@ -90,3 +91,43 @@ def test_heavy_atom_pairs_far_apart_leave_out_bonds_and_angles():
 def test_a_topology_without_bonds_is_refused_with_a_way_out():
     with pytest.raises(ValueError, match="4 atoms has no bonds; give one with bonds"):
         backbone_dihedrals(chain("CCCC", []))
+
+
+def chain_of(residue, chain):
+    """N-CA-C-N-CA-C: an alanine and the beginning of its neighbor."""
+    return Topology(
+        names=("C", "N", "CA", "C", "N"),
+        elements=tuple("CNCCN"),
+        residue_names=("ACE", residue, residue, residue, "NME"),
+        residue_ids=(1, 2, 2, 2, 3),
+        chains=(chain,) * 5,
+        bonds=np.array([[0, 1], [1, 2], [2, 3], [3, 4]]),
+    )
+
+
+def joined(first, second):
+    return Topology(
+        **{
+            name: getattr(first, name) + getattr(second, name)
+            for name in ("names", "elements", "residue_names", "residue_ids", "chains")
+        },
+        bonds=np.concatenate([first.bonds, second.bonds + len(first)]),
+    )
+
+
+def test_torsions_of_two_like_chains_have_names_of_their_own():
+    dimer = joined(chain_of("ALA", 0), chain_of("ALA", 1))
+    assert {"phi ALA2.A", "phi ALA2.B", "psi ALA2.A", "psi ALA2.B"} <= set(named_torsions(dimer))
+    assert "phi ALA2" in named_torsions(joined(chain_of("ALA", 0), chain_of("GLY", 1)))
+
+
+def test_a_torsion_within_a_ligand_has_a_short_name():
+    ligand = Topology(
+        ("C1", "C4", "C9", "O1"),
+        tuple("CCCO"),
+        ("B21",) * 4,
+        (7,) * 4,
+        (0,) * 4,
+        np.array([[0, 1], [1, 2], [2, 3]]),
+    )
+    assert list(named_torsions(ligand)) == ["C1-C4-C9-O1 B217"]

@@ -98,11 +98,20 @@ def rotatable_dihedrals(topology: Topology) -> np.ndarray:
 
 
 def dihedral_names(topology: Topology, quads: np.ndarray) -> tuple[str, ...]:
-    """Names of torsions: ``"phi ALA2"`` where they have one, else their four atoms as by `atoms_name`."""
+    """Names of torsions: ``"phi ALA2"`` where they have one, else their four atoms.
+
+    Atoms of one residue are ``"C1-C4-C9-O1 LIG7"``, those of several as by `atoms_name`.
+    """
     known: dict[tuple, str] = {}
     for quad, name in _named_dihedrals(topology):
         known[quad] = known[quad[::-1]] = name
-    return tuple(known.get(tuple(quad)) or atoms_name(topology, quad) for quad in quads.tolist())
+    return tuple(known.get(tuple(quad)) or _four_atoms(topology, quad) for quad in quads.tolist())
+
+
+def _four_atoms(topology: Topology, quad: Sequence[int]) -> str:
+    if len({_residue(topology, atom) for atom in quad}) > 1:
+        return atoms_name(topology, quad)
+    return f"{'-'.join(topology.names[atom] for atom in quad)} {topology.residue(quad[0])}"
 
 
 def atoms_name(topology: Topology | None, atoms: Sequence[int]) -> str:
@@ -122,7 +131,7 @@ def _named_dihedrals(topology: Topology) -> Iterator[tuple[tuple, str]]:
         for kind, table in (backbone_dihedrals(topology) | side_chain_dihedrals(topology)).items():
             for quad in map(tuple, table.tolist()):
                 owner = quad[2] if kind == "phi" else quad[1]
-                yield quad, f"{kind} {topology.residue_names[owner]}{topology.residue_ids[owner]}"
+                yield quad, f"{kind} {topology.residue(owner)}"
 
 
 def _table(quads: Sequence) -> np.ndarray:

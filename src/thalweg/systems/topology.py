@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -38,4 +40,22 @@ class Topology:
 
     def label(self, atom: int) -> str:
         """A name people recognise, such as ``ALA2-CA``."""
-        return f"{self.residue_names[atom]}{self.residue_ids[atom]}-{self.names[atom]}"
+        return f"{self.residue(atom)}-{self.names[atom]}"
+
+    def residue(self, atom: int) -> str:
+        """The residue of an atom, ``ALA2``, or ``ALA2.B`` where chains have residues of the same name and number."""
+        kind = self.residue_names[atom], self.residue_ids[atom]
+        name = f"{kind[0]}{kind[1]}"
+        return f"{name}.{_letter(self.chains[atom])}" if kind in self._in_many_chains else name
+
+    @cached_property
+    def _in_many_chains(self) -> frozenset[tuple[str, int]]:
+        """Names and numbers of residues that more than one chain has."""
+        residues = set(zip(self.residue_names, self.residue_ids, self.chains))
+        times = Counter((name, number) for name, number, _ in residues)
+        return frozenset(kind for kind, chains in times.items() if chains > 1)
+
+
+def _letter(chain: int) -> str:
+    """A, B, ... of a chain, its number after Z."""
+    return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[chain] if chain < 26 else str(chain)
