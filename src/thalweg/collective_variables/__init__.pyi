@@ -73,12 +73,14 @@ from .memberships.fuzzy_markov_model import FuzzyMarkovStateModel as FuzzyMarkov
 from .memberships.membership_moments import MembershipMoments as MembershipMoments
 from .memberships.membership_moments import membership_moments as membership_moments
 from .memberships.reversible_memberships import ReversibleMemberships as ReversibleMemberships
+from .memberships.stretched_memberships import RemainingMemberships as RemainingMemberships
 from .memberships.stretched_memberships import Stretched as Stretched
 from .memberships.stretched_memberships import StretchedMemberships as StretchedMemberships
 from .neural.autoencoders import Autoencoder as Autoencoder
 from .neural.autoencoders import VariationalAutoencoder as VariationalAutoencoder
 from .neural.encoder import Encoder as Encoder
 from .neural.encoder import Scaling as Scaling
+from .neural.encoder import WhitenedFeatures as WhitenedFeatures
 from .neural.learned_basis import Learned as Learned
 from .neural.learned_basis import LearnedBasis as LearnedBasis
 from .neural.learned_basis import Objective as Objective

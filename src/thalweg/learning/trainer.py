@@ -11,13 +11,15 @@ often decide against the rest. Losses that may be negative, such as minus a scor
 With a checkpoint file, a run that was killed goes on from the last finished epoch and ends in the very same numbers:
 all randomness of an epoch comes from the seed and the number of the epoch, and all else is in the file.
 
-An epoch that loses what was learned (its loss is `LOST` times the least so far, and above that of the first epoch) is
-undone: the best averaged weights so far are gone on from, at half the learning rate.
+An epoch that loses what was learned (its loss is `LOST` times the least so far, and above that of the first epoch, or
+no loss of it is finite) is undone: the best averaged weights so far are gone on from, at half the learning rate. After
+`DIVERGED` epochs in a row without a finite loss training ends with these weights and a warning.
 """
 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +45,9 @@ TINY = 1e-30
 
 LOST = 10.0
 """An epoch is undone if its loss is this many times the least so far, and above that of the first; both positive."""
+
+DIVERGED = 5
+"""Epochs in a row without a finite loss after which training ends."""
 
 
 MEANS: dict[str, Callable[[np.ndarray], float]] = {
@@ -73,7 +78,7 @@ class History:
 
     Attributes
     ----------
-    training : mean loss of the batches as they came, before each step
+    training : mean loss of the batches as they came, before each step, of those where it was finite
     held_out : mean of the losses of held-out batches with the averaged weights; NaN without any
     learning_rate : at the end of each epoch
     skipped : steps not taken since their gradient was not finite
@@ -91,6 +96,30 @@ class History:
     undone: Float[np.ndarray, " epochs"]
     best: int
     stopped: bool
+
+    @property
+    def diverged(self) -> int | None:
+        """Epoch from which on no loss was finite, counted from zero, if training ended so."""
+        return _diverged(self.training, self.held_out)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What went wrong on the way: epoch, and what to do."""
+        notes = []
+        if self.diverged is not None:
+            notes.append(
+                f"training diverged: no loss was finite from epoch {self.diverged + 1} on, although the learning rate "
+                f"was halved down to {self.learning_rate[-1]:.2g}; weights are those after epoch {self.best + 1}. Use "
+                "a smaller learning_rate, or look for frames unlike all others"
+            )
+        elif self.skipped.any():
+            epochs = np.flatnonzero(self.skipped) + 1
+            notes.append(
+                f"{int(self.skipped.sum())} steps were not taken since their gradient was not finite, the first in "
+                f"epoch {epochs[0]}, the last in epoch {epochs[-1]} of {len(self.training)}; if they are many, use a "
+                "smaller learning_rate, or look for bad labels or frames"
+            )
+        return tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -154,7 +183,8 @@ class Trainer:
         Raises
         ------
         ValueError
-            If there are no batches, the first loss is not finite, or the checkpoint is of another run.
+            If there are no batches, the first loss or all those after it are not finite, or the checkpoint is of
+            another run.
 
         Examples
         --------
@@ -184,7 +214,7 @@ class Trainer:
         if checkpoint is not None and Path(checkpoint).exists():
             state = restored(checkpoint, state, name)
         began, resumed_at = time.perf_counter(), len(state["log"])
-        while len(state["log"]) < self.epochs and not self._waited_too_long(state["log"][:, 1]):
+        while len(state["log"]) < self.epochs and not self._is_over(state["log"]):
             epoch = len(state["log"])
             shuffled = source(np.random.default_rng([seed, epoch]))
             state = self._epoch(state, shuffled, count, loss, constants, held_out)
@@ -194,6 +224,19 @@ class Trainer:
                 pace = (time.perf_counter() - began) / (epoch + 1 - resumed_at)
                 progress(_message(state["log"], pace * (self.epochs - epoch - 1)), (epoch + 1) / self.epochs)
         history = _history(state["log"], len(state["log"]) < self.epochs)
+        if history.diverged is not None:
+            if history.diverged == 0:
+                raise ValueError(
+                    f"training diverged: no loss of the first {len(state['log'])} epochs is finite, down to a learning "
+                    f"rate of {history.learning_rate[-1]:.2g}; use a smaller one, or look for bad labels or frames"
+                )
+            warnings.warn(history.notes[0], stacklevel=2)
+        elif held_out and not np.isfinite(history.held_out).any():
+            warnings.warn(
+                "the loss is not finite on held-out batches in any epoch, so that the last weights are taken; look for "
+                "bad labels or frames among them",
+                stacklevel=2,
+            )
         return Trained(eqx.combine(state["best"], constants), history)
 
     def _epoch(self, state, batches, count, loss, constants, held_out):
@@ -218,10 +261,13 @@ class Trainer:
         held_out_losses = [float(_loss(loss, average, constants, batch)) for batch in held_out]
         outcome = MEANS[self.mean](np.array(held_out_losses)) if held_out_losses else float("nan")
         log = state["log"]
-        better = not held_out or not np.isfinite(log[:, 1]).any() or outcome < np.nanmin(log[:, 1])
-        training = float(np.mean([float(value) for value in losses]))
+        before = log[np.isfinite(log[:, 1]), 1]
+        better = not held_out or not len(before) or outcome < before.min()
+        finite_losses = [each for each in map(float, losses) if np.isfinite(each)]
+        training = float(np.mean(finite_losses)) if finite_losses else float("nan")
         skipped = sum(not bool(finite) for finite in sound)
-        best, lost = average if better else state["best"], _is_lost(training, log[:, 0])
+        lost = _is_lost(training, log[:, 0]) or not np.isfinite(outcome if len(before) else training)
+        best = average if better else state["best"]
         if lost:  # undone: on from the best weights, without the optimizer's memory
             best = weights = average = state["best"]
             optimizer = self.optimizer.start(weights, self.clip)
@@ -236,7 +282,10 @@ class Trainer:
             "steps": np.asarray(steps, np.int64),
         }
 
-    def _waited_too_long(self, held_out):
+    def _is_over(self, log):
+        if _diverged(log[:, 0], log[:, 1]) is not None:
+            return True
+        held_out = np.where(np.isfinite(log[:, 1]), log[:, 1], np.nan)
         if self.patience is None or not np.isfinite(held_out).any():
             return False
         return len(held_out) - 1 - int(np.nanargmin(held_out)) >= self.patience
@@ -258,13 +307,26 @@ def _is_lost(loss, before):
     return len(before) > 0 and before.min() > 0 and bool(loss > max(LOST * before.min(), before[0]))
 
 
+def _diverged(training, held_out):
+    """First of the epochs at the end that have no finite loss, if these are at least `DIVERGED`; else None.
+
+    Held-out losses count where one was ever finite.
+    """
+    finite = np.isfinite(held_out if np.isfinite(held_out).any() else training)
+    last = int(np.flatnonzero(finite)[-1]) if finite.any() else -1
+    return last + 1 if len(finite) - last - 1 >= DIVERGED else None
+
+
 def history_of(checkpoint: Path | str) -> History:
     """What happened so far in the run of a checkpoint, which may still go on."""
     return _history(entry(checkpoint, "log"), False)
 
 
 def _history(log, stopped):
-    best = int(np.nanargmin(log[:, 1])) if np.isfinite(log[:, 1]).any() else len(log) - 1
+    judged = np.where(np.isfinite(log[:, 1]), log[:, 1], np.nan)
+    kept = np.flatnonzero(log[:, 5] == 0)
+    last = int(kept[-1]) if len(kept) else len(log) - 1
+    best = int(np.nanargmin(judged)) if np.isfinite(judged).any() else last
     return History(*log.T, best, stopped)
 
 
@@ -281,5 +343,6 @@ def _follow(average, weights, decay):
 def _message(log, remaining):
     training, held_out = log[-1, :2]
     clock = f"{remaining / 3600:.1f} h" if remaining > 5400 else f"{remaining / 60:.0f} min"
-    judged = "" if np.isnan(held_out) else f", held-out {held_out:.4g} (best {np.nanmin(log[:, 1]):.4g})"
+    before = log[np.isfinite(log[:, 1]), 1]
+    judged = f", held-out {held_out:.4g} (best {before.min():.4g})" if len(before) else ""
     return f"epoch {len(log)}: loss {training:.4g}{judged}, {clock} left"

@@ -25,7 +25,7 @@ from thalweg.collective_variables.memberships.fuzzy_markov_model import (
     FuzzyMarkovModel,
     FuzzyMarkovStateModel,
 )
-from thalweg.collective_variables.neural.encoder import Encoder, Scaling
+from thalweg.collective_variables.neural.encoder import Encoder, Scale
 from thalweg.collective_variables.neural.learned_basis import Training
 from thalweg.time_series.trajectories import Trajectories
 from thalweg.time_series.windows import Batch
@@ -57,7 +57,7 @@ class ReversibleTransitions:
 
     states: int
 
-    def start(self, scaling: Scaling, hidden: Sequence[int], key: jax.Array) -> ReversibleStates:
+    def start(self, scaling: Scale, hidden: Sequence[int], key: jax.Array) -> ReversibleStates:
         """A network with random weights, and rates that keep states apart."""
         encoder = Encoder.init(scaling, hidden, self.states, key, "memberships")
         return ReversibleStates(

@@ -19,21 +19,46 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.collective_variables.bases.basis import Basis, Functions
-from thalweg.collective_variables.bases.linear_map import function_values
+from thalweg.collective_variables.bases.basis import Basis, Functions, along
+from thalweg.collective_variables.bases.linear_map import function_values, project
+from thalweg.collective_variables.covariances.covariance import Covariances
+from thalweg.collective_variables.covariances.evidence import (
+    diagnosed,
+    observed_processes,
+    quoted,
+    resolved_only,
+    undersampled,
+)
+from thalweg.collective_variables.covariances.slow_modes import SlowModes, nonreversible_modes
+from thalweg.collective_variables.covariances.stationarity import unsymmetrized
 from thalweg.collective_variables.memberships.membership_moments import MembershipMoments, membership_moments
 from thalweg.collective_variables.memberships.reversible_memberships import (
     ReversibleMemberships,
     reversible_memberships,
 )
+from thalweg.collective_variables.memberships.stretched_memberships import RemainingMemberships
+from thalweg.collective_variables.neural.doubts import SlowestFunction, doubts
+from thalweg.learning.models import Model, Transforming
+from thalweg.machine.surviving import surviving
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
+from thalweg.time_series.crossings import Process
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
-from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
+from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
+from thalweg.units import duration
+
+EMPTY = 1e-8
+"""Mean membership below which a state has no frames."""
+
+CONSTRAINED = 1.3
+"""Factor by which a timescale without constraints is longer, from which it is told."""
+
+INDEPENDENT = 1e-6
+"""Least eigenvalue of the correlations of memberships, relative to the largest, of a combination of them."""
 
 
 @dataclass(frozen=True, eq=False)
-class FuzzyMarkovModel:
+class FuzzyMarkovModel(Model):
     """A reversible Markov model between fuzzy states.
 
     Attributes
@@ -42,12 +67,16 @@ class FuzzyMarkovModel:
     memberships : functions of frames
     moments : block sums the fit is made of
     fit : the model of these moments
+    processes : slow processes, with how often the data show them
+    notes : what one should know about states, training and timescales
     """
 
     method: FuzzyMarkovStateModel
     memberships: Functions
     moments: MembershipMoments
     fit: ReversibleMemberships
+    processes: tuple[Process, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def n_states(self) -> int:
@@ -111,8 +140,13 @@ class FuzzyMarkovModel:
 
     @on_one_thread
     def timescale_errors(self, samples: int = 50, seed: int = 0) -> Estimate:
-        """Timescales [ps] with block-bootstrap errors."""
-        return self._resampled(lambda fit: _times(fit.spectrum[0], self.lag), samples, seed)
+        """Timescales [ps] with block-bootstrap errors; NaN for processes that the data do not show often enough."""
+        found = self._resampled(lambda fit: _times(fit.spectrum[0], self.lag), samples, seed)
+        return replace(
+            found,
+            value=resolved_only(found.value, self.processes),
+            samples=resolved_only(found.samples, self.processes),
+        )
 
     @on_one_thread
     def stationary_errors(self, samples: int = 50, seed: int = 0) -> Estimate:
@@ -125,21 +159,28 @@ class FuzzyMarkovModel:
     ) -> FuzzyChapmanKolmogorov:
         """Powers of the transition matrix beside those estimated at multiples of the lag time.
 
+        A lag time at which nothing can be estimated, such as one that leaves no pairs, is left out with a warning.
+
         Raises
         ------
         ValueError
-            If the longest lag leaves no pairs.
+            If none can be estimated.
         """
-        predicted, estimated = [], []
-        for k in range(1, multiples + 1):
-            lagtime = k * self.method.lagtime
-            model = replace(self.method, lagtime=lagtime, memberships=self.memberships).fit(data)
-            predicted.append(
-                self._resampled(lambda fit, k=k: np.linalg.matrix_power(fit.transition_matrix, k), samples, 0)
+
+        def at(k: int) -> tuple[Estimate, Estimate]:
+            moments = membership_moments(
+                data, self.memberships, k * self.method.lagtime, self.method.n_blocks
             )
-            estimated.append(model._resampled(lambda fit: fit.transition_matrix, samples, 0))
+            longer = replace(self, moments=moments, fit=reversible_memberships(moments))
+            return (
+                self._resampled(lambda fit: np.linalg.matrix_power(fit.transition_matrix, k), samples, 0),
+                longer._resampled(lambda fit: fit.transition_matrix, samples, 0),
+            )
+
+        left = surviving(range(1, multiples + 1), at, "multiples of the lag time")
+        predicted, estimated = zip(*left.results)
         return FuzzyChapmanKolmogorov(
-            self.lag * np.arange(1, multiples + 1),
+            self.lag * np.array(left.members),
             *(np.stack([each.value for each in part]) for part in (predicted, estimated)),
             *(np.stack([each.error for each in part]) for part in (predicted, estimated)),
         )
@@ -160,17 +201,25 @@ class FuzzyMarkovModel:
             seed,
         )
 
+    def headline(self) -> dict[str, object]:
+        """States, lag, populations and timescales."""
+        return {
+            "states": self.n_states,
+            "lag": duration(self.lag, self.moments.dt),
+            "populations": self.stationary_distribution,
+            "timescales": ", ".join(duration(time, self.moments.dt) for time in self.timescales),
+        }
+
     def __str__(self) -> str:
-        times = ", ".join(f"{time:.4g}" for time in self.timescales)
+        times = quoted(self.processes)
         shares = ", ".join(f"{share:.1%}" for share in self.stationary_distribution)
         rest = "" if self.fit.converged else "; the fit did not come to rest"
         free = ", ".join(f"{time:.4g}" for time in self.free_timescales)
         score = (
             f"VAMP-E {self.fit.value:.4f}; without constraints {free} ps and {self.fit.free_value:.4f}{rest}"
         )
-        return (
-            f"{self.n_states} fuzzy states at lag {self.lag:g} ps: {shares}; timescales {times} ps; {score}"
-        )
+        states = f"{self.n_states} fuzzy states at lag {self.lag:g} ps: {shares}; timescales {times}; {score}"
+        return "\n".join([states, *self.notes])
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +247,7 @@ class FuzzyChapmanKolmogorov:
 
 
 @dataclass(frozen=True)
-class FuzzyMarkovStateModel:
+class FuzzyMarkovStateModel(Transforming):
     """Estimation of a reversible Markov model between fuzzy states.
 
     Parameters
@@ -235,7 +284,64 @@ class FuzzyMarkovStateModel:
         known = self.memberships
         functions = known.fit(trajectories) if isinstance(known, Basis) else known
         moments = membership_moments(trajectories, functions, self.lagtime, self.n_blocks)
-        return FuzzyMarkovModel(self, functions, moments, reversible_memberships(moments))
+        notes = tuple(getattr(functions, "notes", ()))
+        # a state that no frame belongs to has no transitions: it is told and left out
+        shares = moments.means[0].sum(axis=(1, 2))
+        if (empty := shares < EMPTY).any():
+            named = ", ".join(str(k + 1) for k in np.flatnonzero(empty))
+            notes += (f"states without frames were left out: {named} of {len(shares)}; ask for fewer states",)
+            functions = RemainingMemberships(functions, np.flatnonzero(~empty))
+            moments = membership_moments(trajectories, functions, self.lagtime, self.n_blocks)
+        model = FuzzyMarkovModel(self, functions, moments, reversible_memberships(moments))
+        slowest = _slowest(model, trajectories)
+
+        def look() -> tuple[Process, ...]:
+            values = project(along(trajectories, functions), slowest.modes.mean, slowest.modes.vectors)
+            return observed_processes(values, slowest.modes.timescales)
+
+        processes, failed = diagnosed("crossings", look, ()) if model.n_states > 1 else ((), ())
+        model = replace(model, processes=processes)
+        told = (*notes, *_remarks(model), *undersampled(processes[:1]), *failed)
+        # of a process that is seen too seldom nothing more can be asked
+        more = doubts(slowest) if processes and processes[0].sampled else ()
+        return replace(model, notes=(*told, *more))
+
+
+def _remarks(model: FuzzyMarkovModel) -> tuple[str, ...]:
+    """What the fit itself says of the model."""
+    notes = [model.fit.reason] if model.fit.reason else []
+    if model.n_states < 2:
+        return (*notes, "all frames belong to one state: there is no process between states")
+    if not (model.processes and model.processes[0].sampled):
+        return tuple(notes)
+    slow, free = float(model.timescales[0]), float(model.free_timescales[0])
+    if not np.isfinite(slow):
+        notes.append("the slowest process has no decay time at this lag time")
+    elif np.isfinite(free) and free > CONSTRAINED * slow:
+        notes.append(
+            f"the slowest timescale is {slow:.3g} ps, and {free:.3g} ps without the constraint that probabilities are "
+            "not negative: memberships are of no pure states; try Stretched memberships or a longer lagtime"
+        )
+    return tuple(notes)
+
+
+def _slowest(model: FuzzyMarkovModel, data: Trajectories) -> SlowestFunction:
+    """The slowest function, of which more is asked."""
+
+    def modes_of(sums: Covariances) -> SlowModes:
+        return nonreversible_modes(unsymmetrized(sums, INDEPENDENT), sums)
+
+    vectors = model.fit.spectrum[1][:, 1:]
+    modes = SlowModes(np.zeros(model.n_states), vectors, model.eigenvalues[1:], model.timescales)
+    return SlowestFunction(
+        data,
+        model.memberships,
+        modes,
+        modes_of,
+        model.timescale_errors,
+        model.moments.lagtime,
+        getattr(model.memberships, "unseen", None),
+    )
 
 
 @dataclass(frozen=True)

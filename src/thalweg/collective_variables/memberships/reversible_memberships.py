@@ -58,6 +58,7 @@ class ReversibleMemberships:
     free_value : the same without constraints on S; these cost much where memberships are of no real states (see
         `Stretched`)
     converged : whether its steps came to rest
+    reason : why data are taken as they are, if no weights make memberships stationary; else empty
     """
 
     v: Shaped[np.ndarray, " states"]
@@ -68,6 +69,7 @@ class ReversibleMemberships:
     value: float
     free_value: float
     converged: bool
+    reason: str = ""
 
     @cached_property
     def stationary_distribution(self) -> np.ndarray:
@@ -83,8 +85,9 @@ class ReversibleMemberships:
     def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
         """Eigenvalues of K, largest first, and right eigenvectors as columns, of unit mean square at equilibrium."""
         # Sigma^{1/2} S Sigma^{1/2}, and right eigenvectors of K = S Sigma as Sigma^{-1/2} times its own
-        values, vectors = eigh(self.overlap + 1e-12 * np.eye(len(self.u)))
-        root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+        values, vectors = eigh(self.overlap)
+        values = np.maximum(values, 1e-12)
+        root = (vectors * np.sqrt(values)) @ vectors.T
         inverse = (vectors / np.sqrt(values)) @ vectors.T
         eigenvalues, right = eigh(root @ self.rates @ root)
         right = inverse @ right[:, ::-1]
@@ -122,7 +125,7 @@ def reversible_memberships(moments: MembershipMoments) -> ReversibleMemberships:
     """
     means = tuple(moments.means)
     size, upper = moments.n_states, np.triu_indices(moments.n_states)
-    v, u, free = _stationary_weights(means)
+    v, u, free, reason = _stationary_weights(means)
     overlap, together = _at_equilibrium(v, u, means)
     mean = overlap.sum(axis=1)
 
@@ -146,7 +149,7 @@ def reversible_memberships(moments: MembershipMoments) -> ReversibleMemberships:
     units = np.eye(len(upper[0]))
     slopes = np.stack([rates_of(unit) @ mean for unit in units], axis=1)
     # without constraints the best S is Sigma^-1 C Sigma^-1: cut off below zero it is the start
-    inverse = np.linalg.inv(overlap + 1e-9 * np.trace(overlap) / size * np.eye(size))
+    inverse = np.linalg.pinv(overlap + 1e-9 * np.trace(overlap) / size * np.eye(size), hermitian=True)
     start = _completed(np.maximum(inverse @ together @ inverse, 1e-6), mean)
     run = minimize(
         objective,
@@ -157,9 +160,12 @@ def reversible_memberships(moments: MembershipMoments) -> ReversibleMemberships:
         constraints={"type": "eq", "fun": lambda z: slopes @ z - 1, "jac": lambda z: slopes},
         options={"maxiter": STEPS, "ftol": 1e-12},
     )
-    rates = _exact(rates_of(np.maximum(run.x, 0)), mean)
+    steps_taken = np.isfinite(run.x).all()
+    rates = _exact(rates_of(np.maximum(run.x, 0) if steps_taken else start[upper]), mean)
     free_value = float((inverse @ together @ inverse * together).sum())
-    fit = ReversibleMemberships(v, u, rates, overlap, free, 0.0, free_value, bool(run.success))
+    fit = ReversibleMemberships(
+        v, u, rates, overlap, free, 0.0, free_value, bool(run.success and steps_taken), reason
+    )
     return replace(fit, value=fit.score(means))
 
 
@@ -171,19 +177,28 @@ def _at_equilibrium(v: np.ndarray, u: np.ndarray, means: Means) -> tuple[np.ndar
     return (first @ v + last @ u) / 2, (together + together.T) / 2
 
 
-def _stationary_weights(means: Means) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _stationary_weights(means: Means) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
     """Weights of states in first and in last frames under which memberships are stationary, none negative.
 
-    Also the eigenvalues of the operator they come from, real parts, largest first.
+    Also the eigenvalues of the operator they come from, real parts, largest first, and why the weights are all one if
+    there are none.
     """
     # pi^T <chi chi^T>^-1 <chi chi'^T> = pi^T; then <chi chi^T> v = pi and <chi' chi'^T> u = pi, none negative
     first, cross, last = (each.sum(axis=1) for each in means)
     ridge = 1e-10 * np.trace(first) / len(first) * np.eye(len(first))
-    values, vectors = np.linalg.eig(np.linalg.solve(first + ridge, cross).T)
+    values, vectors = np.linalg.eig(np.linalg.lstsq(first + ridge, cross, rcond=None)[0].T)
     stationary = np.real(vectors[:, np.argmin(np.abs(values - 1))])
-    weights = (nnls(each, stationary / stationary.sum())[0] for each in (first, last))
-    v, u = (each / (square.sum(axis=1) @ each) for each, square in zip(weights, (first, last)))
-    return v, u, np.sort(np.real(values))[::-1]
+    free = np.sort(np.real(values))[::-1]
+    even = np.ones(len(first))
+    try:
+        weights = [nnls(each, stationary / stationary.sum())[0] for each in (first, last)]
+    except RuntimeError as error:
+        return even, even, free, f"no weights make memberships stationary ({error})"
+    sizes = [square.sum(axis=1) @ each for each, square in zip(weights, (first, last))]
+    if not all(np.isfinite(size) and size > 0 for size in sizes):
+        return even, even, free, "no weights that are not negative make memberships stationary"
+    v, u = (each / size for each, size in zip(weights, sizes))
+    return v, u, free, ""
 
 
 def _completed(rates: np.ndarray, mean: np.ndarray) -> np.ndarray:

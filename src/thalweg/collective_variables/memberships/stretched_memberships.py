@@ -15,6 +15,7 @@ import numpy as np
 
 from thalweg.collective_variables.bases.basis import Functions
 from thalweg.shapes import Float
+from thalweg.time_series.blocks import PairRange
 from thalweg.time_series.trajectories import Trajectories
 
 CANDIDATES = 20000
@@ -80,6 +81,11 @@ class StretchedMemberships:
     matrix: np.ndarray
 
     @property
+    def unseen(self) -> tuple[PairRange, ...] | None:
+        """Pairs that the memberships were not learned from; None if they were not learned."""
+        return getattr(self.memberships, "unseen", None)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """One of each state."""
         return tuple(self.memberships.names)
@@ -103,3 +109,32 @@ def _corners(points: Float[np.ndarray, "frames states"]) -> np.ndarray:
     count = max(1, round(PURE * len(points)))
     apart = ((points[:, None] - points[corners]) ** 2).sum(axis=2)
     return np.stack([points[np.argsort(column)[:count]].mean(axis=0) for column in apart.T])
+
+
+@dataclass(frozen=True)
+class RemainingMemberships:
+    """Memberships of some of the states, as shares of what they add up to.
+
+    Attributes
+    ----------
+    memberships : functions of frames
+    states : (remaining,) numbers of the states
+    """
+
+    memberships: Functions
+    states: np.ndarray
+
+    @property
+    def unseen(self) -> tuple[PairRange, ...] | None:
+        """Pairs that the memberships were not learned from; None if they were not learned."""
+        return getattr(self.memberships, "unseen", None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One of each state."""
+        return tuple(self.memberships.names[k] for k in self.states)
+
+    def __call__(self, frames: Any) -> Any:
+        values = self.memberships(frames)[:, self.states]
+        xp = values.__array_namespace__()
+        return values / xp.maximum(values.sum(axis=1, keepdims=True), 1e-30)

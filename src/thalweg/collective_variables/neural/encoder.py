@@ -1,4 +1,4 @@
-"""A network of features: scaled to zero mean and unit variance, then a perceptron, then perhaps memberships."""
+"""A network of features: scaled to unit variance or whitened, then a perceptron, then perhaps memberships."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.collective_variables.covariances.covariance import covariances
+from thalweg.collective_variables.covariances.whitening import whitening
 from thalweg.learning.perceptron import Perceptron
 from thalweg.time_series.trajectories import Trajectories
 
 Output = Literal["values", "memberships"]
+Scales = Literal["deviations", "whitened"]
+
+WHITENED_FROM = 1e-6
+"""Least eigenvalue of the correlations of features, relative to the largest, of a whitened direction."""
 
 
 class Scaling(eqx.Module):
@@ -36,8 +41,55 @@ class Scaling(eqx.Module):
         varies = deviation > 1e-7 * np.maximum(np.abs(sums.mean_0), 1e-30)
         return Scaling(sums.mean_0.astype(np.float32), np.where(varies, deviation, np.inf).astype(np.float32))
 
+    @property
+    def size(self) -> int:
+        """Number of scaled features."""
+        return len(self.mean)
+
     def __call__(self, x: Any) -> jax.Array:
         return (jnp.asarray(x, jnp.float32) - self.mean) / self.deviation
+
+
+class WhitenedFeatures(eqx.Module):
+    """``(x - mean) @ matrix``, uncorrelated and of unit variance, so that none is louder than another. Not trained.
+
+    Attributes
+    ----------
+    mean : (features,)
+    matrix : (features, rank)
+    """
+
+    mean: np.ndarray
+    matrix: np.ndarray
+
+    @staticmethod
+    def of(data: Trajectories) -> WhitenedFeatures:
+        """Whitening of data.
+
+        Raises
+        ------
+        ValueError
+            If all features are constant.
+        """
+        sums = covariances(data, n_blocks=1)
+        found = whitening(sums.mean_0, sums.c00, WHITENED_FROM)
+        return WhitenedFeatures(found.mean.astype(np.float32), found.matrix.astype(np.float32))
+
+    @property
+    def size(self) -> int:
+        """Number of whitened features."""
+        return self.matrix.shape[1]
+
+    def __call__(self, x: Any) -> jax.Array:
+        return (jnp.asarray(x, jnp.float32) - self.mean) @ self.matrix
+
+
+Scale = Scaling | WhitenedFeatures
+SCALES: dict[Scales, type[Scaling] | type[WhitenedFeatures]] = {
+    "deviations": Scaling,
+    "whitened": WhitenedFeatures,
+}
+"""How features are scaled, by name."""
 
 
 class Encoder(eqx.Module):
@@ -50,16 +102,16 @@ class Encoder(eqx.Module):
     output : "values" or "memberships"
     """
 
-    scaling: Scaling
+    scaling: Scale
     network: Perceptron
     output: Output = eqx.field(static=True)
 
     @staticmethod
     def init(
-        scaling: Scaling, hidden: Sequence[int], dim: int, key: jax.Array, output: Output = "values"
+        scaling: Scale, hidden: Sequence[int], dim: int, key: jax.Array, output: Output = "values"
     ) -> Encoder:
         """Random weights."""
-        network = Perceptron.init((len(scaling.mean), *hidden, dim), key, "tanh", offsets=0.5)
+        network = Perceptron.init((scaling.size, *hidden, dim), key, "tanh", offsets=0.5)
         return Encoder(scaling, network, output)
 
     @property

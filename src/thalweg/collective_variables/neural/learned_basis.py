@@ -3,7 +3,8 @@
 What it is trained for is an `Objective`: a score of slowness (`VAMPScore`, `ReversibleScore`, `CanonicalCorrelation`)
 or how well a decoder gives frames back, now or later (`Reconstruction`, `VariationalReconstruction`). The functions
 found are then a basis like any other: the linear variational approach is solved in it exactly, which gives timescales,
-error bars and scores.
+error bars and scores. Some of the data have no say in training nor in the choice of epoch and start (`Learned.unseen`):
+by them the network is judged.
 """
 
 from __future__ import annotations
@@ -19,23 +20,29 @@ import jax
 import numpy as np
 
 from thalweg.collective_variables.bases.linear_map import function_values
-from thalweg.collective_variables.neural.encoder import Scaling
+from thalweg.collective_variables.neural.division import divided
+from thalweg.collective_variables.neural.encoder import SCALES, Scale, Scales
+from thalweg.learning.models import Model, Transforming
 from thalweg.learning.optimizers import Adam
-from thalweg.learning.trainer import History, Trainer
+from thalweg.learning.trainer import History, Trained, Trainer
+from thalweg.machine.surviving import surviving
 from thalweg.shapes import Shaped
-from thalweg.time_series.blocks import segments
+from thalweg.time_series.blocks import PairRange
 from thalweg.time_series.trajectories import Trajectories
 from thalweg.time_series.windows import Batch, Windows
 
 JUDGED = 64
 """Batches of held-out data at most that judge an epoch."""
 
+LEARNED_BY_HEART = 1.25
+"""Factor between losses on data seen and unseen from which it is told."""
+
 
 @runtime_checkable
 class Objective(Protocol):
     """What a network is trained for; hashable, as compiled steps are kept by it."""
 
-    def start(self, scaling: Scaling, hidden: Sequence[int], key: jax.Array) -> eqx.Module:
+    def start(self, scaling: Scale, hidden: Sequence[int], key: jax.Array) -> eqx.Module:
         """A module with random weights."""
         ...
 
@@ -49,21 +56,25 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True)
-class Learned:
+class Learned(Model):
     """Functions found by a network, and how well it went; `Functions` themselves.
 
     Attributes
     ----------
     functions : of frames
     module : everything that was trained, decoders included
-    losses : (restarts,) loss on held-out data of every start
+    losses : (restarts,) loss of every start on the data it was chosen by; NaN for one that failed
     history : of the start that is used
+    unseen : pairs that had no say in weights, epoch or start; empty where data are too few
+    notes : what one should know about the training
     """
 
     functions: Any
     module: Any
     losses: Shaped[np.ndarray, " restarts"]
     history: History
+    unseen: tuple[PairRange, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,14 +89,14 @@ class Learned:
         return function_values(data, self.functions)
 
     def __str__(self) -> str:
-        return (
-            f"best of {len(self.losses)} starts: held-out loss {self.losses.min():.4f}, "
-            f"others {', '.join(f'{loss:.4f}' for loss in np.sort(self.losses)[1:]) or 'none'}"
-        )
+        known = np.sort(self.losses[np.isfinite(self.losses)])
+        others = ", ".join(f"{loss:.4f}" for loss in known[1:]) or "none"
+        best = f"best of {len(self.losses)} starts: held-out loss {known[0]:.4f}, others {others}"
+        return "\n".join([best, *self.notes])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class Training(Transforming):
     """How networks are trained.
 
     Parameters
@@ -96,7 +107,8 @@ class Training:
     learning_rate : of Adam
     batch : pairs in a batch, about
     restarts : starts from other random weights; the best on held-out data is taken
-    held_out : share of the data not trained on, in whole trajectories or blocks of long ones
+    held_out : share of the data not trained on, in whole trajectories or blocks of long ones; by one half of it epochs
+        and starts are chosen, by the other the result is judged
     seed : of the split, the weights and the order of batches
     checkpoint : folder in which every start keeps a file to go on from after a kill
     progress : called with a message and the fraction done
@@ -125,9 +137,9 @@ class Training:
                 f"held_out={self.held_out} between 0 and 1"
             )
 
-    def basis(self, objective: Objective, lagtime: int) -> LearnedBasis:
+    def basis(self, objective: Objective, lagtime: int, scales: Scales = "deviations") -> LearnedBasis:
         """The basis of an objective trained so."""
-        return LearnedBasis(objective, lagtime, self)
+        return LearnedBasis(objective, lagtime, self, scales)
 
     def trainer(self, batches: int) -> Trainer:
         """The loop for so many batches in an epoch."""
@@ -140,7 +152,18 @@ class Training:
         progress = self.progress
         if progress is None:
             return None
-        return lambda text, done: progress(f"start {start + 1}: {text}", (start + done) / self.restarts)
+
+        def told(text: str, done: float) -> None:
+            try:
+                progress(f"start {start + 1}: {text}", (start + done) / self.restarts)
+            except Exception as error:
+                raise _Interrupted from error
+
+        return told
+
+
+class _Interrupted(BaseException):
+    """What the caller's own ``progress`` raised: it ends all starts."""
 
 
 @dataclass(frozen=True)
@@ -152,55 +175,106 @@ class LearnedBasis:
     objective : what it is trained for
     lagtime : in frames, of the pairs it is shown; zero for frames alone
     training : how
+    scales : of the features that the network sees: "deviations", each divided by its own, or "whitened", combinations
+        that are uncorrelated and of unit variance
     """
 
     objective: Objective
     lagtime: int
     training: Training = Training()
+    scales: Scales = "deviations"
 
     def fit(self, data: Trajectories) -> Learned:
         """The functions.
 
+        A start that fails is left out, with a warning; so are epochs in which training diverged.
+
         Raises
         ------
         ValueError
-            If the lag time leaves no pairs, or the data cannot be divided in two.
+            If the lag time leaves no pairs, the data cannot be divided in two, or every start fails.
         """
         training, seed = self.training, self.training.seed
-        training_windows, test_windows = self._divided(data)
-        held_out = list(islice(test_windows(np.random.default_rng([seed, 1])), JUDGED))
-        trainer = training.trainer(training_windows.batches)
-        scaling, runs = Scaling.of(data), []
-        for start in range(training.restarts):
+        # features alone are scaled by all frames, which are so found finite before the work
+        scaling = SCALES[self.scales].of(data)
+        parts = divided(data, self.lagtime, training.held_out, seed)
+        shown, choosing, unseen = (
+            Windows(data, part, self.lagtime, training.batch) if part else None for part in parts
+        )
+        assert shown is not None
+        assert choosing is not None
+        held_out = _some(choosing, seed)
+        trainer = training.trainer(shown.batches)
+
+        def run(start: int) -> Trained:
             key = jax.random.key(np.random.default_rng([seed, start]).integers(2**31))
             file = None if training.checkpoint is None else Path(training.checkpoint) / f"start_{start}.npz"
-            runs.append(
-                trainer.fit(
-                    self.objective.start(scaling, training.hidden, key),
-                    self.objective,
-                    training_windows,
-                    held_out=held_out,
-                    seed=seed + start,
-                    checkpoint=file,
-                    progress=training.reported(start),
-                )
+            return trainer.fit(
+                self.objective.start(scaling, training.hidden, key),
+                self.objective,
+                shown,
+                held_out=held_out,
+                seed=seed + start,
+                checkpoint=file,
+                progress=training.reported(start),
             )
-        losses = np.array([np.nanmin(run.history.held_out) for run in runs])
-        best = runs[int(np.argmin(losses))]
-        return Learned(self.objective.functions(best.model), best.model, losses, best.history)
 
-    def _divided(self, data: Trajectories) -> tuple[Windows, Windows]:
-        """Windows to train on and windows held out."""
-        used = data.report(self.lagtime).used if self.lagtime else data.lengths
-        pieces = segments(used, 20)
-        blocks = 1 + max(piece.block for piece in pieces)
-        if blocks < 2:
+        try:
+            left = surviving(range(training.restarts), run, "starts of the network")
+        except _Interrupted as interrupted:
+            raise interrupted.__cause__ or interrupted from None
+        losses = np.full(training.restarts, np.nan)
+        losses[list(left.members)] = [_least(each.history) for each in left.results]
+        if not np.isfinite(losses).any():
             raise ValueError(
-                "training needs data that can be divided in two; give longer or more trajectories"
+                "no start of the network reached a finite loss on held-out data; lower learning_rate, or look for "
+                "frames unlike all others"
             )
-        count = min(max(round(self.training.held_out * blocks), 1), blocks - 1)
-        # whole blocks are held out: neighboring frames know each other
-        aside = set(np.random.default_rng(self.training.seed).permutation(blocks)[:count].tolist())
-        parts = [[p for p in pieces if (p.block in aside) is taken] for taken in (False, True)]
-        training, test = (Windows(data, part, self.lagtime, self.training.batch) for part in parts)
-        return training, test
+        best = left.results[left.members.index(int(np.nanargmin(losses)))]
+        seen = self._loss(best.model, _some(shown, seed))
+        notes = (left.told, *best.history.notes)
+        if unseen is not None:
+            notes += (_by_heart(seen, self._loss(best.model, _some(unseen, seed))),)
+        return Learned(
+            self.objective.functions(best.model),
+            best.model,
+            losses,
+            best.history,
+            parts.unseen,
+            tuple(note for note in notes if note),
+        )
+
+    def _loss(self, module: Any, batches: Sequence[Batch]) -> float:
+        """Mean loss of some batches."""
+        return float(np.mean([float(_loss(self.objective, module, batch)) for batch in batches]))
+
+
+@eqx.filter_jit
+def _loss(objective: Objective, module: Any, batch: Batch) -> jax.Array:
+    return objective(module, batch)
+
+
+def _some(windows: Windows, seed: int) -> list[Batch]:
+    """At most `JUDGED` batches."""
+    return list(islice(windows(np.random.default_rng([seed, 1])), JUDGED))
+
+
+def _least(history: History) -> float:
+    """Least held-out loss; NaN if none is finite."""
+    finite = history.held_out[np.isfinite(history.held_out)]
+    return float(finite.min()) if len(finite) else float("nan")
+
+
+def _by_heart(seen: float, unseen: float) -> str:
+    """A sentence if a loss, or minus a score, is much worse where the network has not been."""
+    if not np.isfinite(unseen):
+        return f"the loss is {unseen} on data that the network never saw: look for frames unlike all others"
+    # scores are negative losses: large is good, and what counts is how much of it is left
+    worse = -seen > LEARNED_BY_HEART * max(-unseen, 0.0) if seen < 0 else unseen > LEARNED_BY_HEART * seen
+    if not worse:
+        return ""
+    what, sign = ("score", -1) if seen < 0 else ("loss", 1)
+    return (
+        f"the {what} is {sign * seen:.3g} on data of the training and {sign * unseen:.3g} on data that the network "
+        "never saw: learned by heart; give more data, or fewer features"
+    )

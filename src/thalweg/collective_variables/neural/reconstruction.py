@@ -5,9 +5,10 @@ r"""Objectives of networks that pass frames through a bottleneck and give them b
 in scaled features. At :math:`\tau = 0` this is an autoencoder, nonlinear PCA [kramer1991]; later a time-lagged
 autoencoder [wehmeyer2018]. With noise in the bottleneck and the cost of telling it from a normal distribution,
 :math:`\beta` times its relative entropy, a variational autoencoder [kingma2014]; a variational dynamics encoder
-[hernandez2018] is lagged, and adds minus the autocorrelation of its bottleneck.
+[hernandez2018] is lagged, and adds what the autocorrelation of its bottleneck lacks of one.
 
-A decoder pays for variance as well as for slowness: where variance is large and fast, prefer a score of slowness
+A decoder pays for variance as well as for slowness. Of whitened features all have the same variance, and what tells
+most of later frames is what is slow; otherwise, where variance is large and fast, prefer a score of slowness
 (`slowness`).
 """
 
@@ -20,7 +21,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from thalweg.collective_variables.neural.encoder import Encoder, Scaling
+from thalweg.collective_variables.neural.encoder import Encoder, Scale
 from thalweg.learning.perceptron import Perceptron
 from thalweg.time_series.windows import Batch
 
@@ -40,10 +41,10 @@ class Autoencoding(eqx.Module):
     spread: Encoder | None = None
 
     @staticmethod
-    def start(scaling: Scaling, hidden: Sequence[int], dim: int, key: jax.Array) -> Autoencoding:
+    def start(scaling: Scale, hidden: Sequence[int], dim: int, key: jax.Array) -> Autoencoding:
         """Random weights, no noise."""
         keys = jax.random.split(key)
-        decoder = Perceptron.init((dim, *reversed(hidden), len(scaling.mean)), keys[1])
+        decoder = Perceptron.init((dim, *reversed(hidden), scaling.size), keys[1])
         return Autoencoding(Encoder.init(scaling, hidden, dim, keys[0]), decoder)
 
 
@@ -58,7 +59,7 @@ class Reconstruction:
 
     dim: int
 
-    def start(self, scaling: Scaling, hidden: Sequence[int], key: jax.Array) -> Autoencoding:
+    def start(self, scaling: Scale, hidden: Sequence[int], key: jax.Array) -> Autoencoding:
         """Networks with random weights."""
         return Autoencoding.start(scaling, hidden, self.dim, key)
 
@@ -79,14 +80,14 @@ class VariationalReconstruction:
     ----------
     dim : values in the bottleneck
     capacity : weight ``beta`` of the relative entropy between the bottleneck and a normal distribution
-    slowness : weight of minus the autocorrelation of the bottleneck; one for a variational dynamics encoder
+    slowness : weight of what the autocorrelation of the bottleneck lacks of one; one for a variational dynamics encoder
     """
 
     dim: int
     capacity: float = 1e-2
     slowness: float = 0.0
 
-    def start(self, scaling: Scaling, hidden: Sequence[int], key: jax.Array) -> Autoencoding:
+    def start(self, scaling: Scale, hidden: Sequence[int], key: jax.Array) -> Autoencoding:
         """Networks with random weights."""
         keys = jax.random.split(key)
         spread = Encoder.init(scaling, hidden, self.dim, keys[1])
@@ -103,7 +104,7 @@ class VariationalReconstruction:
         loss = _average(_squares(given, last) + self.capacity * entropy, weights)
         if not self.slowness:
             return loss
-        return loss - self.slowness * _autocorrelation(center, module.encoder.network(last), weights)
+        return loss + self.slowness * (1 - _autocorrelation(center, module.encoder.network(last), weights))
 
     def functions(self, module: Autoencoding) -> Encoder:
         """What has been learned, as functions of frames."""

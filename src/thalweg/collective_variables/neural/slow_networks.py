@@ -12,23 +12,30 @@ differ in what they are trained for and in what is solved afterwards:
 `VDE`                  the same, noisy and slow [hernandez2018]  `VAC`
 =====================  =====================================  =================
 
+What speaks against the slowest timescale is in ``model.notes``: above all whether it is as slow in data that the
+network never saw (see `doubts`).
+
 Those for variables of high variance are in `autoencoders`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import get_args
+from dataclasses import dataclass, replace
+from typing import TypeVar, get_args
 
 from thalweg.collective_variables.bases.basis import Then
 from thalweg.collective_variables.bases.polynomials import Polynomials
+from thalweg.collective_variables.covariances.covariance import Covariances
+from thalweg.collective_variables.covariances.slow_modes import SlowModes, nonreversible_modes
+from thalweg.collective_variables.covariances.stationarity import unsymmetrized
 from thalweg.collective_variables.linear.vac import VAC, VACModel
 from thalweg.collective_variables.linear.vamp import VAMP, VAMPModel
-from thalweg.collective_variables.neural.encoder import Output
-from thalweg.collective_variables.neural.learned_basis import Training
+from thalweg.collective_variables.neural.doubts import SlowestFunction, doubts
+from thalweg.collective_variables.neural.encoder import SCALES, Output, Scales
+from thalweg.collective_variables.neural.learned_basis import Learned, LearnedBasis, Training
 from thalweg.collective_variables.neural.reconstruction import Reconstruction, VariationalReconstruction
 from thalweg.collective_variables.neural.slowness import CanonicalCorrelation, ReversibleScore, VAMPScore
-from thalweg.time_series.trajectories import TrajectoryData
+from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
 
 EXTRA = 2
 """Outputs of a network beyond the functions asked for. Where runs did not start from equilibrium, the density they
@@ -37,7 +44,34 @@ started from is one more function that the operator needs; without it time scale
 BOTTLENECK_BASIS = Polynomials(5)
 """Functions of a bottleneck among which slow ones are solved for."""
 
+VARIANCE = (
+    "a decoder of features that are not whitened follows their variance: timescales are those of loud features, and "
+    "slower quiet ones may be missed; scales='whitened' follows slowness"
+)
+"""What is said of bottlenecks of features that are not whitened."""
+
 Data = TrajectoryData
+Model = TypeVar("Model", VACModel, VAMPModel)
+
+
+def questioned(model: Model, data: Trajectories, learned: Learned, *remarks: str) -> Model:
+    """The model with notes about its training and about what speaks against its slowest timescale."""
+
+    def modes_of(sums: Covariances) -> SlowModes:
+        if isinstance(model, VACModel):
+            return model.method.unweighted_modes(sums, model.choice)
+        return nonreversible_modes(unsymmetrized(sums, model.method.cutoff), sums)
+
+    slowest = SlowestFunction(
+        data,
+        model.functions,
+        model.modes,
+        modes_of,
+        model.timescale_errors,
+        model.method.lagtime,
+        learned.unseen,
+    )
+    return replace(model, notes=(*model.notes, *learned.notes, *remarks, *doubts(slowest)))
 
 
 @dataclass(frozen=True)
@@ -79,7 +113,9 @@ class VAMPnet(Training):
         """Train, then solve."""
         outputs = self.dim + (1 if self.output == "memberships" else EXTRA)
         basis = self.basis(VAMPScore(outputs, output=self.output), self.lagtime)
-        return VAMP(self.lagtime, self.dim, basis).fit(data)
+        runs = as_trajectories(data)
+        model = VAMP(self.lagtime, self.dim, basis).fit(runs)
+        return questioned(model, runs, model.functions)
 
 
 @dataclass(frozen=True)
@@ -97,9 +133,10 @@ class SRV(Training):
 
     def fit(self, data: Data) -> VACModel:
         """Train, then solve."""
-        return VAC(self.lagtime, self.dim, self.basis(ReversibleScore(self.dim + EXTRA), self.lagtime)).fit(
-            data
-        )
+        basis = self.basis(ReversibleScore(self.dim + EXTRA), self.lagtime)
+        runs = as_trajectories(data)
+        model = VAC(self.lagtime, self.dim, basis).fit(runs)
+        return questioned(model, runs, model.functions)
 
 
 @dataclass(frozen=True)
@@ -117,32 +154,38 @@ class DCCA(Training):
 
     def fit(self, data: Data) -> VAMPModel:
         """Train, then solve among the functions of both networks."""
-        return VAMP(self.lagtime, self.dim, self.basis(CanonicalCorrelation(self.dim), self.lagtime)).fit(
-            data
-        )
+        basis = self.basis(CanonicalCorrelation(self.dim), self.lagtime)
+        runs = as_trajectories(data)
+        model = VAMP(self.lagtime, self.dim, basis).fit(runs)
+        return questioned(model, runs, model.functions)
 
 
 @dataclass(frozen=True)
 class TimeLaggedAutoencoder(Training):
     """A bottleneck through which later frames are told from earlier ones; slow are polynomials of what it lets through.
 
-    What is best for telling frames follows their variance, and any monotone function of it is as good: the slowest
-    functions are therefore solved for among polynomials of it.
+    Of whitened features the slowest tell most of what can be told of later frames; of others, those of large variance
+    may. Any monotone function of the bottleneck is as good: the slowest functions are therefore solved for among
+    polynomials of it.
 
     Parameters
     ----------
     lagtime : in frames
     dim : values in the bottleneck, and slow functions wanted
+    scales : of the features, "whitened" to follow slowness, "deviations" to follow variance
     """
 
     lagtime: int
     dim: int = 1
+    scales: Scales = "whitened"
+
+    def __post_init__(self):
+        super().__post_init__()
+        _require_scales(self.scales)
 
     def fit(self, data: Data) -> VACModel:
         """Train, then solve."""
-        return VAC(
-            self.lagtime, self.dim, Then(self.basis(Reconstruction(self.dim), self.lagtime), BOTTLENECK_BASIS)
-        ).fit(data)
+        return _bottleneck(self.basis(Reconstruction(self.dim), self.lagtime, self.scales), self.dim, data)
 
 
 @dataclass(frozen=True)
@@ -151,18 +194,37 @@ class VDE(Training):
 
     Parameters
     ----------
+    lagtime : in frames
+    dim : values in the bottleneck, and slow functions wanted
     capacity : cost of telling the bottleneck from a normal distribution
     slowness : reward of its autocorrelation
+    scales : of the features, "whitened" to follow slowness, "deviations" to follow variance
     """
 
     lagtime: int
     dim: int = 1
     capacity: float = 1e-2
     slowness: float = 1.0
+    scales: Scales = "whitened"
+
+    def __post_init__(self):
+        super().__post_init__()
+        _require_scales(self.scales)
 
     def fit(self, data: Data) -> VACModel:
         """Train, then solve."""
         objective = VariationalReconstruction(self.dim, self.capacity, self.slowness)
-        return VAC(self.lagtime, self.dim, Then(self.basis(objective, self.lagtime), BOTTLENECK_BASIS)).fit(
-            data
-        )
+        return _bottleneck(self.basis(objective, self.lagtime, self.scales), self.dim, data)
+
+
+def _bottleneck(basis: LearnedBasis, dim: int, data: Data) -> VACModel:
+    """Slow polynomials of a bottleneck."""
+    runs = as_trajectories(data)
+    model = VAC(basis.lagtime, dim, Then(basis, BOTTLENECK_BASIS)).fit(runs)
+    remarks = () if basis.scales == "whitened" else (VARIANCE,)
+    return questioned(model, runs, model.functions.inner, *remarks)
+
+
+def _require_scales(scales: str) -> None:
+    if scales not in SCALES:
+        raise ValueError(f"scales={scales!r} is unknown; known are {', '.join(SCALES)}")

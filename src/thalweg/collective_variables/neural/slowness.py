@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from thalweg.collective_variables.bases.basis import Joined
-from thalweg.collective_variables.neural.encoder import Encoder, Output, Scaling
+from thalweg.collective_variables.neural.encoder import Encoder, Output, Scale
 from thalweg.time_series.windows import Batch
 
 RIDGE = 1e-5
@@ -43,7 +43,7 @@ class VAMPScore:
     r: int = 2
     output: Output = "values"
 
-    def start(self, scaling: Scaling, hidden: Sequence[int], key: jax.Array) -> Encoder:
+    def start(self, scaling: Scale, hidden: Sequence[int], key: jax.Array) -> Encoder:
         """Networks with random weights."""
         return Encoder.init(scaling, hidden, self.dim, key, self.output)
 
@@ -66,7 +66,7 @@ class ReversibleScore:
 
     dim: int
 
-    def start(self, scaling: Scaling, hidden: Sequence[int], key: jax.Array) -> Encoder:
+    def start(self, scaling: Scale, hidden: Sequence[int], key: jax.Array) -> Encoder:
         """Networks with random weights."""
         return Encoder.init(scaling, hidden, self.dim, key)
 
@@ -103,7 +103,7 @@ class CanonicalCorrelation:
 
     dim: int
 
-    def start(self, scaling: Scaling, hidden: Sequence[int], key: jax.Array) -> TwoEncoders:
+    def start(self, scaling: Scale, hidden: Sequence[int], key: jax.Array) -> TwoEncoders:
         """Networks with random weights."""
         return TwoEncoders(*(Encoder.init(scaling, hidden, self.dim, each) for each in jax.random.split(key)))
 
