@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 BOLTZMANN = 8.31446261815324e-3
 """Boltzmann's (molar gas) constant, CODATA 2018 [kJ/mol/K]."""
@@ -34,6 +34,12 @@ BOHR = 0.0529177210903
 
 GIGAPASCAL = 602.214076
 """One gigapascal [kJ/mol/nm^3]."""
+
+BAR = 0.0602214076
+"""One bar [kJ/mol/nm^3]."""
+
+MOLAR = 0.602214076
+"""One mole per liter [1/nm^3]."""
 
 GRAM_PER_CUBIC_CENTIMETER = 602.214076
 """One gram per cubic centimeter [amu/nm^3]."""
@@ -60,9 +66,13 @@ DIMENSIONS = {
     },
     "diffusion": {"nm^2/ps": 1.0, "nm^2/ns": 1e-3, "um^2/s": 1e-6, "cm^2/s": 100.0},
     "mass": {"amu": 1.0, "Da": 1.0, "dalton": 1.0},
+    "concentration": {"M": MOLAR, "mM": 1e-3 * MOLAR, "mol/l": MOLAR, "/nm^3": 1.0},
     "angle": {"rad": 1.0, "deg": DEGREE, "degrees": DEGREE},
 }
 """Accepted units of each dimension, as multiples of the internal one."""
+
+LONG_TIMES = (("s", 1e12), ("ms", 1e9), ("µs", 1e6), ("ns", 1e3))
+"""Units of time above one picosecond [ps], the longest first."""
 
 DIMENSIONS["force"] = {
     f"{energy}/{length}": one / other
@@ -73,7 +83,7 @@ DIMENSIONS["stress"] = {
     f"{energy}/{length}^3": one / other**3
     for energy, one in DIMENSIONS["energy"].items()
     for length, other in DIMENSIONS["length"].items()
-} | {"GPa": GIGAPASCAL, "kbar": 0.1 * GIGAPASCAL, "bar": 1e-4 * GIGAPASCAL}
+} | {"GPa": GIGAPASCAL, "kbar": 1e3 * BAR, "bar": BAR, "atm": 1.01325 * BAR}
 
 WORDS = {
     "kelvin": "K", "femtosecond": "fs", "picosecond": "ps", "nanosecond": "ns", "microsecond": "us", "µs": "us",
@@ -81,6 +91,26 @@ WORDS = {
     "electronvolt": "eV", "hartree": "Ha", "degree": "deg", "radian": "rad",
 }  # fmt: skip
 """Units as some write them, also in the plural -> their symbols."""
+
+
+class InFrames(float):
+    """A time counted in frames, since the time between them was not given; no unit of time is written with it.
+
+    Examples
+    --------
+    >>> type(5 * ONE_FRAME).__name__, 5 * ONE_FRAME
+    ('InFrames', 5.0)
+    """
+
+    def __mul__(self, other: Any) -> Any:
+        product = super().__mul__(other)
+        return product if product is NotImplemented else InFrames(product)
+
+    __rmul__ = __mul__
+
+
+ONE_FRAME = InFrames(1.0)
+"""The time between frames where none was given."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +153,23 @@ SquareNanometersPerPicosecond = Annotated[float, Dimension("diffusion")]
 KilojoulesPerMole = Annotated[float, Dimension("energy")]
 Daltons = Annotated[float, Dimension("mass")]
 Radians = Annotated[float, Dimension("angle")]
+KilojoulesPerMolePerCubicNanometer = Annotated[float, Dimension("stress")]
+PerCubicNanometer = Annotated[float, Dimension("concentration")]
 KilojoulesPerMolePerNanometer = Annotated[float, Dimension("force")]
+
+
+def duration(time: float, like: float | None = None) -> str:
+    """A time [ps] in the unit that suits its size; in frames if it, or a time ``like`` it, is counted in them.
+
+    Examples
+    --------
+    >>> duration(12.345), duration(2.5e4), duration(1.2e6), duration(40.0, ONE_FRAME), duration(ONE_FRAME)
+    ('12.35 ps', '25 ns', '1.2 µs', '40 frames', '1 frame')
+    """
+    if isinstance(time if like is None else like, InFrames):
+        return f"{time:.4g} frame{'' if time == 1 else 's'}"
+    size = next(((name, size) for name, size in LONG_TIMES if abs(time) >= size), ("ps", 1.0))
+    return f"{time / size[1]:.4g} {size[0]}"
 
 
 def unit(name: str, dimension: str) -> float:

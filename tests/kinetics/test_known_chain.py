@@ -30,7 +30,7 @@ def eight_states() -> np.ndarray:
 def test_the_model_is_the_chain():
     matrix = expm(2.0 * eight_states())
     model = known_chain(matrix, lag=2.0, n_processes=7)
-    np.testing.assert_allclose(model.transition_matrix.toarray(), matrix, atol=1e-14)
+    np.testing.assert_allclose(model.transition_matrix, matrix, atol=1e-14)
     np.testing.assert_allclose(
         model.stationary_distribution, exact.chain_stationary_distribution(matrix), atol=1e-12
     )

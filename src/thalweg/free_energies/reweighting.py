@@ -24,6 +24,7 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp
 
+from thalweg.learning.models import Model
 from thalweg.shapes import Float, Int
 
 LEAST_OVERLAP = 0.01
@@ -64,7 +65,7 @@ def effective_sample_size(log_weights: Float[np.ndarray, " frames"]) -> float:
 
 
 @dataclass(frozen=True)
-class MBARModel:
+class MBARModel(Model):
     """What `MBAR` found.
 
     Attributes

@@ -13,11 +13,12 @@ import numpy as np
 import scipy.ndimage
 
 from thalweg.free_energies.blocks import block_labels, resamples
+from thalweg.learning.models import Method, Model
 from thalweg.shapes import Float
 
 
 @dataclass(frozen=True)
-class FreeEnergySurfaceModel:
+class FreeEnergySurfaceModel(Model):
     """``F`` on a grid.
 
     Attributes
@@ -34,7 +35,7 @@ class FreeEnergySurfaceModel:
 
 
 @dataclass(frozen=True)
-class FreeEnergySurface:
+class FreeEnergySurface(Method):
     """A weighted histogram or kernel density of one or two variables.
 
     Parameters

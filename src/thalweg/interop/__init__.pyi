@@ -9,6 +9,7 @@ from .files.configurations import to_atoms as to_atoms
 from .files.configurations import write_configurations as write_configurations
 from .files.dcd import DCD as DCD
 from .files.file_units import FileUnits as FileUnits
+from .files.structures import structures as structures
 from .files.trajectories import TrajectoryFile as TrajectoryFile
 from .files.trajectories import TrajectoryFrames as TrajectoryFrames
 from .files.trajectories import read_topology as read_topology

@@ -95,6 +95,8 @@ from .states.clustering import KMeans as KMeans
 from .states.clustering import KMeansAndCenters as KMeansAndCenters
 from .states.discrete_trajectories import AcceleratedStates as AcceleratedStates
 from .states.discrete_trajectories import DiscreteTrajectories as DiscreteTrajectories
+from .states.sampled_frames import frames_along as frames_along
+from .states.sampled_frames import sampled_frames as sampled_frames
 from .validation.bootstrap import bootstrap as bootstrap
 from .validation.bootstrap import matched_timescales as matched_timescales
 from .validation.bootstrap import timescale_errors as timescale_errors

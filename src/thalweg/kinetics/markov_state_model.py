@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, issparse
 
 from thalweg.kinetics.counts.active_set import ActiveStates, active_set
 from thalweg.kinetics.counts.counting import Counting, Sliding
@@ -23,10 +24,15 @@ from thalweg.kinetics.estimation.reversible import Reversible
 from thalweg.kinetics.estimation.spectrum import spectrum
 from thalweg.kinetics.estimation.transition_matrix import Estimator, TransitionMatrix
 from thalweg.kinetics.scores import gmrq, vamp_score_of_counts
+from thalweg.kinetics.simulated import simulated
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories, as_counted
 from thalweg.learning.models import Method, Model
 from thalweg.time_series.crossings import Process
 from thalweg.time_series.relaxation import relaxation_times
+from thalweg.units import duration
+
+DENSE = 3000
+"""Transition matrices of up to this many states are given as arrays (72 MB), those of more as sparse matrices."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +75,13 @@ class MarkovModel(Model):
         return self.counts.lagtime * self.counts.dt
 
     @cached_property
-    def transition_matrix(self) -> csr_array:
-        """Transition probabilities ``(n_states, n_states)``; rows of states that are not active are empty."""
-        return self.active.spread_matrix(self.fit.matrix)
+    def transition_matrix(self) -> np.ndarray | csr_array:
+        """Transition probabilities ``(n_states, n_states)``; rows of states that are not active are zero.
+
+        An array of up to `DENSE` states, sparse beyond.
+        """
+        sparse = self.active.spread_matrix(self.fit.matrix)
+        return sparse.toarray() if self.n_states <= DENSE else sparse
 
     @cached_property
     def stationary_distribution(self) -> np.ndarray:
@@ -111,13 +121,35 @@ class MarkovModel(Model):
             raise ValueError(
                 "crossings are counted on trajectories; fit the model to trajectories, not to counts"
             )
-        return processes_of(self.trajectories, self.counts, self.timescales, self.eigenfunctions[:, 1:])
+        return processes_of(
+            self.trajectories, self.counts.n_blocks, self.timescales, self.eigenfunctions[:, 1:]
+        )
 
     def propagate(self, distribution: np.ndarray, steps: int) -> np.ndarray:
         """A distribution over states ``(..., n_states)`` after ``steps`` lag times."""
+        matrix = self.active.spread_matrix(self.fit.matrix)
         for _ in range(steps):
-            distribution = distribution @ self.transition_matrix
+            distribution = distribution @ matrix
         return distribution
+
+    def simulate(
+        self, steps: int, runs: int = 1, start: int | None = None, seed: int = 0
+    ) -> DiscreteTrajectories:
+        """Walks of the model's chain, whose frames are a lag time apart.
+
+        Parameters
+        ----------
+        steps : frames of each walk
+        runs : how many walks
+        start : state that all begin in; None draws it from the stationary distribution
+        seed : of the random numbers
+
+        Raises
+        ------
+        ValueError
+            If the state is not active, of which the model knows no transitions.
+        """
+        return simulated(self.fit, self.active, self.lag, steps, runs, start, seed)
 
     def score(
         self, trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray, r: int = 2
@@ -150,8 +182,21 @@ class MarkovModel(Model):
         functions[: self.n_states] = np.where(second, np.imag(modes), np.real(modes))
         return counts, functions
 
+    def headline(self) -> dict[str, object]:
+        """States, lag, timescales, and the share of data that the model speaks of."""
+        quoted = [process.in_short for process in self.processes] if self.trajectories is not None else None
+        times = quoted or [duration(time, self.dt) for time in self.timescales]
+        return {
+            "states": self.n_states,
+            "active": len(self.active.states),
+            "counts kept": f"{100 * self.active.kept:.4g} %",
+            "lag": duration(self.lag, self.dt),
+            "timescales": ", ".join(times),
+            "reversible": self.fit.reversible,
+        }
+
     def __str__(self) -> str:
-        lines = [f"Markov model at lag {self.lag:g} ps: {self.active}"]
+        lines = [f"Markov model at lag {duration(self.lag, self.dt)}: {self.active}"]
         if self.counts.report.used.sum():
             lines.append(str(self.counts.report))
         if not self.fit.converged:
@@ -159,7 +204,7 @@ class MarkovModel(Model):
         if self.trajectories is not None:
             lines += [f"process {k + 1}: {process}" for k, process in enumerate(self.processes)]
         else:
-            lines.append("timescales " + ", ".join(f"{time:.4g}" for time in self.timescales) + " ps")
+            lines.append("timescales " + ", ".join(duration(time, self.dt) for time in self.timescales))
         return "\n".join(lines)
 
 
@@ -201,16 +246,38 @@ class MarkovStateModel(Method):
         ValueError
             If the lag time leaves no pairs or no states are connected.
         """
+        if _is_matrix(trajectories):
+            raise ValueError(
+                "got a square matrix of numbers that are not whole, which are no states; "
+                "use fit_counts(matrix) for a matrix of counts, known_chain(matrix) for one of probabilities"
+            )
         data = as_counted(trajectories)
         counts = self.counting.count(data, self.lagtime, self.n_blocks)
         return self.fit_counts(counts, trajectories=data)
 
     def fit_counts(
         self,
-        counts: TransitionCounts,
+        counts: TransitionCounts | np.ndarray | csr_array,
         trajectories: DiscreteTrajectories | None = None,
     ) -> MarkovModel:
-        """The model of counts."""
+        """The model of counts, or of a matrix of counts made elsewhere.
+
+        Parameters
+        ----------
+        counts : transition counts, or a square matrix of them from row to column, whole numbers or not, a lag time
+            apart in frames
+        trajectories : what they were counted on, if it is known
+        """
+        if not isinstance(counts, TransitionCounts):
+            counts = TransitionCounts.of_matrix(counts, self.lagtime)
         active = active_set(counts.matrix, self.estimator.connectivity)
         fit = self.estimator.among(active.states).fit(active.restrict(counts.matrix))
         return MarkovModel(self, counts, active, fit, trajectories)
+
+
+def _is_matrix(data: Any) -> bool:
+    """Whether these are counts or probabilities from row to column rather than trajectories of states."""
+    if issparse(data):
+        return True
+    square = isinstance(data, np.ndarray) and data.ndim == 2 and data.shape[0] == data.shape[1]
+    return bool(square and data.dtype.kind == "f")

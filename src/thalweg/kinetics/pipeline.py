@@ -12,6 +12,7 @@ from typing import Any
 from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
 from thalweg.kinetics.states.clustering import Clustering, KCenters, KMeans, KMeansAndCenters
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.learning.models import Method, Model
 from thalweg.time_series.cross_validation import FitMethod
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 
@@ -20,7 +21,7 @@ Clusters = KMeans | KCenters | KMeansAndCenters
 
 
 @dataclass(frozen=True, eq=False)
-class PipelineModel:
+class PipelineModel(Model):
     """What a pipeline found.
 
     Attributes
@@ -46,7 +47,7 @@ class PipelineModel:
 
 
 @dataclass(frozen=True)
-class MarkovPipeline:
+class MarkovPipeline(Method):
     """Features to Markov model.
 
     Parameters

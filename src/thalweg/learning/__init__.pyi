@@ -9,8 +9,16 @@ from .calibration import rank_correlation as rank_correlation
 from .calibration import reliability_curve as reliability_curve
 from .calibration import roc_area as roc_area
 from .checkpoint import save as save
+from .deviation_map import DeviationMap as DeviationMap
+from .deviation_map import closed_below as closed_below
+from .familiar_names import Familiar as Familiar
+from .familiar_names import hint as hint
 from .maximum_volume import combinations as combinations
 from .maximum_volume import maximum_volume as maximum_volume
+from .models import Labeling as Labeling
+from .models import Method as Method
+from .models import Model as Model
+from .models import Transforming as Transforming
 from .optimizers import LBFGS as LBFGS
 from .optimizers import Adam as Adam
 from .perceptron import LinearLayer as LinearLayer

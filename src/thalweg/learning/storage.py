@@ -2,9 +2,9 @@
 
 The file is a zip archive: ``tree.json`` describes the tree, ``arrays/*.npy`` hold its arrays byte for byte. A tree is
 any nesting of tuples, lists, dictionaries (keys of any kind that is plain here, integers included), numbers, strings,
-None, NumPy and JAX arrays, and named tuples, dataclasses or `equinox.Module`s on the face of a room or plug-in. Nothing
-is pickled: a class is named as in `thalweg.registry`, so that a file outlives the move of a module, and only what is
-found there is made, field by field, without calling it. The same tree gives the same bytes.
+None, NumPy and JAX arrays, sparse matrices, and named tuples, dataclasses or `equinox.Module`s on the face of a room or
+plug-in. Nothing is pickled: a class is named as in `thalweg.registry`, so that a file outlives the move of a module,
+and only what is found there is made, field by field, without calling it. The same tree gives the same bytes.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.sparse import csr_array
 
 from thalweg import __version__
 from thalweg.machine import disk
 from thalweg.machine.reading import UnreadableFile, reading
 from thalweg.machine.whole_files import whole
 from thalweg.registry import UnknownName, name_of, resolve
+from thalweg.units import InFrames
 
 FORMAT = "thalweg tree"
 VERSION = 2
@@ -121,6 +123,13 @@ def _describe(value, where, arrays):
             "jax" if isinstance(value, jax.Array) else "array" if isinstance(value, np.ndarray) else "scalar"
         )
         return {"is": kind, **_stored(value, where, arrays)}
+    if isinstance(value, csr_array):
+        value = csr_array(value)
+        parts = {"data": value.data, "indices": value.indices, "indptr": value.indptr}
+        stored = {name: _describe(part, f"{where}.{name}", arrays) for name, part in parts.items()}
+        return {"is": "csr", "shape": list(value.shape), **stored}
+    if type(value) is InFrames:
+        return {"is": "frames", "value": repr(float(value))}
     # what JSON knows stands as it is, but subclasses and numbers that are not finite, which it would change
     if value is None or type(value) in (bool, int, str):
         return value
@@ -198,6 +207,10 @@ class _Reader:
                 self.value(key, where): self.value(item, f"{where}[{key!r}]")
                 for key, item in description["items"]
             }
+        if kind == "csr":
+            return self.sparse(description, where)
+        if kind == "frames":
+            return InFrames(description["value"])
         if kind == "float":
             return float(description["value"])
         if kind in ("array", "scalar", "jax"):
@@ -206,6 +219,13 @@ class _Reader:
         if "items" in description:
             return self.named_tuple(str(kind), description["items"], where)
         return self.instance(str(kind), description.get("fields", {}), where)
+
+    def sparse(self, description, where):
+        """A sparse matrix, whose indices lie inside it."""
+        parts = [self.value(description[name], where) for name in ("data", "indices", "indptr")]
+        matrix = csr_array(tuple(parts), shape=tuple(description["shape"]))
+        matrix.check_format(full_check=True)
+        return matrix
 
     def named_tuple(self, name, items, where):
         """A named tuple, made of its items without calling its class."""

@@ -16,6 +16,7 @@ from math import isfinite
 import numpy as np
 
 from thalweg.shapes import Shaped
+from thalweg.units import duration
 
 FEWEST_CROSSINGS = 10
 """Crossings needed in each direction."""
@@ -39,6 +40,7 @@ class Process:
     estimate : estimated timescale [ps], to be quoted only if ``resolved``; NaN for none
     forward, backward : crossings to the side of large and of small values of its eigenfunction
     blocks : blocks of data in which it was crossed
+    dt : time between frames [ps], in whose unit the estimate is written
 
     Examples
     --------
@@ -52,6 +54,7 @@ class Process:
     forward: int
     backward: int
     blocks: int
+    dt: float = 1.0
 
     @property
     def sampled(self) -> bool:
@@ -68,10 +71,17 @@ class Process:
         """Timescale [ps]; None if the process is under-sampled."""
         return self.estimate if self.resolved else None
 
+    @property
+    def in_short(self) -> str:
+        """The timescale, or in two words why there is none."""
+        if self.resolved:
+            return duration(self.estimate, self.dt)
+        return "no decay" if self.sampled else "under-sampled"
+
     def __str__(self) -> str:
         crossed = f"crossed {self.forward} and {self.backward} times"
         if self.resolved:
-            return f"{self.estimate:.4g} ps ({crossed})"
+            return f"{duration(self.estimate, self.dt)} ({crossed})"
         if self.sampled:
             return f"no decay time at this lag ({crossed})"
         needed = f"needed are {FEWEST_CROSSINGS} each way in {FEWEST_BLOCKS}"
@@ -132,7 +142,9 @@ def count_crossings(sides: Iterable[np.ndarray], frames: int, n_blocks: int) -> 
     return up, down, len(blocks)
 
 
-def observed_process(timescale: float, series: Sequence[np.ndarray], n_blocks: int) -> Process:
+def observed_process(
+    timescale: float, series: Sequence[np.ndarray], n_blocks: int, dt: float = 1.0
+) -> Process:
     """The process of this timescale [ps] whose eigenfunction takes the values ``series``, one array a trajectory.
 
     Examples
@@ -146,4 +158,4 @@ def observed_process(timescale: float, series: Sequence[np.ndarray], n_blocks: i
     values = np.concatenate(series)
     low, high = range_ends(values)
     sides = (sides_of(np.asarray(run), low, high) for run in series)
-    return Process(float(timescale), *count_crossings(sides, len(values), n_blocks))
+    return Process(float(timescale), *count_crossings(sides, len(values), n_blocks), dt)

@@ -69,6 +69,14 @@ class Estimate(Model):
     n_blocks: int
     told: str = ""
 
+    def headline(self) -> dict[str, object]:
+        """The value with its error, and what it rests on."""
+        return {
+            "value": with_errors(self.value, self.error),
+            "replicates": len(self.samples),
+            "blocks": self.n_blocks,
+        }
+
     @property
     def failed(self) -> np.ndarray:
         """Share of the replicates that gave no answer ``(...)``."""

@@ -16,8 +16,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from thalweg.learning.models import Model
 from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import PairRange
+from thalweg.units import ONE_FRAME, InFrames, duration
 
 CHUNK = 2048
 """Frames read at a time; a chunk of a hundred features stays in the cache of one core."""
@@ -122,7 +124,7 @@ def pair_report(lengths: np.ndarray, lagtime: int) -> PairReport:
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectories:
+class Trajectories(Model):
     """Blocks of frames from one or many runs, each ``(frames, features)``, with what belongs to them.
 
     Parameters
@@ -131,7 +133,7 @@ class Trajectories:
         One entry per trajectory: an array, a memory map, anything with ``shape`` and slices, a `Source`, or a
         DataFrame, whose columns name the features.
     dt : float
-        Time between frames [ps].
+        Time between frames [ps]; where none is given, times are in frames.
     weights : sequence of arrays, optional
         One weight per frame, for instance from reweighting a biased run; a pair has the weight of its first
         frame.
@@ -155,7 +157,7 @@ class Trajectories:
     """
 
     blocks: Sequence[Any]
-    dt: float = 1.0
+    dt: float = ONE_FRAME
     weights: Sequence[np.ndarray] | None = None
     names: Sequence[str] | None = None
     log_path: Sequence[np.ndarray] | None = None
@@ -185,7 +187,7 @@ class Trajectories:
             raise ValueError(f"dt={self.dt} must be a positive time between frames [ps]")
         lengths = np.array([frames for frames, _ in shapes])
         object.__setattr__(self, "blocks", blocks)
-        object.__setattr__(self, "dt", float(self.dt))
+        object.__setattr__(self, "dt", self.dt if isinstance(self.dt, InFrames) else float(self.dt))
         object.__setattr__(self, "lengths", lengths)
         object.__setattr__(self, "n_features", int(shapes[0][1]))
         if self.weights is not None:
@@ -198,8 +200,25 @@ class Trajectories:
     def __len__(self) -> int:
         return len(self.blocks)
 
+    def __iter__(self) -> Iterator[Any]:
+        """What was given as one trajectory ``(frames, features)`` after the other."""
+        return iter(self.blocks)
+
+    def __getitem__(self, trajectory: int) -> Any:
+        return self.blocks[trajectory]
+
     def __str__(self) -> str:
-        return f"{len(self)} trajectories, {self.n_frames} frames {self.dt:g} ps apart, {self.n_features} features"
+        apart = "" if isinstance(self.dt, InFrames) else f" {self.dt:g} ps apart"
+        return f"{len(self)} trajectories, {self.n_frames} frames{apart}, {self.n_features} features"
+
+    def headline(self) -> dict[str, object]:
+        """What there is of data."""
+        return {
+            "trajectories": len(self),
+            "frames": self.n_frames,
+            "length": duration(self.n_frames * self.dt, self.dt),
+            "features": self.n_features,
+        }
 
     @property
     def n_frames(self) -> int:

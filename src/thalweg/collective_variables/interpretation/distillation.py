@@ -35,6 +35,7 @@ from thalweg.collective_variables.interpretation.feature_selection import (
     Support,
     coefficients,
 )
+from thalweg.learning.models import Method, Model
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import segments
@@ -44,7 +45,7 @@ Variable = Callable[[Any], Any] | Trajectories | Sequence[np.ndarray] | np.ndarr
 
 
 @dataclass(frozen=True, eq=False)
-class DistilledModel:
+class DistilledModel(Model):
     """A linear variable of few features.
 
     Attributes
@@ -84,7 +85,7 @@ class DistilledModel:
 
 
 @dataclass(frozen=True)
-class Distillation:
+class Distillation(Method):
     """A small linear model of any variable.
 
     Parameters

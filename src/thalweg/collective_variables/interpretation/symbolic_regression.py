@@ -26,6 +26,7 @@ from thalweg.collective_variables.interpretation.formula import Formula, Link
 from thalweg.collective_variables.interpretation.formula_fit import FormulaFit
 from thalweg.collective_variables.interpretation.formula_search import Search, kinds_of
 from thalweg.collective_variables.interpretation.importance import sampled
+from thalweg.learning.models import Method
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import segments
@@ -95,7 +96,7 @@ class FormulaFront:
 
 
 @dataclass(frozen=True)
-class SymbolicRegression:
+class SymbolicRegression(Method):
     """A search for formulas.
 
     Parameters

@@ -18,10 +18,12 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from thalweg.kinetics.states.discrete_trajectories import AcceleratedStates, DiscreteTrajectories, as_counted
+from thalweg.learning.models import Model
 from thalweg.shapes import Float, Shaped
 from thalweg.time_series.accelerated import overlaps
 from thalweg.time_series.blocks import PairRange, segments
 from thalweg.time_series.trajectories import PairReport
+from thalweg.units import ONE_FRAME, duration
 
 DENSE = 2**26
 """Up to this many pairs of states are counted in a dense table; above, the pairs seen are sorted."""
@@ -31,7 +33,7 @@ CHUNK = 2**16
 
 
 @dataclass(frozen=True, eq=False)
-class TransitionCounts:
+class TransitionCounts(Model):
     """Counts of transitions between states in original numbering, one row of counts per block.
 
     Attributes
@@ -61,14 +63,16 @@ class TransitionCounts:
     apart: int = 1
 
     @classmethod
-    def of_matrix(cls, matrix: np.ndarray | csr_array, lagtime: int = 1, dt: float = 1.0) -> TransitionCounts:
+    def of_matrix(
+        cls, matrix: np.ndarray | csr_array, lagtime: int = 1, dt: float = ONE_FRAME
+    ) -> TransitionCounts:
         """Counts that were made elsewhere, whole numbers or not, in one block.
 
         Parameters
         ----------
         matrix : (states, states) dense or sparse, counts from row to column
         lagtime : frames between both ends of a transition
-        dt : time between frames [ps]
+        dt : time between frames [ps]; where none is given, times are in frames
 
         Raises
         ------
@@ -94,6 +98,16 @@ class TransitionCounts:
         none = np.zeros(0, int)
         report = PairReport(lagtime, none, none)
         return cls(lagtime, dt, n_states, rows, total.indices, csr_array(total.data[None]), report)
+
+    def headline(self) -> dict[str, object]:
+        """States, lag and how many transitions there are."""
+        return {
+            "states": self.n_states,
+            "lag": duration(self.lagtime * self.dt, self.dt),
+            "transitions": float(self.blocks.sum()),
+            "between pairs of states": len(self.rows),
+            "blocks": self.n_blocks,
+        }
 
     @property
     def n_blocks(self) -> int:

@@ -37,10 +37,12 @@ from thalweg.kinetics.hidden.parameters import HiddenParameters, squared_extrapo
 from thalweg.kinetics.hidden.recursion import Workspace
 from thalweg.kinetics.scores import vamp_score_of_counts
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.learning.models import Method, Model
 from thalweg.machine.surviving import surviving
 from thalweg.time_series.crossings import Process, observed_process
 from thalweg.time_series.relaxation import relaxation_times
 from thalweg.time_series.trajectories import Trajectories
+from thalweg.units import duration
 
 Data = DiscreteTrajectories | Trajectories | Sequence[np.ndarray]
 
@@ -56,7 +58,7 @@ LEAST_FRAMES = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class HiddenModel:
+class HiddenModel(Model):
     """A fitted hidden Markov model, the most populated hidden state first.
 
     Attributes
@@ -230,11 +232,21 @@ class HiddenModel:
         observed.check(self.output)
         return observed
 
+    def headline(self) -> dict[str, object]:
+        """Hidden states, lag, populations and timescales."""
+        return {
+            "hidden states": self.n_hidden,
+            "connected": f"{len(self.active.states)} of {self.n_hidden}",
+            "lag": duration(self.lag, self.dt),
+            "populations": self.stationary_distribution,
+            "timescales": ", ".join(process.in_short for process in self.processes),
+            "log likelihood": self.log_likelihood,
+        }
+
     def __str__(self) -> str:
         shares = ", ".join(f"{share:.3g}" for share in self.stationary_distribution)
-        lines = [
-            f"hidden Markov model at lag {self.lag:g} ps: {self.n_hidden} hidden states, populations {shares}"
-        ]
+        lag = duration(self.lag, self.dt)
+        lines = [f"hidden Markov model at lag {lag}: {self.n_hidden} hidden states, populations {shares}"]
         if self.n_hidden < self.method.n_hidden:
             lines.append(
                 f"{self.method.n_hidden - self.n_hidden} of {self.method.n_hidden} hidden states died"
@@ -251,7 +263,10 @@ def _crossed(timescale: float, series: list[np.ndarray], lagtime: int, observed:
     # neighboring frames belong to different sequences, whose hidden states are inferred apart and may flicker
     seen = [
         observed_process(
-            timescale, [run[shift::lagtime] for run in series if len(run) > shift], observed.n_blocks
+            timescale,
+            [run[shift::lagtime] for run in series if len(run) > shift],
+            observed.n_blocks,
+            observed.dt,
         )
         for shift in range(min(lagtime, int(observed.lengths.max())))
     ]
@@ -264,7 +279,7 @@ def occupancy(expected: Expectation) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class HiddenMarkovModel:
+class HiddenMarkovModel(Method):
     """Estimation of a hidden Markov model.
 
     Discrete trajectories give discrete outputs, trajectories of features Gaussian ones.
@@ -339,6 +354,10 @@ class HiddenMarkovModel:
                 stacklevel=2,
             )
         return _sorted(model)
+
+    def fit_predict(self, data: Data) -> list[np.ndarray]:
+        """The most likely hidden states of the data that the model is fitted to, int ``(frames,)`` per trajectory."""
+        return self.fit(data).most_likely_path(data)
 
     def improved(
         self,

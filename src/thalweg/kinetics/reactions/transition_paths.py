@@ -43,6 +43,16 @@ class ReactiveFlux(Model):
     target: np.ndarray
     stationary_distribution: Shaped[np.ndarray, " n_states"]
 
+    def headline(self) -> dict[str, object]:
+        """Where from and to, flux and rate."""
+        return {
+            "start": self.start,
+            "target": self.target,
+            "flux": f"{self.total:.4g} /ps",
+            "rate": f"{self.rate:.4g} /ps",
+            "transitions": self.net.nnz,
+        }
+
     def __str__(self) -> str:
         return (
             f"flux {self.total:.4g} /ps from {len(self.start)} to {len(self.target)} states, "

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from thalweg.collective_variables.bases.linear_map import as_frames
 from thalweg.kinetics.states.discrete_trajectories import AcceleratedStates, DiscreteTrajectories
+from thalweg.learning.models import Labeling, Model
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
 from thalweg.time_series.accelerated import AcceleratedTrajectories
@@ -25,7 +26,7 @@ Periods = Sequence[float | None] | None
 
 
 @dataclass(frozen=True, eq=False)
-class Clustering:
+class Clustering(Model):
     """A division of feature space into the surroundings of centers.
 
     Attributes
@@ -44,9 +45,15 @@ class Clustering:
         """Number of clusters."""
         return len(self.centers)
 
+    def headline(self) -> dict[str, object]:
+        """Clusters and their size."""
+        return {"clusters": self.n_clusters, "features": self.centers.shape[1], "radius": self.radius}
+
     @on_one_thread
-    def transform(self, data: Trajectories | np.ndarray) -> Any:
-        """The cluster of every frame: int32 ``(frames,)``, or `DiscreteTrajectories` of trajectories."""
+    def transform(self, data: TrajectoryData) -> Any:
+        """The cluster of every frame: int32 ``(frames,)``, or `DiscreteTrajectories` of several trajectories."""
+        if isinstance(data, list | tuple) and all(np.ndim(block) == 2 for block in data):
+            data = as_trajectories(data)
         if not isinstance(data, Trajectories):
             return self._assigned(as_trajectories(as_frames(data)))[0]
         states = self._assigned(data)
@@ -73,7 +80,7 @@ class Clustering:
 
 
 @dataclass(frozen=True)
-class KMeans:
+class KMeans(Labeling):
     """Clusters of least variance [lloyd1982], started by k-means++ [arthur2007] on a part of the frames.
 
     The start is drawn from about ten frames per cluster and improved there, since drawing it from all
@@ -136,7 +143,7 @@ class KMeans:
 
 
 @dataclass(frozen=True)
-class KCenters:
+class KCenters(Labeling):
     """Clusters of small radius: each new center is the frame farthest from all others [gonzalez1985].
 
     Covers the outskirts of the data, where adaptive sampling starts; the radius is at most twice the
@@ -186,7 +193,7 @@ class KCenters:
 
 
 @dataclass(frozen=True)
-class KMeansAndCenters:
+class KMeansAndCenters(Labeling):
     """Half of the clusters where frames are many, by `KMeans`, half evenly spread, by `KCenters`.
 
     States are small where most of the time is spent, and rare places, such as barriers, have states of their own.

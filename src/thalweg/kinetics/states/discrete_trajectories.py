@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from thalweg.learning.models import Model
 from thalweg.time_series.accelerated import Accelerated
 from thalweg.time_series.trajectories import PairReport, pair_report
+from thalweg.units import ONE_FRAME, InFrames, duration
 
 
 @dataclass(frozen=True, eq=False)
-class DiscreteTrajectories:
+class DiscreteTrajectories(Model):
     """Sequences of states, numbered from zero, from one or many runs.
 
     Parameters
     ----------
     blocks : sequence of int arrays ``(frames,)``
     dt : float
-        Time between frames [ps].
+        Time between frames [ps]; where none is given, times are in frames.
     weights : sequence of arrays, optional
         One weight per frame; a transition has the weight of its first frame.
     n_states : int, optional
@@ -39,7 +41,7 @@ class DiscreteTrajectories:
     """
 
     blocks: Sequence[np.ndarray] | np.ndarray
-    dt: float = 1.0
+    dt: float = ONE_FRAME
     weights: Sequence[np.ndarray] | None = None
     n_states: int | None = None
     log_path: Sequence[np.ndarray] | None = None
@@ -71,7 +73,7 @@ class DiscreteTrajectories:
         if self.log_path is not None and [len(w) for w in self.log_path] != lengths.tolist():
             raise ValueError("path weights must have one entry per frame of every trajectory")
         object.__setattr__(self, "blocks", blocks)
-        object.__setattr__(self, "dt", float(self.dt))
+        object.__setattr__(self, "dt", self.dt if isinstance(self.dt, InFrames) else float(self.dt))
         object.__setattr__(self, "n_states", int(n_states))
         object.__setattr__(self, "lengths", lengths)
 
@@ -87,6 +89,22 @@ class DiscreteTrajectories:
 
     def __len__(self) -> int:
         return len(self.blocks)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """States ``(frames,)`` of one trajectory after the other."""
+        return iter(self.blocks)
+
+    def __getitem__(self, trajectory: int) -> np.ndarray:
+        return self.blocks[trajectory]
+
+    def headline(self) -> dict[str, object]:
+        """What there is of data."""
+        return {
+            "trajectories": len(self),
+            "frames": int(self.lengths.sum()),
+            "length": duration(float(self.lengths.sum()) * self.dt, self.dt),
+            "states": self.n_states,
+        }
 
 
 @dataclass(frozen=True, eq=False)
