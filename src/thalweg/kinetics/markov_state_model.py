@@ -255,6 +255,13 @@ class MarkovStateModel(Method):
         counts = self.counting.count(data, self.lagtime, self.n_blocks)
         return self.fit_counts(counts, trajectories=data)
 
+    @staticmethod
+    def as_data(
+        trajectories: DiscreteTrajectories | Sequence[np.ndarray] | np.ndarray,
+    ) -> DiscreteTrajectories:
+        """What `fit` takes, as `DiscreteTrajectories`."""
+        return as_counted(trajectories)
+
     def fit_counts(
         self,
         counts: TransitionCounts | np.ndarray | csr_array,

@@ -152,7 +152,7 @@ def cross_validate(
     Parameters
     ----------
     method : with ``fit(data)``, whose model has ``score(data, r)``
-    data : `Trajectories` or what makes some, or `DiscreteTrajectories`
+    data : `Trajectories` or `DiscreteTrajectories`, or what the method makes such of
     splits : how parts are held out
     r : of the score
     parts : about how many parts to divide the data into; pieces of long trajectories, whole short ones
@@ -171,7 +171,7 @@ def cross_validate(
     >>> 1.5 < cross_validate(TICA(lagtime=1, dim=1), Trajectories([x])).mean < 2.0
     True
     """
-    data = data if hasattr(data, "lengths") else _of_frames(data)
+    data = data if hasattr(data, "lengths") else getattr(method, "as_data", _of_frames)(data)
     pieces = segments(data.lengths, parts)
     count = 1 + max(piece.block for piece in pieces)
     if count < 2:

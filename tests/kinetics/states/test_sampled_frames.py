@@ -7,8 +7,9 @@ import pytest
 from scipy.sparse import csr_array
 
 from thalweg.interop import read_topology, structures, write_trajectory
-from thalweg.kinetics import MarkovStateModel, frames_along, known_chain, sampled_frames
+from thalweg.kinetics import DiscreteTrajectories, MarkovStateModel, frames_along, known_chain, sampled_frames
 from thalweg.testsystems.chain import timescales
+from thalweg.time_series import ShuffleSplit, cross_validate
 
 CHAIN = np.array([[0.9, 0.1, 0.0], [0.05, 0.85, 0.1], [0.0, 0.2, 0.8]])
 
@@ -130,3 +131,13 @@ def test_populations_times_the_transition_matrix_are_populations_by_any_product(
     for product in (np.dot(pi, model.transition_matrix), pi @ model.transition_matrix):
         np.testing.assert_allclose(product, pi)
     assert np.sort(np.linalg.eig(model.transition_matrix)[0].real)[-1] == pytest.approx(1)
+
+
+def test_arrays_of_states_are_cross_validated_as_they_are():
+    rng = np.random.default_rng(0)
+    runs = [np.cumsum(rng.random(400) < 0.05) % 2 for _ in range(4)]
+    plain = cross_validate(MarkovStateModel(1), runs, ShuffleSplit(3))
+    wrapped = cross_validate(MarkovStateModel(1), DiscreteTrajectories(runs), ShuffleSplit(3))
+    np.testing.assert_allclose(plain.held_out, wrapped.held_out)
+    assert 1 < plain.mean < 2
+    assert 1 < cross_validate(MarkovStateModel(1), np.concatenate(runs), ShuffleSplit(2)).mean < 2

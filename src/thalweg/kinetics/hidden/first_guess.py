@@ -134,7 +134,9 @@ def _joined(counts: csr_array) -> csr_array:
     )
 
 
-def _between_sets(stationary: np.ndarray, matrix: np.ndarray | csr_array, memberships: np.ndarray) -> TransitionMatrix:
+def _between_sets(
+    stationary: np.ndarray, matrix: np.ndarray | csr_array, memberships: np.ndarray
+) -> TransitionMatrix:
     """Transitions between sets, made positive."""
     # P~ = (M^T Pi M)^-1 M^T Pi P M, whose elements may be slightly negative
     weighted = memberships.T * stationary

@@ -31,7 +31,7 @@ from thalweg.kinetics.estimation.spectrum import spectrum
 from thalweg.kinetics.estimation.transition_matrix import Estimator, TransitionMatrix
 from thalweg.kinetics.hidden.first_guess import first_guess
 from thalweg.kinetics.hidden.forward_backward import Expectation
-from thalweg.kinetics.hidden.observations import Observations, observations
+from thalweg.kinetics.hidden.observations import Observations, as_observed, observations
 from thalweg.kinetics.hidden.outputs import DiscreteOutput, GaussianOutput
 from thalweg.kinetics.hidden.parameters import HiddenParameters, squared_extrapolation
 from thalweg.kinetics.hidden.recursion import Workspace
@@ -354,6 +354,11 @@ class HiddenMarkovModel(Method):
                 stacklevel=2,
             )
         return _sorted(model)
+
+    @staticmethod
+    def as_data(data: Data) -> DiscreteTrajectories | Trajectories:
+        """What `fit` takes, as `DiscreteTrajectories` or as `Trajectories` of features."""
+        return as_observed(data)
 
     def fit_predict(self, data: Data) -> list[np.ndarray]:
         """The most likely hidden states of the data that the model is fitted to, int ``(frames,)`` per trajectory."""

@@ -192,6 +192,22 @@ class Observations:
         return first, first + self.lagtime
 
 
+def as_observed(
+    data: DiscreteTrajectories | Trajectories | Sequence[np.ndarray],
+) -> DiscreteTrajectories | Trajectories:
+    """States where every array has one dimension, features where it has two.
+
+    Parameters
+    ----------
+    data : discrete trajectories, trajectories of features, or a list of arrays of either
+    """
+    if isinstance(data, DiscreteTrajectories | Trajectories):
+        return data
+    alone = isinstance(data, np.ndarray) and data.ndim == 1
+    whole = alone or all(np.ndim(block) == 1 for block in data)
+    return as_discrete(data) if whole else as_trajectories(data)
+
+
 def observations(
     data: DiscreteTrajectories | Trajectories | Sequence[np.ndarray], lagtime: int, n_blocks: int
 ) -> Observations:
@@ -216,10 +232,7 @@ def observations(
     >>> observed.lengths.tolist(), observed.n_states
     ([3, 2], 2)
     """
-    if not isinstance(data, DiscreteTrajectories | Trajectories):
-        alone = isinstance(data, np.ndarray) and data.ndim == 1
-        whole = alone or all(np.ndim(block) == 1 for block in data)
-        data = as_discrete(data) if whole else as_trajectories(data)
+    data = as_observed(data)
     if data.weights is not None:
         raise ValueError("hidden Markov models take whole sequences as they are; give data without weights")
     lagtime = pair_report(data.lengths, lagtime).lagtime
