@@ -141,8 +141,9 @@ def test_the_table_holds_the_errors_of_the_predictions(frames, predicted, everyt
 
 
 def test_the_front_marks_the_weights_of_the_study(everything):
-    assert everything.front.chosen == 2
-    assert everything.front.force[2] == pytest.approx(30 / unit("meV/Å", "force"))
+    assert (
+        everything.front.study[1] == everything.front.force[2] == pytest.approx(30 / unit("meV/Å", "force"))
+    )
 
 
 def test_the_nearest_neighbor_of_an_atom_of_water_is_an_angstrom_away(everything):

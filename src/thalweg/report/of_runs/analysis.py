@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.linear.vac import VACModel
+from thalweg.machine.surviving import reason, surviving
 from thalweg.report.of_runs.evidence import RunEvidence
 from thalweg.report.of_runs.free_energies import (
     Weighted,
@@ -30,6 +32,9 @@ DRAWN = 4000
 
 CONNECTED = 0.9
 """Share of the transitions that one connected part must hold for populations to come from a Markov model."""
+
+DEAD = 1e-6
+"""Spread of a variable, as a share of the widest one's, below which it says nothing."""
 
 KINETIC_DIM = 4
 """Slow coordinates that clusters are made in."""
@@ -65,6 +70,8 @@ Learned = tuple[tuple[str, ...], Callable[[np.ndarray], np.ndarray]]
 def analyze_run(evidence: RunEvidence, question: Question, learned: Learned | None = None) -> Results:
     """Everything a report says about ``evidence``, but its title and where it came from.
 
+    What cannot be found is a diagnosis, and the rest stands. Frames that come with weights need no Markov model.
+
     Parameters
     ----------
     learned : the variables that drove the run; the slowest ones of the walks free of bias if None
@@ -72,55 +79,125 @@ def analyze_run(evidence: RunEvidence, question: Question, learned: Learned | No
     Raises
     ------
     ValueError
-        If the lag time is too long for the walks, or no two states are connected.
+        If frames without weights give no Markov model: the lag time is too long for the walks, or no two states are
+        connected.
     """
-    tica = _slow_coordinates(evidence, question)
-    picture = kinetic_picture(
-        [tica.transform(walk.features.astype(float)) for walk in evidence.moving],
-        evidence.dt,
-        question.lagtime,
-        question.lagtimes,
-        question.clusters,
-        question.sets,
-    )
-    coordinates = [tica.transform(walk.features.astype(float)) for walk in evidence.weighted]
-    labels = [picture.assigned(values) for values in coordinates]
-    frames = _weights(evidence, picture, labels)
-    names, variable = learned or (
-        tuple(f"slow {i + 1}" for i in range(min(2, tica.loadings.shape[1]))),
-        lambda features: tica.transform(features.astype(float))[:, :2],
-    )
-    values = [variable(walk.features) for walk in evidence.weighted]
+    doubts: list[Diagnosis] = []
+    kinetics = _kinetics(evidence, question, doubts)
+    coordinates = [kinetics.coordinates(walk.features) for walk in evidence.weighted]
+    labels = [kinetics.assigned(values) for values in coordinates]
+    frames = _weights(evidence, kinetics.picture, labels)
+    names, values = _alive(*_variable(evidence, kinetics.tica, learned), doubts)
 
     members = {
         name: [inside_ranges(walk.torsions, evidence.torsion_names, ranges) for walk in evidence.weighted]
         for name, ranges in question.regions.items()
     }
-    differences = [
-        difference(f"free energy of {name} against the rest", member, frames)
-        for name, member in members.items()
-    ]
-    meaning = _meaning(evidence, names, values)
+    differences = _each(
+        "free energy differences",
+        members,
+        lambda name, member: difference(f"free energy of {name} against the rest", member, frames),
+        doubts,
+    )
+    meaning = _meaning(evidence, names, values) if names else None
     shown = _axes(meaning)
-    states = _states(evidence, picture, frames, labels, coordinates, members, shown)
-    drawn = drawn_atoms(evidence.topology)
-    estimates = (*picture.estimates(), *differences)
+    states = _states(evidence, kinetics, frames, labels, coordinates, members, shown, doubts)
+    courses = _each("courses", members, lambda name, member: course(name, member, frames), doubts)
+    surfaces = _surfaces(evidence, frames, names, values, shown, doubts)
+    picture = kinetics.picture
     return Results(
         title="",
         subtitle="",
         simulated=(),
-        found=_found(picture, differences, states),
-        certainty=(*_certainty(differences), *picture.certainty()),
-        estimates=estimates,
-        diagnoses=(*picture.diagnoses(), *_doubts(tica, differences)),
-        surfaces=tuple(_surfaces(evidence, frames, names, values, shown)),
-        timescales=picture.scan,
-        chapman_kolmogorov=picture.chapman_kolmogorov,
+        found=_found(picture, differences),
+        certainty=(*_certainty(differences), *(picture.certainty() if picture else ())),
+        estimates=(*(picture.estimates() if picture else ()), *differences),
+        diagnoses=(
+            *(picture.diagnoses() if picture else ()),
+            *_reasons(kinetics.tica, differences),
+            *doubts,
+        ),
+        surfaces=tuple(surfaces),
+        timescales=picture.scan if picture else None,
+        chapman_kolmogorov=picture.chapman_kolmogorov if picture else None,
         states=states,
-        molecule=molecule(evidence.topology, drawn),
+        molecule=molecule(evidence.topology, drawn_atoms(evidence.topology)),
         learned=meaning,
-        convergence=tuple(course(name, member, frames) for name, member in members.items()),
+        convergence=tuple(courses),
     )
+
+
+@dataclass(frozen=True)
+class _Kinetics:
+    """Slow coordinates and the Markov model in them; both None if walks free of bias give neither."""
+
+    tica: VACModel | None
+    picture: KineticPicture | None
+
+    def coordinates(self, features: np.ndarray) -> np.ndarray:
+        """Slow coordinates ``(frames, values)``; the features themselves where there are none."""
+        return features if self.tica is None else self.tica.transform(features.astype(float))
+
+    def assigned(self, values: np.ndarray) -> np.ndarray:
+        """Microstates ``(frames,)``; all frames in one where there is no model."""
+        return np.zeros(len(values), int) if self.picture is None else self.picture.assigned(values)
+
+
+def _kinetics(evidence: RunEvidence, question: Question, doubts: list[Diagnosis]) -> _Kinetics:
+    try:
+        tica = _slow_coordinates(evidence, question)
+        picture = kinetic_picture(
+            [tica.transform(walk.features.astype(float)) for walk in evidence.moving],
+            evidence.dt,
+            question.lagtime,
+            question.lagtimes,
+            question.clusters,
+            question.sets,
+        )
+    except MemoryError:
+        raise
+    except Exception as error:
+        if evidence.pooled is None:
+            raise
+        doubts.append(Diagnosis("problem", f"No slow coordinates and no time scales: {reason(error)}."))
+        return _Kinetics(None, None)
+    return _Kinetics(tica, picture)
+
+
+def _each(
+    kind: str, members: Mapping[str, Any], work: Callable[[str, Any], Any], doubts: list[Diagnosis]
+) -> list[Any]:
+    """What ``work(name, member)`` gives for those members that it can be done for."""
+    left = surviving(members, lambda name: work(name, members[name]), kind, fewest=0, told=False)
+    if left.failures:
+        doubts.append(Diagnosis("warning", f"{left.told[:1].upper()}{left.told[1:]}."))
+    return list(left.results)
+
+
+def _variable(
+    evidence: RunEvidence, tica: VACModel | None, learned: Learned | None
+) -> tuple[tuple[str, ...], list[np.ndarray]]:
+    """The learned variables along the weighted walks; the slowest coordinates where none drove the run."""
+    if learned is not None:
+        names, variable = learned
+        return names, [variable(walk.features) for walk in evidence.weighted]
+    if tica is None:
+        return (), []
+    names = tuple(f"slow {i + 1}" for i in range(min(2, tica.loadings.shape[1])))
+    return names, [tica.transform(walk.features.astype(float))[:, :2] for walk in evidence.weighted]
+
+
+def _alive(
+    names: Sequence[str], values: Sequence[np.ndarray], doubts: list[Diagnosis]
+) -> tuple[tuple[str, ...], list[np.ndarray]]:
+    """Those of the variables that take more than one value, to rounding."""
+    if not names:
+        return (), []
+    spread = np.ptp(np.concatenate(values), axis=0)
+    alive = spread > DEAD * spread.max()
+    if dead := [name for name, kept in zip(names, alive) if not kept]:
+        doubts.append(Diagnosis("warning", f"{', '.join(dead)}: the same for all frames, and not drawn."))
+    return tuple(name for name, kept in zip(names, alive) if kept), [run[:, alive] for run in values]
 
 
 def _slow_coordinates(evidence: RunEvidence, question: Question) -> VACModel:
@@ -132,11 +209,12 @@ def _slow_coordinates(evidence: RunEvidence, question: Question) -> VACModel:
     return slowest if rank == 1 else TICA(lagtime=question.lagtime, dim=min(KINETIC_DIM, rank)).fit(walks)
 
 
-def _weights(evidence: RunEvidence, picture: KineticPicture, labels: Sequence[np.ndarray]) -> Weighted:
+def _weights(evidence: RunEvidence, picture: KineticPicture | None, labels: Sequence[np.ndarray]) -> Weighted:
     """The weights that came with the frames, or those that make a Markov model's populations of them."""
     seeds = tuple(walk.seed for walk in evidence.weighted)
     if evidence.pooled is not None:
         return Weighted(seeds, evidence.pooled, evidence.own, evidence.kT, evidence.dt)
+    assert picture is not None  # without weights there is a model, or no report
     active = picture.model.active
     if active.kept < CONNECTED:
         raise ValueError(
@@ -186,51 +264,56 @@ def _axes(meaning: VariableMeaning | None) -> tuple[str, ...]:
     return tuple(sorted(score, key=score.get, reverse=True)[:2])
 
 
-def _surfaces(evidence, frames: Weighted, names, values, shown) -> list[Surface]:
-    surfaces = []
+def _surfaces(evidence, frames: Weighted, names, values, shown, doubts) -> list[Surface]:
+    wanted: dict[str, Callable[[], Surface]] = {}
     if len(shown) == 2:
         columns = [evidence.torsion_names.index(name) for name in shown]
         angles = [walk.torsions[:, columns] for walk in evidence.weighted]
-        surfaces.append(torsion_surface(" and ".join(shown), shown, angles, frames))
+        wanted[" and ".join(shown)] = lambda: torsion_surface(" and ".join(shown), shown, angles, frames)
     if len(names) >= 2:
-        surfaces.append(
-            variable_surface("the learned variables", names[:2], [v[:, :2] for v in values], frames)
+        slow = [run[:, :2] for run in values]
+        wanted["the learned variables"] = lambda: variable_surface(
+            "the learned variables", names[:2], slow, frames
         )
-    return surfaces
+    return _each("surfaces", wanted, lambda _, make: make(), doubts)
 
 
-def _states(evidence, picture, frames, labels, coordinates, members, shown):
+def _states(evidence, kinetics, frames, labels, coordinates, members, shown, doubts):
     columns = {name: evidence.torsion_names.index(name) for name in shown}
     drawn = drawn_atoms(evidence.topology)
+    picture = kinetics.picture
     sets = {
         f"set {number}": [picture.set_of(label) == number - 1 for label in labels]
-        for number in range(1, picture.n_sets + 1)
+        for number in range(1, picture.n_sets + 1 if picture else 1)
     }
-    states = [
-        described(name, member, labels, coordinates, evidence, frames, columns, drawn)
-        for name, member in {**sets, **members}.items()
-        if any(m.any() for m in member)
-    ]
+    seen = {name: member for name, member in {**sets, **members}.items() if any(m.any() for m in member)}
+    states = _each(
+        "states",
+        seen,
+        lambda name, member: described(name, member, labels, coordinates, evidence, frames, columns, drawn),
+        doubts,
+    )
     return aligned(states)
 
 
-def _found(picture: KineticPicture, differences: Sequence[ReportedNumber], states) -> tuple[str, ...]:
+def _found(picture: KineticPicture | None, differences: Sequence[ReportedNumber]) -> tuple[str, ...]:
     sentences = [
         f"{e.name.removeprefix('free energy of ').capitalize()}: {with_error(e.value, e.error, e.unit)}."
         if np.isfinite(e.value)
         else f"{e.name.removeprefix('free energy of ').capitalize()}: no number, {e.remark}."
         for e in differences
     ]
-    return (*sentences, *picture.found())
+    return (*sentences, *(picture.found() if picture else ()))
 
 
 def _certainty(estimates: Sequence[ReportedNumber]) -> tuple[str, ...]:
     return tuple(f"{e.name.capitalize()}: {e.remark}." for e in estimates if e.remark)
 
 
-def _doubts(tica: VACModel, differences: Sequence[ReportedNumber]) -> list[Diagnosis]:
-    doubts = [Diagnosis("note", note) for note in tica.notes]
-    if tica.estimate == "nonreversible":
+def _reasons(tica: VACModel | None, differences: Sequence[ReportedNumber]) -> list[Diagnosis]:
+    """Reasons to doubt numbers that were found."""
+    doubts = [] if tica is None else [Diagnosis("note", note) for note in tica.notes]
+    if tica is not None and tica.estimate == "nonreversible":
         doubts.append(Diagnosis("warning", f"Slow coordinates without stationary weights: {tica.reason}."))
     for estimate in differences:
         if (

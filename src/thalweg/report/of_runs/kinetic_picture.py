@@ -14,9 +14,11 @@ from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.validation.chapman_kolmogorov import chapman_kolmogorov
 from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
 from thalweg.kinetics.validation.implied_timescales import TimescaleScan as Scan
+from thalweg.machine.surviving import reason
 from thalweg.report.drawing import drawn_test, drawn_timescales
 from thalweg.report.results import ChapmanKolmogorov, Diagnosis, ReportedNumber, ReportedTimescales
 from thalweg.report.rounding import significant, with_error
+from thalweg.time_series.crossings import FEWEST_BLOCKS, FEWEST_CROSSINGS, Process
 
 SHOWN = 3
 """Slow processes drawn and listed."""
@@ -25,7 +27,7 @@ SCANNED = 10
 """Times the chosen lag time up to which others are scanned."""
 
 STEADY = 3.0
-"""Standard errors by which a prediction may miss, or a time scale drift, before it is pointed out."""
+"""Standard errors by which a prediction may miss before it is pointed out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +91,13 @@ class KineticPicture:
     def estimates(self) -> tuple[ReportedNumber, ...]:
         """Time scales of the resolved processes; of the others, that they are under-sampled."""
         found = []
-        for number, process in enumerate(self.model.processes[: len(self._resolved)]):
+        for number, process in enumerate(self._slowest):
             name = f"time scale {number + 1}"
             if process.resolved:
                 error = float(self.scanned.errors[self._chosen, number])
-                found.append(ReportedNumber(name, process.estimate, error, "ps", remark=self._drift(number)))
+                found.append(
+                    ReportedNumber(name, process.estimate, error, "ps", remark=self._verdict(number))
+                )
             else:
                 found.append(ReportedNumber(name, np.nan, np.nan, "ps", remark=str(process)))
         return tuple(found)
@@ -101,21 +105,23 @@ class KineticPicture:
     def found(self) -> tuple[str, ...]:
         """The slow processes in words."""
         slow = [e for e in self.estimates() if np.isfinite(e.value) and e.value > self.model.lag]
+        if not slow:
+            return ("No process slower than the lag was seen often enough to give its time.",)
         named = ", ".join(with_error(e.value, e.error, e.unit) for e in slow)
-        text = (
-            (f"Slow processes: {named}.",)
-            if slow
-            else ("No process slower than the lag was seen often enough.",)
-        )
         missed = int((~self._resolved).sum())
-        return (*text, f"{missed} more under-sampled.") if missed else text
+        text = f"Slow processes: {named}."
+        if not missed:
+            return (text,)
+        return (
+            text,
+            f"Of the {len(self._resolved)} slowest processes {missed} were seen too seldom to give a time.",
+        )
 
     def certainty(self) -> tuple[str, ...]:
         """What speaks for or against the slowest time scale, in words."""
         words = []
         if self._resolved[0] and np.isfinite(self.scanned.timescales[self._chosen, 0]):
-            drift = self._drift(0)
-            words.append(f"The slowest time scale {drift or 'does not depend on the lag within its error'}.")
+            words.append(f"The slowest time scale: {self._verdict(0)}.")
         if not isinstance(self.test, str):
             kept = (
                 "foretells" if self._missed() <= STEADY else f"misses by {self._missed():.1f} standard errors"
@@ -127,16 +133,15 @@ class KineticPicture:
 
     def diagnoses(self) -> list[Diagnosis]:
         """What speaks against the model."""
-        found = [
-            Diagnosis("warning", f"Process {number}: {process}.")
-            for number, process in enumerate(self.model.processes[: len(self._resolved)], start=1)
-            if not process.resolved
-        ]
+        found = [Diagnosis("warning", text) for text in self._undersampled()]
         for number in np.flatnonzero(self._resolved):
-            if drift := self._drift(int(number)):
-                found.append(
-                    Diagnosis("warning", f"Time scale {number + 1} {drift}: the lag may be too short.")
-                )
+            estimate, flatness = self.scanned.timescales[self._chosen, number], self.scanned.flatness[number]
+            if estimate < self.model.lag or flatness.rising >= self.model.lag:
+                words = f"Time scale {number + 1}: {self._verdict(int(number))}."
+                found.append(Diagnosis("warning", words))
+        if left := self.scanned.failures:
+            told = "; ".join(f"{lag * self.model.trajectories.dt:g} ps: {why}" for lag, why in left.items())
+            found.append(Diagnosis("note", f"No time scales at some lags: {told}."))
         if not self.model.active.complete:
             found.append(Diagnosis("note", f"Markov model: {self.model.active}."))
         if (self.model.counts.report.used == 0).any():
@@ -148,26 +153,34 @@ class KineticPicture:
             found.append(Diagnosis("warning", words))
         return found
 
+    @property
+    def _slowest(self) -> tuple[Process, ...]:
+        """Processes that are listed, slowest first."""
+        return self.model.processes[: len(self._resolved)]
+
+    def _undersampled(self) -> list[str]:
+        """Processes seen too seldom, in one line."""
+        few = [(k, process) for k, process in enumerate(self._slowest, start=1) if not process.resolved]
+        if len(few) < 2:
+            return [f"Process {k}: {process}." for k, process in few]
+        numbers = ", ".join(str(k) for k, _ in few)
+        up, down = (max(getattr(process, way) for _, process in few) for way in ("forward", "backward"))
+        return [
+            f"Processes {numbers} are under-sampled: crossed at most {up} and {down} times, needed are "
+            f"{FEWEST_CROSSINGS} each way in {FEWEST_BLOCKS} blocks of the data."
+        ]
+
+    def _verdict(self, number: int) -> str:
+        """What a time scale does from lag to lag."""
+        if self.scanned.timescales[self._chosen, number] < self.model.lag:
+            return "shorter than the lag"
+        return str(self.scanned.flatness[number])
+
     def _missed(self) -> float:
         """Largest difference of prediction and data in the test, in standard errors."""
         test = self.test
         known = test.error > 0
         return float((np.abs(test.predicted - test.estimated)[known] / test.error[known]).max(initial=0.0))
-
-    def _drift(self, number: int) -> str:
-        """How a time scale moves from the chosen lag to the longest one below itself, if it does."""
-        estimate, scanned = self.scanned.timescales[self._chosen, number], self.scanned
-        if estimate < self.model.lag:
-            return "is shorter than the lag"
-        inside = (scanned.lags > self.model.lag) & (scanned.lags <= estimate)
-        later = np.flatnonzero(scanned.resolved[:, number] & inside)
-        if len(later) == 0:
-            return ""
-        places = [self._chosen, later[-1]]
-        first, last = self.scanned.timescales[places, number]
-        if abs(last - first) <= STEADY * np.hypot(*self.scanned.errors[places, number]):
-            return ""
-        return f"goes to {significant(last)} ps at a lag of {significant(self.scanned.lags[later[-1]])} ps"
 
 
 def kinetic_picture(
@@ -198,18 +211,31 @@ def kinetic_picture(
         raise ValueError(scan.failures[lagtime])
     model = scan.models[lagtime]
     slow = sum(process.resolved and process.estimate > model.lag for process in model.processes)
-    groups = metastable_sets(model, max(2, min(sets, 1 + slow))).assignments
+    groups = _grouped(model, max(2, min(sets, 1 + slow)))
     return KineticPicture(clustering, model, groups, scan, _tested(model, groups))
+
+
+def _grouped(model: MarkovModel, sets: int) -> np.ndarray:
+    """Long-lived set of each microstate; one set of all where they fall into none."""
+    try:
+        return metastable_sets(model, sets).assignments
+    except MemoryError:
+        raise
+    except Exception:
+        return np.where(model.stationary_distribution > 0, 0, -1)
 
 
 def _tested(model: MarkovModel, groups: np.ndarray) -> ChapmanKolmogorov | str:
     """The test over as many multiples of the lag time as the walks allow."""
+    if groups.max() < 1:
+        return "the states fall into no long-lived sets"
     multiples = min(5, (int(model.trajectories.lengths.max()) - 1) // model.lagtime)
     try:
-        test = chapman_kolmogorov(model, groups, multiples)
-    except ValueError as error:
-        return str(error)
-    return drawn_test(test)
+        return drawn_test(chapman_kolmogorov(model, groups, multiples))
+    except MemoryError:
+        raise
+    except Exception as error:
+        return reason(error)
 
 
 def _ladder(longest: int) -> list[int]:
