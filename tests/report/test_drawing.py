@@ -11,6 +11,7 @@ from thalweg.collective_variables.linear.tica import TICA
 from thalweg.kinetics.macrostates.quasi_markov import memory_scan
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.model_scan import ModelScan
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.validation.chapman_kolmogorov import chapman_kolmogorov
 from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
 from thalweg.report.drawing import figure, write_figures
@@ -25,9 +26,12 @@ MODEL = MarkovStateModel(5, n_processes=1)
 
 
 RESULTS = {
-    "lag time [ps]": lambda: ImpliedTimescales([1, 5], n_processes=1, samples=10).fit(STATES),
+    "lag time [ps]": lambda: ImpliedTimescales([1, 5], n_processes=1, samples=10).fit(
+        DiscreteTrajectories([STATES], dt=2.0)
+    ),
     "time [ps]": lambda: chapman_kolmogorov(MODEL.fit(STATES), np.arange(2), multiples=3, samples=10),
-    "memory [ps]": lambda: memory_scan(STATES, 1, [1, 2], samples=5),
+    "lag time [frames]": lambda: ImpliedTimescales([1, 5], n_processes=1, samples=10).fit(STATES),
+    "memory [frames]": lambda: memory_scan(STATES, 1, [1, 2], samples=5),
     "held-out score": lambda: ModelScan(MODEL, (5,), (1,), n_states=(4, 8), splits=ShuffleSplit(2)).run(
         {"d": DATA}
     ),

@@ -15,15 +15,40 @@ import plotly.graph_objects as go
 
 from thalweg.collective_variables.interpretation.importance import Importance
 from thalweg.collective_variables.interpretation.symbolic_regression import FormulaFront
+from thalweg.collective_variables.linear.pca import PCAModel
+from thalweg.collective_variables.linear.vac import VACModel
+from thalweg.collective_variables.linear.vamp import VAMPModel
+from thalweg.free_energies.surface import FreeEnergySurfaceModel
+from thalweg.kinetics.hidden.hidden_markov_model import HiddenModel
+from thalweg.kinetics.macrostates.lumping import LumpedModel
+from thalweg.kinetics.macrostates.pcca import MetastableSets
 from thalweg.kinetics.macrostates.quasi_markov import MemoryScan
+from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.model_scan import Combination, ScanTable
+from thalweg.kinetics.reactions.pathways import Pathway
+from thalweg.kinetics.reactions.transition_paths import ReactiveFlux
+from thalweg.kinetics.states.clustering import Clustering
 from thalweg.kinetics.validation.chapman_kolmogorov import ChapmanKolmogorovTest
 from thalweg.kinetics.validation.implied_timescales import TimescaleScan as Scan
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.figures import chapman_kolmogorov_figure, choice_figure, timescales_figure
+from thalweg.report.of_models import (
+    clusters_figure,
+    components_figure,
+    coordinates_figure,
+    flux_figure,
+    free_energy_figure,
+    hidden_figure,
+    lumped_figure,
+    markov_figure,
+    pathways_figure,
+    sets_figure,
+    singular_figure,
+)
 from thalweg.report.results import Candidate, ChapmanKolmogorov, ModelChoice, ReportedTimescales
 from thalweg.report.style import PALETTE, band, styled
 from thalweg.time_series.cross_validation import CrossValidation
+from thalweg.units import InFrames
 
 MOST_ROWS = 20
 """Features drawn of an importance, most important first."""
@@ -31,8 +56,11 @@ MOST_ROWS = 20
 
 @singledispatch
 def figure(result: Any) -> go.Figure:
-    """The figure of a result: a scan of implied timescales, lag times, memories or models, a Chapman-Kolmogorov test,
-    scores by name, importances of features, a front of formulas.
+    """The figure of a model or result.
+
+    Models: Markov and hidden Markov models, lumped ones, slow coordinates, principal components, metastable sets,
+    clusters, reactive flux and pathways, free energies. Results: a scan of implied timescales, lag times, memories or
+    models, a Chapman-Kolmogorov test, scores by name, importances of features, a front of formulas.
 
     Raises
     ------
@@ -44,7 +72,7 @@ def figure(result: Any) -> go.Figure:
     >>> from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
     >>> states = np.cumsum(np.random.default_rng(0).random(5000) < 0.02) % 2
     >>> figure(ImpliedTimescales([1, 5], n_processes=1, samples=20).fit(states)).layout.xaxis.title.text
-    'lag time [ps]'
+    'lag time [frames]'
     """
     known = sorted(kind.__name__ for kind in figure.registry if kind is not object)
     raise TypeError(f"there is no figure of {type(result).__name__}; there are some of {', '.join(known)}")
@@ -52,7 +80,11 @@ def figure(result: Any) -> go.Figure:
 
 @figure.register
 def _(result: Scan) -> go.Figure:
-    return timescales_figure(drawn_timescales(result))
+    drawn = timescales_figure(drawn_timescales(result))
+    if isinstance(result.dt, InFrames):
+        drawn.update_xaxes(title={"text": "lag time [frames]"})
+        drawn.update_yaxes(title={"text": "implied time scale [frames]"})
+    return drawn
 
 
 @figure.register
@@ -63,6 +95,25 @@ def _(result: ChapmanKolmogorovTest) -> go.Figure:
 @figure.register
 def _(result: ScanTable) -> go.Figure:
     return choice_figure(drawn_choice(result))
+
+
+figure.register(MarkovModel, markov_figure)
+figure.register(HiddenModel, hidden_figure)
+figure.register(LumpedModel, lumped_figure)
+figure.register(VACModel, coordinates_figure)
+figure.register(VAMPModel, singular_figure)
+figure.register(PCAModel, components_figure)
+figure.register(MetastableSets, sets_figure)
+figure.register(Clustering, clusters_figure)
+figure.register(ReactiveFlux, flux_figure)
+figure.register(FreeEnergySurfaceModel, free_energy_figure)
+
+
+@figure.register
+def _(result: tuple | list) -> go.Figure:
+    if not result or not all(isinstance(each, Pathway) for each in result):
+        raise TypeError("of sequences there are figures of pathways only")
+    return pathways_figure(result)
 
 
 @figure.register
@@ -76,8 +127,9 @@ def _(result: MemoryScan) -> go.Figure:
                 x=times, y=values, mode="lines+markers", line={"color": color}, name=f"process {process + 1}"
             )
         )
-    drawn.update_xaxes(title={"text": "memory [ps]"})
-    drawn.update_yaxes(title={"text": "time scale [ps], 95 % bands"}, rangemode="tozero")
+    unit = "frames" if isinstance(result.lag, InFrames) else "ps"
+    drawn.update_xaxes(title={"text": f"memory [{unit}]"})
+    drawn.update_yaxes(title={"text": f"time scale [{unit}], 95 % bands"}, rangemode="tozero")
     return styled(drawn, height=420)
 
 
