@@ -7,7 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thalweg.learned_potentials.frames.isolated_atoms import isolated_atom_energies, without_isolated_atoms
+from thalweg.learned_potentials.frames.isolated_atoms import (
+    isolated_atom_energies,
+    trusted_atom_energies,
+    without_isolated_atoms,
+)
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.systems.configuration import Configuration
 
@@ -29,6 +33,21 @@ def test_marked_and_free_atoms_count_and_crystals_of_one_atom_do_not():
     ]
     assert isolated_atom_energies(frames) == {1: -1.0, 6: -3.0, 8: -2.0}
     assert without_isolated_atoms(frames) == [frames[3]]
+
+
+def test_an_atom_alone_in_a_large_periodic_cell_is_isolated_without_a_label():
+    assert isolated_atom_energies([atom(29, -4.0, **BOXED)]) == {29: -4.0}
+    assert isolated_atom_energies([atom(55, -4.0, box=0.6 * np.eye(3), periodic=(True,) * 3)]) == {}
+
+
+def test_energies_of_atoms_of_another_method_are_not_used(molecules):
+    frames = [replace(frame, energy=frame.energy - 4 * 19000.0) for frame in molecules(12)]
+    own = [atom(z, -19000.0) for z in (1, 6, 8)]
+    assert trusted_atom_energies([*frames, *own]) == ({1: -19000.0, 6: -19000.0, 8: -19000.0}, ())
+    foreign = [atom(z, -197000.0) for z in (1, 6, 8)]
+    energies, said = trusted_atom_energies([*frames, *foreign])
+    assert energies == {}
+    assert "of another method than the frames, they are not used" in said[0]
 
 
 def test_two_energies_of_one_atom_are_refused():

@@ -16,6 +16,7 @@ import numpy as np
 
 from thalweg.learned_potentials.frames.absolute_units import lengths_in_bohr, unit_of_energies
 from thalweg.learned_potentials.frames.duplicates import contacts, duplicates
+from thalweg.learned_potentials.frames.embedded_pairs import coefficients_from_forces, surrogate_rows
 from thalweg.learned_potentials.frames.findings import Finding, Findings, place_of
 from thalweg.learned_potentials.frames.force_consistency import force_scale
 from thalweg.learned_potentials.frames.gross_outliers import gross_outliers
@@ -40,6 +41,9 @@ FAR_FORCE = 8.0
 NET = 0.05
 """A net force or torque above this fraction of what random forces of that size would have is worth a look."""
 
+MOST_ATOMS = 30000
+"""Energies of more atoms are not held against their forces one by one: it takes too long."""
+
 MEV = unit("meV", "energy")
 
 
@@ -63,10 +67,12 @@ def inspect(configurations: Sequence[Configuration]) -> Findings:
     sound = [k for k in sound if k not in bad]
     groups = [tuple(sound[k] for k in group) for group in duplicates([configurations[k] for k in sound])]
     findings += _repetitions(configurations, groups)
-    off = _energies_off(configurations, sound)
-    energetic, strong = _energy_outliers(configurations, off), _force_outliers(configurations, sound)
+    off, strong = _energies_off(configurations, sound), _force_outliers(configurations, sound)
+    energetic = _energy_outliers(configurations, off)
     findings += [*energetic, *strong]
-    wrong = _gross(configurations, sound, off, [k for f in energetic for k in f.frames], strong)
+    off = _less_forces(configurations, off, {k for finding in strong for k in finding.frames})
+    suspects = [k for finding in (*energetic, *_energy_outliers(configurations, off)) for k in finding.frames]
+    wrong = _gross(configurations, sound, off, suspects, strong)
     findings += wrong
     outliers = frozenset(k for finding in wrong for k in finding.frames)
     # what is beyond doubt wrong does not witness against the others
@@ -201,6 +207,24 @@ def _energies_off(frames, sound) -> dict[int, float]:
     per_atom = np.array([frames[k].energy for k in labeled]) / counts.sum(1)
     off = _without_composition(counts / counts.sum(1, keepdims=True), per_atom)
     return dict(zip(labeled, off.tolist()))
+
+
+def _less_forces(frames, off, strong) -> dict[int, float]:
+    """``off`` less what the forces of all but ``strong`` frames explain, where there are forces and not too many atoms.
+
+    Labels of one frame that do not belong together stand out more than energies do.
+    """
+    pulled = [k for k in off if frames[k].forces is not None and k not in strong]
+    if not pulled or len(pulled) < len(off) - len(strong) or sum(len(frames[k]) for k in off) > MOST_ATOMS:
+        return off
+    elements = np.array(elements_of([frames[k] for k in off]))
+    rows = {k: surrogate_rows(frames[k], elements) for k in off}
+    if sum(3 * len(frames[k]) for k in pulled) < 2 * len(rows[pulled[0]].energies):
+        return off
+    learned = coefficients_from_forces([rows[k] for k in pulled], [frames[k] for k in pulled])
+    left = np.array([off[k] - rows[k].energies @ learned / len(frames[k]) for k in off])
+    fractions = [[np.mean(frames[k].numbers == z) for z in elements] for k in off]
+    return dict(zip(off, _without_composition(np.array(fractions), left).tolist()))
 
 
 def _energy_outliers(frames, off) -> list[Finding]:

@@ -46,8 +46,11 @@ CLEAR = 0.6
 PASSED = 1.5
 """A slope that differs from one by less than this factor passes."""
 
-SLACK = 0.1
-"""A unit explains a slope if it is this close to its bracket."""
+SLACK = 0.3
+"""A unit explains a slope if it is this close to its bracket: strains of a few percent bend the energy."""
+
+EXACT, OFF = 0.05, 0.1
+"""Of two units that explain a slope one is taken that is nearer than the first, if the other is beyond the second."""
 
 FRAMES = 150
 """Frames that are looked at."""
@@ -105,10 +108,10 @@ class StressScale:
         sign = float(np.sign(self.low))
         if self._reaches(1.0, PASSED - 1):
             return sign
-        if len(self.readings) != 1:
+        far = [(abs(np.log(abs(self.factor) / size)), words) for words, size in self.readings.items()]
+        if not far or (len(far) > 1 and not far[0][0] < EXACT < OFF < far[1][0]):
             return None
-        (words,) = self.readings
-        ratio = RATIOS[words]
+        ratio = RATIOS[far[0][1]]
         return sign * (ANGSTROM**3 / volume if ratio is None else ratio)
 
     def _reaches(self, size, slack=SLACK):
