@@ -9,13 +9,18 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from importlib.resources import files
+from pathlib import Path
 
+import mdtraj
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from thalweg.cli import mistakes
 from thalweg.cli.main import app
+from thalweg.cli.mistakes import notes_shown
 from thalweg.interop.files.trajectories import read_topology, write_trajectory
 from thalweg.sampling.store import Store, write_json
 from thalweg.studies.running import begin
@@ -124,6 +129,15 @@ STUDIES = {
         '[campaign] has no key "bias"',
     ),
 }
+
+
+def test_a_warning_of_the_package_is_a_line_and_one_of_a_library_is_not_shown(capsys):
+    with warnings.catch_warnings(), notes_shown():
+        warnings.simplefilter("always")
+        for _ in range(2):
+            warnings.warn_explicit("half of it", UserWarning, str(Path(mistakes.__file__)), 1)
+        warnings.warn_explicit("install another library", UserWarning, mdtraj.__file__, 1)
+    assert capsys.readouterr().err == "note: half of it\n"
 
 
 @pytest.mark.parametrize(("text", "expected"), STUDIES.values(), ids=STUDIES.keys())
@@ -295,9 +309,17 @@ def test_a_trajectory_that_is_not_there_is_missed(trajectory):
     assert "there is no file run.dcd" in analysis("run.dcd")
 
 
-def test_a_truncated_trajectory_is_refused(trajectory):
+def test_of_a_truncated_trajectory_the_whole_frames_are_read_and_said(trajectory):
     trajectory.write_bytes(trajectory.read_bytes()[:-1000])
-    assert "walk.dcd" in analysis("walk.dcd")
+    arguments = ("--topology", "peptide.pdb", "--dt", "1 ps", "--lag", "10 ps", "--states", "5")
+    shown = CliRunner().invoke(app, ["analyze", "walk.dcd", *arguments])
+    assert shown.exit_code == 0
+    assert "walk.dcd announces 40 frames but holds 36 whole frames" in " ".join(shown.output.split())
+
+
+def test_the_same_trajectory_twice_is_refused(trajectory, folder):
+    shutil.copy(trajectory, folder / "copy.dcd")
+    assert "have the same content, which would count twice" in analysis("walk.dcd", "copy.dcd")
 
 
 def test_coordinates_that_are_no_numbers_are_refused(trajectory):

@@ -2,17 +2,22 @@
 
 A mistake is an ``OSError``, or a ``ValueError``, `StoreError`, ``ImportError`` (an extra that is not installed) or
 ``MemoryError`` (predicted before the work starts) raised by this package: its message is printed and the exit code is
-2. Anything else is a bug: its traceback goes to a file, whose path is printed, and the exit code is 1.
+2. Anything else is a bug: its traceback goes to a file, whose path is printed, and the exit code is 1. A warning of
+this package is a line before the answer; those of libraries, about which a user can do nothing, go to the log.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -20,17 +25,48 @@ from typer.core import TyperGroup
 
 from thalweg.sampling.store import StoreError
 
+HERE = Path(__file__).parents[1]
+"""The package: where a warning comes from tells whom it is for."""
+
+log = logging.getLogger(__name__)
+
 
 class Answering(TyperGroup):
     """A group of commands that never shows a traceback."""
 
     def invoke(self, ctx):
         try:
-            return super().invoke(ctx)
+            with notes_shown():
+                return super().invoke(ctx)
         except (typer.Exit, typer.Abort, typer.TyperException):
             raise
         except Exception as error:
             raise typer.Exit(answer(error)) from None
+
+
+@contextlib.contextmanager
+def notes_shown() -> Iterator[None]:
+    """Within it a warning of this package is shown once, as a line; one of a library goes to the log."""
+    shown: set[str] = set()
+
+    def show(message, category, filename, lineno, file=None, line=None):
+        said = str(message)
+        if not Path(filename).is_relative_to(HERE):
+            log.debug("%s:%s: %s", filename, lineno, said)
+        elif said not in shown:
+            shown.add(said)
+            note(said)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def note(sentence: str) -> None:
+    """Print something to know that ends nothing."""
+    console = Console(stderr=True, soft_wrap=True)
+    console.print("[bold yellow]note:[/]", end=" ")
+    console.print(sentence, markup=False, highlight=False)
 
 
 def answer(error: Exception) -> int:

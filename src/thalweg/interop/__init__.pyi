@@ -8,8 +8,12 @@ from .files.configurations import read_configurations as read_configurations
 from .files.configurations import to_atoms as to_atoms
 from .files.configurations import write_configurations as write_configurations
 from .files.dcd import DCD as DCD
+from .files.evidence_of_files import check_given_once as check_given_once
+from .files.evidence_of_files import time_between_frames as time_between_frames
 from .files.file_units import FileUnits as FileUnits
+from .files.netcdf import NetCDF as NetCDF
 from .files.structures import structures as structures
+from .files.trajectories import OpenTrajectory as OpenTrajectory
 from .files.trajectories import TrajectoryFile as TrajectoryFile
 from .files.trajectories import TrajectoryFrames as TrajectoryFrames
 from .files.trajectories import read_topology as read_topology
@@ -17,6 +21,8 @@ from .files.trajectories import read_trajectory as read_trajectory
 from .files.trajectories import topology_from_mdtraj as topology_from_mdtraj
 from .files.trajectories import topology_to_mdtraj as topology_to_mdtraj
 from .files.trajectories import write_trajectory as write_trajectory
+from .files.trr import TRR as TRR
+from .files.xtc import XTC as XTC
 from .formulas.colvars import colvars_input as colvars_input
 from .formulas.exported_variables import Coordinate as Coordinate
 from .formulas.exported_variables import ExportedVariable as ExportedVariable

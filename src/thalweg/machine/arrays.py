@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-UNREADABLE = (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-"""What NumPy and the archive raise for a file that is cut off, damaged, or holds objects."""
+from thalweg.machine.reading import reading
+
+WHAT = "arrays of numbers"
+ADVICE = "it is damaged, or holds Python objects instead of numbers, which are not read: make it again"
 
 
 @contextmanager
@@ -32,11 +32,8 @@ def stored_arrays(path: Path | str) -> Iterator[Mapping[str, np.ndarray]]:
     ...     arrays["x"].tolist()
     [0, 1, 2]
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = _Arrays({name: file[name] for name in file.files})
-    except UNREADABLE as error:
-        raise _refused(path, error) from None
+    with reading(path, WHAT, ADVICE), np.load(path, allow_pickle=False) as file:
+        found = _Arrays({name: file[name] for name in file.files})
     found.path = path
     yield found
 
@@ -49,19 +46,14 @@ def stored_array(path: Path | str) -> np.ndarray:
     ValueError
         If the file is damaged, an archive, or holds objects.
     """
-    try:
-        with open(path, "rb") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
-    except UNREADABLE as error:
-        raise _refused(path, error) from None
+    with reading(path, WHAT, ADVICE), open(path, "rb") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def mapped_array(path: Path | str) -> np.memmap:
     """The array in an ``.npy`` file, left there until it is asked for; raises as `stored_array`."""
-    try:
+    with reading(path, WHAT, ADVICE):
         return np.lib.format.open_memmap(path, "r")
-    except UNREADABLE as error:
-        raise _refused(path, error) from None
 
 
 class _Arrays(dict):
@@ -71,9 +63,3 @@ class _Arrays(dict):
 
     def __missing__(self, name: str) -> np.ndarray:
         raise ValueError(f"{self.path} holds no array {name!r}; it has {', '.join(self)}")
-
-
-def _refused(path: Path | str, error: Exception) -> ValueError:
-    return ValueError(
-        f"{path} is damaged, or holds Python objects instead of numbers, which are not read ({error}); make it again"
-    )

@@ -79,14 +79,20 @@ def quietly() -> Iterator[None]:
 
 
 def _line(path: str | os.PathLike, what: str, error: Exception, advice: str) -> str:
-    told = _told(error)
+    told = what_is_wrong(error)
     if told.startswith(os.fspath(path)):
         return told if not advice else f"{told}; {advice}"
     return f"{os.fspath(path)} is not readable as {what}: {told}" + (f"; {advice}" if advice else "")
 
 
-def _told(error: Exception) -> str:
-    """What ``error`` says about a file; of errors that speak of the reader's own variables, what they mean."""
+def what_is_wrong(error: Exception) -> str:
+    """What ``error`` says about a file; of errors that speak of the reader's own variables, what they mean.
+
+    Examples
+    --------
+    >>> what_is_wrong(ValueError("could not convert string to float: '1.0.0'"))
+    "'1.0.0' is no number"
+    """
     text = reason(error)
     if isinstance(error, UnicodeDecodeError):
         return f"it is no text in {error.encoding} (byte {error.object[error.start]:#04x} at {error.start})"

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from thalweg.geometry.torsions import named_torsions
+from thalweg.interop.files.evidence_of_files import check_given_once, time_between_frames
 from thalweg.interop.files.trajectories import TrajectoryFile, read_topology
 from thalweg.interop.measured.feature_sets import FEATURE_SETS, feature_set
 from thalweg.interop.measured.frame_features import FeaturesAlongFile
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.model_scan import Combination, ModelScan, ScanTable
 from thalweg.machine.links import check_links
+from thalweg.machine.reading import quietly
 from thalweg.report.accounting import ANALYSIS, citations
 from thalweg.report.drawing import drawn_choice
 from thalweg.report.of_runs.analysis import KINETIC_DIM, Question, analyze_run
@@ -42,7 +44,8 @@ class Analysis:
     Attributes
     ----------
     files, topology : trajectories and their atoms
-    dt, lag : time between frames and lag time of the Markov model, with units
+    dt : time between frames, with unit; what the files say if None
+    lag : time of the Markov model, with unit
     temperature : with unit
     features : names of feature sets
     tica_lags : lag times of the slow coordinates, with units; that of the Markov model if empty
@@ -53,7 +56,7 @@ class Analysis:
 
     files: tuple[Path, ...]
     topology: Path
-    dt: str
+    dt: str | None = None
     lag: str = "10 ps"
     temperature: str = "300 K"
     features: tuple[str, ...] = ("torsions",)
@@ -71,23 +74,18 @@ class Analysis:
             )
         if any(dim < 1 for dim in self.dims):
             raise StudyError(f"--dim {min(self.dims)}; give at least 1")
-        if not quantity(self.dt, "time") > 0:
+        if self.dt is not None and not quantity(self.dt, "time") > 0:
             raise StudyError(f'--dt "{self.dt}"; give the time between frames, such as "1 ps"')
 
-    @property
-    def between(self) -> float:
-        """Time between frames [ps]."""
-        return quantity(self.dt, "time")
-
-    def frames(self, time: str, where: str) -> int:
-        """A time in frames.
+    def frames(self, time: str, where: str, dt: float) -> int:
+        """A time in frames ``dt`` apart [ps].
 
         Raises
         ------
         StudyError
             If it is no whole number of frames.
         """
-        return whole_multiple(quantity(time, "time"), self.between, where)
+        return whole_multiple(quantity(time, "time"), dt, where)
 
     @property
     def combinations(self) -> int:
@@ -104,12 +102,16 @@ def report_of_files(asked: Analysis, folder: Path, progress: Callable[[str], Tol
         If a file or a setting is wrong; the message says which.
     """
     check_links(folder)
-    lagtime = asked.frames(asked.lag, "--lag")
-    tica_lags = tuple(asked.frames(lag, "--tica-lag") for lag in asked.tica_lags) or (lagtime,)
     kT = thermal_energy(quantity(asked.temperature, "temperature"))
+    check_given_once(asked.files)
     atoms = read_topology(asked.topology)
-    files = [TrajectoryFile(path, atoms) for path in asked.files]
-    data = {name: _measured(name, files, atoms, asked.between, folder, progress) for name in asked.features}
+    with quietly():  # what is odd about a file is told with the results
+        files = [TrajectoryFile(path, atoms) for path in asked.files]
+    given = None if asked.dt is None else quantity(asked.dt, "time")
+    dt, notes = time_between_frames(files, given)
+    lagtime = asked.frames(asked.lag, "--lag", dt)
+    tica_lags = tuple(asked.frames(lag, "--tica-lag", dt) for lag in asked.tica_lags) or (lagtime,)
+    data = {name: _measured(name, files, atoms, dt, folder, progress) for name in asked.features}
     question, used = Question(lagtime, clusters=asked.states[0], sets=asked.sets), asked.features[0]
     if asked.dims or asked.tica_lags:
         question = replace(question, reduction=(tica_lags[0], (asked.dims or (KINETIC_DIM,))[0]))
@@ -124,7 +126,7 @@ def report_of_files(asked: Analysis, folder: Path, progress: Callable[[str], Tol
         )
         table = scan.run(data, folder / "scan", progress("scoring models"))
         best = table.simplest.combination
-        used, choice = best.features, _choice(table, asked)
+        used, choice = best.features, _choice(table, asked, dt)
         question = replace(question, clusters=best.n_states, reduction=(best.lagtime, best.dim))
     evidence = from_files(files, named_torsions(atoms), data[used], kT)
     results = analyze_run(evidence, question)
@@ -134,12 +136,12 @@ def report_of_files(asked: Analysis, folder: Path, progress: Callable[[str], Tol
         title=f"{asked.topology.stem}: {len(files)} trajector{'y' if len(files) == 1 else 'ies'}",
         subtitle=f"{len(atoms)} atoms, {_length(data[used])} at {asked.temperature}",
         simulated=(
-            f"{int(data[used].lengths.sum())} frames, {asked.dt} apart, "
+            f"{int(data[used].lengths.sum())} frames, {dt:g} ps apart, "
             "taken as continuous and free of bias within each file.",
         ),
-        found=(*_chosen(choice), *results.found),
+        found=(*(f"{file.told}." for file in files if file.told), *notes, *_chosen(choice), *results.found),
         provenance={
-            "settings": _settings(asked, used, question),
+            "settings": _settings(asked, used, question, dt),
             "files": {path.name: str(path.resolve()) for path in asked.files},
             "versions": versions(),
         },
@@ -171,9 +173,9 @@ def _measured(
     return Trajectories(blocks, dt=dt, names=features.names)
 
 
-def _choice(table: ScanTable, asked: Analysis) -> ModelChoice:
+def _choice(table: ScanTable, asked: Analysis, dt: float) -> ModelChoice:
     score = f"VAMP-2 score of {SHOWN + 1} functions at {asked.lag}, held out"
-    return drawn_choice(table, score, lambda one: _name(one, asked.between))
+    return drawn_choice(table, score, lambda one: _name(one, dt))
 
 
 def _name(one: Combination, dt: float) -> str:
@@ -191,9 +193,9 @@ def _length(data: Trajectories) -> str:
     return f"{significant(float(data.lengths.sum()) * data.dt * 1e-3)} ns"
 
 
-def _settings(asked: Analysis, used: str, question: Question) -> dict[str, str]:
+def _settings(asked: Analysis, used: str, question: Question, dt: float) -> dict[str, str]:
     found = {"lag": asked.lag, "features": used, "states": str(question.clusters), "sets": str(asked.sets)}
     if question.reduction is not None:
         lagtime, dim = question.reduction
-        found |= {"slow coordinates": f"{dim} by TICA at {lagtime * asked.between:g} ps"}
+        found |= {"slow coordinates": f"{dim} by TICA at {lagtime * dt:g} ps"}
     return found

@@ -42,7 +42,7 @@ def trouble_in(text: str) -> str | None:
 
 
 def too_wide(text: str) -> str | None:
-    """Which frame announces more columns than any line has characters, for which a reader would make room; None if none.
+    """Which line announces more columns than any line has characters, which a reader makes room for; None if none.
 
     Examples
     --------

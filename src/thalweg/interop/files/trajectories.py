@@ -207,12 +207,14 @@ class TrajectoryFile:
     ----------
     n_frames : whole frames, or None for formats that must be read to know
     times : (frames,) as the file says [ps], or None where it does not
+    told : what is odd about the number of frames, as in the warning; empty if nothing is
     """
 
     path: Path
     topology: Topology
     n_frames: int | None = field(init=False)
     times: np.ndarray | None = field(init=False, repr=False, compare=False)
+    told: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
         path = _checked_format(_existing(self.path))
@@ -223,8 +225,9 @@ class TrajectoryFile:
         opened = self._opened()
         object.__setattr__(self, "n_frames", None if opened is None else len(opened))
         object.__setattr__(self, "times", None if opened is None else opened.times)
-        if opened is not None and opened.told:
-            warnings.warn(opened.told, stacklevel=3)
+        object.__setattr__(self, "told", "" if opened is None else opened.told)
+        if self.told:
+            warnings.warn(self.told, stacklevel=3)
 
     def __iter__(self) -> Iterator[TrajectoryFrames]:
         """Frames from the first to the last, some megabytes at a time."""
@@ -296,6 +299,11 @@ def _read_by_mdtraj(
         with opened as file:
             parts = iter(lambda: file.read_as_traj(atoms, n_frames=size), None)
             yield from _until_empty(parts)
+        return
+    if _kind(path) != ".pdb" and not hasattr(FormatRegistry.fileobjects.get(_kind(path)), "read_as_traj"):
+        with quietly():  # formats of one structure each, which MDTraj reads as a whole only
+            whole_file = mdtraj.load(str(path))
+        yield from _until_empty(whole_file[k : k + size] for k in range(0, len(whole_file), size))
         return
     yield from _until_empty(mdtraj.iterload(str(path), chunk=size, top=atoms))
 

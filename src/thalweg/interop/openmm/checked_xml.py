@@ -92,7 +92,8 @@ def system_document(path: Path) -> openmm.System:
     Raises
     ------
     BuildError
-        If it holds something else, a force that is none of OpenMM's own, or one that runs Python.
+        If it holds something else, a force that is none of OpenMM's own or runs Python, or one that OpenMM cannot
+        compute, of particles that are not there say.
     """
     root = _parsed(path, "XML written by OpenMM's XmlSerializer")
     kind = root.get("type", root.tag)
@@ -112,6 +113,12 @@ def system_document(path: Path) -> openmm.System:
         raise BuildError(f"{path} is not XML written by OpenMM's XmlSerializer: {error}") from None
     if not isinstance(system, openmm.System):
         raise BuildError(f"{path} holds a {type(system).__name__}; serialize the System itself")
+    try:  # what the numbers in it refer to is looked at by OpenMM when it prepares to compute
+        openmm.Context(system, openmm.VerletIntegrator(1e-3), openmm.Platform.getPlatform("Reference"))
+    except openmm.OpenMMException as error:
+        raise BuildError(
+            f"{path} holds a System that OpenMM cannot compute: {error}; serialize it again"
+        ) from None
     return system
 
 
