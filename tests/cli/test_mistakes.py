@@ -311,7 +311,7 @@ def test_a_trajectory_that_is_not_there_is_missed(trajectory):
 
 def test_of_a_truncated_trajectory_the_whole_frames_are_read_and_said(trajectory):
     trajectory.write_bytes(trajectory.read_bytes()[:-1000])
-    arguments = ("--topology", "peptide.pdb", "--dt", "1 ps", "--lag", "10 ps", "--states", "5")
+    arguments = ("--topology", "top.pdb", "--dt", "1 ps", "--lag", "2 ps", "--states", "5")
     shown = CliRunner().invoke(app, ["analyze", "walk.dcd", *arguments])
     assert shown.exit_code == 0
     assert "walk.dcd announces 40 frames but holds 36 whole frames" in " ".join(shown.output.split())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -24,6 +25,9 @@ from thalweg.cli.mistakes import is_mistake, sentence
 SEED = 20251
 MEMORY = 8 << 30
 """Address space of this process [bytes]; a file that asks for more is damaged."""
+
+PATIENCE = 10.0
+"""Seconds of work after which a reader hangs."""
 
 EXECUTED = (
     "os.system",
@@ -56,7 +60,9 @@ def main(name: str, folder: Path, first: int, stop: int) -> None:
         path.write_bytes(mutated(content, Random(f"{SEED} {name} {number}")))
         say(f"{number}\t")
         marks.clear()
+        signal.setitimer(signal.ITIMER_PROF, PATIENCE)  # ends the process
         said = outcome(reader.read, path)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         say(f"{f'raw executed {marks}' if marks else said}\n")
 
 

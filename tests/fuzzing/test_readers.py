@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -19,8 +20,8 @@ from fuzzing.mutations import KINDS
 
 CHILD = Path(__file__).with_name("reading_apart.py")
 INPUTS = int(os.environ.get("THALWEG_FUZZ", "150"))
-PATIENCE = 30.0
-"""Seconds without a word after which a reader hangs; starting takes some of them."""
+PATIENCE = 300.0
+"""Seconds without a word after which a process waits for what never comes; one that works too long ends itself."""
 
 NAMES = (
     "extxyz", "DCD", "XTC", "TRR", "NetCDF", "mdcrd", "lammpstrj", "GRO", "PDB", "PDB trajectory", "mmCIF", "prmtop",
@@ -74,7 +75,8 @@ def _until_stopped(name: str, folder: Path, first: int, inputs: int, tally: Tall
         if process.wait() == 0:
             return inputs
         assert begun or current > first, process.stderr.read().decode(errors="replace")
-        tally.dead.append(f"input {current} (status {process.returncode})")
+        hung = process.returncode == -signal.SIGPROF
+        (tally.hung if hung else tally.dead).append(f"input {current} (status {process.returncode})")
         return current + 1
 
 
