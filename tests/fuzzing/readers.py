@@ -12,6 +12,7 @@ import mdtraj
 import numpy as np
 import openmm.app as app
 
+from thalweg.interop.files.colvar import colvar_trajectories
 from thalweg.interop.files.configurations import read_configurations, write_configurations
 from thalweg.interop.files.trajectories import (
     TrajectoryFile,
@@ -63,6 +64,16 @@ force = "0.1 eV/Å"
 [learning_curve]
 sizes = [10, 20]
 """
+
+COLVAR = "\n".join(
+    [
+        "#! FIELDS time phi d.x metad.bias",
+        "#! SET min_phi -pi",
+        "#! SET max_phi pi",
+        *(f" {0.2 * k:.6f} {0.1 * k - 1:.6f} {1.5 + 0.01 * k:.6f} {0.3 * k:.6f}" for k in range(20)),
+        "",
+    ]
+)
 
 PSF = """PSF
 
@@ -187,6 +198,10 @@ def write_cif(folder: Path) -> None:
         app.PDBxFile.writeFile(structure.topology, structure.positions, file)
 
 
+def colvar(path: Path) -> object:
+    return colvar_trajectories([path])
+
+
 def arrays(path: Path) -> object:
     with stored_arrays(path) as found:
         return found["x"]
@@ -227,5 +242,6 @@ READERS = {
     "arrays": Reader(
         "arrays.npz", lambda folder: np.savez(folder / "arrays.npz", x=np.arange(5), y=np.eye(3)), arrays
     ),
+    "COLVAR": Reader("COLVAR", lambda folder: (folder / "COLVAR").write_text(COLVAR), colvar),
     "plan": Reader("plan.json", write_plan, read_plan),
 }
