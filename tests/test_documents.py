@@ -28,6 +28,7 @@ from thalweg import registry
 from thalweg.cli.main import app
 from thalweg.interop import read_topology, read_trajectory, write_configurations, write_trajectory
 from thalweg.learned_potentials import LearnedPotential, stillinger_weber_silicon
+from thalweg.learning.familiar_names import FAMILIAR
 from thalweg.studies import fit_from_table, load
 from thalweg.systems import Configuration
 
@@ -203,6 +204,7 @@ def test_commands_of_a_page_exist(page):
 def known_names() -> frozenset[str]:
     """Names on faces, of their parameters and attributes, and of Python."""
     names = set(dir(builtins)) | PROGRAMS | set(registry.ROOMS)
+    names |= {name for row in FAMILIAR for name in row.theirs.split()}
     for room in registry.ROOMS:
         face = importlib.import_module(f"thalweg.{room}")
         for name in face.__all__:

@@ -6,6 +6,7 @@ import copy
 import importlib
 import re
 from dataclasses import dataclass, is_dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,6 +99,16 @@ def test_every_call_that_stands_for_a_familiar_name_is_there():
         assert not row.of or set(row.of.split()) <= {*named, "Method", "Model"}, row.of
         if not row.of:
             assert row.attribute in members, row.ours
+
+
+def test_the_page_for_newcomers_says_what_the_errors_say():
+    page = (Path(__file__).parents[2] / "docs" / "from-deeptime-and-pyemma.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`.*?) \| (.*) \|$", page.partition("## Attributes")[2], re.MULTILINE)
+    assert len(rows) > 20
+    for theirs, ours in rows:
+        for name in re.findall(r"`(\w+)`", theirs):
+            said = {row.ours for row in FAMILIAR if name in row.theirs.split()}
+            assert any(each in ours for each in said), f"{name} is {said}, the page says {ours}"
 
 
 def test_asking_for_what_is_not_there_is_an_attribute_error_and_nothing_else(models):
