@@ -28,6 +28,7 @@ Momenta = Float[Array, "atoms dims *replicas"]
 Forces = Float[Array, "atoms dims *replicas"]
 Energies = Float[Array, " *replicas"]
 Box = Float[Array, "3 3"]
+Boxes = Float[Array, "3 3 *replicas"]
 Masses = Float[Array, " atoms"]
 Values = Float[Array, " values *replicas"]
 
@@ -35,6 +36,7 @@ __all__ = [
     "Array",
     "Bool",
     "Box",
+    "Boxes",
     "Energies",
     "Float",
     "Forces",

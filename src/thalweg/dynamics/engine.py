@@ -79,6 +79,7 @@ class Recording:
     bias_state : the bias state at the end
     dt_frames : time between frames [ps]
     diverged : replica index -> sentence saying when and how it broke
+    boxes : (replicas, frames, 3, 3) float32, box vectors of every frame [nm]; None where the box of ``state`` stays
     log_path : (replicas, frames), running logarithm of the weight that the path since the start has without the
         bias, the column of `Trajectories`; None where paths have none, see `thalweg.dynamics.path_weights`
     """
@@ -93,6 +94,7 @@ class Recording:
     dt_frames: float
     diverged: dict[int, str] = field(default_factory=dict)
     log_path: np.ndarray | None = None
+    boxes: np.ndarray | None = None
 
 
 @runtime_checkable

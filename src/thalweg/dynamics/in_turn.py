@@ -34,14 +34,29 @@ class Broken(Exception):
     """Raised by a walker whose replica cannot go on; the message names the atom at fault."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where one replica is.
+
+    Attributes
+    ----------
+    positions, momenta : (atoms, dims) [nm, amu nm/ps]
+    box : (3, 3) box vectors as rows [nm], or None
+    energy : without bias [kJ/mol]
+    """
+
+    positions: np.ndarray
+    momenta: np.ndarray
+    box: np.ndarray | None
+    energy: float = np.nan
+
+
 @runtime_checkable
 class Walker(Protocol):
-    """One replica of a system in another program."""
+    """A system in another program, of which it knows one replica at a time."""
 
-    def advance(
-        self, positions: np.ndarray, momenta: np.ndarray, steps: int
-    ) -> tuple[np.ndarray, np.ndarray, float]:
-        """Positions [nm] and momenta [amu nm/ps], (atoms, dims), and energy without bias [kJ/mol], later.
+    def advance(self, replica: int, place: Place, steps: int) -> Place:
+        """Where the replica of that number, now at ``place``, is ``steps`` later.
 
         Raises
         ------
@@ -54,31 +69,29 @@ class Walker(Protocol):
 class BiasForce:
     """The bias as another program wants it, of one structure (atoms, dims) [nm]; it grows by `deposit`."""
 
-    def __init__(self, bias: Bias | None, bias_state: Any, box: np.ndarray | None):
-        self.bias, self.box = bias, box
+    def __init__(self, bias: Bias | None, bias_state: Any):
+        self.bias = bias
         self.state = bias.init() if bias is not None and bias_state is None else bias_state
 
-    def check(self, positions: np.ndarray) -> None:
+    def check(self, positions: np.ndarray, box: np.ndarray | None) -> None:
         """Raise ValueError if the bias is not the same for all replicas."""
-        shape = np.shape(
-            0.0 if self.bias is None else _bias_energy(self.bias, self.state, positions, self.box)
-        )
+        shape = np.shape(0.0 if self.bias is None else _bias_energy(self.bias, self.state, positions, box))
         if shape != ():
             raise ValueError(
                 f"the bias gives {shape} energies for one replica: it treats replicas differently, which only the "
                 "native engine can; run each window by itself"
             )
 
-    def __call__(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    def __call__(self, positions: np.ndarray, box: np.ndarray | None) -> tuple[float, np.ndarray]:
         """Energy [kJ/mol] and forces [kJ/mol/nm]."""
-        energy, _, gradient = _bias_at(self.bias, self.state, jnp.asarray(positions, jnp.float32), self.box)
+        energy, _, gradient = _bias_at(self.bias, self.state, *_single(positions, box))
         return float(energy), -np.asarray(gradient, float)
 
-    def seen(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    def seen(self, positions: np.ndarray, box: np.ndarray | None) -> tuple[float, np.ndarray]:
         """Energy and values of the variable; none without a bias."""
         if self.bias is None:
             return 0.0, np.zeros(0, np.float32)
-        energy, values, _ = _bias_at(self.bias, self.state, jnp.asarray(positions, jnp.float32), self.box)
+        energy, values, _ = _bias_at(self.bias, self.state, *_single(positions, box))
         return float(energy), np.asarray(values)
 
     def steps_to_deposit(self, step: int) -> int | float:
@@ -96,9 +109,7 @@ class BiasForce:
 class _Replica:
     """One replica between two blocks."""
 
-    positions: np.ndarray
-    momenta: np.ndarray
-    energy: float = np.nan
+    place: Place
     bias_energy: float = 0.0
     values: np.ndarray | None = None
     broken: str | None = None
@@ -121,23 +132,22 @@ def run_in_turn(
     ``walker(seed, bias_force)`` makes a walker whose noise depends on the seed and on what it has done since.
     """
     check_start(state, steps, save_every, len(system.masses))
-    box = None if state.box is None else np.asarray(state.box)
-    force = BiasForce(bias, bias_state, box)
-    force.check(np.asarray(state.positions)[..., 0])
+    force = BiasForce(bias, bias_state)
+    begun = _places(state)
+    force.check(begun[0].positions, begun[0].box)
     key, seeding = jax.random.split(state.key)
     walks = walker(int(jax.random.randint(seeding, (), 1, 2**31 - 1)), force)
 
     fastest = integrator.reach(system.masses) / integrator.dt
     begin = step = int(state.step)
-    now = [_Replica(x, p) for x, p in zip(_each(state.positions), _each(state.momenta))]
-    now = good = [_observed(one, force) for one in now]
+    now = good = [_observed(_Replica(place), force) for place in begun]
     frames, chunks, looked = [], [], time.perf_counter()
     while step < begin + steps:
         # all replicas go on to the next frame or deposit, whichever comes first, one after the other
         block = min(save_every - (step - begin) % save_every, force.steps_to_deposit(step))
         trouble = partial(farewell, step=step, dt=integrator.dt)
         now = [
-            _advanced(walks, system, fastest, one, block, partial(trouble, k)) for k, one in enumerate(now)
+            _advanced(walks, system, fastest, k, one, block, partial(trouble, k)) for k, one in enumerate(now)
         ]
         step += block
         now = [_observed(one, force) for one in now]
@@ -153,8 +163,9 @@ def run_in_turn(
         # observers look in where a frame is done and some time has passed, and at the end
         over = step == begin + steps or all(one.broken for one in now)
         if over or time.perf_counter() - looked > CHUNK_SECONDS:
-            end = _state(now, jax.random.fold_in(key, step), step, state)
-            chunks.append(_recording(frames, end, force.state, save_every * integrator.dt))
+            boxes_move = system.barostat is not None
+            end = _state(now, jax.random.fold_in(key, step), step, state, boxes_move)
+            chunks.append(_recording(frames, end, force.state, save_every * integrator.dt, boxes_move))
             frames, looked = [], time.perf_counter()
             try:
                 for observer in observers:
@@ -166,62 +177,85 @@ def run_in_turn(
     return joined(chunks)
 
 
-def _each(array) -> list[np.ndarray]:
-    return list(np.moveaxis(np.asarray(array, float), -1, 0))
-
-
-def _state(replicas: list[_Replica], key: jax.Array, step: int, like: State) -> State:
-    positions = np.stack([one.positions for one in replicas], -1)
-    momenta = np.stack([one.momenta for one in replicas], -1)
-    kind = like.positions.dtype
-    return State(
-        jnp.asarray(positions, kind), jnp.asarray(momenta, kind), key, jnp.asarray(step, jnp.int32), like.box
+def _places(state: State) -> list[Place]:
+    """Where each replica starts."""
+    positions, momenta = (
+        np.moveaxis(np.asarray(array, float), -1, 0) for array in (state.positions, state.momenta)
     )
+    box = None if state.box is None else np.asarray(state.box)
+    if box is None or box.ndim == 2:
+        return [Place(x, p, box) for x, p in zip(positions, momenta)]
+    return [Place(x, p, own) for x, p, own in zip(positions, momenta, np.moveaxis(box, -1, 0))]
+
+
+def _state(replicas: list[_Replica], key: jax.Array, step: int, like: State, boxes_move: bool) -> State:
+    places, kind = [one.place for one in replicas], like.positions.dtype
+
+    def stacked(name):
+        return jnp.asarray(np.stack([getattr(place, name) for place in places], -1), kind)
+
+    box = stacked("box") if boxes_move else like.box
+    return State(stacked("positions"), stacked("momenta"), key, jnp.asarray(step, jnp.int32), box)
 
 
 def _advanced(
-    walker: Walker, system: System, fastest: np.ndarray, one: _Replica, steps: int, farewell: Callable
+    walker: Walker,
+    system: System,
+    fastest: np.ndarray,
+    replica: int,
+    one: _Replica,
+    steps: int,
+    farewell: Callable,
 ) -> _Replica:
     """The replica ``steps`` later, or marked as broken with what ``farewell`` says of the atom at fault."""
     if one.broken:
         return one
     try:
-        positions, momenta, energy = walker.advance(one.positions, one.momenta, steps)
-        _refuse_thrown(system, fastest, positions, momenta, energy)
+        place = walker.advance(replica, one.place, steps)
+        _refuse_thrown(system, fastest, place)
     except Broken as broken:
         return replace(one, broken=farewell(atom=str(broken)))
-    return replace(one, positions=positions, momenta=momenta, energy=energy)
+    return replace(one, place=place)
 
 
-def _refuse_thrown(system: System, fastest: np.ndarray, positions, momenta, energy: float) -> None:
+def _refuse_thrown(system: System, fastest: np.ndarray, place: Place) -> None:
     """Raise `Broken` if a number is not finite or an atom is faster than ``fastest`` ``(atoms,)`` [nm/ps]."""
     masses = np.where(system.masses > 0, system.masses, np.inf)
-    squares = np.nan_to_num((momenta**2).sum(1) / masses + 0.0 * positions.sum(1), nan=np.inf)
-    if not (np.isfinite(energy) and (np.sqrt(squares / masses) < fastest).all()):
+    squares = (place.momenta**2).sum(1) / masses + 0.0 * place.positions.sum(1)
+    squares = np.nan_to_num(squares, nan=np.inf)
+    if not (np.isfinite(place.energy) and (np.sqrt(squares / masses) < fastest).all()):
         atom = int(squares.argmax())
         raise Broken(f"atom {atom} ({system.topology.label(atom)})")
 
 
 def _observed(one: _Replica, force: BiasForce) -> _Replica:
-    bias_energy, values = force.seen(one.positions)
+    bias_energy, values = force.seen(one.place.positions, one.place.box)
     return replace(one, bias_energy=bias_energy, values=values)
 
 
-def _recording(frames: list[list[_Replica]], state: State, bias_state: Any, dt_frames: float) -> Recording:
-    def gathered(name, dtype):
-        return np.array([[getattr(one, name) for one in replica] for replica in zip(*frames)], dtype)
+def _recording(
+    frames: list[list[_Replica]], state: State, bias_state: Any, dt_frames: float, boxes_move: bool
+) -> Recording:
+    def gathered(quantity):
+        return np.array([[quantity(one) for one in replica] for replica in zip(*frames)], np.float32)
 
     return Recording(
-        positions=gathered("positions", np.float32),
-        values=gathered("values", np.float32),
-        energy=gathered("energy", np.float32),
-        bias_energy=gathered("bias_energy", np.float32),
+        positions=gathered(lambda one: one.place.positions),
+        values=gathered(lambda one: one.values),
+        energy=gathered(lambda one: one.place.energy),
+        bias_energy=gathered(lambda one: one.bias_energy),
+        boxes=gathered(lambda one: one.place.box) if boxes_move else None,
         valid=np.array([sum(one.broken is None for one in replica) for replica in zip(*frames)]),
         state=state,
         bias_state=bias_state,
         dt_frames=dt_frames,
         diverged={r: one.broken for r, one in enumerate(frames[-1]) if one.broken},
     )
+
+
+def _single(positions: np.ndarray, box: np.ndarray | None) -> tuple[jax.Array, jax.Array | None]:
+    """Both in 32 bits."""
+    return jnp.asarray(positions, jnp.float32), None if box is None else jnp.asarray(box, jnp.float32)
 
 
 @eqx.filter_jit
@@ -234,8 +268,8 @@ def _bias_at(bias: Bias, state: Any, positions: jax.Array, box: jax.Array | None
     return energy, values, gradient
 
 
-def _bias_energy(bias: Bias | None, state: Any, positions: np.ndarray, box):
-    return bias.energy(state, bias.variable(jnp.asarray(positions, jnp.float32), box))
+def _bias_energy(bias: Bias, state: Any, positions: np.ndarray, box: np.ndarray | None) -> jax.Array:
+    return bias.energy(state, bias.variable(*_single(positions, box)))
 
 
 @eqx.filter_jit

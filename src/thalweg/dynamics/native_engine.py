@@ -17,7 +17,8 @@ from thalweg.dynamics.integrator import Integrator
 from thalweg.dynamics.loop import Laws, RecordedFrames, Run, advance, begun, tangent_momenta
 from thalweg.dynamics.path_weights import has_path_weights
 from thalweg.dynamics.phase import Phase
-from thalweg.dynamics.recording import check_integrator, check_start, farewell, joined
+from thalweg.dynamics.recording import check_integrator, check_kept_box, check_start, farewell, joined
+from thalweg.potentials.energy import EnergyElsewhere
 from thalweg.systems.state import State
 from thalweg.systems.system import System
 from thalweg.systems.topology import Topology
@@ -40,6 +41,12 @@ class NativeEngine:
     integrator : how it moves, such as `Langevin`; any `Integrator`
     energy : the energy to run instead of the system's, such as ``system.energy + restraint``
 
+    Raises
+    ------
+    ValueError
+        If the system has a barostat, an energy that only another program evaluates, or constraints that the integrator
+        does not keep.
+
     Examples
     --------
     >>> from thalweg.dynamics.langevin import Langevin
@@ -53,6 +60,9 @@ class NativeEngine:
 
     def __init__(self, system: System, integrator: Integrator, energy: Callable | None = None):
         self.energy = system.energy if energy is None else energy
+        check_kept_box(system, type(self).__name__)
+        if isinstance(self.energy, EnergyElsewhere):
+            raise ValueError(self.energy.reason)
         self.integrator = integrator
         self.topology = system.topology
         self.masses = np.asarray(system.masses, float)
@@ -85,6 +95,11 @@ class NativeEngine:
         yet. Momenta along constraints vanish with the first step.
         """
         check_start(state, steps, save_every, len(self.masses))
+        if np.ndim(state.box) == 3:
+            raise ValueError(
+                "each replica has a box of its own, but NativeEngine keeps one for all; run replicas one by one, "
+                "or with OpenMMEngine"
+            )
         if bias is not None and bias_state is None:
             bias_state = bias.init()
         laws = self._laws(state, bias)

@@ -10,7 +10,7 @@ import numpy as np
 from thalweg.dynamics.engine import Recording
 from thalweg.dynamics.integrator import Integrator
 from thalweg.systems.state import State
-from thalweg.systems.system import Constraints
+from thalweg.systems.system import Constraints, System
 
 
 def check_integrator(integrator: object, constraints: Constraints) -> None:
@@ -25,6 +25,15 @@ def check_integrator(integrator: object, constraints: Constraints) -> None:
         raise ValueError(
             f"{name} dynamics given with {len(constraints.pairs)} constraints, which it does not keep; "
             "use Langevin, or a system without constraints"
+        )
+
+
+def check_kept_box(system: System, engine: str) -> None:
+    """Raise ValueError if ``system`` has a barostat, which ``engine`` does not."""
+    if system.barostat is not None:
+        raise ValueError(
+            f"the system has a {system.barostat}, but {engine} keeps the box; use the OpenMM engine "
+            '(engine = "openmm" in a study), or remove the barostat for constant volume'
         )
 
 
@@ -45,6 +54,12 @@ def check_start(state: State, steps: int, save_every: int, n_atoms: int) -> None
             f"momenta of shape {state.momenta.shape} beside positions of shape {state.positions.shape}; "
             "make them with thermal_state or as zeros of the same shape"
         )
+    replicas = state.positions.shape[2]
+    if state.box is not None and np.shape(state.box) not in ((3, 3), (3, 3, replicas)):
+        raise ValueError(
+            f"a box of shape {np.shape(state.box)} beside {replicas} replicas; give (3, 3), or (3, 3, {replicas}) "
+            "where each has its own"
+        )
     for name, array in (("positions", state.positions), ("momenta", state.momenta)):
         bad = np.argwhere(~np.isfinite(np.asarray(array)))
         if len(bad):
@@ -61,6 +76,8 @@ def joined(chunks: Sequence[Recording]) -> Recording:
         name: np.concatenate([getattr(chunk, name) for chunk in chunks], axis=1)
         for name in ("positions", "values", "energy", "bias_energy")
     }
+    if chunks[0].boxes is not None:
+        arrays["boxes"] = np.concatenate([chunk.boxes for chunk in chunks], axis=1)
     if chunks[0].log_path is not None:
         ends = np.cumsum(
             [np.zeros(len(chunks[0].valid)), *(chunk.log_path[:, -1:].sum(1) for chunk in chunks[:-1])],

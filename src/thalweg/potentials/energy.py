@@ -43,6 +43,23 @@ class Energy(eqx.Module):
         return Sum(left + right)
 
 
+class EnergyElsewhere(Energy):
+    """The energy of a system that only another program evaluates; asked for it, this says why.
+
+    Attributes
+    ----------
+    reason : what it is that is not evaluated here, and what to do
+    """
+
+    reason: str = eqx.field(static=True)
+
+    def __call__(self, positions: Positions, box: Box | None = None) -> Energies:
+        raise ValueError(self.reason)
+
+    def refreshed(self, positions: Positions, box: Box | None = None) -> Energy:
+        raise ValueError(self.reason)
+
+
 class Sum(Energy):
     """The sum of energies, ``U = sum_k U_k``."""
 

@@ -26,8 +26,11 @@ from thalweg.shapes import Float
 class TrajectoryFiles(Protocol):
     """Keeps the frames of walkers in a folder, in its format; the same bytes for the same frames."""
 
-    def write(self, folder: Path, walkers: Sequence[np.ndarray], box: np.ndarray | None, dt: float) -> None:
-        """Write one trajectory ``(frames, atoms, dims)`` [nm] for each walker, frames ``dt`` [ps] apart."""
+    def write(self, folder: Path, walkers: Sequence[np.ndarray], boxes: Sequence, dt: float) -> None:
+        """Write one trajectory ``(frames, atoms, dims)`` [nm] for each walker, frames ``dt`` [ps] apart.
+
+        ``boxes`` has for each walker a box ``(3, 3)``, those of its frames ``(frames, 3, 3)`` [nm], or None.
+        """
         ...
 
     def read(self, folder: Path, walker: int, frame: int) -> Float[np.ndarray, "atoms dims"]:
@@ -38,7 +41,7 @@ class TrajectoryFiles(Protocol):
 class ArrayFiles:
     """Trajectories as NumPy arrays, ``walker-000.npy``: full precision, any number of dimensions."""
 
-    def write(self, folder: Path, walkers: Sequence[np.ndarray], box: np.ndarray | None, dt: float) -> None:
+    def write(self, folder: Path, walkers: Sequence[np.ndarray], boxes: Sequence, dt: float) -> None:
         for number, positions in enumerate(walkers):
             with disk.created(folder / f"walker-{number:03d}.npy") as file:
                 np.save(file, positions, allow_pickle=False)
@@ -62,6 +65,7 @@ class Apparatus:
     bounds : lower and upper (features,), between which features can lie at all; None if unknown
     trajectories : how frames are kept
     card : what to write into every segment: engine, force field, versions
+    notes : what was decided for the user, in sentences
     """
 
     engine: Engine
@@ -73,6 +77,7 @@ class Apparatus:
     bounds: tuple[np.ndarray, np.ndarray] | None = None
     trajectories: TrajectoryFiles = field(default_factory=ArrayFiles)
     card: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def dt(self) -> float:

@@ -2,7 +2,8 @@
 
 ===================  ===============================================================================
 ``frames.npz``       per walker and frame: features, biased values, potential energy, bias energy, log
-                     weight ``bias energy / kT``; and how many frames of each walker are valid
+                     weight ``bias energy / kT``, and box vectors where they change; and how many frames of
+                     each walker are valid
 ``state.npz``        where all walkers stopped, random key included, and the bias as grown so far
 ``segment.json``     how it came about: arguments, parents and their digests, versions, what diverged
 trajectories         positions in the format of the apparatus
@@ -24,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.dynamics.engine import Recording
+from thalweg.geometry.evaluation import evaluate
 from thalweg.machine import disk
 from thalweg.machine.arrays import stored_arrays
 from thalweg.sampling.apparatus import Apparatus
@@ -44,6 +46,7 @@ class Segment:
     bias_energy: Float[np.ndarray, "walkers frames"]
     log_weights: Float[np.ndarray, "walkers frames"]
     valid: Int[np.ndarray, " walkers"]
+    boxes: Float[np.ndarray, "walkers frames 3 3"] | None = None
 
     @staticmethod
     def read(store: Store, entry: str) -> Segment:
@@ -56,13 +59,14 @@ class Segment:
 def write_segment(folder: Path, recording: Recording, apparatus: Apparatus, card: dict[str, Any]) -> None:
     """Write what an engine recorded into ``folder``."""
     frames = {
-        "features": _features(recording.positions, apparatus),
+        "features": _features(recording, apparatus),
         "values": recording.values,
         "energy": recording.energy,
         "bias_energy": recording.bias_energy,
         "log_weights": recording.bias_energy.astype(float) / apparatus.kT,
         "valid": recording.valid,
     }
+    frames |= {} if recording.boxes is None else {"boxes": recording.boxes}
     disk.write_arrays(folder / "frames.npz", frames)
     state = recording.state
     arrays = {"positions": state.positions, "momenta": state.momenta, "step": state.step}
@@ -72,7 +76,10 @@ def write_segment(folder: Path, recording: Recording, apparatus: Apparatus, card
     arrays = {"alive": alive} | {name: np.asarray(array) for name, array in arrays.items()}
     disk.write_arrays(folder / "state.npz", arrays)
     whole = [walker[:n] for walker, n in zip(recording.positions, recording.valid)]
-    apparatus.trajectories.write(folder, whole, apparatus.box, recording.dt_frames)
+    boxes = [apparatus.box] * len(whole)
+    if recording.boxes is not None:
+        boxes = [walker[:n] for walker, n in zip(recording.boxes, recording.valid)]
+    apparatus.trajectories.write(folder, whole, boxes, recording.dt_frames)
     diverged = {str(walker): sentence for walker, sentence in sorted(recording.diverged.items())}
     names = {"features": list(apparatus.features.names), "dt_frames": recording.dt_frames, "kT": apparatus.kT}
     write_json(folder / "segment.json", apparatus.card | names | card | {"diverged": diverged})
@@ -101,8 +108,13 @@ def final_state(store: Store, entry: str) -> State:
             momenta=jnp.asarray(arrays["momenta"][..., source]),
             key=jax.random.wrap_key_data(jnp.asarray(arrays["key"])),
             step=jnp.asarray(arrays["step"]),
-            box=jnp.asarray(arrays["box"]) if "box" in arrays else None,
+            box=_of_walkers(arrays["box"], source) if "box" in arrays else None,
         )
+
+
+def _of_walkers(box: np.ndarray, source: np.ndarray) -> Any:
+    """The box of all walkers, or those of the walkers ``source`` where each has its own."""
+    return jnp.asarray(box if box.ndim == 2 else box[..., source])
 
 
 def final_bias_state(store: Store, entry: str, like: Any) -> Any:
@@ -129,8 +141,12 @@ def walks(segments: Sequence[Segment], quantity: str, skip: int = 0) -> list[Flo
     return [walk[skip:] for walk in done if len(walk) > skip]
 
 
-def _features(positions: np.ndarray, apparatus: Apparatus) -> Float[np.ndarray, "walkers frames features"]:
+def _features(recording: Recording, apparatus: Apparatus) -> Float[np.ndarray, "walkers frames features"]:
     """Features of all frames, one walker at a time so that every one compiles to the same program."""
+    if recording.boxes is not None:
+        pairs = zip(recording.positions, recording.boxes)
+        return np.stack([evaluate(apparatus.features, positions, boxes) for positions, boxes in pairs])
+    positions = recording.positions
     box = None if apparatus.box is None else jnp.asarray(apparatus.box, positions.dtype)
     measure = jax.jit(lambda x: apparatus.features(x, box))
     return np.stack([np.asarray(measure(walker.transpose(1, 2, 0))).T for walker in positions])

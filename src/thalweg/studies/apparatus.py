@@ -41,10 +41,11 @@ def apparatus(
     """The apparatus that the tables ``[system]``, ``[dynamics]`` and ``[features]`` of a study describe."""
     settings, integrator, _ = read_dynamics(dynamics)
     molecule = _system_from(read_system(system)[0])
+    engine = _engine_from(molecule, settings, integrator)
     measured, _ = read_features(features)
     variable = measured.variable(molecule.topology)
     return Apparatus(
-        engine=_engine_from(molecule, settings, integrator),
+        engine=engine,
         features=variable,
         positions=np.asarray(molecule.positions),
         masses=np.asarray(molecule.masses),
@@ -52,7 +53,8 @@ def apparatus(
         box=molecule.box,
         bounds=measured.bounds(molecule, variable),
         trajectories=DCDFiles(molecule.topology),
-        card={"engine": settings.engine, "system": dict(system), "versions": versions()},
+        card=_card(settings, engine) | {"system": dict(system), "versions": versions()},
+        notes=molecule.notes,
     )
 
 
@@ -67,8 +69,16 @@ def _system_from(settings: BundledMolecule | Files) -> System:
     given = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
     if isinstance(settings, BundledMolecule):
         build = getattr(molecules, given.pop("molecule"))
-        return build(**given)
+        around = {f.name: given.pop(f.name) for f in dataclasses.fields(molecules.WaterAround)}
+        molecule = build(**given, water=molecules.WaterAround(**around))
+        return molecule if molecule.box is None else relaxed(molecule)
     return relaxed(build_system(**given))
+
+
+def _card(settings: Dynamics, engine: Engine) -> dict[str, Any]:
+    """Which program, and where in it, made the numbers."""
+    platform = getattr(engine, "platform", None)
+    return {"engine": settings.engine} | ({} if platform is None else {"platform": platform})
 
 
 def _engine_from(system: System, settings: Dynamics, integrator: Integrator) -> Engine:
@@ -77,7 +87,7 @@ def _engine_from(system: System, settings: Dynamics, integrator: Integrator) -> 
         return NativeEngine(system, integrator)
     from thalweg.interop.openmm.engine import OpenMMEngine
 
-    return OpenMMEngine(system, integrator, platform=settings.platform)
+    return OpenMMEngine(system, integrator, settings.platform, threads=settings.threads)
 
 
 @dataclass(frozen=True)
@@ -86,8 +96,8 @@ class DCDFiles:
 
     topology: Topology
 
-    def write(self, folder: Path, walkers: Sequence[np.ndarray], box: np.ndarray | None, dt: float) -> None:
-        for number, positions in enumerate(walkers):
+    def write(self, folder: Path, walkers: Sequence[np.ndarray], boxes: Sequence, dt: float) -> None:
+        for number, (positions, box) in enumerate(zip(walkers, boxes)):
             if len(positions):
                 write_trajectory(folder / f"walker-{number:03d}.dcd", positions, self.topology, box, dt)
 

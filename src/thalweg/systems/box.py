@@ -31,6 +31,8 @@ SELLING = 1000
 def reduced_box(vectors: Float[Array, "3 3"]) -> np.ndarray:
     """``vectors`` (rows a, b, c) [nm] as a float64 array, after checking that they are in reduced form.
 
+    Halves that were exceeded by rounding, as in 32 bits, are made exact.
+
     Raises
     ------
     ValueError
@@ -59,7 +61,8 @@ def reduced_box(vectors: Float[Array, "3 3"]) -> np.ndarray:
             f"box {box.tolist()} is not in reduced form: {'; '.join(broken)}. Rotate the system so that it is lower "
             "triangular and subtract whole box vectors (openmm.app.internal.unitcell.reducePeriodicBoxVectors)"
         )
-    return box
+    half = np.array([[np.inf] * 3, [ax / 2, np.inf, np.inf], [ax / 2, by / 2, np.inf]])
+    return np.clip(box, -half, half)
 
 
 def minimum_image(displacement: Float[Array, "pairs 3 *replicas"], box: Box) -> jax.Array:

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from thalweg.shapes import Array, Box, Int, Masses, Momenta, Positions
+from thalweg.shapes import Array, Boxes, Int, Masses, Momenta, Positions
 
 
 class State(eqx.Module):
@@ -18,18 +18,18 @@ class State(eqx.Module):
     momenta : (atoms, dims, replicas) [amu nm/ps]
     key : a JAX random key, from ``jax.random.key(seed)``; advanced by every step that draws noise
     step : steps done since the state was made
-    box : (3, 3), box vectors as rows [nm], or None
+    box : (3, 3), box vectors as rows [nm], (3, 3, replicas) where each has its own, as under a barostat, or None
     """
 
     positions: Positions
     momenta: Momenta
     key: jax.Array
     step: Int[Array, ""]
-    box: Box | None = None
+    box: Boxes | None = None
 
 
 def thermal_state(
-    positions: Positions, masses: Masses, kT: float, key: jax.Array, box: Box | None = None
+    positions: Positions, masses: Masses, kT: float, key: jax.Array, box: Boxes | None = None
 ) -> State:
     """A state at ``positions`` ``(atoms, dims, replicas)`` with momenta from the Maxwell-Boltzmann distribution."""
     carry, draw = jax.random.split(key)

@@ -41,6 +41,8 @@ class System:
     constraints : Constraints
     box : (3, 3) box vectors as rows [nm], or None
     openmm_xml : the OpenMM ``System`` this was translated from, serialized, or None
+    barostat : what changes the box in that ``System``, such as ``"MonteCarloBarostat"``; None where the box stays
+    notes : what was decided for the user where it was built, in sentences
     """
 
     topology: Topology
@@ -50,8 +52,11 @@ class System:
     constraints: Constraints = field(default_factory=Constraints.none)
     box: np.ndarray | None = None
     openmm_xml: str | None = None
+    barostat: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def degrees_of_freedom(self) -> int:
-        """Three per atom with mass, less one per constraint."""
-        return 3 * int(np.count_nonzero(self.masses)) - len(self.constraints.pairs)
+        """Three per particle with mass, less one per constraint of such; held atoms and virtual sites have none."""
+        moving = np.asarray(self.masses) > 0
+        return 3 * int(moving.sum()) - int(moving[self.constraints.pairs].any(1).sum())

@@ -190,9 +190,7 @@ def test_missing_hydrogens_are_added_when_asked(tmp_path):
 
 
 def test_a_solvent_box_is_added_when_asked():
-    system = build_system(
-        pdb=DIPEPTIDE, forcefield=[*FF14SB, "amber14/tip3p.xml"], water_padding=0.4, cutoff=0.5
-    )
+    system = build_system(pdb=DIPEPTIDE, forcefield=FF14SB, solvent="tip3p", padding=0.4, cutoff=0.5)
     waters = system.topology.residue_names.count("HOH") // 3
     assert waters > 20
     assert len(system.constraints.pairs) == 12 + 3 * waters
@@ -304,11 +302,34 @@ def test_a_mistake_in_the_files_is_answered_with_what_to_do(mistake, tmp_path):
             {"pdb": DIPEPTIDE, "forcefield": FF14SB, "constraints": "bonds"},
             'constraints = "bonds" is unknown',
         ),
-        ({"pdb": DIPEPTIDE, "forcefield": FF14SB, "water_padding": 1.0}, "periodic box; give a cutoff"),
         (
-            {"pdb": DIPEPTIDE, "forcefield": FF14SB, "water_padding": 0.5, "cutoff": 0.5},
-            "have no water; add a model of it, amber14/tip3p.xml say",
+            {"pdb": DIPEPTIDE, "forcefield": FF14SB, "padding": 1.0},
+            "padding given without a solvent; add solvent",
         ),
+        (
+            {"pdb": DIPEPTIDE, "forcefield": ["amber99sb.xml"], "solvent": "tip3p"},
+            "have no water; add the file of a water model made for them",
+        ),
+        (
+            {"pdb": DIPEPTIDE, "forcefield": [*FF14SB, "amber14/tip3p.xml"], "solvent": "tip4pew"},
+            "has 3 sites and tip4pew has 4; change solvent or the water",
+        ),
+        ({"pdb": DIPEPTIDE, "forcefield": OBC2, "solvent": "tip3p"}, "together with an implicit solvent"),
+        (
+            {"pdb": DIPEPTIDE, "forcefield": FF14SB, "solvent": "tip9p"},
+            'solvent = "tip9p" is unknown; use one of',
+        ),
+        (
+            {"pdb": DIPEPTIDE, "forcefield": FF14SB, "pressure": 0.06},
+            "pressure is given for a structure without",
+        ),
+        ({"pdb": DIPEPTIDE, "forcefield": FF14SB, "electrostatics": "pme"}, "without a periodic box"),
+        ({"pdb": DIPEPTIDE, "forcefield": FF14SB, "periodic": True}, "but the files have no box"),
+        (
+            {"pdb": DIPEPTIDE, "forcefield": FF14SB, "solvent": "tip3p", "cutoff": 1.5},
+            r"more than half the box \(2.0.. nm\); use at most 1.0",
+        ),
+        ({"pdb": DIPEPTIDE, "forcefield": FF14SB, "hydrogen_mass": 5.1}, "leaves -0.266 amu for ACE 1 CH3"),
         ({"pdb": DIPEPTIDE, "forcefield": FF14SB, "cutoff": -1.0}, "give a positive distance"),
         (
             {"pdb": DIPEPTIDE, "forcefield": FF14SB, "implicit_solvent": "obc2"},

@@ -18,12 +18,13 @@ from ase.md import langevin, verlet
 from ase.md.md import MolecularDynamics
 
 from thalweg.dynamics.engine import Bias, Observer, Recording
-from thalweg.dynamics.in_turn import BiasForce, Broken, run_in_turn
+from thalweg.dynamics.in_turn import BiasForce, Broken, Place, run_in_turn
 from thalweg.dynamics.integrator import Integrator
 from thalweg.dynamics.langevin import Langevin
-from thalweg.dynamics.recording import check_integrator
+from thalweg.dynamics.recording import check_integrator, check_kept_box
 from thalweg.dynamics.velocity_verlet import VelocityVerlet
 from thalweg.interop.ase.calculator import EnergyCalculator
+from thalweg.potentials.energy import EnergyElsewhere
 from thalweg.systems.state import State
 from thalweg.systems.system import System
 from thalweg.units import ANGSTROM, BOLTZMANN, ELECTRONVOLT
@@ -51,11 +52,15 @@ class ASEEngine:
     Raises
     ------
     ValueError
-        If the integrator is one that ASE does not have, or does not keep constraints.
+        If the integrator is one that ASE does not have, or does not keep constraints, or the system has a barostat or
+        an energy that only another program evaluates.
     """
 
     def __init__(self, system: System, integrator: Integrator, calculator: Calculator | None = None):
         check_integrator(integrator, system.constraints)
+        check_kept_box(system, type(self).__name__)
+        if calculator is None and isinstance(system.energy, EnergyElsewhere):
+            raise ValueError(system.energy.reason)
         _ase_dynamics(integrator, ase.Atoms(), 0)
         self.system, self.integrator = system, integrator
         self.calculator = EnergyCalculator(system.energy) if calculator is None else calculator
@@ -72,7 +77,7 @@ class ASEEngine:
     ) -> Recording:
         """Advance all replicas by ``steps``; see `thalweg.dynamics.engine.Engine.run`."""
         return run_in_turn(
-            lambda seed, force: _Atoms(self, seed, None if bias is None else force, state.box),
+            lambda seed, force: _Atoms(self, seed, None if bias is None else force, state.box is not None),
             self.system,
             self.integrator,
             state,
@@ -120,11 +125,12 @@ def _(integrator: VelocityVerlet, atoms: ase.Atoms, seed: int) -> MolecularDynam
 class _Atoms:
     """The walker: one ``Atoms`` object that replicas use in turn."""
 
-    def __init__(self, engine: ASEEngine, seed: int, force: BiasForce | None, box):
+    def __init__(self, engine: ASEEngine, seed: int, force: BiasForce | None, periodic: bool):
         system = engine.system
         elements = [element or "X" for element in system.topology.elements]
-        cell = {} if box is None else {"cell": np.asarray(box, float) / ANGSTROM, "pbc": True}
-        self.atoms = ase.Atoms(elements, system.positions / ANGSTROM, masses=system.masses, **cell)
+        self.atoms = ase.Atoms(
+            elements, system.positions / ANGSTROM, masses=system.masses, cell=np.eye(3), pbc=periodic
+        )
         self.atoms.calc = engine.calculator
         held = system.constraints
         acting = [] if force is None else [_BiasOnAtoms(force)]
@@ -133,17 +139,19 @@ class _Atoms:
         self.atoms.set_constraint(acting)
         self.dynamics = _ase_dynamics(engine.integrator, self.atoms, seed)
 
-    def advance(self, positions, momenta, steps):
+    def advance(self, replica: int, place: Place, steps: int) -> Place:
         atoms = self.atoms
-        atoms.set_positions(positions / ANGSTROM, apply_constraint=False)
-        atoms.set_momenta(momenta * MOMENTUM, apply_constraint=False)
+        if place.box is not None:
+            atoms.set_cell(np.asarray(place.box, float) / ANGSTROM)
+        atoms.set_positions(place.positions / ANGSTROM, apply_constraint=False)
+        atoms.set_momenta(place.momenta * MOMENTUM, apply_constraint=False)
         with np.errstate(all="ignore"):
             try:
                 self.dynamics.run(steps)
             except (RuntimeError, FloatingPointError) as trouble:
                 raise Broken(str(trouble)) from trouble
             own = atoms.get_potential_energy(apply_constraint=False) * ELECTRONVOLT
-        return atoms.get_positions() * ANGSTROM, atoms.get_momenta() / MOMENTUM, own
+        return Place(atoms.get_positions() * ANGSTROM, atoms.get_momenta() / MOMENTUM, place.box, own)
 
 
 class _BiasOnAtoms:
@@ -151,6 +159,12 @@ class _BiasOnAtoms:
 
     def __init__(self, force: BiasForce):
         self.force = force
+
+    def _at(self, atoms):
+        """Energy [kJ/mol] and forces [kJ/mol/nm]."""
+        return self.force(
+            atoms.positions * ANGSTROM, np.asarray(atoms.cell) * ANGSTROM if atoms.pbc.any() else None
+        )
 
     def adjust_positions(self, atoms, new):
         """Positions are free."""
@@ -160,11 +174,11 @@ class _BiasOnAtoms:
 
     def adjust_forces(self, atoms, forces):
         """Add the bias to ``forces`` [eV/Å]."""
-        forces += self.force(atoms.positions * ANGSTROM)[1] * (ANGSTROM / ELECTRONVOLT)
+        forces += self._at(atoms)[1] * (ANGSTROM / ELECTRONVOLT)
 
     def adjust_potential_energy(self, atoms):
         """The bias energy [eV]."""
-        return self.force(atoms.positions * ANGSTROM)[0] / ELECTRONVOLT
+        return self._at(atoms)[0] / ELECTRONVOLT
 
     def get_removed_dof(self, atoms):
         """A bias takes no degree of freedom."""

@@ -15,6 +15,8 @@ from thalweg.interop.openmm.checked_xml import force_field_documents
 SHIPPED = Path(app.__file__).resolve().parent / "data"
 """Folder of the force field files that come with OpenMM."""
 
+ADD_HYDROGENS = "set add_hydrogens = true"
+
 WATER = ("HOH", "WAT", "SOL", "TIP3", "NA", "CL", "K")
 
 
@@ -51,39 +53,57 @@ def load_force_field(files: Sequence[str]) -> app.ForceField:
         raise BuildError(f"OpenMM cannot load {', '.join(files)}: {error}") from error
 
 
-def explain_no_template(act: Callable, field: app.ForceField, topology: app.Topology, files: Sequence[str]):
-    """The result of ``act()``; where OpenMM finds no template for a residue, a `BuildError` saying why."""
+def explain_no_template(
+    act: Callable,
+    field: app.ForceField,
+    topology: app.Topology,
+    files: Sequence[str],
+    adding_hydrogens: bool = False,
+):
+    """The result of ``act()``; where OpenMM finds no template for a residue, a `BuildError` saying why.
+
+    Residues that the force field does not know at all are named before those that are incomplete, and where hydrogens
+    are being added, those that lack only them are not named.
+    """
     try:
         return act()
     except Exception as error:  # OpenMM raises bare Exceptions too
         strangers = field.getUnmatchedResidues(topology) if "No template found" in str(error) else []
-        if not strangers:
+        strangers.sort(key=lambda residue: bool(_candidates(residue, field)))
+        reasons = (_why(residue, field) for residue in strangers)
+        found = [reason for reason in reasons if not (adding_hydrogens and reason.endswith(ADD_HYDROGENS))]
+        if not found:
             raise BuildError(f"OpenMM cannot apply {', '.join(files)} to this structure: {error}") from error
-        raise BuildError(f"{_why(strangers[0], field)} (force field: {', '.join(files)})") from error
+        raise BuildError(f"{found[0]} (force field: {', '.join(files)})") from error
 
 
-def checked_water(field: app.ForceField, files: Sequence[str]) -> None:
-    """Raise a `BuildError` unless ``field`` has a water to solvate with."""
-    if "HOH" not in field._templates:
-        raise BuildError(f"{', '.join(files)} have no water; add a model of it, amber14/tip3p.xml say")
+def has_implicit_solvent(field: app.ForceField) -> bool:
+    """Whether ``field`` has a generalized Born solvent, as a force or, in OpenMM's own files, made by a script."""
+    makers = [type(generator).__name__ for generator in field.getGenerators()] + field._scripts
+    return any("GB" in maker for maker in makers)
+
+
+def _candidates(residue, field: app.ForceField) -> list:
+    """Templates that ``residue`` is meant to match, by its name."""
+    known = {template.name: template for template in field._templates.values()}
+    return [known[name] for name in (residue.name, "N" + residue.name, "C" + residue.name) if name in known]
 
 
 def _why(residue, field: app.ForceField) -> str:
     """Why ``residue`` matches no template of ``field`` and what to do about it."""
-    known = {template.name: template for template in field._templates.values()}
     named = f"residue {residue.name} {residue.id}"
-    candidates = [
-        known[name] for name in (residue.name, "N" + residue.name, "C" + residue.name) if name in known
-    ]
+    candidates = _candidates(residue, field)
     if residue.name in WATER and not candidates:
         return f"{named}: the force field has no water or ions; add amber14/tip3p.xml, say, or remove them"
     atoms = list(residue.atoms())
     loose = len(atoms) > 1 and not list(residue.internal_bonds())
     if not candidates:
-        near = _closest(residue.name, list(known))
-        bonds = " and, as it has no bonds, CONECT records" if loose else ""
+        near = _closest(residue.name, [template.name for template in field._templates.values()])
+        bonds = " and, as it has no bonds, CONECT records to the structure" if loose else ""
         return (
-            f"{named} is unknown to the force field; {near}; rename it, or add a file that defines it{bonds}"
+            f"{named} is unknown to the force field; {near}; rename it, or, if it is a ligand, add a file of its "
+            "parameters to forcefield (openmmforcefields makes one with GAFF or OpenFF; hydrogens must be in the "
+            f"structure) or use prmtop + inpcrd from AmberTools{bonds}"
         )
     if loose:
         return (
@@ -104,7 +124,7 @@ def _difference(named: str, names: set[str], atoms: Sequence, candidates: Sequen
     wanted = sum(atom.element is app.element.hydrogen for atom in template.atoms)
     heavy_atoms = sum(atom.element is not app.element.hydrogen for atom in template.atoms)
     if len(hydrogens) < wanted and len(atoms) - len(hydrogens) >= heavy_atoms:
-        return f"{named} has {len(hydrogens)} of {wanted} hydrogens; set add_hydrogens = true"
+        return f"{named} has {len(hydrogens)} of {wanted} hydrogens; {ADD_HYDROGENS}"
     if heavy:
         return (
             f"{named} lacks {', '.join(heavy)}; complete the structure (PDBFixer does) or rename the residue"

@@ -6,6 +6,8 @@ minimized.
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 
 import numpy as np
@@ -13,14 +15,36 @@ import openmm.app as app
 
 from thalweg.interop.openmm.build import from_pdb, from_topology
 from thalweg.interop.openmm.build_checks import chosen
+from thalweg.interop.openmm.solvation import WATER_MODELS, BoxShape
 from thalweg.systems.system import System
 from thalweg.units import GRAM_PER_CUBIC_CENTIMETER
 
-SOLVENTS = {
-    "vacuum": ("amber14/protein.ff14SB.xml",),
-    "obc2": ("amber14/protein.ff14SB.xml", "implicit/obc2.xml"),
-}
+FF14SB = "amber14/protein.ff14SB.xml"
+SOLVENTS = {"vacuum": (FF14SB,), "obc2": (FF14SB, "implicit/obc2.xml")}
 """Force field files: Amber ff14SB [maier2015] in vacuum or in OBC2 implicit water [onufriev2004]."""
+
+
+@dataclass(frozen=True)
+class WaterAround:
+    """Explicit water around a molecule, summed by PME; see `thalweg.interop.openmm.build.from_pdb`.
+
+    Attributes
+    ----------
+    padding : least distance of the molecule to its image [nm]
+    cutoff : of direct interactions [nm]
+    ionic_strength : of sodium chloride [1/nm^3]
+    box_shape : of the box
+    pressure : kept by a barostat [kJ/mol/nm^3]; None for constant volume
+    """
+
+    padding: float | None = None
+    cutoff: float | None = None
+    ionic_strength: float | None = None
+    box_shape: BoxShape | None = None
+    pressure: float | None = None
+
+
+BARE = WaterAround()
 
 
 WATER = ("amber14/tip3p.xml",)
@@ -33,36 +57,46 @@ VOLUME_OF_WATER = 18.01528 / (0.997 * GRAM_PER_CUBIC_CENTIMETER)
 
 
 def alanine_dipeptide(
-    solvent: str = "vacuum", constraints: str = "hbonds", hydrogen_mass: float | None = None
+    solvent: str = "vacuum",
+    constraints: str = "hbonds",
+    hydrogen_mass: float | None = None,
+    water: WaterAround = BARE,
 ) -> System:
     """Alanine dipeptide, Ac-Ala-NHMe, 22 atoms, in its C7eq minimum; residues ACE, ALA, NME.
 
     Parameters
     ----------
-    solvent : ``"vacuum"`` or ``"obc2"``
+    solvent : ``"vacuum"``, ``"obc2"``, or a water model such as ``"tip3p"`` or ``"tip4pew"``
     constraints : ``"none"``, ``"hbonds"`` or ``"allbonds"``
     hydrogen_mass : repartitioned mass of hydrogen [amu], or None for the natural one
+    water : how much of the water of ``solvent``, salt and pressure
 
     Examples
     --------
     >>> len(alanine_dipeptide().topology)
     22
     """
-    return _peptide("alanine_dipeptide", solvent, constraints, hydrogen_mass)
+    return _peptide("alanine_dipeptide", solvent, constraints, hydrogen_mass, water)
 
 
 def alanine_tetrapeptide(
-    solvent: str = "vacuum", constraints: str = "hbonds", hydrogen_mass: float | None = None
+    solvent: str = "vacuum",
+    constraints: str = "hbonds",
+    hydrogen_mass: float | None = None,
+    water: WaterAround = BARE,
 ) -> System:
     """Alanine tetrapeptide, Ac-Ala3-NHMe, 42 atoms, extended; parameters as in `alanine_dipeptide`."""
-    return _peptide("alanine_tetrapeptide", solvent, constraints, hydrogen_mass)
+    return _peptide("alanine_tetrapeptide", solvent, constraints, hydrogen_mass, water)
 
 
 def met_enkephalin(
-    solvent: str = "obc2", constraints: str = "hbonds", hydrogen_mass: float | None = None
+    solvent: str = "obc2",
+    constraints: str = "hbonds",
+    hydrogen_mass: float | None = None,
+    water: WaterAround = BARE,
 ) -> System:
     """Met-enkephalin, zwitterion YGGFM, 75 atoms, extended; parameters as in `alanine_dipeptide`."""
-    return _peptide("met_enkephalin", solvent, constraints, hydrogen_mass)
+    return _peptide("met_enkephalin", solvent, constraints, hydrogen_mass, water)
 
 
 def water_box(n_waters: int = 216, cutoff: float | None = None, constraints: str = "hbonds") -> System:
@@ -93,11 +127,23 @@ def water_box(n_waters: int = 216, cutoff: float | None = None, constraints: str
         for name in ("H1", "H2"):
             topology.addBond(oxygen, topology.addAtom(name, app.element.hydrogen, residue))
     return from_topology(
-        topology, positions, WATER, constraints, cutoff=min(0.9, 0.499 * width) if cutoff is None else cutoff
+        topology,
+        positions,
+        WATER,
+        constraints,
+        cutoff=min(0.9, 0.499 * width) if cutoff is None else cutoff,
+        electrostatics="reaction-field",
     )
 
 
-def _peptide(name: str, solvent: str, constraints: str, hydrogen_mass: float | None) -> System:
-    forcefield = chosen(solvent, SOLVENTS, "solvent")
+def _peptide(
+    name: str, solvent: str, constraints: str, hydrogen_mass: float | None, water: WaterAround
+) -> System:
+    explicit = solvent if solvent in WATER_MODELS else None
+    if explicit is None:
+        chosen(solvent, {**SOLVENTS, **WATER_MODELS}, "solvent")
+    forcefield = SOLVENTS["vacuum" if explicit else solvent]
     with as_file(files("thalweg.testsystems") / "structures" / f"{name}.pdb") as pdb:
-        return from_pdb(pdb, forcefield, constraints, hydrogen_mass)
+        return from_pdb(
+            pdb, forcefield, constraints, hydrogen_mass, solvent=explicit, **dataclasses.asdict(water)
+        )

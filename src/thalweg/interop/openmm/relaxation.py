@@ -9,14 +9,12 @@ import openmm
 from openmm import unit
 
 from thalweg.interop.openmm.checked_xml import deserialized
+from thalweg.interop.openmm.platforms import fastest_platform, reproducible
 from thalweg.systems.system import System
-
-SMALL = 1000
-"""Atoms up to which the Reference platform is used, whose result is the same every time."""
 
 
 def relaxed(system: System, tolerance: float = 10.0, iterations: int = 500) -> System:
-    """``system`` at the nearest minimum of its energy.
+    """``system`` at the nearest minimum of its energy, the same wherever it is done on one kind of machine.
 
     Parameters
     ----------
@@ -36,15 +34,16 @@ def relaxed(system: System, tolerance: float = 10.0, iterations: int = 500) -> S
     >>> bool(np.abs(relaxed(molecule).positions - molecule.positions).max() < 0.05)
     True
     """
-    platform = openmm.Platform.getPlatform("Reference" if len(system.topology) <= SMALL else "CPU")
     if system.openmm_xml is None:
         raise ValueError("the system was not made by OpenMM, which cannot relax it; build it from files")
     simulated = deserialized(system.openmm_xml)
-    context = openmm.Context(simulated, openmm.VerletIntegrator(0.001), platform)
+    platform = openmm.Platform.getPlatform(fastest_platform(simulated, graphics=False))
+    context = openmm.Context(simulated, openmm.VerletIntegrator(0.001), platform, reproducible(platform))
     if system.box is not None:
         context.setPeriodicBoxVectors(*np.asarray(system.box, float))
     context.setPositions(np.asarray(system.positions, float))
     context.applyConstraints(1e-6)
+    context.computeVirtualSites()
     openmm.LocalEnergyMinimizer.minimize(context, tolerance, iterations)
     state = context.getState(energy=True, positions=True)
     if not np.isfinite(state.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole)):

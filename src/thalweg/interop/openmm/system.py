@@ -10,7 +10,7 @@ import openmm
 from thalweg.interop.openmm.custom_forces import CUSTOM, custom_centroid_bonds, custom_cv
 from thalweg.interop.openmm.values import TranslationError, numbers_of, refuse, term_table
 from thalweg.potentials.cmap import correction_maps
-from thalweg.potentials.energy import Energy, Sum
+from thalweg.potentials.energy import Energy, EnergyElsewhere, Sum
 from thalweg.potentials.harmonic import harmonic_angles, harmonic_bonds
 from thalweg.potentials.nonbonded import Cutoff, dispersion_correction, nonbonded
 from thalweg.potentials.obc import obc2
@@ -23,10 +23,16 @@ NOT_AN_ENERGY = (
     openmm.CMMotionRemover,
     openmm.MonteCarloBarostat,
     openmm.MonteCarloAnisotropicBarostat,
+    openmm.MonteCarloFlexibleBarostat,
     openmm.MonteCarloMembraneBarostat,
     openmm.AndersenThermostat,
 )
 """Forces that change how a simulation moves, not what its energy is: skipped."""
+
+
+def is_barostat(force: openmm.Force) -> bool:
+    """Whether ``force`` changes the box."""
+    return "Barostat" in type(force).__name__
 
 
 def translate(openmm_system: openmm.System) -> Energy:
@@ -43,8 +49,8 @@ def translate(openmm_system: openmm.System) -> Energy:
     virtual = [i for i in range(n) if openmm_system.isVirtualSite(i)]
     if virtual:
         raise TranslationError(
-            f"{len(virtual)} virtual sites (the first is particle {virtual[0]}) have no translation to the native "
-            "engine; use a water model without them, such as TIP3P, or the OpenMM engine"
+            f"{len(virtual)} virtual sites (the first is particle {virtual[0] + 1}) have no translation to the native "
+            'engine; use the OpenMM engine (engine = "openmm" in a study), or a water model without them, such as TIP3P'
         )
     masses = particle_masses(openmm_system)
     return Sum(tuple(term for force in openmm_system.getForces() for term in terms(force, masses)))
@@ -61,10 +67,10 @@ def terms(force: openmm.Force, masses: np.ndarray) -> tuple[Energy, ...]:
             return custom_centroid_bonds(force, masses)
     translator = TRANSLATORS.get(type(force).__name__)
     if translator is None:
+        known = ", ".join([*sorted(TRANSLATORS), "CustomCVForce", "CustomCentroidBondForce"])
         raise TranslationError(
-            f"force {force.getName()!r} ({type(force).__name__}) has no translation to the native engine; run this "
-            f"system with the OpenMM engine, or remove the force. Translated are {', '.join(sorted(TRANSLATORS))}, "
-            "CustomCVForce, CustomCentroidBondForce"
+            f"force {force.getName()!r} ({type(force).__name__}) has no translation to the native engine; use the "
+            f'OpenMM engine (engine = "openmm" in a study), or remove the force. Translated are {known}'
         )
     return translator(force)
 
@@ -87,8 +93,20 @@ def system_constraints(openmm_system: openmm.System) -> Constraints:
     return Constraints(np.stack([i, j], 1).astype(int), length)
 
 
-def system_from_openmm(openmm_system: openmm.System, topology: Topology, positions: np.ndarray) -> System:
-    """A `System` with all that ``openmm_system`` says; ``positions`` ``(atoms, 3)`` [nm]."""
+def system_from_openmm(
+    openmm_system: openmm.System, topology: Topology, positions: np.ndarray, notes: tuple[str, ...] = ()
+) -> System:
+    """A `System` with all that ``openmm_system`` says.
+
+    What the native engine cannot do leaves an `EnergyElsewhere` in the place of the energy, which says what it is.
+
+    Parameters
+    ----------
+    openmm_system : as OpenMM would run it
+    topology : of its particles
+    positions : (atoms, 3) [nm]
+    notes : of what was decided for the user on the way
+    """
     box = None
     if openmm_system.usesPeriodicBoundaryConditions():
         vectors = openmm_system.getDefaultPeriodicBoxVectors()
@@ -97,11 +115,20 @@ def system_from_openmm(openmm_system: openmm.System, topology: Topology, positio
         topology,
         np.asarray(positions, float),
         particle_masses(openmm_system),
-        translate(openmm_system),
+        _translated(openmm_system),
         system_constraints(openmm_system),
         box,
         openmm.XmlSerializer.serialize(openmm_system),
+        next((type(force).__name__ for force in openmm_system.getForces() if is_barostat(force)), None),
+        notes,
     )
+
+
+def _translated(openmm_system: openmm.System) -> Energy:
+    try:
+        return translate(openmm_system)
+    except TranslationError as error:
+        return EnergyElsewhere(str(error))
 
 
 def _harmonic_bonds(force):
@@ -154,8 +181,9 @@ def _nonbonded_terms(force: openmm.NonbondedForce) -> tuple[Energy, ...]:
     method = force.getNonbondedMethod()
     if method not in (force.NoCutoff, force.CutoffNonPeriodic, force.CutoffPeriodic):
         raise TranslationError(
-            "NonbondedForce with PME, LJPME or Ewald summation has no translation; use the OpenMM engine, or "
-            "nonbondedMethod=CutoffPeriodic"
+            "PME, LJPME and Ewald summation have no translation to the native engine; use the OpenMM engine "
+            '(engine = "openmm" in a study), or a reaction field (electrostatics = "reaction-field" in [system], '
+            "nonbondedMethod=CutoffPeriodic in OpenMM)"
         )
     n = force.getNumParticles()
     parameters = np.array([numbers_of(force.getParticleParameters(i)) for i in range(n)])

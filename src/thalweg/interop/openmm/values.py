@@ -18,7 +18,7 @@ def refuse(force: openmm.Force, present: object, feature: str) -> None:
     if present:
         raise TranslationError(
             f"force {force.getName()!r} ({type(force).__name__}) with {feature} has no translation to the native "
-            "engine; run this system with the OpenMM engine, or remove that feature"
+            'engine; use the OpenMM engine (engine = "openmm" in a study), or remove that feature'
         )
 
 

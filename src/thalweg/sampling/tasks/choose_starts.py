@@ -44,7 +44,8 @@ class ChooseStarts:
 
     def __call__(self, store: Store, entry: str) -> None:
         apparatus = self.recipe.build()
-        walks, sources = _walks([Segment.read(store, name) for name in self.segments])
+        segments = [Segment.read(store, name) for name in self.segments]
+        walks, sources = _walks(segments)
         states = min(self.states, len(np.unique(np.concatenate(walks), axis=0)))
         clusters = KCenters(states, apparatus.features.periods).fit(walks)
         visited = clusters.transform(Trajectories(walks))
@@ -54,12 +55,15 @@ class ChooseStarts:
         everywhere = np.concatenate(visited.blocks)
         frames = [sources[rng.choice(np.flatnonzero(everywhere == state))] for state in chosen]
         read = apparatus.trajectories.read
-        positions = np.stack([read(store.folder(name), walker, frame) for name, walker, frame in frames])
+        starts = {
+            "positions": np.stack([read(store.folder(name), walker, frame) for name, walker, frame in frames])
+        }
+        boxes = {segment.entry: segment.boxes for segment in segments}
+        if all(boxes[name] is not None for name, _, _ in frames):
+            starts["boxes"] = np.stack([boxes[name][walker, frame] for name, walker, frame in frames])
 
         def write(folder):
-            disk.write_arrays(
-                folder / "starts.npz", {"positions": positions, "states": chosen, "counts": counts}
-            )
+            disk.write_arrays(folder / "starts.npz", starts | {"states": chosen, "counts": counts})
             write_json(
                 folder / "starts.json", [{"segment": s, "walker": w, "frame": f} for s, w, f in frames]
             )

@@ -123,13 +123,15 @@ class Simulate:
     def _start(self, store: Store, entry: str, apparatus: Apparatus) -> State:
         if self.after is not None:
             return final_state(store, self.after)
+        box = apparatus.box
         if self.starts is None:
             positions = np.repeat(apparatus.positions[..., None], self.walkers, axis=-1)
         else:
             with stored_arrays(store.file(self.starts, "starts.npz")) as arrays:
                 positions = np.moveaxis(arrays["positions"], 0, -1)
+                box = np.moveaxis(arrays["boxes"], 0, -1) if "boxes" in arrays else box
         key = jax.random.key(_seed_of(self.seed, entry))
-        box = None if apparatus.box is None else jnp.asarray(apparatus.box, jnp.float32)
+        box = None if box is None else jnp.asarray(box, jnp.float32)
         return thermal_state(jnp.asarray(positions, jnp.float32), apparatus.masses, apparatus.kT, key, box)
 
 

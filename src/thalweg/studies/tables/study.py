@@ -35,7 +35,9 @@ from thalweg.units import (
     Count,
     Daltons,
     Kelvin,
+    KilojoulesPerMolePerCubicNanometer,
     Nanometers,
+    PerCubicNanometer,
     Picoseconds,
     Radians,
     thermal_energy,
@@ -52,14 +54,36 @@ SLOWEST = {"kind": "TICA", "dim": 2, "scaling": "unit"}
 """What learns in a loop whose study names nothing else."""
 
 
+Solvent = Literal["tip3p", "tip3pfb", "spce", "opc3", "tip4pew", "tip4pfb", "opc"]
+"""Water models to solvate in."""
+
+
 @dataclass(frozen=True)
 class BundledMolecule:
-    """A molecule that comes with the package, in ff14SB."""
+    """A molecule that comes with the package, in ff14SB; see `thalweg.interop.openmm.build.from_pdb`.
+
+    Parameters
+    ----------
+    molecule : which
+    solvent : none, implicit, or a water model
+    constraints : bonds of fixed length
+    hydrogen_mass : given to each hydrogen [amu]
+    padding : least distance of the molecule to its image in the water [nm]
+    cutoff : of direct interactions in the water [nm]
+    ionic_strength : of sodium chloride in the water [1/nm^3]
+    box_shape : of the water
+    pressure : kept by a barostat [kJ/mol/nm^3]
+    """
 
     molecule: Literal["alanine_dipeptide", "alanine_tetrapeptide", "met_enkephalin"]
-    solvent: Literal["vacuum", "obc2"] = "vacuum"
+    solvent: Literal["vacuum", "obc2"] | Solvent = "vacuum"
     constraints: Literal["none", "hbonds", "allbonds"] = "hbonds"
     hydrogen_mass: Daltons | None = None
+    padding: Nanometers | None = None
+    cutoff: Nanometers | None = None
+    ionic_strength: PerCubicNanometer | None = None
+    box_shape: Literal["cube", "dodecahedron", "octahedron"] | None = None
+    pressure: KilojoulesPerMolePerCubicNanometer | None = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +99,14 @@ class Files:
     constraints: Literal["none", "hbonds", "allbonds"] | None = None
     hydrogen_mass: Daltons | None = None
     cutoff: Nanometers | None = None
+    periodic: bool | None = None
+    electrostatics: Literal["pme", "reaction-field"] | None = None
     add_hydrogens: bool | None = None
-    water_padding: Nanometers | None = None
+    solvent: Solvent | None = None
+    padding: Nanometers | None = None
+    ionic_strength: PerCubicNanometer | None = None
+    box_shape: Literal["cube", "dodecahedron", "octahedron"] | None = None
+    pressure: KilojoulesPerMolePerCubicNanometer | None = None
 
 
 @dataclass(frozen=True)
@@ -89,14 +119,20 @@ class Dynamics:
     temperature : of the bath [K]
     dt : time step [ps]
     platform : of OpenMM
+    threads : of OpenMM's CPU platform in each worker; with more than one, a run cannot be had again exactly
     """
 
     engine: Literal["native", "openmm"] = "native"
     temperature: Kelvin = 300.0
     dt: Picoseconds = 0.002
     platform: Literal["Reference", "CPU", "CUDA", "OpenCL", "HIP"] | None = None
+    threads: Count = 1
 
     def __post_init__(self):
+        if self.threads > 1 and self.engine != "openmm":
+            raise ValueError(
+                f'threads = {self.threads} belongs to engine = "openmm"; remove it or change the engine'
+            )
         if self.platform is not None and self.engine != "openmm":
             raise ValueError(
                 f'platform = "{self.platform}" belongs to engine = "openmm"; remove it or change the engine'
