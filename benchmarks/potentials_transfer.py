@@ -91,11 +91,15 @@ def taught_and_tried(title: str, sets: Mapping[str, list[Configuration]], quick:
     found = transfer_matrix(recipe, sets, progress=told)
     forces = found.values("forces") / MEV_PER_ANGSTROM
     energies = found.values("energy per atom") / MEV
+    spread = (
+        found.standard_errors("forces") / MEV_PER_ANGSTROM,
+        found.standard_errors("energy per atom") / MEV,
+    )
     for i, taught in enumerate(found.names):
         for j, tried in enumerate(found.names):
             test = f"{title}, {round(0.8 * len(sets[taught]))} frames of {taught}, tried on {tried}"
-            yield Row(f"{test}: forces", float(forces[i, j]), "meV/Å")
-            yield Row(f"{test}: energies", float(energies[i, j]), "meV/atom")
+            yield Row(f"{test}: forces", float(forces[i, j]), "meV/Å", float(spread[0][i, j]))
+            yield Row(f"{test}: energies", float(energies[i, j]), "meV/atom", float(spread[1][i, j]))
 
 
 def simulated(molecules: Sequence[ase.Atoms], quick: bool) -> list[Configuration]:

@@ -57,5 +57,18 @@ def test_a_model_is_best_where_it_was_taught(learner, molecules):
     assert np.isnan(values[0, 2])
     assert np.isnan(values[2, 0])
     assert "nan" in matrix.table()
+    assert (matrix.standard_errors("forces")[:2, :2] > 0).all()
     with pytest.raises(ValueError, match="leaves one side empty"):
         transfer_matrix(Recipe(learner), {"one": sets["cold"][:1]})
+
+
+def test_energies_that_a_set_of_one_composition_leaves_open_are_no_errors(learner, molecules):
+    sets = {"one": molecules(10), "other": molecules(10, numbers=(6, 6, 1, 8))}
+    open_ = transfer_matrix(Recipe(learner, core_repulsion=None), sets)
+    energies = open_.values("energy per atom")
+    assert np.isfinite(np.diagonal(energies)).all()
+    assert np.isnan(energies[0, 1])
+    assert np.isfinite(open_.values("forces")).all()
+    assert "give energies of isolated atoms" in open_.table("energy per atom")
+    given = Recipe(learner, core_repulsion=None, references=dict.fromkeys((1, 6, 8), 0.0))
+    assert np.isfinite(transfer_matrix(given, sets).values("energy per atom")).all()

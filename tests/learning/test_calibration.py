@@ -34,19 +34,49 @@ def test_the_factor_of_normal_errors_is_found_and_covers():
     assert (np.abs(observed - claimed) < 4 * error).all()
 
 
-def test_the_scale_is_the_likeliest():
-    found = calibrate(RESIDUALS[:500], CLAIMED[:500]).scale
+def test_a_few_gross_outliers_hardly_move_the_scale():
+    wrong = RESIDUALS[:4000].copy()
+    wrong[:40] *= 1e4
+    found = calibrate(wrong, CLAIMED[:4000]).scale
+    assert found == pytest.approx(calibrate(RESIDUALS[:4000], CLAIMED[:4000]).scale, rel=0.1)
 
-    def likelihood(scale):
-        return -np.sum(np.log(scale) + (RESIDUALS[:500] / (scale * CLAIMED[:500])) ** 2 / 2)
 
-    assert likelihood(found) > max(likelihood(0.99 * found), likelihood(1.01 * found))
+@pytest.mark.parametrize(("share", "size", "noise"), [(0.8, 1e-8, 0.03), (0.3, 5e-3, 0.03), (0.9, 1e-5, 0.0)])
+def test_components_that_symmetry_makes_zero_tell_the_noise_and_not_the_scale(share, size, noise):
+    random = np.random.default_rng(5)
+    claimed = np.where(random.random(6000) < share, size, 1.0) * CLAIMED[:6000]
+    wrong = np.hypot(0.3 * claimed, noise) * random.normal(size=6000)
+    found = calibrate(wrong, claimed)
+    assert found.scale == pytest.approx(0.3, rel=0.1)
+    assert found.mapped.floor == pytest.approx(noise, rel=0.1, abs=1e-3)
+    assert found.coverage_68 == pytest.approx(0.68, abs=0.05)
+
+
+def test_claims_that_spread_too_widely_are_drawn_together_where_many_frames_say_so():
+    random = np.random.default_rng(6)
+    claimed = np.repeat(np.exp(0.8 * random.normal(size=60)), 30)
+    wrong, frames = claimed**0.6 * random.normal(size=1800), np.repeat(np.arange(60), 30)
+    found = calibrate(wrong, claimed, groups=frames)
+    assert found.mapped.power == pytest.approx(0.6, abs=0.1)
+    low, *_, high = found.reliability
+    assert 1 / 1.5 < low[1] / low[0] < 1.5
+    assert 1 / 1.5 < high[1] / high[0] < 1.5
+    # beyond what was tried, a claim twice as large is of errors twice as large
+    beyond = found.mapped(np.array([2.0, 4.0]) * claimed.max())
+    assert beyond[1] / beyond[0] == pytest.approx(2, rel=0.01)
+    assert calibrate(wrong[:150], claimed[:150], groups=frames[:150]).mapped.power == 1.0
+
+
+def test_few_frames_leave_the_scale_uncertain():
+    frames = np.repeat(np.arange(2000), 10)
+    few = calibrate(RESIDUALS[:30], CLAIMED[:30], groups=frames[:30]).mapped.scale_error
+    assert few > 5 * calibrate(RESIDUALS, CLAIMED, groups=frames).mapped.scale_error
 
 
 def test_an_uncertainty_that_knows_nothing_has_no_rank_correlation_and_a_flat_curve():
-    found = calibrate(RANDOM.normal(size=5000), CLAIMED[:5000])
+    found = calibrate(np.random.default_rng(9).normal(size=5000), CLAIMED[:5000])
     assert abs(found.rank_correlation) < 0.06
-    observed = reliability_curve(RANDOM.normal(size=5000), CLAIMED[:5000])[:, 1]
+    observed = reliability_curve(np.random.default_rng(8).normal(size=5000), CLAIMED[:5000])[:, 1]
     assert np.ptp(observed) < 0.3
     assert np.isnan(rank_correlation(np.ones(4), np.arange(4.0)))
 
@@ -168,5 +198,9 @@ def test_few_errors_make_for_even_odds():
 def test_nothing_to_calibrate_on_and_deviations_of_zero_are_refused():
     with pytest.raises(ValueError, match="no residuals"):
         calibrate(np.zeros(0), np.zeros(0))
-    with pytest.raises(ValueError, match="1 of 2 claimed deviations"):
-        calibrate(np.ones(2), np.array([0.0, 1.0]))
+    with pytest.raises(ValueError, match="1 of 2 claimed deviations are negative"):
+        calibrate(np.ones(2), np.array([-1.0, 1.0]))
+    with pytest.raises(ValueError, match="all claimed deviations are zero"):
+        calibrate(np.ones(2), np.zeros(2))
+    with pytest.raises(ValueError, match="1 of 3 claimed deviations are not positive"):
+        ErrorOdds.of(np.ones(3), np.array([0.0, 1.0, 1.0]))

@@ -94,6 +94,7 @@ from .linear.regularization import Regularization as Regularization
 from .linear.regularization import Ridge as Ridge
 from .linear.regularization import Solution as Solution
 from .linear.regularization import pareto_front as pareto_front
+from .linear.regularization import undominated as undominated
 from .linear.sparse_kernel import KernelBasis as KernelBasis
 from .linear.sparse_kernel import SparseKernel as SparseKernel
 from .networks.element_networks import ElementNetworks as ElementNetworks
@@ -105,6 +106,8 @@ from .networks.in_blocks import InBlocks as InBlocks
 from .networks.message_passing import MessagePassing as MessagePassing
 from .networks.message_passing import MessageTerm as MessageTerm
 from .networks.shared_network import SharedNetwork as SharedNetwork
+from .networks.trained_front import TrainedFront as TrainedFront
+from .networks.trained_front import left_out_errors as left_out_errors
 from .parametric.core_repulsion import CoreRepulsion as CoreRepulsion
 from .parametric.core_repulsion import ScreenedNuclei as ScreenedNuclei
 from .parametric.core_repulsion import core_repulsion as core_repulsion

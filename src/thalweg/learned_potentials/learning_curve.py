@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.learned_potentials.frames.errors import SHOWN, Errors, errors
+from thalweg.learned_potentials.frames.reference_energies import of_other_compositions
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learning.splits import random_split
 from thalweg.systems.configuration import Configuration, elements_of
@@ -96,6 +97,13 @@ def _measured(errors, measure):
     )
 
 
+def _cell(label: str, value: float, spread: float, is_open: bool) -> str:
+    """An error of a table with its standard error."""
+    if is_open and label.startswith("energy"):
+        return "open"
+    return f"{value:.3f} ± {spread:.3f}" if np.isfinite(spread) else f"{value:.3f}"
+
+
 def learning_curve(
     recipe: Recipe,
     configurations: Sequence[Configuration],
@@ -152,24 +160,49 @@ class TransferMatrix:
     ----------
     names : of the sets
     errors : row by training set, column by test set; None where the test set has an element the model never saw
+    undecided : likewise, whether energies of the test set are off by a constant that the training set does not decide,
+        see `frames.reference_energies`
     """
 
     names: tuple[str, ...]
     errors: tuple[tuple[Errors | None, ...], ...]
+    undecided: tuple[tuple[bool, ...], ...] = ()
 
     def values(self, label: str, measure: str = "mae") -> np.ndarray:
-        """``(sets, sets)`` errors in internal units, trained along rows; NaN where there is none."""
+        """``(sets, sets)`` errors in internal units, trained along rows; NaN where there is none.
+
+        Energies that are off by an undecided constant are none.
+        """
         errors = [[each and getattr(each, LABELS[label]) for each in row] for row in self.errors]
-        return _measured(errors, measure)
+        found = _measured(errors, measure)
+        return np.where(self._open, np.nan, found) if label.startswith("energy") else found
+
+    def standard_errors(self, label: str) -> np.ndarray:
+        """``(sets, sets)`` standard errors of the mean absolute errors over test frames, as `values`."""
+        return self.values(label, "mae_standard_error")
+
+    @property
+    def _open(self) -> np.ndarray:
+        shape = (len(self.names), len(self.names))
+        return np.array(self.undecided) if self.undecided else np.zeros(shape, bool)
 
     def table(self, label: str = "forces", measure: str = "mae") -> str:
         """The matrix as text in meV, meV/Å or GPa."""
         unit, one = SHOWN[label]
-        width = max(12, *(len(name) + 2 for name in self.names))
-        lines = [f"{label} {measure} [{unit}], trained on the set at the left, tested on that above"]
+        values = self.values(label, measure) / one
+        spread = self.standard_errors(label) / one if measure == "mae" else np.full(values.shape, np.nan)
+        width = max(18, *(len(name) + 2 for name in self.names))
+        over = ", standard errors over frames" if measure == "mae" else ""
+        lines = [f"{label} {measure} [{unit}], trained on the set at the left, tested on that above{over}"]
         lines.append(" " * width + "".join(f"{name:>{width}}" for name in self.names))
-        for name, row in zip(self.names, self.values(label, measure) / one):
-            lines.append(f"{name:<{width}}" + "".join(f"{value:{width}.3f}" for value in row))
+        for name, *columns in zip(self.names, values, spread, self._open):
+            cells = "".join(f"{_cell(label, *each):>{width}}" for each in zip(*columns))
+            lines.append(f"{name:<{width}}{cells}")
+        if label.startswith("energy") and self._open.any():
+            lines.append(
+                "open: energies are off by a constant, since the training set does not decide those of its elements; "
+                "give energies of isolated atoms (references), or several compositions"
+            )
         return "\n".join(lines)
 
 
@@ -201,7 +234,7 @@ def transfer_matrix(
             )
         train, test = random_split(len(frames), (len(frames) - count, count), seed)
         training[name], tested[name] = [frames[k] for k in train], [frames[k] for k in test]
-    rows = []
+    rows, undecided = [], []
     for done, name in enumerate(sets):
         if progress is not None:
             progress(f"trained on {name}", done / len(sets))
@@ -213,4 +246,10 @@ def transfer_matrix(
                 for test in tested.values()
             )
         )
-    return TransferMatrix(tuple(sets), tuple(rows))
+        undecided.append(
+            tuple(
+                known >= set(elements_of(test)) and bool(of_other_compositions(potential.card, test))
+                for test in tested.values()
+            )
+        )
+    return TransferMatrix(tuple(sets), tuple(rows), tuple(undecided))

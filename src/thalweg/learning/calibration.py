@@ -1,12 +1,9 @@
 """Whether claimed standard deviations are what errors turn out to be, and how to put them right.
 
-Of residuals ``r`` and claimed deviations ``s``, the one factor that makes normal errors most likely is
-
-    a^2 = < r^2 / s^2 >,
-
-after which a fraction 0.68 of residuals should lie within one deviation and 0.95 within two. The factor cannot mend
-an uncertainty that does not know where errors are large: rank correlation, the area under the receiver operating
-characteristic [fawcett2006] and the reliability curve (observed against claimed, in bins) say that.
+Of residuals ``r`` at claimed deviations ``s``, a fraction 0.68 should lie within one deviation and 0.95 within two once
+claims are put right by a `DeviationMap`. No map mends an uncertainty that does not know where errors are large: rank
+correlation, the area under the receiver operating characteristic [fawcett2006] and the reliability curve (observed
+against claimed, in bins) say that.
 
 Whole frames are judged by one number each, their score; errors of frames scatter about it. `ErrorOdds` knows how much
 and says how probable it is that an error exceeds a limit: alarms are raised by that, over one frame at a time by odds,
@@ -21,9 +18,14 @@ import numpy as np
 from scipy.special import ndtri, stdtr
 from scipy.stats import rankdata
 
+from thalweg.learning.deviation_map import DeviationMap, Many
 from thalweg.shapes import Array, Float
 
-Many = Float[Array, " values"]
+PRIOR_COUNT, PRIOR_SCATTER = 4, 0.4
+"""Before any error is seen, its logarithm is taken to scatter by so much, as by so many errors that were seen."""
+
+GROSS = 4.0
+"""Errors further than this many (robust) deviations from the others count as no further away."""
 
 
 @dataclass(frozen=True)
@@ -32,28 +34,40 @@ class Calibration:
 
     Attributes
     ----------
-    scale : factor to apply to claimed deviations
-    coverage_68, coverage_95 : fraction of residuals within 1 and 1.96 scaled deviations
+    mapped : from claimed to calibrated deviations
+    coverage_68, coverage_95 : fraction of residuals within 1 and 1.96 calibrated deviations
     rank_correlation : Spearman's, between deviations and absolute residuals
-    reliability : (bins, 3): scaled deviation, root mean square residual, its standard error
-    count : number of residuals
+    reliability : (bins, 3): calibrated deviation, root mean square residual, its standard error
+    count : number of residuals that were judged: those that symmetry does not make zero
     """
 
-    scale: float
+    mapped: DeviationMap
     coverage_68: float
     coverage_95: float
     rank_correlation: float
     reliability: np.ndarray
     count: int
 
+    @property
+    def scale(self) -> float:
+        """Factor between the median claim and the deviation of errors."""
+        return self.mapped.scale
 
-def calibrate(residuals: Many, deviations: Many, bins: int = 10) -> Calibration:
-    """The factor between claimed ``deviations`` and ``residuals``, and what they are worth with it.
+
+def calibrate(
+    residuals: Many, deviations: Many, bins: int = 10, groups: np.ndarray | None = None, noise: float = 0.0
+) -> Calibration:
+    """The map from claimed ``deviations`` to those of ``residuals``, and what claims are worth with it.
+
+    Parameters
+    ----------
+    groups : of which frame each residual is, see `DeviationMap.of`
+    noise : standard deviation of labels, as far as it is known
 
     Raises
     ------
     ValueError
-        If there are none, or deviations are not positive.
+        If there are none, deviations are negative or not numbers, or all are zero.
 
     Examples
     --------
@@ -62,16 +76,17 @@ def calibrate(residuals: Many, deviations: Many, bins: int = 10) -> Calibration:
     >>> round(found.scale, 1), round(found.coverage_68, 2), round(found.coverage_95, 2)
     (2.0, 0.68, 0.95)
     """
-    residuals, deviations = _checked(residuals, deviations)
-    scale = float(np.sqrt(np.mean((residuals / deviations) ** 2)))
-    scaled = scale * deviations
+    residuals, deviations = _checked(residuals, deviations, least=0.0)
+    mapped = DeviationMap.of(residuals, deviations, groups, noise)
+    told = deviations > mapped.closed
+    judged, scaled = residuals[told], mapped(deviations[told])
     return Calibration(
-        scale,
-        coverage(residuals, scaled, 0.6827),
-        coverage(residuals, scaled, 0.95),
-        rank_correlation(np.abs(residuals), deviations),
-        reliability_curve(residuals, scaled, bins),
-        len(residuals),
+        mapped,
+        coverage(judged, scaled, 0.6827),
+        coverage(judged, scaled, 0.95),
+        rank_correlation(np.abs(judged), scaled),
+        reliability_curve(judged, scaled, bins),
+        len(judged),
     )
 
 
@@ -232,7 +247,10 @@ class ErrorOdds:
         left = np.log(errors) - logs[:, 0]
         rows = np.column_stack([np.ones(count), logs[:, 1:] - logs[:, :1]])
         coefficients = np.linalg.lstsq(rows, left, rcond=None)[0]
-        scatter = np.sqrt(np.sum((left - rows @ coefficients) ** 2) / (count - kinds))
+        off = _winsorized(left - rows @ coefficients)
+        coefficients[0] += off.mean()
+        known = np.sum((off - off.mean()) ** 2) + PRIOR_COUNT * PRIOR_SCATTER**2
+        scatter = np.sqrt(known / (count - kinds + PRIOR_COUNT))
         shares = (1 - coefficients[1:].sum(), *coefficients[1:])
         return ErrorOdds(float(np.exp(coefficients[0])), float(scatter), count, tuple(map(float, shares)))
 
@@ -257,20 +275,29 @@ class ErrorOdds:
         --------
         >>> odds = ErrorOdds.of(np.array([1.0, 2.0, 4.0]), np.array([1.0, 1.0, 1.0]))
         >>> odds.exceeding(np.array([1.0, 2.0]), 4.0).round(2).tolist()
-        [0.24, 0.5]
+        [0.14, 0.5]
         """
         width = max(self.scatter * np.sqrt(1 + 1 / self.count), 1e-12)
         with np.errstate(divide="ignore"):
             far = np.log(self.medians(scores) / limit)
-        return stdtr(self.count - len(self.shares), far / width)
+        return stdtr(self.count - len(self.shares) + PRIOR_COUNT, far / width)
 
 
-def _checked(residuals, deviations):
+def _winsorized(values: Many) -> np.ndarray:
+    """Values, none further from their median than `GROSS` robust deviations of all of them."""
+    middle = np.median(values)
+    far = GROSS * np.median(np.abs(values - middle)) / ndtri(0.75)
+    return np.clip(values, middle - far, middle + far) if far > 0 else values
+
+
+def _checked(residuals, deviations, least=None):
     residuals, deviations = np.asarray(residuals, float), np.asarray(deviations, float)
     if not len(residuals):
         raise ValueError("there are no residuals to calibrate on; give labeled data that were held out")
-    if not (deviations > 0).all():
+    wrong = ~(deviations > 0) if least is None else ~(deviations >= least)
+    if wrong.any():
         raise ValueError(
-            f"{np.sum(~(deviations > 0))} of {len(deviations)} claimed deviations are not positive"
+            f"{wrong.sum()} of {len(deviations)} claimed deviations are "
+            f"{'not positive' if least is None else 'negative'}"
         )
     return residuals, deviations

@@ -20,9 +20,10 @@ class Representation(eqx.Module):
     """A differentiable map from environments to features, one column per site.
 
     Subclasses are final; they declare ``elements: tuple[int, ...] | None`` (atomic numbers told apart; None until
-    `over` fills it in) and ``cutoff: float`` [nm], both static. Contributions of neighbors and their first two
-    derivatives vanish at the cutoff. Features do not change when an environment is rotated or reflected or its
-    like neighbors change places.
+    `over` fills it in), by keyword only, and ``cutoff: float`` [nm], both static. Contributions of neighbors and their
+    first two derivatives vanish at the cutoff; where a published form fades out by a cosine, which its class says, only
+    the first does: forces are continuous, second derivatives (vibrations, elastic constants) jump. Features do not
+    change when an environment is rotated or reflected or its like neighbors change places.
     """
 
     sees_neighbors_only: ClassVar[bool] = True

@@ -43,7 +43,7 @@ class SymmetryFunctions(Representation):
     cutoff : where neighbors vanish [nm]
     radial : (eta [1/nm^2], shift [nm]) of each radial function; `radial_grid` of the cutoff by default
     narrow, wide : (eta [1/nm^2], zeta, lambda) of each angular function; `angular_grid` of the cutoff by default
-    cutoff_function : "smooth", or "cosine" as in the papers
+    cutoff_function : "smooth", with two derivatives that vanish at the cutoff, or "cosine" as in the papers, with one
     channels : number of mixtures the elements of neighbors are compressed into; None keeps them apart
     elements : atomic numbers
 

@@ -1,4 +1,8 @@
-"""Molecular dynamics with a learned potential, from any structure file: trajectories, energies, how it held up."""
+"""Molecular dynamics with a learned potential, from any structure file: trajectories, energies, how it held up.
+
+The box stays as it is at the start: energy or temperature may be kept, pressure not. Frames are written while the run
+goes on; what was written before a kill stays.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.structure_watch import LONGEST, NEAREST, StructureWatch
 from thalweg.dynamics.temperature import kinetic_energy
 from thalweg.dynamics.velocity_verlet import VelocityVerlet
+from thalweg.interop.files.configurations import write_configurations
 from thalweg.interop.files.trajectories import write_trajectory
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.machine.whole_files import write_whole
@@ -31,11 +36,15 @@ from thalweg.studies.tables.language import StudyError
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import MASSES, SYMBOLS
 from thalweg.systems.state import State, thermal_state
+from thalweg.systems.system import System
 from thalweg.systems.topology import Topology
 from thalweg.units import thermal_energy, unit
 
 FRAMES = 500
 """Frames saved unless said otherwise."""
+
+WRITTEN_EVERY = 20.0
+"""Files are brought up to date at least so far apart [s], and take no more than a twentieth of the time."""
 
 
 @dataclass(frozen=True)
@@ -159,8 +168,14 @@ def simulate(
     start: Configuration,
     plan: Plan,
     told: Callable[[str, float], None] = lambda message, fraction: None,
+    kept: Callable[[Course], None] | None = None,
 ) -> Course:
     """Run ``plan`` from ``start``; a replica that breaks stops, the others go on.
+
+    Parameters
+    ----------
+    told : called with a message and the fraction done after every frame
+    kept : called now and then with what there is so far, such as to write it (`write_frames`)
 
     Raises
     ------
@@ -175,10 +190,18 @@ def simulate(
         if plan.constant_energy
         else Langevin(kT=kT, dt=plan.dt, friction=plan.friction)
     )
-    engine, watch = NativeEngine.for_potential(energy, masses, integrator), StructureWatch.of(start)
+    system = System(_particles(start), np.asarray(start.positions), masses, energy, box=box)
+    engine, watch = NativeEngine(system, integrator), StructureWatch.of(start)
     state, frames, steps = _start(start, box, masses, kT, plan), [], plan.frames
     whole, broken = np.full(plan.replicas, steps), {}
     began = time.monotonic()
+    due = began + WRITTEN_EVERY
+
+    def so_far() -> Course:
+        positions, energies, heats = (np.stack(each, 1) for each in zip(*frames))
+        times = plan.stride * plan.dt * (1 + np.arange(len(frames)))
+        return Course(times, positions, energies, heats, np.minimum(whole, len(frames)), dict(broken))
+
     for k in range(steps):
         run = engine.run(state, plan.stride, save_every=plan.stride)
         state = run.state
@@ -192,26 +215,47 @@ def simulate(
         told(_pace(now, plan, time.monotonic() - began, len(broken)), (k + 1) / steps)
         if len(broken) == plan.replicas:
             break
-    positions, energies, heats = (np.stack(each, 1) for each in zip(*frames))
-    times = plan.stride * plan.dt * (1 + np.arange(len(frames)))
-    return Course(times, positions, energies, heats, np.minimum(whole, len(frames)), broken)
+        if kept is not None and time.monotonic() >= due:
+            started = time.monotonic()
+            kept(so_far())
+            due = time.monotonic() + max(WRITTEN_EVERY, 20 * (time.monotonic() - started))
+    return so_far()
 
 
-def write_course(
-    course: Course, start: Configuration, plan: Plan, potential: LearnedPotential, folder: Path
-) -> dict:
-    """Write the start as PDB, a DCD per replica, ``energies.csv`` and ``stability.json``; what the last one holds.
+def write_frames(course: Course, start: Configuration, folder: Path, extxyz: bool = False) -> None:
+    """Write the start as PDB, a DCD per replica and ``energies.csv``; each file is there whole or not at all.
 
-    Every file is there whole or not at all, and ``stability.json`` is the last.
+    Parameters
+    ----------
+    extxyz : whether to write frames with their energies as extended XYZ too
     """
     folder.mkdir(parents=True, exist_ok=True)
     topology, box = _topology_of(start), start.box if any(start.periodic) else None
     write_trajectory(folder / "topology.pdb", np.asarray(start.positions)[None], topology, box)
     for r, count in enumerate(course.whole):
-        if count:
-            file = folder / f"replica-{r}.dcd"
-            write_trajectory(file, course.positions[r, :count], topology, box, float(course.times[0]))
+        if not count:
+            continue
+        file = folder / f"replica-{r}.dcd"
+        write_trajectory(file, course.positions[r, :count], topology, box, float(course.times[0]))
+        if extxyz:
+            frames = [
+                Configuration(start.numbers, x, start.box, start.periodic, energy=float(energy))
+                for x, energy in zip(course.positions[r, :count].astype(float), course.potential[r])
+            ]
+            write_configurations(folder / f"replica-{r}.extxyz", frames)
     write_whole(folder / "energies.csv", _energies(course, len(start)))
+
+
+def write_course(
+    course: Course,
+    start: Configuration,
+    plan: Plan,
+    potential: LearnedPotential,
+    folder: Path,
+    extxyz: bool = False,
+) -> dict:
+    """Write frames, see `write_frames`, and last ``stability.json``; what this one holds."""
+    write_frames(course, start, folder, extxyz)
     said = judgment(course, start, plan, potential)
     write_whole(folder / "stability.json", json.dumps(jsonable(said), indent=1) + "\n")
     return said
@@ -265,6 +309,12 @@ def _topology_of(start: Configuration) -> Topology:
     symbols = tuple(SYMBOLS[z] for z in start.numbers)
     count = len(symbols)
     return Topology(symbols, symbols, ("MOL",) * count, (1,) * count, (0,) * count, np.zeros((0, 2), int))
+
+
+def _particles(start: Configuration) -> Topology:
+    """The atoms of a configuration, called by their elements and numbers."""
+    symbols, count = tuple(SYMBOLS[z] for z in start.numbers), len(start)
+    return Topology(symbols, symbols, symbols, tuple(range(count)), (0,) * count, np.zeros((0, 2), int))
 
 
 def _start(start: Configuration, box, masses, kT: float, plan: Plan) -> State:

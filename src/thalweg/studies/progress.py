@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -50,19 +51,48 @@ def bars(console: Console, amount: ProgressColumn, shown: bool = True) -> Progre
 def watched(console: Console) -> Iterator[Callable[[str], Report]]:
     """Bars with the time that remains: a function from the name of a task to what it reports to.
 
-    Where nobody watches (a log file), a line at most every half minute instead.
+    Where nobody watches (a log file), a line every half minute instead, also while the work says nothing.
     """
-    with bars(console, TextColumn("{task.percentage:.0f} %"), console.is_terminal) as bar:
+    with (
+        bars(console, TextColumn("{task.percentage:.0f} %"), console.is_terminal) as bar,
+        _lines(console) as log,
+    ):
 
         def start(name: str) -> Report:
-            task, last = bar.add_task(name, total=1.0), [time.monotonic()]
+            task = bar.add_task(name, total=1.0)
 
             def report(message: str, fraction: float) -> None:
                 bar.update(task, completed=fraction, description=f"{name}: {message}")
-                if not console.is_terminal and time.monotonic() - last[0] > QUIET:
-                    last[0] = time.monotonic()
-                    console.print(f"{name}, {100 * fraction:.0f} %: {message}", markup=False, highlight=False)
+                log(f"{name}, {100 * fraction:.0f} %: {message}")
 
             return report
 
         yield start
+
+
+@contextlib.contextmanager
+def _lines(console: Console, quiet: float = QUIET) -> Iterator[Callable[[str], None]]:
+    """A function that takes what is being done; the latest is printed every ``quiet`` seconds, unless on a terminal."""
+    if console.is_terminal:
+        yield lambda line: None
+        return
+    latest, began, over = [""], time.monotonic(), threading.Event()
+
+    def log() -> None:
+        printed = ""
+        while not over.wait(quiet):
+            if latest[0]:
+                still = f" (still, after {time.monotonic() - began:.0f} s)" if latest[0] == printed else ""
+                console.print(f"{latest[0]}{still}", markup=False, highlight=False)
+                printed = latest[0]
+
+    def take(line: str) -> None:
+        latest[0] = line
+
+    thread = threading.Thread(target=log, daemon=True)
+    thread.start()
+    try:
+        yield take
+    finally:
+        over.set()
+        thread.join()

@@ -190,7 +190,7 @@ def test_the_front_trades_energies_for_forces(problem):
     def left(point, label):
         return problem.equations.residuals(point.solution.coefficients)[label][0]
 
-    first, *_, last = problem.front()
+    first, *_, last = problem.front(stress_ratios=(1.0,))
     assert left(first, "energy") < left(last, "energy")
     assert left(first, "force") > left(last, "force")
 
@@ -202,7 +202,12 @@ def test_on_the_front_of_energies_forces_and_stresses_no_point_beats_another(pro
     )
     assert {point.weights.stress for point in points} == {0.1, 10.0}
     for one in errors:
-        assert not (errors < one).all(1).any()
+        assert not ((errors <= one).all(1) & (errors < one).any(1)).any()
+
+
+def test_a_front_has_stresses_wherever_there_are_some(problem):
+    assert len({point.weights.stress for point in problem.front()}) > 1
+    assert all("stress" in point.held_out for point in problem.front())
 
 
 def test_balanced_weights_make_the_product_of_held_out_errors_least(problem):

@@ -16,11 +16,15 @@ from thalweg.learned_potentials.terms.term import Labels, NoUncertainty, Spread,
 from thalweg.learned_potentials.uncertainty.calibrated import (
     ForceAlarm,
     calibrated,
+    calibration_in_words,
     force_calibration,
     force_deviations,
     force_errors,
 )
+from thalweg.learned_potentials.uncertainty.graded import graded
+from thalweg.learned_potentials.uncertainty.label_noise import label_noise
 from thalweg.learning.calibration import alarm_threshold
+from thalweg.learning.deviation_map import DeviationMap
 from thalweg.learning.storage import save_tree
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
@@ -48,11 +52,13 @@ def test_the_card_says_what_a_model_was_taught_and_how_well(learner, molecules):
 def test_a_saved_potential_is_the_same_potential(tmp_path, molecules):
     frames = molecules(3, numbers=(18, 18, 18, 18))
     term = lennard_jones((18,), [1.0], [0.14], cutoff=0.7)
-    potential = LearnedPotential({18: -3.0}, (term,), 1.5, {"errors": {18: 0.1}, "cutoff": None})
+    potential = LearnedPotential(
+        {18: -3.0}, (term,), DeviationMap(1.5, scale_error=0.1), {"errors": {18: 0.1}, "cutoff": None}
+    )
     again = LearnedPotential.load(potential.save(tmp_path / "argon"))
     assert again.card == potential.card
     assert again.references == potential.references
-    assert again.calibration == 1.5
+    assert again.calibration == potential.calibration
     assert (again.evaluate(frames).energies == potential.evaluate(frames).energies).all()
     with pytest.raises(ValueError, match="holds a int; wanted a learned potential"):
         LearnedPotential.load(save_tree(tmp_path / "other", 3))
@@ -81,14 +87,16 @@ def test_deviations_of_a_model_that_holds_the_truth_are_its_errors(learner, mole
     assert 0.5 < found.scale < 1.6  # ten coefficients: their errors scatter by 22 % themselves
     potential = calibrated(potential, labeled(1, 0.0))
     again = force_calibration(potential, labeled(2, 0.0))
-    assert again.scale == pytest.approx(potential.calibration, rel=0.1)
+    assert again.scale == pytest.approx(potential.calibration.scale, rel=0.1)
     assert 0.88 < again.coverage_95 < 1.0
     assert potential.card["calibration"]["frames"] == 60
 
 
 def test_calibrating_twice_changes_nothing(learner, molecules):
     once = calibrated(Recipe(learner, core_repulsion=None).fit(molecules(20)), molecules(10, seed=1))
-    assert calibrated(once, molecules(10, seed=1)).calibration == pytest.approx(once.calibration)
+    twice = calibrated(once, molecules(10, seed=1)).calibration
+    assert twice.scale == pytest.approx(once.calibration.scale)
+    assert twice.floor == pytest.approx(once.calibration.floor)
 
 
 def test_alarms_are_raised_over_frames_unlike_those_seen(learner, molecules):
@@ -145,11 +153,9 @@ def test_alarms_over_a_set_catch_what_is_asked_and_the_card_knows_them(learner, 
 
 
 def test_a_recipe_calibrates_on_validation_frames_and_not_without(learner, molecules):
-    assert np.isnan(Recipe(learner, core_repulsion=None).fit(molecules(10)).calibration)
-    assert (
-        Recipe(learner, core_repulsion=None).fit(molecules(10), validation=molecules(5, seed=1)).calibration
-        > 0
-    )
+    recipe = Recipe(learner, core_repulsion=None)
+    assert recipe.fit(molecules(10)).calibration is None
+    assert recipe.fit(molecules(10), validation=molecules(5, seed=1)).calibration.scale > 0
 
 
 def test_a_term_that_forgot_its_posterior_is_not_calibrated_and_the_card_says_why(learner, molecules):
@@ -166,8 +172,77 @@ def test_a_term_that_forgot_its_posterior_is_not_calibrated_and_the_card_says_wh
 
     recipe = Recipe(Forgetful(), core_repulsion=None)
     potential = recipe.fit(molecules(10), validation=molecules(5, seed=1))
-    assert np.isnan(potential.calibration)
+    assert potential.calibration is None
     assert potential.card["calibration"] == "the posterior was not kept"
+
+
+def symmetric(count: int, noise: float, seed: int = 0) -> list[Configuration]:
+    """Molecules whose forces vanish by symmetry, with labels of some ``noise`` [kJ/mol/nm]: four atoms far apart."""
+    random = np.random.default_rng(seed)
+    apart = 3.0 * np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    return [
+        Configuration(np.array([8, 6, 1, 1]), apart, energy=0.0, forces=noise * random.normal(size=(4, 3)))
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_frames_without_force_by_symmetry_change_neither_claims_nor_alarms(learner, molecules, share):
+    recipe = Recipe(learner, references=dict.fromkeys((1, 6, 8), 0.0), core_repulsion=None)
+    potential, held_out = recipe.fit(molecules(30, 0.005)), molecules(16, 0.005, seed=1)
+    plain = calibrated(potential, held_out)
+    noise = share * ForceAlarm.known(plain).usual
+    mixed = calibrated(potential, [*held_out, *symmetric(16, noise)])
+    assert mixed.calibration.scale == pytest.approx(plain.calibration.scale, rel=0.1)
+    fresh, hot = molecules(40, 0.005, seed=2), molecules(40, 0.03, seed=3)
+    alarm = ForceAlarm.known(mixed)
+    assert alarm.usual == pytest.approx(ForceAlarm.known(plain).usual, rel=0.05)
+    assert alarm.raised([*fresh, *symmetric(10, noise, 1)]).mean() < 0.1
+    bad = force_errors(mixed, hot) > alarm.largest
+    assert alarm.raised(hot)[bad].mean() > 0.9
+    claims = np.array([each.max() for each in mixed.spread(symmetric(4, noise)).forces])
+    assert (claims > 0).all()
+    assert not noise or claims == pytest.approx(noise, rel=0.3)
+
+
+def test_a_calibration_on_two_frames_says_so(learner, molecules):
+    recipe = Recipe(learner, core_repulsion=None)
+    few = calibrated(recipe.fit(molecules(20)), molecules(2, seed=1))
+    many = calibrated(recipe.fit(molecules(20)), molecules(20, seed=1))
+    assert "calibrated on 2 frames" in " ".join(calibration_in_words(few))
+    assert not any("frames: its claims" in sentence for sentence in calibration_in_words(many))
+
+
+def test_any_potential_has_grades_and_far_frames_have_high_ones(molecules):
+    class Opaque:
+        cutoff = 0.5
+
+        def bind(self, numbers, box=None, periodic=None): ...
+        def evaluate(self, configurations): ...
+
+    training = molecules(60, 0.005)
+    potential = LearnedPotential(dict.fromkeys((1, 6, 8), 0.0), (Opaque(),))
+    with pytest.raises(NoUncertainty, match="give it by graded"):
+        potential.grades(training)
+    known = graded(potential, training, molecules(10, 0.005, seed=1))
+    assert known.card["active_set"]["held_out"] == 10
+    alike, apart = (
+        np.median([each.max() for each in known.grades(molecules(10, size, seed=2))])
+        for size in (0.005, 0.03)
+    )
+    assert alike < 2 < apart
+    # fewer frames are taken where all are too many
+    assert graded(potential, training, work=3e6).card["active_set"]["frames"] < 60
+
+
+def test_noise_of_labels_is_read_off_their_decimals_and_sums(molecules):
+    random, one = np.random.default_rng(0), unit("eV/Å", "force")
+    balanced = [replace(frame, forces=frame.forces - frame.forces.mean(0)) for frame in molecules(20)]
+    assert label_noise(balanced) < 1e-4
+    rounded = [replace(frame, forces=np.round(frame.forces / one, 2) * one) for frame in balanced]
+    assert label_noise(rounded) == pytest.approx(0.01 * one / np.sqrt(12), rel=0.5)
+    noisy = [replace(frame, forces=frame.forces + 5 * random.normal(size=(4, 3))) for frame in balanced]
+    assert label_noise(noisy) == pytest.approx(5, rel=0.3)
 
 
 def test_calibration_without_forces_is_refused(learner, molecules):

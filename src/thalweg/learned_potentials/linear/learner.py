@@ -64,6 +64,11 @@ class OnePass:
     ) -> FittedTerm:
         """A `LinearTerm`; ``validation`` is not used, as folds of the training frames choose the regularization."""
         problem = self.problem(configurations, seed, progress)
+        if progress is not None:
+            progress(
+                f"solving for {problem.equations.coefficients:,} coefficients, once for each strength tried",
+                1.0,
+            )
         solution = self.regularization.solve(problem.equations, problem.prior, weights)
         chosen = {"strength": float(solution.strength), "noise": float(solution.noise)}
         return FittedTerm(problem.term(solution), FitInfo(chosen, solution.held_out, problem))

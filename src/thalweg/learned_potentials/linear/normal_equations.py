@@ -24,6 +24,9 @@ from thalweg.systems.configuration import Configuration
 
 LABELS = ("energy", "force", "stress")
 
+LARGE = 1e9
+"""Bytes from which on the memory that is needed is told beforehand."""
+
 BUFFER = 3000
 """Rows gathered before they are multiplied."""
 
@@ -112,10 +115,11 @@ class NormalEquations:
         if not present:
             raise ValueError("no frame has an energy, forces or a stress; there is nothing to fit")
         folds = max(1, min(folds, len(configurations)))
-        require_memory(
-            8 * coefficients**2 * (folds * len(present) + 3),
-            f"normal equations of {coefficients} coefficients; use fewer features or points, or fewer folds",
-        )
+        needed = 8 * coefficients**2 * (folds * len(present) + 3)
+        size = f"normal equations of {coefficients:,} coefficients"
+        require_memory(needed, f"{size}; use fewer features or points, or fewer folds")
+        if progress is not None:
+            progress(f"{size}, {needed / 1e9:.2g} GB" if needed > LARGE else size, 0.0)
         fold_of = np.random.default_rng(seed).permutation(len(configurations)) % folds
         sums = [{label: Sums(coefficients) for label in present} for _ in range(folds)]
         done = 0

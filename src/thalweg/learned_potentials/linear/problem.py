@@ -15,6 +15,7 @@ from thalweg.learned_potentials.linear.linear_term import KEPT, LinearTerm
 from thalweg.learned_potentials.linear.normal_equations import NormalEquations
 from thalweg.learned_potentials.linear.off_points import Sparse
 from thalweg.learned_potentials.linear.regularization import (
+    STRESS_RATIOS,
     FrontPoint,
     Solution,
     pareto_front,
@@ -77,8 +78,10 @@ class LinearProblem:
             priors=tuple(float(solution.noise / (solution.strength * scale)) for scale in self.scales),
         )
 
-    def front(self, weights: Weights = USUAL, stress_ratios: Sequence[float] = (1.0,)) -> list[FrontPoint]:
-        """The whole Pareto front of energies against forces, and stresses; each point's `term` is a potential."""
+    def front(
+        self, weights: Weights = USUAL, stress_ratios: Sequence[float] = STRESS_RATIOS
+    ) -> list[FrontPoint]:
+        """The Pareto front of energies against forces, and stresses; each point's `term` is a potential."""
         return pareto_front(self.equations, self.prior, weights, stress_ratios=stress_ratios)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, lapack
@@ -270,38 +270,52 @@ class FrontPoint:
     weights : what the labels were divided by
     held_out : root mean square of held-out residuals: energy and stress per square root of atoms [kJ/mol], force
         [kJ/mol/nm]
-    solution : coefficients and posterior
+    solution : coefficients and posterior, or the term where these are not of least squares
     """
 
     weights: Weights
     held_out: dict[str, float]
-    solution: Solution
+    solution: Any
+
+
+RATIOS = tuple(10.0 ** np.linspace(-1.5, 1.5, 13))
+"""Energies weigh from much to little, in multiples of the error that one would be content with."""
+
+STRESS_RATIOS = (0.1, 1.0, 10.0)
+"""The same of stresses, where there are any."""
 
 
 def pareto_front(
     equations: NormalEquations,
     prior: Float[np.ndarray, "..."],
     weights: Weights,
-    ratios: Sequence[float] = tuple(10.0 ** np.linspace(-1.5, 1.5, 13)),
-    stress_ratios: Sequence[float] = (1.0,),
+    ratios: Sequence[float] = RATIOS,
+    stress_ratios: Sequence[float] = STRESS_RATIOS,
 ) -> list[FrontPoint]:
-    """Held-out errors and solutions as the weight of energies goes from little to much, from the same sums.
+    """Held-out errors and solutions that no other weights beat in every label, from the same sums.
 
     ``ratios`` multiply the energy error that one would be content with, ``stress_ratios`` that of stresses; each of the
-    one is tried with each of the other. Where stresses are varied, points that another one beats in all labels are
-    left out, and what remains is the front of a surface.
+    one is tried with each of the other. With stresses the front is one of a surface. Strengths are looked for beside
+    the best ones of the weights before.
     """
-    front = []
+    points, strengths = [], STRENGTHS
     for stress_ratio in stress_ratios if "stress" in equations.folds[0] else (1.0,):
         for ratio in ratios:
             tilted = replace(weights, energy=weights.energy * ratio, stress=weights.stress * stress_ratio)
-            solution = CrossValidated().solve(equations, prior, tilted)
-            front.append(FrontPoint(tilted, solution.held_out, solution))
-    return front if len(stress_ratios) == 1 else _undominated(front)
+            solution = CrossValidated(strengths).solve(equations, prior, tilted)
+            points.append(FrontPoint(tilted, solution.held_out, solution))
+            gram = equations.weighted(tilted)[0]
+            best = np.abs(
+                np.log(np.array(STRENGTHS) * np.trace(gram) / _trace(prior) / solution.strength)
+            ).argmin()
+            strengths = STRENGTHS[max(0, best - 1) : best + 2]
+    return undominated(points)
 
 
-def _undominated(points: Sequence[FrontPoint]) -> list[FrontPoint]:
-    """Those ``points`` that no other one beats in every label."""
-    errors = np.array([list(point.held_out.values()) for point in points])
-    beaten = (errors[:, None] > errors[None]).all(2).any(1)
-    return [point for point, lost in zip(points, beaten) if not lost]
+def undominated(points: Sequence[FrontPoint]) -> list[FrontPoint]:
+    """Those ``points`` that no other one beats in every label; all where there are no errors to compare."""
+    if not points or not all(point.held_out for point in points):
+        return list(points)
+    errors = np.array([[point.held_out[label] for label in points[0].held_out] for point in points])
+    at_least = (errors[:, None] >= errors[None]).all(2) & (errors[:, None] > errors[None]).any(2)
+    return [point for point, beaten in zip(points, at_least.any(1)) if not beaten]

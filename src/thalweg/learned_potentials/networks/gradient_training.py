@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from thalweg.learned_potentials.frames.frame_batches import FrameBatch, FrameBatches, squared_error
+from thalweg.learned_potentials.networks.trained_front import TrainedFront
 from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.learning.trainer import Trainer, is_parameter
@@ -90,7 +91,20 @@ class GradientTraining:
             checkpoint=self._file(seed),
             progress=progress,
         )
-        return FittedTerm(trained.model, FitInfo(histories={seed: trained.history}))
+
+        def retrained(other: Weights) -> eqx.Module:
+            """The trained term trained on with ``other`` weights, for a tenth of the epochs."""
+            brief = replace(self.trainer, epochs=max(1, self.trainer.epochs // 10))
+            settings = replace(self, trainer=brief, checkpoint=None)
+            again = settings.fit(
+                trained.model, configurations, validation, other, seed=seed, trainable=trainable, error=error
+            )
+            return again.term
+
+        problem = None
+        if len(validation) and error is RelativeError:
+            problem = TrainedFront(trained.model, retrained, validation)
+        return FittedTerm(trained.model, FitInfo(problem=problem, histories={seed: trained.history}))
 
     def _file(self, seed: int) -> Path | None:
         path = None if self.checkpoint is None else Path(self.checkpoint)

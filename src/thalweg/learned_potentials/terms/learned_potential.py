@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.learned_potentials.terms.term import Graded, Labels, NoUncertainty, Spread, Term, Uncertain
+from thalweg.learning.deviation_map import DeviationMap
 from thalweg.learning.storage import load_tree, save_tree
 from thalweg.potentials.energy import Energy, Sum
 from thalweg.shapes import Box, Energies, Positions
@@ -25,14 +26,17 @@ class LearnedPotential:
     ----------
     references : energy of an isolated atom of each element (atomic number) [kJ/mol]
     terms : baselines and fitted terms
-    calibration : factor between the spread that terms claim and the error seen on held-out forces; NaN if unknown
+    calibration : from the spread that terms claim to the errors seen on held-out forces; None if unknown
     card : what it was fitted to, how, with which errors
+    environments : what spans the environments of the training set where no term does, see
+        `thalweg.learned_potentials.uncertainty.graded`
     """
 
     references: Mapping[int, float]
     terms: tuple[Term, ...]
-    calibration: float = float("nan")
+    calibration: DeviationMap | None = None
     card: Mapping[str, object] = field(default_factory=dict)
+    environments: Graded | None = None
 
     @property
     def elements(self) -> tuple[int, ...]:
@@ -73,18 +77,21 @@ class LearnedPotential:
         unsure = [term.spread(configurations) for term in self.terms if isinstance(term, Uncertain)]
         if not unsure:
             raise NoUncertainty("no term of this potential has an uncertainty; fit a committee of it")
-        factor = 1.0 if np.isnan(self.calibration) else self.calibration
-        return Spread(
-            factor * np.sqrt(sum(one.energies**2 for one in unsure)),
-            tuple(factor * np.sqrt(sum(f**2 for f in each)) for each in zip(*(one.forces for one in unsure))),
+        bare = Spread(
+            np.sqrt(sum(one.energies**2 for one in unsure)),
+            tuple(np.sqrt(sum(f**2 for f in each)) for each in zip(*(one.forces for one in unsure))),
         )
+        if self.calibration is None:
+            return bare
+        forces = tuple(map(self.calibration, bare.forces))
+        return Spread(self.calibration.scale * bare.energies, forces, self.calibration.certain)
 
     def with_active_set(self, training: Sequence[Configuration]) -> LearnedPotential:
         """The same, whose linear terms know the sites that span the ``training`` frames; see `grades`."""
         terms = tuple(
             term.with_active_set(training) if isinstance(term, Graded) else term for term in self.terms
         )
-        return replace(self, terms=terms)
+        return replace(self, terms=terms, environments=None)
 
     def grades(self, configurations: Sequence[Configuration]) -> tuple[np.ndarray, ...]:
         """D-optimality grade of every atom, ``(atoms,)`` per frame; the largest of a frame is the grade of the frame.
@@ -95,12 +102,15 @@ class LearnedPotential:
         Raises
         ------
         NoUncertainty
-            If no term is linear in its coefficients, or `with_active_set` was not called.
+            If it was not given its training set: by `with_active_set` where terms are linear in their coefficients, by
+            `thalweg.learned_potentials.uncertainty.graded.graded` in any case.
         """
+        if self.environments is not None:
+            return self.environments.grades(configurations)
         graded = [term.grades(configurations) for term in self.terms if isinstance(term, Graded)]
         if not graded:
             raise NoUncertainty(
-                "no term of this potential is linear in its coefficients; use its spread, or fit a committee"
+                "this potential does not know its training set; give it by graded(potential, training)"
             )
         return tuple(np.max(each, axis=0) for each in zip(*graded))
 

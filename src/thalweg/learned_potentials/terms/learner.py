@@ -58,8 +58,9 @@ class FitInfo:
 
     @staticmethod
     def of_members(members: Sequence[FitInfo]) -> FitInfo:
-        """That of a committee."""
+        """That of a committee; its Pareto front is that of the first member which has one."""
         return FitInfo(
+            problem=next((member.problem for member in members if member.problem is not None), None),
             histories={seed: one for member in members for seed, one in member.histories.items()},
             members=tuple(members),
             converged=all(member.converged for member in members),

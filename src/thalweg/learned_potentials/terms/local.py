@@ -19,6 +19,8 @@ import numpy as np
 from thalweg.learned_potentials.terms.term import Labels
 from thalweg.potentials.energy import Energy
 from thalweg.representations.environments import (
+    FAR,
+    ROWS,
     Detached,
     Environments,
     Neighborhoods,
@@ -213,8 +215,8 @@ class LocalEnergy(Energy):
         ]
         rows = 0 if self.near is None else len(self.near.partners)
         near = Neighborhoods.of(frames, elements, reach, rows)
-        if len(near.partners) > rows and rows:
-            near = Neighborhoods.of(frames, elements, reach, len(near.partners) + 4)
+        if len(near.partners) > rows:
+            near = near.with_rows(_capacity(near, frames, reach, grown=bool(rows)), reach)
         return LocalEnergy(
             self.term, self.kinds, _atoms_major(near, *flat.shape[::2]), points, cell, self.periodic
         )
@@ -275,6 +277,21 @@ def _energies_of_sites(term: SiteTerm, environments: Environments) -> Float[Arra
         return values, (gradient * tangents[0]).sum((0, 1))
 
     return energies(environments.vectors)
+
+
+def _capacity(near: Neighborhoods, frames: Sequence[Configuration], reach: float, grown: bool) -> int:
+    """Rows of neighbors to keep, so that a program is seldom compiled anew while atoms move.
+
+    At first as many as a liquid of the same density has at most, whose counts scatter by less than their square root,
+    and some more than there are; where that was not enough, room for a quarter more.
+    """
+    most = int((np.asarray(near.offsets)[0] != FAR * reach).sum(0).max(initial=1))
+    wanted = 1.25 * most if grown else 1.08 * most + 1
+    for frame in frames:
+        if all(frame.periodic):
+            mean = 4 / 3 * np.pi * reach**3 * len(frame) / frame.volume
+            wanted = max(wanted, mean + np.sqrt(mean) + 2)
+    return -(-int(np.ceil(wanted)) // ROWS) * ROWS
 
 
 def _everyone(

@@ -43,16 +43,18 @@ class Labels:
 
 @dataclass(frozen=True)
 class Spread:
-    """Standard deviations that a term assigns to its own predictions, not yet calibrated.
+    """Standard deviations that a term assigns to its own predictions, or a potential once they are calibrated.
 
     Attributes
     ----------
     energies : (frames,) [kJ/mol]
     forces : one (atoms, 3) per frame [kJ/mol/nm]
+    certain : those of force components up to this one are of components zero by symmetry, noise of labels [kJ/mol/nm]
     """
 
     energies: np.ndarray
     forces: tuple[np.ndarray, ...]
+    certain: float = 0.0
 
 
 @runtime_checkable

@@ -1,10 +1,11 @@
 """Uncertainties of a potential put right on frames it was not fitted to, and turned into alarms.
 
-One factor is fitted to residuals of force components (`thalweg.learning.calibration`). An alarm over a frame is raised
-when, by its claimed root mean square force deviation and by how errors of held-out frames scatter about theirs, a large
-error is not improbable enough: by itself, or so that of a set of frames a given share of the bad is caught. A term that
-can leave out its training frames one at a time makes held-out frames of them (`LeavesOut`), and many errors tell
-scatter and usual error better than a few.
+A map from claims to errors is fitted to residuals of force components (`thalweg.learning.deviation_map`). Its floor is
+the noise of the labels: components that symmetry makes zero are predicted exactly, and tell that noise. An alarm over a
+frame is raised when, by its claimed root mean square force deviation and by how errors of held-out frames scatter about
+theirs, a large error is not improbable enough: by itself, or so that of a set of frames a given share of the bad is
+caught. A term that can leave out its training frames one at a time makes held-out frames of them (`LeavesOut`), and
+many errors tell scatter and usual error better than a few.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import numpy as np
 from thalweg.learned_potentials.frames.errors import residuals
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.term import Labels, NoUncertainty, Uncertain
+from thalweg.learned_potentials.uncertainty.label_noise import label_noise
 from thalweg.learning.calibration import Calibration, ErrorOdds, calibrate, expected_to_hold
+from thalweg.learning.deviation_map import closed_below
 from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration
 
-CERTAIN = 1e-9
-"""Components whose deviation is this small a fraction of the typical one are zero by symmetry and say nothing."""
+FEW = 8
+"""Held-out frames of which fewer leave a calibration uncertain enough to say so."""
 
 
 @runtime_checkable
@@ -55,29 +58,68 @@ def force_calibration(potential: LearnedPotential, held_out: Sequence[Configurat
     NoUncertainty
         If no term knows how unsure it is, or all forces are zero by symmetry.
     """
-    return _components(*_compared(potential, held_out))
+    return _components(*_compared(potential, held_out), label_noise(held_out))
 
 
 def calibrated(potential: LearnedPotential, held_out: Sequence[Configuration]) -> LearnedPotential:
-    """``potential`` with its uncertainty scaled to the force errors on ``held_out`` frames; see `force_calibration`.
+    """``potential`` with its uncertainty put right by the force errors on ``held_out`` frames; see `force_calibration`.
 
     How errors of whole frames scatter goes onto its card, where `ForceAlarm.known` finds it.
     """
     off, claimed = _compared(potential, held_out)
-    calibration = _components(off, claimed)
+    calibration = _components(off, claimed, label_noise(held_out))
+    mapped = calibration.mapped
     summary = {
-        "frames": len(held_out),
-        "scale": calibration.scale,
+        "frames": len(off),
+        "scale": mapped.scale,
+        "scale_error": mapped.scale_error,
+        "power": mapped.power,
+        "floor": mapped.floor,
         "coverage_68": calibration.coverage_68,
         "coverage_95": calibration.coverage_95,
         "rank_correlation": calibration.rank_correlation,
     }
-    errors, claims = _uncertain(root_mean_squares(off), calibration.scale * root_mean_squares(claimed))
+    errors, claims = _uncertain(
+        root_mean_squares(off), root_mean_squares([mapped(each) for each in claimed]), mapped.certain
+    )
     if len(errors) > 1:
         odds = ErrorOdds.of(errors, claims)
         summary |= {"frame_ratio": odds.ratio, "frame_scatter": odds.scatter, "frame_count": odds.count}
-        summary["frame_rmse"] = float(np.sqrt(np.mean(errors**2)))
-    return replace(potential, calibration=calibration.scale, card={**potential.card, "calibration": summary})
+        summary["frame_rmse"] = usual_error(errors)
+    return replace(potential, calibration=mapped, card={**potential.card, "calibration": summary})
+
+
+def calibration_in_words(potential: LearnedPotential) -> tuple[str, ...]:
+    """What is to be known of the calibration of ``potential`` before its claims are believed, in sentences."""
+    summary = potential.card.get("calibration")
+    if isinstance(summary, str):
+        return (f"The uncertainty is not calibrated: {summary}.",)
+    if not isinstance(summary, Mapping):
+        return ()
+    sentences, frames = [], summary["frames"]
+    if frames < FEW:
+        error = 2 * summary["scale_error"]
+        known = (
+            f"its claims are known to some {100 * error:.0f} % only"
+            if error == error
+            else "how far is not known"
+        )
+        sentences.append(
+            f"The uncertainty was calibrated on {frames} frame{'s' * (frames > 1)}: {known}, and alarms are vague; "
+            f"hold out {FEW} frames or more."
+        )
+    if summary["power"] != 1:
+        spread = "widely" if summary["power"] < 1 else "narrowly"
+        sentences.append(
+            f"Claims were too {spread} spread: they were raised to the power {summary['power']:.2f} on the evidence of "
+            "the frames held out."
+        )
+    return tuple(sentences)
+
+
+def usual_error(errors: Float[np.ndarray, " frames"]) -> float:
+    """Root mean square of ``errors`` of frames, those of gross outliers cut at ten times the median."""
+    return float(np.sqrt(np.mean(np.minimum(errors, 10 * np.median(errors)) ** 2)))
 
 
 @dataclass(frozen=True)
@@ -144,9 +186,16 @@ class ForceAlarm:
             scores = own_scores if others else np.concatenate([scores, own_scores[:, 0]])
         # frames of the fit have no second opinions: with these, scatter is judged on held-out frames alone
         usual, scattering = np.concatenate([errors, own]), own if others else np.concatenate([errors, own])
-        scatter = ErrorOdds.of(*_uncertain(scattering, scores.reshape(len(scattering), -1)))
-        usual = float(np.sqrt(np.mean(usual[usual > 0] ** 2)))
-        return ForceAlarm(potential, scatter, usual, limit, odds, tuple(others))
+        certain = 0.0 if potential.calibration is None else potential.calibration.certain
+        known, at = _uncertain(scattering, scores.reshape(len(scattering), -1), certain)
+        if len(known) <= at.shape[1]:
+            raise ValueError(
+                f"of {len(scattering)} frames with forces {len(known)} are not zero by symmetry: too few to say how "
+                "errors scatter; hold out more frames whose atoms are displaced"
+            )
+        return ForceAlarm(
+            potential, ErrorOdds.of(known, at), usual_error(usual[usual > 0]), limit, odds, tuple(others)
+        )
 
     @staticmethod
     def known(potential: LearnedPotential, limit: float = 3.0, odds: float = 0.1) -> ForceAlarm:
@@ -244,9 +293,10 @@ def _left_out_errors(
     if len(unsure) != 1 or not isinstance(unsure[0], LeavesOut):
         return np.empty(0), np.empty(0)
     known = replace(potential, terms=tuple(term for term in potential.terms if term is not unsure[0]))
-    factor = 1.0 if np.isnan(potential.calibration) else potential.calibration
     errors, deviations = unsure[0].left_out(fitted, known.evaluate(fitted))
-    return root_mean_squares(errors), factor * root_mean_squares(deviations)
+    if potential.calibration is not None:
+        deviations = [potential.calibration(each) for each in deviations]
+    return root_mean_squares(errors), root_mean_squares(deviations)
 
 
 def _compared(potential, held_out):
@@ -255,22 +305,24 @@ def _compared(potential, held_out):
     if not labeled:
         raise ValueError(f"none of {len(held_out)} held-out frames has forces; calibrate on some that do")
     off = residuals(labeled, potential.evaluate(labeled)).forces
-    return off, replace(potential, calibration=float("nan")).spread(labeled).forces
+    return off, replace(potential, calibration=None).spread(labeled).forces
 
 
-def _components(off, claimed):
+def _components(off, claimed, noise):
     """The calibration of single components, but for those without error by symmetry."""
+    groups = np.repeat(np.arange(len(off)), [np.size(each) for each in off])
     off, claimed = (np.concatenate([np.ravel(each) for each in side]) for side in (off, claimed))
-    open_ = claimed > CERTAIN * np.sqrt(np.mean(claimed**2))
-    if not open_.any():
+    if not (claimed > closed_below(claimed)).any():
         raise NoUncertainty(
             "all forces of the held-out frames are zero by symmetry and say nothing of errors; hold out frames whose "
             "atoms are displaced"
         )
-    return calibrate(off[open_], claimed[open_])
+    return calibrate(off, claimed, groups=groups, noise=noise)
 
 
-def _uncertain(errors, claimed):
-    """Those of frames whose forces are not zero by symmetry."""
-    open_ = (claimed > CERTAIN * claimed.max(0, initial=0.0)).reshape(len(errors), -1).all(1) & (errors > 0)
+def _uncertain(errors, claimed, certain):
+    """Those of frames whose forces are not zero by symmetry: they claim more than is ``certain``."""
+    open_ = claimed.reshape(len(errors), -1) > certain * (1 + 1e-9)
+    open_ &= np.stack([kind > closed_below(kind) for kind in claimed.reshape(len(errors), -1).T], 1)
+    open_ = open_.all(1) & (errors > 0)
     return errors[open_], claimed[open_]

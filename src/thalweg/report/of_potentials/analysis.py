@@ -6,7 +6,7 @@ Coverage is tried at all levels at once: of residuals ``r`` with claimed deviati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,12 +16,12 @@ from thalweg.learned_potentials.learning_curve import LearningCurve
 from thalweg.learned_potentials.linear.regularization import FrontPoint
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.term import Labels, Spread, Weights
-from thalweg.learned_potentials.uncertainty.calibrated import CERTAIN
 from thalweg.learned_potentials.uncertainty.distance_to_training import (
     distances_to_training,
     errors_by_distance,
 )
 from thalweg.learning.calibration import coverage, rank_correlation, reliability_curve
+from thalweg.learning.deviation_map import closed_below
 from thalweg.learning.trainer import History
 from thalweg.report.of_potentials.results import (
     CurveLine,
@@ -43,6 +43,12 @@ LIBRARY = 20000
 
 REACH = 0.4
 """Neighbors further than this do not count as nearest [nm]."""
+
+TOO_FAR = 1.5
+"""Claims that differ from errors by more than this factor are warned of."""
+
+FEW = 8
+"""Fewer frames say little of claims."""
 
 GROUPS = 8
 """Groups of atoms along a distance."""
@@ -134,13 +140,14 @@ def force_uncertainty(
     None where all forces are zero by symmetry.
     """
     labeled = [k for k, frame in enumerate(frames) if frame.forces is not None]
+    owners = np.repeat(labeled, [np.size(claims.forces[k]) for k in labeled])
     claimed = np.concatenate([np.ravel(claims.forces[k]) for k in labeled])
     off = np.concatenate([np.ravel(predicted.forces[k] - frames[k].forces) for k in labeled])
     # components that symmetry makes zero are claimed to be certain, and say nothing of the claims
-    free = claimed > CERTAIN * np.sqrt(np.mean(claimed**2))
+    free = claimed > max(closed_below(claimed), claims.certain * (1 + 1e-9))
     if not free.any():
         return None
-    claimed, off = claimed[free] / MEV_PER_ANGSTROM, off[free] / MEV_PER_ANGSTROM
+    claimed, off, owners = claimed[free] / MEV_PER_ANGSTROM, off[free] / MEV_PER_ANGSTROM, owners[free]
     levels = np.linspace(0.05, 0.95, 19)
     bins = reliability_curve(off, claimed)
     return ForceUncertainty(
@@ -151,19 +158,92 @@ def force_uncertainty(
         coverage(off, claimed, 0.6827),
         coverage(off, claimed, 0.95),
         rank_correlation(np.abs(off), claimed),
+        *_ratio(claimed, off, owners),
+        len(np.unique(owners)),
     )
 
 
-def front(points: Sequence[FrontPoint], weights: Weights) -> Front | None:
-    """A Pareto front for the page; None without both energies and forces."""
+def _ratio(claimed, off, owners) -> tuple[float, float]:
+    """Root mean square claim over root mean square error, and its relative standard error over frames.
+
+    Errors beyond four claims count as four: one wrong label is no verdict on the claims.
+    """
+    squares = np.minimum(np.abs(off), 4 * claimed) ** 2
+    claims = claimed**2
+    ratio = float(np.sqrt(claims.sum() / max(squares.sum(), 1e-300)))
+    groups = np.unique(owners, return_inverse=True)[1]
+    # of log ratio = log(sum claims / sum squares) / 2: what each frame adds, over frames
+    pulls = np.bincount(groups, claims) / claims.sum() - np.bincount(groups, squares) / max(
+        squares.sum(), 1e-300
+    )
+    count = len(pulls)
+    error = 0.5 * np.sqrt(pulls @ pulls * count / (count - 1)) if count > 1 else float("nan")
+    return ratio, float(error)
+
+
+def claims_in_words(uncertainty: ForceUncertainty) -> tuple[str, ...]:
+    """Where claims are wrong by more than `TOO_FAR`, in all or where they are lowest or highest; beyond chance."""
+    said = []
+    ratio, error = uncertainty.ratio, uncertainty.ratio_error
+    doubt = 1 + 2 * error if error == error else float("inf")
+    frames = f"{uncertainty.frames} frame{'s' * (uncertainty.frames > 1)}"
+    if ratio > TOO_FAR * doubt:
+        said.append(
+            f"The uncertainty is far too large: claims are {ratio:.2g} times the errors, and "
+            f"{100 * uncertainty.coverage_68:.0f} % of errors lie within one claimed deviation where 68 % should."
+        )
+    elif ratio * TOO_FAR * doubt < 1:
+        said.append(
+            f"The uncertainty is far too small: errors are {1 / ratio:.2g} times the claims, and only "
+            f"{100 * uncertainty.coverage_95:.0f} % lie within two claimed deviations where 95 % should."
+        )
+    elif uncertainty.coverage_95 < 0.9 and uncertainty.frames >= FEW:
+        said.append("Large errors are more frequent than the uncertainty says.")
+    elif uncertainty.frames < FEW:
+        said.append(
+            f"What the uncertainty is worth was judged on {frames} only: it may be otherwise on others."
+        )
+    claimed, rmse = uncertainty.claimed, uncertainty.rmse
+    if len(claimed) >= 5 and uncertainty.frames >= FEW:
+        fifth = max(1, len(claimed) // 5)
+        ends = [
+            np.sqrt(np.mean(side[part] ** 2))
+            for part in (slice(fifth), slice(-fifth, None))
+            for side in (claimed, rmse)
+        ]
+        low, high = ends[0] / ends[1], ends[2] / ends[3]
+        if low * TOO_FAR < 1 < high or low < 1 < high / TOO_FAR:
+            said.append(
+                f"Claims spread too widely: the lowest fifth claims {ends[0]:.3g} meV/Å and errs by {ends[1]:.3g}, the "
+                f"highest claims {ends[2]:.3g} and errs by {ends[3]:.3g}."
+            )
+    return tuple(said)
+
+
+def front(
+    points: Sequence[FrontPoint], weights: Weights, held_out: Mapping[str, float] | None = None
+) -> Front | None:
+    """A Pareto front for the page; None without both energies and forces.
+
+    Parameters
+    ----------
+    held_out : errors of the fit itself, by label; those of the point with its weights unless given
+    """
     if not points or not {"energy", "force"} <= set(points[0].held_out):
         return None
-    weight = np.array([point.weights.energy for point in points]) / weights.energy
+    own = held_out if held_out and {"energy", "force"} <= set(held_out) else None
+    if own is None:
+        nearest = min(points, key=lambda point: abs(np.log(point.weights.energy / weights.energy)))
+        own = nearest.held_out
+    units = {"energy": unit("meV", "energy"), "force": MEV_PER_ANGSTROM, "stress": unit("meV", "energy")}
+    labels = [label for label in units if label in points[0].held_out]
+    found = {label: np.array([point.held_out[label] for point in points]) / units[label] for label in labels}
     return Front(
-        np.array([point.held_out["energy"] for point in points]) / unit("meV", "energy"),
-        np.array([point.held_out["force"] for point in points]) / MEV_PER_ANGSTROM,
-        weight,
-        int(np.abs(np.log(weight)).argmin()),
+        found["energy"],
+        found["force"],
+        np.array([point.weights.energy for point in points]) / weights.energy,
+        tuple(own[label] / units[label] if label in own else float("nan") for label in labels),
+        found.get("stress"),
     )
 
 

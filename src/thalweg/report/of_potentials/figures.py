@@ -245,28 +245,43 @@ def trust_figure(trust: Trust) -> go.Figure:
 
 
 def front_figure(front: Front) -> go.Figure:
-    """Held-out force error against energy error as the weights change; the study's choice is marked."""
+    """Held-out force error against energy error as the weights change, by color that of stress; the study is marked."""
+    order = np.argsort(front.energy, kind="stable")
+    stressed = front.stress is not None
+    shown = [front.weight[order], front.stress[order] if stressed else np.full(len(order), np.nan)]
+    marker: dict = {"size": 7}
+    if stressed:
+        title = {"text": "stress [meV/√atoms]"}
+        marker = {
+            "size": 9,
+            "color": front.stress[order],
+            "colorscale": "Viridis",
+            "colorbar": {"title": title},
+        }
     figure = go.Figure(
         go.Scatter(
-            x=front.energy,
-            y=front.force,
-            mode="lines+markers",
+            x=front.energy[order],
+            y=front.force[order],
+            mode="markers" if stressed else "lines+markers",
             line={"color": PALETTE[0], "width": 2},
-            marker={"size": 7},
+            marker=marker,
             name="weights from forces to energies",
-            customdata=front.weight,
-            hovertemplate="%{x:.3g} meV/√atoms, %{y:.3g} meV/Å<br>energy error x %{customdata:.3g}<extra></extra>",
+            customdata=np.stack(shown, 1),
+            hovertemplate="%{x:.3g} meV/√atoms, %{y:.3g} meV/Å<br>energy error x %{customdata[0]:.3g}"
+            + ("<br>stress %{customdata[1]:.3g} meV/√atoms" if stressed else "")
+            + "<extra></extra>",
         )
     )
     figure.add_trace(
         go.Scatter(
-            x=front.energy[[front.chosen]],
-            y=front.force[[front.chosen]],
+            x=[front.study[0]],
+            y=[front.study[1]],
             mode="markers",
             marker={"size": 15, "symbol": "circle-open", "color": PALETTE[1], "line": {"width": 3}},
             name="this study",
         )
     )
+    figure.update_layout(showlegend=True, legend={"orientation": "h"})
     figure.update_xaxes(title={"text": "held-out energy RMSE [meV/√atoms]"})
     figure.update_yaxes(title={"text": "held-out force RMSE [meV/Å]"})
     return styled(figure, height=400)

@@ -52,7 +52,10 @@ def _tables(results: PotentialResults) -> dict[str, tuple[Sequence[str], list]]:
             "energy RMSE [meV/sqrt(atoms)]",
             "force RMSE [meV/Å]",
         )
-        tables["pareto-front"] = header, list(zip(front.weight, front.energy, front.force))
+        columns = [front.weight, front.energy, front.force]
+        if front.stress is not None:
+            header, columns = (*header, "stress RMSE [meV/sqrt(atoms)]"), [*columns, front.stress]
+        tables["pareto-front"] = header, list(zip(*columns))
     if (claims := results.uncertainty) is not None:
         header = ("claimed deviation [meV/Å]", "force RMSE [meV/Å]", "standard error [meV/Å]")
         tables["uncertainty"] = header, list(zip(claims.claimed, claims.rmse, claims.error))

@@ -165,11 +165,14 @@ def _doubted_frames(trust: Trust, doubted: Sequence[int]) -> str:
 def _front(results: PotentialResults, numbered: Figures) -> str:
     if results.front is None:
         return ""
+    stressed = results.front.stress is not None
     caption = (
-        "What other weights would give: cross-validated errors of energies and forces, all from the same sums. The "
-        "circle is the choice of this study."
+        "What other weights would give on frames left out, where no other weights beat it in every label"
+        f"{'; colors are errors of stress times volume' if stressed else ''}. The circle is this study."
     )
-    return "<h2>Energies against forces</h2>" + numbered(figures.front_figure, caption, results.front)
+    return f"<h2>Energies against forces{' and stresses' if stressed else ''}</h2>" + numbered(
+        figures.front_figure, caption, results.front
+    )
 
 
 def _training(results: PotentialResults, numbered: Figures) -> str:

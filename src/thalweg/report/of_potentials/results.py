@@ -89,6 +89,8 @@ class ForceUncertainty:
     claimed, rmse, error : (bins,) claimed deviation, root mean square residual, its standard error [meV/Å]
     coverage_68, coverage_95 : fractions inside one and 1.96 deviations
     rank_correlation : Spearman's, between deviations and sizes of residuals
+    ratio, ratio_error : root mean square claim over error, and its relative standard error over frames
+    frames : their number
     """
 
     on: str
@@ -100,6 +102,9 @@ class ForceUncertainty:
     coverage_68: float
     coverage_95: float
     rank_correlation: float
+    ratio: float = float("nan")
+    ratio_error: float = float("nan")
+    frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -146,20 +151,22 @@ class Trust:
 
 @dataclass(frozen=True)
 class Front:
-    """Held-out errors as energies weigh from little to much.
+    """Held-out errors as energies weigh from little to much: what no other weights beat in every label.
 
     Attributes
     ----------
     energy : (points,) [meV per square root of atoms]
     force : (points,) [meV/Å]
     weight : (points,) energy error one would be content with, over that of the study
-    chosen : index of the point of the study
+    study : errors of the study's own fit: energy, force, and stress if it counts
+    stress : (points,) stress times volume [meV per square root of atoms]; None without stresses
     """
 
     energy: Shaped[np.ndarray, " points"]
     force: Shaped[np.ndarray, " points"]
     weight: Shaped[np.ndarray, " points"]
-    chosen: int
+    study: tuple[float, ...]
+    stress: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

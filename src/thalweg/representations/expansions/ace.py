@@ -59,7 +59,7 @@ class ACE(DensityRepresentation):
     degrees: tuple[int, ...] = eqx.field(static=True, default=(0, 8, 6, 4))
     radial_scale: RadialScale = eqx.field(static=True, default=Exponential())
     channels: int | None = eqx.field(static=True, default=None)
-    elements: InCode[tuple[int, ...] | None] = eqx.field(static=True, default=None)
+    elements: InCode[tuple[int, ...] | None] = eqx.field(static=True, default=None, kw_only=True)
 
     @property
     def plan(self) -> Products:

@@ -37,6 +37,8 @@ TOGETHER = 64
 class Bispectrum(Representation):
     """SNAP's bispectrum components, in the order in which LAMMPS has them.
 
+    Neighbors fade out by a cosine, as in LAMMPS: the second derivative jumps at the cutoff.
+
     Attributes
     ----------
     cutoff : of the largest element [nm]; LAMMPS's ``rcutfac`` in Å
@@ -64,7 +66,7 @@ class Bispectrum(Representation):
     wself: float = eqx.field(static=True, default=1.0)
     bzero: bool = eqx.field(static=True, default=True)
     switch: bool = eqx.field(static=True, default=True)
-    elements: InCode[tuple[int, ...] | None] = eqx.field(static=True, default=None)
+    elements: InCode[tuple[int, ...] | None] = eqx.field(static=True, default=None, kw_only=True)
 
     def __check_init__(self):
         for name, values in (("weights", self.weights), ("radii", self.radii)):

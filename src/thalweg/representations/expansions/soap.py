@@ -28,6 +28,9 @@ from thalweg.units import InCode, Nanometers
 STRETCH = 1e-3
 """Radial polynomials are polynomials of the distance itself, to one part in a thousand."""
 
+FAINT = 0.01
+"""Spectra shorter than this part of that of one neighbor half way to the cutoff are not scaled up to length one."""
+
 
 class SOAP(DensityRepresentation):
     """SOAP power spectrum.
@@ -38,7 +41,8 @@ class SOAP(DensityRepresentation):
     radial : number of radial functions
     degree : highest degree of the spherical harmonics
     smearing : width of the Gaussians [nm]
-    normalized : scale each spectrum to length one, as kernels want it
+    normalized : scale each spectrum to length one, as kernels want it: ``p / sqrt(|p|^2 + p_0^2)``, ``p_0`` a `FAINT`
+        part of the length that one neighbor half way to the cutoff makes, so that an atom whose neighbors leave fades
     channels : number of mixtures the elements of neighbors are compressed into; None keeps them apart
     elements : atomic numbers, or None until `over` fills them in
 
@@ -56,7 +60,7 @@ class SOAP(DensityRepresentation):
     smearing: Nanometers = eqx.field(static=True, default=0.05)
     normalized: bool = eqx.field(static=True, default=True)
     channels: int | None = eqx.field(static=True, default=None)
-    elements: InCode[tuple[int, ...] | None] = eqx.field(static=True, default=None)
+    elements: InCode[tuple[int, ...] | None] = eqx.field(static=True, default=None, kw_only=True)
 
     def factors(
         self, environments: Environments
@@ -82,7 +86,8 @@ class SOAP(DensityRepresentation):
         spectrum = jnp.concatenate(spectra)
         if not self.normalized:
             return spectrum, (parts, spectrum, jnp.ones(sites, spectrum.dtype))
-        length = jnp.sqrt((spectrum * spectrum).sum(0) + 1e-12)
+        faint = FAINT * _half_way(self.cutoff, self.radial, self.degree, self.smearing)
+        length = jnp.sqrt((spectrum * spectrum).sum(0) + faint**2)
         spectrum = spectrum / length
         return spectrum, (parts, spectrum, length)
 
@@ -131,6 +136,21 @@ def _of_pairs(products):
 def _weight(l):
     """What makes the dot product of two spectra the overlap of densities."""
     return np.sqrt(8 * np.pi**2 / (2 * l + 1))
+
+
+@lru_cache
+def _half_way(cutoff: float, radial: int, degree: int, smearing: float) -> float:
+    """Length of the spectrum of one neighbor at half the cutoff."""
+    matrices = _smeared_contractions(cutoff, radial, degree, smearing)
+    x = 0.5
+    y = 2 * (np.exp(-STRETCH * x) - np.exp(-STRETCH)) / (1 - np.exp(-STRETCH)) - 1
+    functions = np.cos(np.arange(matrices[0].shape[1]) * np.arccos(y)) * (1 - x**2) ** 3
+    # of one direction, sum_m Y_lm^2 = (2l + 1) / 4 pi, and the length of all products c_n c_n' is |c|^2
+    lengths = [
+        _weight(l) * (2 * l + 1) / (4 * np.pi) * np.sum((matrix @ functions) ** 2)
+        for l, matrix in enumerate(matrices)
+    ]
+    return float(np.linalg.norm(lengths))
 
 
 @lru_cache

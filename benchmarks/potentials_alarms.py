@@ -1,0 +1,198 @@
+"""Whether learned potentials of crystals know where they are wrong, with symmetric and strained frames in all sets.
+
+Copper by effective medium theory, silicon by Stillinger and Weber's potential, and elements of mlearn (Zuo et al. 2020)
+where they are: frames whose forces vanish by symmetry, with labels of 1 meV/Å of noise, beside displaced ones. A recipe
+is fitted to cool frames, calibrated on others like them, and tried on cool and on hot ones. Targets: claimed deviations
+within a factor of 1.5 of errors, alarms on fewer than 10 % of good frames and on at least 90 % of bad ones, whose force
+error is more than three times the usual one; extrapolation grades whatever the recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import ase.build
+import numpy as np
+from ase.calculators.emt import EMT
+
+from thalweg.interop.files.configurations import from_atoms, read_configurations
+from thalweg.learned_potentials.linear.learner import Linear
+from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
+from thalweg.learned_potentials.recipe import Recipe
+from thalweg.learned_potentials.recipes.linear import (
+    expansion,
+    expansion_with_kernel,
+    gaussian_approximation,
+    moment_tensors,
+    snap,
+)
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.uncertainty.calibrated import ForceAlarm, force_errors, root_mean_squares
+from thalweg.learned_potentials.uncertainty.committee import Committee
+from thalweg.learned_potentials.uncertainty.graded import graded
+from thalweg.report.benchmark import Row
+from thalweg.representations.expansions.ace import ACE
+from thalweg.systems.configuration import Configuration
+from thalweg.units import unit
+
+MEV_PER_ANGSTROM = unit("meV/Å", "force")
+
+NOISE = 1.0
+"""Of the labels [meV/Å]."""
+
+COOL, HOT = 0.1, (0.12, 0.35)
+"""Displacements of training frames, and range of those of trial frames [Å]."""
+
+RECIPES = {
+    "expansion and kernel": expansion_with_kernel(levels=(10, 12, 8), points=150),
+    "expansion": expansion(levels=(12, 10, 8), degrees=(0, 6, 4)),
+    "Gaussian approximation": gaussian_approximation(points=200),
+    "moment tensors": moment_tensors(level=10),
+    "spectral neighbor analysis": snap(twojmax=6),
+    "committee": Recipe(Committee(Linear(ACE(cutoff=0.5, levels=(10, 8))), 4)),
+}
+"""Recommended recipes for crystals, of a size for a minute, and a committee."""
+
+ELEMENTS = ("Cu", "Mo", "Si")
+
+
+def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
+    """All parts; ``quick`` takes one recipe."""
+    recipes = list(RECIPES)[:1] if quick else list(RECIPES)
+    found = {
+        f"{crystal}/{name}": partial(tried, crystal, name)
+        for crystal in ("copper", "silicon")
+        for name in recipes
+    }
+    folder = data / "potentials" / "mlearn"
+    if folder.is_dir() and not quick:
+        found |= {
+            f"mlearn/{element}/{name}": partial(tried_on_files, folder, element, name)
+            for element in ELEMENTS
+            for name in list(RECIPES)[:2]
+        }
+    return found
+
+
+def rows(data: Path, quick: bool) -> Iterator[Row]:
+    """Rows of all `parts`."""
+    for part in parts(data, quick).values():
+        yield from part()
+
+
+def tried(crystal: str, name: str) -> Iterator[Row]:
+    """One recipe on copper or silicon."""
+    random = np.random.default_rng(1)
+    training = [*displaced(crystal, np.full(60, COOL), random), *strained(crystal, 34, random)]
+    held_out = [*displaced(crystal, np.full(16, COOL), random), *strained(crystal, 12, random)]
+    tested = [
+        *displaced(crystal, np.full(40, COOL), random),
+        *strained(crystal, 12, random),
+        *displaced(crystal, np.linspace(*HOT, 30), random),
+    ]
+    yield from judged(f"{crystal}, {name}", RECIPES[name], training, held_out, tested)
+
+
+def tried_on_files(folder: Path, element: str, name: str) -> Iterator[Row]:
+    """One recipe on an element of mlearn: every fifth training frame is held out."""
+    frames, tested = (
+        read_configurations(folder / f"{element}_{part}.extxyz.gz") for part in ("train", "test")
+    )
+    frames = frames[::2]
+    training = [frame for k, frame in enumerate(frames) if k % 4]
+    yield from judged(f"mlearn {element}, {name}", RECIPES[name], training, frames[::4], tested)
+
+
+def judged(
+    name: str,
+    recipe: Recipe,
+    training: Sequence[Configuration],
+    held_out: Sequence[Configuration],
+    tested: Sequence[Configuration],
+) -> Iterator[Row]:
+    """Claims over errors, alarms and grades of one potential."""
+    potential = graded(recipe.fit(training, validation=held_out), training, held_out)
+    alarm = ForceAlarm.known(potential)
+    error, raised = force_errors(potential, tested), alarm.raised(tested)
+    bad = error > alarm.largest
+    for label, ratio in claims_over_errors(potential, tested, error <= alarm.largest):
+        yield Row(
+            f"{name}: claims over errors, {label}", ratio, "", None, "1/1.5 to 1.5", 1 / 1.5 <= ratio <= 1.5
+        )
+    if (~bad).any():
+        false = float(raised[~bad].mean())
+        yield Row(
+            f"{name}: alarms on {(~bad).sum()} good frames", 100 * false, "%", None, "< 10", false < 0.1
+        )
+    if bad.any():
+        caught = float(raised[bad].mean())
+        yield Row(
+            f"{name}: alarms on {bad.sum()} bad frames", 100 * caught, "%", None, ">= 90", caught >= 0.9
+        )
+    grades = np.array([each.max() for each in potential.grades(tested)])
+    for label, chosen in (("good", ~bad), ("bad", bad)):
+        if chosen.any():
+            yield Row(f"{name}: median grade of {label} frames", float(np.median(grades[chosen])), "")
+
+
+def claims_over_errors(
+    potential: LearnedPotential, frames: Sequence[Configuration], good: np.ndarray
+) -> Iterator[tuple[str, float]]:
+    """Ratios of root mean squares over good frames: of all, and of the thirds with the lowest and highest claims."""
+    frames = [frame for frame, own in zip(frames, good) if own]
+    spread = potential.spread(frames)
+    claims, errors = root_mean_squares(spread.forces), force_errors(potential, frames)
+    open_ = claims > spread.certain * (1 + 1e-9)
+    claims, errors = claims[open_], errors[open_]
+    order = np.argsort(claims)
+    for label, chosen in (
+        ("all", order),
+        ("lowest", order[: len(order) // 3]),
+        ("highest", order[-(len(order) // 3) :]),
+    ):
+        yield label, float(np.sqrt(np.mean(claims[chosen] ** 2) / np.mean(errors[chosen] ** 2)))
+
+
+def displaced(crystal: str, sizes: Sequence[float], random: np.random.Generator) -> list[Configuration]:
+    """Frames whose atoms are displaced by normal deviates of such ``sizes`` [Å]."""
+    frames = []
+    for size in sizes:
+        atoms = _cell(crystal)
+        atoms.positions += size * random.normal(size=atoms.positions.shape)
+        frames.append(_labeled(crystal, atoms, random))
+    return frames
+
+
+def strained(crystal: str, count: int, random: np.random.Generator) -> list[Configuration]:
+    """Strained crystals on symmetric places, to a millionth of an Ångström as files have them."""
+    frames = []
+    for k, strain in enumerate(np.linspace(-0.1, 0.1, count)):
+        atoms = _cell(crystal)
+        cell = atoms.cell.array.copy()
+        cell[k % 2, k % 2] *= 1 + strain
+        atoms.set_cell(cell, scale_atoms=True)
+        atoms.positions += 1e-6 * random.normal(size=atoms.positions.shape)
+        frames.append(_labeled(crystal, atoms, random))
+    return frames
+
+
+def _cell(crystal: str) -> ase.Atoms:
+    return ase.build.bulk({"copper": "Cu", "silicon": "Si"}[crystal], cubic=True)
+
+
+def _labeled(crystal: str, atoms: ase.Atoms, random: np.random.Generator) -> Configuration:
+    """The frame with labels of the reference, noise on its forces."""
+    noise = NOISE * MEV_PER_ANGSTROM * random.normal(size=atoms.positions.shape)
+    noise -= noise.mean(0)
+    if crystal == "copper":
+        atoms.calc = EMT()
+        atoms.get_potential_energy(), atoms.get_forces()
+        frame = from_atoms(atoms)
+    else:
+        frame = from_atoms(atoms)
+        labels = stillinger_weber_silicon().evaluate([frame])
+        frame = replace(frame, energy=float(labels.energies[0]), forces=labels.forces[0])
+    return replace(frame, forces=frame.forces + noise, stress=None)
