@@ -212,7 +212,12 @@ def _results(
         subtitle=_subtitle(potential, frames.training),
         fitted=(*frames.said, _kind(study), *info.in_words()),
         accuracy=accuracy(sets[-1]) if sets else ("Errors are not known: the model could not be evaluated.",),
-        certainty=(*certainty(uncertainty, why), *calibration_in_words(potential), *_active_set(potential), *_promise(lines)),
+        certainty=(
+            *certainty(uncertainty, why),
+            *calibration_in_words(potential),
+            *_active_set(potential),
+            *_promise(lines),
+        ),
         diagnoses=(*worse_in_words(worse, on), *_diagnoses(frames, sets, uncertainty), *analyses.diagnoses()),
         sets=sets,
         by_element=by_element(sets),
@@ -234,7 +239,11 @@ def _judged(name: str, frames: Sequence[Configuration], potential: LearnedPotent
 
 
 def _front(study: FitStudy, info: FitInfo) -> Front | None:
-    return None if info.problem is None else front(info.problem.front(study.weights), study.weights, info.held_out)
+    return (
+        None
+        if info.problem is None
+        else front(info.problem.front(study.weights), study.weights, info.held_out)
+    )
 
 
 def worse_in_words(labels: Mapping[str, tuple[float, float]], on: str) -> Iterator[Diagnosis]:
