@@ -248,7 +248,7 @@ def whole_multiple(time: Picoseconds, step: Picoseconds, what: str) -> int:
     Traceback (most recent call last):
     ValueError: save_every = 1.001 ps is no whole number of 0.002 ps; give a multiple of that
     """
-    number = round(time / step)
+    number = round(time / step) if math.isfinite(time / step) else 0
     if number < 1 or not math.isclose(number * step, time, rel_tol=1e-6):
         raise ValueError(f"{what} = {time:g} ps is no whole number of {step:g} ps; give a multiple of that")
     return number

@@ -16,6 +16,9 @@ from thalweg.sampling.store import Store
 from thalweg.shapes import Float
 from thalweg.units import Picoseconds, whole_multiple
 
+MOST_ROUNDS = 100_000
+"""Rounds of a campaign at most."""
+
 
 @runtime_checkable
 class Work(Protocol):
@@ -164,6 +167,21 @@ def check_seeds(seeds: Sequence[int], least: int) -> None:
         )
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds = {list(seeds)} repeat; independent seeds must differ")
+
+
+def check_rounds(rounds: int) -> None:
+    """Whether so many rounds can be planned and kept: each is a folder.
+
+    Raises
+    ------
+    ValueError
+        If they are more than `MOST_ROUNDS`.
+    """
+    if rounds > MOST_ROUNDS:
+        raise ValueError(
+            f"these settings make more than {MOST_ROUNDS} rounds, as many as can be kept; give longer segments, or fewer "
+            "cycles or swarms"
+        )
 
 
 def check_times(times: Mapping[str, float], save_every: float) -> None:

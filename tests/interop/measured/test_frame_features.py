@@ -123,10 +123,24 @@ def test_features_are_stored_once_and_read_back_as_a_memory_map(file, tmp_path):
 
 def test_trajectories_of_files_carry_the_names_and_the_time_step(file):
     variable = Concatenate(feature_set(TOPOLOGY, "backbone"), feature_set(TOPOLOGY, "burial"))
-    runs = feature_trajectories([file.path, file.path], TOPOLOGY, variable, dt=2.0)
+    other = file.path.with_stem("other")
+    write_trajectory(other, FRAMES[::-1], TOPOLOGY, dt=2.0)
+    runs = feature_trajectories([file.path, other], TOPOLOGY, variable, dt=2.0)
     assert (len(runs), runs.dt, runs.names) == (2, 2.0, variable.names)
     assert runs.lengths.tolist() == [12, 12]
     assert np.concatenate([frames for *_, frames in runs.chunks()]).shape == (24, len(variable.names))
+
+
+def test_a_file_counts_once_and_its_frames_are_as_far_apart_as_they_are(file):
+    variable = feature_set(TOPOLOGY, "backbone")
+    with pytest.raises(ValueError, match="have the same content"):
+        feature_trajectories([file.path, file.path], TOPOLOGY, variable)
+    with pytest.raises(ValueError, match="does not say the time between its frames"):
+        feature_trajectories([file.path], TOPOLOGY, variable)
+    write_trajectory(timed := file.path.with_suffix(".xtc"), FRAMES, TOPOLOGY, dt=2.0)
+    assert feature_trajectories([timed], TOPOLOGY, variable).dt == 2.0
+    with pytest.raises(ValueError, match="frames are 2 ps apart, you said 3 ps"):
+        feature_trajectories([timed], TOPOLOGY, variable, dt=3.0)
 
 
 def test_what_is_not_there_is_said():

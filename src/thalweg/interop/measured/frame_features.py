@@ -6,6 +6,7 @@ measured, on frames, by other programs. Both are features of a trajectory, and b
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,13 @@ import numpy as np
 
 from thalweg.dynamics.engine import Variable
 from thalweg.geometry.evaluation import evaluate
+from thalweg.interop.files.evidence_of_files import check_given_once, time_between_frames
 from thalweg.interop.files.trajectories import TrajectoryFile
 from thalweg.machine.arrays import mapped_array
 from thalweg.machine.whole_files import whole
 from thalweg.systems.topology import Topology
 from thalweg.time_series.trajectories import Trajectories
+from thalweg.units import Picoseconds
 
 
 @runtime_checkable
@@ -123,7 +126,10 @@ class FeaturesAlongFile:
 
 
 def feature_trajectories(
-    paths: Sequence[str | Path], topology: Topology, features: Variable | Measurement, dt: float
+    paths: Sequence[str | Path],
+    topology: Topology,
+    features: Variable | Measurement,
+    dt: Picoseconds | None = None,
 ) -> Trajectories:
     """Features along trajectory files as `Trajectories` with named columns, read when they are needed.
 
@@ -132,12 +138,19 @@ def feature_trajectories(
     paths : one file per trajectory
     topology : of all of them
     features : a variable or a measurement
-    dt : time between frames [ps]
+    dt : time between frames [ps]; what the files say if None
 
     Raises
     ------
     ValueError, FileNotFoundError
-        As `thalweg.interop.files.trajectories.TrajectoryFile`.
+        As `thalweg.interop.files.trajectories.TrajectoryFile`; if a file is given twice, or ``dt`` is not the time
+        between its frames.
     """
-    sources = [FeaturesAlongFile(TrajectoryFile(Path(path), topology), features) for path in paths]
-    return Trajectories(sources, dt=dt, names=features.names)
+    check_given_once(paths)
+    files = [TrajectoryFile(Path(path), topology) for path in paths]
+    between, notes = time_between_frames(files, dt)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    return Trajectories(
+        [FeaturesAlongFile(file, features) for file in files], dt=between, names=features.names
+    )

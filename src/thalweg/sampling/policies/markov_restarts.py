@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from thalweg.sampling.apparatus import ApparatusRecipe
-from thalweg.sampling.policy import CampaignRecord, Task, Walkers, check_pairs, check_seeds, check_times
+from thalweg.sampling.policy import (
+    CampaignRecord,
+    Task,
+    Walkers,
+    check_pairs,
+    check_rounds,
+    check_seeds,
+    check_times,
+)
 from thalweg.sampling.restart import LeastCounts, RestartRule
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.choose_starts import ChooseStarts
@@ -53,6 +61,7 @@ class MarkovRestarts:
         check_seeds(self.seeds, least=1)
         check_times({"length": self.length, "lagtime": self.lagtime}, self.save_every)
         check_pairs(self.lagtime, self.length, "length")
+        check_rounds(self.rounds)
 
     @property
     def rounds(self) -> int:

@@ -16,7 +16,15 @@ from thalweg.collective_variables.linear.tica import TICA
 from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.bias.metadynamics import Metadynamics
 from thalweg.sampling.bias.method import BiasMethod
-from thalweg.sampling.policy import CampaignRecord, Task, Walkers, check_pairs, check_seeds, check_times
+from thalweg.sampling.policy import (
+    CampaignRecord,
+    Task,
+    Walkers,
+    check_pairs,
+    check_rounds,
+    check_seeds,
+    check_times,
+)
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.choose_starts import ChooseStarts
 from thalweg.sampling.tasks.learned_variable import FrameMethod, LearnedVariable, LearnVariable
@@ -85,6 +93,7 @@ class SlowVariableLoop:
         times = ("swarm", "drive", "produce", "segment", "lagtime", *(("skip",) if self.skip else ()))
         check_times({name: getattr(self, name) for name in times}, self.save_every)
         check_pairs(self.lagtime, self.swarm, "swarm")
+        check_rounds(self.rounds)
 
     @property
     def method(self) -> FrameMethod:
@@ -106,7 +115,8 @@ class SlowVariableLoop:
 
     @property
     def rounds(self) -> int:
-        return len(self.stages) + 1
+        cycle = self._parts("swarm") + 1 + self._parts("drive")
+        return self.cycles * cycle + self.cycles - 1 + self._parts("produce") + 1
 
     def plan(self, store: Store, round: int) -> Sequence[Task]:
         if round < len(self.stages):
