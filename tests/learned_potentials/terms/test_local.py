@@ -166,3 +166,29 @@ def test_a_periodic_energy_without_a_box_says_what_it_needs():
         energy(jnp.asarray(frame.positions))
     with pytest.raises(ValueError, match="needs a cell with a volume"):
         energy.refreshed(jnp.asarray(frame.positions))
+
+
+@pytest.mark.parametrize("copies", [2, 4])
+@pytest.mark.parametrize("cutoff", [0.4, 0.5, 0.6])
+def test_a_crystal_that_melts_keeps_the_shape_of_its_neighbor_lists(copies, cutoff):
+    """Programs are compiled for one shape: more neighbors than there were at first must find room."""
+    crystal, random = silicon(copies), np.random.default_rng(0)
+    energy = lennard_jones((14,), [1.0], [0.2], cutoff).bind(crystal.numbers, crystal.box)
+    shapes = set()
+    for size in np.linspace(0, 0.05, 7):  # at the end a fifth of the bond: a hot liquid
+        places = crystal.positions + size * random.normal(size=crystal.positions.shape)
+        energy = energy.refreshed(places[..., None], crystal.box)
+        shapes.add(energy.near.partners.shape)
+    assert len(shapes) == 1
+
+
+def test_lists_that_overflow_grow_with_room():
+    """A gas that condenses: few shapes on the way from one neighbor to many."""
+    random, shapes = np.random.default_rng(1), []
+    energy = lennard_jones((18,), [1.0], [0.3], 0.6).bind(np.full(60, 18))
+    for edge in np.geomspace(6.0, 1.2, 40):
+        energy = energy.refreshed(edge * random.random((60, 3))[..., None])
+        if not shapes or shapes[-1] != len(energy.near.partners):
+            shapes.append(len(energy.near.partners))
+    assert shapes[-1] >= 4 * shapes[0]
+    assert len(shapes) <= 9
