@@ -309,3 +309,146 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(tmp_path):
     readouts = [LearnedPotential.load(out / "model.thalweg").terms[-1].readout for out in (one, two)]
     for a, b in zip(*map(jax.tree.leaves, readouts), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_atoms_without_a_neighbor_are_judged_as_all_others(work):
+    alone = Configuration(np.array([14]), np.zeros((1, 3)), energy=3.5, forces=np.zeros((1, 3)))
+    apart = Configuration(
+        np.array([14, 14]), np.array([[0, 0, 0], [0, 0, 0.9]]), energy=7.0, forces=np.zeros((2, 3))
+    )
+    for name, frame in (("alone", alone), ("apart", apart), ("bare", replace(alone, forces=None))):
+        write_configurations(work / f"{name}.xyz", [frame])
+        shown = run("evaluate", work / "fit", work / f"{name}.xyz", "--out", work / f"on-{name}")
+        assert shown.exit_code == 0, shown.output
+        assert (work / f"on-{name}" / "report.html").is_file()
+        assert "could not be looked at" not in shown.output
+
+
+def test_the_folder_of_an_evaluation_is_not_overwritten(work):
+    (work / "used").mkdir(exist_ok=True)
+    (work / "used" / "mine.txt").write_text("precious", "utf-8")
+    shown = run("evaluate", work / "fit", work / "other.xyz", "--out", work / "used")
+    assert (shown.exit_code, "not an empty folder; give another --out" in shown.output) == (2, True)
+    assert [path.name for path in (work / "used").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.long
+def test_an_analysis_that_fails_is_told_and_the_fit_and_its_report_are_there(work, monkeypatch):
+    from thalweg.studies import fitting
+
+    def failing(*_):
+        raise RuntimeError("no such luck")
+
+    for name in ("courses", "uncertainty_on", "graded", "front", "learning_curve"):
+        monkeypatch.setattr(fitting, name, failing)
+    shown = run("fit", work / "study.toml", "--out", work / "unlucky")
+    assert shown.exit_code == 0, shown.output
+    looked_at = ("where errors are", "the uncertainty", "extrapolation", "energies against forces")
+    for what in (*looked_at, "the learning curve"):
+        assert f"{what} could not be looked at: no such luck" in shown.output
+    assert LearnedPotential.load(work / "unlucky" / "model.thalweg").elements == (14,)
+    assert (work / "unlucky" / "report.html").is_file()
+
+
+@pytest.mark.long
+def test_what_ends_the_work_after_a_fit_leaves_its_model(work, monkeypatch):
+    from thalweg.studies import fitting
+
+    def broken(*_):
+        raise MemoryError("the page is too large")
+
+    monkeypatch.setattr(fitting, "write_potential_report", broken)
+    assert run("fit", work / "study.toml", "--out", work / "pageless").exit_code != 0
+    assert LearnedPotential.load(work / "pageless" / "model.thalweg").elements == (14,)
+
+
+def test_options_of_a_fit_are_keys_of_its_study(tmp_path, monkeypatch):
+    from thalweg.studies import fitting
+
+    seen = []
+
+    def caught(study, folder, console):
+        seen.append(study)
+        raise StudyError("enough")
+
+    monkeypatch.setattr(fitting, "carry_out_fit", caught)
+    write_configurations(tmp_path / "a.xyz", silicon(3, 1))
+    write_configurations(tmp_path / "b.xyz", silicon(3, 2))
+    options = ("--test", tmp_path / "b.xyz", "--validation", "0.2", "--index", "::2", "--test-index", ":1")
+    names = ("--energy-key", "E", "--forces-key", "F", "--stress-key", "S", "--energy-unit", "Ha")
+    more = (
+        "--learner",
+        "GradientDomain",
+        "--keep",
+        "repeated",
+        "--keep",
+        "outliers",
+        "--out",
+        tmp_path / "o",
+    )
+    shown = run("fit", "--train", tmp_path / "a.xyz", *options, *names, *more)
+    assert "enough" in shown.output
+    (study,) = seen
+    assert study.data.test == (str(tmp_path / "b.xyz"),)
+    assert (study.data.validation, study.data.index, study.data.test_index) == (0.2, "::2", ":1")
+    assert (study.data.energy_key, study.data.forces_key, study.data.stress_key) == ("E", "F", "S")
+    assert (study.units.energy, study.data.keep) == ("Ha", ("repeated", "outliers"))
+    assert type(study.learner).__name__ == "GradientDomain"
+    (tmp_path / "s.toml").write_text('[data]\ntrain = ["a.xyz"]\n', "utf-8")
+    shown = run("fit", tmp_path / "s.toml", "--energy-key", "E", "--learner", "PIP")
+    assert shown.exit_code == 2
+    assert "--energy-key, --learner go with --train" in " ".join(shown.output.replace("│", " ").split())
+
+
+def test_findings_name_the_frame_in_its_file_and_outliers_are_left_out_of_all_sets(tmp_path):
+    frames = silicon(40, 5)
+    wrong = replace(frames[7], energy=frames[7].energy + 2000.0)
+    held = replace(frames[35], energy=frames[35].energy - 2000.0)
+    for folder, some in (("train", [*frames[:7], wrong, *frames[8:30]]), ("test", [*frames[30:35], held])):
+        (tmp_path / folder).mkdir()
+        write_configurations(tmp_path / folder / "a.xyz", [*some, some[0]])
+    table = {"train": ["train/a.xyz"], "test": ["test/a.xyz"], "validation": 0.1}
+    dealt = frames_of(fit_from_table({"data": table}, "study", tmp_path))
+    said = str(dealt.findings)
+    assert "frame 5 of test/a.xyz; frame 7 of train/a.xyz" in said or "frame 7 of train/a.xyz" in said
+    assert (len(dealt.training) + len(dealt.validation), len(dealt.test)) == (29, 5)
+    assert "2 frames whose labels contradict those of frames alike are left out" in " ".join(dealt.said)
+    assert 'keep = ["repeated"] in [data] (--keep repeated)' in " ".join(dealt.said)
+    dealt = frames_of(fit_from_table({"data": table | {"keep": ["outliers", "repeated"]}}, "study", tmp_path))
+    assert (len(dealt.training) + len(dealt.validation), len(dealt.test)) == (31, 7)
+
+
+def test_each_set_has_an_index_of_its_own(tmp_path):
+    for name, seed in (("a", 1), ("b", 2), ("c", 3)):
+        write_configurations(tmp_path / f"{name}.xyz", silicon(8, seed))
+    files = {"train": ["a.xyz"], "validation": ["b.xyz"], "test": ["c.xyz"]}
+    indices = {"index": "::2", "validation_index": ":3"}
+    dealt = frames_of(fit_from_table({"data": files | indices}, "study", tmp_path))
+    assert (len(dealt.training), len(dealt.validation), len(dealt.test)) == (4, 3, 8)
+
+
+def test_isolated_atoms_of_another_method_and_files_in_other_units_are_told(tmp_path):
+    frames = silicon(14, 6)
+    foreign = Configuration(np.array([14]), np.zeros((1, 3)), 2 * np.eye(3), (True,) * 3, energy=-2e5)
+    write_configurations(tmp_path / "a.xyz", [*frames, foreign])
+    dealt = frames_of(fit_from_table({"data": {"train": ["a.xyz"]}}, "study", tmp_path))
+    assert dealt.references is None
+    assert "of another method than the frames, it is not used" in " ".join(dealt.said)
+    grown = [replace(f, positions=f.positions / 0.529177, box=f.box / 0.529177, energy=None) for f in frames]
+    write_configurations(tmp_path / "b.xyz", grown)
+    with pytest.raises(StudyError, match=r"as if bohr were read as Å; say so by \[data.units\]"):
+        frames_of(fit_from_table({"data": {"train": ["b.xyz"]}}, "study", tmp_path))
+    kept = {"data": {"train": ["b.xyz"], "keep": ["units"]}}
+    assert len(frames_of(fit_from_table(kept, "study", tmp_path)).training) > 8
+
+
+def test_a_stress_of_the_wrong_sign_is_put_right_before_it_is_learned(tmp_path):
+    labels = stillinger_weber_silicon().evaluate(frames := silicon(16, 9, 0.015))
+    wrong = [replace(frame, stress=-stress) for frame, stress in zip(frames, labels.stresses)]
+    write_configurations(tmp_path / "a.xyz", wrong)
+    data = {"train": ["a.xyz"], "validation": 0.0, "test": 0.0}
+    dealt = frames_of(fit_from_table({"data": data}, "study", tmp_path))
+    np.testing.assert_allclose(dealt.training[3].stress, labels.stresses[3], atol=1e-6)
+    assert "they have the wrong sign; they are multiplied by it" in str(dealt.findings)
+    dealt = frames_of(fit_from_table({"data": data | {"keep": ["stress"]}}, "study", tmp_path))
+    np.testing.assert_allclose(dealt.training[3].stress, -labels.stresses[3], atol=1e-6)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, diamond100
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from ase.calculators.socketio import SocketClient, SocketIOCalculator
 
@@ -19,6 +20,7 @@ from thalweg.learned_potentials.parametric.stillinger_weber import (
 )
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.term import Spread
+from thalweg.learning.deviation_map import DeviationMap
 from thalweg.units import ELECTRONVOLT
 
 
@@ -40,7 +42,7 @@ class Unsure:
         )
 
 
-SILICON = LearnedPotential({14: 10.0}, (Unsure(stillinger_weber_silicon()),), calibration=2.0)
+SILICON = LearnedPotential({14: 10.0}, (Unsure(stillinger_weber_silicon()),), DeviationMap(2.0))
 
 
 @pytest.fixture
@@ -89,3 +91,33 @@ def test_a_socket_carries_energies_forces_and_stress(crystal, tmp_path):
     thread.join(60)
     for one, other in zip(answer, expected):
         np.testing.assert_allclose(one, other, atol=1e-9)
+
+
+def slab(vacuum=None):
+    """Two layers of silicon, open along the third vector, which is missing unless there is a ``vacuum``."""
+    atoms = diamond100("Si", (2, 2, 4), vacuum=vacuum)
+    atoms.rattle(0.03, seed=2)
+    atoms.calc = PotentialCalculator(SILICON)
+    return atoms
+
+
+def test_a_slab_whose_third_vector_is_missing_has_the_energy_of_one_with_vacuum():
+    bare, padded = slab(), slab(6.0)
+    assert not bare.cell.array[2].any()
+    assert bare.get_potential_energy() == pytest.approx(padded.get_potential_energy())
+    np.testing.assert_allclose(bare.get_forces(), padded.get_forces(), atol=1e-9)
+    with pytest.raises(PropertyNotImplementedError, match="a cell of three vectors; give a slab a third one"):
+        bare.get_stress()
+
+
+def test_stress_of_a_slab_is_over_its_cell_as_in_ase():
+    atoms = slab(6.0)
+    wanted = calculate_numerical_stress(atoms, 1e-5)
+    np.testing.assert_allclose(atoms.get_stress()[[0, 1, 5]], wanted[[0, 1, 5]], atol=1e-6)
+
+
+def test_atoms_periodic_along_a_vector_that_is_zero_are_refused():
+    atoms = slab()
+    atoms.pbc = True
+    with pytest.raises(ValueError, match="periodic along a cell vector that is zero"):
+        atoms.get_potential_energy()

@@ -6,6 +6,8 @@ import ase
 import ase.io
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
@@ -13,10 +15,12 @@ from ase.db import connect
 from thalweg.interop.files.configurations import (
     from_atoms,
     read_configurations,
+    read_labeled,
     to_atoms,
     write_configurations,
 )
 from thalweg.interop.files.file_units import FileUnits
+from thalweg.machine.reading import UnreadableFile
 from thalweg.systems.configuration import Configuration
 from thalweg.units import ANGSTROM, BOHR, ELECTRONVOLT, GIGAPASCAL, HARTREE
 
@@ -230,6 +234,170 @@ def test_folders_of_deepmd_that_lack_something_say_what(tmp_path):
     (tmp_path / "set.000" / "box.npy").unlink()
     with pytest.raises(ValueError, match=r"no box.npy; add it, or an empty file nopbc"):
         read_configurations(tmp_path)
+
+
+def test_folders_of_deepmd_with_raw_files_alone_are_read(tmp_path):
+    arrays = deepmd_folder(tmp_path / "sets")
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for name in ("type.raw", "type_map.raw"):
+        (raw / name).write_text((tmp_path / "sets" / name).read_text())
+    for name, array in arrays.items():
+        np.savetxt(raw / f"{name}.raw", array.astype(np.float32))
+    for one, other in zip(read_configurations(raw), read_configurations(tmp_path / "sets"), strict=True):
+        assert one.energy == pytest.approx(other.energy)
+        np.testing.assert_allclose(one.stress, other.stress, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(one.positions, other.positions)
+    (raw / "coord.raw").unlink()
+    with pytest.raises(ValueError, match=r"no coord\.raw, and no folder set\.000 either"):
+        read_configurations(raw)
+
+
+def test_labels_kept_beside_the_rows_of_a_database_are_read(tmp_path):
+    atoms = ase.Atoms("H2", [[0, 0, 0], [0, 0, 0.74]])
+    with connect(tmp_path / "a.db") as database:
+        database.write(atoms, group="x", data={"dft_energy": -2.0, "dft_forces": np.ones((2, 3))})
+    (frame,) = read_configurations(tmp_path / "a.db")
+    assert frame.energy == pytest.approx(-2 * ELECTRONVOLT)
+    assert frame.forces[1, 2] == pytest.approx(ELECTRONVOLT / ANGSTROM)
+    assert (frame.info["group"], frame.info["frame in file"]) == ("x", 0)
+
+
+WHOLE = """2
+Properties=species:S:1:pos:R:3:forces:R:3 energy=-1.0 pbc="F F F"
+H 0 0 0 0 0 0
+H 0 0 0.74 0 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("H 0 0 0 0 0 0", "D 0 0 0 0 0 0", r"line 11 \(frame 2\): 'D' is no element; write H"),
+        ("H 0 0 0 0 0 0", "X 0 0 0 0 0 0", r"frame 2 of .*: atom 0 is no element"),
+        ("H 0 0 0 0 0 0", "H1 0 0 0 0 0 0", r"line 11 \(frame 2\): 'H1' is no element"),
+        ("0.74 0 0 0", "0.74 ******** 0 0", r"line 12 \(frame 2\): '\*\*\*\*\*\*\*\*' is no number"),
+        ("0.74 0 0 0", "0.74 0 0", r"line 12 \(frame 2\): 6 columns; wanted 7"),
+        ("2\n", "3\n", r"line 13 \(frame 2\): 1 columns; wanted 7; is the number of atoms before it right"),
+        (
+            'pbc="F F F"',
+            'Lattice="5 0 0 0 5 0 0 0" pbc="F F F"',
+            r"line 10 .*lattice has 8 numbers; wanted 9",
+        ),
+        ("2\n", "two\n", r"line 9 \(frame 2\): 'two' where the number of atoms should be"),
+        ("H 0 0 0.74 0 0 0\n", "", r"line 12 \(frame 2\): 1 columns"),
+        ("2\n", "\n2\n", r"line 9 \(frame 2\): '' where the number of atoms should be"),
+    ],
+)
+def test_broken_extended_xyz_is_told_by_line_and_frame(tmp_path, old, new, said):
+    path = tmp_path / "a.xyz"
+    path.write_text(WHOLE * 2 + WHOLE.replace(old, new, 1) + WHOLE)
+    with pytest.raises(UnreadableFile, match=said):
+        read_configurations(path)
+
+
+def test_a_file_cut_off_is_told_by_its_last_frame(tmp_path):
+    (tmp_path / "a.xyz").write_text((WHOLE * 4)[: -len("H 0 0 0.74 0 0 0\n")])
+    with pytest.raises(UnreadableFile, match=r"frame 3 \(from line 13\) has 1 of 2 atoms; it is cut off"):
+        read_configurations(tmp_path / "a.xyz")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '{"a": 1}'),
+        ("OUTCAR", "hello"),
+        ("a.traj", "junk"),
+        ("a.xyz.gz", "2\n"),
+        ("a.db", "x"),
+        ("POSCAR", "x\n1\n"),
+        ("a.csv", "a,b\n1,2\n"),
+    ],
+)
+def test_files_that_are_something_else_are_told_by_name(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=name) as raised:
+        read_configurations(tmp_path / name)
+    assert "\n" not in str(raised.value)
+    assert (tmp_path / name).read_text() == text
+
+
+def copper(count):
+    """Crystals of four atoms labeled by effective-medium theory."""
+    frames, random = [], np.random.default_rng(0)
+    for k in range(count):
+        atoms = bulk("Cu", cubic=True)
+        atoms.set_cell(atoms.cell.array * (1 + 0.02 * random.normal()), scale_atoms=True)
+        atoms.rattle(0.08, seed=k)
+        atoms.calc = EMT()
+        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+        atoms.calc = SinglePointCalculator(atoms, forces=forces, energy=energy)
+        frames.append(atoms)
+    return frames
+
+
+@pytest.mark.parametrize("own", ["energy", "free_energy"])
+def test_of_energy_and_free_energy_the_one_of_the_forces_is_taken_and_both_are_named(tmp_path, own):
+    frames, random = copper(30), np.random.default_rng(1)
+    true = [atoms.calc.results["energy"] for atoms in frames]
+    other = "free_energy" if own == "energy" else "energy"
+    for atoms, energy in zip(frames, true):
+        atoms.calc.results |= {own: energy, other: energy + 0.2 + 0.12 * random.normal()}
+    ase.io.write(tmp_path / "a.xyz", frames)
+    read = read_labeled(tmp_path / "a.xyz")
+    assert [frame.energy / ELECTRONVOLT for frame in read.frames] == pytest.approx(true)
+    (note,) = read.notes
+    assert f"of energy and free_energy, forces belong to {own}" in note
+    chosen = read_labeled(tmp_path / "a.xyz", energy_key=other)
+    assert chosen.notes == ()
+    assert chosen.frames[0].energy != pytest.approx(read.frames[0].energy)
+
+
+def test_where_forces_do_not_tell_the_free_energy_is_taken(tmp_path):
+    frames = copper(30)
+    for k, atoms in enumerate(frames):
+        atoms.calc.results["free_energy"] = atoms.calc.results["energy"] + 1e-3 * (-1) ** k
+    ase.io.write(tmp_path / "a.xyz", frames)
+    read = read_labeled(tmp_path / "a.xyz")
+    assert "free_energy is taken; the forces do not tell" in read.notes[0]
+    assert read.frames[0].energy / ELECTRONVOLT == pytest.approx(frames[0].calc.results["free_energy"])
+
+
+def test_energies_by_atom_are_summed_where_there_is_no_other(tmp_path):
+    path = extxyz(tmp_path / "a.xyz", "config=1", ":dft_energies:R:1", ("H 0 0 0 -1", "H 0 0 1 -2"))
+    read = read_labeled(path)
+    assert read.frames[0].energy == pytest.approx(-3 * ELECTRONVOLT)
+    assert "sums of dft_energies" in read.notes[0]
+    path = extxyz(tmp_path / "b.xyz", "energy=-5", ":energies:R:1", ("H 0 0 0 -1", "H 0 0 1 -2"))
+    assert read_configurations(path)[0].energy == pytest.approx(-5 * ELECTRONVOLT)
+
+
+def test_of_several_energies_that_of_the_family_of_the_forces_is_taken(tmp_path):
+    rows = ("H 0 0 0 1 2 3", "H 0 0 1 -1 -2 -3")
+    path = extxyz(tmp_path / "a.xyz", "mp2Energy=-1 DFT_energy=-2 energy=-9", ":dft_forces:R:3", rows)
+    assert read_configurations(path)[0].energy == pytest.approx(-2 * ELECTRONVOLT)
+
+
+@pytest.mark.parametrize("written", ["1 2 3 4 5 6", "1 6 5 6 2 4 5 4 3"])
+def test_stresses_of_six_and_nine_numbers_are_the_same(tmp_path, written):
+    path = extxyz(tmp_path / "a.xyz", f'Lattice="2 0 0 0 3 0 0 0 4" pbc="T T T" REF_stress="{written}"')
+    wanted = np.array([[1, 6, 5], [6, 2, 4], [5, 4, 3]]) * ELECTRONVOLT / ANGSTROM**3
+    np.testing.assert_allclose(read_configurations(path)[0].stress, wanted)
+
+
+def test_frames_know_their_number_in_the_file_and_a_key_of_theirs_does_not_stand_in_for_it(tmp_path):
+    path = tmp_path / "a.xyz"
+    path.write_text("".join(f"1\nfile=other.xyz energy={k}\nH 0 0 0\n" for k in range(6)))
+    for index, numbers in (
+        ("1::2", [1, 3, 5]),
+        ("-2:", [4, 5]),
+        (":2", [0, 1]),
+        ("::-1", [5, 4, 3, 2, 1, 0]),
+    ):
+        frames = read_configurations(path, index)
+        assert [frame.info["frame in file"] for frame in frames] == numbers
+        assert [round(frame.energy / ELECTRONVOLT) for frame in frames] == numbers
+        assert frames[0].info["file"] == "a.xyz"
 
 
 def test_reading_what_ase_reads_needs_no_reader_of_ours(tmp_path):

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.learned_potentials.frames.errors import Error, errors, errors_of, residuals
+from thalweg.learned_potentials.frames.errors import (
+    Error,
+    errors,
+    errors_of,
+    residuals,
+    worse_than_none,
+)
 from thalweg.learned_potentials.terms.term import Labels
 from thalweg.learned_potentials.uncertainty.distance_to_training import (
     distances_to_training,
@@ -87,3 +95,27 @@ def test_training_frames_are_at_no_distance_and_strangers_infinitely_far(molecul
     assert far[0].max() < 1e-5
     assert all(each.max() > 1e-2 for each in far[1:])
     assert np.isinf(far[-1]).tolist() == [False, False, False, True]
+
+
+def test_distances_without_atoms_have_no_errors():
+    assert errors_by_distance([np.zeros(0)], [np.zeros((0, 3))]) == []
+
+
+def test_a_model_worse_than_none_is_told_for_energies_forces_and_stresses(molecules):
+    frames = [
+        replace(frame, stress=stress)
+        for frame, stress in zip(molecules(20), 100 * np.random.default_rng(0).normal(size=(20, 3, 3)))
+    ]
+
+    def said(factor):
+        mean = np.mean([frame.energy for frame in frames])
+        return Labels(
+            np.array([mean + factor * (frame.energy - mean) for frame in frames]),
+            tuple(factor * frame.forces for frame in frames),
+            tuple(factor * frame.stress for frame in frames),
+        )
+
+    assert worse_than_none(frames, said(0.5)) == {}
+    assert set(worse_than_none(frames, said(-1.0))) == {"energy per atom", "forces", "stress"}
+    still = [replace(frame, forces=0 * frame.forces) for frame in frames]
+    assert "forces" not in worse_than_none(still, said(-1.0))

@@ -205,7 +205,7 @@ def _energies_off(frames, sound) -> dict[int, float]:
     elements = elements_of([frames[k] for k in labeled])
     counts = np.array([[np.count_nonzero(frames[k].numbers == z) for z in elements] for k in labeled], float)
     per_atom = np.array([frames[k].energy for k in labeled]) / counts.sum(1)
-    off = _without_composition(counts / counts.sum(1, keepdims=True), per_atom)
+    off = _unexplained(counts / counts.sum(1, keepdims=True), per_atom)
     return dict(zip(labeled, off.tolist()))
 
 
@@ -222,9 +222,13 @@ def _less_forces(frames, off, strong) -> dict[int, float]:
     if sum(3 * len(frames[k]) for k in pulled) < 2 * len(rows[pulled[0]].energies):
         return off
     learned = coefficients_from_forces([rows[k] for k in pulled], [frames[k] for k in pulled])
-    left = np.array([off[k] - rows[k].energies @ learned / len(frames[k]) for k in off])
-    fractions = [[np.mean(frames[k].numbers == z) for z in elements] for k in off]
-    return dict(zip(off, _without_composition(np.array(fractions), left).tolist()))
+    known = [[np.mean(frames[k].numbers == z) for z in elements] for k in off]
+    explained = [[rows[k].energies @ learned / len(frames[k])] for k in off]
+    if all(any(frames[k].periodic) for k in off):
+        explained = [[one, frames[k].volume / len(frames[k])] for k, (one,) in zip(off, explained)]
+    columns = np.concatenate([np.array(known), np.array(explained)], 1)
+    left = _unexplained(columns / np.linalg.norm(columns, axis=0), np.array(list(off.values())))
+    return dict(zip(off, left.tolist()))
 
 
 def _energy_outliers(frames, off) -> list[Finding]:
@@ -272,15 +276,15 @@ def _force_outliers(frames, sound) -> list[Finding]:
     return [Finding("warning", "force outliers", tuple(np.unique(owners[far]).tolist()), message)]
 
 
-def _without_composition(fractions, per_atom):
-    """Energies per atom less their median and what composition explains, by least absolute deviations."""
+def _unexplained(known, per_atom):
+    """Energies per atom less their median and what ``known`` columns explain, by least absolute deviations."""
     weights = np.ones(
         len(per_atom)
     )  # iteratively reweighted least squares: 1 / |off| makes squares absolute values
     for _ in range(30):
         root = np.sqrt(weights)
-        solution = np.linalg.lstsq(fractions * root[:, None], per_atom * root, rcond=1e-8)[0]
-        off = per_atom - fractions @ solution
+        solution = np.linalg.lstsq(known * root[:, None], per_atom * root, rcond=1e-8)[0]
+        off = per_atom - known @ solution
         weights = 1 / np.maximum(np.abs(off), 1e-3 * MEV)
     return off - np.median(off)
 
