@@ -50,6 +50,24 @@ With = Annotated[
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
+IndexOption = Annotated[
+    str | None, typer.Option(help="Which frames of each file, as in ASE.", show_default="all")
+]
+EnergyKey = Annotated[str | None, typer.Option(help="Name of the energy in the files; found by itself.")]
+ForcesKey = Annotated[str | None, typer.Option(help="Name of the forces.")]
+StressKey = Annotated[str | None, typer.Option(help="Name of the stress.")]
+VirialKey = Annotated[str | None, typer.Option(help="Name of the virial.")]
+EnergyUnit = Annotated[str | None, typer.Option(help="Unit of energies in the files.", show_default="eV")]
+LengthUnit = Annotated[str | None, typer.Option(help="Unit of lengths in the files.", show_default="Å")]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What to keep although it looks wrong: repeated, outliers, stress, units (repeatable).",
+        show_default=False,
+    ),
+]
+
+
 def main() -> None:
     """Entry point of the command line; sets threads and caches before anything heavy loads."""
     prepare()
@@ -167,8 +185,13 @@ def export(
 @app.command()
 def analyze(
     files: Annotated[list[Path], typer.Argument(help="Trajectories: DCD, XTC, ...", show_default=False)],
-    topology: Annotated[Path, typer.Option(help="PDB or prmtop file with the atoms.", show_default=False)],
-    dt: Annotated[str, typer.Option(help='Time between frames, such as "1 ps".', show_default=False)],
+    topology: Annotated[
+        Path, typer.Option(help="PDB, mmCIF, prmtop, PSF or GRO file with the atoms.", show_default=False)
+    ],
+    dt: Annotated[
+        str | None,
+        typer.Option(help='Time between frames, such as "1 ps".', show_default="what the files say"),
+    ] = None,
     lag: Annotated[str, typer.Option(help="Lag time of the Markov model.")] = "10 ps",
     temperature: Annotated[str, typer.Option(help="Of the simulation.")] = "300 K",
     features: Annotated[
@@ -226,6 +249,28 @@ def fit(
             help="Labeled frames, instead of a study: extended XYZ, ASE database, ...", show_default=False
         ),
     ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(help="Files to judge on, or a fraction of the training frames.", show_default="0.1"),
+    ] = None,
+    validation: Annotated[
+        list[str] | None,
+        typer.Option(help="Files to calibrate on, or a fraction.", show_default="0.1"),
+    ] = None,
+    learner: Annotated[
+        str | None,
+        typer.Option(help="A kind of docs/potentials.md, such as GradientDomain.", show_default="Linear"),
+    ] = None,
+    index: IndexOption = None,
+    validation_index: Annotated[str | None, typer.Option(help="The same of files of --validation.")] = None,
+    test_index: Annotated[str | None, typer.Option(help="The same of files of --test.")] = None,
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
+    stress_key: StressKey = None,
+    virial_key: VirialKey = None,
+    energy_unit: EnergyUnit = None,
+    length_unit: LengthUnit = None,
+    keep: Keep = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the fit; the name of the study or file by default.")
     ] = None,
@@ -237,6 +282,26 @@ def fit(
 
     if (study is None) == (not train):
         raise typer.BadParameter("give a study, or frames by --train FILE")
+    data = {
+        "train": [str(file) for file in train or ()],
+        "test": _share(test),
+        "validation": _share(validation),
+        "index": index,
+        "validation_index": validation_index,
+        "test_index": test_index,
+        "energy_key": energy_key,
+        "forces_key": forces_key,
+        "stress_key": stress_key,
+        "virial_key": virial_key,
+        "keep": keep,
+        "units": _units(energy_unit, length_unit),
+    }
+    data = _given(data)
+    if study is not None and (data or learner):
+        options = ", ".join(
+            f"--{key.replace('_', '-')}" for key in (*data, *(["learner"] if learner else []))
+        )
+        raise typer.BadParameter(f"{options} go with --train; write them into the study instead")
     frames = train or []
     first = study if study is not None else frames[0]
     _require_file(first, "study" if study is not None else "file")
@@ -249,9 +314,8 @@ def fit(
     if study is not None:
         settings = load_fit(study)
     else:
-        settings = fit_from_table(
-            {"data": {"train": [str(file) for file in frames]}}, first.name.split(".")[0]
-        )
+        chosen = {"learner": {"kind": learner}} if learner else {}
+        settings = fit_from_table({"data": data} | chosen, first.name.split(".")[0])
     console = Console(stderr=True, soft_wrap=True)
     try:
         results = carry_out_fit(settings, folder, console)
@@ -267,31 +331,35 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="A model, or the folder of a fit.", show_default=False)],
     files: Annotated[list[Path], typer.Argument(help="Frames, labeled or not.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for report.html and its numbers.")] = Path("evaluation"),
-    index: Annotated[str, typer.Option(help="Which frames of each file, as in ASE.")] = ":",
-    energy_key: Annotated[str | None, typer.Option(help="Name of the energy in the files.")] = None,
-    forces_key: Annotated[str | None, typer.Option(help="Name of the forces.")] = None,
-    stress_key: Annotated[str | None, typer.Option(help="Name of the stress.")] = None,
-    virial_key: Annotated[str | None, typer.Option(help="Name of the virial.")] = None,
+    index: IndexOption = None,
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
+    stress_key: StressKey = None,
+    virial_key: VirialKey = None,
+    energy_unit: EnergyUnit = None,
+    length_unit: LengthUnit = None,
+    keep: Keep = None,
     with_files: With = None,
 ) -> None:
     """Errors and uncertainty of a learned potential on frames, and which of them to distrust."""
-    from thalweg.interop.files.file_units import FileUnits
     from thalweg.studies.evaluating import evaluate_potential
-    from thalweg.studies.tables.fit_study import Data
+    from thalweg.studies.tables.fit_study import data_from_table
 
     for file in files:
         _require_file(file, "file")
-    data = Data(
-        tuple(map(str, files)),
-        index=index,
-        energy_key=energy_key,
-        forces_key=forces_key,
-        stress_key=stress_key,
-        virial_key=virial_key,
-    )
-    _show_potential(
-        evaluate_potential(model, files, data, FileUnits(), out, Console(stderr=True, soft_wrap=True)), out
-    )
+    given = {
+        "train": [str(file) for file in files],
+        "index": index,
+        "energy_key": energy_key,
+        "forces_key": forces_key,
+        "stress_key": stress_key,
+        "virial_key": virial_key,
+        "keep": keep,
+        "units": _units(energy_unit, length_unit),
+    }
+    data, units = data_from_table(_given(given))
+    console = Console(stderr=True, soft_wrap=True)
+    _show_potential(evaluate_potential(model, files, data, units, out, console), out)
 
 
 @app.command()
@@ -309,10 +377,16 @@ def md(
     friction: Annotated[str, typer.Option(help="Of the Langevin bath.")] = "1 /ps",
     save_every: Annotated[str | None, typer.Option(help="Time between frames; some 500 by default.")] = None,
     seed: Annotated[int, typer.Option(help="Of momenta and noise.")] = 0,
+    extxyz: Annotated[bool, typer.Option("--extxyz", help="Write frames as extended XYZ too.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder; the name of the structure by default.")] = None,
     with_files: With = None,
 ) -> None:
-    """Molecular dynamics with a learned potential; says whether it held up."""
+    """Molecular dynamics with a learned potential; says whether it held up.
+
+    The box stays as it is: for constant pressure run the model in ASE or LAMMPS, see docs/potentials.md.
+    """
+    from functools import partial
+
     from thalweg.interop.files.configurations import read_configurations
     from thalweg.machine.whole_files import is_vacant
     from thalweg.studies.evaluating import load_potential
@@ -323,6 +397,7 @@ def md(
         sentences,
         simulate,
         write_course,
+        write_frames,
     )
     from thalweg.studies.progress import watched
     from thalweg.units import quantity
@@ -343,11 +418,13 @@ def md(
             frame, minimum = relaxed_frame(potential, frame)
             console.print(relaxation(minimum), markup=False, highlight=False)
         with watched(console) as progress:
-            course = simulate(potential, frame, plan, progress("simulating"))
+            write = partial(write_frames, start=frame, folder=folder, extxyz=extxyz)
+            course = simulate(potential, frame, plan, progress("simulating"), write)
     except KeyboardInterrupt:
-        console.print("stopped; nothing was written", markup=False)
+        there = "is in" if folder.is_dir() else "would have been in"
+        console.print(f"stopped; what was written so far {there} {folder}", markup=False)
         raise typer.Exit(130) from None
-    said = write_course(course, frame, plan, potential, folder)
+    said = write_course(course, frame, plan, potential, folder, extxyz)
     shown = Console(soft_wrap=True)
     for sentence in sentences(said):
         shown.print(sentence, markup=False, highlight=False)
@@ -430,6 +507,25 @@ def bench(
         return
     _wide().print(benchmark_table(name, rows))
     typer.echo(verdict(rows))
+
+
+def _given(options: dict) -> dict:
+    """Options that were given."""
+    return {key: value for key, value in options.items() if value not in (None, [], {})}
+
+
+def _share(given: list[str] | None) -> list[str] | float | None:
+    """Files, or the fraction of frames that a single number is."""
+    if given is not None and len(given) == 1:
+        try:
+            return float(given[0])
+        except ValueError:
+            pass
+    return given
+
+
+def _units(energy: str | None, length: str | None) -> dict[str, str]:
+    return {key: unit for key, unit in (("energy", energy), ("length", length)) if unit}
 
 
 def _require_file(path: Path, what: str = "study") -> None:
