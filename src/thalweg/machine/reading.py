@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
+import tomllib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from thalweg.machine.surviving import reason
 
@@ -68,6 +72,18 @@ def reading(path: str | os.PathLike, what: str, advice: str = "") -> Iterator[No
         raise UnreadableFile(_line(path, what, nested, advice)) from error
     except Exception as error:
         raise UnreadableFile(_line(path, what, error, advice)) from error
+
+
+def read_json(path: str | os.PathLike, what: str, advice: str = "") -> Any:
+    """The content of a JSON file; raises as `reading` does."""
+    with reading(path, what, advice):
+        return json.loads(Path(path).read_text("utf-8"))
+
+
+def read_toml(path: str | os.PathLike, what: str, advice: str = "") -> dict[str, Any]:
+    """The content of a TOML file; raises as `reading` does."""
+    with reading(path, what, advice):
+        return tomllib.loads(Path(path).read_text("utf-8"))
 
 
 @contextmanager

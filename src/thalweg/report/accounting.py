@@ -6,10 +6,10 @@ Beside the package: the engine, OpenMM [eastman2024] or BAOAB [leimkuhler2013]; 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from thalweg import __version__
+from thalweg.machine.reading import read_json
 from thalweg.references import references
 from thalweg.report.results import Cost
 from thalweg.sampling.store import Store
@@ -26,7 +26,10 @@ FORCE_FIELDS = {"ff14SB": "maier2015", "tip3p": "jorgensen1983", "obc2": "onufri
 
 def cost(store: Store) -> Cost:
     """Steps and simulated time of all segments, and the work that the diary has noted."""
-    cards = [json.loads(store.file(entry, "segment.json").read_text()) for entry in store.ids("segments")]
+    cards = [
+        read_json(store.file(entry, "segment.json"), "what a segment says of itself")
+        for entry in store.ids("segments")
+    ]
     steps = [card["walkers"] * card["steps"] for card in cards]
     picoseconds = sum(count * card["dt"] for count, card in zip(steps, cards))
     notes = [note for note in store.diary() if note.get("kind") == "run"]

@@ -20,6 +20,7 @@ from typing import Any
 
 from rich.table import Table
 
+from thalweg.machine.reading import read_json
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.json_values import jsonable
 from thalweg.report.rounding import significant
@@ -129,7 +130,9 @@ def _write_parts(
 def replace_parts(name: str, rows: Sequence[Row], folder: Path) -> tuple[Path, Path]:
     """Write ``rows`` in place of the rows of the same parts in the files of an earlier run, whose others are kept."""
     file = folder / f"{name}.json"
-    earlier: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {"machines": {}, "rows": []}
+    earlier: dict[str, Any] = (
+        read_json(file, "the rows of a benchmark") if file.is_file() else {"machines": {}, "rows": []}
+    )
     before = [Row(**row) for row in earlier["rows"]]
     parts = list(dict.fromkeys(row.part for row in [*before, *rows]))
     new = {row.part for row in rows}

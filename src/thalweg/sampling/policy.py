@@ -179,8 +179,8 @@ def check_rounds(rounds: int) -> None:
     """
     if rounds > MOST_ROUNDS:
         raise ValueError(
-            f"these settings make more than {MOST_ROUNDS} rounds, as many as can be kept; give longer segments, or fewer "
-            "cycles or swarms"
+            f"these settings make more than {MOST_ROUNDS} rounds, as many as can be kept; give longer segments, or "
+            "fewer cycles or swarms"
         )
 
 

@@ -14,7 +14,6 @@ Arrays have the shape ``(walkers, frames, ...)``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from thalweg.dynamics.engine import Recording
 from thalweg.geometry.evaluation import evaluate
 from thalweg.machine import disk
 from thalweg.machine.arrays import stored_arrays
+from thalweg.machine.reading import read_json
 from thalweg.sampling.apparatus import Apparatus
 from thalweg.sampling.store import Store, write_json
 from thalweg.shapes import Float, Int
@@ -51,7 +51,7 @@ class Segment:
     @staticmethod
     def read(store: Store, entry: str) -> Segment:
         """A committed segment, checked against its digest."""
-        card = json.loads(store.file(entry, "segment.json").read_text())
+        card = read_json(store.file(entry, "segment.json"), "what a segment says of itself")
         with stored_arrays(store.file(entry, "frames.npz")) as arrays:
             return Segment(entry, card, **arrays)
 
@@ -96,7 +96,7 @@ def final_state(store: Store, entry: str) -> State:
     with stored_arrays(store.file(entry, "state.npz")) as arrays:
         alive = np.flatnonzero(arrays["alive"])
         if len(alive) == 0:
-            broken = json.loads(store.file(entry, "segment.json").read_text())["diverged"]
+            broken = read_json(store.file(entry, "segment.json"), "what a segment says of itself")["diverged"]
             raise ValueError(
                 f"all walkers of {entry} diverged, the first thus: {next(iter(broken.values()))}"
             )

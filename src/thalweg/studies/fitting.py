@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -26,6 +25,7 @@ from thalweg.learned_potentials.uncertainty.calibrated import calibration_in_wor
 from thalweg.learned_potentials.uncertainty.graded import graded
 from thalweg.machine import disk
 from thalweg.machine.links import check_links
+from thalweg.machine.reading import read_toml
 from thalweg.machine.whole_files import is_vacant, write_whole
 from thalweg.registry import fingerprints
 from thalweg.report.accounting import citations
@@ -118,7 +118,7 @@ def _begin(study: FitStudy, frames: FitFrames, folder: Path) -> None:
         record["plugins"] = used
     file = folder / RUN_FILE
     if file.is_file():
-        before = tomllib.loads(file.read_text("utf-8"))
+        before = read_toml(file, "the study of a fit", "restore it, it is never changed after the start")
         before.pop("versions", None)
         if before != record:
             keys = [key for key in {**before, **record} if before.get(key) != record.get(key)]
@@ -399,7 +399,7 @@ def _diagnoses(frames: FitFrames, sets: Sequence[Judged], uncertainty) -> Iterat
 
 
 def _provenance(folder: Path) -> dict[str, dict[str, str]]:
-    table = tomllib.loads((folder / RUN_FILE).read_text("utf-8"))
+    table = read_toml(folder / RUN_FILE, "the study of a fit")
     sections: dict[str, dict[str, str]] = {"study": {}}
     for key, value in table.items():
         if isinstance(value, dict):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from thalweg.geometry.torsions import named_torsions
 from thalweg.interop.files.trajectories import read_topology
+from thalweg.machine.reading import read_json, read_toml
 from thalweg.report.accounting import ANALYSIS, DYNAMICS, citations, cost, force_field_keys
 from thalweg.report.of_runs.analysis import Question, analyze_run
 from thalweg.report.of_runs.evidence import from_campaign
@@ -115,7 +115,8 @@ def _simulated(study: Study, nanoseconds: float) -> tuple[str, ...]:
 def _cards(store: Store) -> dict[str, dict[str, Any]]:
     """What every segment says of itself."""
     return {
-        entry: json.loads(store.file(entry, "segment.json").read_text()) for entry in store.ids("segments")
+        entry: read_json(store.file(entry, "segment.json"), "what a segment says of itself")
+        for entry in store.ids("segments")
     }
 
 
@@ -157,7 +158,7 @@ def _history(store: Store) -> list[Diagnosis]:
 
 
 def _provenance(run: Path, store: Store) -> dict[str, dict[str, str]]:
-    tables = tomllib.loads((run / RUN_FILE).read_text("utf-8"))
+    tables = read_toml(run / RUN_FILE, "the study of a run")
     sections = {name: table for name, table in tables.items() if isinstance(table, dict)}
     shown = {name: {key: _text(value) for key, value in table.items()} for name, table in sections.items()}
     return shown | {"data": {"folder": str(run.resolve()), "digest": store.digest()}}

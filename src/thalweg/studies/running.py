@@ -98,7 +98,7 @@ def study_of(run: Path) -> Study:
         raise ValueError(f"{what} {run}; give a folder made by: thalweg run STUDY.toml")
     try:
         table = tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StudyError(
             f"{file} is damaged ({error}); restore it, it is never changed after the start"
         ) from None

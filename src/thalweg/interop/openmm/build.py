@@ -21,6 +21,7 @@ import openmm
 import openmm.app as app
 from openmm import unit
 
+from thalweg.interop.files.cells import NO_BOX
 from thalweg.interop.openmm.alternate_locations import likeliest_locations
 from thalweg.interop.openmm.build_checks import (
     BuildError,
@@ -395,4 +396,8 @@ def _read_structure(path: str | Path):
     if not any(line.startswith(("ATOM", "HETATM")) for line in text.splitlines()):
         raise BuildError(f"{path} has no atoms; check that it is a structure in {file.suffix} format")
     with reading(file, f"a structure ({file.suffix})", "check the file in a viewer"), quietly():
-        return STRUCTURES[file.suffix.lower()](io.StringIO(text))
+        structure = STRUCTURES[file.suffix.lower()](io.StringIO(text))
+    box = structure.topology.getPeriodicBoxVectors()
+    if box is not None and np.abs(box.value_in_unit(unit.nanometer)).max() <= NO_BOX:
+        structure.topology.setPeriodicBoxVectors(None)
+    return structure

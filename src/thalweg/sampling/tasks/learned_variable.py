@@ -7,7 +7,6 @@ one matrix, the others are carried whole.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -20,6 +19,7 @@ import numpy as np
 from thalweg.dynamics.engine import Bias, Variable
 from thalweg.geometry.composed_variables import Composed
 from thalweg.learning.storage import load_tree, save_tree
+from thalweg.machine.reading import read_json
 from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe
 from thalweg.sampling.bias.metadynamics import limits_and_widths
 from thalweg.sampling.bias.method import BiasMethod, Limits
@@ -135,7 +135,7 @@ class LearnedVariable:
     def read(store: Store, entry: str) -> LearnedVariable:
         """A committed one, checked against its digest."""
         function, limits, timescales = load_tree(store.file(entry, TREE))
-        card = json.loads(store.file(entry, "card.json").read_text())
+        card = read_json(store.file(entry, "card.json"), "what a variable says of itself")
         return LearnedVariable(function, limits, timescales, card)
 
 
@@ -170,7 +170,7 @@ class LearnVariable:
             [function.of_frames(walk) for walk in trajectories], (None,) * function.dim, bounds
         )
         timescales = np.full(function.dim, np.nan)
-        known = np.asarray(getattr(model, "timescales", ()), float)[: function.dim]
+        known = _timescales(model)[: function.dim]
         timescales[: len(known)] = known
         card = {
             "method": type(self.method).__name__,
@@ -186,12 +186,27 @@ class LearnVariable:
         store.commit(entry, LearnedVariable(function, limits, timescales, card).write)
 
 
+def _timescales(model: FrameModel) -> Float[np.ndarray, " values"]:
+    """Timescales [ps] that a model may be quoted with; NaN for processes that the data do not show often enough."""
+    known = np.array(getattr(model, "timescales", ()), float)
+    for k, process in enumerate(getattr(model, "processes", ())[: len(known)]):
+        known[k] = known[k] if process.sampled else np.nan
+    return known
+
+
 def _scaled(
     model: FrameModel, trajectories: list[Float[np.ndarray, "frames features"]]
 ) -> Projection | ScaledModel:
     """The map to the model's coordinates, each in units of its standard deviation along ``trajectories``."""
     values = np.concatenate([np.asarray(model.transform(walk), float) for walk in trajectories])
     scale = values.std(0)
+    if not (np.isfinite(scale) & (scale > 0)).all():
+        still = ", ".join(str(k + 1) for k in np.flatnonzero(~(np.isfinite(scale) & (scale > 0))))
+        why = "; ".join(getattr(model, "notes", ())) or "nothing slow was found for it"
+        raise ValueError(
+            f"learned coordinate {still} of {len(scale)} does not vary along the walks, so that it cannot be biased "
+            f"({why}); learn fewer coordinates, or from more walks"
+        )
     mean, loadings = getattr(model, "mean", None), getattr(model, "loadings", None)
     if np.shape(mean) == trajectories[0].shape[1:] and np.shape(loadings) == (len(mean), len(scale)):
         affine = Projection(np.asarray(mean), np.asarray(loadings))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,6 +12,7 @@ import numpy as np
 from thalweg.free_energies.reweighting import MBAR, effective_sample_size, exponential_weights
 from thalweg.machine import disk
 from thalweg.machine.arrays import stored_arrays
+from thalweg.machine.reading import read_json
 from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.segment import Segment, walks
 from thalweg.sampling.store import Store, write_json
@@ -49,7 +49,7 @@ class WeightedFrames:
 
     @staticmethod
     def read(store: Store, entry: str) -> WeightedFrames:
-        card = json.loads(store.file(entry, "weights.json").read_text())
+        card = read_json(store.file(entry, "weights.json"), "what weights say of themselves")
         with stored_arrays(store.file(entry, "weights.npz")) as arrays:
             return WeightedFrames(**arrays, card=card)
 

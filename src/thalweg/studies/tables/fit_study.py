@@ -128,7 +128,7 @@ def load_fit(path: Path) -> FitStudy:
     """
     try:
         table = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StudyError(f"{path} is no TOML: {error}") from None
     return fit_from_table(table, path.stem, path.parent)
 

@@ -230,7 +230,7 @@ def load(path: Path) -> Study:
         raise StudyError(f"{path} is not text; give a TOML file") from None
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise StudyError(f"{path} is not TOML: {error}") from None
     if isinstance(table.get("system"), dict):
         table["system"] = _located(table["system"], path.parent)
