@@ -15,11 +15,8 @@ from __future__ import annotations
 import numpy as np
 import scipy
 
-from thalweg.collective_variables.bases.basis import along
-from thalweg.collective_variables.bases.frame_space import Combinations
-from thalweg.collective_variables.covariances.covariance import Covariances, covariances
+from thalweg.collective_variables.covariances.covariance import Covariances
 from thalweg.shapes import Float
-from thalweg.time_series.trajectories import Trajectories
 
 RANK = 1e-10
 """Directions of less variance than this share of the largest do not count."""
@@ -60,35 +57,6 @@ def vamp_score(
     # singular values above one are rounding: no function is more like itself later than it is now
     singular = np.linalg.svd(left.T @ (first.T @ held_out.c0t @ last) @ right, compute_uv=False)
     return 1 + float((np.minimum(singular, 1.0) ** r).sum())
-
-
-def held_out_score(
-    data: Trajectories,
-    lagtime: int,
-    first: Float[np.ndarray, "functions dim"],
-    last: Float[np.ndarray, "functions dim"] | None = None,
-    r: int = 2,
-) -> float:
-    """The same from trajectories of function values; covariances are those of the combinations only.
-
-    Parameters
-    ----------
-    data : values of the functions
-    lagtime : in frames
-    first, last, r : as for `vamp_score`
-
-    Raises
-    ------
-    ValueError
-        If the lag time leaves no pairs, or ``r`` is less than one.
-    """
-    both = first if last is None else np.hstack([first, last])
-    seen = along(data, Combinations(np.zeros(len(both)), both))
-    one = np.eye(both.shape[1])
-    if last is None:
-        return vamp_score(covariances(seen, lagtime, n_blocks=1), one, r=r)
-    dim = first.shape[1]
-    return vamp_score(covariances(seen, lagtime, n_blocks=1), one[:, :dim], one[:, dim:], r)
 
 
 def whitened_directions(covariance: np.ndarray) -> np.ndarray:

@@ -21,6 +21,9 @@ from scipy.optimize import least_squares
 from thalweg.collective_variables.interpretation.formula import KINDS, LINKS, Factor, Formula, factor_values
 from thalweg.shapes import Shaped
 
+ROUNDING = 1e-24
+"""Share of the variance below which a squared error is rounding: of values, twelve digits."""
+
 STEPS = 40
 """Evaluations at most when constants of a formula are fitted."""
 
@@ -85,7 +88,17 @@ class FormulaFit:
                 start = self._descended(formula, start, linear)
             best = _with(formula, start)
             error = self.error(best) if np.isfinite(start).all() else np.inf
-        return Fitted(best, error if np.isfinite(error) else np.inf)
+        return Fitted(best, self.told_apart(error) if np.isfinite(error) else np.inf)
+
+    def told_apart(self, error: float) -> float:
+        """A mean squared error as far as rounding lets it be told from zero."""
+        return error if error > ROUNDING * self.variance else 0.0
+
+    @cached_property
+    def variance(self) -> float:
+        """Of the values."""
+        mean = float(self.roots**2 @ self.values)
+        return float(self.roots**2 @ (self.values - mean) ** 2)
 
     def working(self, formula: Formula) -> tuple[np.ndarray, np.ndarray]:
         """Working response and weight ``g'`` of every frame, both times the root of its weight."""

@@ -98,9 +98,8 @@ class Search:
                 self._kept(bins, [self._sample.fitted(formula) for formula in _shortened(each.formula)])
         front: list[Fitted] = []
         for complexity in sorted(bins):
-            best = min(
-                (self.fit.fitted(each.formula) for each in bins[complexity]), key=lambda each: each.error
-            )
+            best = min((self.fit.fitted(each.formula) for each in bins[complexity]), key=_rank)
+            # a formula with more symbols has to be better, not equal
             if not front or best.error < front[-1].error * (1 - 1e-6):
                 front.append(best)
         return front
@@ -138,7 +137,7 @@ class Search:
             mine = _structure(each.formula)
             if mine not in known or each.error < known[mine].error:
                 known[mine] = each
-            bins[complexity] = sorted(known.values(), key=lambda other: other.error)[: self.width]
+            bins[complexity] = sorted(known.values(), key=_rank)[: self.width]
 
     def _extended(self, formula: Formula) -> Iterator[Formula]:
         """Formulas with one term or factor more that promise most, for every cost."""
@@ -184,6 +183,11 @@ class Search:
         return replace(
             formula, constant=float(start[0]), terms=tuple(zip(map(float, start[1:]), map(tuple, terms)))
         )
+
+
+def _rank(fitted: Fitted) -> tuple[float, int, str]:
+    """By error to eight digits; of equal formulas fewer terms, then the alphabet, so that rounding decides nothing."""
+    return float(f"{fitted.error:.8g}"), len(fitted.formula.terms), repr(_structure(fitted.formula))
 
 
 def _cost(factors: tuple[Factor, ...]) -> int:

@@ -23,7 +23,7 @@ import numpy as np
 from thalweg.collective_variables.bases.basis import feature_names
 from thalweg.collective_variables.interpretation.distillation import Variable, values_of
 from thalweg.collective_variables.interpretation.formula import Formula, Link
-from thalweg.collective_variables.interpretation.formula_fit import FormulaFit
+from thalweg.collective_variables.interpretation.formula_fit import ROUNDING, FormulaFit
 from thalweg.collective_variables.interpretation.formula_search import Search, kinds_of
 from thalweg.collective_variables.interpretation.importance import sampled
 from thalweg.learning.models import Method
@@ -31,6 +31,9 @@ from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import segments
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
+
+EXACT = 1e-3
+"""Share of the variance below which nothing is left to explain."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,19 +46,18 @@ class FormulaFront:
     training : (formulas,) mean squared errors where constants were fitted
     errors : (formulas,) mean squared errors on blocks held out
     block_errors : (formulas, blocks) the same block by block
+    standard_errors : (formulas,) of ``errors``, by how long squared residuals remember each other
     variance : of the variable
+    allowed : symbols in a formula at most
     """
 
     formulas: tuple[Formula, ...]
     training: Shaped[np.ndarray, " formulas"]
     errors: Shaped[np.ndarray, " formulas"]
     block_errors: Shaped[np.ndarray, "formulas blocks"]
+    standard_errors: Shaped[np.ndarray, " formulas"]
     variance: float
-
-    @property
-    def standard_errors(self) -> np.ndarray:
-        """Of the held-out errors, over blocks ``(formulas,)``."""
-        return self.block_errors.std(axis=1, ddof=1) / np.sqrt(self.block_errors.shape[1])
+    allowed: int
 
     @property
     def best(self) -> Formula:
@@ -91,6 +93,13 @@ class FormulaFront:
             lines.append(
                 f"{formula.complexity:9d}{mark}  {root:10.3g} ± {standard / max(2 * root, 1e-300):<8.2g}  "
                 f"{error / self.variance:10.2%}  {formula}"
+            )
+        least = int(np.argmin(self.errors))
+        # the last step up to the bound was worth it: the next may be as well
+        if self.formulas[least].complexity >= self.allowed - 2 and self.errors[least] > EXACT * self.variance:
+            lines.append(
+                f"{self.errors[least] / self.variance:.2%} is left unexplained by {self.allowed} symbols; allow more "
+                "complexity"
             )
         return "\n".join(lines)
 
@@ -184,13 +193,25 @@ class SymbolicRegression(Method):
         tests = [FormulaFit(x[own], y[own], weights[own]) for own in (blocks == k for k in aside)]
         share = np.array([test.weights.sum() for test in tests])
         block_errors = np.array([[test.error(each.formula) for test in tests] for each in candidates])
+        squares = np.array(
+            [weights / weights.mean() * (y - each.formula(x)[:, 0]) ** 2 for each in candidates]
+        )
+        standard = [_error_of_mean(each, left_out, _runs(frames, self.most)) for each in squares]
         mean = weights @ y / weights.sum()
+        variance = float(weights @ (y - mean) ** 2 / weights.sum())
+        # what is exact but for rounding is exact
+        block_errors = np.where(block_errors > ROUNDING * variance, block_errors, 0.0)
+        exact = (block_errors == 0).all(axis=1)
         return FormulaFront(
             tuple(each.formula for each in candidates),
             np.array([each.error for each in candidates]),
             block_errors @ share / share.sum(),
             block_errors,
-            float(weights @ (y - mean) ** 2 / weights.sum()),
+            np.where(
+                exact, 0.0, np.maximum(standard, block_errors.std(axis=1, ddof=1) / np.sqrt(len(aside)))
+            ),
+            variance,
+            self.complexity,
         )
 
     def _held_out_blocks(self, count: int) -> np.ndarray:
@@ -209,6 +230,36 @@ class SymbolicRegression(Method):
                 f"values lie between {values.min():.4g} and {values.max():.4g}; allow the identity among links"
             )
         return links
+
+
+def _runs(data: Trajectories, most: int) -> np.ndarray:
+    """The trajectory of each frame that `Trajectories.strided` takes."""
+    columns = [np.full((int(length), 1), float(k)) for k, length in enumerate(data.lengths)]
+    return replace(data, blocks=columns, names=None, weights=None, log_path=None).strided(most)[:, 0]
+
+
+def _error_of_mean(values: np.ndarray, chosen: np.ndarray, runs: np.ndarray) -> float:
+    """Standard error of the mean of the ``chosen`` values, by how long values remember each other along runs.
+
+    The variance is that of all values times the sum of their autocorrelation, up to where it falls to zero, over all
+    pairs of those chosen.
+    """
+    products, pairs, taken = (np.zeros(len(values)) for _ in range(3))
+    apart = values - values.mean()
+    for run in np.unique(runs):
+        own = runs == run
+        n = int(own.sum())
+        for total, series in ((products, apart[own]), (pairs, np.ones(n)), (taken, 1.0 * chosen[own])):
+            # sums of products k frames apart, by the theorem of Wiener and Khinchin
+            spectrum = np.fft.rfft(series, 2 * n)
+            total[:n] += np.fft.irfft(np.abs(spectrum) ** 2, 2 * n)[:n]
+    if not products[0] > 0:
+        return 0.0
+    covariance = products / np.maximum(pairs, 0.5)
+    ends = np.flatnonzero(covariance <= 0)
+    until = int(ends[0]) if len(ends) else len(covariance)
+    total = covariance[0] * taken[0] + 2 * covariance[1:until] @ taken[1:until]
+    return float(np.sqrt(total) / chosen.sum())
 
 
 def _block_of_frames(data: Trajectories, n_blocks: int, most: int) -> np.ndarray:

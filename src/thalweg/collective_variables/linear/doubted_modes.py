@@ -6,14 +6,13 @@ would leave unpredicted is not there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from thalweg.collective_variables.covariances.covariance import Covariances
-from thalweg.collective_variables.covariances.evidence import diagnosed, undersampled
 from thalweg.collective_variables.covariances.held_out import FOLDS, dealt_folds, overfitted
+from thalweg.collective_variables.linear.evidence import diagnosed, undersampled
 from thalweg.collective_variables.linear.instruments import (
     Operator,
     instrumented_sums,
@@ -91,13 +90,13 @@ def doubts(
     if 0 not in processes:
         return Doubts(processes, notes)
     slowest = np.array([times[0] if times[0] > 0 else np.nan])
-    looks: list[tuple[str, Callable[[], tuple[str, ...]]]] = [
-        ("slowness on data left out", lambda: overfitted(slowest, _held_out(method, sums))),
-        ("measurement noise", lambda: _noise(method, columns, float(slowest[0]))),
-    ]
-    for what, look in looks:
-        told, failed = diagnosed(what, look, ())
-        notes += told + failed
+    by_chance, failed = diagnosed(
+        "slowness on data left out", lambda: overfitted(slowest, _held_out(method, sums)), ()
+    )
+    notes += by_chance + failed
+    if not by_chance and processes[0].sampled:
+        noisy, failed = diagnosed("measurement noise", lambda: _noise(method, columns, float(slowest[0])), ())
+        notes += noisy + failed
     return Doubts(processes, notes)
 
 

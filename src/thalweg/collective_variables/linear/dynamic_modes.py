@@ -14,7 +14,7 @@ Measurement noise shortens all times; a model tells where it does, and ``instrum
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
@@ -22,9 +22,10 @@ import scipy
 from thalweg.collective_variables.bases.basis import Basis, Features, Functions, Joined, along
 from thalweg.collective_variables.bases.linear_map import as_frames
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
-from thalweg.collective_variables.covariances.scores import held_out_score
 from thalweg.collective_variables.covariances.whitening import whitening
 from thalweg.collective_variables.linear.doubted_modes import decay_times, doubts
+from thalweg.collective_variables.linear.evidence import imprecise
+from thalweg.collective_variables.linear.held_out_score import held_out_score
 from thalweg.collective_variables.linear.instruments import (
     Operator,
     instrumented_sums,
@@ -37,6 +38,9 @@ from thalweg.shapes import Shaped
 from thalweg.time_series.crossings import Process
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
+
+RESAMPLED = 60
+"""Functions up to which a fit looks at the error of its slowest time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +94,11 @@ class DynamicModes(Model):
         value[hidden], drawn[:, hidden] = np.nan, np.nan
         return Estimate(value, drawn, found.n_blocks)
 
+    def slowest_errors(self, samples: int = 100) -> Estimate:
+        """Decay times [ps] with errors, the constant left out."""
+        found = self.timescale_errors(samples)
+        return Estimate(found.value[1:], found.samples[:, 1:], found.n_blocks)
+
     def frequency_errors(self, samples: int = 100, seed: int = 0) -> Estimate:
         """Frequencies ``(modes,)`` [1/ps] with block-bootstrap errors."""
         return self._resampled(
@@ -140,7 +149,8 @@ class DynamicModes(Model):
             shown = k not in self.processes or self.processes[k].sampled
             turning = f" turning {turns[k]:.3g} times per ps" if turns[k] > 0 else ""
             said.append((f"{times[k]:.4g} ps" if shown else "under-sampled") + turning)
-        return "\n".join([f"decay times {', '.join(said)} at lag {self.lag:g} ps", *self.notes])
+        times = f"decay times {', '.join(said)}" if said else "no decay"
+        return "\n".join([f"{times} at lag {self.lag:g} ps", *self.notes])
 
 
 @dataclass(frozen=True)
@@ -203,7 +213,7 @@ class EDMD(Method):
         modes = np.linalg.lstsq(vectors, slopes.astype(complex), rcond=None)[0]
         constant = mean - shifts @ modes
         doubted = doubts(self, columns, sums, found, offsets)
-        return DynamicModes(
+        model = DynamicModes(
             self,
             functions,
             sums,
@@ -215,6 +225,9 @@ class EDMD(Method):
             found.notes + doubted.notes,
             {k + 1: process for k, process in doubted.processes.items()},
         )
+        if len(values) > RESAMPLED or self.instruments or 0 not in doubted.processes:
+            return model
+        return replace(model, notes=model.notes + imprecise(model.slowest_errors, sums, self.cutoff))
 
     def operator(self, sums: Covariances, instruments: int | None = None) -> Operator:
         """The operator that block sums say, that of the constant left out.

@@ -22,17 +22,17 @@ from thalweg.collective_variables.bases.basis import Basis, Features, Functions,
 from thalweg.collective_variables.bases.frame_space import Combinations, columns_of
 from thalweg.collective_variables.bases.linear_map import function_values, project
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
-from thalweg.collective_variables.covariances.evidence import (
+from thalweg.collective_variables.covariances.held_out import FOLDS, dealt_folds, overfitted
+from thalweg.collective_variables.covariances.slow_modes import SlowModes, symmetrized
+from thalweg.collective_variables.covariances.stationarity import StationaryWeights
+from thalweg.collective_variables.covariances.whitening import whitening
+from thalweg.collective_variables.linear.evidence import (
     diagnosed,
     observed_processes,
     quoted,
     undersampled,
 )
-from thalweg.collective_variables.covariances.held_out import FOLDS, dealt_folds, overfitted
-from thalweg.collective_variables.covariances.scores import held_out_score
-from thalweg.collective_variables.covariances.slow_modes import SlowModes, symmetrized
-from thalweg.collective_variables.covariances.stationarity import StationaryWeights
-from thalweg.collective_variables.covariances.whitening import whitening
+from thalweg.collective_variables.linear.held_out_score import held_out_score
 from thalweg.collective_variables.linear.pca import loading_signs
 from thalweg.collective_variables.linear.vac import VAC, Choice
 from thalweg.learning.models import Model, Transforming
@@ -199,7 +199,14 @@ class IntegratedVAC(Transforming):
             lambda: overfitted(modes.timescales, _held_out(sums, modes_of, lagtimes, weights)),
             (),
         )
-        notes = trajectories.notes(self.longest) + by_chance + failed + undersampled(processes) + unseen
+        notes = (
+            trajectories.notes(self.longest)
+            + by_chance
+            + failed
+            + undersampled(processes)
+            + unseen
+            + reference.imprecision
+        )
         mean = modes.mean
         deviation = np.sqrt(np.diag(sums[0].c00))[:, None]
         if thin is not None:

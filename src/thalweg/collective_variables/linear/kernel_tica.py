@@ -19,6 +19,9 @@ from thalweg.machine.surviving import surviving
 from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
 
+DISTINCT = 5000
+"""Frames among which different ones are counted."""
+
 FRAMES_EACH = 10
 """Frames for each landmark at least."""
 
@@ -88,7 +91,8 @@ class KernelTICA(Transforming):
 
     def _held(self, data: Trajectories) -> tuple[int, tuple[str, ...]]:
         """Landmarks that the frames hold, one in `FRAMES_EACH` at most, and a note where these are fewer."""
-        most = max(1, data.n_frames // FRAMES_EACH)
+        different = len(np.unique(data.strided(max(DISTINCT, 4 * self.landmarks)), axis=0))
+        most = max(2, min(data.n_frames // FRAMES_EACH, different, self.landmarks))
         if most >= self.landmarks:
             return self.landmarks, ()
         return most, (f"{data.n_frames} frames hold {most} landmarks, not {self.landmarks}",)

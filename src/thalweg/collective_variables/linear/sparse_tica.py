@@ -20,15 +20,15 @@ import scipy
 
 from thalweg.collective_variables.bases.linear_map import project
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
-from thalweg.collective_variables.covariances.evidence import (
+from thalweg.collective_variables.covariances.held_out import FOLDS, held_out_timescales, overfitted
+from thalweg.collective_variables.covariances.slow_modes import SlowModes, decay_times, symmetrized
+from thalweg.collective_variables.linear.evidence import (
     diagnosed,
     observed_processes,
     quoted,
     undersampled,
 )
-from thalweg.collective_variables.covariances.held_out import FOLDS, held_out_timescales, overfitted
-from thalweg.collective_variables.covariances.scores import held_out_score
-from thalweg.collective_variables.covariances.slow_modes import SlowModes, decay_times, symmetrized
+from thalweg.collective_variables.linear.held_out_score import held_out_score
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.linear.vac import VACModel
 from thalweg.learning.models import Model, Transforming
@@ -159,7 +159,14 @@ class SparseTICA(Transforming):
             (),
         )
         names = tuple(trajectories.name(i) for i in range(trajectories.n_features))
-        notes = trajectories.notes(self.lagtime) + by_chance + failed + undersampled(processes) + unseen
+        notes = (
+            trajectories.notes(self.lagtime)
+            + by_chance
+            + failed
+            + undersampled(processes)
+            + unseen
+            + dense.imprecision
+        )
         return SparseModel(dense, *found, names, notes + dense.modes.notes, processes)
 
     def _found(self, sums: Covariances, targets: np.ndarray) -> _Coordinates:

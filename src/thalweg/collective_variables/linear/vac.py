@@ -22,7 +22,7 @@ are fewer than functions the problem is solved in the space of the frames (`base
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -38,13 +38,7 @@ from thalweg.collective_variables.bases.linear_map import (
 )
 from thalweg.collective_variables.bases.raw_angles import warned_angles
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
-from thalweg.collective_variables.covariances.evidence import (
-    evidence,
-    quoted,
-    resolved_only,
-)
 from thalweg.collective_variables.covariances.held_out import FOLDS
-from thalweg.collective_variables.covariances.scores import held_out_score
 from thalweg.collective_variables.covariances.slow_modes import (
     SLOWEST,
     SlowModes,
@@ -58,6 +52,13 @@ from thalweg.collective_variables.covariances.stationarity import (
     tilt,
     unsymmetrized,
 )
+from thalweg.collective_variables.linear.evidence import (
+    evidence,
+    imprecise,
+    quoted,
+    resolved_only,
+)
+from thalweg.collective_variables.linear.held_out_score import held_out_score
 from thalweg.collective_variables.linear.pca import loading_signs
 from thalweg.learning.models import Model, Transforming
 from thalweg.machine.threads import on_one_thread
@@ -174,6 +175,13 @@ class VACModel(Model):
     def discrepancy(self) -> float:
         """Relative difference of the slowest timescale from the unsymmetrized one."""
         return float(abs(self.timescales[0] / self.nonreversible.timescales[0] - 1))
+
+    @property
+    def imprecision(self) -> tuple[str, ...]:
+        """A note on the error of the slowest timescale, where runs did not start from equilibrium and it is large."""
+        if self.choice.kind == "stationary":
+            return ()
+        return imprecise(self.timescale_errors, self.covariances, self.method.cutoff)
 
     def transform(self, data: Any) -> Any:
         """Coordinates ``(frames, dim)`` of an array, NumPy or JAX, or of every trajectory."""
@@ -328,7 +336,7 @@ class VAC(Transforming):
                 thin.origin(weights.mean), thin.matrix @ weights.direction
             )
             notes += (f"{raw.n_frames} frames of {len(modes.mean)} functions: solved in the space of frames",)
-        return VACModel(
+        model = VACModel(
             method=self,
             functions=functions,
             dt=sums.dt,
@@ -341,6 +349,7 @@ class VAC(Transforming):
             stationary_weights=weights,
             names=names_of_features(data if isinstance(data, Covariances) else raw),
         )
+        return replace(model, notes=notes + model.imprecision + modes.notes)
 
     def unweighted_modes(self, sums: Covariances, choice: Choice, count: int = SLOWEST) -> SlowModes:
         """Modes of other sums by the estimate ``choice``, without weights, which need another pass over the data."""

@@ -26,11 +26,11 @@ from thalweg.collective_variables.bases.linear_map import (
 )
 from thalweg.collective_variables.bases.raw_angles import warned_angles
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
-from thalweg.collective_variables.covariances.evidence import evidence, quoted, resolved_only
-from thalweg.collective_variables.covariances.scores import held_out_score
 from thalweg.collective_variables.covariances.slow_modes import SLOWEST, SlowModes, nonreversible_modes
 from thalweg.collective_variables.covariances.stationarity import unsymmetrized
 from thalweg.collective_variables.covariances.whitening import whitening
+from thalweg.collective_variables.linear.evidence import evidence, imprecise, quoted, resolved_only
+from thalweg.collective_variables.linear.held_out_score import held_out_score
 from thalweg.collective_variables.linear.pca import loading_signs
 from thalweg.learning.models import Model, Transforming
 from thalweg.machine.threads import on_one_thread
@@ -39,6 +39,9 @@ from thalweg.time_series.crossings import Process
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 from thalweg.units import duration
+
+RESAMPLED = 60
+"""Functions up to which a fit looks at the error of its slowest timescale."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +223,7 @@ class VAMP(Transforming):
             singular = replace(singular, first=first, last=last)
             modes = modes._replace(mean=thin.origin(modes.mean), vectors=thin.matrix @ modes.vectors)
             notes += (f"{raw.n_frames} frames of {len(first)} functions: solved in the space of frames",)
-        return VAMPModel(
+        model = VAMPModel(
             self,
             functions,
             sums,
@@ -230,3 +233,6 @@ class VAMP(Transforming):
             found.processes,
             names_of_features(raw),
         )
+        if len(singular.values) > RESAMPLED:
+            return model
+        return replace(model, notes=model.notes + imprecise(model.timescale_errors, sums, self.cutoff))

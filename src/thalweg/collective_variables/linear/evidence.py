@@ -17,14 +17,22 @@ from thalweg.collective_variables.bases.linear_map import project
 from thalweg.collective_variables.covariances.covariance import Covariances
 from thalweg.collective_variables.covariances.held_out import held_out_timescales, overfitted
 from thalweg.collective_variables.covariances.slow_modes import SlowModes
+from thalweg.collective_variables.covariances.stationarity import tilt
 from thalweg.machine.surviving import reason
 from thalweg.time_series.crossings import Process, observed_process
+from thalweg.time_series.resampling import Estimate
 from thalweg.time_series.trajectories import Trajectories
 
 Finding = TypeVar("Finding")
 
 BLOCKS = 10
 """Blocks of data among which crossings are counted."""
+
+IMPRECISE = 0.15
+"""Relative standard error of the slowest timescale from which it is pointed out."""
+
+REPLICATES = 30
+"""Bootstrap replicates that tell it."""
 
 NOTED = 5
 """Processes named in a note at most."""
@@ -140,6 +148,35 @@ def evidence(
         (),
     )
     return Evidence(processes, by_chance + failed + undersampled(processes) + unseen)
+
+
+def imprecise(errors: Callable[[int], Estimate], sums: Covariances, cutoff: float) -> tuple[str, ...]:
+    """A note if the slowest timescale has a large error and runs did not start from equilibrium.
+
+    Short runs from a few places say little about the way back, and weights that make up for it widen errors; at
+    equilibrium crossings are counted for the same end.
+
+    Parameters
+    ----------
+    errors : from a number of replicates to timescales with errors
+    sums : of the functions, with the drifts of their pieces
+    cutoff : as for `VAC`
+    """
+
+    def look() -> tuple[str, ...]:
+        if tilt(sums, cutoff).stationary:
+            return ()
+        found = errors(REPLICATES)
+        share = float(found.error[0] / found.value[0])
+        if not share > IMPRECISE:
+            return ()
+        return (
+            f"runs did not start from equilibrium, and the slowest timescale has a standard error of {share:.0%}: "
+            "more runs are needed",
+        )
+
+    told, failed = diagnosed("the error of the slowest timescale", look, ())
+    return told + failed
 
 
 def quoted(processes: Sequence[Process]) -> str:
