@@ -24,6 +24,7 @@ from thalweg.learned_potentials.gradient_domain.kernel_solvers import (
     ClosedForm,
     ConjugateGradients,
     ProjectedProcess,
+    affordable,
 )
 from thalweg.learned_potentials.gradient_domain.observations import ObservedLabels
 from thalweg.learned_potentials.recipe import Recipe, remainder
@@ -259,6 +260,26 @@ def test_other_atoms_are_refused(chain):
 def test_a_fit_that_would_not_fit_is_refused_with_the_number(chain):
     with pytest.raises(MemoryError, match=r"needs 0\.25 GB, 0\.00 GB can be had"):
         replace(FIXED, solver=ClosedForm(1e6)).fit(chain.labeled(5))
+
+
+def test_where_the_matrix_of_all_frames_does_not_fit_as_many_are_in_the_model_as_do():
+    # a thousand frames of azobenzene: 66 independent forces each
+    solver, (told,) = affordable(ClosedForm(1.6e10), 1000, 66)
+    assert isinstance(solver, ProjectedProcess)
+    assert solver.needed(1000, 66) <= 1.6e10 < ProjectedProcess(solver.count + 1).needed(1000, 66)
+    assert f"would need 36.2 GB, 16 GB can be had here: it has {solver.count} of them" in told
+    assert affordable(ClosedForm(4e10), 1000, 66) == (ClosedForm(4e10), ())
+    with pytest.raises(MemoryError, match=r'solver = \{kind = "ProjectedProcess", count = 100\}'):
+        affordable(ClosedForm(6e8), 1000, 66)
+
+
+def test_a_fit_says_that_not_all_frames_are_in_the_model(chain, monkeypatch):
+    from thalweg.learned_potentials.gradient_domain import gradient_domain
+
+    monkeypatch.setattr(gradient_domain, "affordable", lambda *_: (ProjectedProcess(5), ("Five are in it.",)))
+    fitted = FIXED.fit(chain.labeled(12))
+    assert fitted.info.notes == ("Five are in it.",)
+    assert len(fitted.term.points) == 5
 
 
 def test_frames_without_forces_are_refused(chain):

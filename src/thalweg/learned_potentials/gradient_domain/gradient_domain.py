@@ -33,7 +33,7 @@ from thalweg.learned_potentials.gradient_domain.kernel_solvers import (
     ClosedForm,
     ConjugateGradients,
     ProjectedProcess,
-    require_solver_memory,
+    affordable,
 )
 from thalweg.learned_potentials.gradient_domain.observations import LabelCovariance, Observed, ObservedLabels
 from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
@@ -64,7 +64,8 @@ class GradientDomain:
         ``0.1 nm / r``, which pays most attention to bonds; 1 is ``mean(r) / r``, which treats all pairs alike
     widths : candidates for the width of the kernel, in units of the descriptor
     noises : candidates for the variance added to each force component, relative to its prior variance
-    solver : `ClosedForm`, or `ProjectedProcess` or `ConjugateGradients` where the covariance matrix does not fit
+    solver : `ClosedForm`, `ProjectedProcess` or `ConjugateGradients`; where the covariance matrix of the first does not
+        fit into memory, the second is taken with as many frames as do
     permutations : of like atoms, a group; from the bond graph if None
     choosing : at most about this many force components are used to choose
     remembered : about how many force components are kept to answer for uncertainties, which are exact where these are
@@ -117,7 +118,7 @@ class GradientDomain:
         ValueError
             If frames are of different atoms, or forces are missing.
         MemoryError
-            If the covariance matrix would not fit; says how large it would be.
+            If not even the covariances of a few frames would fit; says how large they would be.
         """
         report = progress or (lambda message, fraction: None)
         numbers = same_atoms(configurations)
@@ -137,13 +138,13 @@ class GradientDomain:
         report(f"{len(group)} permutations of like atoms", 0.0)
         energies = _centered_energies(frames)
         observed = ObservedLabels.internal(positions, energies is not None)
-        require_solver_memory(self.solver, len(frames), observed.size)
+        solver, notes = affordable(self.solver, len(frames), observed.size)
         values, distances = observed.labels(forces, energies), mean_distances(positions, group)
         reach, relative, width, noise = self._choice(observed, values, distances, group, seed, report)
         report(f"reach {reach:g} nm, relative {relative:g}, width {width:g}, noise {noise:g}", 0.2)
         prior = self._prior(distances, group, reach, relative, width)
         # a = (K + noise)^-1 F
-        solved = self.solver.solve(prior, observed, values, noise, report)
+        solved = solver.solve(prior, observed, values, noise, report)
         solution = solved.coefficients
         coefficients, heights = observed.forces(solution), observed.heights(solution)
         # a projected process has coefficients at its landmarks only
@@ -161,7 +162,7 @@ class GradientDomain:
             mean,
         )
         settings = {"reach": reach, "relative": relative, "width": width, "noise": noise}
-        return FittedTerm(_with_constant(term, configurations), solved.info(settings))
+        return FittedTerm(_with_constant(term, configurations), solved.info(settings, notes))
 
     def _prior(self, distances, group, reach, relative, width):
         return Prior(

@@ -24,8 +24,11 @@ from thalweg.learned_potentials.gradient_domain.hessian_kernel import (
 from thalweg.learned_potentials.gradient_domain.observations import LabelCovariance, Observed, ObservedLabels
 from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
 from thalweg.learned_potentials.terms.learner import FitInfo
-from thalweg.machine.memory import require_memory
+from thalweg.machine.memory import SPARED, available_memory, require_memory
 from thalweg.units import InCode
+
+FEWEST = 20
+"""Fewer frames in a model than this are not taken without being asked for."""
 
 Report = Callable[[str, float], None]
 
@@ -46,10 +49,12 @@ class KernelSolution(NamedTuple):
     residual: float = 0.0
     converged: bool = True
 
-    def info(self, chosen: Mapping[str, float]) -> FitInfo:
-        """How a fit with these ``chosen`` settings went."""
+    def info(self, chosen: Mapping[str, float], notes: tuple[str, ...] = ()) -> FitInfo:
+        """How a fit with these ``chosen`` settings went, after ``notes`` of what came before."""
         iterated = f"{self.iterations} iterations left a residual of {self.residual:.2g} of the labels."
-        return FitInfo(chosen, converged=self.converged, notes=(iterated,) if self.iterations else ())
+        return FitInfo(
+            chosen, converged=self.converged, notes=(*notes, *((iterated,) if self.iterations else ()))
+        )
 
 
 @dataclass(frozen=True)
@@ -217,6 +222,35 @@ class ProjectedProcess:
 Solver = ClosedForm | ProjectedProcess | ConjugateGradients
 
 
+def affordable(solver: Solver, frames: int, size: int, beside: float = 0.0) -> tuple[Solver, tuple[str, ...]]:
+    """The ``solver``, or one of fewer frames in the model where the closed form would not fit, and what was changed.
+
+    Parameters
+    ----------
+    frames, size : how many, and forces of each
+    beside : bytes that are taken by something else
+
+    Raises
+    ------
+    MemoryError
+        As `require_solver_memory`, where not even `FEWEST` frames fit, or another solver was asked for.
+    """
+    usable = solver.memory if solver.memory is not None else (1 - SPARED) * available_memory()
+    if isinstance(solver, ClosedForm) and solver.needed(frames, size) + beside > usable:
+        # m marks need 8 size^2 m (frames + 2 m) + 5e8 bytes
+        room = max(usable - beside - 5e8, 0.0) / (8.0 * size**2)
+        count = min(int((np.sqrt(frames**2 + 8 * room) - frames) / 4), frames // 2)
+        if count >= FEWEST:
+            needed = (solver.needed(frames, size) + beside) / 1e9
+            return ProjectedProcess(count, solver.memory), (
+                f"All {frames} frames in the model would need {needed:.3g} GB, {usable / 1e9:.3g} GB can be had here: "
+                f'it has {count} of them, fitted to the forces of all (solver = {{kind = "ProjectedProcess", '
+                f"count = {count}}}).",
+            )
+    require_solver_memory(solver, frames, size, beside)
+    return solver, ()
+
+
 def require_solver_memory(solver: Solver, frames: int, size: int, beside: float = 0.0) -> None:
     """Refuse a fit of ``frames`` with ``size`` forces each that would not fit ``beside`` other bytes.
 
@@ -227,8 +261,8 @@ def require_solver_memory(solver: Solver, frames: int, size: int, beside: float 
     """
     require_memory(
         solver.needed(frames, size) + beside,
-        f"{type(solver).__name__} of {frames} frames with {size} forces each; use fewer frames, or "
-        "ProjectedProcess() with few of them (for inverse distances also ConjugateGradients())",
+        f"{type(solver).__name__} of {frames} frames with {size} forces each; use fewer frames, or in [learner] "
+        'solver = {kind = "ProjectedProcess", count = 100} (for inverse distances also "ConjugateGradients")',
         solver.memory,
     )
 

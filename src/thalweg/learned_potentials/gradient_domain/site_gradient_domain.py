@@ -23,7 +23,7 @@ from thalweg.learned_potentials.gradient_domain.kernel_solvers import (
     ClosedForm,
     ProjectedProcess,
     Solver,
-    require_solver_memory,
+    affordable,
 )
 from thalweg.learned_potentials.gradient_domain.site_covariance import SitePrior
 from thalweg.learned_potentials.gradient_domain.site_observations import SiteObservations, shape_directions
@@ -133,7 +133,7 @@ class SiteGradientDomain:
         # pulls of all frames, (directions, sites, combinations) each, stay in memory beside the matrix
         combinations = max(vectors.shape[1] for vectors in described.vectors)
         pulls_bytes = 8.0 * combinations * float(sizes @ np.array(list(map(len, frames))))
-        require_solver_memory(self.solver, len(frames), int(np.ceil(sizes.mean())), pulls_bytes)
+        solver, notes = affordable(self.solver, len(frames), int(np.ceil(sizes.mean())), pulls_bytes)
         energies = None
         if all(frame.energy is not None for frame in frames):
             energies = np.array([frame.energy for frame in frames]) - _sums(frames, representation, offsets)
@@ -152,7 +152,7 @@ class SiteGradientDomain:
         report(f"width {width:g}, noise {noise:g}", 0.2)
         prior = SitePrior(self.covariance, width)
         # a = (K + noise)^-1 y
-        solved = self.solver.solve(prior, observed, values, noise, report)
+        solved = solver.solve(prior, observed, values, noise, report)
         solution = solved.coefficients
         sites = _with_offsets(
             KernelSites.of(described, prior, observed, solution, offsets),
@@ -170,7 +170,7 @@ class SiteGradientDomain:
             observed.energies,
             mean,
         )
-        return FittedTerm(term, solved.info({"width": width, "noise": noise}))
+        return FittedTerm(term, solved.info({"width": width, "noise": noise}, notes))
 
 
 def _energies_of_atoms(configurations, elements) -> np.ndarray:
