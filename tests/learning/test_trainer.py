@@ -173,3 +173,59 @@ def test_shifted_softplus_is_zero_at_zero_and_follows_its_argument_far_out():
 def test_an_unknown_nonlinearity_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="silu, tanh, softplus"):
         Perceptron.init((1, 2, 1), jax.random.key(0), "relu")
+
+
+def only_near_the_start(model, batch):
+    """The error, but not a number as soon as weights have gone some way."""
+    far = jnp.abs(model.weight - line().weight).max() > 0.3
+    return jnp.where(far, jnp.nan, error(model, batch))
+
+
+def test_an_epoch_into_where_no_loss_is_a_number_is_undone_and_the_best_weights_are_kept():
+    with pytest.warns(UserWarning, match="no loss was finite"):
+        trained = Trainer(30, Adam(0.2), Constant(), average=0.0).fit(
+            line(), only_near_the_start, BATCHES, held_out=BATCHES[:1]
+        )
+    history = trained.history
+    lost = ~np.isfinite(history.held_out)
+    assert history.undone[lost].all()
+    np.testing.assert_allclose(history.learning_rate[:3], 0.2 * 0.5 ** np.cumsum([0, *lost[:2]]))
+    assert float(error(trained.model, BATCHES[0])) == pytest.approx(np.nanmin(history.held_out), rel=1e-6)
+
+
+def test_training_that_diverges_is_told_with_its_epoch():
+    """From the fourth epoch on labels are no numbers."""
+
+    def breaking(generator):
+        epochs.append(len(epochs))
+        bad = np.nan if len(epochs) > 4 else 1.0  # batches are counted once before the first epoch
+        return ((points, bad * values) for points, values in BATCHES)
+
+    epochs: list[int] = []
+    with pytest.warns(UserWarning, match=r"no loss was finite from epoch 4 on.*after epoch 3.*learning_rate"):
+        trained = Trainer(30, Adam(0.05), Constant(), average=0.0).fit(line(), error, breaking)
+    assert trained.history.diverged == 3
+    assert trained.history.stopped
+    assert len(trained.history.training) == 3 + 5
+    assert np.isfinite(trained.model.weight).all()
+    assert "diverged" in trained.history.notes[0]
+
+
+def test_training_without_any_finite_loss_is_refused():
+    def breaking(generator):
+        calls.append(1)
+        bad = np.nan if len(calls) > 1 else 1.0
+        return ((points, bad * values) for points, values in BATCHES)
+
+    calls: list[int] = []
+    with pytest.raises(ValueError, match="diverged: no loss of the first 5 epochs is finite"):
+        Trainer(30, Adam(0.05)).fit(line(), error, breaking)
+
+
+def test_steps_that_were_not_taken_are_told_with_their_epochs():
+    bad = (POINTS[:16], np.full(16, np.nan, np.float32))
+    trained = Trainer(3, Adam(0.05)).fit(line(), error, lambda generator: iter([BATCHES[0], bad]))
+    assert "3 steps were not taken" in trained.history.notes[0]
+    assert np.isfinite(trained.history.training).all()
+    with pytest.warns(UserWarning, match="not finite on held-out batches"):
+        Trainer(2, Adam(0.05)).fit(line(), error, BATCHES, held_out=[bad])

@@ -144,7 +144,7 @@ def test_crisp_states_at_equilibrium_agree_with_the_exact_chain_and_a_markov_sta
     assert (np.abs(model.transition_matrix - exact) < 4 * errors + 1e-3).all()
     assert (np.abs(model.stationary_distribution - pi) < 4 * model.stationary_errors(30).error).all()
     states = [np.searchsorted(BARRIERS, x[:, 0]) for x in equilibrium.blocks]
-    other = MarkovStateModel(5).fit(states).transition_matrix.toarray()
+    other = MarkovStateModel(5).fit(states).transition_matrix
     np.testing.assert_allclose(model.transition_matrix, other, atol=0.01)
     assert model.fit.free_value - model.fit.value < 1e-3
 
@@ -203,6 +203,50 @@ def test_the_score_on_other_data_is_near_that_of_the_fit(prinz, equilibrium):
     assert model.score(fresh) < model.fit.value + 0.05
     with pytest.raises(ValueError, match="r=2"):
         model.score(fresh, r=1)
+
+
+def jumps(chance, frames, seed=0):
+    """Two states that change with a chance a frame, as crisp memberships ``(frames, 2)``."""
+    return np.eye(2)[np.cumsum(np.random.default_rng(seed).random(frames) < chance) % 2]
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [[np.eye(2)[[0] * 1000], np.eye(2)[[1] * 1000]], [np.eye(2)[[0] * 500 + [1] * 500]]],
+    ids=["never", "once"],
+)
+def test_states_that_hardly_exchange_have_no_timescale_and_no_error_bar(runs):
+    model = FuzzyMarkovStateModel(1, Identity(("a", "b"))).fit(runs)
+    assert model.processes[0].timescale is None
+    assert any("under-sampled" in note for note in model.notes)
+    assert "under-sampled" in str(model)
+    assert np.isnan(model.timescale_errors(samples=10).value[0])
+
+
+def test_states_without_frames_are_left_out_and_told():
+    three = np.concatenate([jumps(0.01, 5000), np.zeros((5000, 1))], axis=1)
+    model = FuzzyMarkovStateModel(1, Identity(("a", "b", "c"))).fit([three])
+    assert model.n_states == 2
+    assert model.assign(three).shape == (5000, 2)
+    assert "left out: 3 of 3" in model.notes[0]
+    assert model.timescales[0] == pytest.approx(
+        FuzzyMarkovStateModel(1, Identity(("a", "b"))).fit([three[:, :2]]).timescales[0]
+    )
+    alone = FuzzyMarkovStateModel(1, Identity(("a", "b"))).fit([np.eye(2)[[0] * 100]])
+    assert len(alone.timescales) == 0
+    assert "one state" in alone.notes[-1]
+
+
+def test_memberships_of_no_pure_states_are_told(equilibrium):
+    model = FuzzyMarkovStateModel(5, Shrunk(Wells(0.03), 0.5)).fit(equilibrium)
+    assert any("pure states" in note for note in model.notes)
+
+
+def test_a_multiple_of_the_lag_time_that_fails_is_left_out_and_told():
+    model = FuzzyMarkovStateModel(30, Identity(("a", "b"))).fit([jumps(0.02, 100, seed=k) for k in range(40)])
+    with pytest.warns(UserWarning, match="2 of 5 multiples of the lag time failed.*leaves no pairs"):
+        test = model.chapman_kolmogorov([jumps(0.02, 100, seed=k) for k in range(40)], samples=5)
+    assert test.lags.tolist() == [30.0, 60.0, 90.0]
 
 
 def test_functions_that_are_no_memberships_are_refused(equilibrium):

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -27,7 +26,7 @@ from thalweg.collective_variables.memberships.fuzzy_markov_model import (
 )
 from thalweg.collective_variables.neural.encoder import Encoder, Scale
 from thalweg.collective_variables.neural.learned_basis import Training
-from thalweg.time_series.trajectories import Trajectories
+from thalweg.time_series.trajectories import TrajectoryData
 from thalweg.time_series.windows import Batch
 
 
@@ -113,7 +112,7 @@ class DeepMarkovModel(Training):
     states: int = 2
     n_blocks: int = 40
 
-    def fit(self, data: Trajectories | Sequence[Any]) -> FuzzyMarkovModel:
+    def fit(self, data: TrajectoryData) -> FuzzyMarkovModel:
         """Train, then solve.
 
         Raises

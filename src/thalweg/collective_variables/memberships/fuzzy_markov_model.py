@@ -22,15 +22,15 @@ import numpy as np
 from thalweg.collective_variables.bases.basis import Basis, Functions, along
 from thalweg.collective_variables.bases.linear_map import function_values, project
 from thalweg.collective_variables.covariances.covariance import Covariances
-from thalweg.collective_variables.covariances.evidence import (
+from thalweg.collective_variables.covariances.slow_modes import SlowModes, nonreversible_modes
+from thalweg.collective_variables.covariances.stationarity import unsymmetrized
+from thalweg.collective_variables.linear.evidence import (
     diagnosed,
     observed_processes,
     quoted,
     resolved_only,
     undersampled,
 )
-from thalweg.collective_variables.covariances.slow_modes import SlowModes, nonreversible_modes
-from thalweg.collective_variables.covariances.stationarity import unsymmetrized
 from thalweg.collective_variables.memberships.membership_moments import MembershipMoments, membership_moments
 from thalweg.collective_variables.memberships.reversible_memberships import (
     ReversibleMemberships,

@@ -1,7 +1,7 @@
 r"""What speaks against a timescale that a network has found: each doubt one sentence.
 
 Three questions are asked of the slowest function :math:`\psi` and its timescale :math:`t`, beside those that are asked
-of every slow function (see `covariances.evidence`):
+of every slow function (see `linear.evidence`):
 
 - is it as slow in data that the network never saw?
 - is it an eigenfunction? Then its correlations :math:`c` decay as fast between one and two lag times as within the
@@ -24,9 +24,9 @@ import numpy as np
 from thalweg.collective_variables.bases.basis import Functions, along
 from thalweg.collective_variables.bases.linear_map import function_values, project
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
-from thalweg.collective_variables.covariances.evidence import diagnosed
 from thalweg.collective_variables.covariances.held_out import OVERFITTED
 from thalweg.collective_variables.covariances.slow_modes import SlowModes, decay_times
+from thalweg.collective_variables.linear.evidence import diagnosed
 from thalweg.time_series.blocks import PairRange, segments
 from thalweg.time_series.cross_validation import taken
 from thalweg.time_series.resampling import Estimate
