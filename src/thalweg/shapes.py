@@ -28,7 +28,7 @@ Momenta = Float[Array, "atoms dims *replicas"]
 Forces = Float[Array, "atoms dims *replicas"]
 Energies = Float[Array, " *replicas"]
 Box = Float[Array, "3 3"]
-Boxes = Float[Array, "3 3 *replicas"]
+Boxes = Float[Array, "3 3 *boxes"]
 Masses = Float[Array, " atoms"]
 Values = Float[Array, " values *replicas"]
 

@@ -46,6 +46,7 @@ from thalweg.interop.openmm.solvation import (
 )
 from thalweg.interop.openmm.system import is_barostat, system_from_openmm
 from thalweg.interop.openmm.topology import topology_from_openmm
+from thalweg.interop.openmm.values import numbers_of
 from thalweg.machine.reading import quietly, reading, what_is_wrong
 from thalweg.systems.box import reduced_box
 from thalweg.systems.system import System
@@ -336,7 +337,7 @@ def _box_of_structure(system: openmm.System, box, pdb: str | Path) -> tuple[str,
     if box is None or not system.usesPeriodicBoundaryConditions():
         return ()
     ours = reduced_box(np.array(box.value_in_unit(unit.nanometer)))
-    theirs = np.array(system.getDefaultPeriodicBoxVectors().value_in_unit(unit.nanometer))
+    theirs = np.array(numbers_of(list(map(list, system.getDefaultPeriodicBoxVectors()))))
     if np.allclose(ours, theirs, rtol=0, atol=1e-3):
         return ()
     for force in system.getForces():
