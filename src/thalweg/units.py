@@ -166,10 +166,23 @@ def duration(time: float, like: float | None = None) -> str:
     >>> duration(12.345), duration(2.5e4), duration(1.2e6), duration(40.0, ONE_FRAME), duration(ONE_FRAME)
     ('12.35 ps', '25 ns', '1.2 µs', '40 frames', '1 frame')
     """
+    if time != time:
+        return "none"
     if isinstance(time if like is None else like, InFrames):
         return f"{time:.4g} frame{'' if time == 1 else 's'}"
     size = next(((name, size) for name, size in LONG_TIMES if abs(time) >= size), ("ps", 1.0))
     return f"{time / size[1]:.4g} {size[0]}"
+
+
+def unit_of(time: float) -> str:
+    """The unit in which a time is counted: "ps", or "frames" where the time between frames was not given.
+
+    Examples
+    --------
+    >>> unit_of(2.0), unit_of(5 * ONE_FRAME)
+    ('ps', 'frames')
+    """
+    return "frames" if isinstance(time, InFrames) else "ps"
 
 
 def unit(name: str, dimension: str) -> float:

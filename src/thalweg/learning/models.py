@@ -63,7 +63,7 @@ class Model(_Named):
     --------
     >>> from thalweg.collective_variables.linear.pca import PCA
     >>> PCA(dim=1).fit(np.arange(6.0).reshape(3, 2))
-    PCAModel(mean=array (2,), loadings=array (2, 1), variances=array (2,), names=None)
+    PCAModel(features=2, components=1, variance=100 %)
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -133,7 +133,7 @@ def _in_short(value: Any) -> str:
     Examples
     --------
     >>> _in_short(np.zeros((3, 2))), _in_short(np.array([0.25, 120.123456])), _in_short({"a": 1})
-    ('array (3, 2)', '0.25, 120.1', 'dict of 1')
+    ('array (3, 2)', '0.25, 120.1', "{'a': 1}")
     """
     if isinstance(value, np.ndarray) and value.ndim == 1 and 0 < len(value) <= 6 and value.dtype.kind in "fc":
         return ", ".join(f"{number:.4g}" for number in value)

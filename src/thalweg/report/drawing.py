@@ -48,7 +48,7 @@ from thalweg.report.of_models import (
 from thalweg.report.results import Candidate, ChapmanKolmogorov, ModelChoice, ReportedTimescales
 from thalweg.report.style import PALETTE, band, styled
 from thalweg.time_series.cross_validation import CrossValidation
-from thalweg.units import InFrames
+from thalweg.units import InFrames, unit_of
 
 MOST_ROWS = 20
 """Features drawn of an importance, most important first."""
@@ -127,7 +127,7 @@ def _(result: MemoryScan) -> go.Figure:
                 x=times, y=values, mode="lines+markers", line={"color": color}, name=f"process {process + 1}"
             )
         )
-    unit = "frames" if isinstance(result.lag, InFrames) else "ps"
+    unit = unit_of(result.lag)
     drawn.update_xaxes(title={"text": f"memory [{unit}]"})
     drawn.update_yaxes(title={"text": f"time scale [{unit}], 95 % bands"}, rangemode="tozero")
     return styled(drawn, height=420)

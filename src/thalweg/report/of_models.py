@@ -24,7 +24,7 @@ from thalweg.kinetics.reactions.transition_paths import ReactiveFlux
 from thalweg.kinetics.states.clustering import Clustering
 from thalweg.report.style import INK, PALETTE, band, compact, decades, styled
 from thalweg.time_series.crossings import Process
-from thalweg.units import InFrames
+from thalweg.units import unit_of
 
 MOST_NAMED = 40
 """Centers, states and sets up to which each is numbered or drawn by itself."""
@@ -42,20 +42,22 @@ def markov_figure(model: MarkovModel) -> go.Figure:
         times, known = model.timescales, np.ones(len(model.timescales), bool)
     else:
         times, known = _evidence(model.processes)
-    return _spectrum(times, known, model.lag, _unit(model.dt), model.stationary_distribution, "state")
+    return _spectrum(times, known, model.lag, unit_of(model.dt), model.stationary_distribution, "state")
 
 
 def hidden_figure(model: HiddenModel) -> go.Figure:
     """Timescales of a hidden Markov model against its lag, and the populations of its hidden states."""
     times, known = _evidence(model.processes)
-    return _spectrum(times, known, model.lag, _unit(model.dt), model.stationary_distribution, "hidden state")
+    return _spectrum(
+        times, known, model.lag, unit_of(model.dt), model.stationary_distribution, "hidden state"
+    )
 
 
 def lumped_figure(model: LumpedModel) -> go.Figure:
     """Timescales between sets against the lag, and the populations of the sets."""
     known = np.ones(len(model.timescales), bool)
     return _spectrum(
-        model.timescales, known, model.lag, _unit(model.lag), model.stationary_distribution, "set"
+        model.timescales, known, model.lag, unit_of(model.lag), model.stationary_distribution, "set"
     )
 
 
@@ -67,7 +69,7 @@ def coordinates_figure(model: VACModel) -> go.Figure:
         times = model.timescales[: model.loadings.shape[1]]
         known = np.ones(len(times), bool)
     drawn = go.Figure()
-    _add_timescales(drawn, times, known, model.lagtime * model.dt, _unit(model.dt), "coordinate")
+    _add_timescales(drawn, times, known, model.lagtime * model.dt, unit_of(model.dt), "coordinate")
     return styled(drawn, height=380)
 
 
@@ -232,10 +234,6 @@ def _way(each: Pathway) -> str:
     """States of a pathway, the middle of a long one left out."""
     states = [str(state) for state in each.states]
     return " → ".join(states if len(states) <= 8 else [*states[:4], "…", *states[-3:]])
-
-
-def _unit(like: float) -> str:
-    return "frames" if isinstance(like, InFrames) else "ps"
 
 
 def _evidence(processes: Sequence[Process]) -> tuple[np.ndarray, np.ndarray]:

@@ -129,7 +129,10 @@ def _processes(
     ruled = left <= (EXACT * np.abs(1 - np.abs(values[part]) ** 2) + 1e-8) * size
     return {
         k: observed_process(
-            float(times[k]) if times[k] > 0 else float("nan"), [run[:, j].real for run in series], BLOCKS
+            float(times[k]) if times[k] > 0 else float("nan"),
+            [run[:, j].real for run in series],
+            BLOCKS,
+            columns.dt,
         )
         for j, k in enumerate(part)
         if not ruled[j]

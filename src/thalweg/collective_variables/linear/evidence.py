@@ -69,11 +69,11 @@ def observed_processes(modes: Trajectories, timescales: Sequence[float] | np.nda
     Examples
     --------
     >>> hop = np.tile(np.repeat([0.0, 1.0], 50), 20)[:, None]
-    >>> print(*observed_processes(Trajectories([hop]), [40.0]))
+    >>> print(*observed_processes(Trajectories([hop], dt=1.0), [40.0]))
     40 ps (crossed 20 and 19 times)
     """
     return tuple(
-        observed_process(float(time), [block[:, k] for block in modes.blocks], BLOCKS)
+        observed_process(float(time), [block[:, k] for block in modes.blocks], BLOCKS, modes.dt)
         for k, time in enumerate(timescales)
     )
 
@@ -187,10 +187,7 @@ def quoted(processes: Sequence[Process]) -> str:
     >>> quoted([Process(120.0, 40, 41, 10), Process(75.0, 2, 2, 1)])
     '120 ps, under-sampled'
     """
-    return ", ".join(
-        f"{each.estimate:.4g} ps" if each.resolved else "no decay" if each.sampled else "under-sampled"
-        for each in processes
-    )
+    return ", ".join(each.in_short for each in processes)
 
 
 def resolved_only(values: np.ndarray, processes: Sequence[Process]) -> np.ndarray:

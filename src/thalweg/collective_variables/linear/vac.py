@@ -232,11 +232,11 @@ class VACModel(Model):
         }
 
     def __str__(self) -> str:
-        times = ", ".join(f"{time:.4g} ps" for time in self.timescales[: self.method.dim])
+        times = ", ".join(duration(time, self.dt) for time in self.timescales[: self.method.dim])
         times = quoted(self.processes) if self.processes else times
         lag = self.lagtime * self.dt
         return "\n".join(
-            [f"timescales {times} at lag {lag:g} ps", f"{self.estimate}: {self.reason}", *self.notes]
+            [f"timescales {times} at lag {duration(lag)}", f"{self.estimate}: {self.reason}", *self.notes]
         )
 
 

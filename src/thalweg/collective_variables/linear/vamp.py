@@ -158,7 +158,9 @@ class VAMPModel(Model):
         values = ", ".join(f"{value:.4g}" for value in self.singular_values[: self.method.dim])
         lag = self.method.lagtime * self.covariances.dt
         times = quoted(self.processes)
-        return "\n".join([f"singular values {values}, timescales {times} at lag {lag:g} ps", *self.notes])
+        return "\n".join(
+            [f"singular values {values}, timescales {times} at lag {duration(lag)}", *self.notes]
+        )
 
 
 @dataclass(frozen=True)
