@@ -55,14 +55,14 @@ def notes_shown() -> Iterator[None]:
             log.debug("%s:%s: %s", filename, lineno, said)
         elif said not in shown:
             shown.add(said)
-            note(said)
+            _note(said)
 
     with warnings.catch_warnings():
         warnings.showwarning = show
         yield
 
 
-def note(sentence: str) -> None:
+def _note(sentence: str) -> None:
     """Print something to know that ends nothing."""
     console = Console(stderr=True, soft_wrap=True)
     console.print("[bold yellow]note:[/]", end=" ")
