@@ -119,7 +119,7 @@ def run(
 
     _require_file(study)
     folder = Path(study.stem) if out is None else out
-    _finish(begin(study, folder), folder)
+    _finish(begin(study, folder, Console(stderr=True, soft_wrap=True)), folder)
 
 
 @app.command()
@@ -146,7 +146,7 @@ def demo(
         _finish(study_of(out), out)
         return
     with as_file(files("thalweg.cli") / "demo.toml") as study:
-        _finish(begin(study, out), out)
+        _finish(begin(study, out, Console(stderr=True, soft_wrap=True)), out)
 
 
 @app.command()

@@ -29,7 +29,7 @@ def residue_of_atoms(topology: Topology) -> np.ndarray:
 def residue_labels(topology: Topology) -> tuple[str, ...]:
     """A name for each residue that people recognize, such as ``ALA2``."""
     first = np.unique(residue_of_atoms(topology), return_index=True)[1]
-    return tuple(topology.residue(k) for k in first)
+    return tuple(topology.residue(int(k)) for k in first)
 
 
 def solute_atoms(topology: Topology) -> np.ndarray:

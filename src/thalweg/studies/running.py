@@ -23,6 +23,7 @@ from thalweg.machine import disk
 from thalweg.machine.links import check_links
 from thalweg.machine.whole_files import is_vacant, write_whole
 from thalweg.registry import fingerprints
+from thalweg.sampling.apparatus import Apparatus
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.executors import processes, serial
 from thalweg.sampling.policy import Task
@@ -42,8 +43,10 @@ SAFE_PATH = "PYTHONSAFEPATH"
 """Environment variable that keeps Python from importing modules out of the folder in which it is started."""
 
 
-def begin(path: Path, run: Path) -> Study:
+def begin(path: Path, run: Path, console: Console | None = None) -> Study:
     """Make the run folder of the study in ``path``, after building everything once to see that it can run.
+
+    ``console`` is told what is being done, and what was decided where the study says nothing.
 
     Raises
     ------
@@ -52,7 +55,11 @@ def begin(path: Path, run: Path) -> Study:
     """
     study = load(path)
     _check_free(run)
-    apparatus = study.campaign.recipe.build()
+    told = Console(quiet=True) if console is None else console
+    with told.status("building the system: structure, force field, solvent, nearest minimum"):
+        apparatus = study.campaign.recipe.build()
+    for sentence in _decided(apparatus):
+        told.print(sentence, markup=False, highlight=False)
     topology = apparatus.trajectories.topology
     known = named_torsions(topology)
     for region in study.states:
@@ -72,6 +79,14 @@ def begin(path: Path, run: Path) -> Study:
         disk.remove(run / BEGINNING)
         store_of(run)
     return study
+
+
+def _decided(apparatus: Apparatus) -> Iterator[str]:
+    """What is simulated and where, as far as the study left that open."""
+    yield from apparatus.notes
+    engine = apparatus.card.get("engine")
+    where = f" on its platform {apparatus.card['platform']}" if "platform" in apparatus.card else ""
+    yield f"{len(apparatus.masses)} atoms, {engine} engine{where}"
 
 
 def _check_free(run: Path) -> None:
@@ -186,7 +201,7 @@ def working_in(run: Path) -> Iterator[None]:
 def _progress(study: Study, console: Console) -> Iterator[Callable[..., None]]:
     """A bar of simulated time with the time that remains, told by the campaign what is done."""
     with bars(console, TextColumn("{task.completed:.2f} of {task.total:.2f} ns")) as bar:
-        shown = bar.add_task("starting", total=study.campaign.cost() * 1e-3)
+        shown = bar.add_task("building and compiling", total=study.campaign.cost() * 1e-3)
 
         def observer(round: int, task: Task, done: int, tasks: int, seconds: float | None) -> None:
             bar.update(shown, description=task.id.split("/")[-1], advance=task.cost * 1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
+import jax
 import mdtraj
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from thalweg.interop.measured.frame_features import (
     values_of_frames,
 )
 from thalweg.interop.measured.mdtraj_features import SecondaryContent, SecondaryStructure, SolventExposure
+from thalweg.systems.box import wrapped
 from thalweg.systems.topology import Topology
 
 STRUCTURE = mdtraj.load(str(files("thalweg.testsystems") / "structures" / "met_enkephalin.pdb"))
@@ -75,6 +77,24 @@ def test_secondary_structure_is_that_of_mdtraj():
 def test_exposure_is_that_of_mdtraj():
     theirs = mdtraj.shrake_rupley(mdtraj.Trajectory(FRAMES[:2], STRUCTURE.topology), mode="residue")
     np.testing.assert_allclose(SolventExposure(TOPOLOGY).of_frames(FRAMES[:2], None), theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "box", [np.diag([1.5, 1.6, 1.4]), np.array([[1.6, 0, 0], [0.5, 1.5, 0], [-0.5, 0.7, 1.4]])]
+)
+def test_exposure_and_structure_are_the_same_of_molecules_that_a_box_cuts(box):
+    with jax.enable_x64(True):
+        cut = np.stack(
+            [np.asarray(wrapped(frame + 0.7, box), np.float32) for frame in FRAMES[:2].astype(float)]
+        )
+    assert np.abs(cut - FRAMES[:2] - 0.7).max() > 1.0
+    whole = SolventExposure(TOPOLOGY).of_frames(FRAMES[:2], None)
+    # the grid of points is fixed in space, so a surface moves by a few points where coordinates are rounded
+    np.testing.assert_allclose(SolventExposure(TOPOLOGY).of_frames(cut, box), whole, atol=5e-3)
+    np.testing.assert_array_equal(
+        SecondaryStructure(TOPOLOGY).of_frames(cut, box),
+        SecondaryStructure(TOPOLOGY).of_frames(FRAMES[:2], None),
+    )
 
 
 def test_water_and_ions_shade_nothing_unless_asked_to():

@@ -61,7 +61,8 @@ class SecondaryStructure:
         return (None,) * len(self.names)
 
     def of_frames(self, positions: np.ndarray, box: np.ndarray | None) -> np.ndarray:
-        letters = mdtraj.compute_dssp(_frames(self.topology, positions), simplified=True)
+        whole = _together(self.topology, positions, box)
+        letters = mdtraj.compute_dssp(_frames(self.topology, whole), simplified=True)
         letters = letters[:, _known_residues(self.topology)]
         found = np.stack([letters == letter for letter in STRUCTURES.values()], axis=2)
         return found.reshape(len(positions), -1).astype(np.float32)
@@ -92,7 +93,7 @@ class SolventExposure:
     """Solvent-accessible surface [nm^2] of each protein residue by rolling a probe [shrake1973].
 
     The surface is a count of points and has no gradient; `thalweg.geometry.coordination.burial` has one. Molecules
-    must be whole.
+    that a box cuts are made whole along their bonds and put beside each other; without bonds they must be whole.
 
     Parameters
     ----------
@@ -141,7 +142,7 @@ class SolventExposure:
         return (None,) * len(self.names)
 
     def of_frames(self, positions: np.ndarray, box: np.ndarray | None) -> np.ndarray:
-        shading = positions[:, self.shading]
+        shading = _together(self.shown, positions[:, self.shading], box)
         for frame, x in enumerate(shading):
             if len(touching := KDTree(x).query_pairs(TOUCHING, output_type="ndarray")):
                 first, second = (self.shown.label(int(k)) for k in touching[0])
@@ -152,6 +153,16 @@ class SolventExposure:
         frames = _frames(self.shown, shading)
         areas = mdtraj.shrake_rupley(frames, self.probe, self.points, mode="residue")
         return areas[:, _known_residues(self.shown)]
+
+
+def _together(topology: Topology, positions: np.ndarray, box: np.ndarray | None) -> np.ndarray:
+    """``positions`` with every molecule whole, and all molecules in one place of a periodic box."""
+    if box is None or not len(topology.bonds):
+        return positions
+    frames = _frames(topology, positions)
+    frames.unitcell_vectors = np.broadcast_to(np.asarray(box, np.float32), (len(positions), 3, 3))
+    largest, *others = sorted(frames.topology.find_molecules(), key=len, reverse=True)
+    return frames.image_molecules(inplace=True, anchor_molecules=[largest], other_molecules=others).xyz
 
 
 def _frames(topology: Topology, positions: np.ndarray) -> mdtraj.Trajectory:
