@@ -144,11 +144,18 @@ def moved(line: str, x: str) -> str:
     return line[:30] + f"{x:>8}" + line[38:]
 
 
-def amber_files(folder: Path, bond: float = 1.37) -> dict[str, Path]:
+def nonbonded_of(system) -> openmm.NonbondedForce:
+    forces = openmm.XmlSerializer.deserialize(system.openmm_xml).getForces()
+    return next(force for force in forces if isinstance(force, openmm.NonbondedForce))
+
+
+def amber_files(folder: Path, bond: float = 1.37, width: float | None = None) -> dict[str, Path]:
+    """Files of hydrogen chloride, in a cube ``width`` Å wide if that is given."""
     prmtop, inpcrd = folder / "hcl.prmtop", folder / "hcl.inpcrd"
     prmtop.write_text(HYDROGEN_CHLORIDE)
+    box = "" if width is None else "".join(f"{x:12.7f}" for x in (*[width] * 3, 90, 90, 90)) + "\n"
     inpcrd.write_text(
-        f"hydrogen chloride\n    2\n{0:12.7f}{0:12.7f}{0:12.7f}{bond:12.7f}{0:12.7f}{0:12.7f}\n"
+        f"hydrogen chloride\n    2\n{0:12.7f}{0:12.7f}{0:12.7f}{bond:12.7f}{0:12.7f}{0:12.7f}\n{box}"
     )
     return {"prmtop": prmtop, "inpcrd": inpcrd}
 
@@ -171,6 +178,36 @@ def test_amber_files_take_implicit_solvent_and_constraints(tmp_path):
     system = build_system(**amber_files(tmp_path), implicit_solvent="obc2")
     assert system.constraints.distances.tolist() == pytest.approx([0.127])
     assert energy(system) < energy(build_system(**amber_files(tmp_path)))
+
+
+def test_hydrogens_of_amber_files_take_mass_from_their_atoms(tmp_path):
+    system = build_system(**amber_files(tmp_path), hydrogen_mass=3.0)
+    np.testing.assert_allclose(system.masses, [3.0, 35.45 + 1.008 - 3.0])
+    with pytest.raises(BuildError, match=r"leaves 0.458 amu for HCL 1 CL"):
+        build_system(**amber_files(tmp_path), hydrogen_mass=36.0)
+
+
+def test_radii_that_an_implicit_solvent_has_no_table_for_are_answered_with_the_remedy(tmp_path):
+    files = amber_files(tmp_path)
+    files["prmtop"].write_text(HYDROGEN_CHLORIDE.replace("1.70000000E+00\n", "2.70000000E+00\n"))
+    with pytest.raises(BuildError, match=r'do not suit implicit_solvent = "gbn2".*changeRadii mbondi3'):
+        build_system(**files, implicit_solvent="gbn2")
+
+
+def test_a_box_in_amber_files_is_used_with_pme_and_told(tmp_path):
+    system = build_system(**amber_files(tmp_path, width=30.0))
+    np.testing.assert_allclose(system.box, 3.0 * np.eye(3), atol=1e-6)
+    assert nonbonded_of(system).getNonbondedMethod() == openmm.NonbondedForce.PME
+    assert nonbonded_of(system).getCutoffDistance()._value == pytest.approx(0.9)
+    assert "3.000 nm wide, with PME and a cutoff of 0.9 nm; set periodic = false" in system.notes[0]
+    assert build_system(**amber_files(tmp_path, width=30.0), periodic=False).box is None
+    field = build_system(**amber_files(tmp_path, width=30.0), cutoff=1.2, electrostatics="reaction-field")
+    assert nonbonded_of(field).getNonbondedMethod() == openmm.NonbondedForce.CutoffPeriodic
+    assert field.notes == ()
+    with pytest.raises(BuildError, match=r"more than half the box \(1.500 nm\); use at most 0.750"):
+        build_system(**amber_files(tmp_path, width=15.0))
+    with pytest.raises(BuildError, match=r"changes with the pressure and needs some room; use at most 0.857"):
+        build_system(**amber_files(tmp_path, width=18.0), pressure=0.06)
 
 
 def test_a_system_in_xml_and_a_structure_make_the_same_system(tmp_path):
@@ -231,6 +268,12 @@ def without_bonds(folder):
     return edited(folder, [line.replace("ALA", "LIG") for line in ATOMS if "ALA" in line])
 
 
+def with_ligand(folder):
+    heavy = [line for line in ATOMS if line[76:78].strip() != "H"]
+    rest = ["HETATM   90  C1  LIG B   9      20.000  20.000  20.000  1.00  0.00           C"]
+    return edited(folder, [*heavy, *rest])
+
+
 MISTAKES = {
     "residue unknown": (
         unknown_residue,
@@ -270,6 +313,11 @@ MISTAKES = {
         FF14SB,
         "atom 1 has coordinates .* must be finite",
     ),
+    "ligand beside a protein without hydrogens": (
+        with_ligand,
+        FF14SB,
+        "residue LIG 9 is unknown to the force field.*if it is a ligand, add a file of its parameters",
+    ),
     "overlapping atoms": (
         lambda folder: edited(
             folder, [*ATOMS[:9], ATOMS[9][:30] + ATOMS[8][30:54] + ATOMS[9][54:], *ATOMS[10:]]
@@ -286,6 +334,11 @@ def test_a_mistake_in_the_files_is_answered_with_what_to_do(mistake, tmp_path):
     pdb, forcefield, message = MISTAKES[mistake]
     with pytest.raises(BuildError, match=message):
         build_system(pdb=pdb(tmp_path), forcefield=forcefield)
+
+
+def test_a_ligand_is_named_where_hydrogens_are_being_added(tmp_path):
+    with pytest.raises(BuildError, match="residue LIG 9 is unknown to the force field"):
+        build_system(pdb=with_ligand(tmp_path), forcefield=FF14SB, add_hydrogens=True)
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def from_pdb(
     nonbonded = Summation(cutoff, periodic, electrostatics, pressure).in_box(
         topology.getPeriodicBoxVectors(),
         has_implicit_solvent(field),
-        _waters(topology),
+        _waters(topology) > 0,
         None if solvent is not None else _perhaps_a_crystal(pdb, _waters(topology)),
     )
     positions = checked_positions(modeller.positions, _atoms(topology))
@@ -205,7 +205,7 @@ def from_topology(
 ) -> System:
     """A system from OpenMM's topology and positions ``(atoms, 3)`` [nm]; the rest as in `from_pdb`."""
     box = topology.getPeriodicBoxVectors()
-    nonbonded = Summation(cutoff, electrostatics=electrostatics).in_box(box, False, _waters(topology))
+    nonbonded = Summation(cutoff, electrostatics=electrostatics).in_box(box, False, _waters(topology) > 0)
     return _from_field(topology, positions, forcefield, nonbonded, constraints, hydrogen_mass)
 
 
@@ -276,7 +276,7 @@ def from_amber(
     solvent = chosen(implicit_solvent, IMPLICIT_SOLVENTS, "implicit_solvent")
     box = topology.getPeriodicBoxVectors()
     nonbonded = Summation(cutoff, periodic, electrostatics, pressure).in_box(
-        box, solvent is not None, _waters(topology)
+        box, solvent is not None, filled=True
     )
     held = chosen(constraints, CONSTRAINTS, "constraints")
     try:

@@ -85,15 +85,18 @@ class Summation:
     electrostatics: str | None = None
     pressure: float | None = None
 
-    def in_box(self, box, implicit: bool, waters: int, undecided: str | None = None) -> Nonbonded:
-        """The method for a structure in ``box`` of OpenMM, or None, with ``waters`` molecules of water.
+    def in_box(self, box, implicit: bool, filled: bool, undecided: str | None = None) -> Nonbonded:
+        """The method for a structure in ``box`` of OpenMM, or None.
 
-        Without a word from the user the box of a molecule in implicit solvent is left out, and used if there is water
-        in it, or a cutoff was given.
+        Without a word from the user the box of a molecule in implicit solvent is left out, and one that is ``filled``
+        is used; so is any box if a cutoff was given.
 
         Parameters
         ----------
-        undecided : what to say where there is water in a box and it is not clear that the box is one to simulate in
+        box : vectors, or None
+        implicit : whether the solvent is
+        filled : whether there is solvent in the box, or it is the box of files that are made for simulation
+        undecided : what to say where a box is filled and it is not clear that it is one to simulate in
 
         Raises
         ------
@@ -105,11 +108,11 @@ class Summation:
                 f"cutoff = {self.cutoff} nm; give a positive distance such as 1.0, or leave it out for all pairs"
             )
         silent = self.periodic is None and self.cutoff is None
-        if box is not None and not implicit and waters and silent and undecided is not None:
+        if box is not None and not implicit and filled and silent and undecided is not None:
             raise BuildError(undecided)
         asked = self.periodic
         if asked is None:
-            asked = box is not None and not implicit and (self.cutoff is not None or waters > 0)
+            asked = box is not None and not implicit and (self.cutoff is not None or filled)
         return self._periodic(box, silent) if asked else self._open()
 
     def _open(self) -> Nonbonded:
