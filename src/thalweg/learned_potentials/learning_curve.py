@@ -196,7 +196,9 @@ class TransferMatrix:
         lines = [f"{label} {measure} [{unit}], trained on the set at the left, tested on that above{over}"]
         lines.append(" " * width + "".join(f"{name:>{width}}" for name in self.names))
         for name, *columns in zip(self.names, values, spread, self._open):
-            cells = "".join(f"{_cell(label, *each):>{width}}" for each in zip(*columns))
+            cells = "".join(
+                f"{_cell(label, *each):>{width}}" for each in zip(*(column.tolist() for column in columns))
+            )
             lines.append(f"{name:<{width}}{cells}")
         if label.startswith("energy") and self._open.any():
             lines.append(

@@ -209,7 +209,8 @@ def batches(
     for chosen, padded in packed([len(configuration) for configuration in configurations], sites):
         frames = [configurations[k] for k in chosen]
         blocks.append((chosen, Neighborhoods.of(frames, elements, reach, 0, padded)))
-    rows = max((len(near.partners) for _, near in blocks), default=0)
+    # a program is compiled for each shape: few numbers of rows, whatever the frames
+    rows = _few_sizes(max((len(near.partners) for _, near in blocks), default=ROWS), ROWS)
     for chosen, near in blocks:
         yield chosen, near.with_rows(rows, reach)
 
@@ -229,9 +230,21 @@ def packed(sizes: Sequence[int], sites: int) -> list[tuple[np.ndarray, int]]:
         before = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, before + sites, side="right")))
         size = int(ends[stop - 1] - before)
-        blocks.append((order[start:stop], sites if size <= sites else -(-size // 64) * 64))
+        blocks.append((order[start:stop], sites if size <= sites else _few_sizes(size, 64)))
         start = stop
     return blocks
+
+
+def _few_sizes(size: int, step: int) -> int:
+    """The next of few sizes from ``size`` on: multiples of ``step``, further apart the larger, four to each octave.
+
+    Examples
+    --------
+    >>> [_few_sizes(size, 8) for size in (8, 41, 64, 65, 100, 130)]
+    [8, 48, 64, 80, 112, 160]
+    """
+    step = max(step, 1 << max(0, (size - 1).bit_length() - 3))
+    return -(-size // step) * step
 
 
 def element_kinds(numbers: Sequence[int] | np.ndarray, elements: Sequence[int]) -> np.ndarray:

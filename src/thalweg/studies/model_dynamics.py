@@ -156,7 +156,6 @@ def _bound(potential: LearnedPotential, start: Configuration) -> Energy:
     ValueError
         If the potential does not know an element of the start.
     """
-    potential.evaluate([start])  # says at once which element is unknown
     bare = replace(potential, references=dict.fromkeys(potential.references, 0.0))
     return bare.bind(
         np.asarray(start.numbers, int), start.box if any(start.periodic) else None, start.periodic

@@ -246,11 +246,15 @@ def _energies_of_sites(term: SiteTerm, environments: Environments) -> Float[Arra
     """`SiteTerm.site_energies`, a few sites at a time together with their derivatives where sites are independent.
 
     What one block of sites needs stays near the processor, which halves the time. Derivatives in the vectors are those
-    computed beside the energies; they can be differentiated again.
+    computed beside the energies; they can be differentiated again. Where no derivative is asked for, none is computed
+    or compiled.
     """
     sites = environments.vectors.shape[-1]
     if not term.sees_neighbors_only or sites < 2 * TOGETHER:
         return term.site_energies(environments)
+
+    def blocks_of(vectors):
+        return in_blocks(Environments(vectors, environments.partners, environments.kinds), TOGETHER)
 
     def evaluate(vectors):
         def of_block(block):
@@ -262,14 +266,13 @@ def _energies_of_sites(term: SiteTerm, environments: Environments) -> Float[Arra
             return energies, gradient
 
         # (blocks, 3, neighbors, sites of a block) back to (3, neighbors, sites), filler cut off
-        whole = Environments(vectors, environments.partners, environments.kinds)
-        energies, gradient = jax.lax.map(of_block, in_blocks(whole, TOGETHER))
+        energies, gradient = jax.lax.map(of_block, blocks_of(vectors))
         gradient = jnp.moveaxis(gradient, 0, -2).reshape(*vectors.shape[:-1], -1)
         return energies.reshape(-1)[:sites], gradient[..., :sites]
 
     @jax.custom_jvp
     def energies(vectors):
-        return evaluate(vectors)[0]
+        return jax.lax.map(term.site_energies, blocks_of(vectors)).reshape(-1)[:sites]
 
     @energies.defjvp
     def change(primals, tangents):
