@@ -137,7 +137,7 @@ class HiddenModel(Model):
         """Share of frames in every hidden state ``(hidden,)``: at equilibrium if all are connected, else as seen."""
         if self.active.complete:
             return self.fit.stationary_distribution
-        frames = occupancy(self.expected)
+        frames = _occupancy(self.expected)
         return frames / frames.sum()
 
     @cached_property
@@ -273,7 +273,7 @@ def _crossed(timescale: float, series: list[np.ndarray], lagtime: int, observed:
     return sorted(seen, key=lambda process: min(process.forward, process.backward))[(len(seen) - 1) // 2]
 
 
-def occupancy(expected: Expectation) -> np.ndarray:
+def _occupancy(expected: Expectation) -> np.ndarray:
     """Frames ``(hidden,)`` expected in every hidden state: those that enter it, and those that begin a sequence."""
     return expected.transitions.sum(axis=0) + expected.initial
 
@@ -345,7 +345,7 @@ class HiddenMarkovModel(Method):
         begun = surviving(starts, lambda k: self._iterated(guesses[k], observed, tried), "first guesses")
         best = max(begun.results, key=lambda model: model.log_likelihood)
         model = self.improved(best, observed, self.max_iterations, progress)
-        while (alive := occupancy(model.expected) >= LEAST_FRAMES).sum() < model.n_hidden:
+        while (alive := _occupancy(model.expected) >= LEAST_FRAMES).sum() < model.n_hidden:
             model = self.improved(_without_dead(model, alive), observed, self.max_iterations, progress)
         if model.n_hidden < self.n_hidden:
             warnings.warn(
@@ -433,7 +433,7 @@ def _without_dead(model: HiddenModel, alive: np.ndarray) -> HiddenModel:
             f"of {model.n_hidden} hidden states only {alive.sum()} is left with more than one frame; the data show "
             "no second one: use a shorter lagtime, other features, or more data"
         )
-    frames = occupancy(model.expected)
+    frames = _occupancy(model.expected)
     return _of_states(model, np.flatnonzero(alive), frames / frames.sum())
 
 
