@@ -89,7 +89,7 @@ def whitening(
     return Whitening(mean, matrix, tuple(notes))
 
 
-class Directions(NamedTuple):
+class _Directions(NamedTuple):
     """Coordinates ``(x - mean) @ matrix`` that a linear problem is solved in.
 
     Attributes
@@ -125,7 +125,7 @@ class Directions(NamedTuple):
 
 def directions(
     mean: Float[np.ndarray, " features"], covariance: Float[np.ndarray, "features features"], cutoff: float
-) -> Directions:
+) -> _Directions:
     """Coordinates to solve in: whitened ones, or scaled features where these are many and all independent.
 
     Raises
@@ -142,8 +142,8 @@ def directions(
     if len(mean) > DENSE and (deviation > 1e-7 * np.maximum(np.abs(mean), 1e-30)).all():
         inverse = 1 / deviation
         if _independent(covariance * inverse[:, None] * inverse, cutoff):
-            return Directions(mean, inverse, ())
-    return Directions(*whitening(mean, covariance, cutoff))
+            return _Directions(mean, inverse, ())
+    return _Directions(*whitening(mean, covariance, cutoff))
 
 
 def _independent(correlation: np.ndarray, cutoff: float) -> bool:

@@ -6,6 +6,7 @@ would leave unpredicted is not there.
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -43,7 +44,7 @@ REPLICATES = 20
 
 
 @runtime_checkable
-class ModeMethod(Protocol):
+class _ModeMethod(Protocol):
     """A dynamic mode decomposition: DMD or EDMD."""
 
     @property
@@ -61,7 +62,7 @@ class ModeMethod(Protocol):
     def operator(self, sums: Covariances, instruments: int | None = None) -> Operator: ...
 
 
-class Doubts(NamedTuple):
+class _Doubts(NamedTuple):
     """Processes of modes by their number, and what speaks against the slowest."""
 
     processes: dict[int, Process]
@@ -69,8 +70,8 @@ class Doubts(NamedTuple):
 
 
 def doubts(
-    method: ModeMethod, columns: Trajectories, sums: Covariances, found: Operator, offsets: np.ndarray
-) -> Doubts:
+    method: _ModeMethod, columns: Trajectories, sums: Covariances, found: Operator, offsets: np.ndarray
+) -> _Doubts:
     """What the data say about the slowest modes of an operator.
 
     Parameters
@@ -88,7 +89,7 @@ def doubts(
     processes, notes = diagnosed("crossings", crossed, {})
     notes += undersampled(list(processes.values()))
     if 0 not in processes:
-        return Doubts(processes, notes)
+        return _Doubts(processes, notes)
     slowest = np.array([times[0] if times[0] > 0 else np.nan])
     by_chance, failed = diagnosed(
         "slowness on data left out", lambda: overfitted(slowest, _held_out(method, sums)), ()
@@ -97,7 +98,7 @@ def doubts(
     if not by_chance and processes[0].sampled:
         noisy, failed = diagnosed("measurement noise", lambda: _noise(method, columns, float(slowest[0])), ())
         notes += noisy + failed
-    return Doubts(processes, notes)
+    return _Doubts(processes, notes)
 
 
 def decay_times(eigenvalues: np.ndarray, lag: float) -> np.ndarray:
@@ -139,7 +140,7 @@ def _processes(
     }
 
 
-def _held_out(method: ModeMethod, sums: Covariances) -> np.ndarray:
+def _held_out(method: _ModeMethod, sums: Covariances) -> np.ndarray:
     """The slowest decay time ``(1,)`` [ps] on blocks that had no part in finding its mode."""
     fold = dealt_folds(sums.n_blocks, FOLDS)
     correlation, size = 0.0 + 0.0j, 0.0 + 0.0j
@@ -152,7 +153,7 @@ def _held_out(method: ModeMethod, sums: Covariances) -> np.ndarray:
     return decay_times(np.array([correlation / size]), sums.lagtime * sums.dt)
 
 
-def _noise(method: ModeMethod, columns: Trajectories, plain: float) -> tuple[str, ...]:
+def _noise(method: _ModeMethod, columns: Trajectories, plain: float) -> tuple[str, ...]:
     """A note if the slowest time is longer, beyond chance, where earlier frames are instruments."""
     lagtime = method.lagtime
     small = columns.n_features <= COMPARED and int(columns.lengths.max()) > 2 * lagtime
@@ -169,7 +170,10 @@ def _noise(method: ModeMethod, columns: Trajectories, plain: float) -> tuple[str
     time = float(decay_times(np.array([slowest(sums)]), lagtime * sums.dt)[0])
     if not (time > NOISY * plain or time < 0):
         return ()
-    if not np.nanquantile(resample(sums, longer, samples=REPLICATES).samples, 0.1) > 0:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        drawn = resample(sums, longer, samples=REPLICATES).samples
+    if not np.nanquantile(drawn, 0.1) > 0:
         return ()
     there = f"{time:.4g} ps" if time > 0 else "no decay"
     return (

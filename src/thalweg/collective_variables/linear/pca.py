@@ -17,8 +17,9 @@ import scipy
 from thalweg.collective_variables.bases.linear_map import mapped, names_of_features, project
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
 from thalweg.learning.models import Model, Transforming
+from thalweg.machine.memory import require_memory
 from thalweg.shapes import Shaped
-from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
+from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +30,13 @@ class PCAModel(Model):
     ----------
     mean : (features,)
     loadings : (features, dim), orthonormal directions of largest variance, their largest entries positive
-    variances : (features,), all eigenvalues, in the features' unit squared
+    variances : (features,), all eigenvalues, in the features' unit squared; (frames,) where frames are fewer
     names : of the features, by which columns of a DataFrame are found; None where they had none
     """
 
     mean: Shaped[np.ndarray, " features"]
     loadings: Shaped[np.ndarray, "features dim"]
-    variances: Shaped[np.ndarray, " features"]
+    variances: Shaped[np.ndarray, " directions"]
     names: tuple[str, ...] | None = None
 
     @property
@@ -82,9 +83,11 @@ class PCA(Transforming):
         Raises
         ------
         ValueError
-            If more components are asked for than there are features.
+            If more components are asked for than there are features or frames.
         """
         data = data if isinstance(data, Covariances) else as_trajectories(data)
+        if isinstance(data, Trajectories) and data.n_frames < data.n_features and data.weights is None:
+            return self._of_few_frames(data)
         sums = data if isinstance(data, Covariances) else covariances(data, n_blocks=1)
         if not 1 <= self.dim <= len(sums.mean_0):
             raise ValueError(
@@ -94,6 +97,22 @@ class PCA(Transforming):
         vectors = vectors[:, ::-1][:, : self.dim]
         loadings, names = vectors * loading_signs(vectors), names_of_features(data)
         return PCAModel(sums.mean_0, loadings, np.maximum(variances[::-1], 0), names)
+
+    def _of_few_frames(self, data: Trajectories) -> PCAModel:
+        """Components of frames fewer than features, from the matrix of products of frames."""
+        frames, features = data.n_frames, data.n_features
+        if not 1 <= self.dim <= frames:
+            raise ValueError(f"dim={self.dim} must lie between 1 and the number of frames, {frames}")
+        require_memory(8.0 * frames * (2 * features + 3 * frames), f"{frames} frames of {features} features")
+        x = np.concatenate([chunk for _, _, chunk in data.chunks()]).astype(float)
+        mean = x.mean(axis=0)
+        x -= mean
+        # X X^T u = n sigma^2 u, v = X^T u of unit length
+        squares, vectors = scipy.linalg.eigh(x @ x.T)
+        vectors = x.T @ vectors[:, ::-1][:, : self.dim]
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=0), 1e-300)
+        variances = np.maximum(squares[::-1], 0) / frames
+        return PCAModel(mean, vectors * loading_signs(vectors), variances, names_of_features(data))
 
 
 def loading_signs(vectors: np.ndarray) -> np.ndarray:
