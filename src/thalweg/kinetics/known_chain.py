@@ -17,6 +17,7 @@ from thalweg.kinetics.estimation.nonreversible import Nonreversible, stationary_
 from thalweg.kinetics.estimation.reversible import Reversible
 from thalweg.kinetics.estimation.transition_matrix import TransitionMatrix
 from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
+from thalweg.machine.memory import require_memory
 from thalweg.time_series.trajectories import PairReport
 
 BALANCED = 1e-10
@@ -96,6 +97,7 @@ def known_rates(rate_matrix: np.ndarray | csr_array, lag: float = 1.0, n_process
     rates = rate_matrix.toarray() if issparse(rate_matrix) else np.asarray(rate_matrix, float)
     if rates.ndim != 2 or rates.shape[0] != rates.shape[1]:
         raise ValueError(f"rate_matrix has shape {rates.shape}, needed is (states, states)")
+    require_memory(8 * 12 * rates.shape[0] ** 2, f"exponential of a rate matrix of {rates.shape[0]} states")
     outward = np.abs(np.diag(rates)).max(initial=0.0)
     if not np.allclose(rates.sum(axis=1), 0.0, atol=1e-9 * outward):
         columns = np.allclose(rates.sum(axis=0), 0.0, atol=1e-9 * outward)

@@ -25,6 +25,8 @@ from thalweg.collective_variables.linear.vac import Scaling
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.pipeline import Clusters, MarkovPipeline
 from thalweg.kinetics.states.clustering import KCenters, KMeans, KMeansAndCenters
+from thalweg.machine.reading import reading
+from thalweg.machine.surviving import reason
 from thalweg.machine.whole_files import write_whole
 from thalweg.time_series.cross_validation import Folds, ShuffleSplit, cross_validate
 from thalweg.time_series.trajectories import Trajectories
@@ -227,8 +229,9 @@ class ModelScan:
             validation = cross_validate(
                 self.pipeline(combination), features[combination.features], self.splits, self.r
             )
-        except (ValueError, np.linalg.LinAlgError) as error:
-            return Result(combination, (), (), float("nan"), float("nan"), str(error))
+        except Exception as error:
+            # one that fails, or is too large for the memory there is, does not end the others
+            return Result(combination, (), (), float("nan"), float("nan"), reason(error))
         scores = tuple(validation.training.tolist()), tuple(validation.held_out.tolist())
         return Result(combination, *scores, validation.mean, validation.error, "")
 
@@ -244,6 +247,7 @@ def _write(file: Path, result: Result) -> None:
 
 
 def _read(file: Path) -> Result:
-    record = json.loads(file.read_text())
-    scores = {name: tuple(record[name]) for name in ("training", "held_out")}
-    return Result(**{**record, **scores, "combination": Combination(**record["combination"])})
+    with reading(file, "a scored model", "remove it, it is scored again"):
+        record = json.loads(file.read_text("utf-8"))
+        scores = {name: tuple(record[name]) for name in ("training", "held_out")}
+        return Result(**{**record, **scores, "combination": Combination(**record["combination"])})

@@ -42,3 +42,16 @@ def relaxation_times(eigenvalues: Shaped[np.ndarray, " values"], lag: float) -> 
     size = np.abs(eigenvalues)
     decaying = (size < 1) & (np.real(eigenvalues) > 0)
     return np.where(decaying, -lag / np.log(np.where(decaying, size, 0.5)), np.nan)
+
+
+def relaxing_order(eigenvalues: Shaped[np.ndarray, " values"]) -> np.ndarray:
+    """The order ``(values,)`` of all eigenvalues of a chain: the one nearest to one, then the others `slowest_first`.
+
+    Examples
+    --------
+    >>> relaxing_order(np.array([0.5, 1.0, -0.9, 0.8])).tolist()
+    [1, 3, 0, 2]
+    """
+    equilibrium = int(np.argmin(np.abs(eigenvalues - 1)))
+    others = np.delete(np.arange(len(eigenvalues)), equilibrium)
+    return np.append(equilibrium, others[slowest_first(eigenvalues[others])])

@@ -20,6 +20,7 @@ import numpy as np
 import scipy
 
 from thalweg.learning.models import Model
+from thalweg.machine.memory import require_memory
 from thalweg.machine.surviving import surviving
 from thalweg.shapes import Float, Shaped
 
@@ -171,6 +172,10 @@ def resample(
     group = np.arange(sums.n_blocks) * joined // sums.n_blocks
     rng = np.random.default_rng(seed)
     value = np.asarray(estimator(sums) if value is None else value, float)
+    require_memory(
+        3 * 8 * samples * value.size,
+        f"{samples} bootstrap replicates of {value.size} numbers; ask for fewer numbers or samples",
+    )
     # how often each block occurs among as many drawn with replacement
     drawn = rng.multinomial(joined, np.full(joined, 1 / joined), samples).astype(float)
     left = surviving(

@@ -117,7 +117,7 @@ def test_memory_repairs_sampled_data_within_their_errors(prinz, long_run):
     assert scan.sizes[1] < 0.1 * scan.sizes[0]
     model = QuasiMarkov(1, 6).fit(few)
     assert model.memory_time == pytest.approx(0.06)
-    test = model.compared(few, 20, samples=20)
+    test = model.compared(few, 20, samples=60)
     np.testing.assert_allclose(test.predicted[:6], test.observed[:6], atol=1e-12)
     assert np.abs(test.deviations).max() < 4  # the largest of 224
     markov = QuasiMarkov(1, 1).fit(few).compared(few, 20, samples=20)

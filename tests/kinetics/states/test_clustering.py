@@ -81,7 +81,7 @@ def test_k_centers_cover_the_data_within_their_radius(blobs):
 def test_wrong_requests_are_explained(method):
     with pytest.raises(ValueError, match="n_clusters=9 must lie between 1 and the number of frames, 5"):
         method(9).fit(np.zeros((5, 2)))
-    with pytest.raises(ValueError, match="fewer than n_clusters=3 different frames"):
+    with pytest.raises(ValueError, match="there are 1 different frames, fewer than n_clusters=3"):
         method(3).fit(np.zeros((5, 2)))
     with pytest.raises(ValueError, match="1 periods for 2 features"):
         method(1, periods=(1.0,)).fit(np.zeros((5, 2)))

@@ -19,8 +19,8 @@ def model(long_run):
     return MarkovStateModel(2).fit(long_run)
 
 
-def test_timescales_of_a_markovian_chain_do_not_depend_on_the_lag(prinz, long_run):
-    scan = ImpliedTimescales([1, 5, 20], n_processes=1, samples=30).fit(long_run)
+def test_timescales_of_a_markovian_chain_do_not_depend_on_the_lag(prinz, sample):
+    scan = ImpliedTimescales([1, 5, 20], n_processes=1, samples=30).fit(sample(20, 20000, seed=4))
     assert (np.abs(scan.timescales[:, 0] - prinz.timescales(1)[0]) < 3 * scan.errors[:, 0]).all()
     assert scan.resolved.all()
     assert scan.flat_from[0] == pytest.approx(scan.lags[0])
@@ -44,6 +44,27 @@ def test_timescales_that_grow_with_the_lag_are_called_so(long_run):
     scan = ImpliedTimescales([1, 2, 5], n_processes=1, samples=30).fit(halves)
     assert np.isnan(scan.flat_from[0])
     assert "not flat up to 5 ps" in str(scan)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lags", [(100, 150, 200), (50, 100, 200)])
+def test_two_states_seen_through_noise_are_not_called_flat(lags):
+    """True time 499.5 frames, seen 92 to 236: wrong in at most one of twenty, also with thirty crossings."""
+    wrong = 0
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        side = np.cumsum(random.random(30000) < 0.001) % 2
+        seen = np.where(random.random(30000) < 0.1, 1 - side, side)
+        scan = ImpliedTimescales(lags, n_processes=1, samples=30).fit([seen])
+        wrong += bool(np.isfinite(scan.flat_from[0]))
+    assert wrong <= 1
+
+
+def test_a_process_seldom_crossed_is_not_judged():
+    states = np.repeat([0, 1, 0, 1, 0], 400)
+    scan = ImpliedTimescales([1, 5, 20], n_processes=1, samples=10).fit([states])
+    assert np.isnan(scan.flat_from[0])
+    assert str(scan.flatness[0]).startswith("cannot tell whether it is flat: fewer than two lags")
 
 
 def test_one_array_is_one_trajectory(long_run):

@@ -21,11 +21,17 @@ from functools import cached_property
 import numpy as np
 
 from thalweg.kinetics.cores.coring import CoredTrajectories, cored, milestones
+from thalweg.kinetics.counts.processes import processes_of
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.learning.models import Method, Model
+from thalweg.machine.memory import require_memory
 from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import segments
+from thalweg.time_series.crossings import Process
+from thalweg.time_series.relaxation import relaxation_times, relaxing_order
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 from thalweg.time_series.trajectories import PairReport, pair_report
+from thalweg.units import duration
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,15 +72,26 @@ class MilestoneCounts:
 
 
 @dataclass(frozen=True, eq=False)
-class CoreSetModel:
+class CoreSetModel(Model):
     """A fitted model of core sets.
 
     Attributes
     ----------
     counts : `MilestoneCounts`
+    trajectories : what they were counted on; None for models of counts
     """
 
     counts: MilestoneCounts
+    trajectories: CoredTrajectories | None = None
+
+    def headline(self) -> dict[str, object]:
+        """States, lag, populations and timescales."""
+        return {
+            "states": len(self.stationary_distribution),
+            "lag": duration(self.lag, self.counts.dt),
+            "populations": self.stationary_distribution,
+            "timescales": ", ".join(duration(time, self.counts.dt) for time in self.timescales),
+        }
 
     @property
     def lag(self) -> float:
@@ -97,17 +114,45 @@ class CoreSetModel:
         return weights / weights.sum()
 
     @cached_property
+    def _spectrum(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues and right eigenvectors, one first."""
+        values, vectors = np.linalg.eig(self.transition_matrix)
+        order = relaxing_order(values)
+        return np.real_if_close(values[order], tol=1e6), vectors[:, order]
+
+    @property
     def eigenvalues(self) -> np.ndarray:
         """Eigenvalues ``(cores,)``, one first."""
-        values = np.linalg.eigvals(self.transition_matrix)
-        return np.real_if_close(values[np.argsort(-np.abs(values))], tol=1e6)
+        return self._spectrum[0]
 
     @property
     def timescales(self) -> np.ndarray:
-        """Relaxation times ``(cores - 1,)`` [ps], slowest first; NaN where none decays."""
-        size = np.abs(self.eigenvalues[1:])
-        decaying = (size > 0) & (size < 1) & (np.real(self.eigenvalues[1:]) > 0)
-        return np.where(decaying, -self.lag / np.log(np.where(decaying, size, 0.5)), np.nan)
+        """Relaxation times ``(cores - 1,)`` [ps], slowest first, then NaN for those that do not decay."""
+        return relaxation_times(self.eigenvalues[1:], self.lag)
+
+    @cached_property
+    def processes(self) -> tuple[Process, ...]:
+        """Slow processes, slowest first, with the crossings seen of each: quote timescales from here.
+
+        Raises
+        ------
+        ValueError
+            If the model was made from counts alone.
+        """
+        if self.trajectories is None:
+            raise ValueError("crossings are counted on trajectories; fit the model to trajectories")
+        # the eigenfunction along a run is that of the core visited last
+        visited = (milestones(block)[0] for block in self.trajectories.blocks)
+        begun = [last[last >= 0] for last in visited if (last >= 0).any()]
+        data = DiscreteTrajectories(begun, self.counts.dt, n_states=self.trajectories.n_cores)
+        return processes_of(data, self.counts.n_blocks, self.timescales, self._spectrum[1][:, 1:])
+
+    def __str__(self) -> str:
+        shares = ", ".join(f"{share:.3g}" for share in self.stationary_distribution)
+        lines = [f"core-set model at lag {duration(self.lag)}: populations {shares}", str(self.counts.report)]
+        if self.trajectories is not None:
+            lines += [f"process {k + 1}: {process}" for k, process in enumerate(self.processes)]
+        return "\n".join(lines)
 
     def timescale_errors(self, samples: int = 100, seed: int = 0) -> Estimate:
         """Timescales [ps] with block-bootstrap errors."""
@@ -123,7 +168,7 @@ class CoreSetModel:
 
 
 @dataclass(frozen=True, eq=False)
-class CoreSets:
+class CoreSets(Method):
     """Estimation of a Markov model of core sets.
 
     Parameters
@@ -171,6 +216,9 @@ class CoreSets:
         report = pair_report(data.lengths, self.lagtime)
         pieces = segments(report.used, self.n_blocks)
         number, size = 1 + max(piece.block for piece in pieces), data.n_cores
+        require_memory(
+            3 * 8 * number * size**2, f"counts between {size} cores in blocks; keep the cores of few sets"
+        )
         together, lagged = np.zeros((number, size, size)), np.zeros((number, size, size))
         visits = [milestones(block) for block in data.blocks]
         for k, start, stop, block in pieces:
@@ -183,7 +231,8 @@ class CoreSets:
                 known = (begin >= 0) & (end >= 0)
                 keys = begin[known] * size + end[known]
                 table[block] += np.bincount(keys, weight[known], size**2).reshape(size, size)
-        return CoreSetModel(_complete(MilestoneCounts(report.lagtime, data.dt, together, lagged, report)))
+        counts = MilestoneCounts(report.lagtime, data.dt, together, lagged, report)
+        return CoreSetModel(_complete(counts), data)
 
 
 def _complete(counts: MilestoneCounts) -> MilestoneCounts:

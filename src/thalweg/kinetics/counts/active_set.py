@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -23,7 +23,7 @@ class ActiveStates:
     states : (active,), their original numbers, ascending
     n_states : number of all states
     kept : share of the counts that lie inside the set
-    unseen : original numbers of the states that no transition starts or ends in
+    unseen : (unseen,), original numbers of the states that no transition starts or ends in
 
     Examples
     --------
@@ -35,12 +35,14 @@ class ActiveStates:
     states: Shaped[np.ndarray, " active"]
     n_states: int
     kept: float
-    unseen: tuple[int, ...] = ()
+    unseen: Shaped[np.ndarray, " unseen"] = field(default_factory=lambda: np.zeros(0, int))
 
     @property
     def dropped(self) -> np.ndarray:
         """Original numbers of the states left out."""
-        return np.setdiff1d(np.arange(self.n_states), self.states)
+        outside = np.ones(self.n_states, bool)
+        outside[self.states] = False
+        return np.flatnonzero(outside)
 
     @property
     def complete(self) -> bool:
@@ -73,8 +75,9 @@ class ActiveStates:
         text = f"{len(self.states)} of {self.n_states} states with {100 * self.kept:.2f} % of the counts"
         if self.complete:
             return text
-        apart = np.setdiff1d(self.dropped, self.unseen)
-        named = {"never seen": np.array(self.unseen, int), "not connected with them": apart}
+        apart = np.ones(self.n_states, bool)
+        apart[self.states] = apart[self.unseen] = False
+        named = {"never seen": self.unseen, "not connected with them": np.flatnonzero(apart)}
         return text + "".join(f"; {why}: {_listed(states)}" for why, states in named.items() if len(states))
 
 
@@ -115,5 +118,5 @@ def active_set(
         np.flatnonzero(label == best),
         counts.shape[0],
         float(mass[best] / entries.data.sum()),
-        tuple(np.flatnonzero(unseen).tolist()),
+        np.flatnonzero(unseen),
     )

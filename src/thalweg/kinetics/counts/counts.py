@@ -19,6 +19,7 @@ from scipy.sparse import csr_array
 
 from thalweg.kinetics.states.discrete_trajectories import AcceleratedStates, DiscreteTrajectories, as_counted
 from thalweg.learning.models import Model
+from thalweg.machine.memory import available_memory
 from thalweg.shapes import Float, Shaped
 from thalweg.time_series.accelerated import overlaps
 from thalweg.time_series.blocks import PairRange, segments
@@ -225,7 +226,8 @@ class _Keys:
 
 def _counted(keys: _Keys, pieces: Sequence[PairRange]) -> tuple[np.ndarray, csr_array]:
     """The keys that occur, in order, and how often each does in every block."""
-    if keys.number <= DENSE:
+    # where a table of all pairs, with the place of each, has no room, those seen are sorted
+    if keys.number <= DENSE and 16 * keys.number < available_memory() / 2:
         total = np.zeros(keys.number, float if keys.weighted else np.int64)
         for part, weights in keys.parts(pieces):
             np.add.at(total, part, 1 if weights is None else weights)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories, as_discrete
+from thalweg.machine.memory import require_memory
 from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import segments
 from thalweg.time_series.trajectories import PairReport, pair_report
@@ -44,15 +45,19 @@ class MultipleLagCounts:
         """Counts of data in which each block occurs as often as stated ``(blocks,)``."""
         return replace(self, tables=np.tensordot(multiplicities, self.tables, axes=1)[None])
 
-    def probabilities(self) -> np.ndarray:
+    def probabilities(self, multiples: int | None = None) -> np.ndarray:
         """Transition probabilities ``(M, states, states)``.
+
+        Parameters
+        ----------
+        multiples : of the lag time up to this one only; default all
 
         Raises
         ------
         ValueError
             If a state has no counts at one of the lag times.
         """
-        table = self.tables.sum(axis=0)
+        table = self.tables.sum(axis=0)[:multiples]
         leaving = table.sum(axis=2, keepdims=True)
         if (leaving <= 0).any():
             multiple, state = np.argwhere(leaving[..., 0] <= 0)[0]
@@ -93,6 +98,10 @@ def multiple_lag_counts(
     pair_report(data.lengths, lagtime * multiples)
     report, size = pair_report(data.lengths, lagtime), data.n_states
     pieces = segments(report.used, n_blocks)
+    require_memory(
+        8 * (1 + max(piece.block for piece in pieces)) * multiples * size**2,
+        f"counts between {size} states at {multiples} lag times in blocks; lump states into fewer sets",
+    )
     tables = np.zeros((1 + max(piece.block for piece in pieces), multiples, size, size))
     for k, start, stop, block in pieces:
         states = data.blocks[k].astype(np.int64)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from thalweg.kinetics.counts.counts import TransitionCounts
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.shapes import Shaped
 from thalweg.time_series.crossings import Process, count_crossings, range_ends, sides_of
@@ -42,13 +41,19 @@ def _visits(trajectories: DiscreteTrajectories) -> np.ndarray:
 
 def processes_of(
     trajectories: DiscreteTrajectories,
-    counts: TransitionCounts,
+    n_blocks: int,
     timescales: np.ndarray,
     functions: np.ndarray,
 ) -> tuple[Process, ...]:
-    """Processes of these timescales ``(processes,)`` [ps] and eigenfunctions ``(states, processes)``."""
+    """Processes of these timescales ``(processes,)`` [ps] and eigenfunctions ``(states, processes)``.
+
+    Parameters
+    ----------
+    trajectories : on which crossings are counted
+    n_blocks : into how many parts of equal length they are divided
+    """
     frames = _visits(trajectories)
-    crossed = [
-        crossings(trajectories, function, counts.n_blocks, frames) for function in np.real(functions).T
-    ]
-    return tuple(Process(float(time), *evidence) for time, evidence in zip(timescales, crossed))
+    crossed = [crossings(trajectories, function, n_blocks, frames) for function in np.real(functions).T]
+    return tuple(
+        Process(float(time), *evidence, trajectories.dt) for time, evidence in zip(timescales, crossed)
+    )

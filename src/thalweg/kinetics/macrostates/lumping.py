@@ -26,7 +26,8 @@ from thalweg.kinetics.estimation.factorization import factorized
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.learning.models import Model
 from thalweg.shapes import Shaped
-from thalweg.time_series.relaxation import relaxation_times, slowest_first
+from thalweg.time_series.relaxation import relaxation_times, relaxing_order
+from thalweg.units import duration
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +49,24 @@ class LumpedModel(Model):
     def timescales(self) -> np.ndarray:
         """Relaxation times ``(sets - 1,)`` [ps], slowest first, then NaN for those that do not decay."""
         values = np.linalg.eigvals(self.transition_matrix)
-        others = np.delete(values, np.argmin(np.abs(values - 1)))
-        return relaxation_times(others[slowest_first(others)], self.lag)
+        return relaxation_times(values[relaxing_order(values)][1:], self.lag)
+
+    def headline(self) -> dict[str, object]:
+        """Sets, lag, populations and timescales."""
+        return {
+            "sets": len(self.stationary_distribution),
+            "lag": duration(self.lag),
+            "populations": self.stationary_distribution,
+            "timescales": ", ".join(duration(time, self.lag) for time in self.timescales),
+        }
 
     def __str__(self) -> str:
         shares = ", ".join(f"{share:.3g}" for share in self.stationary_distribution)
-        times = [f"{time:.4g} ps" if np.isfinite(time) else "no decay" for time in self.timescales]
+        times = [duration(time, self.lag) if np.isfinite(time) else "no decay" for time in self.timescales]
         count = len(self.stationary_distribution)
-        return f"{count} sets at lag {self.lag:g} ps: populations {shares}; timescales {', '.join(times)}"
+        return (
+            f"{count} sets at lag {duration(self.lag)}: populations {shares}; timescales {', '.join(times)}"
+        )
 
 
 def lumped(model: MarkovModel, sets: Shaped[np.ndarray, " n_states"]) -> LumpedModel:

@@ -11,12 +11,15 @@ maximizes
 .. math::  \sum_j \frac{\langle \chi_j, \chi_j\rangle_\pi}{\langle \chi_j, 1\rangle_\pi}
            = \sum_j \frac{\sum_i a_{ij}^2}{a_{1j}} \le m ,
 
-starting from the states that span the largest simplex. Only the rows of :math:`A` below the first and
-columns right of the first are free; the others follow from the constraints.
+Only the rows of :math:`A` below the first and columns right of the first are free; the others follow from the
+constraints. There are many local optima: the search begins at large simplexes from several first corners, at the same
+with a corner exchanged, and at `DRAWN` random ones of a fixed seed, and the crispest end is kept.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,15 +27,19 @@ from scipy.optimize import minimize
 
 from thalweg.kinetics.estimation.spectrum import spectrum
 from thalweg.kinetics.markov_state_model import MarkovModel
+from thalweg.learning.models import Model
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
+
+DRAWN = 10
+"""Random transforms among those the search begins at."""
 
 RESTARTS = 10
 """The crispness has kinks where a quasi-Newton method may stop early; restarted while it still gains."""
 
 
 @dataclass(frozen=True, eq=False)
-class MetastableSets:
+class MetastableSets(Model):
     """Fuzzy sets of states between which transitions are rare, the most populated first.
 
     Attributes
@@ -47,17 +54,33 @@ class MetastableSets:
     crispness: float
 
     @property
+    def told(self) -> str:
+        """How many sets have no state that belongs to them most; empty if all have one."""
+        number = len(self.populations)
+        owned = len(np.unique(self.assignments[self.assignments >= 0]))
+        if owned == number:
+            return ""
+        return (
+            f"{number - owned} of {number} sets have no state that belongs to them most: the slow eigenfunctions "
+            f"do not tell so many sets apart; ask for {owned} or fewer, or use the memberships"
+        )
+
+    @property
     def assignments(self) -> np.ndarray:
         """The set each state belongs to most ``(n_states,)``; -1 outside the active set."""
         known = np.isfinite(self.memberships[:, 0])
         return np.where(known, np.argmax(np.nan_to_num(self.memberships, nan=-1.0), axis=1), -1)
+
+    def headline(self) -> dict[str, object]:
+        """Sets, their populations and how crisp they are."""
+        return {"sets": len(self.populations), "populations": self.populations, "crispness": self.crispness}
 
     def __str__(self) -> str:
         sizes = np.bincount(self.assignments[self.assignments >= 0], minlength=len(self.populations))
         lines = [f"{len(self.populations)} metastable sets, crispness {self.crispness:.2f}"]
         for k, (share, size) in enumerate(zip(self.populations, sizes)):
             lines.append(f"set {k}: population {share:.3g}, {size} states")
-        return "\n".join(lines)
+        return "\n".join([*lines, self.told] if self.told else lines)
 
 
 @on_one_thread
@@ -67,7 +90,7 @@ def metastable_sets(model: MarkovModel, n_sets: int) -> MetastableSets:
     Parameters
     ----------
     model : reversible
-    n_sets : how many sets
+    n_sets : how many sets; a warning says if some are left without a state
 
     Raises
     ------
@@ -85,17 +108,19 @@ def metastable_sets(model: MarkovModel, n_sets: int) -> MetastableSets:
     """
     stationary, functions = model.fit.stationary_distribution, slow_functions(model, n_sets, "PCCA+")
     functions = np.column_stack([np.ones(len(stationary)), functions[:, 1:]])
-    corners = _feasible(np.linalg.inv(functions[_simplex(functions)]), functions)
-    best = _crispest(corners, functions)
+    best = _crispest(functions)
     memberships = np.clip(functions @ best, 0, None)
     memberships /= memberships.sum(axis=1, keepdims=True)
     populations = stationary @ memberships
     order = np.argsort(-populations)
-    return MetastableSets(
+    found = MetastableSets(
         model.active.spread(memberships[:, order], np.nan),
         populations[order],
         float(np.sum((best**2).sum(axis=0) / best[0]) / n_sets),
     )
+    if found.told:
+        warnings.warn(found.told, stacklevel=2)
+    return found
 
 
 def slow_functions(model: MarkovModel, n_sets: int, method: str) -> np.ndarray:
@@ -116,17 +141,34 @@ def slow_functions(model: MarkovModel, n_sets: int, method: str) -> np.ndarray:
     return spectrum(model.fit, n_sets)[1]
 
 
-def _simplex(functions: np.ndarray) -> list[int]:
+def _simplex(functions: np.ndarray, first: int) -> tuple[int, ...]:
     """States at the corners of a large simplex: each the farthest from the plane through those before it."""
     points = functions[:, 1:]
     # Gram-Schmidt: what a corner spans is taken out of all points before the next is chosen
-    corners = [int(np.argmax((points**2).sum(axis=1)))]
-    apart = points - points[corners[0]]
+    corners = [first]
+    apart = points - points[first]
     for _ in range(points.shape[1]):
         corners.append(int(np.argmax((apart**2).sum(axis=1))))
-        direction = apart[corners[-1]] / np.linalg.norm(apart[corners[-1]])
+        length = np.linalg.norm(apart[corners[-1]])
+        if length < 1e-10:
+            raise ValueError(
+                f"the {functions.shape[1]} slowest eigenfunctions take no more than {len(corners) - 1} different "
+                "values together; use fewer sets"
+            )
+        direction = apart[corners[-1]] / length
         apart = apart - np.outer(apart @ direction, direction)
-    return corners
+    return tuple(sorted(corners))
+
+
+def _starts(functions: np.ndarray) -> Iterator[np.ndarray]:
+    """Feasible transforms to begin at."""
+    points = functions[:, 1:]
+    extremes = [(points**2).sum(axis=1).argmax(), *points.argmin(axis=0), *points.argmax(axis=0)]
+    for corners in dict.fromkeys(_simplex(functions, int(first)) for first in extremes):
+        yield np.linalg.inv(functions[list(corners)])
+    random, size = np.random.default_rng(0), functions.shape[1]
+    for _ in range(DRAWN):
+        yield random.standard_normal((size, size)) / np.abs(points).max()
 
 
 def _feasible(transform: np.ndarray, functions: np.ndarray) -> np.ndarray:
@@ -137,12 +179,12 @@ def _feasible(transform: np.ndarray, functions: np.ndarray) -> np.ndarray:
     return filled / filled[0].sum()
 
 
-def _crispest(transform: np.ndarray, functions: np.ndarray) -> np.ndarray:
-    """The feasible transform of highest crispness near the given one."""
-    size = len(transform) - 1
+def _crispest(functions: np.ndarray) -> np.ndarray:
+    """The feasible transform of highest crispness found."""
+    size = functions.shape[1] - 1
 
     def whole(free: np.ndarray) -> np.ndarray:
-        filled = np.zeros_like(transform)
+        filled = np.zeros((size + 1, size + 1))
         filled[1:, 1:] = free.reshape(size, size)
         return _feasible(filled, functions)
 
@@ -164,11 +206,14 @@ def _crispest(transform: np.ndarray, functions: np.ndarray) -> np.ndarray:
         by_below = 2 * below / first / total - functions[touching, 1:].T * by_first
         return -crispness, -(by_below[:, 1:] - by_below[:, :1]).ravel()
 
-    best, crispness = transform[1:, 1:].ravel(), -np.inf
-    for _ in range(RESTARTS):
-        ascent = minimize(loss, best, jac=True, method="L-BFGS-B", options={"maxiter": 500})
-        # at a kink the line search gives up early; a fresh start from there goes on
-        if -ascent.fun <= crispness + 1e-6:
-            break
-        best, crispness = ascent.x, -ascent.fun
-    return whole(best)
+    ends = []
+    for start in _starts(functions):
+        best, least = start[1:, 1:].ravel(), np.inf
+        for _ in range(RESTARTS):
+            ascent = minimize(loss, best, jac=True, method="L-BFGS-B", options={"maxiter": 500})
+            # at a kink the line search gives up early; a fresh start from there goes on
+            if not ascent.fun < least - 1e-6:
+                break
+            best, least = ascent.x, ascent.fun
+        ends.append((least, best))
+    return whole(min(ends, key=lambda end: end[0])[1])

@@ -29,28 +29,46 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import eigvals
+from scipy.linalg import eig
 
 from thalweg.kinetics.counts.multiple_lag_counts import MultipleLagCounts, multiple_lag_counts
-from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
+from thalweg.kinetics.counts.processes import processes_of
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories, as_discrete
 from thalweg.kinetics.validation.chapman_kolmogorov import ChapmanKolmogorovTest
+from thalweg.learning.models import Method, Model
+from thalweg.machine.surviving import reason, surviving
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
-from thalweg.time_series.resampling import Estimate, independent_blocks, resample
+from thalweg.time_series.crossings import Process
+from thalweg.time_series.relaxation import relaxation_times, relaxing_order
+from thalweg.time_series.resampling import Estimate, independent_blocks, resample, with_error
+from thalweg.time_series.trajectories import pair_report
+from thalweg.units import duration, unit_of
 
 
 @dataclass(frozen=True, eq=False)
-class QuasiMarkovModel:
+class QuasiMarkovModel(Model):
     """A fitted model with memory.
 
     Attributes
     ----------
     counts : `MultipleLagCounts`
     kernels : (memory, states, states)
+    trajectories : what was counted; None for models of counts
     """
 
     counts: MultipleLagCounts
     kernels: Shaped[np.ndarray, "memory states states"]
+    trajectories: DiscreteTrajectories | None = None
+
+    def headline(self) -> dict[str, object]:
+        """States, lag, populations and timescales."""
+        return {
+            "states": len(self.stationary_distribution),
+            "lag": duration(self.lag, self.counts.dt),
+            "populations": self.stationary_distribution,
+            "timescales": ", ".join(duration(time, self.counts.dt) for time in self.timescales),
+        }
 
     @property
     def lag(self) -> float:
@@ -78,16 +96,40 @@ class QuasiMarkovModel:
         return weights / weights.sum()
 
     @cached_property
-    def timescales(self) -> np.ndarray:
-        """Relaxation times ``(states - 1,)`` [ps] of the slowest decaying solutions; NaN where none decays."""
+    def _solutions(self) -> tuple[np.ndarray, np.ndarray]:
+        """Slowest decaying solutions ``lambda^n``: ``lambda`` ``(states - 1,)``, zero for none, and populations."""
         memory, states, _ = self.kernels.shape
         # T_n ~ lambda^n solves the recursion if lambda is an eigenvalue of its companion matrix
         companion = np.eye(memory * states, k=-states)
         companion[:states] = np.concatenate(list(self.kernels.transpose(0, 2, 1)), axis=1)
-        values = eigvals(companion)
-        values = values[np.argsort(-np.real(values))][1:states]
-        decaying = (np.real(values) > 0) & (np.abs(values) < 1) & (np.abs(np.imag(values)) < 1e-9)
-        return np.where(decaying, -self.lag / np.log(np.where(decaying, np.abs(values), 0.5)), np.nan)
+        values, vectors = eig(companion)
+        order = relaxing_order(values)[1:]
+        # oscillations are noise of chains at equilibrium; what is left is filled up with none
+        order = order[(np.abs(values[order].imag) < 1e-9) & (values[order].real > 0)][: states - 1]
+        found, populations = np.zeros(states - 1), np.zeros((states, states - 1))
+        found[: len(order)] = values[order].real
+        populations[:, : len(order)] = vectors[:states, order].real
+        return found, populations
+
+    @cached_property
+    def timescales(self) -> np.ndarray:
+        """Relaxation times ``(states - 1,)`` [ps], slowest first, then NaN where no more solutions decay."""
+        return relaxation_times(self._solutions[0], self.lag)
+
+    @cached_property
+    def processes(self) -> tuple[Process, ...]:
+        """Slow processes, slowest first, with the crossings seen of each: quote timescales from here.
+
+        Raises
+        ------
+        ValueError
+            If the model was made from counts alone.
+        """
+        if self.trajectories is None:
+            raise ValueError("crossings are counted on trajectories; fit the model to trajectories")
+        # a function is its populations over those of equilibrium
+        functions = self._solutions[1] / self.stationary_distribution[:, None]
+        return processes_of(self.trajectories, self.counts.n_blocks, self.timescales, functions)
 
     def timescale_errors(self, samples: int = 100, seed: int = 0) -> Estimate:
         """Timescales [ps] with block-bootstrap errors."""
@@ -95,12 +137,17 @@ class QuasiMarkovModel:
 
     def __str__(self) -> str:
         shares = ", ".join(f"{share:.3g}" for share in self.stationary_distribution)
-        estimate = self.timescale_errors()
-        times = ", ".join(f"{time:.4g} ± {error:.2g}" for time, error in zip(estimate.value, estimate.error))
-        return (
-            f"quasi-Markov model at lag {self.lag:g} ps, memory {self.memory_time:g} ps: populations {shares}; "
-            f"timescales {times} ps"
-        )
+        memory = duration(self.memory_time, self.lag)
+        head = f"quasi-Markov model at lag {duration(self.lag)}, memory {memory}: populations {shares}"
+        if self.trajectories is None:
+            return f"{head}; timescales {self.timescale_errors()} {unit_of(self.lag)}"
+        errors = self.timescale_errors().error
+        lines = [
+            f"process {k + 1}: {process}"
+            + f", ± {errors[k]:.2g} {unit_of(self.lag)}" * bool(process.resolved and errors[k] > 0)
+            for k, process in enumerate(self.processes)
+        ]
+        return "\n".join([head, *lines])
 
     def compared(
         self,
@@ -120,10 +167,9 @@ class QuasiMarkovModel:
         """
         counts = multiple_lag_counts(trajectories, self.counts.lagtime, multiples, self.counts.n_blocks)
         predicted = self._resampled(lambda model: model.predicted(multiples)[1:], samples, seed)
-        blocks = independent_blocks(counts, self._slowest)
-        observed = resample(counts, MultipleLagCounts.probabilities, None, samples, blocks, seed)
-        lags = self.lag * np.arange(1, multiples + 1)
-        return ChapmanKolmogorovTest(lags, predicted.value, observed.value, predicted.error, observed.error)
+        # the same number of blocks and the same seed draw the same data
+        observed = resample(counts, MultipleLagCounts.probabilities, None, samples, predicted.n_blocks, seed)
+        return ChapmanKolmogorovTest.between(self.lag * np.arange(1, multiples + 1), predicted, observed)
 
     @property
     def _slowest(self) -> float:
@@ -138,13 +184,13 @@ class QuasiMarkovModel:
         memory, blocks = len(self.kernels), independent_blocks(self.counts, self._slowest)
 
         def replicate(counts: MultipleLagCounts) -> np.ndarray:
-            return quantity(QuasiMarkovModel(counts, kernels(counts.probabilities(), memory)))
+            return quantity(QuasiMarkovModel(counts, kernels(counts.probabilities(memory), memory)))
 
         return resample(self.counts, replicate, quantity(self), samples, blocks, seed)
 
 
 @dataclass(frozen=True)
-class QuasiMarkov:
+class QuasiMarkov(Method):
     """Estimation of a quasi-Markov model.
 
     Parameters
@@ -178,8 +224,9 @@ class QuasiMarkov:
         """
         if self.memory < 1:
             raise ValueError(f"memory={self.memory} must be at least one lag time")
-        counts = multiple_lag_counts(trajectories, self.lagtime, self.memory, self.n_blocks)
-        return QuasiMarkovModel(counts, kernels(counts.probabilities(), self.memory))
+        data = as_discrete(trajectories)
+        counts = multiple_lag_counts(data, self.lagtime, self.memory, self.n_blocks)
+        return QuasiMarkovModel(counts, kernels(counts.probabilities(), self.memory), data)
 
 
 def kernels(observed: np.ndarray, memory: int) -> np.ndarray:
@@ -214,21 +261,32 @@ class MemoryScan:
     ----------
     memories : (scanned,), in lag times
     lag : [ps]
-    timescales, errors : (scanned, states - 1) [ps]
+    timescales, errors : (scanned, states - 1) [ps]; NaN where there is no model
+    resolved : (scanned, states - 1), whether the data show the process often enough to quote its timescale
     sizes : (scanned,), norm of the last kernel, which noise keeps from vanishing
+    failures : memory in lag times -> why there is no model
     """
 
     memories: Shaped[np.ndarray, " scanned"]
     lag: float
     timescales: np.ndarray
     errors: np.ndarray
+    resolved: np.ndarray
     sizes: Shaped[np.ndarray, " scanned"] = field(repr=False)
+    failures: dict[int, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = []
-        for memory, times, errors in zip(self.memories, self.timescales, self.errors):
-            listed = ", ".join(f"{time:.4g} ± {error:.2g}" for time, error in zip(times, errors))
-            lines.append(f"memory {memory * self.lag:g} ps: {listed} ps")
+        for memory, times, errors, resolved in zip(
+            self.memories, self.timescales, self.errors, self.resolved
+        ):
+            listed = ", ".join(
+                f"{with_error(time, error)} {unit_of(self.lag)}" if known else "under-sampled"
+                for time, error, known in zip(times, errors, resolved)
+            )
+            lines.append(
+                f"memory {duration(memory * self.lag, self.lag)}: {self.failures.get(int(memory), listed)}"
+            )
         return "\n".join(lines)
 
 
@@ -249,19 +307,34 @@ def memory_scan(
     samples : bootstrap replicates of each model
     seed : of the replicates
 
+    Raises
+    ------
+    ValueError
+        If no memory gives a model.
+
     Examples
     --------
     >>> side = np.cumsum(np.random.default_rng(0).random(5000) < 0.01) % 2
     >>> memory_scan([side], 1, [1, 3], samples=5).timescales.shape
     (2, 1)
     """
-    counts = multiple_lag_counts(trajectories, lagtime, max(memories))
-    models = [QuasiMarkovModel(counts, kernels(counts.probabilities(), memory)) for memory in memories]
-    errors = [model.timescale_errors(samples, seed).error for model in models]
-    return MemoryScan(
-        np.asarray(memories),
-        models[0].lag,
-        np.stack([model.timescales for model in models]),
-        np.stack(errors),
-        np.array([np.linalg.norm(model.kernels[-1]) for model in models]),
-    )
+    data = as_discrete(trajectories)
+    # the longest memory that leaves pairs; longer ones fail alone, by the words of the report
+    feasible = [memory for memory in memories if lagtime * memory < data.lengths.max()]
+    counts = multiple_lag_counts(data, lagtime, max(feasible, default=min(memories)))
+
+    def row(memory: int) -> tuple[np.ndarray, ...]:
+        pair_report(data.lengths, lagtime * memory)
+        model = QuasiMarkovModel(counts, kernels(counts.probabilities(memory), memory), data)
+        resolved = np.array([process.resolved for process in model.processes], bool)
+        errors = model.timescale_errors(samples, seed).error
+        return model.timescales, errors, resolved, np.array(np.linalg.norm(model.kernels[-1]))
+
+    found = surviving([int(memory) for memory in memories], row, "memories", told=False)
+    shape = len(memories), data.n_states - 1
+    table = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, bool), np.full(shape[0], np.nan)
+    for memory, values in zip(found.members, found.results):
+        for column, value in zip(table, values):
+            column[np.asarray(memories) == memory] = value
+    failures = {left.member: reason(left.error) for left in found.failures}
+    return MemoryScan(np.asarray(memories), lagtime * data.dt, *table, failures)

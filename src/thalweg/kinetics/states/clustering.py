@@ -7,6 +7,7 @@ of them, chunk by chunk.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from thalweg.collective_variables.bases.linear_map import as_frames
 from thalweg.kinetics.states.discrete_trajectories import AcceleratedStates, DiscreteTrajectories
 from thalweg.learning.models import Labeling, Model
+from thalweg.machine.memory import require_memory
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
 from thalweg.time_series.accelerated import AcceleratedTrajectories
@@ -122,8 +124,7 @@ class KMeans(Labeling):
         """
         from sklearn.cluster import kmeans_plusplus
 
-        points = _sampled_points(data, self.periods, self.max_frames, self.n_clusters)
-        few = points[:: max(1, len(points) // max(10 * self.n_clusters, 5000))]
+        points, few = _sampled_points(data, self.periods, self.max_frames, self.n_clusters)
         with threadpool_limits(1):
             start, _ = kmeans_plusplus(few, self.n_clusters, random_state=self.seed)
             if len(few) < len(points):
@@ -176,20 +177,25 @@ class KCenters(Labeling):
         ValueError
             If there are fewer different frames than clusters.
         """
-        points = _sampled_points(data, self.periods, self.max_frames, self.n_clusters)
-        origin = points.mean(axis=0)
-        points = points - origin
-        norms = np.einsum("nf,nf->n", points, points)
-        chosen, distance = [0], np.full(len(points), np.inf)
-        while True:
-            center = points[chosen[-1]]
-            # squared distance to the nearest center so far; the farthest frame is the next one
-            np.minimum(distance, norms - 2 * (points @ center) + norms[chosen[-1]], out=distance)
-            if len(chosen) == self.n_clusters:
-                break
-            chosen.append(int(distance.argmax()))
-        radius = float(np.sqrt(max(distance.max(), 0.0)))
-        return Clustering(_unembedded(points[chosen] + origin, self.periods), self.periods, radius)
+        points, _ = _sampled_points(data, self.periods, self.max_frames, self.n_clusters)
+        others, radius = _farthest(points, points[:1], self.n_clusters - 1)
+        centers = np.concatenate([points[:1], others])
+        return Clustering(_unembedded(centers, self.periods), self.periods, radius)
+
+
+def _farthest(points: np.ndarray, begun: np.ndarray, count: int) -> tuple[np.ndarray, float]:
+    """``count`` more centers ``(count, features)``, each the point farthest from all so far, and the radius of all."""
+    origin = points.mean(axis=0)
+    points, centers = points - origin, list(begun - origin)
+    norms, distance = np.einsum("nf,nf->n", points, points), np.full(len(points), np.inf)
+    for place in range(len(begun) + count):
+        if place == len(centers):
+            centers.append(points[distance.argmax()])
+        # squared distance to the nearest center so far
+        center = centers[place]
+        np.minimum(distance, norms - 2 * (points @ center) + center @ center, out=distance)
+    radius = float(np.sqrt(max(distance.max(), 0.0)))
+    return np.reshape(centers[len(begun) :], (count, points.shape[1])) + origin, radius
 
 
 @dataclass(frozen=True)
@@ -225,26 +231,77 @@ class KMeansAndCenters(Labeling):
         if self.n_clusters < 2:
             raise ValueError(f"n_clusters={self.n_clusters}; give at least two, one of either kind")
         half = self.n_clusters // 2
+        points, _ = _sampled_points(data, self.periods, self.max_frames, self.n_clusters)
         dense = KMeans(self.n_clusters - half, self.periods, max_frames=self.max_frames, seed=self.seed).fit(
             data
         )
-        even = KCenters(half, self.periods, self.max_frames).fit(data)
-        return Clustering(np.concatenate([dense.centers, even.centers]), self.periods, dense.radius)
+        even, _ = _farthest(points, on_circles(dense.centers, self.periods).astype(points.dtype), half)
+        return Clustering(
+            np.concatenate([dense.centers, _unembedded(even, self.periods)]), self.periods, dense.radius
+        )
 
 
-def _sampled_points(data: TrajectoryData, periods: Periods, max_frames: int, n_clusters: int) -> np.ndarray:
-    """Frames to cluster, evenly spread over the data, embedded."""
+def _sampled_points(
+    data: TrajectoryData, periods: Periods, max_frames: int, n_clusters: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frames to cluster, evenly spread over the data, embedded, and fewer of them to begin with, enough of them
+    different."""
     trajectories = as_trajectories(data)
     if periods is not None and len(periods) != trajectories.n_features:
         raise ValueError(f"got {len(periods)} periods for {trajectories.n_features} features")
-    points = on_circles(trajectories.strided(max_frames), periods)
+    frames = min(max_frames, int(trajectories.lengths.sum()))
+    require_memory(
+        8 * frames * (3 * trajectories.n_features + 4) + 8 * n_clusters * trajectories.n_features,
+        f"{n_clusters} clusters of {frames} frames of {trajectories.n_features} features; set max_frames lower",
+    )
+    sample = trajectories.strided(max_frames)
+    if not np.isfinite(sample).all():
+        bad = np.flatnonzero(~np.isfinite(sample).all(axis=0))
+        raise ValueError(
+            f"features {bad[:10].tolist()} are NaN or infinite in some frames; distances need numbers: leave those "
+            "frames or features out"
+        )
+    if periods is None and (warning := _wrapping(sample, trajectories)):
+        warnings.warn(warning, stacklevel=3)
+    points = on_circles(sample, periods)
     if n_clusters < 1 or n_clusters > len(points):
         raise ValueError(
             f"n_clusters={n_clusters} must lie between 1 and the number of frames, {len(points)}"
         )
-    if n_clusters > 1 and len(points) < 10 * n_clusters and len(np.unique(points, axis=0)) < n_clusters:
-        raise ValueError(f"there are fewer than n_clusters={n_clusters} different frames")
-    return points
+    few = points[:: max(1, len(points) // max(10 * n_clusters, 5000))]
+    if len(np.unique(few, axis=0)) < n_clusters:
+        few = np.unique(points, axis=0)
+        if len(few) < n_clusters:
+            raise ValueError(
+                f"there are {len(few)} different frames, fewer than n_clusters={n_clusters} clusters; ask for fewer"
+            )
+    return points, few
+
+
+def _wrapping(sample: np.ndarray, trajectories: Trajectories) -> str:
+    """Which features jump as angles do that pass from one end of their range to the other; empty if none does."""
+    span = np.ptp(sample, axis=0)
+    angles = [
+        (column, period)
+        for period in (2 * np.pi, 360.0)
+        for column in np.flatnonzero((span > 0.95 * period) & (span <= 1.0001 * period))
+    ]
+    if not angles:
+        return ""
+    _, _, frames = next(iter(trajectories.chunks()))
+    jumping = []
+    for column, period in angles:
+        jump = np.abs(np.diff(frames[:, column]))
+        around = (period - jump)[jump > period / 2]
+        # a jump across the range that is a small step around the circle
+        if len(around) and np.median(around) < period / 10:
+            jumping.append(int(column))
+    if not jumping:
+        return ""
+    return (
+        f"features {jumping[:10]} jump from one end of their range to the other as angles do, and so one place becomes "
+        "two clusters: give their periods, or cluster sines and cosines"
+    )
 
 
 def on_circles(frames: np.ndarray, periods: Periods) -> np.ndarray:

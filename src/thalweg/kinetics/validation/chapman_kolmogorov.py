@@ -18,8 +18,9 @@ from thalweg.kinetics.counts.counts import TransitionCounts, transition_counts
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.validation.bootstrap import bootstrap
 from thalweg.learning.models import Model
+from thalweg.machine.surviving import surviving
 from thalweg.shapes import Shaped
-from thalweg.time_series.resampling import independent_blocks, resample
+from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,8 @@ class ChapmanKolmogorovTest(Model):
     lags : (multiples,) [ps]
     predicted, observed : (multiples, sets, sets), from row to column
     predicted_errors, observed_errors : the same shape, bootstrap standard errors
+    difference_errors : the same shape, of predicted less observed in the same replicates; None where not known
+    told : which multiples of the lag have no observation, and why; empty if all have one
     """
 
     lags: Shaped[np.ndarray, " multiples"]
@@ -38,23 +41,44 @@ class ChapmanKolmogorovTest(Model):
     observed: Shaped[np.ndarray, "multiples sets sets"]
     predicted_errors: np.ndarray
     observed_errors: np.ndarray
+    difference_errors: np.ndarray | None = None
+    told: str = ""
+
+    @classmethod
+    def between(
+        cls, lags: np.ndarray, predicted: Estimate, observed: Estimate, told: str = ""
+    ) -> ChapmanKolmogorovTest:
+        """The test of two estimates ``(multiples, sets, sets)`` whose replicates drew the same data."""
+        apart = Estimate(
+            predicted.value - observed.value, predicted.samples - observed.samples, predicted.n_blocks
+        )
+        return cls(lags, predicted.value, observed.value, predicted.error, observed.error, apart.error, told)
 
     @property
     def deviations(self) -> np.ndarray:
-        """Differences in standard errors ``(multiples, sets, sets)``, taking both errors as independent.
+        """Differences in their standard errors ``(multiples, sets, sets)``; NaN where nothing was observed.
 
-        They come from the same data, so that the true deviation is rather larger.
+        Where the error of the difference is not known, both errors are taken as independent: they come from the same
+        data, so that the true deviation is rather larger.
         """
-        errors = np.hypot(self.predicted_errors, self.observed_errors)
-        return (self.predicted - self.observed) / np.where(errors > 0, errors, np.inf)
+        errors = self.difference_errors
+        if errors is None:
+            errors = np.hypot(self.predicted_errors, self.observed_errors)
+        # what is the same by construction differs by rounding, and so do its replicates
+        apart = np.where(np.abs(self.predicted - self.observed) > 1e-12, self.predicted - self.observed, 0.0)
+        return apart / np.where(errors > 1e-12, errors, np.inf)
 
     def __str__(self) -> str:
         lines = []
         for lag, model, data, error in zip(self.lags, self.predicted, self.observed, self.observed_errors):
             stays = zip(np.diag(model), np.diag(data), np.diag(error))
-            terms = "; ".join(f"{p:.3f} ({o:.3f} ± {e:.3f})" for p, o, e in stays)
+            terms = "; ".join(
+                f"{p:.3f} ({o:.3f} ± {e:.3f})" if np.isfinite(o) else f"{p:.3f} (not observed)"
+                for p, o, e in stays
+            )
             lines.append(f"{lag:g} ps: {terms}")
-        largest = np.abs(self.deviations).max()
+        lines += [self.told] if self.told else []
+        largest = np.nanmax(np.abs(self.deviations))
         return "\n".join(["to be in the same set again, by the model (in the data)", *lines]) + (
             f"\nlargest deviation {largest:.1f} standard errors"
         )
@@ -77,7 +101,7 @@ def chapman_kolmogorov(
     Raises
     ------
     ValueError
-        If the model has no trajectories, a set has no active state, or the longest lag leaves no pairs.
+        If the model has no trajectories, a set has no active state, or no multiple of the lag can be observed.
     """
     if model.trajectories is None:
         raise ValueError("the test needs trajectories; fit the model to trajectories, not to counts")
@@ -89,24 +113,24 @@ def chapman_kolmogorov(
     inside = member * (model.stationary_distribution > 0)[:, None]
     if not inside.any(axis=0).all():
         raise ValueError(f"sets {np.flatnonzero(~inside.any(axis=0)).tolist()} have no active state")
-    predicted = bootstrap(model, lambda replicate: _predictions(replicate, member, multiples), samples, seed)
-    # observed at each lag from counts there, in blocks long enough to forget the slowest process
-    memory = float(np.nanmax(np.append(model.timescales, 0.0))) / model.dt
-    observed = []
-    for k in range(1, multiples + 1):
-        counts = transition_counts(model.trajectories, k * model.lagtime, model.method.n_blocks)
-        blocks = independent_blocks(counts, memory + counts.lagtime)
-        weights = model.stationary_distribution
-        observed.append(
-            resample(counts, lambda c, w=weights: _observation(c, w, member), None, samples, blocks, seed)
-        )
-    return ChapmanKolmogorovTest(
-        lags=model.lag * np.arange(1, multiples + 1),
-        predicted=predicted.value,
-        observed=np.stack([estimate.value for estimate in observed]),
-        predicted_errors=predicted.error,
-        observed_errors=np.stack([estimate.error for estimate in observed]),
+    weights, most = model.stationary_distribution, np.arange(1, multiples + 1)
+    counted = surviving(
+        most,
+        lambda k: transition_counts(model.trajectories, int(k) * model.lagtime, model.method.n_blocks),
+        "multiples of the lag time",
+        told=False,
     )
+    # blocks long enough to forget the slowest process and the lag, as many at all lags: the same draws
+    memory = float(np.nanmax(np.append(model.timescales, 0.0))) / model.dt
+    blocks = min(independent_blocks(counts, memory + counts.lagtime) for counts in counted.results)
+    predicted = bootstrap(model, lambda drawn: _predictions(drawn, member, multiples), samples, seed, blocks)
+    shape = multiples, *member.shape[1:], *member.shape[1:]
+    value, drawn = np.full(shape, np.nan), np.full((samples, *shape), np.nan)
+    for k, counts in zip(counted.members, counted.results):
+        estimate = resample(counts, lambda c: _observation(c, weights, member), None, samples, blocks, seed)
+        value[k - 1], drawn[:, k - 1] = estimate.value, estimate.samples
+    observed = Estimate(value, drawn, predicted.n_blocks)
+    return ChapmanKolmogorovTest.between(model.lag * most, predicted, observed, counted.told)
 
 
 def _predictions(model: MarkovModel, member: np.ndarray, multiples: int) -> np.ndarray:

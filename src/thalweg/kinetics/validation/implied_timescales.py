@@ -24,6 +24,7 @@ from thalweg.learning.models import Method, Model
 from thalweg.machine.surviving import reason, surviving
 from thalweg.shapes import Shaped
 from thalweg.time_series.resampling import Estimate, with_error
+from thalweg.units import duration, unit_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,8 @@ class TimescaleScan(Model):
     @cached_property
     def flatness(self) -> tuple[Flatness, ...]:
         """What each timescale does from lag to lag, over lags shorter than itself at which it is resolved."""
-        return tuple(self._flatness(process) for process in range(self.timescales.shape[1]))
+        found = (self._flatness(process) for process in range(self.timescales.shape[1]))
+        return tuple(replace(each, dt=self.dt) for each in found)
 
     def _flatness(self, process: int) -> Flatness:
         below = np.flatnonzero(self.resolved[:, process] & (self.lags < self.timescales[:, process]))
@@ -89,20 +91,34 @@ class TimescaleScan(Model):
             chosen[0][0].n_blocks,
         )
 
+    def headline(self) -> dict[str, object]:
+        """Lags, the timescales of the longest with a model, and from where on they are flat."""
+        flat = [duration(lag, self.dt) if np.isfinite(lag) else "not seen" for lag in self.flat_from]
+        last = max(self.models, default=None)
+        return {
+            "lags": ", ".join(duration(lag, self.dt) for lag in self.lags),
+            "longest": "no model" if last is None else self.models[last].headline()["timescales"],
+            "flat from": ", ".join(flat),
+            "lags without a model": len(self.failures),
+        }
+
     def __str__(self) -> str:
         lines = []
         for k, lagtime in enumerate(self.lagtimes):
             if int(lagtime) in self.failures:
-                lines.append(f"{self.lags[k]:g} ps: {self.failures[int(lagtime)]}")
+                lines.append(f"{duration(self.lags[k], self.dt)}: {self.failures[int(lagtime)]}")
                 continue
             entries = [
-                f"{with_error(time, error)} ps" + " (shorter than the lag)" * bool(time < self.lags[k])
+                f"{with_error(time, error)} {unit_of(self.dt)}"
+                + " (shorter than the lag)" * bool(time < self.lags[k])
                 if resolved
                 else "under-sampled"
                 for time, error, resolved in zip(self.timescales[k], self.errors[k], self.resolved[k])
             ]
             told = self.estimates[int(lagtime)].told
-            lines.append(f"{self.lags[k]:g} ps: {', '.join(entries)}" + (f" ({told})" if told else ""))
+            lines.append(
+                f"{duration(self.lags[k], self.dt)}: {', '.join(entries)}" + (f" ({told})" if told else "")
+            )
         for process, found in enumerate(self.flatness):
             if self.resolved[:, process].sum() > 1:
                 lines.append(f"process {process + 1}: {found}")

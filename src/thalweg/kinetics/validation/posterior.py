@@ -12,9 +12,9 @@ short runs at a long lag time), for matrices too large to resample, or as a prio
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,9 @@ from thalweg.kinetics.estimation.transition_matrix import Sampler
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.validation.bootstrap import matched_timescales
 from thalweg.learning.models import Model
+from thalweg.machine.surviving import surviving
 from thalweg.shapes import Shaped
-from thalweg.time_series.resampling import with_errors
+from thalweg.time_series.resampling import MANY, with_errors
 
 HELD = 2**22
 """Numbers kept for quantiles; of more samples only every second, fourth ... is kept."""
@@ -41,6 +42,7 @@ class Posterior(Model):
     error : (...), standard deviation over them
     failed : (...), share of the samples that gave none
     samples : (kept, ...), all samples, or every second, fourth ... one where the quantity is large
+    told : how many samples failed and why the first did; empty if none did
     """
 
     value: Shaped[np.ndarray, " ..."]
@@ -48,6 +50,7 @@ class Posterior(Model):
     error: Shaped[np.ndarray, " ..."]
     failed: Shaped[np.ndarray, " ..."]
     samples: Shaped[np.ndarray, "kept ..."]
+    told: str = ""
 
     def interval(self, confidence: float = 0.95) -> np.ndarray:
         """Lower and upper quantile ``(2, ...)`` between which lies the share ``confidence`` of the samples.
@@ -69,7 +72,7 @@ class Posterior(Model):
         return np.where(self.failed < 0.5, np.stack(ends), np.nan)
 
     def __str__(self) -> str:
-        return with_errors(self.value, self.error)
+        return with_errors(self.value, self.error) + (f" ({self.told})" if self.told else "")
 
 
 def posterior(
@@ -82,13 +85,13 @@ def posterior(
     model : `MarkovModel`
         Of independent counts, see the head of the module; fit it with ``counting=Effective()``.
     quantity : callable
-        From a model to a number or an array of fixed shape; it may raise ``ValueError`` for a sample that
-        lacks what it needs.
+        From a model to a number or an array of fixed shape; a sample for which it raises counts as failed, and a
+        warning says so if these are more than a tenth.
 
     Raises
     ------
     ValueError
-        If the model's estimator has no posterior that can be sampled.
+        If the model's estimator has no posterior that can be sampled, or every sample fails.
 
     Examples
     --------
@@ -100,32 +103,58 @@ def posterior(
     True
     """
     value = np.asarray(quantity(model), float)
-    total, square, answered = np.zeros(value.shape), np.zeros(value.shape), np.zeros(value.shape)
-    retained, every = [], 1
-    for number, sample in enumerate(islice(sampled_models(model, seed), samples)):
-        try:
-            drawn = np.asarray(quantity(sample), float)
-        except ValueError:
-            drawn = np.full(value.shape, np.nan)
-        known = np.isfinite(drawn)
-        # running sums about the estimate, which is close to the mean: their difference loses no digits
-        shifted = np.where(known, drawn - np.nan_to_num(value), 0.0)
-        total, square, answered = total + shifted, square + shifted**2, answered + known
-        if number % every == 0:
-            retained.append(drawn)
-        # thinned by two each time the quantiles' store is full
-        if len(retained) > max(HELD // max(value.size, 1), 2):
-            retained, every = retained[::2], 2 * every
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shift = total / answered
-        spread = np.sqrt(np.maximum(square - answered * shift**2, 0) / (answered - 1))
+    models, running = sampled_models(model, seed), _Running(value)
+    left = surviving(
+        range(samples),
+        lambda number: running.add(number, np.asarray(quantity(next(models)), float)),
+        "posterior samples",
+        told=False,
+    )
+    if len(left.failures) > MANY * samples:
+        warnings.warn(left.told, stacklevel=2)
     return Posterior(
         value,
-        np.asarray(np.nan_to_num(value) + shift),
-        np.asarray(spread),
-        np.asarray(1 - answered / samples),
-        np.stack(retained),
+        running.mean,
+        running.spread,
+        np.asarray(1 - running.answered / samples),
+        np.stack(running.kept),
+        left.told,
     )
+
+
+class _Running:
+    """Sums over samples of a quantity about its estimate, and every second, fourth ... sample."""
+
+    def __init__(self, value: np.ndarray):
+        self.about = np.nan_to_num(value)
+        self.total, self.square, self.answered = (np.zeros(value.shape) for _ in range(3))
+        self.kept: list[np.ndarray] = []
+        self.every = 1
+
+    def add(self, number: int, drawn: np.ndarray) -> None:
+        """One more sample."""
+        known = np.isfinite(drawn)
+        # about the estimate, which is close to the mean: their difference loses no digits
+        shifted = np.where(known, drawn - self.about, 0.0)
+        self.total, self.square = self.total + shifted, self.square + shifted**2
+        self.answered = self.answered + known
+        if number % self.every == 0:
+            self.kept.append(drawn)
+        # thinned by two each time the quantiles' store is full
+        if len(self.kept) > max(HELD // max(drawn.size, 1), 2):
+            self.kept, self.every = self.kept[::2], 2 * self.every
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean over samples that gave an answer."""
+        return np.asarray(self.about + self.total / np.where(self.answered > 0, self.answered, np.nan))
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Standard deviation over them."""
+        shift = self.total / np.where(self.answered > 0, self.answered, np.nan)
+        degrees = np.where(self.answered > 1, self.answered - 1, np.nan)
+        return np.asarray(np.sqrt(np.maximum(self.square - self.answered * shift**2, 0) / degrees))
 
 
 def sampled_models(model: MarkovModel, seed: int = 0) -> Iterator[MarkovModel]:
