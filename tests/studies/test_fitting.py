@@ -336,7 +336,7 @@ def test_the_folder_of_an_evaluation_is_not_overwritten(work):
 def test_an_analysis_that_fails_is_told_and_the_fit_and_its_report_are_there(work, monkeypatch):
     from thalweg.studies import fitting
 
-    def failing(*_):
+    def failing(*_, **__):
         raise RuntimeError("no such luck")
 
     for name in ("courses", "uncertainty_on", "graded", "front", "learning_curve"):
