@@ -30,7 +30,7 @@ from thalweg.interop.files.extxyz_frames import frame_count, too_wide, trouble_i
 from thalweg.interop.files.file_units import FileUnits
 from thalweg.interop.files.label_keys import PLAIN, energy_names, label_keys
 from thalweg.learned_potentials.frames.partner_energies import energy_of_forces
-from thalweg.machine.reading import UnreadableFile, quietly, reading
+from thalweg.machine.reading import UnreadableFile, quietly, reading, what_is_wrong
 from thalweg.machine.whole_files import whole
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
@@ -249,7 +249,7 @@ def _extended_xyz(path, index):
     try:
         found = ase.io.read(io.StringIO(text), index, format="extxyz")
     except Exception as error:
-        raise UnreadableFile(f"{path}: {trouble_in(text) or error}") from error
+        raise UnreadableFile(f"{path}: {trouble_in(text) or what_is_wrong(error)}") from error
     counted = frame_count(text)
     if index == ":" and counted != len(found) and "VEC1" not in text:
         raise UnreadableFile(

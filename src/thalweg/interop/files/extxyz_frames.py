@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 import ase.io
 from ase.data import atomic_numbers
 
+from thalweg.machine.reading import what_is_wrong
+
 PLAIN = "species:S:1:pos:R:3"
 """Columns of a file that does not say them."""
 
@@ -42,7 +44,9 @@ def trouble_in(text: str) -> str | None:
 
 
 def too_wide(text: str) -> str | None:
-    """Which line announces more columns than any line has characters, which a reader makes room for; None if none.
+    """Which line announces more atoms than there are lines, or more columns than any has characters; None if none does.
+
+    A reader would make room for all of them.
 
     Examples
     --------
@@ -50,6 +54,10 @@ def too_wide(text: str) -> str | None:
     'line 2 announces 3000000000 columns; wanted name:type:number of columns, ...'
     """
     lines = text.splitlines()
+    for number, start, _ in _frames(lines):
+        if (count := _whole_number(lines[start])) is not None and count > len(lines):
+            announced = lines[start].strip()[:12]
+            return f"line {start + 1} (frame {number}) announces {announced} atoms, in {len(lines)} lines"
     widest = max(map(len, lines), default=0)
     for number, line in enumerate(lines, start=1):
         for count in COUNTS.findall(line) if "Properties" in line else ():
@@ -106,8 +114,16 @@ def _trouble(lines: Sequence[str], number: int, line: int) -> str | None:
     try:
         ase.io.read(io.StringIO("\n".join(lines) + "\n"), 0, format="extxyz")
     except Exception as error:
-        return f"frame {number} (from line {line}): {error or type(error).__name__}"
+        return f"frame {number} (from line {line}): {what_is_wrong(error)}"
     return None
+
+
+def _whole_number(text: str) -> int | None:
+    """What a reader takes the text for, if that is a whole number."""
+    try:
+        return int(text[:1000])
+    except ValueError:
+        return None
 
 
 def _columns(properties: str) -> list[str]:
