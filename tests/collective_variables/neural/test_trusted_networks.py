@@ -78,7 +78,9 @@ def test_data_too_short_for_three_parts_are_divided_in_two_and_that_is_told():
     data = Trajectories([relaxation([20.0], 60)])
     assert divided(data, 15, 0.3, seed=0).unseen == ()
     tica = TICA(15, dim=1).fit(data)
-    asked = SlowestFunction(data, tica.functions, tica.modes, lambda sums: tica.modes, None, 15, ())
+    asked = SlowestFunction(
+        data, tica.functions, tica.modes, lambda sums: tica.modes, tica.timescale_errors, 15, ()
+    )
     assert "too few to keep some from the network" in elsewhere(asked)
     assert elsewhere(replace(asked, unseen=None)) == ""
 
