@@ -32,7 +32,7 @@ from thalweg.interop.openmm.build_checks import (
     checked_positions,
     chosen,
 )
-from thalweg.interop.openmm.checked_xml import system_document
+from thalweg.interop.openmm.checked_xml import require_computable, system_document
 from thalweg.interop.openmm.force_fields import explain_no_template, has_implicit_solvent, load_force_field
 from thalweg.interop.openmm.implicit_solvent import with_compiled_born
 from thalweg.interop.openmm.solvation import (
@@ -296,6 +296,7 @@ def from_amber(
             f'the radii in {prmtop} do not suit implicit_solvent = "{implicit_solvent}" ({error}); change them with '
             'ParmEd ("changeRadii mbondi3" for gbn2, mbondi2 for obc1 and obc2), or take another model'
         ) from error
+    require_computable(system, prmtop)
     return _finished(system, topology, positions, nonbonded.notes, hydrogen_mass, pressure)
 
 

@@ -113,13 +113,21 @@ def system_document(path: Path) -> openmm.System:
         raise BuildError(f"{path} is not XML written by OpenMM's XmlSerializer: {error}") from None
     if not isinstance(system, openmm.System):
         raise BuildError(f"{path} holds a {type(system).__name__}; serialize the System itself")
-    try:  # what the numbers in it refer to is looked at by OpenMM when it prepares to compute
+    require_computable(system, path)
+    return system
+
+
+def require_computable(system: openmm.System, path: str | os.PathLike) -> None:
+    """Raise a `BuildError` if the file at ``path`` made a ``system`` that OpenMM cannot compute.
+
+    What the numbers in it refer to, particles that are not there say, is looked at when OpenMM prepares to compute.
+    """
+    try:
         openmm.Context(system, openmm.VerletIntegrator(1e-3), openmm.Platform.getPlatform("Reference"))
     except openmm.OpenMMException as error:
         raise BuildError(
-            f"{path} holds a System that OpenMM cannot compute: {error}; serialize it again"
+            f"{path} holds a System that OpenMM cannot compute: {error}; write it again"
         ) from None
-    return system
 
 
 def deserialized(xml: str) -> Any:
