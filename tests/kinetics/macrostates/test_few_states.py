@@ -10,7 +10,9 @@ from scipy.sparse import csr_array
 
 from thalweg.kinetics.counts.multiple_lag_counts import MultipleLagCounts, multiple_lag_counts
 from thalweg.kinetics.estimation.transition_matrix import TransitionMatrix
+from thalweg.kinetics.known_chain import known_chain
 from thalweg.kinetics.macrostates.lumping import hummer_szabo, lumped
+from thalweg.kinetics.macrostates.pcca import metastable_sets
 from thalweg.kinetics.macrostates.quasi_markov import QuasiMarkov, QuasiMarkovModel, kernels, memory_scan
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
@@ -81,6 +83,43 @@ def test_the_projection_has_bootstrap_errors_like_any_quantity(prinz, model):
     estimate = bootstrap(model, lambda m: hummer_szabo(m, WELLS).timescales[0], samples=20)
     assert estimate.value == pytest.approx(hummer_szabo(model, sets).timescales[0])
     assert abs(estimate.value - prinz.timescales(1)[0]) < 3 * estimate.error
+
+
+def test_what_does_not_decay_does_not_shift_what_does():
+    """A cycle of three sets, driven and seldom left to a fourth: a complex pair, then the slow exchange, in order."""
+    matrix = np.array(
+        [[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.99, 0.01], [1.0, 0.0, 0.0, 0.0], [0.01, 0.0, 0.0, 0.99]]
+    )
+    driven = known_chain(matrix, n_processes=3)
+    for times in (driven.timescales, lumped(driven, np.arange(4)).timescales):
+        assert np.isfinite(times[0])
+        assert np.isnan(times[1:]).all()
+    assert "nan" not in str(lumped(driven, np.arange(4)))
+
+
+def test_sets_are_the_crispest_of_many_starts_the_same_each_time():
+    """Three rough wells asked for as three: one start ends at 0.595, 0.720 is there."""
+    random, x = np.random.default_rng(2), np.linspace(-1, 1, 80)
+    energy = 3 * np.cos(3 * np.pi * x) + random.normal(0, 0.3, 80)
+    flow = np.diag(np.exp(-np.maximum(energy[1:], energy[:-1])), 1)
+    matrix = 0.4 * (flow + flow.T) / np.exp(-energy)[:, None]
+    matrix /= max(1, matrix.sum(axis=1).max())
+    chain = known_chain(matrix + np.diag(1 - matrix.sum(axis=1)))
+    found = metastable_sets(chain, 3)
+    assert found.crispness > 0.7204
+    np.testing.assert_array_equal(metastable_sets(chain, 3).memberships, found.memberships)
+
+
+def test_sets_without_a_state_are_told():
+    random, x = np.random.default_rng(0), np.linspace(-1, 1, 80)
+    energy = 3 * np.cos(3 * np.pi * x) + random.normal(0, 0.3, 80)
+    flow = np.diag(np.exp(-np.maximum(energy[1:], energy[:-1])), 1)
+    matrix = 0.4 * (flow + flow.T) / np.exp(-energy)[:, None]
+    matrix /= max(1, matrix.sum(axis=1).max())
+    chain = known_chain(matrix + np.diag(1 - matrix.sum(axis=1)))
+    with pytest.warns(UserWarning, match="of 5 sets have no state that belongs to them most"):
+        found = metastable_sets(chain, 5)
+    assert found.told in str(found)
 
 
 def test_kernels_of_a_chain_vanish_after_the_first(chain):

@@ -81,6 +81,16 @@ def test_k_centers_cover_the_data_within_their_radius(blobs):
 def test_wrong_requests_are_explained(method):
     with pytest.raises(ValueError, match="n_clusters=9 must lie between 1 and the number of frames, 5"):
         method(9).fit(np.zeros((5, 2)))
+    many = np.repeat([[0.0], [1.0]], 300, axis=0)
+    with pytest.raises(ValueError, match="there are 2 different frames, fewer than n_clusters=5"):
+        method(5).fit(many)
+    with pytest.raises(ValueError, match="feature 1 is nan in trajectory 0, frame 1"):
+        method(2).fit(np.array([[0.0, 1.0], [1.0, np.nan], [2.0, 3.0]]))
+    angle = np.cumsum(np.random.default_rng(0).normal(0, 0.3, 5000))
+    with pytest.warns(
+        UserWarning, match=r"features \[0\] jump from one end of their range to the other as angles do"
+    ):
+        method(5).fit(np.arctan2(np.sin(angle), np.cos(angle))[:, None])
     with pytest.raises(ValueError, match="there are 1 different frames, fewer than n_clusters=3"):
         method(3).fit(np.zeros((5, 2)))
     with pytest.raises(ValueError, match="1 periods for 2 features"):

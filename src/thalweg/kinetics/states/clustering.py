@@ -255,12 +255,6 @@ def _sampled_points(
         f"{n_clusters} clusters of {frames} frames of {trajectories.n_features} features; set max_frames lower",
     )
     sample = trajectories.strided(max_frames)
-    if not np.isfinite(sample).all():
-        bad = np.flatnonzero(~np.isfinite(sample).all(axis=0))
-        raise ValueError(
-            f"features {bad[:10].tolist()} are NaN or infinite in some frames; distances need numbers: leave those "
-            "frames or features out"
-        )
     if periods is None and (warning := _wrapping(sample, trajectories)):
         warnings.warn(warning, stacklevel=3)
     points = on_circles(sample, periods)
