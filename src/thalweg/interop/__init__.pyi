@@ -7,7 +7,9 @@ from .files.colvar import Colvar as Colvar
 from .files.colvar import colvar_trajectories as colvar_trajectories
 from .files.colvar import read_colvar as read_colvar
 from .files.configurations import from_atoms as from_atoms
+from .files.configurations import LabeledFile as LabeledFile
 from .files.configurations import read_configurations as read_configurations
+from .files.configurations import read_labeled as read_labeled
 from .files.configurations import to_atoms as to_atoms
 from .files.configurations import write_configurations as write_configurations
 from .files.dcd import DCD as DCD
@@ -64,6 +66,7 @@ from .openmm.force_fields import available_force_fields as available_force_field
 from .openmm.implicit_solvent import with_compiled_born as with_compiled_born
 from .openmm.learned import embedded_system as embedded_system
 from .openmm.learned import learned_force as learned_force
+from .openmm.molecules import WaterAround as WaterAround
 from .openmm.molecules import alanine_dipeptide as alanine_dipeptide
 from .openmm.molecules import alanine_tetrapeptide as alanine_tetrapeptide
 from .openmm.molecules import met_enkephalin as met_enkephalin

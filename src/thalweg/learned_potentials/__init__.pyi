@@ -20,6 +20,8 @@ from .frames.isolated_atoms import isolated_atom_energies as isolated_atom_energ
 from .frames.isolated_atoms import without_isolated_atoms as without_isolated_atoms
 from .frames.pair_consistency import PairScale as PairScale
 from .frames.pair_consistency import pair_scale as pair_scale
+from .frames.partner_energies import Partner as Partner
+from .frames.partner_energies import energy_of_forces as energy_of_forces
 from .frames.reference_energies import fitted_references as fitted_references
 from .frames.reference_energies import of_other_compositions as of_other_compositions
 from .frames.reference_energies import undecided as undecided

@@ -38,7 +38,7 @@ OTHERWISE = set(
 
 
 def label_keys(given: Mapping[str, str | None], names: Sequence[str], path: str) -> dict[str, str | None]:
-    """The name of each kind of label (see `label_key`); where several energies could be meant, that of the forces.
+    """The name of each kind of label: the plain one, or the only one; of several energies, that of the forces.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def label_keys(given: Mapping[str, str | None], names: Sequence[str], path: str)
     wanted = dict(given)
     if wanted["energy"] is None:
         wanted["energy"] = _of_the_family(names, wanted["forces"])
-    return {kind: label_key(kind, key, names, path) for kind, key in wanted.items()}
+    return {kind: _label_key(kind, key, names, path) for kind, key in wanted.items()}
 
 
 def energy_names(names: Sequence[str]) -> list[str]:
@@ -72,7 +72,7 @@ def _rest(name, kind):
     return tuple(word for word in _words(name) if word not in WORDS[kind])
 
 
-def label_key(kind: str, given: str | None, names: Sequence[str], path: str) -> str | None:
+def _label_key(kind: str, given: str | None, names: Sequence[str], path: str) -> str | None:
     """The name of one kind of label among those that occur in a file; None if it has no such label.
 
     Parameters
@@ -88,7 +88,7 @@ def label_key(kind: str, given: str | None, names: Sequence[str], path: str) -> 
 
     Examples
     --------
-    >>> label_key("energy", None, ["config_type", "REF_energy", "energy_sigma"], "file")
+    >>> _label_key("energy", None, ["config_type", "REF_energy", "energy_sigma"], "file")
     'REF_energy'
     """
     if given is not None:

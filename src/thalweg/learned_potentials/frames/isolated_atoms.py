@@ -79,7 +79,7 @@ def trusted_atom_energies(
     ({}, ('the energy of isolated H puts frames 20.6 eV per atom above it, ... it is not used',))
     """
     energies = isolated_atom_energies(configurations)
-    off = binding_energies(without_isolated_atoms(configurations), energies)
+    off = _binding_energies(without_isolated_atoms(configurations), energies)
     if not len(off) or abs(middle := float(np.median(off))) <= STRONGEST:
         return energies, ()
     many = len(energies) > 1
@@ -92,7 +92,7 @@ def trusted_atom_energies(
     )
 
 
-def binding_energies(configurations: Sequence[Configuration], references: Mapping[int, float]) -> np.ndarray:
+def _binding_energies(configurations: Sequence[Configuration], references: Mapping[int, float]) -> np.ndarray:
     """By how much frames are bound per atom [kJ/mol], of those whose elements all have ``references``."""
     return np.array(
         [

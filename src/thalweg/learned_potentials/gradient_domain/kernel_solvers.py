@@ -233,7 +233,7 @@ def affordable(solver: Solver, frames: int, size: int, beside: float = 0.0) -> t
     Raises
     ------
     MemoryError
-        As `require_solver_memory`, where not even `FEWEST` frames fit, or another solver was asked for.
+        If it needs more memory than there is or than the solver may use, where not even `FEWEST` frames fit, or another solver was asked for.
     """
     usable = solver.memory if solver.memory is not None else (1 - SPARED) * available_memory()
     if isinstance(solver, ClosedForm) and solver.needed(frames, size) + beside > usable:
@@ -247,11 +247,11 @@ def affordable(solver: Solver, frames: int, size: int, beside: float = 0.0) -> t
                 f'it has {count} of them, fitted to the forces of all (solver = {{kind = "ProjectedProcess", '
                 f"count = {count}}}).",
             )
-    require_solver_memory(solver, frames, size, beside)
+    _require_solver_memory(solver, frames, size, beside)
     return solver, ()
 
 
-def require_solver_memory(solver: Solver, frames: int, size: int, beside: float = 0.0) -> None:
+def _require_solver_memory(solver: Solver, frames: int, size: int, beside: float = 0.0) -> None:
     """Refuse a fit of ``frames`` with ``size`` forces each that would not fit ``beside`` other bytes.
 
     Raises
