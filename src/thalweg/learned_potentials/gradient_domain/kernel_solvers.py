@@ -233,7 +233,8 @@ def affordable(solver: Solver, frames: int, size: int, beside: float = 0.0) -> t
     Raises
     ------
     MemoryError
-        If it needs more memory than there is or than the solver may use, where not even `FEWEST` frames fit, or another solver was asked for.
+        If it needs more memory than there is or than the solver may use, and not even `FEWEST` frames would fit, or
+        another solver was asked for.
     """
     usable = solver.memory if solver.memory is not None else (1 - SPARED) * available_memory()
     if isinstance(solver, ClosedForm) and solver.needed(frames, size) + beside > usable:
