@@ -185,7 +185,7 @@ class ForceAlarm:
             own, own_scores = force_errors(potential, labeled), _force_scores(potential, others, labeled)
             scores = own_scores if others else np.concatenate([scores, own_scores[:, 0]])
         # frames of the fit have no second opinions: with these, scatter is judged on held-out frames alone
-        usual, scattering = np.concatenate([errors, own]), own if others else np.concatenate([errors, own])
+        scattering = own if others else np.concatenate([errors, own])
         certain = 0.0 if potential.calibration is None else potential.calibration.certain
         known, at = _uncertain(scattering, scores.reshape(len(scattering), -1), certain)
         if len(known) <= at.shape[1]:
@@ -193,9 +193,8 @@ class ForceAlarm:
                 f"of {len(scattering)} frames with forces {len(known)} are not zero by symmetry: too few to say how "
                 "errors scatter; hold out more frames whose atoms are displaced"
             )
-        return ForceAlarm(
-            potential, ErrorOdds.of(known, at), usual_error(usual[usual > 0]), limit, odds, tuple(others)
-        )
+        usual = usual_error(np.concatenate([errors[errors > 0], known]) if others else known)
+        return ForceAlarm(potential, ErrorOdds.of(known, at), usual, limit, odds, tuple(others))
 
     @staticmethod
     def known(potential: LearnedPotential, limit: float = 3.0, odds: float = 0.1) -> ForceAlarm:
