@@ -92,14 +92,14 @@ class StationaryWeights(NamedTuple):
         return 1 + (frames - self.mean) @ self.direction
 
 
-def koopman_model(sums: Covariances, whitened: Whitening) -> KoopmanModel:
+def _koopman_model(sums: Covariances, whitened: Whitening) -> KoopmanModel:
     """The unsymmetrized operator from covariances at one lag time.
 
     Examples
     --------
     >>> from thalweg.collective_variables.covariances.covariance import covariances
     >>> sums = covariances(np.random.default_rng(0).standard_normal((5000, 2)), lagtime=1)
-    >>> koopman_model(sums, whitening(sums.mean_0, sums.c00)).variance < 1e-3
+    >>> _koopman_model(sums, whitening(sums.mean_0, sums.c00)).variance < 1e-3
     True
     """
     matrix = whitened.matrix.T @ sums.c0t @ whitened.matrix
@@ -113,7 +113,7 @@ def koopman_model(sums: Covariances, whitened: Whitening) -> KoopmanModel:
 
 def unsymmetrized(sums: Covariances, cutoff: float) -> KoopmanModel:
     """The operator without any symmetry assumed."""
-    return koopman_model(sums, whitening(sums.mean_0, sums.c00, cutoff))
+    return _koopman_model(sums, whitening(sums.mean_0, sums.c00, cutoff))
 
 
 class Tilt(NamedTuple):

@@ -130,8 +130,8 @@ def evidence(
     >>> from thalweg.collective_variables.covariances.slow_modes import reversible_modes
     >>> noise = Trajectories([np.random.default_rng(0).standard_normal((400, 30))])
     >>> sums, modes_of = covariances(noise, lagtime=5), lambda part: reversible_modes(part, 1e-10)
-    >>> len(evidence(modes_of(sums), 1, sums, modes_of, noise).notes)
-    1
+    >>> "left out" in evidence(modes_of(sums), 1, sums, modes_of, noise).notes[0]
+    True
     """
 
     def look() -> tuple[Process, ...]:
