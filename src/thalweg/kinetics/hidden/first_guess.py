@@ -11,6 +11,7 @@ no transition connects are joined as if one more had been seen each way: the slo
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,7 +71,10 @@ def first_guess(
             f"n_hidden={n_hidden} exceeds the {len(model.active.states)} states that transitions connect; "
             "use fewer hidden states or more states"
         )
-    memberships = np.nan_to_num(metastable_sets(model, n_hidden).memberships, nan=1 / n_hidden)
+    with warnings.catch_warnings():
+        # more sets than slow functions tell apart are a fair guess: the iteration decides what becomes of them
+        warnings.simplefilter("ignore", UserWarning)
+        memberships = np.nan_to_num(metastable_sets(model, n_hidden).memberships, nan=1 / n_hidden)
     # what is zero stays zero in expectation and maximization, so nothing may be
     blur = random.dirichlet(np.ones(n_hidden), len(memberships)) if mixed else 1 / n_hidden
     memberships = (1 - BLUR) * memberships + BLUR * blur
