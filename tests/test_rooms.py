@@ -153,6 +153,10 @@ def test_no_file_is_called_utils_helpers_common_misc_or_core():
 
 def test_the_tests_mirror_the_rooms():
     tests = Path(__file__).parent
-    folders = {path.parent for path in tests.rglob("test_*.py")} - {tests, tests / "conformance", tests / "fuzzing"}
+    folders = {path.parent for path in tests.rglob("test_*.py")} - {
+        tests,
+        tests / "conformance",
+        tests / "fuzzing",
+    }
     strangers = [folder for folder in folders if not (PACKAGE / folder.relative_to(tests)).is_dir()]
     assert not strangers, f"{strangers} test no room"

@@ -8,12 +8,12 @@ import pytest
 from thalweg.kinetics.counts.active_set import active_set
 from thalweg.kinetics.counts.counts import transition_counts
 from thalweg.kinetics.counts.processes import crossings
-from thalweg.time_series.crossings import Process
 from thalweg.kinetics.estimation.nonreversible import Nonreversible
 from thalweg.kinetics.estimation.spectrum import spectrum
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.validation.bootstrap import bootstrap, matched_timescales, timescale_errors
+from thalweg.time_series.crossings import Process
 
 
 def test_timescales_and_populations_agree_with_the_exact_chain(prinz, long_run):
@@ -62,9 +62,7 @@ def test_numbers_of_states_are_never_changed(long_run):
     np.testing.assert_allclose(shifted.timescales, plain.timescales)
     np.testing.assert_allclose(shifted.stationary_distribution[10:70], plain.stationary_distribution)
     assert shifted.transition_matrix.shape == (75, 75)
-    np.testing.assert_allclose(
-        shifted.transition_matrix[10:70, 10:70], plain.transition_matrix
-    )
+    np.testing.assert_allclose(shifted.transition_matrix[10:70, 10:70], plain.transition_matrix)
     assert np.isnan(shifted.eigenfunctions[:10]).all()
     assert set(range(10)) <= set(shifted.active.dropped)
 

@@ -6,8 +6,8 @@ from .cluster.dask import dask_executor as dask_executor
 from .files.colvar import Colvar as Colvar
 from .files.colvar import colvar_trajectories as colvar_trajectories
 from .files.colvar import read_colvar as read_colvar
-from .files.configurations import from_atoms as from_atoms
 from .files.configurations import LabeledFile as LabeledFile
+from .files.configurations import from_atoms as from_atoms
 from .files.configurations import read_configurations as read_configurations
 from .files.configurations import read_labeled as read_labeled
 from .files.configurations import to_atoms as to_atoms

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
+from thalweg.report.page_parts import packed
 from thalweg.report.results import MolecularState, ViewerMolecule
 
 ANGSTROM_PER_NM = 10.0
@@ -17,8 +18,8 @@ ANGSTROM_PER_NM = 10.0
 def viewer(molecule: ViewerMolecule, states: Sequence[MolecularState]) -> str:
     """Script elements showing the structures of ``states`` in the page's element ``viewer``."""
     template = Template((files("thalweg.report") / "viewer.html").read_text("utf-8"))
-    data = json.dumps(_dataset(molecule, states)).replace("</", "<\\/")
-    return template.substitute(chemiscope=_chemiscope_script(), structures=data)
+    data = json.dumps(_dataset(molecule, states)).replace("<", "\\u003c")
+    return template.substitute(chemiscope=packed(_chemiscope_script()), structures=data)
 
 
 def _dataset(molecule: ViewerMolecule, states: Sequence[MolecularState]) -> dict:
@@ -65,8 +66,4 @@ def _chemiscope_script() -> str:
     assert package is not None
     assert package.submodule_search_locations is not None
     home = Path(package.submodule_search_locations[0])
-    return (
-        (home / "sphinx" / "static" / "chemiscope.min.js")
-        .read_text("utf-8")
-        .replace("</script", "<\\/script")
-    )
+    return (home / "sphinx" / "static" / "chemiscope.min.js").read_text("utf-8")

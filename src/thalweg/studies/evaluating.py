@@ -111,7 +111,11 @@ def evaluate_potential(
                 *notes,
             ),
             accuracy=accuracy(together),
-            certainty=(*certainty(uncertainty, why), *calibration_in_words(potential), *trust_sentences(trusted)),
+            certainty=(
+                *certainty(uncertainty, why),
+                *calibration_in_words(potential),
+                *trust_sentences(trusted),
+            ),
             diagnoses=(
                 *worse_in_words(worse, "evaluated"),
                 *_diagnoses(potential, frames, findings, uncertainty),

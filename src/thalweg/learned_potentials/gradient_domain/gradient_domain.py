@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, lapack
@@ -46,6 +47,9 @@ from thalweg.shapes import Float, Int
 from thalweg.systems.configuration import Configuration
 from thalweg.units import Nanometers
 
+PASSES = 2
+"""How often each setting is chosen at most."""
+
 UNIT = 0.1
 """Inverse distances that are not relative to mean ones are multiplied by this [nm]."""
 
@@ -56,7 +60,7 @@ class GradientDomain:
 
     Parameters
     ----------
-    covariance : of energies: `Gaussian`, `Matern52`, `Matern72`
+    covariances : candidates for that of energies: `Gaussian`, `Matern52`, `Matern72`
     reaches : candidates for the length over which an atom's energy sees its surroundings [nm]: the covariance has one
         component per atom ``c``, in which the pair ``ij`` weighs ``exp(-(mean r_ci + mean r_cj) / reach)``; infinity is
         one component that weighs all pairs alike
@@ -81,7 +85,7 @@ class GradientDomain:
     (2, (3,))
     """
 
-    covariance: Covariance = Gaussian()  # noqa: RUF009
+    covariances: tuple[Covariance, ...] = (Gaussian(),)
     reaches: tuple[Nanometers, ...] = (0.1, 0.2)
     relatives: tuple[float, ...] = (0.5, 1.0)
     widths: tuple[float, ...] = (0.5, 1.0)
@@ -140,9 +144,11 @@ class GradientDomain:
         observed = ObservedLabels.internal(positions, energies is not None)
         solver, notes = affordable(self.solver, len(frames), observed.size)
         values, distances = observed.labels(forces, energies), mean_distances(positions, group)
-        reach, relative, width, noise = self._choice(observed, values, distances, group, seed, report)
-        report(f"reach {reach:g} nm, relative {relative:g}, width {width:g}, noise {noise:g}", 0.2)
-        prior = self._prior(distances, group, reach, relative, width)
+        chosen = self._choice(observed, values, distances, group, seed, report)
+        covariance, reach, relative, width, noise = chosen
+        kind = type(covariance).__name__
+        report(f"{kind}, reach {reach:g} nm, relative {relative:g}, width {width:g}, noise {noise:g}", 0.2)
+        prior = self._prior(distances, group, *chosen[:-1])
         # a = (K + noise)^-1 F
         solved = solver.solve(prior, observed, values, noise, report)
         solution = solved.coefficients
@@ -161,19 +167,19 @@ class GradientDomain:
             self.remembered,
             mean,
         )
-        settings = {"reach": reach, "relative": relative, "width": width, "noise": noise}
+        settings = {"covariance": kind, "reach": reach, "relative": relative, "width": width, "noise": noise}
         return FittedTerm(_with_constant(term, configurations), solved.info(settings, notes))
 
-    def _prior(self, distances, group, reach, relative, width):
+    def _prior(self, distances, group, covariance, reach, relative, width):
         return Prior(
-            self.covariance, relative_scale(distances, relative) / width, nearness(distances, reach), group
+            covariance, relative_scale(distances, relative) / width, nearness(distances, reach), group
         )
 
     def _choice(self, observed, labels, distances, group, seed, report):
         frames, atoms, _ = observed.positions.shape
         chosen = frames_that_choose(frames, 3 * atoms, self.choosing, seed)
         return best_settings(
-            (self.reaches, self.relatives, self.widths, self.noises),
+            (self.covariances, self.reaches, self.relatives, self.widths, self.noises),
             lambda *settings: self._prior(distances, group, *settings),
             observed[chosen],
             labels[observed.rows(chosen)],
@@ -203,15 +209,16 @@ def frames_that_choose(frames: int, size: float | int, choosing: int, seed: int)
 
 
 def best_settings(
-    candidates: Sequence[Sequence[float]],
+    candidates: Sequence[Sequence[Any]],
     prior: Callable[..., LabelCovariance],
     observed: Observed,
     labels: np.ndarray,
     report: Callable[[str, float], None],
-) -> tuple[float, ...]:
+) -> tuple[Any, ...]:
     """Settings with the least product of mean force and energy error of frames left out.
 
-    Each is chosen with the others at the best so far, or their middle.
+    Each is chosen with the others at the best so far, or their middle, and once more while that changes anything,
+    `PASSES` times in all.
 
     Parameters
     ----------
@@ -233,9 +240,13 @@ def best_settings(
             report(f"{settings}: {errors[settings]:.4g}", 0.2 * min(1, len(errors) / 10))
         return errors[settings]
 
-    for k, values in enumerate(candidates):
-        if len(values) > 1:
-            best[k] = min(values, key=lambda value: error((*best[:k], value, *best[k + 1 :])))
+    for _ in range(PASSES):
+        before = tuple(best)
+        for k, values in enumerate(candidates):
+            if len(values) > 1:
+                best[k] = min(values, key=lambda value: error((*best[:k], value, *best[k + 1 :])))
+        if tuple(best) == before:
+            break
     return tuple(best)
 
 

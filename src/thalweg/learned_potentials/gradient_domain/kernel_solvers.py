@@ -49,7 +49,7 @@ class KernelSolution(NamedTuple):
     residual: float = 0.0
     converged: bool = True
 
-    def info(self, chosen: Mapping[str, float], notes: tuple[str, ...] = ()) -> FitInfo:
+    def info(self, chosen: Mapping[str, float | str], notes: tuple[str, ...] = ()) -> FitInfo:
         """How a fit with these ``chosen`` settings went, after ``notes`` of what came before."""
         iterated = f"{self.iterations} iterations left a residual of {self.residual:.2g} of the labels."
         return FitInfo(

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from thalweg.learned_potentials.gradient_domain.gradient_domain import GradientDomain
-from thalweg.learned_potentials.gradient_domain.hessian_kernel import Matern52
+from thalweg.learned_potentials.gradient_domain.hessian_kernel import Gaussian, Matern52, Matern72
 from thalweg.learned_potentials.gradient_domain.kernel_solvers import ClosedForm, ProjectedProcess, Solver
 from thalweg.learned_potentials.gradient_domain.site_gradient_domain import SiteGradientDomain
 from thalweg.learned_potentials.linear.polynomials import PolynomialFit
@@ -47,7 +47,7 @@ def sgdml(
     (5.0, 10.0, 20.0)
     """
     learner = GradientDomain(
-        Matern52(), (float("inf"),), (0.0,), tuple(widths), tuple(noises), solver, permutations, mean=mean
+        (Matern52(),), (float("inf"),), (0.0,), tuple(widths), tuple(noises), solver, permutations, mean=mean
     )
     return Recipe(learner, tuple(baseline), core_repulsion=core_repulsion)
 
@@ -80,25 +80,27 @@ def global_gradient_domain(
 def local_gradient_domain(
     reaches: Sequence[Nanometers] = (0.1, 0.15),
     relatives: Sequence[float] = (1.0, 1.5, 2.0),
-    widths: Sequence[float] = (0.5, 1.0, 2.0),
+    widths: Sequence[float] = (0.5, 1.0, 2.0, 4.0),
     noises: Sequence[float] = (1e-6, 1e-7, 1e-8, 1e-9),
     solver: Solver = ClosedForm(),  # noqa: B008
     permutations: np.ndarray | None = None,
     baseline: InCode[Sequence[Term]] = (),
     core_repulsion: InCode[CoreRepulsion | None] = None,
     mean: ValencePairs | None = ValencePairs(),  # noqa: B008
-    choosing: int = 800,
+    choosing: int = 1600,
     remembered: int = 9000,
 ) -> Recipe:
-    """A Gaussian around each atom, which sees near pairs best: the most accurate with few frames, and ``atoms`` times
-    the work of a global kernel in simulations.
+    """A kernel around each atom, which sees near pairs best: the most accurate with few frames, and ``atoms`` times the
+    work of a global kernel in simulations.
 
-    Settings are chosen on about ``choosing`` force components; with many frames a few thousand choose better. ``mean``
-    is used where there is no ``baseline``. About ``remembered`` force components answer for uncertainties: where these
-    are a small part of all, deviations far from the training frames come out too small beside those near them; all
-    (``10**6``) cost the work and memory of the fit once more, when the first deviation is asked for.
+    How smooth the energy is, as of a Gaussian or a Matérn covariance, is chosen as all else is, on about ``choosing``
+    force components; with many frames a few thousand choose better. ``mean`` is used where there is no ``baseline``.
+    About ``remembered`` force components answer for uncertainties: where these are a small part of all, deviations far
+    from the training frames come out too small beside those near them; all (``10**6``) cost the work and memory of the
+    fit once more, when the first deviation is asked for.
     """
     learner = GradientDomain(
+        (Gaussian(), Matern72(), Matern52()),
         reaches=tuple(reaches),
         relatives=tuple(relatives),
         widths=tuple(widths),

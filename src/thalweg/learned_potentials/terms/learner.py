@@ -48,7 +48,7 @@ class FitInfo:
     Chosen: width 2, noise 1e-08. The cutoff was given.
     """
 
-    chosen: Mapping[str, float] = field(default_factory=dict)
+    chosen: Mapping[str, float | str] = field(default_factory=dict)
     held_out: Mapping[str, float] = field(default_factory=dict)
     problem: LeastSquares | None = None
     histories: Mapping[int, History] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class FitInfo:
         """All of it, in sentences."""
         said = []
         if self.chosen:
-            said.append(f"Chosen: {', '.join(f'{name} {value:g}' for name, value in self.chosen.items())}.")
+            said.append(f"Chosen: {', '.join(_setting(*one) for one in self.chosen.items())}.")
         if self.held_out:
             said.append(
                 "Root mean square errors of frames left out: "
@@ -129,6 +129,10 @@ SHOWN = {
     "stress": ("stress times volume", "meV/√atoms", unit("meV", "energy")),
 }
 """What the residuals that `Weights` weigh are called, and their units in sentences."""
+
+
+def _setting(name: str, value: float | str) -> str:
+    return f"{name} {value}" if isinstance(value, str) else f"{name} {value:g}"
 
 
 def _error(label: str, value: float) -> str:
