@@ -26,12 +26,12 @@ def document(title: str, body: str, scripts: str = "") -> str:
         title=escape(title),
         style=(home / "page.css").read_text("utf-8"),
         body=body,
-        plotly=packed(get_plotlyjs()),
+        plotly=gzipped(get_plotlyjs()),
         viewer=scripts,
     )
 
 
-def packed(code: str) -> str:
+def gzipped(code: str) -> str:
     """A library as the page unpacks it: gzip in base64, the same bytes for the same code."""
     return b64encode(gzip.compress(code.encode("utf-8"), mtime=0)).decode("ascii")
 
@@ -49,7 +49,7 @@ class Figures:
             figure = draw(*drawn)
             data = figure.to_json().replace("<", "\\u003c")
         except Exception as error:
-            return failed(f"Figure {number} ({caption.rstrip('.')})", error)
+            return _failed(f"Figure {number} ({caption.rstrip('.')})", error)
         return (
             f'<div class="figure" id="figure-{number}" style="min-height:{figure.layout.height}px">'
             f'<script type="application/json">{data}</script></div>\n'
@@ -70,10 +70,10 @@ def _made(section: Callable[[Any, Figures], str], results: Any, numbered: Figure
     try:
         return section(results, numbered)
     except Exception as error:
-        return failed(f"The section {section.__name__.strip('_').replace('_', ' ')}", error)
+        return _failed(f"The section {section.__name__.strip('_').replace('_', ' ')}", error)
 
 
-def failed(what: str, error: Exception) -> str:
+def _failed(what: str, error: Exception) -> str:
     """What stands on a page in place of what could not be made."""
     log = logging.getLogger(__name__)
     log.warning("%s could not be made: %s", what, reason(error))

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
-from thalweg.report.page_parts import packed
+from thalweg.report.page_parts import gzipped
 from thalweg.report.results import MolecularState, ViewerMolecule
 
 ANGSTROM_PER_NM = 10.0
@@ -19,7 +19,7 @@ def viewer(molecule: ViewerMolecule, states: Sequence[MolecularState]) -> str:
     """Script elements showing the structures of ``states`` in the page's element ``viewer``."""
     template = Template((files("thalweg.report") / "viewer.html").read_text("utf-8"))
     data = json.dumps(_dataset(molecule, states)).replace("<", "\\u003c")
-    return template.substitute(chemiscope=packed(_chemiscope_script()), structures=data)
+    return template.substitute(chemiscope=gzipped(_chemiscope_script()), structures=data)
 
 
 def _dataset(molecule: ViewerMolecule, states: Sequence[MolecularState]) -> dict:

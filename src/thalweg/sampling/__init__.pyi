@@ -23,6 +23,7 @@ from .model_variable import FrameModel as FrameModel
 from .model_variable import model_variable as model_variable
 from .plans import from_plain as from_plain
 from .plans import plain as plain
+from .plans import read_plan as read_plan
 from .policies.markov_restarts import MarkovRestarts as MarkovRestarts
 from .policies.slow_variable_loop import SlowVariableLoop as SlowVariableLoop
 from .policies.slow_variable_loop import Stage as Stage

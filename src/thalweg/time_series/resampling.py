@@ -118,11 +118,11 @@ def with_errors(values: np.ndarray, errors: np.ndarray) -> str:
     '527.1 ± 14, 12 ± 0.2, none, 3 (no error bar)'
     """
     pairs = list(zip(np.ravel(values), np.ravel(errors)))
-    text = ", ".join(with_error(value, error) for value, error in pairs[:10])
+    text = ", ".join(plus_minus(value, error) for value, error in pairs[:10])
     return text + (f", ... ({len(pairs)} in all)" if len(pairs) > 10 else "")
 
 
-def with_error(value: float, error: float) -> str:
+def plus_minus(value: float, error: float) -> str:
     """One value and its error, or which of them there is not."""
     if np.isnan(value):
         return "none"

@@ -15,7 +15,13 @@ from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.memberships.deep_markov import DeepMarkovModel
 from thalweg.collective_variables.neural.autoencoders import Autoencoder
 from thalweg.collective_variables.neural.division import divided
-from thalweg.collective_variables.neural.doubts import SlowestFunction, doubts, elsewhere, growing, uncertain
+from thalweg.collective_variables.neural.doubts import (
+    SlowestFunction,
+    _elsewhere,
+    _growing,
+    _uncertain,
+    doubts,
+)
 from thalweg.collective_variables.neural.learned_basis import LearnedBasis, Training
 from thalweg.collective_variables.neural.slow_networks import DCCA, SRV, VDE, TimeLaggedAutoencoder, VAMPnet
 from thalweg.collective_variables.neural.slowness import ReversibleScore
@@ -81,8 +87,8 @@ def test_data_too_short_for_three_parts_are_divided_in_two_and_that_is_told():
     asked = SlowestFunction(
         data, tica.functions, tica.modes, lambda sums: tica.modes, tica.timescale_errors, 15, ()
     )
-    assert "too few to keep some from the network" in elsewhere(asked)
-    assert elsewhere(replace(asked, unseen=None)) == ""
+    assert "too few to keep some from the network" in _elsewhere(asked)
+    assert _elsewhere(replace(asked, unseen=None)) == ""
 
 
 def test_frames_that_are_unseen_have_no_say_in_the_network():
@@ -176,9 +182,9 @@ def test_a_mixture_of_slow_and_fast_is_said_to_be_too_short():
     sums = 0.7 * slow + 0.7 * fast
     claimed = -10 / np.log(np.corrcoef(sums[:-10], sums[10:])[0, 1])
     assert claimed < 30
-    assert "too short" in growing(Trajectories([sums[:, None]]), claimed, 10)
+    assert "too short" in _growing(Trajectories([sums[:, None]]), claimed, 10)
     pure = -10 / np.log(np.corrcoef(slow[:-10], slow[10:])[0, 1])
-    assert growing(Trajectories([slow[:, None]]), pure, 10) == ""
+    assert _growing(Trajectories([slow[:, None]]), pure, 10) == ""
 
 
 def test_runs_out_of_equilibrium_say_how_well_they_know_a_time():
@@ -188,12 +194,12 @@ def test_runs_out_of_equilibrium_say_how_well_they_know_a_time():
         Estimate(np.array([100.0]), 100 + width * random.standard_normal((100, 1)), 40) for width in (20, 2)
     )
     away = Trajectories(runs)
-    assert "known between" in uncertain(away, lambda: wide)
-    assert uncertain(away, lambda: narrow) == ""
+    assert "known between" in _uncertain(away, lambda: wide)
+    assert _uncertain(away, lambda: narrow) == ""
     at_rest = Trajectories([0.3 * random.standard_normal((20, 1)) for _ in range(50)])
-    assert uncertain(at_rest, lambda: wide) == ""
+    assert _uncertain(at_rest, lambda: wide) == ""
     lost = Estimate(np.array([100.0]), np.full((100, 1), np.nan), 40)
-    assert "not at all" in uncertain(away, lambda: lost)
+    assert "not at all" in _uncertain(away, lambda: lost)
 
 
 # one that fails

@@ -49,7 +49,7 @@ class Combinations:
         return self.mean + self.matrix @ np.linalg.solve(self.matrix.T @ self.matrix, values)
 
 
-def spanned(data: Trajectories, cutoff: float) -> Combinations | None:
+def _spanned(data: Trajectories, cutoff: float) -> Combinations | None:
     """Uncorrelated functions of unit variance that say all about the frames; None where columns are not more.
 
     Parameters
@@ -66,9 +66,9 @@ def spanned(data: Trajectories, cutoff: float) -> Combinations | None:
     Examples
     --------
     >>> x = np.random.default_rng(0).standard_normal((5, 30))
-    >>> np.round(np.cov(spanned(Trajectories([x]), 1e-10)(x).T, bias=True), 6).tolist() == np.eye(4).tolist()
+    >>> np.round(np.cov(_spanned(Trajectories([x]), 1e-10)(x).T, bias=True), 6).tolist() == np.eye(4).tolist()
     True
-    >>> spanned(Trajectories([x.T]), 1e-10) is None
+    >>> _spanned(Trajectories([x.T]), 1e-10) is None
     True
     """
     frames, columns = data.n_frames, data.n_features
@@ -99,12 +99,12 @@ def columns_of(
     Parameters
     ----------
     functions : of frames, of a fitted basis
-    cutoff : as for `spanned`
+    cutoff : as for `_spanned`
 
     Raises
     ------
     ValueError, MemoryError
-        As `spanned` does.
+        As `_spanned` does.
 
     Examples
     --------
@@ -115,5 +115,5 @@ def columns_of(
     (4, (30, 4))
     """
     evaluated = along(data, functions)
-    directions = spanned(evaluated, cutoff)
+    directions = _spanned(evaluated, cutoff)
     return (evaluated if directions is None else along(evaluated, directions)), directions

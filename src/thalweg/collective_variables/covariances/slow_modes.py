@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigs, eigsh
 
 from thalweg.collective_variables.covariances.covariance import Covariances
 from thalweg.collective_variables.covariances.stationarity import KoopmanModel
@@ -89,14 +88,15 @@ def _largest_pairs(lower: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarra
     if size <= max(DENSE, 4 * count):
         values, vectors = scipy.linalg.eigh(lower, lower=True)
         return values[::-1], vectors[:, ::-1]
-    product = LinearOperator(
+    sparse = scipy.sparse.linalg
+    product = sparse.LinearOperator(
         lower.shape, lambda v: scipy.linalg.blas.dsymv(1.0, lower, np.ravel(v), lower=1), dtype=float
     )
     try:
         start = np.random.default_rng(0).standard_normal(size)
         wide = min(max(4 * count, 80), size)
-        values, vectors = eigsh(product, count, which="LA", v0=start, ncv=wide, tol=1e-10)
-    except ArpackError:
+        values, vectors = sparse.eigsh(product, count, which="LA", v0=start, ncv=wide, tol=1e-10)
+    except scipy.sparse.linalg.ArpackError:
         values, vectors = scipy.linalg.eigh(lower, lower=True, subset_by_index=[size - count, size - 1])
     order = np.argsort(-values)
     return values[order], vectors[:, order]
@@ -127,9 +127,10 @@ def nonreversible_modes(koopman: KoopmanModel, sums: Covariances, count: int = S
 def _slowest(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues of largest real part and right eigenvectors of a large matrix."""
     start = np.random.default_rng(0).standard_normal(len(matrix))
+    wide = min(max(4 * count, 80), len(matrix))
     try:
-        values, vectors = eigs(matrix, count, which="LR", v0=start, ncv=min(max(4 * count, 80), len(matrix)))
-    except ArpackError:
+        values, vectors = scipy.sparse.linalg.eigs(matrix, count, which="LR", v0=start, ncv=wide)
+    except scipy.sparse.linalg.ArpackError:
         values, vectors = np.linalg.eig(matrix)
     order = np.lexsort((values.imag, -values.real))[:count]
     return values[order], vectors[:, order]

@@ -69,7 +69,7 @@ class _Doubts(NamedTuple):
     notes: tuple[str, ...]
 
 
-def doubts(
+def mode_doubts(
     method: _ModeMethod, columns: Trajectories, sums: Covariances, found: Operator, offsets: np.ndarray
 ) -> _Doubts:
     """What the data say about the slowest modes of an operator.
@@ -81,7 +81,7 @@ def doubts(
     found : the operator
     offsets : (modes,), constants of the eigenfunctions
     """
-    times = decay_times(found.values, sums.lagtime * sums.dt)
+    times = mode_times(found.values, sums.lagtime * sums.dt)
 
     def crossed() -> dict[int, Process]:
         return _processes(columns, sums.lagtime, found.matrix @ found.vectors, offsets, found.values, times)
@@ -101,7 +101,7 @@ def doubts(
     return _Doubts(processes, notes)
 
 
-def decay_times(eigenvalues: np.ndarray, lag: float) -> np.ndarray:
+def mode_times(eigenvalues: np.ndarray, lag: float) -> np.ndarray:
     """``-lag / ln|eigenvalue|`` [ps]; infinite for one, negative for what grows."""
     with np.errstate(divide="ignore"):
         rates = -np.log(np.abs(eigenvalues)) / lag
@@ -150,7 +150,7 @@ def _held_out(method: _ModeMethod, sums: Covariances) -> np.ndarray:
         left = mean_products(sums.resampled(1.0 * (fold == k)), method.instruments, method.centered)
         correlation += vector.conj() @ left.last @ vector
         size += vector.conj() @ left.first @ vector
-    return decay_times(np.array([correlation / size]), sums.lagtime * sums.dt)
+    return mode_times(np.array([correlation / size]), sums.lagtime * sums.dt)
 
 
 def _noise(method: _ModeMethod, columns: Trajectories, plain: float) -> tuple[str, ...]:
@@ -167,7 +167,7 @@ def _noise(method: _ModeMethod, columns: Trajectories, plain: float) -> tuple[st
     def longer(part: Covariances) -> float:
         return slowest(part) - float(np.abs(method.operator(without_instruments(part), 0).values[0]))
 
-    time = float(decay_times(np.array([slowest(sums)]), lagtime * sums.dt)[0])
+    time = float(mode_times(np.array([slowest(sums)]), lagtime * sums.dt)[0])
     if not (time > NOISY * plain or time < 0):
         return ()
     with warnings.catch_warnings():

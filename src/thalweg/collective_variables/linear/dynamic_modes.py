@@ -23,7 +23,7 @@ from thalweg.collective_variables.bases.basis import Basis, Features, Functions,
 from thalweg.collective_variables.bases.linear_map import as_frames
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
 from thalweg.collective_variables.covariances.whitening import whitening
-from thalweg.collective_variables.linear.doubted_modes import decay_times, doubts
+from thalweg.collective_variables.linear.doubted_modes import mode_doubts, mode_times
 from thalweg.collective_variables.linear.evidence import imprecise
 from thalweg.collective_variables.linear.held_out_score import held_out_score
 from thalweg.collective_variables.linear.instruments import (
@@ -76,7 +76,7 @@ class DynamicModes(Model):
     @property
     def timescales(self) -> np.ndarray:
         """Decay times ``(modes,)`` [ps]; infinite for the constant, negative for what grows."""
-        return decay_times(self.eigenvalues, self.lag)
+        return mode_times(self.eigenvalues, self.lag)
 
     @property
     def frequencies(self) -> np.ndarray:
@@ -88,7 +88,7 @@ class DynamicModes(Model):
 
         NaN for modes that the data do not show often enough, see ``processes``.
         """
-        found = self._resampled(lambda values: decay_times(values, self.lag), self.timescales, samples, seed)
+        found = self._resampled(lambda values: mode_times(values, self.lag), self.timescales, samples, seed)
         hidden = [k for k, process in self.processes.items() if not process.sampled]
         value, drawn = found.value.copy(), found.samples.copy()
         value[hidden], drawn[:, hidden] = np.nan, np.nan
@@ -212,7 +212,7 @@ class EDMD(Method):
         mean, slopes = _regressed(raw, functions, found.matrix, self.lagtime)
         modes = np.linalg.lstsq(vectors, slopes.astype(complex), rcond=None)[0]
         constant = mean - shifts @ modes
-        doubted = doubts(self, columns, sums, found, offsets)
+        doubted = mode_doubts(self, columns, sums, found, offsets)
         model = DynamicModes(
             self,
             functions,
@@ -295,7 +295,7 @@ class DMD(Method):
         same = mean_products(sums, self.instruments, self.centered).same
         modes = np.linalg.lstsq(found.vectors, (found.matrix.T @ same).astype(complex), rcond=None)[0]
         none = np.zeros(len(found.values))
-        doubted = doubts(self, raw, sums, found, none)
+        doubted = mode_doubts(self, raw, sums, found, none)
         return DynamicModes(
             self,
             Features().fit(raw),

@@ -23,7 +23,7 @@ REMEMBERED = 0.1
 """Correlation with the instruments from which on a direction is used."""
 
 
-class Products(NamedTuple):
+class _Products(NamedTuple):
     """Mean products of functions.
 
     Attributes
@@ -94,8 +94,8 @@ def instrumented_sums(columns: Trajectories, lagtime: int, instruments: int, n_b
     return covariances(Trajectories(blocks, columns.dt, weights), lagtime, n_blocks)
 
 
-def mean_products(sums: Covariances, instruments: int, centered: bool) -> Products:
-    """Products of functions from their `instrumented_sums`.
+def mean_products(sums: Covariances, instruments: int, centered: bool) -> _Products:
+    """_Products of functions from their `instrumented_sums`.
 
     Parameters
     ----------
@@ -111,10 +111,10 @@ def mean_products(sums: Covariances, instruments: int, centered: bool) -> Produc
         same = same + np.outer(total.mean_0[now], total.mean_0[now])
         first = first + np.outer(total.mean_0[early], total.mean_0[now])
         last = last + np.outer(total.mean_0[early], total.mean_t[now])
-    return Products(total.mean_0[now], total.mean_t[now], same, first, last)
+    return _Products(total.mean_0[now], total.mean_t[now], same, first, last)
 
 
-def operator_of(products: Products, matrix: np.ndarray, notes: tuple[str, ...]) -> Operator:
+def operator_of(products: _Products, matrix: np.ndarray, notes: tuple[str, ...]) -> Operator:
     """The operator in coordinates of unit size, among the directions that remember the instruments.
 
     Parameters

@@ -22,7 +22,7 @@ SHORTEST = 8
 """Lag times that a piece lasts at least, so that gaps cost little."""
 
 
-class Division(NamedTuple):
+class _Division(NamedTuple):
     """First frames of pairs, by what they are for.
 
     Attributes
@@ -37,7 +37,7 @@ class Division(NamedTuple):
     unseen: tuple[PairRange, ...]
 
 
-def divided(data: Trajectories, lagtime: int, held_out: float, seed: int) -> Division:
+def divided(data: Trajectories, lagtime: int, held_out: float, seed: int) -> _Division:
     """The parts; ``unseen`` is empty where data cannot be divided in three.
 
     Parameters
@@ -55,7 +55,7 @@ def divided(data: Trajectories, lagtime: int, held_out: float, seed: int) -> Div
     --------
     >>> parts = divided(Trajectories([np.zeros((300, 1))]), 2, 0.4, seed=0)
     >>> [sum(piece.stop - piece.start for piece in part) for part in parts]
-    [150, 43, 52]
+    [151, 53, 54]
     """
     used = data.report(lagtime).used if lagtime else data.lengths
     count = int(np.clip(used.sum() // (SHORTEST * max(lagtime, 1)), 3, PIECES))
@@ -65,7 +65,7 @@ def divided(data: Trajectories, lagtime: int, held_out: float, seed: int) -> Div
         parts = _dealt(segments(used, PIECES), 0, held_out, seed, 2)
     if parts is None:
         raise ValueError("training needs data that can be divided in two; give longer or more trajectories")
-    return Division(*parts, *((),) * (3 - len(parts)))
+    return _Division(*parts, *((),) * (3 - len(parts)))
 
 
 def _dealt(

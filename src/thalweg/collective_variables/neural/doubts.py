@@ -87,9 +87,9 @@ def doubts(slowest: SlowestFunction) -> tuple[str, ...]:
         return ()
     values = slowest.along()
     questions: dict[str, Callable[[], str]] = {
-        "slowness in data that the network never saw": lambda: elsewhere(slowest),
-        "slower decay at twice the lag time": lambda: growing(values, slowest.timescale, slowest.lagtime),
-        "runs that did not begin at equilibrium": lambda: uncertain(values, slowest.errors),
+        "slowness in data that the network never saw": lambda: _elsewhere(slowest),
+        "slower decay at twice the lag time": lambda: _growing(values, slowest.timescale, slowest.lagtime),
+        "runs that did not begin at equilibrium": lambda: _uncertain(values, slowest.errors),
     }
     sentences: list[str] = []
     for what, ask in questions.items():
@@ -101,7 +101,7 @@ def doubts(slowest: SlowestFunction) -> tuple[str, ...]:
     return tuple(sentence for sentence in sentences if sentence)
 
 
-def elsewhere(slowest: SlowestFunction) -> str:
+def _elsewhere(slowest: SlowestFunction) -> str:
     """Whether it is as slow in data that the network never saw, found without them."""
     if slowest.unseen is None:
         return ""
@@ -127,7 +127,7 @@ def elsewhere(slowest: SlowestFunction) -> str:
     )
 
 
-def growing(values: Trajectories, timescale: float, lagtime: int) -> str:
+def _growing(values: Trajectories, timescale: float, lagtime: int) -> str:
     """Whether correlations decay slower between one and two lag times than within the first."""
     longer = 2 * lagtime
     used = values.report(longer).used
@@ -158,7 +158,7 @@ def growing(values: Trajectories, timescale: float, lagtime: int) -> str:
     )
 
 
-def uncertain(values: Trajectories, errors: Callable[[], Estimate]) -> str:
+def _uncertain(values: Trajectories, errors: Callable[[], Estimate]) -> str:
     """How well runs that did not begin at equilibrium know the timescale, if that is not well."""
     changes = np.array([float(block[-1, 0] - block[0, 0]) for block in values.blocks])
     if len(changes) < FEWEST_RUNS:

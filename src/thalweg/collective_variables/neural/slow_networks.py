@@ -54,7 +54,7 @@ Data = TrajectoryData
 Model = TypeVar("Model", VACModel, VAMPModel)
 
 
-def questioned(model: Model, data: Trajectories, learned: Learned, *remarks: str) -> Model:
+def _questioned(model: Model, data: Trajectories, learned: Learned, *remarks: str) -> Model:
     """The model with notes about its training and about what speaks against its slowest timescale."""
 
     def modes_of(sums: Covariances) -> SlowModes:
@@ -119,7 +119,7 @@ class VAMPnet(Training):
             # that they add up to one, and so depend on each other, is no news
             notes = tuple(note for note in model.notes if note not in model.singular.notes)
             model = replace(model, notes=notes)
-        return questioned(model, runs, model.functions)
+        return _questioned(model, runs, model.functions)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class SRV(Training):
         basis = self.basis(ReversibleScore(self.dim + EXTRA), self.lagtime)
         runs = as_trajectories(data)
         model = VAC(self.lagtime, self.dim, basis).fit(runs)
-        return questioned(model, runs, model.functions)
+        return _questioned(model, runs, model.functions)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class DCCA(Training):
         basis = self.basis(CanonicalCorrelation(self.dim), self.lagtime)
         runs = as_trajectories(data)
         model = VAMP(self.lagtime, self.dim, basis).fit(runs)
-        return questioned(model, runs, model.functions)
+        return _questioned(model, runs, model.functions)
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def _bottleneck(basis: LearnedBasis, dim: int, data: Data) -> VACModel:
     runs = as_trajectories(data)
     model = VAC(basis.lagtime, dim, Then(basis, BOTTLENECK_BASIS)).fit(runs)
     remarks = () if basis.scales == "whitened" else (VARIANCE,)
-    return questioned(model, runs, model.functions.inner, *remarks)
+    return _questioned(model, runs, model.functions.inner, *remarks)
 
 
 def _require_scales(scales: str) -> None:

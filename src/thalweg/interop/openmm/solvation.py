@@ -18,7 +18,7 @@ from thalweg.units import BAR, MOLAR
 
 
 @dataclass(frozen=True)
-class WaterModel:
+class _WaterModel:
     """A water model.
 
     Attributes
@@ -34,13 +34,13 @@ class WaterModel:
 
 
 WATER_MODELS = {
-    "tip3p": WaterModel("tip3p", "amber14/tip3p.xml", 3),
-    "tip3pfb": WaterModel("tip3p", "amber14/tip3pfb.xml", 3),
-    "spce": WaterModel("spce", "amber14/spce.xml", 3),
-    "opc3": WaterModel("tip3p", "amber14/opc3.xml", 3),
-    "tip4pew": WaterModel("tip4pew", "amber14/tip4pew.xml", 4),
-    "tip4pfb": WaterModel("tip4pew", "amber14/tip4pfb.xml", 4),
-    "opc": WaterModel("tip4pew", "amber14/opc.xml", 4),
+    "tip3p": _WaterModel("tip3p", "amber14/tip3p.xml", 3),
+    "tip3pfb": _WaterModel("tip3p", "amber14/tip3pfb.xml", 3),
+    "spce": _WaterModel("spce", "amber14/spce.xml", 3),
+    "opc3": _WaterModel("tip3p", "amber14/opc3.xml", 3),
+    "tip4pew": _WaterModel("tip4pew", "amber14/tip4pew.xml", 4),
+    "tip4pfb": _WaterModel("tip4pew", "amber14/tip4pfb.xml", 4),
+    "opc": _WaterModel("tip4pew", "amber14/opc.xml", 4),
 }
 """Water models by the names of studies."""
 

@@ -41,7 +41,7 @@ from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
 from thalweg.time_series.crossings import Process
 from thalweg.time_series.relaxation import relaxation_times, relaxing_order
-from thalweg.time_series.resampling import Estimate, independent_blocks, resample, with_error
+from thalweg.time_series.resampling import Estimate, independent_blocks, plus_minus, resample
 from thalweg.time_series.trajectories import pair_report
 from thalweg.units import duration, unit_of
 
@@ -281,7 +281,7 @@ class MemoryScan:
             self.memories, self.timescales, self.errors, self.resolved
         ):
             listed = ", ".join(
-                f"{with_error(time, error)} {unit_of(self.lag)}" if known else "under-sampled"
+                f"{plus_minus(time, error)} {unit_of(self.lag)}" if known else "under-sampled"
                 for time, error, known in zip(times, errors, resolved)
             )
             lines.append(

@@ -23,7 +23,7 @@ from thalweg.kinetics.validation.flatness import UNKNOWN, Flatness, flatness
 from thalweg.learning.models import Method, Model
 from thalweg.machine.surviving import reason, surviving
 from thalweg.shapes import Shaped
-from thalweg.time_series.resampling import Estimate, with_error
+from thalweg.time_series.resampling import Estimate, plus_minus
 from thalweg.units import duration, unit_of
 
 
@@ -109,7 +109,7 @@ class TimescaleScan(Model):
                 lines.append(f"{duration(self.lags[k], self.dt)}: {self.failures[int(lagtime)]}")
                 continue
             entries = [
-                f"{with_error(time, error)} {unit_of(self.dt)}"
+                f"{plus_minus(time, error)} {unit_of(self.dt)}"
                 + " (shorter than the lag)" * bool(time < self.lags[k])
                 if resolved
                 else "under-sampled"
