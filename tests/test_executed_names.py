@@ -44,7 +44,7 @@ from thalweg.potentials.expressions import Expression
 from thalweg.sampling.apparatus import ApparatusRecipe, ArrayFiles
 from thalweg.sampling.plans import from_plain, planned
 from thalweg.sampling.segment import Segment, final_state
-from thalweg.sampling.store import MANIFEST, Store, StoreError, sha256
+from thalweg.sampling.store import BEGUN, MANIFEST, Store, StoreError, sha256
 from thalweg.studies.running import begin
 
 PEPTIDE = files("thalweg.testsystems") / "structures" / "alanine_dipeptide.pdb"
@@ -347,7 +347,7 @@ def test_formats_that_do_more_than_read_are_refused(mark, tmp_path):
     (bundle / "metadata.json").write_text('{"format": "BundleTrajectory", "backend": "pickle"}')
     (bundle / "frames").write_bytes(mark.pickled)
     (tmp_path / "a.dat").write_bytes(mark.pickled)
-    with refused(ValueError, match="bundletrajectory"):
+    with refused(ValueError, match="folder without type.raw"):
         read_configurations(bundle)
     for kind in (
         "bundletrajectory",
@@ -580,6 +580,7 @@ def test_a_run_folder_whose_force_field_has_a_script_is_refused(run, mark, tmp_p
     }
     (run / "run.toml").write_text(tomli_w.dumps(content))
     shutil.rmtree(run / "plans")
+    shutil.rmtree(run / BEGUN)
     assert "InitializationScript" in said("resume", run)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,20 +71,12 @@ def main() -> None:
     """Entry point of the command line; sets threads and caches before anything heavy loads."""
     prepare()
     signal.signal(signal.SIGTERM, _stop)
-    warnings.showwarning = _tell
     app()
 
 
 def _stop(*_: object) -> None:
     """A polite request to stop ends as Ctrl-C does: the folder is left in order, and how to go on is said."""
     raise KeyboardInterrupt
-
-
-def _tell(message: Warning | str, *_: object, **__: object) -> None:
-    """A warning, as one line for people."""
-    console = Console(stderr=True, soft_wrap=True)
-    console.print("[bold yellow]warning:[/]", end=" ")
-    console.print(str(message), markup=False, highlight=False)
 
 
 def _version(wanted: bool) -> bool:
@@ -555,7 +546,8 @@ def _finish(study: Study, folder: Path) -> None:
         console.print(f"stopped; nothing is lost, go on with: thalweg resume {folder}", markup=False)
         raise typer.Exit(130) from None
     except (StoreError, CampaignError) as error:
-        error.args = (f"{error}; then: thalweg resume {folder}",)
+        if isinstance(error, CampaignError) or isinstance(error.__cause__, OSError):
+            error.args = (f"{error}; then: thalweg resume {folder}",)
         raise
     with console.status("analyzing"):
         results = report_of_run(study, folder)

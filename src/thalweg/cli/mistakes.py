@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
+from typing import TextIO
 
 import typer
 from rich.console import Console
@@ -49,7 +50,14 @@ def notes_shown() -> Iterator[None]:
     """Within it a warning of this package is shown once, as a line; one of a library goes to the log."""
     shown: set[str] = set()
 
-    def show(message, category, filename, lineno, file=None, line=None):
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         said = str(message)
         if not Path(filename).is_relative_to(HERE):
             log.debug("%s:%s: %s", filename, lineno, said)
@@ -58,7 +66,7 @@ def notes_shown() -> Iterator[None]:
             _note(said)
 
     with warnings.catch_warnings():
-        warnings.showwarning = show
+        setattr(warnings, "showwarning", show)  # noqa: B010 as a type this is one function
         yield
 
 

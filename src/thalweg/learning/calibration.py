@@ -283,7 +283,7 @@ class ErrorOdds:
         return stdtr(self.count - len(self.shares) + PRIOR_COUNT, far / width)
 
 
-def _winsorized(values: Many) -> np.ndarray:
+def _winsorized(values: np.ndarray) -> np.ndarray:
     """Values, none further from their median than `GROSS` robust deviations of all of them."""
     middle = np.median(values)
     far = GROSS * np.median(np.abs(values - middle)) / ndtri(0.75)

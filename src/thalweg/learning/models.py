@@ -8,7 +8,7 @@ table where a notebook does. ``print(model)`` says all.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from html import escape
 from pathlib import Path
@@ -37,13 +37,11 @@ class _Named:
 class Method(_Named):
     """A method with ``fit(data)``, which returns its model."""
 
-    fit: Callable[..., Any]
-
 
 class Transforming(Method):
     """A method whose model has ``transform(data)``."""
 
-    def fit_transform(self, data: Any) -> Any:
+    def fit_transform(self: Any, data: Any) -> Any:
         """The data as the model that was fitted to them sees them: ``fit(data).transform(data)``."""
         return self.fit(data).transform(data)
 
@@ -51,7 +49,7 @@ class Transforming(Method):
 class Labeling(Transforming):
     """A method whose model gives every frame a state."""
 
-    def fit_predict(self, data: Any) -> Any:
+    def fit_predict(self: Any, data: Any) -> Any:
         """The state of every frame: ``fit(data).transform(data)``."""
         return self.fit_transform(data)
 
@@ -74,6 +72,7 @@ class Model(_Named):
 
     def headline(self) -> Mapping[str, Any]:
         """The numbers that matter, by name; all fields if the model does not say."""
+        assert is_dataclass(self)
         return {each.name: getattr(self, each.name) for each in fields(self) if each.repr}
 
     def __repr__(self) -> str:

@@ -70,7 +70,8 @@ def _made(section: Callable[[Any, Figures], str], results: Any, numbered: Figure
     try:
         return section(results, numbered)
     except Exception as error:
-        return _failed(f"The section {section.__name__.strip('_').replace('_', ' ')}", error)
+        name = getattr(section, "__name__", "").strip("_").replace("_", " ")
+        return _failed(f"The section {name}", error)
 
 
 def _failed(what: str, error: Exception) -> str:

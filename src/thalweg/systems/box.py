@@ -15,6 +15,8 @@ are the sums of the vectors of an obtuse superbase [conway1992], found by Sellin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,14 +79,15 @@ def minimum_image(displacement: Float[Array, "pairs 3 *replicas"], box: Box) -> 
     return jnp.stack(nearest_components(_components(displacement), box), 1)
 
 
-def nearest_components(components: list[Array], box: Box) -> list[jax.Array]:
+def nearest_components(components: Sequence[Array], box: Box) -> list[jax.Array]:
     """`minimum_image` of displacements given as their x, y and z components, three arrays of one shape."""
     close = close_components(components, box)
     cell = jnp.asarray(box, close[0].dtype)
     if isinstance(box, np.ndarray) and not np.tril(box, -1).any():
         return close
     width = jnp.diagonal(cell).min()
-    far = (sum(part * part for part in close) > 0.25 * width * width).any()
+    x, y, z = close
+    far = (x * x + y * y + z * z > 0.25 * width * width).any()
     return jax.lax.cond(_skewed(cell) & far, _into_voronoi_cell, lambda parts, cell: parts, close, cell)
 
 
@@ -93,7 +96,7 @@ def close_image(displacement: Float[Array, "pairs 3 *replicas"], box: Box) -> ja
     return jnp.stack(close_components(_components(displacement), box), 1)
 
 
-def close_components(components: list[Array], box: Box) -> list[jax.Array]:
+def close_components(components: Sequence[Array], box: Box) -> list[jax.Array]:
     """`close_image` of displacements given as their components; enough, and quick, below a cutoff."""
     x, y, z = map(jnp.asarray, components)
     box = jnp.asarray(box, x.dtype)

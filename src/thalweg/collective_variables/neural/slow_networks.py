@@ -21,9 +21,9 @@ Those for variables of high variance are in `autoencoders`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeVar, get_args
+from typing import TypeVar, cast, get_args
 
-from thalweg.collective_variables.bases.basis import Then
+from thalweg.collective_variables.bases.basis import Chained, Then
 from thalweg.collective_variables.bases.polynomials import Polynomials
 from thalweg.collective_variables.covariances.covariance import Covariances
 from thalweg.collective_variables.covariances.slow_modes import SlowModes, nonreversible_modes
@@ -119,7 +119,7 @@ class VAMPnet(Training):
             # that they add up to one, and so depend on each other, is no news
             notes = tuple(note for note in model.notes if note not in model.singular.notes)
             model = replace(model, notes=notes)
-        return _questioned(model, runs, model.functions)
+        return _questioned(model, runs, cast(Learned, model.functions))
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class SRV(Training):
         basis = self.basis(ReversibleScore(self.dim + EXTRA), self.lagtime)
         runs = as_trajectories(data)
         model = VAC(self.lagtime, self.dim, basis).fit(runs)
-        return _questioned(model, runs, model.functions)
+        return _questioned(model, runs, cast(Learned, model.functions))
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class DCCA(Training):
         basis = self.basis(CanonicalCorrelation(self.dim), self.lagtime)
         runs = as_trajectories(data)
         model = VAMP(self.lagtime, self.dim, basis).fit(runs)
-        return _questioned(model, runs, model.functions)
+        return _questioned(model, runs, cast(Learned, model.functions))
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def _bottleneck(basis: LearnedBasis, dim: int, data: Data) -> VACModel:
     runs = as_trajectories(data)
     model = VAC(basis.lagtime, dim, Then(basis, BOTTLENECK_BASIS)).fit(runs)
     remarks = () if basis.scales == "whitened" else (VARIANCE,)
-    return _questioned(model, runs, model.functions.inner, *remarks)
+    return _questioned(model, runs, cast(Learned, cast(Chained, model.functions).inner), *remarks)
 
 
 def _require_scales(scales: str) -> None:

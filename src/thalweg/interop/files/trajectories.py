@@ -9,7 +9,7 @@ boxes ``(frames, 3, 3)`` vectors as rows [nm] or None.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -70,7 +70,7 @@ class OpenTrajectory(Protocol):
         ...
 
 
-CHECKED: dict[str, Callable[[Path], OpenTrajectory]] = {
+CHECKED: Mapping[str, Callable[[Path], Any]] = {
     ".dcd": open_dcd,
     ".xtc": scan_xtc,
     ".trr": open_trr,

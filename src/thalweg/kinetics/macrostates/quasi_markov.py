@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from scipy.linalg import eig
@@ -331,7 +332,7 @@ def memory_scan(
         return model.timescales, errors, resolved, np.array(np.linalg.norm(model.kernels[-1]))
 
     found = surviving([int(memory) for memory in memories], row, "memories", told=False)
-    shape = len(memories), data.n_states - 1
+    shape = len(memories), cast(int, data.n_states) - 1
     table = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, bool), np.full(shape[0], np.nan)
     for memory, values in zip(found.members, found.results):
         for column, value in zip(table, values):

@@ -6,6 +6,7 @@ A frame is ``(trajectory, frame)``, both counted from zero, as `structures` of `
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def sampled_frames(
     states = np.concatenate(data.blocks)
     if sets is not None:
         sets = np.asarray(sets)
-        if len(sets) < data.n_states:
+        if len(sets) < cast(int, data.n_states):
             raise ValueError(
                 f"sets has {len(sets)} entries for {data.n_states} states; give one for each state"
             )

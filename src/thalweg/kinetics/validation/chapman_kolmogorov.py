@@ -113,10 +113,11 @@ def chapman_kolmogorov(
     inside = member * (model.stationary_distribution > 0)[:, None]
     if not inside.any(axis=0).all():
         raise ValueError(f"sets {np.flatnonzero(~inside.any(axis=0)).tolist()} have no active state")
-    weights, most = model.stationary_distribution, np.arange(1, multiples + 1)
+    weights, most, walks = model.stationary_distribution, np.arange(1, multiples + 1), model.trajectories
+    assert walks is not None  # a model fitted to counts was refused above
     counted = surviving(
         most,
-        lambda k: transition_counts(model.trajectories, int(k) * model.lagtime, model.method.n_blocks),
+        lambda k: transition_counts(walks, int(k) * model.lagtime, model.method.n_blocks),
         "multiples of the lag time",
         told=False,
     )
