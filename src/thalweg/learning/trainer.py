@@ -258,15 +258,17 @@ class Trainer:
             losses.append(value)
             sound.append(finite)
             steps += 1
-        held_out_losses = [float(_loss(loss, average, constants, batch)) for batch in held_out]
-        outcome = MEANS[self.mean](np.array(held_out_losses)) if held_out_losses else float("nan")
+        outcome = self._judged(average, loss, constants, held_out)
         log = state["log"]
         before = log[np.isfinite(log[:, 1]), 1]
         better = not held_out or not len(before) or outcome < before.min()
         finite_losses = [each for each in map(float, losses) if np.isfinite(each)]
         training = float(np.mean(finite_losses)) if finite_losses else float("nan")
         skipped = sum(not bool(finite) for finite in sound)
-        lost = _is_lost(training, log[:, 0]) or not np.isfinite(outcome if len(before) else training)
+        lost = _is_lost(training, log[:, 0]) or not np.isfinite(training)
+        if held_out and not np.isfinite(outcome):
+            # where the best weights give no number either, held-out labels are to blame and not the epoch
+            lost = lost or bool(np.isfinite(self._judged(state["best"], loss, constants, held_out)))
         best = average if better else state["best"]
         if lost:  # undone: on from the best weights, without the optimizer's memory
             best = weights = average = state["best"]
@@ -281,6 +283,11 @@ class Trainer:
             "log": np.vstack([log, row]),
             "steps": np.asarray(steps, np.int64),
         }
+
+    def _judged(self, weights, loss, constants, held_out):
+        """Mean loss of held-out batches; NaN without any."""
+        losses = [float(_loss(loss, weights, constants, batch)) for batch in held_out]
+        return MEANS[self.mean](np.array(losses)) if losses else float("nan")
 
     def _is_over(self, log):
         if _diverged(log[:, 0], log[:, 1]) is not None:

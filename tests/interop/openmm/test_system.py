@@ -356,7 +356,7 @@ def test_virtual_sites_are_named():
     system = with_force(openmm.HarmonicBondForce())
     system.setParticleMass(2, 0.0)
     system.setVirtualSite(2, openmm.TwoParticleAverageSite(0, 1, 0.5, 0.5))
-    with pytest.raises(TranslationError, match="particle 2"):
+    with pytest.raises(TranslationError, match=r"1 virtual sites \(the first is particle 3\)"):
         translate(system)
 
 

@@ -43,7 +43,7 @@ def test_timescales_that_grow_with_the_lag_are_called_so(long_run):
     halves = [(s >= 24).astype(int) for s in long_run.blocks]
     scan = ImpliedTimescales([1, 2, 5], n_processes=1, samples=30).fit(halves)
     assert np.isnan(scan.flat_from[0])
-    assert "not flat up to 5 ps" in str(scan)
+    assert "not flat up to 5 frames" in str(scan)
 
 
 @pytest.mark.long

@@ -22,8 +22,7 @@ def factorized(matrix: csr_array | csc_array, what: str) -> SuperLU:
     Examples
     --------
     >>> import numpy as np
-    >>> from scipy.sparse import eye_array
-    >>> factorized(2 * eye_array(2), "halves").solve(np.ones(2)).tolist()
+    >>> factorized(csc_array(np.diag([2.0, 2.0])), "halves").solve(np.ones(2)).tolist()
     [0.5, 0.5]
     """
     try:

@@ -73,10 +73,13 @@ def graded(
 
     Parameters
     ----------
-    training : the frames it was fitted to, with or without labels; where they are too many, frames evenly among them
+    training : the frames it was fitted to, with or without labels; where they are too many, frames evenly among them;
+        without any the potential stays as it is
     held_out : frames like them that were not fitted to: what their grades are tells what grades of others mean
     work : multiplications to spend; a linear term that takes more is graded by a smaller expansion
     """
+    if not training:
+        return potential
     linear = [term for term in potential.terms if isinstance(term, Graded)]
     if linear and all(_is_affordable(term, training, work) for term in linear):
         rows = " and ".join("{} rows of {} functions".format(*_size(term, training)) for term in linear)

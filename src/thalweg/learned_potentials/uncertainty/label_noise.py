@@ -29,7 +29,7 @@ def label_noise(configurations: Sequence[Configuration]) -> float:
     >>> rounded = np.round(np.random.default_rng(0).normal(size=(50, 3)), 2)
     >>> forces = (rounded - rounded[::-1]) * unit("eV/Å", "force")
     >>> frame = Configuration(np.ones(50, int), np.zeros((50, 3)), forces=forces)
-    >>> round(label_noise([frame]) / unit("meV/Å", "force"), 2)
+    >>> round(float(label_noise([frame]) / unit("meV/Å", "force")), 2)
     2.89
     """
     forces = [np.asarray(frame.forces) for frame in configurations if frame.forces is not None]
