@@ -37,6 +37,9 @@ JUDGED = 64
 LEARNED_BY_HEART = 1.25
 """Factor between losses on data seen and unseen from which it is told."""
 
+SMALL_LOSS = 0.01
+"""Loss, of features of unit variance, below which it matters little where it comes from."""
+
 
 @runtime_checkable
 class Objective(Protocol):
@@ -270,7 +273,10 @@ def _by_heart(seen: float, unseen: float) -> str:
     if not np.isfinite(unseen):
         return f"the loss is {unseen} on data that the network never saw: look for frames unlike all others"
     # scores are negative losses: large is good, and what counts is how much of it is left
-    worse = -seen > LEARNED_BY_HEART * max(-unseen, 0.0) if seen < 0 else unseen > LEARNED_BY_HEART * seen
+    if seen < 0:
+        worse = -seen > LEARNED_BY_HEART * max(-unseen, 0.0)
+    else:
+        worse = unseen > max(LEARNED_BY_HEART * seen, SMALL_LOSS)
     if not worse:
         return ""
     what, sign = ("score", -1) if seen < 0 else ("loss", 1)

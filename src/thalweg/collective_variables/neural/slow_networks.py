@@ -38,8 +38,9 @@ from thalweg.collective_variables.neural.slowness import CanonicalCorrelation, R
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
 
 EXTRA = 2
-"""Outputs of a network beyond the functions asked for. Where runs did not start from equilibrium, the density they
-started from is one more function that the operator needs; without it time scales come out too long."""
+"""Outputs of a network or values of a bottleneck beyond the functions asked for. Where runs did not start from
+equilibrium, the density they started from is one more function that the operator needs; without it time scales come out
+too long."""
 
 BOTTLENECK_BASIS = Polynomials(5)
 """Functions of a bottleneck among which slow ones are solved for."""
@@ -169,13 +170,13 @@ class TimeLaggedAutoencoder(Training):
     """A bottleneck through which later frames are told from earlier ones; slow are polynomials of what it lets through.
 
     Of whitened features the slowest tell most of what can be told of later frames; of others, those of large variance
-    may. Any monotone function of the bottleneck is as good: the slowest functions are therefore solved for among
-    polynomials of it.
+    may. Any monotone function of the bottleneck is as good, and one value of it may fold several processes into a curve:
+    `EXTRA` values more than asked for are let through, and the slowest functions are solved for among polynomials of all.
 
     Parameters
     ----------
     lagtime : in frames
-    dim : values in the bottleneck, and slow functions wanted
+    dim : slow functions wanted
     scales : of the features, "whitened" to follow slowness, "deviations" to follow variance
     """
 
@@ -189,7 +190,8 @@ class TimeLaggedAutoencoder(Training):
 
     def fit(self, data: Data) -> VACModel:
         """Train, then solve."""
-        return _bottleneck(self.basis(Reconstruction(self.dim), self.lagtime, self.scales), self.dim, data)
+        basis = self.basis(Reconstruction(self.dim + EXTRA), self.lagtime, self.scales)
+        return _bottleneck(basis, self.dim, data)
 
 
 @dataclass(frozen=True)

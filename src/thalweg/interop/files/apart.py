@@ -28,7 +28,7 @@ def frames_read_apart(path: Path, size: int, atoms: int) -> Iterator[tuple[np.nd
     UnreadableFile
         If the process ends otherwise than well; what it said last is told.
     """
-    command = [sys.executable, "-m", __name__, str(path), str(size), str(atoms)]
+    command = [sys.executable, "-P", "-m", __name__, str(path), str(size), str(atoms)]
     with (
         tempfile.TemporaryFile() as complaints,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints) as process,
