@@ -170,8 +170,8 @@ class TimeLaggedAutoencoder(Training):
     """A bottleneck through which later frames are told from earlier ones; slow are polynomials of what it lets through.
 
     Of whitened features the slowest tell most of what can be told of later frames; of others, those of large variance
-    may. Any monotone function of the bottleneck is as good, and one value of it may fold several processes into a curve:
-    `EXTRA` values more than asked for are let through, and the slowest functions are solved for among polynomials of all.
+    may. Any monotone function of the bottleneck is as good, and one value of it may fold several processes into one:
+    two values more than asked for are let through, and the slowest functions are solved for among polynomials of all.
 
     Parameters
     ----------
@@ -190,8 +190,9 @@ class TimeLaggedAutoencoder(Training):
 
     def fit(self, data: Data) -> VACModel:
         """Train, then solve."""
-        basis = self.basis(Reconstruction(self.dim + EXTRA), self.lagtime, self.scales)
-        return _bottleneck(basis, self.dim, data)
+        runs = as_trajectories(data)
+        basis = self.basis(Reconstruction(_let_through(self.dim, runs)), self.lagtime, self.scales)
+        return _bottleneck(basis, self.dim, runs)
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ class VDE(Training):
     Parameters
     ----------
     lagtime : in frames
-    dim : values in the bottleneck, and slow functions wanted
+    dim : slow functions wanted; two values more are let through
     capacity : cost of telling the bottleneck from a normal distribution
     slowness : reward of its autocorrelation
     scales : of the features, "whitened" to follow slowness, "deviations" to follow variance
@@ -219,14 +220,21 @@ class VDE(Training):
 
     def fit(self, data: Data) -> VACModel:
         """Train, then solve."""
-        objective = VariationalReconstruction(self.dim, self.capacity, self.slowness)
-        return _bottleneck(self.basis(objective, self.lagtime, self.scales), self.dim, data)
+        runs = as_trajectories(data)
+        objective = VariationalReconstruction(_let_through(self.dim, runs), self.capacity, self.slowness)
+        return _bottleneck(self.basis(objective, self.lagtime, self.scales), self.dim, runs)
 
 
-def _bottleneck(basis: LearnedBasis, dim: int, data: Data) -> VACModel:
+def _let_through(dim: int, runs: Trajectories) -> int:
+    """Values in a bottleneck for ``dim`` slow functions: `EXTRA` more, but not more than there are features."""
+    return max(dim, min(dim + EXTRA, runs.n_features))
+
+
+def _bottleneck(basis: LearnedBasis, dim: int, runs: Trajectories) -> VACModel:
     """Slow polynomials of a bottleneck."""
-    runs = as_trajectories(data)
     model = VAC(basis.lagtime, dim, Then(basis, BOTTLENECK_BASIS)).fit(runs)
+    # that values of a bottleneck depend on each other is no news
+    model = replace(model, notes=tuple(note for note in model.notes if note not in model.modes.notes))
     remarks = () if basis.scales == "whitened" else (VARIANCE,)
     return _questioned(model, runs, cast(Learned, cast(Chained, model.functions).inner), *remarks)
 
