@@ -87,7 +87,7 @@ def local_gradient_domain(
     baseline: InCode[Sequence[Term]] = (),
     core_repulsion: InCode[CoreRepulsion | None] = None,
     mean: ValencePairs | None = ValencePairs(),  # noqa: B008
-    choosing: int = 1600,
+    choosing: int = 1200,
     remembered: int = 9000,
 ) -> Recipe:
     """A kernel around each atom, which sees near pairs best: the most accurate with few frames, and ``atoms`` times the
