@@ -119,6 +119,7 @@ def test_two_runs_begun_at_once_do_not_mix(run, tmp_path):
     begin(run.parent / "study.toml", tmp_path / "other")
 
 
+@pytest.mark.filterwarnings("default:.*to be made again")
 def test_a_damaged_run_has_no_report_and_is_mended_by_resuming(run):
     before = Store(run).digest()
     trajectory = run / "segments/s3-swarm-0000/walker-001.dcd"
