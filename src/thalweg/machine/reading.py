@@ -33,6 +33,22 @@ class UnreadableFile(ValueError):
     """A file that is not what it should be: the message names it, the place in it, what is wrong and what to do."""
 
 
+def broken_off(path: str | os.PathLike, frames: int, rest: int) -> str:
+    """What is said of a trajectory with ``rest`` bytes after its whole ``frames``; empty if there are none.
+
+    Examples
+    --------
+    >>> broken_off("a.xtc", 5, 0)
+    ''
+    """
+    if not rest:
+        return ""
+    return (
+        f"{os.fspath(path)} breaks off after {frames} whole frames, {rest} bytes into the next, as when it is cut off "
+        "or still being written; the whole frames are read"
+    )
+
+
 @contextmanager
 def reading(path: str | os.PathLike, what: str, advice: str = "") -> Iterator[None]:
     """Within it every error about the content of ``path`` becomes an `UnreadableFile`.

@@ -103,11 +103,9 @@ def _same(before: Path, now: Path) -> bool:
     except (OSError, ValueError):
         known = None
     spoken = known if isinstance(known, dict) else {}
-    kept = {path.name: sha256(path) for path in disk.files(before)}
+    kept = {str(path.relative_to(before)): sha256(path) for path in disk.files(before)}
     new = json.loads(disk.read_bytes(now / MANIFEST))
-    return known is None or all(
-        digest in (spoken.get(name), kept.get(Path(name).name)) for name, digest in new.items()
-    )
+    return known is None or all(digest in (spoken.get(name), kept.get(name)) for name, digest in new.items())
 
 
 class Pool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from thalweg.studies.running import RUN_FILE, store_of
 from thalweg.studies.tables.study import BundledMolecule, Study
 from thalweg.systems.topology import Topology
 from thalweg.units import whole_multiple
+
+Cards = Mapping[str, Mapping[str, Any]]
+"""What every segment says of itself, by its entry."""
 
 
 def report_of_run(study: Study, run: Path) -> Results:
@@ -46,13 +50,13 @@ def report_of_run(study: Study, run: Path) -> Results:
         _question(study, course),
         None if driven is None else (driven.names, driven.values),
     )
-    spent = cost(store)
+    spent, cards = cost(store), _cards(store)
     results = dataclasses.replace(
         results,
         title=study.title,
         subtitle=_subtitle(study, topology),
         simulated=_simulated(study, spent.nanoseconds),
-        diagnoses=(*_mishaps(store, course), *_history(store), *results.diagnoses),
+        diagnoses=(*_mishaps(store, course, cards), *_history(store, cards), *results.diagnoses),
         cost=spent,
         provenance=_provenance(run, store),
         citations=citations(_keys(study)),
@@ -112,7 +116,7 @@ def _simulated(study: Study, nanoseconds: float) -> tuple[str, ...]:
     return what, *campaign.in_words()
 
 
-def _cards(store: Store) -> dict[str, dict[str, Any]]:
+def _cards(store: Store) -> Cards:
     """What every segment says of itself."""
     return {
         entry: read_json(store.file(entry, "segment.json"), "what a segment says of itself")
@@ -120,10 +124,10 @@ def _cards(store: Store) -> dict[str, dict[str, Any]]:
     }
 
 
-def _mishaps(store: Store, course: CampaignRecord) -> list[Diagnosis]:
+def _mishaps(store: Store, course: CampaignRecord, cards: Cards) -> list[Diagnosis]:
     """Walkers that diverged, and biased ensembles that do not overlap."""
     found = []
-    for entry, card in _cards(store).items():
+    for entry, card in cards.items():
         broken = card["diverged"].items()
         found += [Diagnosis("warning", f"{entry}, walker {walker}: {why}") for walker, why in broken]
     if course.weights is not None:
@@ -132,10 +136,10 @@ def _mishaps(store: Store, course: CampaignRecord) -> list[Diagnosis]:
     return found
 
 
-def _history(store: Store) -> list[Diagnosis]:
+def _history(store: Store, cards: Cards) -> list[Diagnosis]:
     """What happened to the folder: versions that changed, damage that was mended, files of others."""
     found = []
-    made_by = {json.dumps(card.get("versions", {}), sort_keys=True) for card in _cards(store).values()}
+    made_by = {json.dumps(card.get("versions", {}), sort_keys=True) for card in cards.values()}
     if len(made_by) > 1:
         seen = [json.loads(text) for text in made_by]
         mixed = {

@@ -20,6 +20,7 @@ import scipy
 from thalweg.collective_variables.covariances.covariance import Covariances
 from thalweg.collective_variables.covariances.stationarity import KoopmanModel
 from thalweg.collective_variables.covariances.whitening import DENSE, directions
+from thalweg.time_series.relaxation import relaxation_times
 
 SLOWEST = 20
 """Modes found of more than `DENSE` functions, if no number is asked for."""
@@ -119,7 +120,7 @@ def nonreversible_modes(koopman: KoopmanModel, sums: Covariances, count: int = S
     # of a complex pair one member gives the real part, the other the imaginary one
     real = np.where(values.imag < 0, vectors.imag, vectors.real)
     real = real / np.linalg.norm(real, axis=0)
-    times = decay_times(np.where(values.real > 0, np.abs(values), 0.0), sums)
+    times = decay_times(values, sums)
     whitened = koopman.whitening
     return SlowModes(whitened.mean, whitened.matrix @ real, values.real, times, whitened.notes)
 
@@ -138,5 +139,4 @@ def _slowest(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def decay_times(eigenvalues: np.ndarray, sums: Covariances) -> np.ndarray:
     r"""Timescales :math:`-\tau / \ln\lambda` [ps], NaN where that is no decay."""
-    decaying = (eigenvalues > 0) & (eigenvalues < 1)
-    return np.where(decaying, -sums.lagtime * sums.dt / np.log(np.where(decaying, eigenvalues, 0.5)), np.nan)
+    return relaxation_times(eigenvalues, sums.lagtime * sums.dt)

@@ -43,6 +43,7 @@ from thalweg.machine.surviving import surviving
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
 from thalweg.time_series.crossings import Process
+from thalweg.time_series.relaxation import relaxation_times
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
 from thalweg.units import duration
@@ -361,6 +362,4 @@ class _Slow:
 
 
 def _times(eigenvalues: np.ndarray, lag: float) -> np.ndarray:
-    values = eigenvalues[1:]
-    decaying = (values > 0) & (values < 1)
-    return np.where(decaying, -lag / np.log(np.where(decaying, values, 0.5)), np.nan)
+    return relaxation_times(eigenvalues[1:], lag)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from thalweg.machine.reading import UnreadableFile
+from thalweg.machine.reading import UnreadableFile, broken_off
 
 MAGIC = 1993
 NAME = b"GMX_trn_file"
@@ -52,12 +52,7 @@ class TRR:
     @property
     def told(self) -> str:
         """What is odd about the end of the file; empty if nothing is."""
-        if not self.rest:
-            return ""
-        return (
-            f"{self.path} breaks off after {len(self)} whole frames, {self.rest} bytes into the next, as when it is "
-            "cut off or still being written; the whole frames are read"
-        )
+        return broken_off(self.path, len(self), self.rest)
 
     def chunks(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Positions ``(frames, atoms, 3)`` and boxes ``(frames, 3, 3)`` or None [nm], ``size`` frames at a time."""

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from mdtraj.formats import XTCTrajectoryFile
 
-from thalweg.machine.reading import UnreadableFile
+from thalweg.machine.reading import UnreadableFile, broken_off
 
 MAGIC = 1995
 FIXED = 56
@@ -74,12 +74,7 @@ class XTC:
     @property
     def told(self) -> str:
         """What is odd about the end of the file; empty if nothing is."""
-        if not self.rest:
-            return ""
-        return (
-            f"{self.path} breaks off after {len(self)} whole frames, {self.rest} bytes into the next, as when it is "
-            "cut off or still being written; the whole frames are read"
-        )
+        return broken_off(self.path, len(self), self.rest)
 
     def chunks(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Positions ``(frames, atoms, 3)`` and boxes ``(frames, 3, 3)`` [nm], ``size`` frames at a time.
