@@ -84,6 +84,12 @@ from .reactions.passage_times import first_passage_times as first_passage_times
 from .reactions.passage_times import mean_first_passage_time as mean_first_passage_time
 from .reactions.pathways import Pathway as Pathway
 from .reactions.pathways import pathways as pathways
+from .reactions.regions import Ellipsoid as Ellipsoid
+from .reactions.regions import Intervals as Intervals
+from .reactions.regions import Region as Region
+from .reactions.regions import Union as Union
+from .reactions.regions import labels as labels
+from .reactions.regions import members as members
 from .reactions.transition_paths import ReactiveFlux as ReactiveFlux
 from .reactions.transition_paths import coarse_grained as coarse_grained
 from .reactions.transition_paths import reactive_flux as reactive_flux
