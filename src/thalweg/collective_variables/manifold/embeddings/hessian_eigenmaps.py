@@ -1,0 +1,83 @@
+r"""Hessian eigenmaps: functions of the least curvature along the data [donoho2003].
+
+.. math::  \mathcal{H}(f) = \int \| \mathrm{Hess}_{\tan} f \|_F^2\, d\mu
+
+with Hessians by least squares of quadratic functions of tangent coordinates in each neighborhood. Where a sheet can be
+laid flat, the functions of no curvature are its flat coordinates, also of a region that is not convex or has holes.
+Every neighborhood needs ``dim (dim + 3) / 2`` neighbors, and frames of little noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thalweg.collective_variables.manifold.embeddings.embedding import ManifoldMethod, Solved
+from thalweg.collective_variables.manifold.embeddings.neighborhoods import (
+    assembled,
+    connected_graph,
+    local_products,
+    smoothest,
+    tangent_coordinates,
+)
+from thalweg.collective_variables.manifold.landmarks import LandmarkChoice
+from thalweg.collective_variables.manifold.metric import Euclidean, Metric
+
+
+@dataclass(frozen=True)
+class HessianEigenmaps(ManifoldMethod):
+    """Hessian eigenmaps at landmarks.
+
+    Parameters
+    ----------
+    dim : coordinates, of the map and of tangent spaces
+    neighbors : of every landmark, ``dim (dim + 3) / 2`` at least
+    landmarks : frames that the map is solved at, at most, or a way to choose them
+    metric : between frames
+    left_out : share of the landmarks that the map is scored on; 0 for no scores
+    seed : of what is left out
+
+    Examples
+    --------
+    >>> angle = np.random.default_rng(0).uniform(0, 4, 400)
+    >>> arc = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    >>> y = HessianEigenmaps(dim=1).fit(arc).transform(arc)
+    >>> bool(abs(np.corrcoef(angle, y[:, 0])[0, 1]) > 0.999)
+    True
+    """
+
+    dim: int = 2
+    neighbors: int = 12
+    landmarks: int | LandmarkChoice = 2000
+    metric: Metric = Euclidean()  # noqa: RUF009
+    left_out: float = 0.2
+    seed: int = 0
+
+    def solve(self, points: np.ndarray, weights: np.ndarray) -> Solved:
+        """The smoothest functions in the sense of squared Hessians.
+
+        Raises
+        ------
+        ValueError
+            If there are not enough neighbors for a quadratic function.
+        """
+        needed = self.dim * (self.dim + 3) // 2
+        if self.neighbors < needed:
+            raise ValueError(f"dim={self.dim} needs neighbors={needed} at least, got {self.neighbors}")
+        near = connected_graph(points, self.neighbors, self.metric).neighbors.indices
+        members = np.concatenate([np.arange(len(points))[:, None], near], axis=1)
+        tangent = tangent_coordinates(local_products(points, members, self.metric), self.dim)
+        hessians = _hessians(tangent)
+        pieces = weights[:, None, None] * (hessians @ hessians.transpose(0, 2, 1))
+        return smoothest(assembled(pieces, members), weights, self.dim)
+
+
+def _hessians(tangent: np.ndarray) -> np.ndarray:
+    """What is quadratic, and not affine, in tangent coordinates, orthonormal ``(points, count, dim (dim + 1) / 2)``."""
+    _, count, dim = tangent.shape
+    first, second = np.triu_indices(dim)
+    ones = np.ones((len(tangent), count, 1))
+    columns = np.concatenate([ones, tangent, tangent[:, :, first] * tangent[:, :, second]], axis=2)
+    orthonormal, _ = np.linalg.qr(columns)
+    return orthonormal[:, :, 1 + dim :]

@@ -1,0 +1,67 @@
+r"""Kernel PCA: directions of largest variance in the space that a Gaussian kernel opens [schoelkopf1998].
+
+.. math::  k(x, y) = \exp\!\left(-\frac{d(x, y)^2}{2 w^2}\right)
+
+A wide kernel gives the principal components, a narrow one sets clusters apart; it does not unroll what is rolled up,
+for which see `Isomap`. The spectrum is the variance along each coordinate, of one in all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thalweg.collective_variables.manifold.embeddings.embedding import ManifoldMethod, Solved
+from thalweg.collective_variables.manifold.embeddings.extension import metric_squares
+from thalweg.collective_variables.manifold.embeddings.principal_coordinates import (
+    PRODUCTS,
+    KernelCoordinates,
+    principal_coordinates,
+)
+from thalweg.collective_variables.manifold.landmarks import LandmarkChoice
+from thalweg.collective_variables.manifold.metric import Euclidean, Metric
+
+
+@dataclass(frozen=True)
+class KernelPCA(ManifoldMethod):
+    """Kernel PCA with a Gaussian kernel.
+
+    Parameters
+    ----------
+    dim : coordinates
+    width : of the kernel, in units of the metric; None for the median distance of two landmarks
+    landmarks : frames that the map is solved at, at most, or a way to choose them
+    metric : between frames
+    left_out : share of the landmarks that the map is scored on; 0 for no scores
+    seed : of what is left out
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((300, 3))
+    >>> KernelPCA(dim=2).fit(x).transform(x).shape
+    (300, 2)
+    """
+
+    dim: int = 2
+    width: float | None = None
+    landmarks: int | LandmarkChoice = 2000
+    metric: Metric = Euclidean()  # noqa: RUF009
+    left_out: float = 0.2
+    seed: int = 0
+
+    def most(self, features: int) -> float:
+        """The space of the kernel has as many dimensions as there are landmarks."""
+        return np.inf
+
+    def solve(self, points: np.ndarray, weights: np.ndarray) -> Solved:
+        """Principal coordinates of the kernel of landmarks."""
+        squares = np.asarray(metric_squares(self.metric, points, points))
+        off_diagonal = squares[np.triu_indices(len(points), 1)]
+        width = float(np.sqrt(np.median(off_diagonal))) if self.width is None else self.width
+        found = principal_coordinates(PRODUCTS["gaussian"](squares / width**2), weights, self.dim)
+        names = tuple(f"{self.word} {k + 1}" for k in range(self.dim))
+        extension = KernelCoordinates(
+            points, self.metric, "gaussian", width, found.factors, found.offset, names
+        )
+        return Solved(found.coordinates, found.spectrum, extension)

@@ -1,0 +1,198 @@
+r"""Sketch-map: who is near whom and who is far, at one scale, without asking how near or how far [ceriotti2011].
+
+Distances that thermal motion sets and those between far regions say nothing that a map of few coordinates could show.
+Both are flattened by sigmoids that cross one half at the same distance :math:`\sigma`,
+
+.. math::
+
+   F(r) = 1 - \left(1 + (2^{a/b} - 1)(r/\sigma)^a\right)^{-b/a}, \qquad
+   \chi^2(y) = \sum_{ij} w_i w_j \left(F(d_{ij}) - f(|y_i - y_j|)\right)^2
+
+with exponents :math:`a, b` of ``F`` for the frames and others of ``f`` for the map. The least stress is looked for as
+in the paper: from classical scaling, first of distances and then more and more of their sigmoids, by gradients of all
+coordinates; then every landmark in turn is tried all over the map and moved where its own stress is least, and all are
+relaxed again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+from scipy.stats import qmc
+
+from thalweg.collective_variables.manifold.embeddings.embedding import ManifoldMethod, Solved
+from thalweg.collective_variables.manifold.embeddings.principal_coordinates import principal_coordinates
+from thalweg.collective_variables.manifold.landmarks import LandmarkChoice
+from thalweg.collective_variables.manifold.metric import Euclidean, Metric
+from thalweg.shapes import Shaped
+
+MIXTURES = (1.0, 0.5, 0.2, 0.0)
+"""Shares of plain distances in the stress, one after the other."""
+
+TRIALS = 256
+"""Places in the map at which every landmark is tried."""
+
+QUANTILE = 0.2
+"""Of distances between landmarks, that sigmoids cross one half at unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Sigmoid:
+    """A sigmoid of distances that is one half at ``sigma``, rises as ``r^a`` and ends as ``1 - r^-b``.
+
+    Parameters
+    ----------
+    sigma : in units of the distance
+    a, b : exponents
+
+    Examples
+    --------
+    >>> float(Sigmoid(2.0, 8, 8)(np.array(2.0)))
+    0.5
+    """
+
+    sigma: float
+    a: float
+    b: float
+
+    def __call__(self, distances: np.ndarray) -> np.ndarray:
+        factor = 2 ** (self.a / self.b) - 1
+        return 1 - (1 + factor * (distances / self.sigma) ** self.a) ** (-self.b / self.a)
+
+    def slope(self, distances: np.ndarray) -> np.ndarray:
+        """Derivative by the distance."""
+        factor, u = 2 ** (self.a / self.b) - 1, distances / self.sigma
+        rise = self.b * factor / self.sigma * u ** (self.a - 1)
+        return rise * (1 + factor * u**self.a) ** (-self.b / self.a - 1)
+
+
+@dataclass(frozen=True)
+class SketchMap(ManifoldMethod):
+    """Sketch-map of landmarks.
+
+    The spectrum has one number, the stress that is left, :math:`\\chi`, a root mean square of differences of sigmoids.
+
+    Parameters
+    ----------
+    dim : coordinates
+    sigma : distance at which sigmoids are one half; None for the fifth of all distances between landmarks that is least
+    near, far : exponents ``a, b`` of the frames' sigmoid
+    map_near, map_far : exponents ``a, b`` of the map's
+    sweeps : times that every landmark is tried all over the map
+    landmarks : frames that the map is solved at, at most, or a way to choose them
+    metric : between frames
+    left_out : share of the landmarks that the map is scored on; 0 for no scores
+    seed : of what is left out
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((100, 3)) * [1, 5, 3]
+    >>> bool(SketchMap(dim=2).fit(x).spectrum[0] < 0.2)
+    True
+    """
+
+    dim: int = 2
+    sigma: float | None = None
+    near: float = 8.0
+    far: float = 8.0
+    map_near: float = 2.0
+    map_far: float = 8.0
+    sweeps: int = 2
+    landmarks: int | LandmarkChoice = 700
+    metric: Metric = Euclidean()  # noqa: RUF009
+    left_out: float = 0.2
+    seed: int = 0
+
+    def solve(self, points: np.ndarray, weights: np.ndarray) -> Solved:
+        """Coordinates of the least stress found."""
+        distances = np.array(self.metric.between(points, points))
+        np.fill_diagonal(distances, 0.0)
+        y = principal_coordinates(-0.5 * distances**2, weights, self.dim).coordinates
+        sigma = self.sigma or float(np.quantile(distances[np.triu_indices(len(points), 1)], QUANTILE))
+        true, mapped = Sigmoid(sigma, self.near, self.far), Sigmoid(sigma, self.map_near, self.map_far)
+        target = true(distances)
+        scale = float(weights @ distances**2 @ weights)
+        for mixture in MIXTURES:
+            y, stress = _relaxed(y, target, mapped, weights, (mixture, distances, scale))
+        for _ in range(self.sweeps):
+            tried = _tried_everywhere(y, target, mapped, weights)
+            moved, lower = _relaxed(tried, target, mapped, weights, (0.0, distances, scale))
+            if lower >= stress:
+                break
+            y, stress = moved, lower
+        return Solved(y - weights @ y, np.array([np.sqrt(stress)]))
+
+
+def stress_and_slope(
+    y: Shaped[np.ndarray, "landmarks dim"],
+    target: Shaped[np.ndarray, "landmarks landmarks"],
+    sigmoid: Sigmoid,
+    weights: Shaped[np.ndarray, " landmarks"],
+) -> tuple[float, np.ndarray]:
+    """The stress of a map and its derivative ``(landmarks, dim)``.
+
+    Parameters
+    ----------
+    y : (landmarks, dim) coordinates
+    target : (landmarks, landmarks) what the sigmoid of distances in the map should be
+    sigmoid : of the map
+    weights : (landmarks,)
+    """
+    distances = Euclidean().between(y, y)
+    missed = sigmoid(distances) - target
+    np.fill_diagonal(missed, 0.0)
+    # 4 w_i w_j (f - F) f' (y_i - y_j) / |y_i - y_j|, since either end of a pair counts
+    pull = 4 * missed * sigmoid.slope(distances) / np.maximum(distances, 1e-12 * sigmoid.sigma)
+    pull *= weights * weights[:, None]
+    return float(weights @ missed**2 @ weights), pull.sum(axis=1)[:, None] * y - pull @ y
+
+
+def _direct(
+    y: np.ndarray, distances: np.ndarray, weights: np.ndarray, scale: float
+) -> tuple[float, np.ndarray]:
+    """The stress of plain distances over their mean square, and its derivative."""
+    mapped = Euclidean().between(y, y)
+    missed = mapped - distances
+    np.fill_diagonal(missed, 0.0)
+    pull = 4 * missed / np.maximum(mapped, 1e-12 * np.sqrt(scale)) * weights * weights[:, None] / scale
+    return float(weights @ missed**2 @ weights) / scale, pull.sum(axis=1)[:, None] * y - pull @ y
+
+
+def _relaxed(
+    y: np.ndarray,
+    target: np.ndarray,
+    sigmoid: Sigmoid,
+    weights: np.ndarray,
+    mixed: tuple[float, np.ndarray, float],
+) -> tuple[np.ndarray, float]:
+    """The minimum near ``y`` of the stress mixed with that of plain distances, and its value."""
+    share, distances, scale = mixed
+
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        at = flat.reshape(y.shape)
+        value, slope = stress_and_slope(at, target, sigmoid, weights)
+        if share:
+            direct, pull = _direct(at, distances, weights, scale)
+            value, slope = (1 - share) * value + share * direct, (1 - share) * slope + share * pull
+        return value, slope.ravel()
+
+    found = scipy.optimize.minimize(
+        objective, y.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 200}
+    )
+    return found.x.reshape(y.shape), float(found.fun)
+
+
+def _tried_everywhere(y: np.ndarray, target: np.ndarray, sigmoid: Sigmoid, weights: np.ndarray) -> np.ndarray:
+    """The map after every landmark in turn went where, all over the map, its own stress is least."""
+    y = y.copy()
+    unit = qmc.Sobol(y.shape[1], scramble=False).random(TRIALS)
+    lowest, highest = y.min(axis=0), y.max(axis=0)
+    places = lowest + (highest - lowest) * unit
+    for i in range(len(y)):
+        at = np.concatenate([y[i : i + 1], places])
+        missed = (sigmoid(Euclidean().between(at, y)) - target[i]) ** 2
+        missed[:, i] = 0.0
+        y[i] = at[(missed @ weights).argmin()]
+    return y
