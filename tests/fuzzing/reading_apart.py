@@ -22,7 +22,7 @@ from fuzzing.readers import READERS
 
 from thalweg.cli.mistakes import is_mistake, sentence
 
-SEED = 20251
+SEED = os.environ.get("THALWEG_FUZZ_SEED", "20251")
 MEMORY = 8 << 30
 """Address space of this process [bytes]; a file that asks for more is damaged."""
 

@@ -31,6 +31,15 @@ PICKLED = "PythonForce"
 
 PLAIN = re.compile(r"True|False|[01]")
 
+OF_PARTICLES = ("Angle", "Bond", "Constraint", "Exception", "Exclusion", "Torsion")
+"""Elements of a serialized system whose attributes ``p1``, ``p2``, ... are numbers of particles."""
+
+SMALLEST_GRID = 7
+"""Rows and columns of a grid of two torsions without which OpenMM's splines read beyond it."""
+
+HOLDERS = ("CollectiveVariable", "Force")
+"""Elements that stand around a force of another force; OpenMM reads through one that is empty into nowhere."""
+
 
 def force_field_documents(paths: Sequence[Path], shipped: Path) -> list[str | io.StringIO]:
     """What to give to OpenMM's ``ForceField`` for the files at ``paths``, in their order, each once.
@@ -99,14 +108,7 @@ def system_document(path: Path) -> openmm.System:
     kind = root.get("type", root.tag)
     if kind != "System":
         raise BuildError(f"{path} holds a {kind}; serialize the System itself")
-    for element in root.iter():
-        found = element.get("type", "")
-        if element.tag == PICKLED or found == PICKLED:
-            raise BuildError(_refusal(path, f"a {PICKLED}, a pickled function that would be executed"))
-        if element.tag == "Force" and not _is_force(found):
-            raise BuildError(
-                f"{path} holds a force of the type {found!r}, which is none of OpenMM's own; remove it"
-            )
+    _check_system(root, path)
     try:
         system = deserialized(ElementTree.tostring(root, encoding="unicode"))
     except openmm.OpenMMException as error:
@@ -120,8 +122,18 @@ def system_document(path: Path) -> openmm.System:
 def require_computable(system: openmm.System, path: str | os.PathLike) -> None:
     """Raise a `BuildError` if the file at ``path`` made a ``system`` that OpenMM cannot compute.
 
-    What the numbers in it refer to, particles that are not there say, is looked at when OpenMM prepares to compute.
+    What the numbers in it refer to, particles that are not there say, is looked at when OpenMM prepares to compute,
+    but for the particles of angles: those are looked at here.
     """
+    particles = system.getNumParticles()
+    for force in system.getForces():
+        if isinstance(force, openmm.HarmonicAngleForce):
+            for k in range(force.getNumAngles()):
+                three = force.getAngleParameters(k)[:3]
+                if not 0 <= min(three) <= max(three) < particles:
+                    raise BuildError(
+                        f"{path} holds an angle between particles {three}; they are numbered 0 to {particles - 1}"
+                    )
     try:
         openmm.Context(system, openmm.VerletIntegrator(1e-3), openmm.Platform.getPlatform("Reference"))
     except openmm.OpenMMException as error:
@@ -185,6 +197,52 @@ def _check_force_field(root: ElementTree.Element, path: Path) -> None:
             raise BuildError(
                 _refusal(path, f"{EVALUATED} = {value!r}, which OpenMM would execute; write True or False")
             )
+
+
+def _check_system(root: ElementTree.Element, path: Path) -> None:
+    """Refuse forces that run programs or are unknown, and what OpenMM would follow to memory that is not there."""
+    particles = len(root.findall("Particles/Particle"))
+    for element in root.iter():
+        found = element.get("type")
+        if PICKLED in (element.tag, found):
+            raise BuildError(_refusal(path, f"a {PICKLED}, a pickled function that would be executed"))
+        if element.tag in HOLDERS and found is None:
+            if [child.tag for child in element] != ["Force"]:
+                raise BuildError(f"{path} holds a {element.tag} without its one force; write it again")
+        elif element.tag == "Force" and not _is_force(found or ""):
+            raise BuildError(
+                f"{path} holds a force of the type {found!r}, which is none of OpenMM's own; remove it"
+            )
+        elif element.tag in OF_PARTICLES:
+            _check_particles(element, particles, path)
+        elif element.tag == "TorsionTorsionGrid":
+            _check_grid(element, path)
+
+
+def _check_particles(element: ElementTree.Element, particles: int, path: Path) -> None:
+    """Not every force looks at the numbers of its particles before it goes to them."""
+    for name, text in element.items():
+        of_particle = name[0] == "p" and name[1:].isdecimal()
+        if of_particle and not (text.isdecimal() and len(text) < 10 and int(text) < particles):
+            raise BuildError(
+                f"{path} holds a {element.tag} with {name} = {text!r}; particles are numbered 0 to {particles - 1}"
+            )
+
+
+def _check_grid(grid: ElementTree.Element, path: Path) -> None:
+    """Rows and columns are numbered from zero, all rows are of one length, and none are too few for the splines."""
+    rows = [[column.get("dim") for column in row.findall("ColumnNode")] for row in grid.findall("RowNode")]
+    numbers = [row.get("dim") for row in grid.findall("RowNode")]
+    if (
+        any(each != [str(k) for k in range(len(each))] for each in (numbers, *rows))
+        or len({*map(len, rows)}) != 1
+    ):
+        raise BuildError(f"{path} holds a TorsionTorsionGrid with rows or columns missing; write it again")
+    if min(len(rows), len(rows[0])) < SMALLEST_GRID:
+        raise BuildError(
+            f"{path} holds a TorsionTorsionGrid of {len(rows)} x {len(rows[0])} points; OpenMM needs {SMALLEST_GRID} "
+            "each way"
+        )
 
 
 def _included(name: str, file: Path, shipped: Path) -> Path:
