@@ -10,12 +10,14 @@ import pytest
 
 from thalweg import registry
 from thalweg.geometry.variables import Coordinates
+from thalweg.kinetics.reactions.regions import Intervals
 from thalweg.references import references
 from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.bias.metadynamics import Metadynamics
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.plans import from_plain, plain
 from thalweg.sampling.policies.markov_restarts import MarkovRestarts
+from thalweg.sampling.policies.shooting import Shooting
 from thalweg.sampling.policies.slow_variable_loop import SlowVariableLoop
 from thalweg.sampling.policy import CampaignRecord, DrivenVariable, Policy, Work
 from thalweg.sampling.store import Store
@@ -29,6 +31,10 @@ EXAMPLES = {
     "SlowVariableLoop": SlowVariableLoop(
         RECIPE, seeds=(0, 3), walkers=4, cycles=1, swarm=0.2, drive=0.4, produce=0.4, segment=0.2, save_every=0.004,
         lagtime=0.02, skip=0.0, bias=Metadynamics(height=0.5, bias_factor=8.0, stride=0.01), states=10,
+    ),
+    "Shooting": Shooting(
+        RECIPE, Intervals((2.0,), (9.0,), (1,)), Intervals((-9.0,), (0.5,), (1,)), points=2, shots=6, volley=3,
+        seeds=(0, 3), longest=0.08, save_every=0.004,
     ),
 }  # fmt: skip
 """A small example of each policy."""

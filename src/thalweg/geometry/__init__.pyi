@@ -18,6 +18,7 @@ from .internal import angles as angles
 from .internal import dihedrals as dihedrals
 from .internal import distances as distances
 from .lengths import Lengths as Lengths
+from .metric_tensors import metric_tensors as metric_tensors
 from .residue_distances import ResidueDistances as ResidueDistances
 from .residue_distances import SoftResidueDistances as SoftResidueDistances
 from .residues import heavy_atoms_by_residue as heavy_atoms_by_residue

@@ -19,6 +19,9 @@ from thalweg.collective_variables.linear.pca import PCAModel
 from thalweg.collective_variables.linear.vac import VACModel
 from thalweg.collective_variables.linear.vamp import VAMPModel
 from thalweg.free_energies.surface import FreeEnergySurfaceModel
+from thalweg.kinetics.committors.network_committor import CommittorModel
+from thalweg.kinetics.committors.shot_outcomes import CommittorDistribution, ShotOutcomes
+from thalweg.kinetics.committors.variable_ranking import VariableRanking
 from thalweg.kinetics.hidden.hidden_markov_model import HiddenModel
 from thalweg.kinetics.macrostates.lumping import LumpedModel
 from thalweg.kinetics.macrostates.pcca import MetastableSets
@@ -32,6 +35,7 @@ from thalweg.kinetics.validation.chapman_kolmogorov import ChapmanKolmogorovTest
 from thalweg.kinetics.validation.implied_timescales import TimescaleScan as Scan
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.figures import chapman_kolmogorov_figure, choice_figure, timescales_figure
+from thalweg.report.of_committors import committor_figure, ranking_figure, shots_figure, surface_figure
 from thalweg.report.of_models import (
     clusters_figure,
     components_figure,
@@ -59,8 +63,9 @@ def figure(result: Any) -> go.Figure:
     """The figure of a model or result.
 
     Models: Markov and hidden Markov models, lumped ones, slow coordinates, principal components, metastable sets,
-    clusters, reactive flux and pathways, free energies. Results: a scan of implied timescales, lag times, memories or
-    models, a Chapman-Kolmogorov test, scores by name, importances of features, a front of formulas.
+    clusters, reactive flux and pathways, free energies, committors. Results: a scan of implied timescales, lag times,
+    memories or models, a Chapman-Kolmogorov test, scores by name, importances of features, a front of formulas,
+    outcomes of shots, committors on a surface, a ranking of variables by shots.
 
     Raises
     ------
@@ -107,6 +112,10 @@ figure.register(MetastableSets, sets_figure)
 figure.register(Clustering, clusters_figure)
 figure.register(ReactiveFlux, flux_figure)
 figure.register(FreeEnergySurfaceModel, free_energy_figure)
+figure.register(CommittorModel, committor_figure)
+figure.register(ShotOutcomes, shots_figure)
+figure.register(CommittorDistribution, surface_figure)
+figure.register(VariableRanking, ranking_figure)
 
 
 @figure.register

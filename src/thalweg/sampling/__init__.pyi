@@ -25,6 +25,7 @@ from .plans import from_plain as from_plain
 from .plans import plain as plain
 from .plans import read_plan as read_plan
 from .policies.markov_restarts import MarkovRestarts as MarkovRestarts
+from .policies.shooting import Shooting as Shooting
 from .policies.slow_variable_loop import SlowVariableLoop as SlowVariableLoop
 from .policies.slow_variable_loop import Stage as Stage
 from .policy import CampaignRecord as CampaignRecord
@@ -49,6 +50,11 @@ from .tasks.learned_variable import Projection as Projection
 from .tasks.learned_variable import ScaledModel as ScaledModel
 from .tasks.reweigh import Reweigh as Reweigh
 from .tasks.reweigh import WeightedFrames as WeightedFrames
+from .tasks.shoot import Fan as Fan
+from .tasks.shoot import Shoot as Shoot
+from .tasks.shoot import TakeStarts as TakeStarts
+from .tasks.shoot import shoot as shoot
+from .tasks.shoot import shot_outcomes as shot_outcomes
 from .tasks.simulate import GrowingBias as GrowingBias
 from .tasks.simulate import HeldBias as HeldBias
 from .tasks.simulate import Simulate as Simulate

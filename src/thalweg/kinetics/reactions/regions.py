@@ -11,7 +11,7 @@ says how far outside a frame is, so that a function can be made to hold its boun
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -65,6 +65,7 @@ class Ellipsoid:
     period: float | Sequence[float | None] | None = None
 
     def __post_init__(self):
+        _hold_tuples(self)
         _require_fitting(self.center, self.columns, self.radii, "radii")
         if not np.all(np.asarray(self.radii) > 0):
             raise ValueError(f"radii={self.radii} must be positive")
@@ -106,6 +107,7 @@ class Intervals:
     period: float | Sequence[float | None] | None = None
 
     def __post_init__(self):
+        _hold_tuples(self)
         _require_fitting(self.lower, self.columns, self.upper, "upper ends")
         if not np.all(np.asarray(self.lower) < np.asarray(self.upper)):
             raise ValueError(f"lower={self.lower} must be below upper={self.upper}")
@@ -138,6 +140,9 @@ class Union:
     """
 
     regions: Sequence[Region]
+
+    def __post_init__(self):
+        _hold_tuples(self)
 
     def distance(self, frames: Any) -> Any:
         """Distance from the nearest of the regions ``(frames,)``."""
@@ -205,6 +210,17 @@ def members(data: Trajectories, region: SetOfFrames, name: str) -> list[np.ndarr
     if not any(mask.any() for mask in found):
         raise ValueError(f"set {name} holds none of {data.n_frames} frames; enlarge it, or add frames in it")
     return found
+
+
+def _hold_tuples(region: Any) -> None:
+    """Lists and arrays of a region as tuples of plain numbers: it can be compared, hashed, and written down."""
+    for each in fields(region):
+        given = getattr(region, each.name)
+        if isinstance(given, np.ndarray):
+            given = given.tolist()
+        if isinstance(given, list | tuple):
+            plain = (entry.item() if isinstance(entry, np.generic) else entry for entry in given)
+            object.__setattr__(region, each.name, tuple(plain))
 
 
 def _require_fitting(

@@ -130,17 +130,17 @@ class Simulate:
             with stored_arrays(store.file(self.starts, "starts.npz")) as arrays:
                 positions = np.moveaxis(arrays["positions"], 0, -1)
                 box = np.moveaxis(arrays["boxes"], 0, -1) if "boxes" in arrays else box
-        key = jax.random.key(_seed_of(self.seed, entry))
+        key = jax.random.key(seed_of(self.seed, entry))
         box = None if box is None else jnp.asarray(box, jnp.float32)
         return thermal_state(jnp.asarray(positions, jnp.float32), apparatus.masses, apparatus.kT, key, box)
 
 
-def _seed_of(*names: Any) -> int:
+def seed_of(*names: Any) -> int:
     """A seed in 31 bits that depends on all of ``names`` and on nothing else.
 
     Examples
     --------
-    >>> _seed_of(0, "segments/a") == _seed_of(0, "segments/a") != _seed_of(1, "segments/a")
+    >>> seed_of(0, "segments/a") == seed_of(0, "segments/a") != seed_of(1, "segments/a")
     True
     """
     return int.from_bytes(hashlib.sha256(repr(names).encode()).digest()[:4], "big") >> 1

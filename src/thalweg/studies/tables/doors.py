@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from thalweg.collective_variables.bases.basis import Basis
 from thalweg.dynamics.integrator import Integrator
+from thalweg.kinetics.reactions.regions import Region
 from thalweg.sampling.bias.method import BiasMethod
 from thalweg.sampling.features import FeatureSet
 from thalweg.sampling.policy import Policy
@@ -19,7 +20,7 @@ def _of(room: str, *names: str) -> dict[str, str]:
     return {name: f"{room}.{name}" for name in names}
 
 
-POLICIES = Family(Policy, _of("sampling", "SlowVariableLoop", "MarkovRestarts"))
+POLICIES = Family(Policy, _of("sampling", "SlowVariableLoop", "MarkovRestarts", "Shooting"))
 LEARNERS = Family(
     FrameMethod,
     _of(
@@ -38,6 +39,7 @@ BASES = Family(
 )  # fmt: skip
 BIASES = Family(BiasMethod, _of("sampling", "Metadynamics"))
 RULES = Family(RestartRule, _of("sampling", "LeastCounts", "Uncertainty"))
+REGIONS = Family(Region, _of("kinetics", "Ellipsoid", "Intervals", "Union"))
 FEATURES = Family(
     FeatureSet, _of("sampling", "TorsionFeatures", "DistanceFeatures"), default="TorsionFeatures"
 )
@@ -45,4 +47,4 @@ INTEGRATORS = Family(
     Integrator, _of("dynamics", "Langevin", "ABOBA", "Overdamped", "VelocityVerlet"), default="Langevin"
 )
 
-DOORS = (POLICIES, LEARNERS, BASES, BIASES, RULES, FEATURES, INTEGRATORS)
+DOORS = (POLICIES, LEARNERS, BASES, BIASES, RULES, REGIONS, FEATURES, INTEGRATORS)
