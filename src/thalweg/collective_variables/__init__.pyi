@@ -81,7 +81,9 @@ from .manifold.embeddings.maximum_variance_unfolding import MaximumVarianceUnfol
 from .manifold.embeddings.multidimensional_scaling import ClassicalMDS as ClassicalMDS
 from .manifold.embeddings.multidimensional_scaling import MetricMDS as MetricMDS
 from .manifold.embeddings.principal_coordinates import KernelCoordinates as KernelCoordinates
+from .manifold.embeddings.sketch_map import LeastStress as LeastStress
 from .manifold.embeddings.sketch_map import SketchMap as SketchMap
+from .manifold.embeddings.sketch_map import SketchSigmoid as SketchSigmoid
 from .manifold.embeddings.tangent_spaces import LTSA as LTSA
 from .manifold.landmarks import Centroids as Centroids
 from .manifold.landmarks import DeltaNet as DeltaNet

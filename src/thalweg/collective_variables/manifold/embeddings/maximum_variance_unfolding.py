@@ -4,11 +4,11 @@ r"""Maximum variance unfolding: neighbors keep their distances, all else moves a
            \sum_i w_i y_i = 0
 
 is a semidefinite program for the products :math:`y_i \cdot y_j`. Its solution has few dimensions, so that it is looked
-for among coordinates of a few more than wanted [burer2003], by an augmented Lagrangian, from the coordinates of
-`Isomap`; neighbors and those that have a neighbor in common keep their distances. Stationary multipliers
-:math:`\lambda_{ij}` prove that no embedding of any number of dimensions has more variance, if the tension
-:math:`\sum_{ij} \lambda_{ij} (e_i - e_j)(e_i - e_j)^T - \mathrm{diag}(w)` has no negative eigenvalue.
-The spectrum is the variance along each direction.
+for among coordinates of a few more than wanted [burer2003], from those of `Isomap`; neighbors and those that have a
+neighbor in common are held by springs, since distances through the air that are a little shorter than along the data
+cannot all be kept. The forces :math:`\lambda_{ij}` of the springs bound what any embedding of any dimension can
+reach, if their tension :math:`\sum_{ij} \lambda_{ij} (e_i - e_j)(e_i - e_j)^T` is nowhere weaker than the pull; where
+the bound is near it is told. The spectrum is the variance along each direction.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy
-from scipy.sparse import coo_array, csr_array, triu
+from scipy.sparse import coo_array, csr_array, diags_array, triu
 
 from thalweg.collective_variables.linear.pca import loading_signs
 from thalweg.collective_variables.manifold.embeddings.embedding import ManifoldMethod, Solved
@@ -28,17 +28,20 @@ from thalweg.collective_variables.manifold.embeddings.principal_coordinates impo
 from thalweg.collective_variables.manifold.landmarks import LandmarkChoice
 from thalweg.collective_variables.manifold.metric import Euclidean, Metric
 
-ROUNDS = 30
-"""Updates of the multipliers, at most."""
+ROUNDS = 3
+"""Times that springs are made stiffer, at most."""
 
-STEPS = 300
+STEPS = 1000
 """Steps of descent in each."""
 
-KEPT = 1e-3
-"""Root mean square error of distances between neighbors, over their root mean square, at which it ends."""
+KEPT = 3e-3
+"""Root mean square error of distances between neighbors, over their root mean square, that springs are made for."""
 
-STIFFER = 3.0
-"""Growth of the penalty where errors do not fall by half."""
+WORTH_TELLING = 0.5
+"""Bound on how much better another embedding may be, relative, below which it is told."""
+
+STIFFER = 4.0
+"""Growth of the stiffness where errors are more than twice that."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,12 @@ class MaximumVarianceUnfolding(ManifoldMethod):
         """Main coordinates of the embedding of largest variance."""
         bonds = _bonds(points, self.neighbors, self.metric)
         start = _start(points, weights, self)
-        y, error, pulled = unfolded(start, bonds, weights)
+        y, error, gap = unfolded(start, bonds, weights)
         squares, directions = scipy.linalg.eigh(y.T @ (weights[:, None] * y))
         coordinates = y @ directions[:, ::-1][:, : self.dim]
-        told = (
-            f"distances of neighbors are kept within {100 * error:.2g} % (root mean square); the bound on the variance "
-            f"of any embedding that keeps them lies {100 * pulled:.2g} % above"
-        )
+        told = f"distances of neighbors are kept within {100 * error:.2g} % (root mean square)"
+        if gap < WORTH_TELLING:
+            told += f"; no embedding of any dimension does better by more than {100 * gap:.2g} %"
         return Solved(coordinates * loading_signs(coordinates), np.maximum(squares[::-1], 0.0), notes=(told,))
 
 
@@ -91,25 +93,28 @@ class Bonds(NamedTuple):
 
     Attributes
     ----------
-    first, second : (bonds,) landmarks
+    steps : (bonds, landmarks) one row each, 1 and -1 at its ends
     squares : (bonds,) squared distances
     """
 
-    first: np.ndarray
-    second: np.ndarray
+    steps: csr_array
     squares: np.ndarray
 
-    def missed(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """By how much squared distances are too long ``(bonds,)``, and the steps ``(bonds, dims)``."""
-        steps = y[self.first] - y[self.second]
-        return (steps * steps).sum(axis=1) - self.squares, steps
+    @classmethod
+    def between(cls, first: np.ndarray, second: np.ndarray, squares: np.ndarray, landmarks: int) -> Bonds:
+        """Bonds of given ends."""
+        entries = np.tile([1.0, -1.0], len(first))
+        ends = np.stack([first, second], axis=1).ravel()
+        steps = csr_array((entries, ends, np.arange(0, len(ends) + 1, 2)), (len(first), landmarks))
+        return cls(steps, squares)
 
-    def tension(self, forces: np.ndarray, landmarks: int) -> csr_array:
+    def missed(self, y: np.ndarray) -> np.ndarray:
+        """By how much squared distances are too long ``(bonds,)``."""
+        return ((self.steps @ y) ** 2).sum(axis=1) - self.squares
+
+    def tension(self, forces: np.ndarray) -> csr_array:
         """The form ``sum of forces |y_i - y_j|^2``, a Laplacian ``(landmarks, landmarks)``."""
-        rows = np.concatenate([self.first, self.second, self.first, self.second])
-        columns = np.concatenate([self.second, self.first, self.first, self.second])
-        entries = np.concatenate([-forces, -forces, forces, forces])
-        return csr_array(coo_array((entries, (rows, columns)), (landmarks, landmarks)))
+        return csr_array(self.steps.T @ diags_array(forces) @ self.steps)
 
 
 def _bonds(points: np.ndarray, neighbors: int, metric: Metric) -> Bonds:
@@ -122,11 +127,11 @@ def _bonds(points: np.ndarray, neighbors: int, metric: Metric) -> Bonds:
     flat = metric.embedded(points)
     if flat is not None:
         steps = np.asarray(flat)[first] - np.asarray(flat)[second]
-        return Bonds(first, second, (steps**2).sum(axis=1))
+        return Bonds.between(first, second, (steps**2).sum(axis=1), n)
     lengths = [
         float(np.asarray(metric.between(points[[i]], points[[j]]))[0, 0]) for i, j in zip(first, second)
     ]
-    return Bonds(first, second, np.array(lengths) ** 2)
+    return Bonds.between(first, second, np.array(lengths) ** 2, n)
 
 
 def _start(points: np.ndarray, weights: np.ndarray, method: MaximumVarianceUnfolding) -> np.ndarray:
@@ -144,54 +149,63 @@ def _start(points: np.ndarray, weights: np.ndarray, method: MaximumVarianceUnfol
 
 
 def unfolded(start: np.ndarray, bonds: Bonds, weights: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """The embedding of largest variance near ``start (landmarks, dims)`` that keeps distances.
+    """The embedding of largest variance less what springs hold, near ``start (landmarks, dims)``.
+
+    Springs are made stiffer until distances are kept.
 
     Returns
     -------
     y : (landmarks, dims), of weighted mean zero
     error : root mean square error of distances kept, over their root mean square
-    gap : by how much the variance may lie below that of the best embedding of any dimension, relative; from duality
+    gap : by how much the best embedding of any dimension may do better, relative; from duality
     """
     length = float(np.sqrt(bonds.squares.mean()))
     y = (start - weights @ start) / length
     bonds = bonds._replace(squares=bonds.squares / length**2)
-    share, n = len(weights) * weights, len(weights)
-    forces, stiffness, before = np.zeros(len(bonds.first)), 10.0, np.inf
+    share, error = len(weights) * weights, np.inf
+    # in balance the sum of lambda d^2 is that of w y^2; a spring of force lambda misses by lambda / stiffness
+    stiffness = float(share @ (y**2).sum(axis=1)) / (2 * KEPT * bonds.squares.sum())
+    for _ in range(ROUNDS):
+        y = _relaxed(y, bonds, share, stiffness)
+        y = y - weights @ y
+        error = float(np.sqrt((bonds.missed(y) ** 2).mean()) / 2)
+        if error < 2 * KEPT:
+            break
+        stiffness *= STIFFER
+    return length * y, error, _gap(y, bonds, share, stiffness)
+
+
+def _relaxed(y: np.ndarray, bonds: Bonds, share: np.ndarray, stiffness: float) -> np.ndarray:
+    """The maximum near ``y`` of the variance less the energy of springs."""
+    back = csr_array(bonds.steps.T)
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         at = flat.reshape(y.shape)
-        missed, _ = bonds.missed(at)
-        held = forces + stiffness * missed
-        value = -share @ (at**2).sum(axis=1) + forces @ missed + 0.5 * stiffness * missed @ missed
-        return float(value), (2 * (bonds.tension(held, n) @ at - share[:, None] * at)).ravel()
+        steps = bonds.steps @ at
+        missed = (steps**2).sum(axis=1) - bonds.squares
+        value = 0.5 * stiffness * missed @ missed - share @ (at**2).sum(axis=1)
+        return float(value), 2 * (back @ (stiffness * missed[:, None] * steps) - share[:, None] * at).ravel()
 
-    error = np.inf
-    for _ in range(ROUNDS):
-        found = scipy.optimize.minimize(
-            objective, y.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "maxcor": 20}
-        )
-        y = found.x.reshape(y.shape)
-        y = y - weights @ y
-        missed, _ = bonds.missed(y)
-        forces = forces + stiffness * missed
-        error = float(np.sqrt((missed**2).mean()) / 2)
-        if error < KEPT:
-            break
-        stiffness *= STIFFER if error > before / 2 else 1.0
-        before = error
-    return length * y, error, _gap(y, forces, bonds, share)
+    options = {"maxiter": STEPS, "maxcor": 20, "ftol": 1e-12, "gtol": 1e-6}
+    return scipy.optimize.minimize(
+        objective, y.ravel(), jac=True, method="L-BFGS-B", options=options
+    ).x.reshape(y.shape)
 
 
-def _gap(y: np.ndarray, forces: np.ndarray, bonds: Bonds, share: np.ndarray) -> float:
-    r"""How far the dual bound lies above the variance of ``y``, relative; infinite where there is no bound.
+def _gap(y: np.ndarray, bonds: Bonds, share: np.ndarray, stiffness: float) -> float:
+    r"""By how much a dual bound lies above what ``y`` reaches, relative; infinite where there is no bound.
 
     With :math:`L` the tension and :math:`\mu` the least eigenvalue of :math:`L v = \mu\, \mathrm{diag}(w) v` beyond
-    constants, the multipliers over :math:`\mu` are feasible, so that no embedding has a variance above
-    :math:`\sum \lambda_{ij} d_{ij}^2 / \mu`.
+    constants, forces over :math:`\mu` hold every embedding together, so that none reaches more than
+    :math:`\sum \lambda_{ij} d_{ij}^2 / \mu + \sum \lambda_{ij}^2 / (2 \kappa \mu^2)`.
     """
-    root = np.sqrt(share)
-    scaled = bonds.tension(forces, len(y)).toarray() / root / root[:, None]
+    missed = bonds.missed(y)
+    forces, root = stiffness * missed, np.sqrt(share)
+    scaled = bonds.tension(forces).toarray() / root / root[:, None]
     scaled += np.outer(root, root) / share.sum() * np.abs(scaled.diagonal()).max()
     least = float(scipy.linalg.eigvalsh(scaled, subset_by_index=(0, 0))[0])
-    bound = float(forces @ bonds.squares) / least if least > 0 else np.inf
-    return bound / float(share @ (y**2).sum(axis=1)) - 1
+    if least <= 0:
+        return np.inf
+    bound = forces @ bonds.squares / least + forces @ forces / (2 * stiffness * least**2)
+    reached = share @ (y**2).sum(axis=1) - 0.5 * stiffness * missed @ missed
+    return float(bound / reached - 1)

@@ -12,20 +12,26 @@ with exponents :math:`a, b` of ``F`` for the frames and others of ``f`` for the 
 in the paper: from classical scaling, first of distances and then more and more of their sigmoids, by gradients of all
 coordinates; then every landmark in turn is tried all over the map and moved where its own stress is least, and all are
 relaxed again.
+
+A new frame is put where its stress with all landmarks is least near those landmarks that are nearest to it. Where the
+map is torn, between landmarks that are neighbors in truth and far in the map, this changes steeply.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy
 from scipy.stats import qmc
 
 from thalweg.collective_variables.manifold.embeddings.embedding import ManifoldMethod, Solved
+from thalweg.collective_variables.manifold.embeddings.extension import metric_squares
 from thalweg.collective_variables.manifold.embeddings.principal_coordinates import principal_coordinates
 from thalweg.collective_variables.manifold.landmarks import LandmarkChoice
 from thalweg.collective_variables.manifold.metric import Euclidean, Metric
+from thalweg.collective_variables.manifold.neighbors import nearest
 from thalweg.shapes import Shaped
 
 MIXTURES = (1.0, 0.5, 0.2, 0.0)
@@ -34,12 +40,18 @@ MIXTURES = (1.0, 0.5, 0.2, 0.0)
 TRIALS = 256
 """Places in the map at which every landmark is tried."""
 
+PLACING_STEPS = 15
+"""By which a new frame is put into the map."""
+
+DAMPING = 0.05
+"""Of these steps, in units of the trace of the curvature."""
+
 QUANTILE = 0.2
 """Of distances between landmarks, that sigmoids cross one half at unless told otherwise."""
 
 
 @dataclass(frozen=True)
-class Sigmoid:
+class SketchSigmoid:
     """A sigmoid of distances that is one half at ``sigma``, rises as ``r^a`` and ends as ``1 - r^-b``.
 
     Parameters
@@ -49,7 +61,7 @@ class Sigmoid:
 
     Examples
     --------
-    >>> float(Sigmoid(2.0, 8, 8)(np.array(2.0)))
+    >>> float(SketchSigmoid(2.0, 8, 8)(np.array(2.0)))
     0.5
     """
 
@@ -57,15 +69,62 @@ class Sigmoid:
     a: float
     b: float
 
-    def __call__(self, distances: np.ndarray) -> np.ndarray:
+    def __call__(self, distances: Any) -> Any:
         factor = 2 ** (self.a / self.b) - 1
         return 1 - (1 + factor * (distances / self.sigma) ** self.a) ** (-self.b / self.a)
 
-    def slope(self, distances: np.ndarray) -> np.ndarray:
+    def slope(self, distances: Any) -> Any:
         """Derivative by the distance."""
         factor, u = 2 ** (self.a / self.b) - 1, distances / self.sigma
         rise = self.b * factor / self.sigma * u ** (self.a - 1)
         return rise * (1 + factor * u**self.a) ** (-self.b / self.a - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class LeastStress:
+    """The place in a sketch-map where a frame has the least stress, by damped Gauss-Newton steps.
+
+    Attributes
+    ----------
+    landmarks : (landmarks, features)
+    coordinates : (landmarks, dim)
+    weights : (landmarks,)
+    metric : between frames
+    width : within which landmarks are near, in units of the metric; steps start from the mean of these
+    true, mapped : sigmoids of distances between frames and in the map
+    names : one per coordinate
+    """
+
+    landmarks: Shaped[np.ndarray, "landmarks features"]
+    coordinates: Shaped[np.ndarray, "landmarks dim"]
+    weights: Shaped[np.ndarray, " landmarks"]
+    metric: Metric
+    width: float
+    true: SketchSigmoid
+    mapped: SketchSigmoid
+    names: tuple[str, ...]
+
+    def __call__(self, frames: Any) -> Any:
+        xp = frames.__array_namespace__()
+        coordinates, weights = (
+            xp.asarray(each, dtype=frames.dtype) for each in (self.coordinates, self.weights)
+        )
+        squares = metric_squares(self.metric, frames, self.landmarks)
+        target = self.true(xp.sqrt(xp.maximum(squares, 1e-16 * self.true.sigma**2)))
+        near = xp.exp(-0.5 * (squares - squares.min(axis=1)[:, None]) / self.width**2)
+        y = near @ coordinates / near.sum(axis=1)[:, None]
+        for _ in range(PLACING_STEPS):
+            away = y[:, None, :] - coordinates
+            distances = xp.sqrt((away * away).sum(axis=2) + 1e-8 * self.mapped.sigma**2)
+            slopes = (self.mapped.slope(distances) / distances)[:, :, None] * away
+            weighted = slopes * weights[:, None]
+            # (J^T W J + damping) step = J^T W (f - F)
+            curvature = xp.matmul(weighted.transpose(0, 2, 1), slopes)
+            trace = (weighted * slopes).sum(axis=(1, 2)) + 1e-8 / self.mapped.sigma**2
+            firm = curvature + DAMPING * trace[:, None, None] * xp.eye(y.shape[1], dtype=frames.dtype)
+            pull = (weighted * (self.mapped(distances) - target)[:, :, None]).sum(axis=1)
+            y = y - xp.linalg.solve(firm, pull[:, :, None])[:, :, 0]
+        return y
 
 
 @dataclass(frozen=True)
@@ -111,7 +170,10 @@ class SketchMap(ManifoldMethod):
         np.fill_diagonal(distances, 0.0)
         y = principal_coordinates(-0.5 * distances**2, weights, self.dim).coordinates
         sigma = self.sigma or float(np.quantile(distances[np.triu_indices(len(points), 1)], QUANTILE))
-        true, mapped = Sigmoid(sigma, self.near, self.far), Sigmoid(sigma, self.map_near, self.map_far)
+        true, mapped = (
+            SketchSigmoid(sigma, self.near, self.far),
+            SketchSigmoid(sigma, self.map_near, self.map_far),
+        )
         target = true(distances)
         scale = float(weights @ distances**2 @ weights)
         for mixture in MIXTURES:
@@ -122,13 +184,17 @@ class SketchMap(ManifoldMethod):
             if lower >= stress:
                 break
             y, stress = moved, lower
-        return Solved(y - weights @ y, np.array([np.sqrt(stress)]))
+        y = y - weights @ y
+        names = tuple(f"{self.word} {k + 1}" for k in range(self.dim))
+        width = 0.5 * float(np.median(nearest(points, 1, self.metric).distances))
+        extension = LeastStress(points, y, weights, self.metric, width, true, mapped, names)
+        return Solved(y, np.array([np.sqrt(stress)]), extension)
 
 
 def stress_and_slope(
     y: Shaped[np.ndarray, "landmarks dim"],
     target: Shaped[np.ndarray, "landmarks landmarks"],
-    sigmoid: Sigmoid,
+    sigmoid: SketchSigmoid,
     weights: Shaped[np.ndarray, " landmarks"],
 ) -> tuple[float, np.ndarray]:
     """The stress of a map and its derivative ``(landmarks, dim)``.
@@ -163,7 +229,7 @@ def _direct(
 def _relaxed(
     y: np.ndarray,
     target: np.ndarray,
-    sigmoid: Sigmoid,
+    sigmoid: SketchSigmoid,
     weights: np.ndarray,
     mixed: tuple[float, np.ndarray, float],
 ) -> tuple[np.ndarray, float]:
@@ -184,7 +250,9 @@ def _relaxed(
     return found.x.reshape(y.shape), float(found.fun)
 
 
-def _tried_everywhere(y: np.ndarray, target: np.ndarray, sigmoid: Sigmoid, weights: np.ndarray) -> np.ndarray:
+def _tried_everywhere(
+    y: np.ndarray, target: np.ndarray, sigmoid: SketchSigmoid, weights: np.ndarray
+) -> np.ndarray:
     """The map after every landmark in turn went where, all over the map, its own stress is least."""
     y = y.copy()
     unit = qmc.Sobol(y.shape[1], scramble=False).random(TRIALS)
