@@ -18,6 +18,7 @@ from thalweg.cli.surroundings import data_folder, prepare
 from thalweg.registry import name_files
 
 if TYPE_CHECKING:
+    from thalweg.report.of_landscapes.results import MapResults
     from thalweg.report.of_potentials.results import PotentialResults
     from thalweg.report.results import Results
     from thalweg.studies.tables.study import Study
@@ -227,6 +228,39 @@ def analyze(
         console.print("stopped; the same command goes on", markup=False)
         raise typer.Exit(130) from None
     _show(results, out)
+
+
+@app.command("map")
+def map_frames(
+    files: Annotated[list[Path], typer.Argument(help="Trajectories: DCD, XTC, ...", show_default=False)],
+    topology: Annotated[
+        Path, typer.Option(help="PDB, mmCIF, prmtop, PSF or GRO file with the atoms.", show_default=False)
+    ],
+    method: Annotated[
+        str, typer.Option(help="diffusion-map, isomap, sketch-map, ...; see docs/landscapes.md.")
+    ] = "diffusion-map",
+    features: Annotated[str, typer.Option(help="A set of docs/features.md.")] = "torsions",
+    dim: Annotated[int, typer.Option(help="Number of coordinates.")] = 2,
+    neighbors: Annotated[
+        int | None, typer.Option(help="Of every frame.", show_default="the method's own")
+    ] = None,
+    landmarks: Annotated[
+        int | None, typer.Option(help="Frames that the map is solved at.", show_default="the method's own")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="File with a weight for every frame.", show_default="all alike")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for report.html and its numbers.")] = Path("map"),
+    with_files: With = None,
+) -> None:
+    """A map of your own trajectories: every point turns into its structure, colored by any physical variable."""
+    from thalweg.studies.mapping import Mapping, map_of_files
+    from thalweg.studies.progress import watched
+
+    asked = Mapping(tuple(files), topology, method, features, dim, neighbors, landmarks, weights)
+    with watched(Console(stderr=True, soft_wrap=True)) as progress:
+        results = map_of_files(asked, out, progress)
+    _say(results, out)
 
 
 @app.command()
@@ -570,6 +604,16 @@ def _show(results: Results, folder: Path) -> None:
     for estimate in results.estimates:
         text = f"{estimate.name}: {with_error(estimate.value, estimate.error, estimate.unit)}"
         console.print(text, f"({estimate.remark})" if estimate.remark else "", markup=False, highlight=False)
+    console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)
+
+
+def _say(results: MapResults, folder: Path) -> None:
+    """The summary of a map, and where the whole report is."""
+    console = Console(soft_wrap=True)
+    for sentence in (*results.found, *results.certainty):
+        console.print(sentence, markup=False, highlight=False)
+    for diagnosis in results.diagnoses:
+        console.print(f"{diagnosis.severity}: {diagnosis.sentence}", markup=False, highlight=False)
     console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)
 
 

@@ -111,7 +111,7 @@ def report_of_files(asked: Analysis, folder: Path, progress: Callable[[str], Tol
     dt, notes = time_between_frames(files, given)
     lagtime = asked.frames(asked.lag, "--lag", dt)
     tica_lags = tuple(asked.frames(lag, "--tica-lag", dt) for lag in asked.tica_lags) or (lagtime,)
-    data = {name: _measured(name, files, atoms, dt, folder, progress) for name in asked.features}
+    data = {name: measured(name, files, atoms, dt, folder, progress) for name in asked.features}
     question, used = Question(lagtime, clusters=asked.states[0], sets=asked.sets), asked.features[0]
     if asked.dims or asked.tica_lags:
         question = replace(question, reduction=(tica_lags[0], (asked.dims or (KINETIC_DIM,))[0]))
@@ -151,7 +151,7 @@ def report_of_files(asked: Analysis, folder: Path, progress: Callable[[str], Tol
     return results
 
 
-def _measured(
+def measured(
     name: str,
     files: list[TrajectoryFile],
     atoms: Topology,

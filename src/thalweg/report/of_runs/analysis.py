@@ -11,6 +11,7 @@ import numpy as np
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.linear.vac import VACModel
 from thalweg.machine.surviving import reason, surviving
+from thalweg.report.drawn_structures import drawn_atoms, molecule
 from thalweg.report.of_runs.evidence import RunEvidence
 from thalweg.report.of_runs.free_energies import (
     Weighted,
@@ -22,7 +23,7 @@ from thalweg.report.of_runs.free_energies import (
 )
 from thalweg.report.of_runs.kinetic_picture import KineticPicture, kinetic_picture
 from thalweg.report.of_runs.meaning import angular_correlation
-from thalweg.report.of_runs.populations import aligned, described, drawn_atoms, molecule
+from thalweg.report.of_runs.populations import aligned, described
 from thalweg.report.results import Diagnosis, ReportedNumber, Results, Surface, VariableMeaning
 from thalweg.report.rounding import with_error
 from thalweg.time_series.trajectories import Trajectories

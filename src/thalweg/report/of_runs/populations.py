@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from thalweg.geometry.residues import solute_atoms
+from thalweg.report.drawn_structures import turned_onto
 from thalweg.report.of_runs.evidence import RunEvidence
 from thalweg.report.of_runs.free_energies import Weighted, difference
-from thalweg.report.results import MolecularState, ReportedNumber, ViewerMolecule
-from thalweg.systems.topology import Topology
-
-LARGE = 500
-MOST = 2000
-"""Atoms from which on hydrogens are not drawn in the viewer; the most atoms that are."""
+from thalweg.report.results import MolecularState, ReportedNumber
 
 
 def _population(name: str, members: Sequence[np.ndarray], frames: Weighted) -> ReportedNumber:
@@ -87,35 +82,11 @@ def _central_points(points: np.ndarray, weights: np.ndarray, copies: int) -> np.
     return np.argsort((((points - mean) / spread) ** 2).sum(1), kind="stable")[:copies]
 
 
-def drawn_atoms(topology: Topology) -> np.ndarray:
-    """Indices of the atoms to draw: no solvent, no hydrogens of large molecules, `MOST` at most."""
-    atoms = solute_atoms(topology)
-    if len(atoms) > LARGE:
-        atoms = np.intersect1d(atoms, topology.heavy_atoms)
-    return atoms[:MOST]
-
-
-def molecule(topology: Topology, drawn: np.ndarray) -> ViewerMolecule:
-    """Elements and bonds of the atoms drawn, renumbered."""
-    place = {int(atom): number for number, atom in enumerate(drawn)}
-    bonds = [(place[i], place[j]) for i, j in topology.bonds.tolist() if i in place and j in place]
-    return ViewerMolecule(tuple(topology.elements[i] for i in drawn), np.array(bonds, int).reshape(-1, 2))
-
-
 def aligned(states: Sequence[MolecularState]) -> tuple[MolecularState, ...]:
     """The same states with all structures turned onto the first, so that one looks from one side."""
     first = next((s.structures[0] for s in states if len(s.structures)), None)
     if first is None:
         return tuple(states)
-    reference = first - first.mean(0)
-
-    def turned(structure: np.ndarray) -> np.ndarray:
-        centered = structure - structure.mean(0)
-        return Rotation.align_vectors(reference, centered)[0].apply(centered)
-
     return tuple(
-        MolecularState(s.name, s.population, s.frames, s.center, np.array([turned(x) for x in s.structures]))
-        if len(s.structures)
-        else s
-        for s in states
+        replace(s, structures=turned_onto(first, s.structures)) if len(s.structures) else s for s in states
     )

@@ -1,0 +1,1 @@
+"""Pages of landscapes: maps of structures, and models of motion along a variable."""

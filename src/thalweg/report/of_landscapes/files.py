@@ -1,0 +1,60 @@
+"""Files of a map: the page, the same numbers as JSON, the frames drawn as CSV."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from thalweg.machine import disk
+from thalweg.machine.surviving import surviving
+from thalweg.machine.whole_files import write_whole
+from thalweg.report.csv_text import csv_text
+from thalweg.report.json_values import jsonable
+from thalweg.report.of_landscapes.map_page import map_page
+from thalweg.report.of_landscapes.results import MapResults
+
+
+def write_map_report(results: MapResults, folder: Path) -> Path:
+    """Write ``report.html``, ``results/report.json`` and ``results/map.csv``; the page's path.
+
+    A file that cannot be made is told by a warning, the others are there.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written; files written before stay whole.
+    """
+    disk.make_folder(folder / "results")
+    contents = {
+        "results/map.csv": lambda: _table(results),
+        "results/report.json": lambda: json.dumps(jsonable(_numbers(results)), indent=1) + "\n",
+        "report.html": lambda: map_page(results),
+    }
+    surviving(
+        list(contents), lambda name: write_whole(folder / name, contents[name]()), "files of the report"
+    )
+    return folder / "report.html"
+
+
+def _table(results: MapResults) -> str:
+    columns = [*results.points.coordinates.T, *results.points.properties.values()]
+    header = (*results.names, *results.points.properties)
+    return csv_text(header, [tuple(f"{value:.6g}" for value in row) for row in np.stack(columns, axis=1)])
+
+
+def _numbers(results: MapResults) -> dict:
+    """What the page says, without the points, which are in the table."""
+    return {
+        "title": results.title,
+        "coordinates": results.names,
+        "spectrum": {"name": results.spectrum[0], "values": results.spectrum[1]},
+        "scores": dict(results.scores),
+        "ranking": results.ranking,
+        "mapped": results.mapped,
+        "found": results.found,
+        "certainty": results.certainty,
+        "diagnoses": results.diagnoses,
+        "provenance": results.provenance,
+    }

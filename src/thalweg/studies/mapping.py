@@ -1,0 +1,318 @@
+"""A map of a user's own trajectories: one page on which every point turns into its structure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thalweg.collective_variables.manifold.landmarks import FarthestPoints, landmarks_of
+from thalweg.geometry.residues import solute_atoms
+from thalweg.geometry.torsions import named_torsions
+from thalweg.geometry.variables import Dihedrals, RadiusOfGyration
+from thalweg.interop.files.evidence_of_files import check_given_once
+from thalweg.interop.files.trajectories import TrajectoryFile, read_topology
+from thalweg.interop.measured.feature_sets import FEATURE_SETS
+from thalweg.interop.measured.frame_features import values_of_frames
+from thalweg.machine.links import check_links
+from thalweg.machine.reading import quietly, reading
+from thalweg.registry import resolve
+from thalweg.report.accounting import citations
+from thalweg.report.drawn_structures import drawn_atoms, molecule, turned_onto
+from thalweg.report.of_landscapes.files import write_map_report
+from thalweg.report.of_landscapes.results import MapResults, ShownFrames
+from thalweg.report.results import Diagnosis
+from thalweg.report.rounding import significant
+from thalweg.studies.analyzing import Told, measured
+from thalweg.studies.apparatus import versions
+from thalweg.studies.tables.language import StudyError
+from thalweg.systems.elements import MASSES, SYMBOLS
+from thalweg.systems.topology import Topology
+from thalweg.time_series.trajectories import Trajectories
+
+MAPS = {
+    "diffusion-map": ("DiffusionMap", ("coifman2006", "berry2016")),
+    "isomap": ("Isomap", ("tenenbaum2000",)),
+    "locally-linear": ("LocallyLinearEmbedding", ("roweis2000",)),
+    "tangent-spaces": ("LTSA", ("zhang2004",)),
+    "hessian": ("HessianEigenmaps", ("donoho2003",)),
+    "laplacian": ("LaplacianEigenmaps", ("belkin2003",)),
+    "sketch-map": ("SketchMap", ("ceriotti2011",)),
+    "unfolding": ("MaximumVarianceUnfolding", ("weinberger2006",)),
+    "kernel-pca": ("KernelPCA", ("schoelkopf1998",)),
+    "scaling": ("MetricMDS", ("deleeuw1988",)),
+    "pca": ("PCA", ("pearson1901",)),
+    "ica": ("ICA", ("hyvarinen1999",)),
+}
+"""What ``--method`` may be: the class on the face of `thalweg.collective_variables`, and what to cite for it."""
+
+MOST_POINTS = 4000
+"""Frames drawn in the figure."""
+
+MOST_STRUCTURES, STRUCTURE_NUMBERS = 400, 400_000
+"""Frames whose structures are in the page, and numbers that these may be."""
+
+TORSIONS_SHOWN = 12
+"""Torsions by which a map can be colored."""
+
+DEGREES = 180 / np.pi
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """What to map.
+
+    Attributes
+    ----------
+    files, topology : trajectories and their atoms
+    method : one of `MAPS`
+    features : name of the feature set in which frames are compared
+    dim : coordinates
+    neighbors : of every frame, for methods that have them; the method's own number if None
+    landmarks : frames that the map is solved at; the method's own number if None
+    weights : file with a weight for every frame, of all files one after the other; all alike if None
+    seed : of what is drawn
+    """
+
+    files: tuple[Path, ...]
+    topology: Path
+    method: str = "diffusion-map"
+    features: str = "torsions"
+    dim: int = 2
+    neighbors: int | None = None
+    landmarks: int | None = None
+    weights: Path | None = None
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.method not in MAPS:
+            raise StudyError(f'--method "{self.method}" is unknown; use one of {", ".join(MAPS)}')
+        if self.features not in FEATURE_SETS:
+            raise StudyError(f'--features "{self.features}" is unknown; use one of {", ".join(FEATURE_SETS)}')
+        if self.dim < 1:
+            raise StudyError(f"--dim {self.dim}; give at least 1")
+
+    def estimator(self) -> Any:
+        """The method with its settings."""
+        kind = resolve(f"collective_variables.{MAPS[self.method][0]}")
+        known, given = signature(kind).parameters, {"dim": self.dim}
+        for name in ("neighbors", "landmarks"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if name not in known:
+                raise StudyError(f"--{name} {value}: {self.method} has no {name}; leave it out")
+            given[name] = value
+        return kind(**given)
+
+
+def map_of_files(asked: Mapping, folder: Path, progress: Callable[[str], Told]) -> MapResults:
+    """Map a user's own trajectories; the report goes into ``folder``.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If a file or a setting is wrong; the message says which.
+    """
+    check_links(folder)
+    check_given_once(asked.files)
+    atoms = read_topology(asked.topology)
+    with quietly():  # what is odd about a file is told with the results
+        files = [TrajectoryFile(path, atoms) for path in asked.files]
+    data = measured(asked.features, files, atoms, 1.0, folder, progress)
+    if asked.weights is not None:
+        data = replace(data, weights=_weights(asked.weights, data.lengths))
+    told = progress(f"mapping by {asked.method}")
+    model = asked.estimator().fit(data)
+    told(f"{len(data)} files", 1.0)
+    places = _spread(data, MOST_POINTS, asked.seed)
+    frames = np.stack([_frame(data, place) for place in places])
+    coordinates = np.asarray(model.transform(frames), float)
+    positions, boxes = _positions(files, places)
+    properties, periods = _properties(atoms, positions, boxes)
+    shares = {
+        label: max(_explained(column, values, periods.get(label)) for column in coordinates.T)
+        for label, values in properties.items()
+    }
+    # what the map follows most comes first: it colors the points
+    properties = {label: properties[label] for label in sorted(properties, key=lambda label: -shares[label])}
+    drawn = drawn_atoms(atoms)
+    count = min(MOST_STRUCTURES, max(20, STRUCTURE_NUMBERS // (3 * len(drawn))), len(places))
+    chosen = _far_apart(coordinates, count)
+    structures = positions[chosen][:, drawn]
+    names = tuple(getattr(model, "names", None) or ())
+    if len(names) != coordinates.shape[1]:
+        names = tuple(f"coordinate {k + 1}" for k in range(coordinates.shape[1]))
+    results = MapResults(
+        title=f"{asked.topology.stem}: a map by {asked.method}",
+        subtitle=f"{len(atoms)} atoms, {data.n_frames} frames of {len(files)} files",
+        names=names,
+        points=ShownFrames(coordinates, properties, periods),
+        structures=ShownFrames(
+            coordinates[chosen], {name: values[chosen] for name, values in properties.items()}, periods
+        ),
+        positions=turned_onto(structures[0], structures),
+        molecule=molecule(atoms, drawn),
+        spectrum=_spectrum(model),
+        scores=_scores(model),
+        ranking=(),
+        mapped=(
+            f"{data.n_frames} frames by {data.n_features} features ({asked.features}), {asked.method} with "
+            f"{asked.dim} coordinates.",
+        ),
+        found=_found(coordinates, names, properties, periods),
+        certainty=_certainty(model),
+        diagnoses=tuple(Diagnosis("warning", _sentence(note)) for note in getattr(model, "notes", ()))
+        + tuple(Diagnosis("warning", f"{file.told}.") for file in files if file.told),
+        provenance={
+            "settings": {
+                "method": repr(asked.estimator()),
+                "features": asked.features,
+                "weights": str(asked.weights or "all alike"),
+            },
+            "files": {path.name: str(path.resolve()) for path in asked.files},
+            "versions": versions(),
+        },
+        citations=citations(MAPS[asked.method][1]),
+    )
+    write_map_report(results, folder)
+    return results
+
+
+def _weights(path: Path, lengths: np.ndarray) -> list[np.ndarray]:
+    """Weights of the frames of each file, from a text file or a NumPy array."""
+    with reading(path, "one weight for every frame", "write them as a column of text or by numpy.save"):
+        values = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path)
+    if values.shape != (int(lengths.sum()),):
+        raise StudyError(f"{path} has weights of shape {values.shape} for {int(lengths.sum())} frames")
+    return np.split(values, np.cumsum(lengths)[:-1])
+
+
+def _spread(data: Trajectories, count: int, seed: int) -> list[tuple[int, int]]:
+    """Trajectory and frame of frames drawn by their weights, in order; evenly where there are none."""
+    places = [(k, t) for k, length in enumerate(data.lengths) for t in range(length)]
+    if len(places) <= count:
+        return places
+    if data.weights is None:
+        return [places[i] for i in np.linspace(0, len(places) - 1, count).round().astype(int)]
+    shares = np.concatenate(data.weights)
+    drawn = np.random.default_rng(seed).choice(len(places), count, p=shares / shares.sum())
+    return [places[i] for i in np.unique(drawn)]
+
+
+def _frame(data: Trajectories, place: tuple[int, int]) -> np.ndarray:
+    trajectory, frame = place
+    return np.asarray(data.blocks[trajectory][frame], float)
+
+
+def _positions(
+    files: Sequence[TrajectoryFile], places: Sequence[tuple[int, int]]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Positions ``(frames, atoms, 3)`` and boxes of some frames, each file read once."""
+    positions, boxes = [], []
+    for number, file in enumerate(files):
+        wanted, start = np.array([frame for k, frame in places if k == number], int), 0
+        for chunk in file:
+            inside = wanted[(wanted >= start) & (wanted < start + len(chunk.positions))] - start
+            positions.append(chunk.positions[inside])
+            boxes.append(None if chunk.box is None else chunk.box[inside])
+            start += len(chunk.positions)
+            if not len(wanted) or start > wanted[-1]:
+                break
+    whole = all(box is not None for box in boxes)
+    return np.concatenate(positions), np.concatenate(boxes) if whole else None
+
+
+def _properties(
+    atoms: Topology, positions: np.ndarray, boxes: np.ndarray | None
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Physical variables by name with unit ``(frames,)``, and the periods of those that have one."""
+    properties, periods = {}, {}
+    torsions = dict(list(named_torsions(atoms).items())[:TORSIONS_SHOWN])
+    if torsions:
+        angles = values_of_frames(Dihedrals(np.stack(list(torsions.values())), atoms), positions, boxes)
+        for name, column in zip(torsions, angles.T, strict=True):
+            properties[f"{name} [deg]"] = column * DEGREES
+            periods[f"{name} [deg]"] = 360.0
+    solute = solute_atoms(atoms)
+    if len(solute) > 3:
+        masses = MASSES[[SYMBOLS.index(atoms.elements[k]) for k in solute]]
+        size = values_of_frames(RadiusOfGyration(masses, solute), positions, boxes)
+        properties["radius of gyration [nm]"] = size[:, 0]
+    return properties, periods
+
+
+def _far_apart(coordinates: np.ndarray, count: int) -> np.ndarray:
+    """Frames spread over the map."""
+    spread = coordinates / np.maximum(coordinates.std(axis=0), 1e-12)
+    chosen = landmarks_of(Trajectories([spread]), FarthestPoints(count))
+    return np.sort(np.unique([np.argmin(((spread - point) ** 2).sum(axis=1)) for point in chosen.points]))
+
+
+def _spectrum(model: Any) -> tuple[str, np.ndarray]:
+    """Name and values of what says how many coordinates there are."""
+    for attribute, name in (
+        ("eigenvalues", "eigenvalue"),
+        ("spectrum", "spectrum"),
+        ("variances", "variance"),
+    ):
+        values = getattr(model, attribute, None)
+        if values is not None:
+            return name, np.atleast_1d(np.asarray(values, float))
+    return "", np.zeros(0)
+
+
+def _scores(model: Any) -> tuple[tuple[str, str], ...]:
+    scores = getattr(model, "scores", None)
+    if scores is None:
+        return ()
+    return tuple(
+        (name, ", ".join(significant(float(each)) for each in np.atleast_1d(value)))
+        for name, value in scores.headline().items()
+    )
+
+
+def _certainty(model: Any) -> tuple[str, ...]:
+    scores = getattr(model, "scores", None)
+    if scores is None:
+        return ("This map was not scored on frames left out.",)
+    return (_sentence(str(scores)),)
+
+
+def _found(
+    coordinates: np.ndarray,
+    names: Sequence[str],
+    properties: dict[str, np.ndarray],
+    periods: dict[str, float],
+) -> tuple[str, ...]:
+    """Which physical variable each coordinate follows most."""
+    sentences = []
+    for name, column in zip(names, coordinates.T, strict=True):
+        shares = {
+            label: _explained(column, values, periods.get(label)) for label, values in properties.items()
+        }
+        if shares:
+            best = max(shares, key=lambda label: shares[label])
+            sentences.append(
+                f"{name} follows {best.rsplit(' [', 1)[0]} most: it tells {100 * shares[best]:.0f} % of its variance."
+            )
+    return tuple(sentences)
+
+
+def _explained(column: np.ndarray, values: np.ndarray, period: float | None, bins: int = 24) -> float:
+    """Share of the variance of a coordinate that its means in bins of a variable tell, corrected for chance."""
+    low, high = (-period / 2, period / 2) if period else (values.min(), values.max() + 1e-12)
+    place = np.clip(((values - low) / (high - low) * bins).astype(int), 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    means = np.bincount(place, column, minlength=bins) / np.maximum(count, 1)
+    left = ((column - means[place]) ** 2).sum() / max(len(column) - (count > 0).sum(), 1)
+    return float(max(0.0, 1 - left / max(column.var(ddof=1), 1e-300)))
+
+
+def _sentence(text: str) -> str:
+    """Text as a sentence."""
+    return text[:1].upper() + text[1:].rstrip(".") + "."
