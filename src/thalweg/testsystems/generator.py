@@ -15,6 +15,7 @@ orders: Prinz's slowest time scale is 0.83415, 0.83406 and 0.83404 with 100, 200
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -46,8 +47,10 @@ class Generator:
     domain : ``(lower, upper)`` [nm] of each dimension; the walls reflect
     shape : number of cells along each dimension (one number in one dimension)
     kT : [kJ/mol]
-    diffusion : diffusion coefficient D [nm^2/ps]
+    diffusion : diffusion coefficient D [nm^2/ps], or a function from points (dims, points) to that of each
+        dimension there (dims, points)
     ceiling : cells this far [kT] above the lowest are left out, as behind a wall
+    periodic : which dimensions go around, none by default
 
     Raises
     ------
@@ -66,8 +69,9 @@ class Generator:
     domain: Domain
     shape: int | tuple[int, ...]
     kT: float = 1.0
-    diffusion: float = 1.0
+    diffusion: float | Callable[[np.ndarray], np.ndarray] = 1.0
     ceiling: float = 40.0
+    periodic: tuple[bool, ...] = ()
 
     def __post_init__(self):
         shape = np.atleast_1d(self.shape)
@@ -84,9 +88,9 @@ class Generator:
     def grid(self) -> Grid:
         """The cells below the ceiling."""
         shape = tuple(int(n) for n in np.atleast_1d(self.shape))
-        box = Grid(self.domain, shape, np.ones(shape, bool))
+        box = Grid(self.domain, shape, np.ones(shape, bool), self.periodic)
         energy = self.potential.energy(box.points) / self.kT
-        return Grid(self.domain, shape, (energy <= energy.min() + self.ceiling).reshape(shape))
+        return Grid(self.domain, shape, (energy <= energy.min() + self.ceiling).reshape(shape), self.periodic)
 
     @property
     def points(self) -> np.ndarray:
@@ -118,7 +122,13 @@ class Generator:
         face = self.points[:, origin]
         face[along, np.arange(origin.size)] += step / 2
         rise = self.potential.energy(face) / self.kT - self.reduced_energy[origin]
-        return self.diffusion / (self.grid.spacing[along] * np.abs(step)) * np.exp(-rise)
+        return self._diffusion(face, along) / (self.grid.spacing[along] * np.abs(step)) * np.exp(-rise)
+
+    def _diffusion(self, points: np.ndarray, along: np.ndarray) -> np.ndarray | float:
+        """D (points,) at ``points`` (dims, points), each along its dimension."""
+        if not callable(self.diffusion):
+            return self.diffusion
+        return self.diffusion(points)[along, np.arange(points.shape[1])]
 
     @cached_property
     def rate_matrix(self) -> scipy.sparse.csc_array:
@@ -145,12 +155,13 @@ class Generator:
         the first is one.
         """
         root = np.sqrt(self.stationary_distribution)
-        if self.potential.dims == 1:
+        if self.potential.dims == 1 and not any(self.periodic):
             bands = self.symmetric.diagonal(), self.symmetric.diagonal(1)
             rates, vectors = scipy.linalg.eigh_tridiagonal(*bands, select="i", select_range=(0, count - 1))
         else:
             # shift and invert about a point below the spectrum, a thousandth of the slowest possible diffusive rate
-            shift = -1e-3 * self.diffusion / np.ptp(self.points, axis=1).max() ** 2
+            fastest = self._diffusion(self.points, np.zeros(self.size, int))
+            shift = -1e-3 * np.mean(fastest) / np.ptp(self.points, axis=1).max() ** 2
             rates, vectors = scipy.sparse.linalg.eigsh(self.symmetric, count, sigma=shift, v0=np.sqrt(root))
             order = np.argsort(rates)
             rates, vectors = rates[order], vectors[:, order]

@@ -21,6 +21,7 @@ class Grid:
     domain : ``(lower, upper)`` [nm] of each dimension
     shape : (dims,) number of cells along each dimension
     kept : ``shape`` bool, which cells there are
+    periodic : whether the first and the last cell of each dimension are neighbors; none are by default
 
     Examples
     --------
@@ -32,6 +33,7 @@ class Grid:
     domain: Domain
     shape: tuple[int, ...]
     kept: np.ndarray
+    periodic: tuple[bool, ...] = ()
 
     @cached_property
     def size(self) -> int:
@@ -65,8 +67,9 @@ class Grid:
         """Pairs of neighboring cells ``(first, second)`` and the dimension along which they lie, (pairs,)."""
         first, second, along = [], [], []
         for d, n in enumerate(self.shape):
-            near = np.take(self.number, range(n - 1), axis=d).ravel()
-            far = np.take(self.number, range(1, n), axis=d).ravel()
+            around = np.arange(n if self.periodic and self.periodic[d] else n - 1)
+            near = np.take(self.number, around, axis=d).ravel()
+            far = np.take(self.number, (around + 1) % n, axis=d).ravel()
             both = (near >= 0) & (far >= 0)
             first.append(near[both])
             second.append(far[both])
