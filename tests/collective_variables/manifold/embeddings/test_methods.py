@@ -113,6 +113,12 @@ def test_a_sheet_with_a_hole_is_laid_flat_up_to_an_affine_map(method):
     assert unexplained(method.fit(x).transform(unseen), there) < 5e-3
 
 
+@pytest.mark.parametrize("method", [LTSA(2, left_out=0), Isomap(2, left_out=0)], ids=lambda m: m.word)
+def test_weights_over_eight_orders_of_magnitude_still_lay_a_sheet_flat(method):
+    weights = 10.0 ** (-8 * FLAT[:, 1] / 1.5)
+    assert unexplained(method.fit(Trajectories([X], weights=[weights])).transform(X), FLAT) < 0.02
+
+
 def test_laplacian_eigenmaps_of_a_circle_are_its_first_waves():
     """On a circle eigenvalues are as squares of wave numbers, two and two: 1, 1, 4, 4."""
     turn = np.linspace(0, 2 * np.pi, 200, endpoint=False)

@@ -25,7 +25,6 @@ from thalweg.collective_variables.manifold.embeddings.map_scores import MapScore
 from thalweg.collective_variables.manifold.landmarks import (
     DeltaNet,
     LandmarkChoice,
-    LandmarkFrames,
     landmarks_of,
 )
 from thalweg.collective_variables.manifold.metric import Euclidean, Metric
@@ -104,9 +103,9 @@ class ManifoldMethod(Transforming, abc.ABC):
         self._require_settings()
         notes = warned_angles(trajectories, Features()) if isinstance(self.metric, Euclidean) else ()
         notes += self._effective(trajectories)
-        chosen = self.sampled(trajectories)
-        held = chosen.weights > 0
-        points, weights = chosen.points[held], chosen.weights[held] / chosen.weights[held].sum()
+        points, weights = self.sampled(trajectories)
+        held = weights > 0
+        points, weights = points[held], weights[held] / weights[held].sum()
         self._require_frames(points, trajectories)
         solved = self.solve(points, weights)
         scores, told = self._scored(points, weights, solved)
@@ -122,10 +121,11 @@ class ManifoldMethod(Transforming, abc.ABC):
             (*notes, *solved.notes, *told),
         )
 
-    def sampled(self, data: Trajectories) -> LandmarkFrames:
-        """The landmarks of data."""
+    def sampled(self, data: Trajectories) -> tuple[np.ndarray, np.ndarray]:
+        """Landmarks of data ``(landmarks, features)`` and their weights ``(landmarks,)``."""
         choice = DeltaNet(self.landmarks) if isinstance(self.landmarks, int) else self.landmarks
-        return landmarks_of(data, choice, self.metric)
+        chosen = landmarks_of(data, choice, self.metric)
+        return chosen.points, chosen.weights
 
     @property
     def word(self) -> str:

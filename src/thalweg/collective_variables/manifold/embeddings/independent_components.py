@@ -22,7 +22,6 @@ import scipy
 from thalweg.collective_variables.bases.linear_map import project
 from thalweg.collective_variables.linear.pca import loading_signs
 from thalweg.collective_variables.manifold.embeddings.embedding import ManifoldMethod, Solved
-from thalweg.collective_variables.manifold.landmarks import LandmarkFrames
 from thalweg.collective_variables.manifold.metric import Euclidean
 from thalweg.shapes import Shaped
 from thalweg.time_series.trajectories import Trajectories
@@ -86,13 +85,13 @@ class ICA(ManifoldMethod):
 
     metric = Euclidean()
 
-    def sampled(self, data: Trajectories) -> LandmarkFrames:
+    def sampled(self, data: Trajectories) -> tuple[np.ndarray, np.ndarray]:
         """Frames evenly spread over all, each with its own weight, coinciding ones as one."""
         points = data.strided(self.landmarks).astype(float)
         weights = np.ones(data.n_frames) if data.weights is None else np.concatenate(list(data.weights))
         weights = weights[:: -(-data.n_frames // self.landmarks)]
-        points, same, counts = np.unique(points, axis=0, return_inverse=True, return_counts=True)
-        return LandmarkFrames(points, np.bincount(same.ravel(), weights), counts, 0.0)
+        points, same = np.unique(points, axis=0, return_inverse=True)
+        return points, np.bincount(same.ravel(), weights)
 
     def solve(self, points: np.ndarray, weights: np.ndarray) -> Solved:
         """Directions that are least Gaussian.

@@ -25,7 +25,10 @@ from thalweg.collective_variables.manifold.neighbors import Neighbors, graph, ne
 from thalweg.shapes import Shaped
 
 SHIFT = 1e-10
-"""What is added to a form before it is inverted, in units of its mean on the diagonal; its null space is constants."""
+"""What is added to a form before it is inverted, in units of its median diagonal entry; it vanishes on constants."""
+
+LEAST_MEASURE = 1e-10
+"""Measure of a landmark, over their mean, below which it counts for so much: beyond, rounding would."""
 
 
 class Graph(NamedTuple):
@@ -128,10 +131,11 @@ def smoothest(form: csr_array, measure: np.ndarray, dim: int) -> Solved:
     -------
     solved : the spectrum is that of the form, from the least eigenvalue above zero on
     """
+    measure = np.maximum(measure, LEAST_MEASURE * measure.mean())
     measure = measure / measure.sum()
     root = np.sqrt(measure)
     scaled = diags_array(1 / root) @ form @ diags_array(1 / root)
-    shift = SHIFT * float(scaled.diagonal().mean())
+    shift = SHIFT * float(np.median(scaled.diagonal()))
     n = len(measure)
     inverse = splu(csc_array(scaled + shift * eye_array(n)))
 

@@ -70,10 +70,10 @@ def principal_coordinates(kernel: np.ndarray, weights: np.ndarray, dim: int) -> 
         raise ValueError(
             f"dim={dim}: the landmarks extend in {positive} directions only; ask for so many at most"
         )
-    vectors = vectors * loading_signs(vectors / root[:, None])
-    factors = root[:, None] * vectors / np.sqrt(values[:dim])
-    coordinates = np.sqrt(values[:dim]) * vectors / root[:, None]
-    return PrincipalCoordinates(coordinates, values, factors, means @ factors)
+    factors = root[:, None] * vectors * loading_signs(vectors) / np.sqrt(values[:dim])
+    # by the extension, which loses nothing where weights are tiny, as a division by their root does
+    offset = means @ factors
+    return PrincipalCoordinates(kernel @ factors - offset, values, factors, offset)
 
 
 def _products(squares: Any) -> Any:
