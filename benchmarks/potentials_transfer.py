@@ -1,9 +1,10 @@
-"""Potentials taught on some molecules and tried on others: across size and across composition.
+"""Potentials taught on some molecules and tried on others: across size and composition, and with bonds pulled.
 
 Frames are taken from simulations at 500 K by GFN2-xTB, which labels them too (extra ``quantum``) and says what energies
 isolated atoms have; nothing is downloaded. A fifth of each set is only tested on. Across sizes a local model should
 need no molecules longer than those from which on the neighborhoods of atoms repeat; between compositions it meets
-neighborhoods that it never saw.
+neighborhoods that it never saw. Where bonds are pulled it never saw anything like it, and should fall back to free
+atoms and say so; errors of frames like the taught ones should be what they are without that.
 """
 
 from __future__ import annotations
@@ -23,9 +24,19 @@ from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
 from thalweg.interop.files.configurations import from_atoms
 from thalweg.interop.quantum.tight_binding import TightBinding
+from thalweg.learned_potentials.frames.errors import errors
 from thalweg.learned_potentials.learning_curve import transfer_matrix
+from thalweg.learned_potentials.linear.extrapolation import LABELED
+from thalweg.learned_potentials.linear.learner import Linear
+from thalweg.learned_potentials.linear.sparse_kernel import SparseKernel
+from thalweg.learned_potentials.parametric.imagined_frames import hanging_on
+from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.recipes.linear import gaussian_approximation
+from thalweg.learned_potentials.uncertainty.graded import graded
 from thalweg.report.benchmark import Row
+from thalweg.representations.expansions.ace import ACE
+from thalweg.representations.expansions.soap import SOAP
+from thalweg.representations.molecules.molecular_symmetry import bond_matrix
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
 
@@ -45,6 +56,21 @@ COMPOSITIONS = {
 }
 """Molecules of each set, by their names in ASE."""
 
+PULLED = ("CH3CH2OH", "C6H6", "H2CO")
+"""Molecules whose bonds are pulled, by their names in ASE."""
+
+LOCAL = {
+    "expansion": Linear(ACE(cutoff=0.4, levels=(12, 10, 8))),
+    "kernel": SparseKernel(SOAP(cutoff=0.4), 200),
+}
+"""Learners that are to fall back."""
+
+LENGTHS = np.array([1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0])
+"""Multiples of bonds."""
+
+HOLE, BOUND = 0.5, 1.0
+"""Pulled molecules are no further below those taught, and pulled apart at least so far above them [eV]."""
+
 UNPAIRED = {1: 1, 6: 2, 8: 2}
 """Electrons of isolated atoms."""
 
@@ -56,7 +82,11 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         import tblite.ase  # noqa: F401
     except ImportError:
         return {"transfer": lambda: iter([Row("transfer", None, "", target="skipped: needs tblite")])}
-    return {"size": partial(across_sizes, quick), "composition": partial(across_compositions, quick)}
+    return {
+        "size": partial(across_sizes, quick),
+        "composition": partial(across_compositions, quick),
+        **{f"pulled/{name}": partial(pulled_apart, name, quick) for name in LOCAL},
+    }
 
 
 def rows(data: Path, quick: bool) -> Iterator[Row]:
@@ -79,6 +109,57 @@ def across_compositions(quick: bool) -> Iterator[Row]:
         for name, molecules in COMPOSITIONS.items()
     }
     yield from taught_and_tried("compositions", sets, quick)
+
+
+def pulled_apart(name: str, quick: bool) -> Iterator[Row]:
+    """Every bond of some molecules pulled to four times its length, by a learner with and without free atoms.
+
+    An atom is pulled, or one side of the bond where that is not in a ring.
+    """
+    learner, molecules = LOCAL[name], PULLED[:1] if quick else PULLED
+    holes, ends, grades = [], [], []
+    for molecule in molecules:
+        frames = simulated([ase.build.molecule(molecule)], quick)
+        taught, tried = frames[::2], frames[1::2]
+        potential = graded(Recipe(learner).fit(taught), taught)
+        plain = Recipe(learner, fall_back=None).fit(taught)
+        for label, row in (("forces", "forces"), ("energies", "energy_per_atom")):
+            ours, without = (getattr(errors(each, tried), row) for each in (potential, plain))
+            one, unit_ = (MEV_PER_ANGSTROM, "meV/Å") if label == "forces" else (MEV, "meV/atom")
+            test = f"{molecule}, {name}, {len(taught)} frames: {label}"
+            yield Row(
+                test,
+                ours.mae / one,
+                unit_,
+                ours.mae_standard_error / one,
+                peer="without free atoms",
+                peer_value=without.mae / one,
+                ratio=without.mae / ours.mae,
+            )
+        lowest = min(frame.energy for frame in taught)
+        for bond in np.argwhere(bond_matrix(taught[:1])).tolist():
+            torn = pulled(taught[0], *bond)
+            energies = (potential.evaluate(torn).energies - lowest) / unit("eV", "energy")
+            holes.append(float(energies.min()))
+            ends.append(float(energies[-1]))
+            grades += [float(each.max()) for each in potential.grades(torn[4:])]
+    test = f"{len(ends)} bonds of {len(molecules)} molecules pulled, {name}"
+    yield Row(f"{test}: lowest", min(holes), "eV", None, f">= -{HOLE}", min(holes) >= -HOLE)
+    yield Row(f"{test}: lowest end", min(ends), "eV", None, f">= {BOUND}", min(ends) >= BOUND)
+    yield Row(f"{test}: highest end", max(ends), "eV")
+    flagged = float(np.mean(np.array(grades) > LABELED))
+    yield Row(f"{test}: graded above {LABELED:g} from half longer on", flagged, "", None, "all", flagged == 1)
+
+
+def pulled(frame: Configuration, i: int, j: int) -> list[Configuration]:
+    """``frame`` with the bond from atom ``j`` to ``i`` at `LENGTHS` times its length."""
+    along = frame.positions[i] - frame.positions[j]
+    side, torn = hanging_on(frame, i, j), []
+    for length in LENGTHS:
+        positions = frame.positions.copy()
+        positions[side] += (length - 1) * along
+        torn.append(Configuration(frame.numbers, positions))
+    return torn
 
 
 def taught_and_tried(title: str, sets: Mapping[str, list[Configuration]], quick: bool) -> Iterator[Row]:

@@ -115,6 +115,10 @@ from .parametric.core_repulsion import ScreenedNuclei as ScreenedNuclei
 from .parametric.core_repulsion import core_repulsion as core_repulsion
 from .parametric.core_repulsion import screened_nuclei as screened_nuclei
 from .parametric.force_field import ForceFieldTerm as ForceFieldTerm
+from .parametric.free_atoms import BindingTerm as BindingTerm
+from .parametric.free_atoms import FreeAtoms as FreeAtoms
+from .parametric.imagined_frames import hanging_on as hanging_on
+from .parametric.imagined_frames import imagined_frames as imagined_frames
 from .parametric.pair_terms import LennardJones as LennardJones
 from .parametric.pair_terms import LennardJonesPairs as LennardJonesPairs
 from .parametric.pair_terms import Morse as Morse
@@ -147,9 +151,11 @@ from .terms.learned_potential import ConstantEnergy as ConstantEnergy
 from .terms.learned_potential import LearnedPotential as LearnedPotential
 from .terms.learner import FitInfo as FitInfo
 from .terms.learner import FittedTerm as FittedTerm
+from .terms.learner import Imagined as Imagined
 from .terms.learner import Learner as Learner
 from .terms.learner import LeastSquares as LeastSquares
 from .terms.learner import Resumable as Resumable
+from .terms.learner import Vanishing as Vanishing
 from .terms.local import LocalEnergy as LocalEnergy
 from .terms.local import LocalTerm as LocalTerm
 from .terms.local import SiteTerm as SiteTerm

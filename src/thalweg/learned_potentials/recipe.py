@@ -12,8 +12,9 @@ from thalweg.learned_potentials.frames.errors import errors_of
 from thalweg.learned_potentials.frames.inspection import require_sound
 from thalweg.learned_potentials.frames.reference_energies import fitted_references, undecided
 from thalweg.learned_potentials.parametric.core_repulsion import CoreRepulsion
+from thalweg.learned_potentials.parametric.free_atoms import FreeAtoms
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
-from thalweg.learned_potentials.terms.learner import FittedTerm, Learner
+from thalweg.learned_potentials.terms.learner import FittedTerm, Learner, Vanishing
 from thalweg.learned_potentials.terms.term import (
     Labels,
     NoUncertainty,
@@ -23,8 +24,12 @@ from thalweg.learned_potentials.terms.term import (
     reach,
 )
 from thalweg.learned_potentials.uncertainty.calibrated import calibrated
+from thalweg.learned_potentials.uncertainty.committee import Committee
 from thalweg.learning.splits import random_split
 from thalweg.systems.configuration import Configuration, elements_of
+
+NAMED = ("learner", "baseline", "core_repulsion", "fall_back")
+"""Settings that are written as they are."""
 
 CALIBRATED = 100
 """At most this many validation frames calibrate an uncertainty."""
@@ -43,6 +48,8 @@ class Recipe:
     weights : how much each kind of label counts
     core_repulsion : repulsion added below the shortest training distance of each pair of elements, where it does
         not touch the labels; None for none
+    fall_back : the ``baseline``, or else bonds that end at free atoms, is all that is left far from the training frames
+        of molecules; for learners that can leave it to them (`Vanishing`). None for whatever comes
     """
 
     learner: Learner
@@ -50,6 +57,7 @@ class Recipe:
     references: Mapping[int, float] | None = None
     weights: Weights = Weights()  # noqa: RUF009
     core_repulsion: CoreRepulsion | None = CoreRepulsion()  # noqa: RUF009
+    fall_back: FreeAtoms | None = FreeAtoms()  # noqa: RUF009
 
     def fit(
         self,
@@ -92,13 +100,20 @@ class Recipe:
         known = LearnedPotential(
             dict.fromkeys(elements_of([*configurations, *validation]), 0.0), (*core, *self.baseline)
         )
-        # what is left of the labels after repulsion and baselines, then after energies of atoms
+        # what is left of the labels after repulsion and baselines, then after bonds and energies of atoms
         rest = remainder(configurations, known.evaluate(configurations))
+        learner = self.learner
+        if self.fall_back is not None and _can_vanish(learner) and self.fall_back.concerns(rest):
+            learner = _vanishing(learner, self.fall_back.imagined(rest, seed))
+            if not self.baseline:
+                bonds = self.fall_back.binding(rest, self.references)
+                known = replace(known, terms=(*known.terms, bonds))
+                rest = remainder(rest, bonds.evaluate(rest))
         references = fitted_references(rest) if self.references is None else dict(self.references)
         rest = remainder(rest, LearnedPotential(references, ()).evaluate(rest))
         known = replace(known, references=references)
         held_out = remainder(validation, known.evaluate(validation)) if validation else []
-        term, info = self.learner.fit(
+        term, info = learner.fit(
             rest, validation=held_out, weights=self.weights, seed=seed, progress=progress
         )
         errors = {"training": errors_of(rest, term.evaluate(rest))}
@@ -129,9 +144,20 @@ class Recipe:
     def in_words(self) -> str:
         """The settings on one line."""
         with np.printoptions(legacy="1.25"):  # numbers of NumPy without their type
-            settings = {name: repr(getattr(self, name)) for name in ("learner", "baseline", "core_repulsion")}
+            settings = {name: repr(getattr(self, name)) for name in NAMED}
             settings["references"] = "fitted" if self.references is None else repr(dict(self.references))
         return " ".join(f"Recipe({', '.join(f'{name}={text}' for name, text in settings.items())})".split())
+
+
+def _can_vanish(learner: Learner) -> bool:
+    """Whether it, or members of a committee, can leave frames to what they are added to."""
+    return isinstance(learner.learner if isinstance(learner, Committee) else learner, Vanishing)
+
+
+def _vanishing(learner, imagined):
+    if isinstance(learner, Committee):
+        return replace(learner, learner=_vanishing(learner.learner, imagined))
+    return learner.vanishing(imagined)
 
 
 def remainder(configurations: Sequence[Configuration], known: Labels) -> list[Configuration]:

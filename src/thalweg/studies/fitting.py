@@ -84,7 +84,12 @@ def carry_out_fit(study: FitStudy, folder: Path, console: Console) -> PotentialR
         baselines = _baselines(study, frames.training, progress)
         learner = committee_of(study, study.learner)
         recipe = Recipe(
-            learner, baselines, study.references or frames.references, study.weights, study.core_repulsion
+            learner,
+            baselines,
+            study.references or frames.references,
+            study.weights,
+            study.core_repulsion,
+            study.fall_back,
         )
         lasting = learner.with_checkpoints(folder) if isinstance(learner, Resumable) else learner
         potential, info = replace(recipe, learner=lasting).fit_with_info(

@@ -48,7 +48,7 @@ def write_snap(stem: str | Path, potential: LearnedPotential) -> list[str]:
     if len(models) != 1 or len(models) + len(pairs) != len(potential.terms):
         raise ValueError(
             f"terms {[type(term).__name__ for term in potential.terms]}: SNAP files hold one linear model on the "
-            "bispectrum and pair potentials beside it; fit Linear(Bispectrum(...))"
+            "bispectrum and pair potentials beside it; fit Linear(Bispectrum(...)), of molecules with fall_back=None"
         )
     described = models[0].parts[0].representation
     quadratic = isinstance(described, Quadratic)

@@ -21,11 +21,12 @@ from thalweg.learned_potentials.linear.regularization import (
     CrossValidated,
     Regularization,
 )
-from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm
+from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm, Imagined
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration, elements_of
+from thalweg.units import InCode
 
 
 class OnePass:
@@ -36,6 +37,11 @@ class OnePass:
     """
 
     force_sites: int | None = None
+    imagined: Imagined | None = None
+
+    def vanishing(self, imagined: Imagined) -> OnePass:
+        """The same, which learns next to no energy of the atoms of ``imagined`` frames."""
+        return replace(self, imagined=imagined)
 
     @property
     def addends(self) -> tuple[PartLearner, ...]:
@@ -51,7 +57,7 @@ class OnePass:
         """The whole least-squares problem, to be solved as often as one likes."""
         divisors = None if self.forgiving is None else self.forgiving.divisors(configurations)
         used = forces_of_some(configurations, self.force_sites, seed)
-        return linear_problem(self.addends, used, self.folds, seed, progress, divisors)
+        return linear_problem(self.addends, used, self.folds, seed, progress, divisors, self.imagined)
 
     def fit(
         self,
@@ -88,6 +94,7 @@ class Linear(OnePass):
     neighbors : the cutoff is where atoms of the training frames have so many neighbors on average, see
         `frames.typical_cutoff`; None leaves that of the representation
     forgiving : how much less labels of frames with large forces count; None for all alike
+    imagined : frames of which next to nothing is learned, see `FreeAtoms`
 
     Examples
     --------
@@ -101,6 +108,7 @@ class Linear(OnePass):
     folds: int = 4
     neighbors: int | None = None
     forgiving: Forgiving | None = None
+    imagined: InCode[Imagined | None] = None
 
     def part(self, configurations: Sequence[Configuration], seed: int = 0) -> Part:
         """The features of all elements that occur."""
@@ -126,7 +134,7 @@ class Together(OnePass):
     Parameters
     ----------
     learners : what is fitted together
-    regularization, folds, forgiving : as of `Linear`; those of the ``learners`` do not count
+    regularization, folds, forgiving, imagined : as of `Linear`; those of the ``learners`` do not count
     force_sites : atoms whose forces are used at most, in random frames; all energies are. Derivatives are nearly all
         the work, and of many frames of one crystal the forces say much the same. None for all forces.
     """
@@ -136,6 +144,7 @@ class Together(OnePass):
     folds: int = 4
     forgiving: Forgiving | None = None
     force_sites: int | None = None
+    imagined: InCode[Imagined | None] = None
 
     @property
     def addends(self) -> tuple[PartLearner, ...]:

@@ -85,9 +85,11 @@ class NormalEquations:
     Attributes
     ----------
     folds : for each fold of the frames, `Sums` by kind of label; kinds without labels are absent
+    imagined : `Sums` of rows divided by their errors that count in any fold, as a prior does, and are no labels
     """
 
     folds: tuple[Mapping[str, Sums], ...]
+    imagined: Sums | None = None
 
     @staticmethod
     def of(
@@ -152,6 +154,10 @@ class NormalEquations:
                 moment += precision * sums.moment
                 square += precision * sums.square
                 count += sums.count
+        if self.imagined is not None:
+            gram += self.imagined.gram
+            moment += self.imagined.moment
+            square += self.imagined.square
         return gram, moment, square, count
 
     def residuals(

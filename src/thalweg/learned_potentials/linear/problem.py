@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
@@ -12,7 +13,7 @@ from scipy.linalg import cholesky, solve_triangular
 
 from thalweg.learned_potentials.linear.design import Part, Rows, design_rows
 from thalweg.learned_potentials.linear.linear_term import KEPT, LinearTerm
-from thalweg.learned_potentials.linear.normal_equations import NormalEquations
+from thalweg.learned_potentials.linear.normal_equations import NormalEquations, Sums
 from thalweg.learned_potentials.linear.off_points import Sparse
 from thalweg.learned_potentials.linear.regularization import (
     STRESS_RATIOS,
@@ -20,7 +21,9 @@ from thalweg.learned_potentials.linear.regularization import (
     Solution,
     pareto_front,
 )
+from thalweg.learned_potentials.terms.learner import Imagined
 from thalweg.learned_potentials.terms.term import Weights
+from thalweg.representations.environments import element_kinds
 from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration
 
@@ -92,6 +95,7 @@ def linear_problem(
     seed: int,
     progress: Callable[[str, float], None] | None,
     divisors: np.ndarray | None = None,
+    imagined: Imagined | None = None,
 ) -> LinearProblem:
     """One pass over ``configurations`` for all ``learners`` together.
 
@@ -114,6 +118,9 @@ def linear_problem(
     rows = _independent(design_rows(parts, configurations, energies_alone), _columns(parts, coordinates))
     equations = NormalEquations.of(rows, configurations, sum(counts), folds, seed, progress, divisors)
     gram, _, _, count = equations.weighted(USUAL)
+    if imagined is not None and imagined.frames:
+        vanishing = _vanishing(parts, imagined, _columns(parts, coordinates))
+        equations = replace(equations, imagined=vanishing)
     mean_squares = np.split(np.diagonal(gram) / count, np.cumsum(counts)[:-1])
     priors = [learner.prior(part, sizes) for learner, part, sizes in zip(learners, parts, mean_squares)]
     scales = (1.0,)
@@ -127,6 +134,40 @@ def linear_problem(
     return LinearProblem(parts, equations, prior, scales, coordinates)
 
 
+def _vanishing(parts: Sequence[Part], imagined: Imagined, columns) -> Sums:
+    """Sums over rows of single atoms whose energy is zero, give or take ``trust``."""
+    sums = Sums(sum(sum(part.basis.sizes) for part in parts))
+    described = [part.representation.features(imagined.frames) for part in parts]
+    for frame, *features in zip(imagined.frames, *described):
+        rows = _whitened(_atom_rows(parts, frame.numbers, features), columns)
+        sums.add(rows / imagined.trust, np.zeros(len(rows)))
+    sums.flush()
+    return sums
+
+
+def _atom_rows(
+    parts: Sequence[Part], numbers: np.ndarray, features: Sequence[Float[np.ndarray, "atoms _"]]
+) -> Float[np.ndarray, "atoms coefficients"]:
+    """Functions of the atoms of a frame with these ``features`` in each part, in the columns of their elements."""
+    columns = []
+    for part, each in zip(parts, features):
+        kinds = element_kinds(numbers, part.representation.elements)
+        for kind, size in enumerate(part.basis.sizes):
+            values, mine = np.zeros((len(numbers), size)), kinds == kind
+            if mine.any():
+                values[mine] = part.basis.values(kind, each[mine])
+            columns.append(values)
+    return np.concatenate(columns, 1)
+
+
+def _whitened(x: np.ndarray, columns) -> np.ndarray:
+    """``x R^-1`` in some columns."""
+    result = np.array(x)
+    for own, root in columns:
+        result[:, own] = solve_triangular(root, x[:, own].T, trans="T", lower=False).T
+    return result
+
+
 def _independent(
     rows: Iterator[Rows], columns: Sequence[tuple[slice, Float[np.ndarray, "functions functions"]]]
 ) -> Iterator[Rows]:
@@ -136,14 +177,7 @@ def _independent(
     rows whitened beforehand are not.
     """
     for block in rows:
-
-        def whitened(x):
-            """``x R^-1``."""
-            result = np.array(x)
-            for own, root in columns:
-                result[:, own] = solve_triangular(root, x[:, own].T, trans="T", lower=False).T
-            return result
-
+        whitened = partial(_whitened, columns=columns)
         strained = all(virial.shape[1] for virial in block.virials)
         yield (
             replace(

@@ -31,11 +31,13 @@ from thalweg.learned_potentials.linear.regularization import (
     CrossValidated,
     Regularization,
 )
+from thalweg.learned_potentials.terms.learner import Imagined
 from thalweg.learning.splits import farthest_points
 from thalweg.representations.environments import element_kinds
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Array, Float, Int
 from thalweg.systems.configuration import Configuration
+from thalweg.units import InCode
 
 CANDIDATES = 20000
 """At most this many environments of an element are candidates."""
@@ -112,6 +114,7 @@ class SparseKernel(OnePass):
     neighbors : the cutoff is where atoms of the training frames have so many neighbors on average, see
         `frames.typical_cutoff`; None leaves that of the representation
     forgiving : how much less labels of frames with large forces count; None for all alike
+    imagined : frames of which next to nothing is learned, see `FreeAtoms`
     """
 
     representation: Representation
@@ -122,6 +125,7 @@ class SparseKernel(OnePass):
     folds: int = 4
     neighbors: int | None = None
     forgiving: Forgiving | None = None
+    imagined: InCode[Imagined | None] = None
 
     def __post_init__(self):
         if isinstance(self.regularization, AutomaticRelevance):

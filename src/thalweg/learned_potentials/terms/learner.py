@@ -123,6 +123,29 @@ class Resumable(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Imagined:
+    """Frames in which every atom should have next to no energy of what is learned.
+
+    Attributes
+    ----------
+    frames : without labels
+    trust : what it may have [kJ/mol]
+    """
+
+    frames: tuple[Configuration, ...]
+    trust: float
+
+
+@runtime_checkable
+class Vanishing(Protocol):
+    """A learner that can leave frames to what it is added to."""
+
+    def vanishing(self, imagined: Imagined) -> Learner:
+        """The same, which learns next to no energy of the atoms of ``imagined`` frames."""
+        ...
+
+
 SHOWN = {
     "energy": ("energies", "meV/√atoms", unit("meV", "energy")),
     "force": ("forces", "meV/Å", unit("meV/Å", "force")),

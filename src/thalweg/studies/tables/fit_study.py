@@ -16,6 +16,7 @@ from thalweg.interop.files.file_units import FileUnits
 from thalweg.learned_potentials.frames.findings import Kept
 from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.parametric.core_repulsion import CoreRepulsion
+from thalweg.learned_potentials.parametric.free_atoms import FreeAtoms
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.terms.learner import Learner
 from thalweg.learned_potentials.terms.term import Weights
@@ -35,7 +36,7 @@ LARGEST = 3000
 """Most coefficients that `usual_learner` takes: a fit of a few minutes."""
 
 TOP = ("title", "seed", "data", "learner", "representation", "messages", "committee", "baseline", "references",
-       "weights", "core_repulsion", "learning_curve")  # fmt: skip
+       "weights", "core_repulsion", "fall_back", "learning_curve")  # fmt: skip
 """Tables and keys of a study."""
 
 
@@ -101,7 +102,7 @@ class FitStudy:
     learner : alone, without its committee; None to choose when the frames are known
     baselines : known terms, and learners of such, fitted first
     references : energies of isolated atoms by atomic number [kJ/mol], or None to find them
-    core_repulsion : settings, or None for none
+    core_repulsion, fall_back : settings, or None for none
     table : the study as a table, every default written out
     """
 
@@ -114,6 +115,7 @@ class FitStudy:
     references: Mapping[int, float] | None
     weights: Weights
     core_repulsion: CoreRepulsion | None
+    fall_back: FreeAtoms | None
     curve: Curve | None
     table: Mapping[str, Any]
 
@@ -180,6 +182,10 @@ def fit_from_table(table: Mapping[str, Any], name: str, folder: Path = Path()) -
     if "core_repulsion" in table:
         core = value(table["core_repulsion"], CoreRepulsion | None, "core_repulsion")[0]
     resolved["core_repulsion"] = "none" if core is None else written(core)
+    free = FreeAtoms() if paper is None else paper.fall_back
+    if "fall_back" in table:
+        free = value(table["fall_back"], FreeAtoms | None, "fall_back")[0]
+    resolved["fall_back"] = "none" if free is None else written(free)
     curve = None
     if "learning_curve" in table:
         curve, resolved["learning_curve"] = read(Curve, table["learning_curve"], "learning_curve")
@@ -193,6 +199,7 @@ def fit_from_table(table: Mapping[str, Any], name: str, folder: Path = Path()) -
         references,
         weights,
         core,
+        free,
         curve,
         resolved,
     )

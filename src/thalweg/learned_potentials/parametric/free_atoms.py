@@ -1,0 +1,338 @@
+"""What atoms fall back to where no data are: free atoms, bound by the bonds that the data have.
+
+    E = sum_i [ 1/2 sum_j (D (m^2 - 2 m) s + e (R / r)^12 s') + U q(n_i - N) ],
+    m = e^{-a (r - r_0)},    n_i = sum_j s.
+
+These are Morse curves [morse1929] between the elements that are bonded in the training frames. They end between
+`INNER` and `OUTER` times their length, before the next atoms are met, at energies of free atoms. No atom has more bonds
+than it was seen to have: beyond ``N``, the most in the training frames, each costs more than it is worth,
+``q(x) = x^3 / (x^2 + 0.1)`` from zero on, so that an atom between two others does not win both. Elements that are never
+bonded repel each other from the shortest distance ``R`` on.
+
+``r_0`` is the mean length of the bonds of two elements, and forces decide their stiffness ``k = 2 D a^2``. Frames near
+equilibrium do not decide depths. But rates of chemical bonds differ little, and with `RATE` depths come out within some
+tens of per cent of bond energies; where energies of isolated atoms are known, they are the nearest ones that explain
+the energies of the frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.optimize import nnls
+
+from thalweg.learned_potentials.parametric.few_parameters import nearest_distances
+from thalweg.learned_potentials.parametric.imagined_frames import imagined_frames
+from thalweg.learned_potentials.parametric.pair_terms import of_pairs, pair_kinds, pair_table, quintic_switch
+from thalweg.learned_potentials.terms.learner import Imagined
+from thalweg.learned_potentials.terms.local import SiteTerm
+from thalweg.representations.environments import Environments, batches, element_kinds, points_of
+from thalweg.representations.molecules.molecular_symmetry import bond_matrix
+from thalweg.shapes import Array, Float, Int
+from thalweg.systems.configuration import Configuration, elements_of
+from thalweg.systems.elements import COVALENT_RADII, MASSES
+from thalweg.units import KilojoulesPerMole
+
+RATE = 20.0
+"""Decay of the attraction of a chemical bond [1/nm]: 18 to 23 from O-H to C=O, 15 for silicon."""
+
+INNER, OUTER = 1.25, (1.6, 2.0)
+"""Multiples of a bond's length from which on its curve is taken back, and between which it ends: before atoms that are
+not bonded are met."""
+
+BONDED = 1.3
+"""Atoms nearer than this multiple of the sum of their covalent radii are bonded."""
+
+CONTACT, SOFT = 0.16, 1.0
+"""Elements that are not bonded touch at the sum of their covalent radii and this [nm] at most; their energy then
+[kJ/mol]."""
+
+USUAL = 400.0
+"""Depth of a bond about which the labels say nothing [kJ/mol]."""
+
+CROWDED = 1.2
+"""A bond too many costs this multiple of the deepest one of its element."""
+
+LIKELY = (0.3, 3.0)
+"""Energies of isolated atoms are believed if frames are bound by so many times what stiffness says."""
+
+DEPTHS = (150.0, 1000.0)
+"""Chemical bonds are between so deep: F-F and N-N; CO and N2 [kJ/mol]."""
+
+SEVERAL = 5
+"""From so many frames of the same atoms on, forces tell how stiff bonds are."""
+
+SOME = 60
+"""At most this many frames decide the bonds."""
+
+ATOMS, FEW = 6000, 10
+"""Frames are imagined of so many atoms in all at most, but a few in any case."""
+
+
+class BindingTerm(SiteTerm):
+    """Bonds and repulsion between elements, none between free atoms.
+
+    Attributes
+    ----------
+    elements : atomic numbers
+    cutoff : [nm]
+    depths, lengths, rates, ends : D [kJ/mol], r_0 [nm], a [1/nm] and where nothing is left [nm] of each pair of
+        elements, in the order of `pair_table`; a depth of zero for those that are not bonded
+    repulsions, contacts : e [kJ/mol] and R [nm]; an energy of zero for those that are
+    most : (elements,) N, the largest number of bonds
+    costs : (elements,) U of more of them [kJ/mol]
+    """
+
+    elements: tuple[int, ...] = eqx.field(static=True)
+    cutoff: float = eqx.field(static=True)
+    depths: Float[Array, " pairs"]
+    lengths: Float[Array, " pairs"]
+    rates: Float[Array, " pairs"]
+    ends: Float[Array, " pairs"]
+    repulsions: Float[Array, " pairs"]
+    contacts: Float[Array, " pairs"]
+    most: Float[Array, " elements"]
+    costs: Float[Array, " elements"]
+
+    def site_energies(self, environments: Environments) -> Float[Array, " sites"]:
+        kinds, distances = environments.kinds, environments.distances
+        pairs = pair_kinds(kinds, environments.neighbor_kinds)
+        energies, bonds = self.curves(distances, pairs)
+        most, costs = (jnp.asarray(table, distances.dtype)[kinds] for table in (self.most, self.costs))
+        more = jnp.maximum(bonds.sum(0) - most, 0)
+        crowded = costs * more * more * more / (more * more + 0.1)
+        return jnp.where(kinds >= 0, 0.5 * energies.sum(0) + crowded, 0.0)
+
+    def curves(
+        self, distances: Float[Array, " *shape"], pairs: Int[Array, " *shape"]
+    ) -> tuple[Float[Array, " *shape"], Float[Array, " *shape"]]:
+        """Energies of pairs at ``distances`` [kJ/mol], and how much of a bond each is, ``s``."""
+        depths, lengths, rates, ends, repulsions, contacts = (
+            of_pairs(table, pairs, distances)
+            for table in (
+                self.depths,
+                self.lengths,
+                self.rates,
+                self.ends,
+                self.repulsions,
+                self.contacts,
+            )
+        )
+        near = jnp.minimum(distances, self.cutoff)
+        morse = jnp.exp(-rates * (near - lengths))
+        bonds = quintic_switch(near, INNER * lengths, ends)
+        sixth = (contacts / near) ** 6
+        wall = repulsions * sixth * sixth * quintic_switch(near, contacts, 2 * contacts)
+        return depths * (morse * morse - 2 * morse) * bonds + wall, jnp.where(depths > 0, bonds, 0.0)
+
+
+@dataclass(frozen=True)
+class FreeAtoms:
+    """Settings of what a potential falls back to.
+
+    Parameters
+    ----------
+    frames : at most so many frames with atoms pulled apart and pushed together are imagined, in which what is learned
+        should vanish
+    trust : how far it may be from that, for each atom [kJ/mol]
+    crystals : whether frames with a cell fall back, too
+    """
+
+    frames: int = 300
+    trust: KilojoulesPerMole = 100.0
+    crystals: bool = False
+
+    def concerns(self, configurations: Sequence[Configuration]) -> bool:
+        """Whether these are frames that fall back."""
+        return self.crystals or not any(any(frame.periodic) for frame in configurations)
+
+    def binding(
+        self, configurations: Sequence[Configuration], references: Mapping[int, float] | None = None
+    ) -> BindingTerm:
+        """The bonds of ``configurations``, with depths that explain their energies above isolated atoms.
+
+        Parameters
+        ----------
+        references : energies of isolated atoms [kJ/mol]; None where they are not known
+        """
+        stride = -(-len(configurations) // SOME)
+        frames = list(configurations)[::stride]
+        elements = elements_of(configurations)
+        term = _unfitted(frames, elements)
+        bonded = term.depths > 0
+        if not bonded.any():
+            return term
+        with jax.enable_x64(True):
+            term = _by_forces(term, frames, bonded)
+            if references is not None and set(elements) <= set(references):
+                term = _by_energies(term, frames, bonded, references)
+        most, costs = _numbers_of_bonds(term, configurations), _deepest(term)
+        return replace(term, most=most, costs=CROWDED * costs)
+
+    def imagined(self, configurations: Sequence[Configuration], seed: int = 0) -> Imagined:
+        """Frames like ``configurations``, torn and crushed, in which what is learned should vanish."""
+        atoms = sum(len(frame) for frame in configurations) / len(configurations)
+        count = int(min(self.frames, max(FEW, ATOMS / max(atoms, 1))))
+        return Imagined(tuple(imagined_frames(configurations, count, seed)), self.trust)
+
+
+def _bond_lengths(
+    configurations: Sequence[Configuration], elements: Sequence[int]
+) -> tuple[Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]:
+    """Mean length of the bonds between each pair of elements, NaN where there are none, and the shortest distance of
+    those that are not bonded, infinite if they are further than `OUTER` bonds apart [nm].
+
+    Examples
+    --------
+    >>> water = Configuration(np.array([8, 1, 1]), np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.09, 0]]))
+    >>> [each.round(3).tolist() for each in _bond_lengths([water], (1, 8))]
+    [[nan, 0.095, nan], [inf, inf, inf]]
+    """
+    reaches = BONDED * pair_table(elements, lambda a, b: COVALENT_RADII[a] + COVALENT_RADII[b])
+    sums, counts, next_ = np.zeros(len(reaches)), np.zeros(len(reaches)), np.full(len(reaches), np.inf)
+    for distances, pairs in _pairs(configurations, elements, OUTER[1] * float(reaches.max())):
+        bonds = distances < reaches[pairs]
+        sums += np.bincount(pairs[bonds], distances[bonds], len(reaches))
+        counts += np.bincount(pairs[bonds], minlength=len(reaches))
+        np.minimum.at(next_, pairs[~bonds], distances[~bonds])
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan), next_
+
+
+def _pairs(configurations, elements, reach):
+    """Distances and kinds of all pairs nearer than ``reach``, each twice, block by block."""
+    for chosen, near in batches(configurations, elements, reach):
+        points = points_of([configurations[k] for k in chosen], len(near.kinds))
+        distances = np.linalg.norm(points[:, near.partners] - points[:, None] + near.offsets, axis=0)
+        pairs = np.asarray(pair_kinds(near.kinds, near.kinds[near.partners]))
+        within = (distances < reach) & (near.kinds >= 0)
+        yield distances[within], pairs[within]
+
+
+def _unfitted(frames, elements):
+    """Bonds of the usual depth, and repulsion of what is not bonded."""
+    lengths, next_ = _bond_lengths(frames, elements)
+    bonded = np.isfinite(lengths)
+    radii = pair_table(elements, lambda a, b: COVALENT_RADII[a] + COVALENT_RADII[b])
+    lengths = np.where(bonded, lengths, radii)
+    ends = np.clip(next_, OUTER[0] * lengths, OUTER[1] * lengths)
+    contacts = radii + CONTACT
+    contacts = np.minimum(contacts, nearest_distances(frames, elements, float(contacts.max())))
+    reach = float(np.where(bonded, ends, 2 * contacts).max())
+    return BindingTerm(
+        tuple(elements),
+        reach,
+        np.where(bonded, USUAL, 0.0),
+        lengths,
+        np.full(len(lengths), RATE),
+        ends,
+        np.where(bonded, 0.0, SOFT),
+        contacts,
+        np.full(len(elements), 1e9),
+        np.zeros(len(elements)),
+    )
+
+
+def _by_forces(term: BindingTerm, frames, bonded):
+    """Depths ``k / 2 a^2`` of curvatures that forces have, `USUAL` where they do not tell.
+
+    Along a bond, ``mu (f_i / m_i - f_j / m_j) . u = -k r + const.``, with a constant of its own for each bond.
+    """
+    squares, products = _stretches(frames, term.elements, len(bonded))
+    told = bonded & (squares > 0) & (products > 0)
+    curvatures = products / np.where(told, squares, 1.0)
+    depths = np.where(told, curvatures / (2 * term.rates**2), term.depths)
+    return replace(term, depths=np.clip(depths, *DEPTHS) * bonded)
+
+
+def _stretches(frames, elements, count):
+    """Sums of ``(r - mean)^2`` and of ``-(r - mean) force`` over bonds, by pair of elements."""
+    squares, products = np.zeros(count), np.zeros(count)
+    for alike in _alike(frames):
+        numbers = alike[0].numbers
+        positions, forces = (np.stack([getattr(f, key) for f in alike]) for key in ("positions", "forces"))
+        i, j = np.triu(bond_matrix(alike)).nonzero()
+        between = positions[:, i] - positions[:, j]
+        distances = np.linalg.norm(between, axis=2)
+        masses = MASSES[numbers]
+        reduced = masses[i] * masses[j] / (masses[i] + masses[j])
+        pull = forces[:, i] / masses[i, None] - forces[:, j] / masses[j, None]
+        along = reduced * (pull * between).sum(2) / distances
+        stretch = distances - distances.mean(0)
+        kinds = element_kinds(numbers, elements)
+        pairs = np.asarray(pair_kinds(kinds[i], kinds[j][None]))[0]
+        squares += np.bincount(pairs, (stretch**2).sum(0), count)
+        products -= np.bincount(pairs, (stretch * along).sum(0), count)
+    return squares, products
+
+
+def _alike(frames):
+    """Frames with forces of the same atoms in the same order and without a cell, where there are several."""
+    groups: dict[bytes, list[Configuration]] = {}
+    for frame in frames:
+        if frame.forces is not None and not any(frame.periodic):
+            groups.setdefault(np.asarray(frame.numbers, int).tobytes(), []).append(frame)
+    return [group for group in groups.values() if len(group) >= SEVERAL]
+
+
+def _by_energies(term: BindingTerm, frames, bonded, references):
+    """Depths nearest to those of ``term``, in relation to them, that explain energies above free atoms.
+
+    Curvatures stay: rates change by the inverse root.
+    """
+    frames = [frame for frame in frames if frame.energy is not None]
+    mine = np.flatnonzero(bonded)
+    if not frames:
+        return term
+    sizes = np.array([len(frame) for frame in frames], float)
+    energies = np.array([f.energy - sum(references[int(z)] for z in f.numbers) for f in frames])
+    energies = energies - replace(term, depths=0 * term.depths).evaluate(frames).energies
+    bare = replace(term, repulsions=0 * term.repulsions)
+    shares = np.stack(
+        [
+            replace(bare, depths=np.where(np.arange(len(bonded)) == pair, term.depths, 0.0))
+            .evaluate(frames)
+            .energies
+            for pair in mine
+        ],
+        1,
+    )
+    if not LIKELY[0] < np.median(energies / shares.sum(1)) < LIKELY[1]:
+        return term  # of no atoms that these bonds could bind
+    # factors g of the depths: |shares g - E|^2 per atom [in tens of kJ/mol] and |g - 1|^2
+    scale = 0.1 / sizes[:, None] / np.sqrt(len(frames))
+    ridge = 0.05 * np.eye(len(mine))
+    factors, _ = nnls(
+        np.concatenate([scale * shares, ridge]), np.concatenate([scale[:, 0] * energies, ridge.sum(1)])
+    )
+    factors = np.clip(factors, *LIKELY)
+    depths, rates = term.depths.copy(), term.rates.copy()
+    depths[mine] *= factors
+    rates[mine] /= np.sqrt(factors)
+    return replace(term, depths=depths, rates=rates)
+
+
+def _numbers_of_bonds(term: BindingTerm, configurations) -> np.ndarray:
+    """The most bonds an atom of each element has in any frame."""
+    most = np.zeros(len(term.elements))
+    for chosen, near in batches(configurations, term.elements, term.cutoff):
+        points = points_of([configurations[k] for k in chosen], len(near.kinds))
+        distances = np.linalg.norm(points[:, near.partners] - points[:, None] + near.offsets, axis=0)
+        pairs = pair_kinds(near.kinds, near.kinds[near.partners])
+        bonds = np.asarray(term.curves(jnp.asarray(distances), jnp.asarray(pairs))[1].sum(0))
+        present = near.kinds >= 0
+        np.maximum.at(most, near.kinds[present], bonds[present])
+    return most
+
+
+def _deepest(term: BindingTerm) -> np.ndarray:
+    """The depth of the deepest bond of each element [kJ/mol]."""
+    count = len(term.elements)
+    deepest = np.zeros(count)
+    for (first, second), depth in zip(((a, b) for b in range(count) for a in range(b + 1)), term.depths):
+        deepest[[first, second]] = np.maximum(deepest[[first, second]], depth)
+    return deepest
