@@ -25,6 +25,8 @@ from .residues import heavy_atoms_by_residue as heavy_atoms_by_residue
 from .residues import residue_labels as residue_labels
 from .residues import residue_of_atoms as residue_of_atoms
 from .residues import residue_pairs as residue_pairs
+from .structure_metric import AlignedRMSD as AlignedRMSD
+from .structure_metric import exchanges_of as exchanges_of
 from .superposition import RMSD as RMSD
 from .switching import LogisticSwitch as LogisticSwitch
 from .switching import RationalSwitch as RationalSwitch

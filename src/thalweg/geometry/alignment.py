@@ -58,11 +58,11 @@ def optimal_rotation(
 ) -> Float[Array, "3 3 *replicas"]:
     """The proper rotation that brings centered ``positions`` closest to the centered ``reference``."""
     correlation = jnp.einsum("ai...,aj->...ij", positions, weights[:, None] * reference)
-    quaternion = jnp.linalg.eigh(_quaternion_matrix(correlation))[1][..., -1]
-    return jnp.moveaxis(_rotation(quaternion), (-2, -1), (0, 1))
+    quaternion = jnp.linalg.eigh(quaternion_matrix(correlation))[1][..., -1]
+    return jnp.moveaxis(rotation_matrix(quaternion), (-2, -1), (0, 1))
 
 
-def _quaternion_matrix(s: Float[Array, "*replicas 3 3"]) -> Float[Array, "*replicas 4 4"]:
+def quaternion_matrix(s: Float[Array, "*replicas 3 3"]) -> Float[Array, "*replicas 4 4"]:
     """Horn's matrix N of the correlation S [horn1987, section 4]."""
     xx, xy, xz, yx, yy, yz, zx, zy, zz = (s[..., i, j] for i in range(3) for j in range(3))
     rows = (
@@ -74,7 +74,7 @@ def _quaternion_matrix(s: Float[Array, "*replicas 3 3"]) -> Float[Array, "*repli
     return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def _rotation(quaternion: Float[Array, "*replicas 4"]) -> Float[Array, "*replicas 3 3"]:
+def rotation_matrix(quaternion: Float[Array, "*replicas 4"]) -> Float[Array, "*replicas 3 3"]:
     """The rotation matrix of a unit quaternion (w, x, y, z)."""
     w, x, y, z = jnp.moveaxis(quaternion, -1, 0)
     rows = (
