@@ -19,23 +19,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import sklearn
+from scipy.stats import spearmanr
 from sklearn import decomposition, manifold
 from sklearn.datasets import make_swiss_roll
 
 from thalweg.collective_variables.manifold.embeddings.embedding import ManifoldMethod
 from thalweg.collective_variables.manifold.embeddings.hessian_eigenmaps import HessianEigenmaps
 from thalweg.collective_variables.manifold.embeddings.independent_components import ICA
-from thalweg.collective_variables.manifold.embeddings.isomap import Isomap
+from thalweg.collective_variables.manifold.embeddings.isomap import Isomap, geodesic_distances
 from thalweg.collective_variables.manifold.embeddings.kernel_pca import KernelPCA
 from thalweg.collective_variables.manifold.embeddings.laplacian_eigenmaps import LaplacianEigenmaps
 from thalweg.collective_variables.manifold.embeddings.locally_linear import LocallyLinearEmbedding
-from thalweg.collective_variables.manifold.embeddings.map_scores import map_scores
 from thalweg.collective_variables.manifold.embeddings.maximum_variance_unfolding import (
     MaximumVarianceUnfolding,
 )
 from thalweg.collective_variables.manifold.embeddings.multidimensional_scaling import ClassicalMDS, MetricMDS
 from thalweg.collective_variables.manifold.embeddings.sketch_map import SketchMap
 from thalweg.collective_variables.manifold.embeddings.tangent_spaces import LTSA
+from thalweg.collective_variables.manifold.metric import Euclidean
 from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import Dihedrals, Distances
 from thalweg.interop.files.trajectories import TrajectoryFile, read_topology
@@ -186,8 +187,9 @@ def _scored(method: str, cloud: Cloud, seed: int) -> tuple[float, ...]:
 def _kept(cloud: Cloud, y: np.ndarray) -> tuple[float, float]:
     """Trustworthiness and geodesic correlation of a map of a cloud."""
     trust = manifold.trustworthiness(cloud.truth, y, n_neighbors=NEIGHBORS)
-    scores = map_scores(cloud.truth, cloud.truth, y, y, neighbors=NEIGHBORS)
-    return float(trust), scores.geodesic_correlation
+    pairs = np.triu_indices(len(y), 1)
+    along = geodesic_distances(cloud.truth, NEIGHBORS, Euclidean())[pairs]
+    return float(trust), float(spearmanr(along, Euclidean().between(y, y)[pairs]).statistic)
 
 
 def _rows_of(test: str, scores: np.ndarray) -> Iterator[Row]:

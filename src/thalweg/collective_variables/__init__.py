@@ -2,8 +2,8 @@
 
 One problem in some basis. *Trajectories* (`thalweg.time_series`) meet a *basis* (``bases/``), one pass sums
 *covariances*, one *solve* gives functions with time scales and error bars (``linear/``); networks learn the basis
-(``neural/``), memberships are fuzzy states (``memberships/``), and ``interpretation/`` says in words and formulas what
-a variable has found.
+(``neural/``), memberships are fuzzy states (``memberships/``), maps of manifolds know no time (``manifold/``), and
+``interpretation/`` says in words and formulas what a variable has found.
 
 ==============================================  ============================================================
 wanted                                          take
@@ -15,6 +15,8 @@ slow motions, much data, curved                 `SRV` (equilibrium), `VAMPnet` (
 fuzzy states                                    `DeepMarkovModel`, `FuzzyMarkovStateModel`
 frequencies and decay                           `DMD`, `EDMD`
 largest motions                                 `PCA`, `Autoencoder`
+a curved sheet laid flat                        `Isomap`, `LTSA`, `HessianEigenmaps`, `MaximumVarianceUnfolding`
+other maps of large motions                     `KernelPCA`, `ICA`, `MetricMDS`, `SketchMap`, `LaplacianEigenmaps`
 what a variable means                           `loading_importance`, `Distillation`, `SymbolicRegression`
 ==============================================  ============================================================
 

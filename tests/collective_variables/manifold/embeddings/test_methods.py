@@ -21,7 +21,7 @@ from thalweg.collective_variables.manifold.embeddings.multidimensional_scaling i
 from thalweg.collective_variables.manifold.embeddings.sketch_map import (
     SketchMap,
     SketchSigmoid,
-    stress_and_slope,
+    _stress_and_slope,
 )
 from thalweg.collective_variables.manifold.embeddings.tangent_spaces import LTSA
 from thalweg.collective_variables.manifold.metric import Euclidean
@@ -157,8 +157,8 @@ def test_the_slope_of_the_sketch_map_stress_is_that_of_finite_differences():
     y, x, weights = random.normal(size=(12, 2)), random.normal(size=(12, 4)), random.dirichlet(np.ones(12))
     sigmoid, target = SketchSigmoid(1.3, 2.0, 8.0), SketchSigmoid(1.3, 8.0, 8.0)(Euclidean().between(x, x))
     error = scipy.optimize.check_grad(
-        lambda flat: stress_and_slope(flat.reshape(12, 2), target, sigmoid, weights)[0],
-        lambda flat: stress_and_slope(flat.reshape(12, 2), target, sigmoid, weights)[1].ravel(),
+        lambda flat: _stress_and_slope(flat.reshape(12, 2), target, sigmoid, weights)[0],
+        lambda flat: _stress_and_slope(flat.reshape(12, 2), target, sigmoid, weights)[1].ravel(),
         y.ravel(),
     )
     assert error < 1e-6
@@ -178,7 +178,7 @@ def test_sketch_map_keeps_clusters_apart_that_stand_around_a_tetrahedron():
     mds = ClassicalMDS(2, left_out=0).fit(x).coordinates
     sigmoids = SketchSigmoid(2.5, 8, 8), SketchSigmoid(2.5, 2, 8)
     target = sigmoids[0](Euclidean().between(model.landmarks, model.landmarks))
-    assert model.spectrum[0] < 0.8 * np.sqrt(stress_and_slope(mds, target, sigmoids[1], model.weights)[0])
+    assert model.spectrum[0] < 0.8 * np.sqrt(_stress_and_slope(mds, target, sigmoids[1], model.weights)[0])
 
 
 def test_maximum_variance_unfolding_finds_the_variances_of_the_flat_sheet():

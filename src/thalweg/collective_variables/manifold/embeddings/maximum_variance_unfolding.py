@@ -79,7 +79,7 @@ class MaximumVarianceUnfolding(ManifoldMethod):
         """Main coordinates of the embedding of largest variance."""
         bonds = _bonds(points, self.neighbors, self.metric)
         start = _start(points, weights, self)
-        y, error, gap = unfolded(start, bonds, weights)
+        y, error, gap = _unfolded(start, bonds, weights)
         squares, directions = scipy.linalg.eigh(y.T @ (weights[:, None] * y))
         coordinates = y @ directions[:, ::-1][:, : self.dim]
         told = f"distances of neighbors are kept within {100 * error:.2g} % (root mean square)"
@@ -88,7 +88,7 @@ class MaximumVarianceUnfolding(ManifoldMethod):
         return Solved(coordinates * loading_signs(coordinates), np.maximum(squares[::-1], 0.0), notes=(told,))
 
 
-class Bonds(NamedTuple):
+class _Bonds(NamedTuple):
     """Pairs of landmarks that keep their distances.
 
     Attributes
@@ -101,8 +101,8 @@ class Bonds(NamedTuple):
     squares: np.ndarray
 
     @classmethod
-    def between(cls, first: np.ndarray, second: np.ndarray, squares: np.ndarray, landmarks: int) -> Bonds:
-        """Bonds of given ends."""
+    def between(cls, first: np.ndarray, second: np.ndarray, squares: np.ndarray, landmarks: int) -> _Bonds:
+        """_Bonds of given ends."""
         entries = np.tile([1.0, -1.0], len(first))
         ends = np.stack([first, second], axis=1).ravel()
         steps = csr_array((entries, ends, np.arange(0, len(ends) + 1, 2)), (len(first), landmarks))
@@ -117,7 +117,7 @@ class Bonds(NamedTuple):
         return csr_array(self.steps.T @ diags_array(forces) @ self.steps)
 
 
-def _bonds(points: np.ndarray, neighbors: int, metric: Metric) -> Bonds:
+def _bonds(points: np.ndarray, neighbors: int, metric: Metric) -> _Bonds:
     """Neighbors, and those that have a neighbor in common, so that angles are kept, too."""
     near = connected_graph(points, neighbors, metric).neighbors.indices
     n, count = near.shape
@@ -127,11 +127,11 @@ def _bonds(points: np.ndarray, neighbors: int, metric: Metric) -> Bonds:
     flat = metric.embedded(points)
     if flat is not None:
         steps = np.asarray(flat)[first] - np.asarray(flat)[second]
-        return Bonds.between(first, second, (steps**2).sum(axis=1), n)
+        return _Bonds.between(first, second, (steps**2).sum(axis=1), n)
     lengths = [
         float(np.asarray(metric.between(points[[i]], points[[j]]))[0, 0]) for i, j in zip(first, second)
     ]
-    return Bonds.between(first, second, np.array(lengths) ** 2, n)
+    return _Bonds.between(first, second, np.array(lengths) ** 2, n)
 
 
 def _start(points: np.ndarray, weights: np.ndarray, method: MaximumVarianceUnfolding) -> np.ndarray:
@@ -148,7 +148,7 @@ def _start(points: np.ndarray, weights: np.ndarray, method: MaximumVarianceUnfol
         return np.concatenate([y, np.zeros((len(y), missing))], axis=1)
 
 
-def unfolded(start: np.ndarray, bonds: Bonds, weights: np.ndarray) -> tuple[np.ndarray, float, float]:
+def _unfolded(start: np.ndarray, bonds: _Bonds, weights: np.ndarray) -> tuple[np.ndarray, float, float]:
     """The embedding of largest variance less what springs hold, near ``start (landmarks, dims)``.
 
     Springs are made stiffer until distances are kept.
@@ -175,7 +175,7 @@ def unfolded(start: np.ndarray, bonds: Bonds, weights: np.ndarray) -> tuple[np.n
     return length * y, error, _gap(y, bonds, share, stiffness)
 
 
-def _relaxed(y: np.ndarray, bonds: Bonds, share: np.ndarray, stiffness: float) -> np.ndarray:
+def _relaxed(y: np.ndarray, bonds: _Bonds, share: np.ndarray, stiffness: float) -> np.ndarray:
     """The maximum near ``y`` of the variance less the energy of springs."""
     back = csr_array(bonds.steps.T)
 
@@ -192,7 +192,7 @@ def _relaxed(y: np.ndarray, bonds: Bonds, share: np.ndarray, stiffness: float) -
     ).x.reshape(y.shape)
 
 
-def _gap(y: np.ndarray, bonds: Bonds, share: np.ndarray, stiffness: float) -> float:
+def _gap(y: np.ndarray, bonds: _Bonds, share: np.ndarray, stiffness: float) -> float:
     r"""By how much a dual bound lies above what ``y`` reaches, relative; infinite where there is no bound.
 
     With :math:`L` the tension and :math:`\mu` the least eigenvalue of :math:`L v = \mu\, \mathrm{diag}(w) v` beyond

@@ -31,7 +31,7 @@ LEAST_MEASURE = 1e-10
 """Measure of a landmark, over their mean, below which it counts for so much: beyond, rounding would."""
 
 
-class Graph(NamedTuple):
+class _Graph(NamedTuple):
     """Neighbors of landmarks in a graph that hangs together.
 
     Attributes
@@ -44,7 +44,7 @@ class Graph(NamedTuple):
     lengths: csr_array
 
 
-def connected_graph(points: np.ndarray, neighbors: int, metric: Metric) -> Graph:
+def connected_graph(points: np.ndarray, neighbors: int, metric: Metric) -> _Graph:
     """Nearest neighbors and their graph.
 
     Raises
@@ -57,7 +57,7 @@ def connected_graph(points: np.ndarray, neighbors: int, metric: Metric) -> Graph
     lengths = graph(found)
     pieces = parts(lengths)
     if len(pieces.sizes) == 1:
-        return Graph(found, lengths)
+        return _Graph(found, lengths)
     listed = ", ".join(str(size) for size in pieces.sizes[:5]) + (", ..." if len(pieces.sizes) > 5 else "")
     more = [factor * neighbors for factor in (2, 4, 8) if factor * neighbors < len(points)]
     joined = next((k for k in more if len(parts(graph(nearest(points, k, metric))).sizes) == 1), None)

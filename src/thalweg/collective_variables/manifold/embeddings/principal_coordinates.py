@@ -32,7 +32,7 @@ VANISHING = 1e-10
 """Eigenvalue over the largest below which a direction has no extent."""
 
 
-class PrincipalCoordinates(NamedTuple):
+class _PrincipalCoordinates(NamedTuple):
     """Coordinates of landmarks and what extends them.
 
     Attributes
@@ -49,7 +49,7 @@ class PrincipalCoordinates(NamedTuple):
     offset: np.ndarray
 
 
-def principal_coordinates(kernel: np.ndarray, weights: np.ndarray, dim: int) -> PrincipalCoordinates:
+def principal_coordinates(kernel: np.ndarray, weights: np.ndarray, dim: int) -> _PrincipalCoordinates:
     """Principal coordinates of a kernel ``(landmarks, landmarks)``.
 
     Raises
@@ -73,7 +73,7 @@ def principal_coordinates(kernel: np.ndarray, weights: np.ndarray, dim: int) -> 
     factors = root[:, None] * vectors * loading_signs(vectors) / np.sqrt(values[:dim])
     # by the extension, which loses nothing where weights are tiny, as a division by their root does
     offset = means @ factors
-    return PrincipalCoordinates(kernel @ factors - offset, values, factors, offset)
+    return _PrincipalCoordinates(kernel @ factors - offset, values, factors, offset)
 
 
 def _products(squares: Any) -> Any:

@@ -191,7 +191,7 @@ class SketchMap(ManifoldMethod):
         return Solved(y, np.array([np.sqrt(stress)]), extension)
 
 
-def stress_and_slope(
+def _stress_and_slope(
     y: Shaped[np.ndarray, "landmarks dim"],
     target: Shaped[np.ndarray, "landmarks landmarks"],
     sigmoid: SketchSigmoid,
@@ -238,7 +238,7 @@ def _relaxed(
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         at = flat.reshape(y.shape)
-        value, slope = stress_and_slope(at, target, sigmoid, weights)
+        value, slope = _stress_and_slope(at, target, sigmoid, weights)
         if share:
             direct, pull = _direct(at, distances, weights, scale)
             value, slope = (1 - share) * value + share * direct, (1 - share) * slope + share * pull
