@@ -8,6 +8,7 @@ import pytest
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
+from thalweg.testsystems.chain import sampled_states, timescales
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +34,38 @@ def test_positive_phi_is_reported_as_under_sampled(angles):
     model = MarkovStateModel(1, n_processes=1).fit(side)
     assert model.processes[0].timescale is None
     assert "under-sampled (crossed 5 and 5 times" in str(model)
+
+
+@pytest.mark.long
+def test_timescales_of_few_crossings_are_not_called_flat_too_early(angles):
+    """Walks of the chain of one picosecond seen through fewer states: wrong where the exact time is 8 % short."""
+    cells = [np.floor((a + np.pi) / (2 * np.pi) * 30).astype(int).clip(0, 29) for a in angles]
+    model = MarkovStateModel(1).fit(
+        DiscreteTrajectories([c[:, 0] * 30 + c[:, 1] for c in cells], n_states=900)
+    )
+    active = np.flatnonzero(model.stationary_distribution)
+    pi, chain = model.stationary_distribution[active], model.fit.matrix.toarray()
+    slowest, random = timescales(chain, 1)[0], np.random.default_rng(2026)
+    phi, psi = active // 30, active % 30
+    wrong = scans = 0
+    for seen in (phi // 3 * 10 + psi // 3, phi // 6 * 5 + psi // 6, psi // 5):
+        states = np.unique(seen, return_inverse=True)[1]
+        for lags in ([1, 2, 5, 10, 20], [5, 10, 20, 50]):
+            exact = dict(zip(lags, lumped_timescales(chain, pi, states, lags)))
+            for frames in (10_000, 30_000):
+                for walk in sampled_states(chain, 2, frames, pi, random):
+                    scan = ImpliedTimescales(lags, n_processes=1).fit(DiscreteTrajectories([states[walk]]))
+                    begin = scan.flat_from[0]
+                    wrong += bool(np.isfinite(begin) and exact[round(begin)] < 0.92 * slowest)
+                    scans += 1
+    assert wrong <= scans / 20
+
+
+def lumped_timescales(chain, pi, states, lags):
+    """Exact slowest implied timescales of a stationary chain seen through fewer states."""
+    onto = np.eye(states.max() + 1)[states]
+    found = []
+    for lag in lags:
+        flows = onto.T @ (pi[:, None] * np.linalg.matrix_power(chain, lag)) @ onto
+        found.append(timescales(flows / flows.sum(axis=1, keepdims=True), 1, lag)[0])
+    return found

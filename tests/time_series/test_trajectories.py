@@ -158,3 +158,11 @@ def test_pairs_used_and_lost_are_reported_per_trajectory():
     report = pair_report(np.array([100, 5, 20]), 10)
     assert report.used.tolist() == [90, 0, 10]
     assert report.lost.tolist() == [10, 5, 10]
+
+
+def test_an_array_given_twice_is_told():
+    x = np.random.default_rng(0).standard_normal((50, 2))
+    assert Trajectories([x, x.copy()]).notes(1) == ()
+    assert Trajectories([x[:20], x[20:]]).notes(1) == ()
+    (note,) = Trajectories([x.copy(), x, x[:]]).notes(1)
+    assert note.startswith("trajectory 2 is the array of trajectory 1 once more (1 of 3 are repeated)")

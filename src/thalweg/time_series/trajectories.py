@@ -242,11 +242,24 @@ class Trajectories(Model):
 
     def notes(self, lagtime: int) -> tuple[str, ...]:
         """What one should know about pairs of these data ``lagtime`` frames apart."""
+        notes = self._repeated()
         if self.weights is None or self.log_path is not None:
-            return ()
+            return notes
         return (
+            *notes,
             "pairs are weighted by their first frames alone: averages are unbiased by that, timescales of a biased run "
             "are not; see accelerated, or weights of paths",
+        )
+
+    def _repeated(self) -> tuple[str, ...]:
+        """A note if the same array stands for several trajectories."""
+        first: dict[object, int] = {}
+        again = [k for k, block in enumerate(self.blocks) if first.setdefault(_place(block), k) != k]
+        if not again:
+            return ()
+        return (
+            f"trajectory {again[0]} is the array of trajectory {first[_place(self.blocks[again[0]])]} once more "
+            f"({len(again)} of {len(self)} are repeated): their frames count as often, and errors come out too small",
         )
 
     def name(self, feature: int) -> str:
@@ -338,6 +351,13 @@ def _untabled(blocks: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[str, ...]
         odd = next((k for k, name in enumerate(names) if name != names[0]), len(names))
         raise ValueError(f"trajectory {odd} has not the columns of trajectory 0, {', '.join(names[0][:10])}")
     return tuple(block.to_numpy() for block in blocks), names[0]
+
+
+def _place(block: Any) -> object:
+    """Where a block lies: the same for two that are the same numbers in memory, whatever they are called."""
+    if isinstance(block, np.ndarray):
+        return block.__array_interface__["data"][0], block.shape, block.strides
+    return id(block)
 
 
 def sliceable(block: Any) -> bool:

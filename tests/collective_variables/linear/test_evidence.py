@@ -137,6 +137,28 @@ def test_runs_from_one_state_are_not_stationary():
     assert found[0].chance < 0.01
 
 
+def test_how_well_a_time_is_known_from_runs_out_of_one_state_is_told_where_that_is_not_well():
+    random = np.random.default_rng(0)
+    few, many = (TICA(5, 1).fit(runs_of_two_states(random, runs, 50, 0)) for runs in (60, 6000))
+    assert any("ps at 95 % confidence: more runs are needed" in note for note in few.notes)
+    assert few.choice.kind == many.choice.kind == "reweighted"
+    assert many.notes == ()
+
+
+def test_features_that_move_only_before_the_first_lag_time_are_refused_with_that_reason():
+    still = np.zeros((2000, 1))
+    first, last = still.copy(), still.copy()
+    first[:2], last[-2:] = 1.0, 1.0
+    with pytest.raises(
+        ValueError, match="constant in the last frames of all pairs, those a lag time and more after"
+    ):
+        VAMP(10, 1).fit([first])
+    with pytest.raises(
+        ValueError, match="constant in the first frames of all pairs, those that another follows"
+    ):
+        VAMP(10, 1).fit([last])
+
+
 @pytest.mark.long
 def test_one_long_run_is_stationary_whatever_its_ends():
     random = np.random.default_rng(3)

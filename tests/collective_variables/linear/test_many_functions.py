@@ -10,9 +10,11 @@ from thalweg.collective_variables.bases import kernels
 from thalweg.collective_variables.covariances.covariance import BLOCK_BYTES, covariances
 from thalweg.collective_variables.covariances.slow_modes import reversible_modes, symmetrized
 from thalweg.collective_variables.linear import vac
+from thalweg.collective_variables.linear.dynamic_modes import DMD, EDMD
 from thalweg.collective_variables.linear.integrated_vac import IntegratedVAC
 from thalweg.collective_variables.linear.kernel_tica import KernelTICA
 from thalweg.collective_variables.linear.pca import PCA
+from thalweg.collective_variables.linear.sparse_tica import SparseTICA
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.linear.vamp import VAMP
 from thalweg.time_series.trajectories import Trajectories
@@ -82,6 +84,30 @@ def test_frames_fewer_than_columns_give_the_same_coordinates_in_their_own_space(
     assert abs(np.corrcoef(ours[:, 0], theirs[:, 0])[0, 1]) > 1 - 1e-8
     one = getattr(few, "loadings", None)
     assert one is None or one.shape == (500, 2)
+
+
+@pytest.mark.parametrize("method", [EDMD(3), DMD(3)], ids=lambda method: type(method).__name__)
+def test_dynamic_modes_of_few_frames_of_many_columns_are_those_of_the_columns_they_span(method):
+    smooth = np.cumsum(np.random.default_rng(0).standard_normal((200, 4)), axis=0) @ mixed(4, 500) + 1.0
+    span = scipy.linalg.orth(smooth.T)
+    few, plain = method.fit(smooth), method.fit(smooth @ span)
+    np.testing.assert_allclose(few.eigenvalues, plain.eigenvalues, rtol=1e-6)
+    np.testing.assert_allclose(few.predict(smooth, 2) @ span, plain.predict(smooth @ span, 2), atol=1e-6)
+    assert "200 frames of 500 functions: solved in the space of frames" in few.notes
+    assert few.modes.shape[1] == 500
+
+
+def test_few_features_are_found_among_more_than_frames():
+    random = np.random.default_rng(0)
+    x = random.standard_normal((600, 900))
+    hidden = np.zeros(600)
+    for t in range(1, 600):
+        hidden[t] = np.exp(-1 / 10) * hidden[t - 1] + random.standard_normal()
+    x[:, [3, 700]] += 5 * hidden[:, None]
+    model = SparseTICA(3, 1, features=1).fit(x)
+    assert model.supports[0].tolist() in ([3], [700])
+    assert abs(np.corrcoef(model.transform(x)[:, 0], hidden)[0, 1]) > 0.99
+    assert any(note.startswith("600 frames of 900 features: searched among 1") for note in model.notes)
 
 
 def test_components_of_few_frames_of_many_columns_are_exact():

@@ -17,6 +17,7 @@ from thalweg.kinetics.counts.counting import Effective
 from thalweg.kinetics.estimation.fixed_stationary import FixedStationary
 from thalweg.kinetics.estimation.nonreversible import Nonreversible
 from thalweg.kinetics.estimation.reversible import Reversible
+from thalweg.kinetics.macrostates.pcca import metastable_sets
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.validation.posterior import posterior, posterior_timescales, sampled_models
 from thalweg.testsystems.chain import sampled_states, three_state_chain, timescales
@@ -186,3 +187,12 @@ def test_samples_keep_the_populations_they_are_given(long_run):
         flow = stationary[:, None] * sample.transition_matrix
         np.testing.assert_allclose(flow, flow.T, atol=1e-15)
         assert sample.transition_matrix.min() >= 0
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_drawn(long_run, monkeypatch):
+    model = MarkovStateModel(1).fit(long_run)
+    monkeypatch.setattr("thalweg.machine.memory.available_memory", lambda: 1000)
+    with pytest.raises(MemoryError, match="posterior of 3600 numbers; ask for fewer numbers: needs"):
+        posterior(model, lambda sample: sample.transition_matrix)
+    with pytest.raises(MemoryError, match="memberships of 59 states in 3 sets; ask for fewer sets"):
+        metastable_sets(model, 3)

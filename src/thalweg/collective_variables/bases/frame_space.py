@@ -44,22 +44,27 @@ class Combinations:
         mean, matrix = (xp.asarray(each, dtype=frames.dtype) for each in (self.mean, self.matrix))
         return (frames - mean) @ matrix
 
+    def back(self, matrix: Shaped[np.ndarray, "dim columns"]) -> np.ndarray:
+        """Products ``(features, columns)`` with the features that the functions span, from those with the functions."""
+        return self.matrix @ np.linalg.solve(self.matrix.T @ self.matrix, matrix)
+
     def origin(self, values: Shaped[np.ndarray, " dim"]) -> np.ndarray:
         """The point ``(features,)`` nearest to the mean where the functions have these values."""
-        return self.mean + self.matrix @ np.linalg.solve(self.matrix.T @ self.matrix, values)
+        return self.mean + self.back(values[:, None])[:, 0]
 
 
-def _spanned(data: Trajectories, cutoff: float) -> Combinations | None:
+def _spanned(data: Trajectories, cutoff: float, centered: bool = True) -> Combinations | None:
     """Uncorrelated functions of unit variance that say all about the frames; None where columns are not more.
 
     Parameters
     ----------
     cutoff : smallest variance of a direction kept, relative to the largest, in columns of unit variance
+    centered : whether means are taken off and columns divided by their deviations; if not, variances are mean squares
 
     Raises
     ------
     ValueError
-        If all columns are constant.
+        If all columns are constant, or zero where they are not centered.
     MemoryError
         If the frames do not fit into memory.
 
@@ -79,11 +84,17 @@ def _spanned(data: Trajectories, cutoff: float) -> Combinations | None:
         f"{frames} frames of {columns} columns; take another feature set, or every n-th frame",
     )
     x = np.concatenate([chunk for _, _, chunk in data.chunks()]).astype(float)
-    mean, deviation = x.mean(axis=0), x.std(axis=0)
-    varies = deviation > 1e-7 * np.maximum(np.abs(mean), 1e-30)
-    if not varies.any():
-        raise ValueError("all features are constant in the frames looked at; nothing varies in time")
-    inverse = np.where(varies, 1 / np.where(varies, deviation, 1.0), 0.0)
+    mean, inverse = np.zeros(columns), np.ones(columns)
+    if centered:
+        mean, deviation = x.mean(axis=0), x.std(axis=0)
+        varies = deviation > 1e-7 * np.maximum(np.abs(mean), 1e-30)
+        inverse = np.where(varies, 1 / np.where(varies, deviation, 1.0), 0.0)
+    if not (inverse.any() and x.any()):
+        raise ValueError(
+            "all features are constant in the frames looked at; nothing varies in time"
+            if centered
+            else "all features are zero; nothing varies in time"
+        )
     x = (x - mean) * inverse
     squares, vectors = scipy.linalg.eigh(x @ x.T)
     kept = squares > max(cutoff, 1e-13) * squares[-1]
@@ -92,14 +103,14 @@ def _spanned(data: Trajectories, cutoff: float) -> Combinations | None:
 
 
 def columns_of(
-    data: Trajectories, functions: Functions, cutoff: float
+    data: Trajectories, functions: Functions, cutoff: float, centered: bool = True
 ) -> tuple[Trajectories, Combinations | None]:
     """Columns that a linear problem of functions is solved in, and the directions they are where frames are fewer.
 
     Parameters
     ----------
     functions : of frames, of a fitted basis
-    cutoff : as for `_spanned`
+    cutoff, centered : as for `_spanned`
 
     Raises
     ------
@@ -115,5 +126,5 @@ def columns_of(
     (4, (30, 4))
     """
     evaluated = along(data, functions)
-    directions = _spanned(evaluated, cutoff)
+    directions = _spanned(evaluated, cutoff, centered)
     return (evaluated if directions is None else along(evaluated, directions)), directions

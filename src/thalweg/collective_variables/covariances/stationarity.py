@@ -27,7 +27,12 @@ import numpy as np
 import scipy
 
 from thalweg.collective_variables.covariances.covariance import Covariances
-from thalweg.collective_variables.covariances.whitening import Whitening, directions, whitening
+from thalweg.collective_variables.covariances.whitening import (
+    FIRST_OF_PAIRS,
+    Whitening,
+    directions,
+    whitening,
+)
 from thalweg.shapes import Shaped
 
 STATIONARY = 1e-4
@@ -113,7 +118,7 @@ def _koopman_model(sums: Covariances, whitened: Whitening) -> KoopmanModel:
 
 def unsymmetrized(sums: Covariances, cutoff: float) -> KoopmanModel:
     """The operator without any symmetry assumed."""
-    return _koopman_model(sums, whitening(sums.mean_0, sums.c00, cutoff))
+    return _koopman_model(sums, whitening(sums.mean_0, sums.c00, cutoff, FIRST_OF_PAIRS))
 
 
 class Tilt(NamedTuple):
@@ -148,7 +153,7 @@ def tilt(sums: Covariances, cutoff: float) -> Tilt:
     >>> tilt(covariances(np.random.default_rng(0).standard_normal((5000, 2)), lagtime=1), 1e-6).stationary
     True
     """
-    within = directions(sums.mean_0, sums.c00, cutoff)
+    within = directions(sums.mean_0, sums.c00, cutoff, FIRST_OF_PAIRS)
     size = np.eye(within.matrix.shape[1]) if within.whitened else within.form(sums.c00)
     gap = size - within.form(sums.c0t).T
     drifts = np.zeros((0, len(sums.mean_0))) if sums.drifts is None else sums.drifts / sums.total.weight

@@ -17,6 +17,9 @@ import scipy
 
 from thalweg.shapes import Float
 
+FIRST_OF_PAIRS = "the first frames of all pairs, those that another follows a lag time later"
+LAST_OF_PAIRS = "the last frames of all pairs, those a lag time and more after the beginning of a trajectory"
+
 DENSE = 400
 """Functions up to which whole spectra are found; of more, the slowest modes alone."""
 
@@ -45,6 +48,7 @@ def whitening(
     mean: Float[np.ndarray, " features"],
     covariance: Float[np.ndarray, "features features"],
     cutoff: float = 1e-6,
+    frames: str = "the frames looked at",
 ) -> Whitening:
     """Whitening of data with this mean and covariance.
 
@@ -52,6 +56,8 @@ def whitening(
     ----------
     cutoff : float
         Smallest eigenvalue of the correlation matrix kept, relative to the largest.
+    frames : str
+        Which frames these are, for the error.
 
     Raises
     ------
@@ -69,7 +75,7 @@ def whitening(
     varies = deviation > 1e-7 * scale
     notes = []
     if not varies.any():
-        raise ValueError("all features are constant in the frames looked at; nothing varies in time")
+        raise ValueError(f"all features are constant in {frames}; nothing varies in time")
     if not varies.all():
         listed = ", ".join(str(i) for i in np.flatnonzero(~varies)[:10])
         notes.append(f"{(~varies).sum()} constant features were dropped: {listed}")
@@ -124,9 +130,14 @@ class _Directions(NamedTuple):
 
 
 def directions(
-    mean: Float[np.ndarray, " features"], covariance: Float[np.ndarray, "features features"], cutoff: float
+    mean: Float[np.ndarray, " features"],
+    covariance: Float[np.ndarray, "features features"],
+    cutoff: float,
+    frames: str = "the frames looked at",
 ) -> _Directions:
     """Coordinates to solve in: whitened ones, or scaled features where these are many and all independent.
+
+    ``frames`` says which frames these are, for the error.
 
     Raises
     ------
@@ -143,7 +154,7 @@ def directions(
         inverse = 1 / deviation
         if _independent(covariance * inverse[:, None] * inverse, cutoff):
             return _Directions(mean, inverse, ())
-    return _Directions(*whitening(mean, covariance, cutoff))
+    return _Directions(*whitening(mean, covariance, cutoff, frames))
 
 
 def _independent(correlation: np.ndarray, cutoff: float) -> bool:

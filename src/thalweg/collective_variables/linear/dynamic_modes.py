@@ -19,9 +19,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy
 
-from thalweg.collective_variables.bases.basis import Basis, Features, Functions, Joined, along
+from thalweg.collective_variables.bases.basis import Basis, Features, Functions, along
+from thalweg.collective_variables.bases.frame_space import columns_of
 from thalweg.collective_variables.bases.linear_map import as_frames
-from thalweg.collective_variables.covariances.covariance import Covariances, covariances
+from thalweg.collective_variables.covariances.covariance import Covariances
 from thalweg.collective_variables.covariances.whitening import whitening
 from thalweg.collective_variables.linear.doubted_modes import mode_doubts, mode_times
 from thalweg.collective_variables.linear.evidence import imprecise
@@ -35,6 +36,7 @@ from thalweg.collective_variables.linear.instruments import (
 from thalweg.learning.models import Method, Model
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
+from thalweg.time_series.blocks import segments
 from thalweg.time_series.crossings import Process
 from thalweg.time_series.resampling import Estimate, independent_blocks, resample
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
@@ -201,7 +203,7 @@ class EDMD(Method):
         """
         raw = as_trajectories(data)
         functions = self.basis.fit(raw)
-        columns = along(raw, functions)
+        columns, thin = columns_of(raw, functions, self.cutoff)
         sums = instrumented_sums(columns, self.lagtime, self.instruments, self.n_blocks)
         found = self.operator(sums)
         values, vectors = found.values, found.vectors
@@ -209,10 +211,15 @@ class EDMD(Method):
             shifts = np.where(np.abs(values - 1) > 1e-12, found.drift @ vectors / (values - 1), 0.0)
         coefficients = found.matrix @ vectors
         offsets = shifts - found.mean @ coefficients
-        mean, slopes = _regressed(raw, functions, found.matrix, self.lagtime)
+        mean, slopes = _regressed(raw, columns, found.mean, found.matrix, self.lagtime)
         modes = np.linalg.lstsq(vectors, slopes.astype(complex), rcond=None)[0]
         constant = mean - shifts @ modes
         doubted = mode_doubts(self, columns, sums, found, offsets)
+        notes = found.notes + doubted.notes
+        if thin is not None:
+            coefficients = thin.matrix @ coefficients
+            offsets = offsets - thin.mean @ coefficients
+            notes += (_in_frame_space(raw, len(coefficients)),)
         model = DynamicModes(
             self,
             functions,
@@ -222,7 +229,7 @@ class EDMD(Method):
             np.column_stack([np.zeros(len(coefficients)), coefficients]),
             np.append(1.0, offsets),
             np.vstack([constant, modes]),
-            found.notes + doubted.notes,
+            notes,
             {k + 1: process for k, process in doubted.processes.items()},
         )
         if len(values) > RESAMPLED or self.instruments or 0 not in doubted.processes:
@@ -290,22 +297,28 @@ class DMD(Method):
             If the lag time leaves no pairs or all features are zero.
         """
         raw = as_trajectories(data)
-        sums = instrumented_sums(raw, self.lagtime, self.instruments, self.n_blocks)
+        features = Features().fit(raw)
+        columns, thin = columns_of(raw, features, self.cutoff, self.centered)
+        sums = instrumented_sums(columns, self.lagtime, self.instruments, self.n_blocks)
         found = self.operator(sums)
         same = mean_products(sums, self.instruments, self.centered).same
         modes = np.linalg.lstsq(found.vectors, (found.matrix.T @ same).astype(complex), rcond=None)[0]
         none = np.zeros(len(found.values))
-        doubted = mode_doubts(self, raw, sums, found, none)
+        doubted = mode_doubts(self, columns, sums, found, none)
+        coefficients, notes = found.matrix @ found.vectors, found.notes + doubted.notes
+        if thin is not None:
+            coefficients, modes = thin.matrix @ coefficients, thin.back(modes.T).T
+            notes += (_in_frame_space(raw, len(coefficients)),)
         return DynamicModes(
             self,
-            Features().fit(raw),
+            features,
             sums,
             sums.lagtime * sums.dt,
             found.values,
-            found.matrix @ found.vectors,
+            coefficients,
             none,
             modes,
-            found.notes + doubted.notes,
+            notes,
             doubted.processes,
         )
 
@@ -334,12 +347,21 @@ class DMD(Method):
         return operator_of(products, half, (told,) if dropped else ())
 
 
+def _in_frame_space(data: Trajectories, functions: int) -> str:
+    return f"{data.n_frames} frames of {functions} functions: solved in the space of frames"
+
+
 def _regressed(
-    data: Trajectories, functions: Functions, matrix: np.ndarray, lagtime: int
+    data: Trajectories, columns: Trajectories, about: np.ndarray, matrix: np.ndarray, lagtime: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of the features of first frames, and their slopes ``(rank, features)`` on whitened functions."""
-    both: Covariances = covariances(
-        along(data, Joined((Features().fit(data), functions))), lagtime, n_blocks=1
-    )
-    features = data.n_features
-    return both.mean_0[:features], matrix.T @ both.c00[features:, :features]
+    """Mean of the features of first frames, and their slopes on whitened functions, combinations of the columns."""
+    ranges = segments(data.report(lagtime).used, 1)
+    weight, mean = 0.0, np.zeros(data.n_features)
+    center, products = np.zeros(matrix.shape[1]), np.zeros((matrix.shape[1], data.n_features))
+    for frames, values in zip(data.pairs(ranges, lagtime), columns.pairs(ranges, lagtime)):
+        each = np.ones(len(frames.x)) if frames.weights is None else frames.weights
+        whitened = (values.x - about) @ matrix
+        weight, mean, center = weight + each.sum(), mean + each @ frames.x, center + each @ whitened
+        products += (each[:, None] * whitened).T @ frames.x
+    # <y x^T> - <y> <x>^T
+    return mean / weight, products / weight - np.outer(center / weight, mean / weight)

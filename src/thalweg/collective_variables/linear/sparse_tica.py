@@ -8,6 +8,9 @@ coefficients in the slowest combination of all; the weakest are exchanged while 
 size is kept. Others pose the same problem with a penalty [mcgibbon2017] or follow a truncated flow to its solution
 [tan2018]. Without being told, `SparseTICA` takes the fewest features whose coordinate is as slow as that of all
 features, to a share of its timescale. Later coordinates are uncorrelated with earlier ones.
+
+Where features are more than frames any few tens of them fit the data; the search is then among `CANDIDATES` of them,
+half of the largest coefficients in the coordinates of all features, half slowest by themselves.
 """
 
 from __future__ import annotations
@@ -18,10 +21,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy
 
+from thalweg.collective_variables.bases.basis import along
+from thalweg.collective_variables.bases.frame_space import Combinations
 from thalweg.collective_variables.bases.linear_map import project
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
 from thalweg.collective_variables.covariances.held_out import FOLDS, held_out_timescales, overfitted
 from thalweg.collective_variables.covariances.slow_modes import SlowModes, decay_times, symmetrized
+from thalweg.collective_variables.covariances.stationarity import StationaryWeights
 from thalweg.collective_variables.linear.evidence import (
     diagnosed,
     observed_processes,
@@ -35,7 +41,10 @@ from thalweg.learning.models import Model, Transforming
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
 from thalweg.time_series.crossings import Process
-from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
+from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
+
+CANDIDATES = 200
+"""Features searched through where these are more than frames."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +150,8 @@ class SparseTICA(Transforming):
         """
         trajectories = as_trajectories(data)
         dense = TICA(self.lagtime, self.dim, scaling="unit").fit(trajectories)
-        sums = covariances(trajectories, self.lagtime, reweight=dense.stationary_weights, kept=FOLDS)
-        found = self._found(sums, dense.timescales)
+        sums, candidates = self._candidates(trajectories, dense)
+        found = self._found(sums, dense.timescales).among(candidates, dense.mean)
         processes, unseen = diagnosed(
             "crossings",
             lambda: observed_processes(project(trajectories, found.mean, found.loadings), found.timescales),
@@ -167,7 +176,40 @@ class SparseTICA(Transforming):
             + unseen
             + dense.imprecision
         )
+        if len(candidates) < len(names):
+            notes += (
+                f"{trajectories.n_frames} frames of {len(names)} features: searched among {len(candidates)} of them",
+            )
         return SparseModel(dense, *found, names, notes + dense.modes.notes, processes)
+
+    def _candidates(self, data: Trajectories, dense: VACModel) -> tuple[Covariances, np.ndarray]:
+        """Covariances of the features searched through, and which these are."""
+        if data.n_frames >= data.n_features:
+            sums = covariances(data, self.lagtime, reweight=dense.stationary_weights, kept=FOLDS)
+            return sums, np.arange(data.n_features)
+        frames = np.concatenate([frames for _, _, frames in data.chunks()]) - dense.mean
+        deviation = frames.std(axis=0)
+        # of every feature alone, by its first and last frames as they are
+        ends = [np.cumsum(data.lengths) - data.lengths, np.cumsum(data.lengths)]
+        pairs = np.concatenate([np.arange(a, max(a, b - self.lagtime)) for a, b in zip(*ends)])
+        alone = (frames[pairs] * frames[pairs + self.lagtime]).mean(axis=0) / np.maximum(deviation**2, 1e-300)
+        important = np.abs(dense.loadings * deviation[:, None]).max(axis=1)
+        half = CANDIDATES // 2
+        chosen = np.union1d(
+            np.argsort(-important)[:half], np.argsort(-np.where(deviation > 0, alone, -2.0))[:half]
+        )
+        chosen = chosen[deviation[chosen] > 1e-7 * np.maximum(np.abs(dense.mean[chosen]), 1e-30)]
+        weights = dense.stationary_weights
+        # the weight of a frame, which knows all features, as one more column beside those chosen
+        direction = np.zeros(data.n_features) if weights is None else weights.direction
+        offset = 0.0 if weights is None else (dense.mean - weights.mean) @ direction
+        matrix = np.column_stack([np.eye(data.n_features)[:, chosen], direction])
+        last = np.eye(len(chosen) + 1)[-1]
+        reweight = None if weights is None else StationaryWeights(-offset * last, last)
+        sums = covariances(
+            along(data, Combinations(dense.mean, matrix)), self.lagtime, reweight=reweight, kept=FOLDS
+        )
+        return sums.along(np.eye(len(chosen) + 1)[:, :-1]), chosen
 
     def _found(self, sums: Covariances, targets: np.ndarray) -> _Coordinates:
         """Coordinates of covariances, and timescales of all features that they are to come near to."""
@@ -219,6 +261,17 @@ class _Coordinates(NamedTuple):
     loadings: np.ndarray
     timescales: np.ndarray
     path: tuple[np.ndarray, ...]
+
+    def among(self, candidates: np.ndarray, mean: np.ndarray) -> _Coordinates:
+        """These coordinates of candidates as those of all features, whose ``mean`` was taken off if these are more."""
+        if len(candidates) == len(mean):
+            return self
+        loadings = np.zeros((len(mean), self.loadings.shape[1]))
+        loadings[candidates] = self.loadings
+        center = mean.copy()
+        center[candidates] += self.mean
+        supports = tuple(candidates[support] for support in self.supports)
+        return _Coordinates(supports, center, loadings, self.timescales, self.path)
 
 
 class _Chosen(NamedTuple):

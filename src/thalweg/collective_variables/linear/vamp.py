@@ -28,7 +28,7 @@ from thalweg.collective_variables.bases.raw_angles import warned_angles
 from thalweg.collective_variables.covariances.covariance import Covariances, covariances
 from thalweg.collective_variables.covariances.slow_modes import SLOWEST, SlowModes, nonreversible_modes
 from thalweg.collective_variables.covariances.stationarity import unsymmetrized
-from thalweg.collective_variables.covariances.whitening import whitening
+from thalweg.collective_variables.covariances.whitening import FIRST_OF_PAIRS, LAST_OF_PAIRS, whitening
 from thalweg.collective_variables.linear.evidence import evidence, imprecise, quoted, resolved_only
 from thalweg.collective_variables.linear.held_out_score import held_out_score
 from thalweg.collective_variables.linear.pca import loading_signs
@@ -63,7 +63,8 @@ class SingularFunctions:
     @classmethod
     def of(cls, sums: Covariances, cutoff: float) -> SingularFunctions:
         """From covariances; directions of variance below ``cutoff`` are dropped."""
-        start, end = whitening(sums.mean_0, sums.c00, cutoff), whitening(sums.mean_t, sums.ctt, cutoff)
+        start = whitening(sums.mean_0, sums.c00, cutoff, FIRST_OF_PAIRS)
+        end = whitening(sums.mean_t, sums.ctt, cutoff, LAST_OF_PAIRS)
         # K = C00^-1/2 C0t Ctt^-1/2 = U' S V'^T in whitened functions, and back to those of the basis
         left, values, right = np.linalg.svd(start.matrix.T @ sums.c0t @ end.matrix, full_matrices=False)
         first = start.matrix @ left

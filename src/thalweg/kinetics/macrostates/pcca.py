@@ -28,11 +28,15 @@ from scipy.optimize import minimize
 from thalweg.kinetics.estimation.spectrum import spectrum
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.learning.models import Model
+from thalweg.machine.memory import require_memory
 from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
 
 DRAWN = 10
 """Random transforms among those the search begins at."""
+
+COPIES = 16
+"""Arrays (states, sets) held at once: eigenfunctions, the vectors they are iterated with, memberships, corners."""
 
 RESTARTS = 10
 """The crispness has kinks where a quasi-Newton method may stop early; restarted while it still gains."""
@@ -96,6 +100,8 @@ def metastable_sets(model: MarkovModel, n_sets: int) -> MetastableSets:
     ------
     ValueError
         If the model is not reversible or has fewer active states than ``n_sets``.
+    MemoryError
+        If eigenfunctions and memberships do not fit into memory.
 
     Examples
     --------
@@ -106,6 +112,10 @@ def metastable_sets(model: MarkovModel, n_sets: int) -> MetastableSets:
     >>> metastable_sets(model, 2).assignments.tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])
     True
     """
+    require_memory(
+        8 * (COPIES * len(model.active.states) + model.n_states) * n_sets,
+        f"memberships of {len(model.active.states)} states in {n_sets} sets; ask for fewer sets, or take fewer states",
+    )
     stationary, functions = model.fit.stationary_distribution, slow_functions(model, n_sets, "PCCA+")
     functions = np.column_stack([np.ones(len(stationary)), functions[:, 1:]])
     best = _crispest(functions)

@@ -23,6 +23,7 @@ from thalweg.kinetics.estimation.transition_matrix import Sampler
 from thalweg.kinetics.markov_state_model import MarkovModel
 from thalweg.kinetics.validation.bootstrap import matched_timescales
 from thalweg.learning.models import Model
+from thalweg.machine.memory import require_memory
 from thalweg.machine.surviving import surviving
 from thalweg.shapes import Shaped
 from thalweg.time_series.resampling import MANY, with_errors
@@ -92,6 +93,8 @@ def posterior(
     ------
     ValueError
         If the model's estimator has no posterior that can be sampled, or every sample fails.
+    MemoryError
+        If sums and samples of the quantity do not fit into memory.
 
     Examples
     --------
@@ -103,6 +106,11 @@ def posterior(
     True
     """
     value = np.asarray(quantity(model), float)
+    # running sums and their next values, one sample and its shift, and the samples kept
+    require_memory(
+        8 * (12 * value.size + min(samples * value.size, max(HELD, 3 * value.size))),
+        f"posterior of {value.size} numbers; ask for fewer numbers",
+    )
     models, running = sampled_models(model, seed), _Running(value)
     left = surviving(
         range(samples),
