@@ -19,9 +19,11 @@ from thalweg.collective_variables.linear.pca import PCAModel
 from thalweg.collective_variables.linear.vac import VACModel
 from thalweg.collective_variables.linear.vamp import VAMPModel
 from thalweg.free_energies.surface import FreeEnergySurfaceModel
+from thalweg.kinetics.committors.martingale import MartingaleTest
 from thalweg.kinetics.committors.network_committor import CommittorModel
 from thalweg.kinetics.committors.shot_outcomes import CommittorDistribution, ShotOutcomes
 from thalweg.kinetics.committors.variable_ranking import VariableRanking
+from thalweg.kinetics.galerkin.dynamical_galerkin import GalerkinModel
 from thalweg.kinetics.hidden.hidden_markov_model import HiddenModel
 from thalweg.kinetics.macrostates.lumping import LumpedModel
 from thalweg.kinetics.macrostates.pcca import MetastableSets
@@ -36,6 +38,7 @@ from thalweg.kinetics.validation.implied_timescales import TimescaleScan as Scan
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.figures import chapman_kolmogorov_figure, choice_figure, timescales_figure
 from thalweg.report.of_committors import committor_figure, ranking_figure, shots_figure, surface_figure
+from thalweg.report.of_galerkin import galerkin_figure, martingale_figure
 from thalweg.report.of_models import (
     clusters_figure,
     components_figure,
@@ -113,6 +116,8 @@ figure.register(Clustering, clusters_figure)
 figure.register(ReactiveFlux, flux_figure)
 figure.register(FreeEnergySurfaceModel, free_energy_figure)
 figure.register(CommittorModel, committor_figure)
+figure.register(GalerkinModel, galerkin_figure)
+figure.register(MartingaleTest, martingale_figure)
 figure.register(ShotOutcomes, shots_figure)
 figure.register(CommittorDistribution, surface_figure)
 figure.register(VariableRanking, ranking_figure)

@@ -24,6 +24,18 @@ def test_an_ellipsoid_looks_at_its_columns_only():
     np.testing.assert_allclose(region.distance(frames), [0.0, 0.2, 2.0], atol=1e-12)
 
 
+def test_an_ellipsoid_may_lean():
+    """6.5 u^2 - 11 u v + 6.5 v^2 <= 0.3, the first set of the Mueller-Brown problem of Thiede."""
+    half = 0.5**0.5
+    region = Ellipsoid((-0.5, 1.5), (0.3**0.5, (0.3 / 12) ** 0.5), axes=((half, half), (half, -half)))
+    frames = np.random.default_rng(0).uniform((-1, 1), (0, 2), (500, 2))
+    u, v = frames[:, 0] + 0.5, frames[:, 1] - 1.5
+    form = 6.5 * u**2 - 11 * u * v + 6.5 * v**2
+    np.testing.assert_array_equal(region.distance(frames) == 0, form <= 0.3)
+    with pytest.raises(ValueError, match="at right angles"):
+        Ellipsoid((0.0, 0.0), 1.0, axes=((1.0, 0.0), (1.0, 1.0)))
+
+
 def test_distances_have_gradients_everywhere():
     frames = jnp.array([[0.0, 0.0], [1.0, 0.0], [2.0, 1.0]])
     for region in (Ellipsoid((0.0, 0.0), 1.0), Intervals((-1.0, -1.0), (1.0, np.inf))):

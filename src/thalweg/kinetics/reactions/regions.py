@@ -47,11 +47,12 @@ class Ellipsoid:
     radii : semi-axes, one number for all or one for each column
     columns : of the features looked at; all if None
     period : of the columns that come back to themselves, such as 2 pi for angles; None for those that do not
+    axes : directions of the semi-axes, one in each row; those of the columns if None
 
     Raises
     ------
     ValueError
-        If a radius is not positive, or numbers of columns differ.
+        If a radius is not positive, numbers of columns differ, or axes are not orthonormal.
 
     Examples
     --------
@@ -63,10 +64,15 @@ class Ellipsoid:
     radii: Numbers
     columns: Sequence[int] | None = None
     period: float | Sequence[float | None] | None = None
+    axes: Sequence[Sequence[float]] | None = None
 
     def __post_init__(self):
         _hold_tuples(self)
         _require_fitting(self.center, self.columns, self.radii, "radii")
+        if self.axes is not None:
+            size, axes = len(self.center), np.asarray(self.axes, float)
+            if axes.shape != (size, size) or not np.allclose(axes @ axes.T, np.eye(size), atol=1e-6):
+                raise ValueError(f"axes={self.axes} must be {size} rows of length one at right angles")
         if not np.all(np.asarray(self.radii) > 0):
             raise ValueError(f"radii={self.radii} must be positive")
 
@@ -74,6 +80,8 @@ class Ellipsoid:
         """How many radii a frame is outside ``(frames,)``."""
         xp = frames.__array_namespace__()
         away = _away(frames, self.center, self.columns, self.period)
+        if self.axes is not None:
+            away = away @ xp.asarray(np.asarray(self.axes, float).T, dtype=away.dtype)
         squares = ((away / xp.asarray(self.radii, dtype=away.dtype)) ** 2).sum(axis=1)
         # the root only outside, where it has a gradient
         outside = squares > 1
@@ -215,12 +223,13 @@ def members(data: Trajectories, region: SetOfFrames, name: str) -> list[np.ndarr
 def _hold_tuples(region: Any) -> None:
     """Lists and arrays of a region as tuples of plain numbers: it can be compared, hashed, and written down."""
     for each in fields(region):
-        given = getattr(region, each.name)
-        if isinstance(given, np.ndarray):
-            given = given.tolist()
-        if isinstance(given, list | tuple):
-            plain = (entry.item() if isinstance(entry, np.generic) else entry for entry in given)
-            object.__setattr__(region, each.name, tuple(plain))
+        object.__setattr__(region, each.name, _tuples(getattr(region, each.name)))
+
+
+def _tuples(given: Any) -> Any:
+    if isinstance(given, np.ndarray | np.generic):
+        given = given.tolist()
+    return tuple(map(_tuples, given)) if isinstance(given, list | tuple) else given
 
 
 def _require_fitting(

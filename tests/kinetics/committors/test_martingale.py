@@ -1,0 +1,72 @@
+"""The martingale test passes exact committors as often as it says, and fails others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from thalweg.kinetics.committors.martingale import SIGNIFICANT, martingale_test
+from thalweg.kinetics.reactions.regions import Intervals
+from thalweg.time_series.trajectories import Trajectories
+
+ENDS = Intervals((-np.inf,), (-0.95,)), Intervals((0.95,), (np.inf,))
+
+
+def walks(seed: int, count: int = 60) -> list[np.ndarray]:
+    """Symmetric walks between two ends, begun anywhere, of unequal lengths."""
+    random = np.random.default_rng(seed)
+    start = 0.1 * random.integers(-10, 11, (count, 1))
+    whole = np.concatenate(
+        [start, start + np.cumsum(random.choice([-0.1, 0.1], (count, 120)), axis=1)], axis=1
+    )
+    return [row[: random.integers(20, 121), None] for row in whole]
+
+
+def exact(x: np.ndarray) -> np.ndarray:
+    return (1 + x[:, 0]) / 2
+
+
+def test_windows_cut_short_are_no_bias_for_an_exact_committor():
+    """Trajectories of eight frames at a lag of seven: a choice of those that enter a set would push away from 1/2."""
+    random = np.random.default_rng(3)
+    start = 0.1 * random.integers(-9, 10, (600, 1))
+    whole = np.concatenate([start, start + np.cumsum(random.choice([-0.1, 0.1], (600, 7)), axis=1)], axis=1)
+    test = martingale_test(exact, list(whole[..., None]), *ENDS, lagtimes=(1, 3, 7))
+    assert test.passed
+    assert test.windows.sum() > 3 * 2000
+
+
+def test_a_wrong_committor_fails_by_what_it_is_wrong():
+    steep = martingale_test(lambda x: 1 / (1 + np.exp(-6 * x)), walks(0, 400), *ENDS, lagtimes=(10, 40))
+    assert not steep.passed
+    # values below one half are too low, so that they rise
+    low = steep.edges[1:] < 0.5
+    assert steep.drift[1][low].mean() > 0.05
+    assert "failed" in str(steep)
+
+
+def test_weights_count_as_often_as_they_say():
+    data = walks(1, 50)
+    twice = [frames for frames in data for _ in range(2)]
+    doubled = martingale_test(exact, twice, *ENDS, lagtimes=(5,), n_blocks=1)
+    weighted = Trajectories(data, weights=[np.full(len(frames), 2.0) for frames in data])
+    np.testing.assert_allclose(
+        martingale_test(exact, weighted, *ENDS, lagtimes=(5,), n_blocks=1).drift, doubled.drift, atol=1e-12
+    )
+
+
+def test_without_frames_between_or_with_infinite_values_there_is_nothing_to_test():
+    with pytest.raises(ValueError, match="no frame lies outside"):
+        martingale_test(exact, [np.array([[-1.0], [1.0], [-1.0]])], *ENDS)
+    with pytest.raises(ValueError, match="not finite"):
+        martingale_test(lambda x: np.full(len(x), np.inf), walks(0), *ENDS)
+
+
+@pytest.mark.long
+def test_false_alarms_are_as_rare_as_claimed():
+    """Of 200 sets of walks: at most what one per cent gives with probability 1e-3, which is 8."""
+    failed = sum(
+        not martingale_test(exact, walks(seed, 120), *ENDS, lagtimes=(1, 8, 40)).passed for seed in range(200)
+    )
+    assert failed <= 8
+    assert SIGNIFICANT == 0.01
