@@ -128,8 +128,8 @@ def _check_borders(series: list[np.ndarray], period: np.ndarray, dims: int, data
             guess = min((2 * np.pi, 360.0, 1.0), key=lambda p: abs(np.log(p / span)))
             raise ValueError(
                 f"{data.name(int(k))} jumps by up to {jumps.max():.4g} in {int(far.sum())} steps, nearly its whole "
-                f"range of {span:.4g}: an angle across its border? Say so by periods, such as periods=[{guess:.6g}], or "
-                "give trajectories that do not jump"
+                f"range of {span:.4g}: an angle across its border? Say so by periods, such as periods=[{guess:.6g}], "
+                "or give trajectories that do not jump"
             )
 
 

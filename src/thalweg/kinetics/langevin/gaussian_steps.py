@@ -60,7 +60,5 @@ def local_evidence(
     score = -pull @ d_deviation + 0.5 * (
         jnp.einsum("i,ija,j->a", pull, d_covariance, pull) - jnp.einsum("iia->a", relative)
     )
-    information = d_deviation.T @ inverse @ d_deviation + 0.5 * jnp.einsum(
-        "ija,jib->ab", relative, relative
-    )
+    information = d_deviation.T @ inverse @ d_deviation + 0.5 * jnp.einsum("ija,jib->ab", relative, relative)
     return LocalEvidence(likelihood, score, information)

@@ -32,8 +32,10 @@ from thalweg.kinetics.langevin.overdamped import MISFIT
 from thalweg.kinetics.langevin.phase_operator import PhaseOperator
 from thalweg.kinetics.langevin.profiles import Profile, grid_of, knots, linear_profile, mean_row
 from thalweg.kinetics.langevin.scoring import Scored, scored
+from thalweg.kinetics.langevin.simulation import Tables, simulated
 from thalweg.kinetics.langevin.splines import Splines, terms_up_to
 from thalweg.kinetics.langevin.surface import FittedFreeEnergy
+from thalweg.kinetics.langevin.whiteness import whiteness
 from thalweg.learning.models import Method, Model
 from thalweg.shapes import Float
 from thalweg.time_series.resampling import Estimate
@@ -102,18 +104,26 @@ class UnderdampedLangevin(Method):
         if not self.kT > 0:
             raise ValueError(f"kT={self.kT} must be positive [kJ/mol]; 2.494 at 300 K")
         own = pieces(as_trajectories(data), self.lagtime, self.periods, self.velocities)
-        wanted = range(MOST_HIDDEN + 1) if self.hidden == "auto" else [self.hidden]
-        best, scores = None, {}
-        for hidden in wanted:
-            layout = self._layout(own, hidden)
-            found = self._fitted(own, layout, best)
-            scores[hidden] = found.information_criterion
-            if best is not None and scores[hidden] > best[1].information_criterion - WORTH:
-                break
-            best = layout, found
-        layout, found = best
+        if self.hidden != "auto":
+            return self._model(own, int(self.hidden), None)
+        # one more hidden variable as long as the motion remembers more than the model says, and it helps
+        best = self._model(own, 0, None)
+        while best.hidden < MOST_HIDDEN and not whiteness(best).white:
+            more = self._model(own, best.hidden + 1, best)
+            if more.found.information_criterion > best.found.information_criterion - WORTH:
+                return replace(best, compared=more.compared)
+            best = more
+        return best
+
+    def _model(self, own: Pieces, hidden: int, simpler: UnderdampedModel | None) -> UnderdampedModel:
+        """The model with so many hidden variables."""
+        layout = self._layout(own, hidden)
+        known = None if simpler is None else (simpler.layout, simpler.found)
+        found = self._fitted(own, layout, known)
         frames = own.positions[:, :-1][own.weights > 0]
-        return UnderdampedModel(self, layout, found, mean_row(layout.energy, frames), own, scores)
+        compared = {} if simpler is None else dict(simpler.compared)
+        compared[hidden] = found.information_criterion
+        return UnderdampedModel(self, layout, found, mean_row(layout.energy, frames), own, compared)
 
     def _layout(self, own: Pieces, hidden: int) -> Layout:
         """The functions of the model."""
@@ -384,7 +394,9 @@ class UnderdampedModel(Model):
     def operator(self, cells: int = 150, degree: int | None = None) -> PhaseOperator:
         """The generator of a model of one variable: its time scales, exact for the model."""
         if self.dims > 1:
-            raise ValueError(f"the generator in phase space is for one variable, there are {self.dims}; use simulate()")
+            raise ValueError(
+                f"the generator in phase space is for one variable, there are {self.dims}; use simulate()"
+            )
         return self._operator(self.found.parameters, cells, degree)
 
     def _operator(self, parameters: np.ndarray, cells: int, degree: int | None) -> PhaseOperator:
@@ -418,6 +430,30 @@ class UnderdampedModel(Model):
         value = self._operator(self.found.parameters, cells, None).timescales(count)
         spread = [self._operator(each, cells, None).timescales(count) for each in draws]
         return Estimate(value, np.array(spread), n_blocks=max(2, len(self.pieces.weights)))
+
+    def tables(self, points: int = 2001) -> Tables:
+        """Force, mass, friction and memory of a model of one variable along a fine grid, for simulations."""
+        operator = self.operator()
+        ((lower, upper),) = self.potential.domain
+        margin = 0.0 if operator.periodic else 0.25 * (upper - lower)
+        x = np.linspace(lower - margin, upper + margin, points)
+        return Tables(
+            x,
+            -self.potential.gradient(x[None])[0],
+            operator.mass(x),
+            operator.friction(x),
+            np.array([rate(x) for rate, _ in operator.hidden]).reshape(-1, points),
+            np.array([time for _, time in operator.hidden]),
+            self.kT,
+            upper - lower if operator.periodic else None,
+        )
+
+    def simulate(
+        self, start: np.ndarray, steps: int, dt: float, stride: int = 1, seed: int = 0
+    ) -> Float[np.ndarray, "replicas frames"]:
+        """Trajectories of a model of one variable from ``start`` (replicas,), velocities thermal; see `simulated`."""
+        random = np.random.default_rng(seed)
+        return simulated(self.tables(), np.ravel(start), steps, dt, stride, random)[0]
 
     def residuals(self) -> list[Float[np.ndarray, "steps seen"]]:
         """Innovations of every piece in units of their spread: white if the model is right."""

@@ -370,7 +370,7 @@ def first_guess(pieces: Pieces, kT: float) -> tuple[np.ndarray, np.ndarray]:
     ratio = np.clip(together / square, 0.005, 0.99)
     g = np.geomspace(1e-3, 200.0, 4000)
     way = g + np.expm1(-g)
-    found = np.interp(-ratio, -np.expm1(-g) ** 2 / (2.0 * way), g)
+    found = np.interp(-ratio, -(np.expm1(-g) ** 2) / (2.0 * way), g)
     mean_square = square / weights.sum(axis=(0, 1))
     friction = found / pieces.tau
     mass = 2.0 * kT * (found + np.expm1(-found)) / (mean_square * friction**2)

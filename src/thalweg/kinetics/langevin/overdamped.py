@@ -291,9 +291,7 @@ class OverdampedModel(Model):
     def parameter_samples(self, count: int, seed: int = 0) -> Float[np.ndarray, "samples parameters"]:
         """Parameters drawn from their posterior."""
         random = np.random.default_rng(seed)
-        return random.multivariate_normal(
-            self.found.parameters, self.found.covariance, count, method="eigh"
-        )
+        return random.multivariate_normal(self.found.parameters, self.found.covariance, count, method="eigh")
 
     def simulate(
         self, start: np.ndarray, steps: int, dt: float, stride: int = 1, seed: int = 0

@@ -3,7 +3,7 @@ r"""Likelihood of overdamped steps: local linearization with the corrections of 
 .. math:: dx = a\,dt + \sqrt{2D}\,dW, \qquad a = -D \nabla F / kT + \nabla \cdot D, \qquad D = L L^T .
 
 About a position, F and the logarithms of the diagonal of L are quadratic; the drift is linearized there and the linear
-process taken exactly over the step [ozaki1992], its drift and noise averaged over the spread that grows during the
+process taken exactly over the step [shoji1998], its drift and noise averaged over the spread that grows during the
 step [kessler1997]. Errors are of third order in the step, in any number of variables.
 """
 
@@ -84,9 +84,7 @@ class OverdampedSteps:
         """Local numbers ``(steps, numbers)``: slopes and curvatures of F, then value, slopes, curvatures of L."""
         energy, rest = theta[: self.energy.size], theta[self.energy.size :]
         parts = [self.slopes[rows] @ energy]
-        parts += [
-            self.roots[rows] @ each for each in rest.reshape(self.entries, self.diffusion.size)
-        ]
+        parts += [self.roots[rows] @ each for each in rest.reshape(self.entries, self.diffusion.size)]
         return np.concatenate(parts, axis=1)
 
     def __call__(self, theta: np.ndarray) -> Evidence:
@@ -109,7 +107,9 @@ class OverdampedSteps:
                 for numbers_b, features_b, own_b in blocks:
                     weighted = curvature[:, numbers_a, numbers_b] @ features_b
                     count_a, count_b = own_a.stop - own_a.start, own_b.stop - own_b.start
-                    information[own_a, own_b] += features_a.reshape(-1, count_a).T @ weighted.reshape(-1, count_b)
+                    information[own_a, own_b] += features_a.reshape(-1, count_a).T @ weighted.reshape(
+                        -1, count_b
+                    )
         return Evidence(likelihood, score.sum(axis=0), information, score)
 
     def _blocks(self, rows: slice) -> list[tuple[slice, np.ndarray, slice]]:
@@ -119,7 +119,9 @@ class OverdampedSteps:
         found = [(slice(0, first), slopes, slice(0, self.energy.size))]
         for k in range(self.entries):
             numbers = slice(first + k * other, first + (k + 1) * other)
-            found.append((numbers, roots, slice(self.energy.size + k * size, self.energy.size + (k + 1) * size)))
+            found.append(
+                (numbers, roots, slice(self.energy.size + k * size, self.energy.size + (k + 1) * size))
+            )
         return found
 
     def residuals(self, theta: np.ndarray) -> np.ndarray:

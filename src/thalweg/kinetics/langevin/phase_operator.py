@@ -88,9 +88,7 @@ class PhaseOperator:
 
         def matrix(rows, columns, rise, speed, shape):
             values = np.concatenate([-speed, speed]) / h * np.exp(0.5 * np.concatenate(rise))
-            return scipy.sparse.csc_array(
-                (values, (np.concatenate(rows), np.concatenate(columns))), shape
-            )
+            return scipy.sparse.csc_array((values, (np.concatenate(rows), np.concatenate(columns))), shape)
 
         speed = np.sqrt(self.kT / self.mass(self.faces))
         rise = (energy[left] - face, energy[right] - face)

@@ -51,7 +51,11 @@ class Profile(Model):
         rows = zip(self.points, np.asarray(self.values), np.asarray(self.errors))
         for point, value, error in rows:
             at = " ".join(f"{x:10.4g}" for x in np.atleast_1d(point))
-            lines.append(at + "  " + "  ".join(f"{v:10.4g} ± {e:.2g}" for v, e in zip(np.ravel(value), np.ravel(error))))
+            lines.append(
+                at
+                + "  "
+                + "  ".join(f"{v:10.4g} ± {e:.2g}" for v, e in zip(np.ravel(value), np.ravel(error)))
+            )
         return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ coefficients [eilers1996]. Beyond the knots a function goes on in a straight lin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import prod
 from typing import Any
@@ -114,7 +114,10 @@ class Splines:
     def of(self, term: tuple[int, ...]) -> tuple[Axis, ...]:
         """The axes of a term."""
         axes = self.axes if len(term) == 1 or not self.many_axes else self.many_axes
-        return tuple(axes[k] for k in term)
+        if len(term) <= 2:
+            return tuple(axes[k] for k in term)
+        # products of three and four have coarser knots still
+        return tuple(replace(axes[k], intervals=max(2, 2 * axes[k].intervals // len(term))) for k in term)
 
     @property
     def sizes(self) -> list[int]:
@@ -182,6 +185,4 @@ def terms_up_to(variables: int, order: int) -> tuple[tuple[int, ...], ...]:
     >>> terms_up_to(3, 2)
     ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2))
     """
-    return tuple(
-        term for count in range(1, order + 1) for term in combinations(range(variables), count)
-    )
+    return tuple(term for count in range(1, order + 1) for term in combinations(range(variables), count))

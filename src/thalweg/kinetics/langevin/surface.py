@@ -33,9 +33,7 @@ class FittedFreeEnergy(Potential):
     def domain(self) -> Domain:
         """The range of the frames and a twentieth beyond; one period of a periodic variable."""
         margin = [0.0 if axis.periodic else 0.05 * (axis.upper - axis.lower) for axis in self.splines.axes]
-        return tuple(
-            (axis.lower - wide, axis.upper + wide) for axis, wide in zip(self.splines.axes, margin)
-        )
+        return tuple((axis.lower - wide, axis.upper + wide) for axis, wide in zip(self.splines.axes, margin))
 
     def energy(self, x: Array) -> ModelEnergies:
         """Free energies ``(*points,)`` of ``x`` ``(variables, *points)``, in the library of ``x``."""
