@@ -48,8 +48,56 @@ def test_components_that_symmetry_makes_zero_tell_the_noise_and_not_the_scale(sh
     wrong = np.hypot(0.3 * claimed, noise) * random.normal(size=6000)
     found = calibrate(wrong, claimed)
     assert found.scale == pytest.approx(0.3, rel=0.1)
-    assert found.mapped.floor == pytest.approx(noise, rel=0.1, abs=1e-3)
+    assert found.mapped.noise == pytest.approx(noise, rel=0.1, abs=1e-3)
+    assert found.mapped.floor < 1e-3
     assert found.coverage_68 == pytest.approx(0.68, abs=0.05)
+
+
+def seen_through_noise(factor: float, noise: float, seed: int, frames: int = 16):
+    """Calibration of claims that are ``factor`` times too small, of a dozen components a frame and as many closed."""
+    random = np.random.default_rng(seed)
+    claimed = np.repeat(np.exp(0.5 * random.normal(size=frames)), 12)
+    wrong = np.hypot(factor * claimed, noise) * random.normal(size=12 * frames)
+    claimed = np.concatenate([claimed, np.full(12 * frames, 1e-9)])
+    wrong = np.concatenate([wrong, noise * random.normal(size=12 * frames)])
+    return calibrate(wrong, claimed, groups=np.arange(24 * frames) // 12).mapped
+
+
+@pytest.mark.parametrize(("noise", "within"), [(0.1, 1.15), (1.0, 1.5)])
+@pytest.mark.parametrize("factor", [1.0, 2.5])
+def test_noise_of_labels_is_taken_out_of_errors(factor, noise, within):
+    found = [seen_through_noise(factor, noise, seed) for seed in range(8)]
+    off = np.abs(np.log([mapped.scale / factor for mapped in found]))
+    assert np.sort(off)[-2] < np.log(within)
+    assert found[0].noise == pytest.approx(noise, rel=0.25)
+    claims = np.array([1.0, 2.0])
+    assert found[0].of_labels(claims) == pytest.approx(np.hypot(found[0](claims), found[0].noise))
+
+
+def test_where_errors_drown_in_noise_claims_are_believed_and_said_to_be_uncertain():
+    found = [seen_through_noise(1.0, 6.0, seed) for seed in range(8)]
+    assert np.abs(np.log([mapped.scale for mapped in found])).max() < np.log(1.5)
+    assert min(mapped.scale_error for mapped in found) > 0.3
+    # errors that noise cannot explain move it nevertheless, whatever was believed
+    assert np.median([seen_through_noise(20.0, 6.0, seed).scale for seed in range(4)]) > 13
+    assert seen_through_noise(1.0, 6.0, 0, frames=2).scale == pytest.approx(1.0, rel=0.5)
+
+
+def test_scatter_of_errors_is_seen_through_the_noise_of_labels():
+    random, sizes = np.random.default_rng(4), np.full(150, 30.0)
+    scores = np.exp(0.4 * random.normal(size=150))
+    true = 1.3 * scores * np.exp(0.3 * random.normal(size=150))
+    shown = np.sqrt(np.mean((true[:, None] + 2.0 * random.normal(size=(150, 30))) ** 2, 1))
+    odds, blind = ErrorOdds.of(shown, scores, 2.0, sizes), ErrorOdds.of(shown, scores)
+    assert (odds.ratio, odds.scatter) == (pytest.approx(1.3, rel=0.1), pytest.approx(0.3, abs=0.1))
+    assert blind.ratio > 1.7
+    assert odds.count < 110
+    usual = odds.true_errors(shown, scores, 2.0, sizes)
+    assert np.sqrt(np.mean(usual**2)) == pytest.approx(np.sqrt(np.mean(true**2)), rel=0.1)
+    assert np.corrcoef(np.log(usual), np.log(true))[0, 1] > 0.8
+    drowned = ErrorOdds.of(np.full(20, 10.0), np.ones(20), 10.0, np.full(20, 9.0))
+    assert 0.5 < drowned.ratio < 2
+    assert drowned.count < 8
 
 
 def test_claims_that_spread_too_widely_are_drawn_together_where_many_frames_say_so():

@@ -1,13 +1,14 @@
 """Whether claimed standard deviations are what errors turn out to be, and how to put them right.
 
 Of residuals ``r`` at claimed deviations ``s``, a fraction 0.68 should lie within one deviation and 0.95 within two once
-claims are put right by a `DeviationMap`. No map mends an uncertainty that does not know where errors are large: rank
-correlation, the area under the receiver operating characteristic [fawcett2006] and the reliability curve (observed
-against claimed, in bins) say that.
+claims are put right by a `DeviationMap`, and the noise of the labels added to them in quadrature. No map mends an
+uncertainty that does not know where errors are large: rank correlation, the area under the receiver operating
+characteristic [fawcett2006] and the reliability curve (observed against claimed, in bins) say that.
 
-Whole frames are judged by one number each, their score; errors of frames scatter about it. `ErrorOdds` knows how much
-and says how probable it is that an error exceeds a limit: alarms are raised by that, over one frame at a time by odds,
-or over the frames of a set that are expected to hold a share of the bad ones (`expected_to_hold`).
+Whole frames are judged by one number each, their score; errors of frames scatter about it. `ErrorOdds` knows how much,
+as far as the noise of labels lets errors be seen, and says how probable it is that an error exceeds a limit: alarms are
+raised by that, over one frame at a time by odds, or over the frames of a set that are expected to hold a share of the
+bad ones (`expected_to_hold`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ from thalweg.shapes import Array, Float
 PRIOR_COUNT, PRIOR_SCATTER = 4, 0.4
 """Before any error is seen, its logarithm is taken to scatter by so much, as by so many errors that were seen."""
 
+ROUNDS = 200
+"""Of expectation and maximization, where errors are seen through the noise of labels."""
+
+CLEAR = 0.1
+"""Noise of labels below this fraction of errors does not hide them."""
+
 GROSS = 4.0
 """Errors further than this many (robust) deviations from the others count as no further away."""
 
@@ -35,9 +42,9 @@ class Calibration:
     Attributes
     ----------
     mapped : from claimed to calibrated deviations
-    coverage_68, coverage_95 : fraction of residuals within 1 and 1.96 calibrated deviations
+    coverage_68, coverage_95 : fraction of residuals within 1 and 1.96 deviations of labels from predictions
     rank_correlation : Spearman's, between deviations and absolute residuals
-    reliability : (bins, 3): calibrated deviation, root mean square residual, its standard error
+    reliability : (bins, 3): deviation of labels from predictions, root mean square residual, its standard error
     count : number of residuals that were judged: those that symmetry does not make zero
     """
 
@@ -79,7 +86,7 @@ def calibrate(
     residuals, deviations = _checked(residuals, deviations, least=0.0)
     mapped = DeviationMap.of(residuals, deviations, groups, noise)
     told = deviations > mapped.closed
-    judged, scaled = residuals[told], mapped(deviations[told])
+    judged, scaled = residuals[told], mapped.of_labels(deviations[told])
     return Calibration(
         mapped,
         coverage(judged, scaled, 0.6827),
@@ -224,8 +231,17 @@ class ErrorOdds:
     shares: tuple[float, ...] = (1.0,)
 
     @staticmethod
-    def of(errors: Many, scores: Float[Array, " values *kinds"]) -> ErrorOdds:
+    def of(
+        errors: Many,
+        scores: Float[Array, " values *kinds"],
+        noise: float = 0.0,
+        sizes: Many | float = 1.0,
+    ) -> ErrorOdds:
         """The most likely ones for ``errors`` seen at ``scores``, both positive, of one kind or ``(values, kinds)``.
+
+        Errors against labels of some ``noise``, root mean squares of ``sizes`` components, show true errors the less
+        the smaller these are: what scatters is the expectation of their logarithms, by turns with what is most likely
+        [dempster1977]. As far as errors are not seen, scores are taken to be right.
 
         Raises
         ------
@@ -243,22 +259,52 @@ class ErrorOdds:
                 if kinds == 1
                 else f"{count} errors cannot say how much each of {kinds} kinds of scores counts; give more"
             )
-        logs = np.log(scores)
-        left = np.log(errors) - logs[:, 0]
-        rows = np.column_stack([np.ones(count), logs[:, 1:] - logs[:, :1]])
-        coefficients = np.linalg.lstsq(rows, left, rcond=None)[0]
-        off = _winsorized(left - rows @ coefficients)
-        coefficients[0] += off.mean()
-        known = np.sum((off - off.mean()) ** 2) + PRIOR_COUNT * PRIOR_SCATTER**2
-        scatter = np.sqrt(known / (count - kinds + PRIOR_COUNT))
-        shares = (1 - coefficients[1:].sum(), *coefficients[1:])
-        return ErrorOdds(float(np.exp(coefficients[0])), float(scatter), count, tuple(map(float, shares)))
+        hidden = noise > CLEAR * np.median(errors)
+        known = np.log(np.sqrt(np.maximum(errors**2 - noise**2, (errors / 4) ** 2)))
+        odds = _most_likely(known, np.zeros(count), scores, count, hidden)
+        for _ in range(ROUNDS if hidden else 0):
+            known, unknown = odds.true_logarithms(errors, scores, noise, sizes)
+            seen = np.sum(1 - np.minimum(unknown / odds.scatter**2, 1))
+            before, odds = odds, _most_likely(known, unknown, scores, max(1, round(seen)), True)
+            if np.isclose([odds.ratio, odds.scatter], [before.ratio, before.scatter], rtol=1e-5).all():
+                break
+        return odds
 
     def medians(self, scores: Float[Array, " values *kinds"]) -> np.ndarray:
         """Median errors at ``scores``, ``(values,)``."""
         scores = np.asarray(scores, float).reshape(len(scores), -1)
         with np.errstate(divide="ignore"):
             return self.ratio * np.exp(np.log(scores) @ np.array(self.shares))
+
+    def true_logarithms(
+        self, errors: Many, scores: Float[Array, " values *kinds"], noise: float, sizes: Many | float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of the logarithm of each true error, ``(values,)``, when ``errors`` are seen through noise.
+
+        Of a true root mean square ``e`` of ``k`` components labels of noise ``n`` show a square about ``e^2 + n^2``, of
+        variance ``(4 e^2 n^2 + 2 n^4) / k``.
+        """
+        away = np.linspace(-5, 5, 201)
+        logs = np.log(self.medians(scores))[:, None] + self.scatter * away
+        squares, step = np.exp(2 * logs), self.scatter * (away[1] - away[0])
+        seen = (4 * squares * noise**2 + 2 * noise**4) / np.reshape(sizes, (-1, 1)) + (
+            2 * squares * step
+        ) ** 2
+        off = np.asarray(errors, float)[:, None] ** 2 - squares - noise**2
+        likely = -0.5 * (away**2 + off**2 / seen + np.log(seen))
+        shares = np.exp(likely - likely.max(1, keepdims=True))
+        shares /= shares.sum(1, keepdims=True)
+        means = (shares * logs).sum(1)
+        return means, (shares * (logs - means[:, None]) ** 2).sum(1)
+
+    def true_errors(
+        self, errors: Many, scores: Float[Array, " values *kinds"], noise: float, sizes: Many | float
+    ) -> np.ndarray:
+        """Root mean square of what each true error may be, ``(values,)``; the ``errors`` where ``noise`` is zero."""
+        if not noise > 0:
+            return np.asarray(errors, float)
+        means, variances = self.true_logarithms(errors, scores, noise, sizes)
+        return np.exp(means + variances)
 
     def drawn(self, scores: Float[Array, " values *kinds"], draws: int, seed: int = 0) -> np.ndarray:
         """Errors that may be at ``scores`` if they scatter alike, ``(draws, values)``.
@@ -281,6 +327,23 @@ class ErrorOdds:
         with np.errstate(divide="ignore"):
             far = np.log(self.medians(scores) / limit)
         return stdtr(self.count - len(self.shares) + PRIOR_COUNT, far / width)
+
+
+def _most_likely(logs, unknown, scores, count, held):
+    """Odds for ``logs`` of errors, known up to variances ``unknown``; ``held`` where scores are right a priori."""
+    kinds, shown = scores.shape[1], np.log(scores)
+    left = logs - shown[:, 0]
+    rows = np.column_stack([np.ones(len(left)), shown[:, 1:] - shown[:, :1]])
+    if held:  # one error more, at its score
+        left, rows = np.append(left, 0.0), np.vstack([rows, np.eye(1, kinds)])
+    coefficients = np.linalg.lstsq(rows, left, rcond=None)[0]
+    off = _winsorized((left - rows @ coefficients)[: len(logs)])
+    if not held:
+        coefficients[0] += off.mean()
+    known = np.sum((off - off.mean()) ** 2 + unknown) + PRIOR_COUNT * PRIOR_SCATTER**2
+    scatter = np.sqrt(known / (len(logs) - kinds + PRIOR_COUNT))
+    shares = (1 - coefficients[1:].sum(), *coefficients[1:])
+    return ErrorOdds(float(np.exp(coefficients[0])), float(scatter), count, tuple(map(float, shares)))
 
 
 def _winsorized(values: np.ndarray) -> np.ndarray:

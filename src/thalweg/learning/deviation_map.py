@@ -1,12 +1,19 @@
-"""From claimed deviations to errors: a scale, a power where claims spread too widely, and a floor.
+"""From claimed deviations to errors: a scale, and a power where claims spread too widely; the noise of labels apart.
 
-Where a deviation ``s`` is claimed, errors are expected to have the deviation ``d``,
+Where a deviation ``s`` is claimed, errors have the deviation ``d``, and labels, which are noisy, differ from
+predictions by ``r`` of the deviation ``h``,
 
-    d(s)^2 = (a m (s / m)^b)^2 + n^2,
+    d(s) = a m (s / m)^b,     h(s)^2 = d(s)^2 + n^2,
 
-with ``m`` the median claim. The floor ``n`` is the noise of labels: a component that symmetry makes zero is claimed to
-be certain, and its label is not. The scale ``a`` is between those that put 68 % within one and 95 % within 1.96
-deviations, which a few gross outliers do not move. The power ``b`` is one unless the data contradict it.
+with ``m`` the median claim. The noise ``n`` is told by components that symmetry makes zero: their predictions are
+exact, and their labels are not. The scale ``a`` is the median of its posterior,
+
+    p(a, n | r) ~ p(a) p(n) prod_i p(r_i / h(s_i)) / h(s_i).
+
+Before any residual is seen, claims are taken to be about right (``a`` is one within a factor of some `PRIOR_SCALE`):
+where errors drown in noise the residuals say little, and a noise that is not quite known must not turn into error, nor
+errors into noise. Residuals over deviations are taken to be distributed like Student's t, so that gross outliers hardly
+count. The power ``b`` is one unless the data contradict it.
 """
 
 from __future__ import annotations
@@ -14,23 +21,30 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtri
+from numpy.polynomial.hermite_e import hermegauss
+from scipy.interpolate import CubicSpline
 
 from thalweg.shapes import Array, Float
 
 Many = Float[Array, " values"]
 
-LEVELS = (0.6827, 0.95)
-"""Fractions that the scale should leave within so many deviations of a normal distribution."""
+WITHIN = 0.6827
+"""Fraction of normal residuals within one deviation."""
 
 LEAST = 1e-3
-"""Deviations below this fraction of the usual error say nothing: a floor where labels have no noise."""
-
-MOST = 0.9
-"""At most this fraction of the usual error is noise."""
+"""Deviations below this fraction of the usual residual say nothing: no claim goes below."""
 
 CLOSED = 0.05
 """Claims below this fraction of the usual one are of components that symmetry makes zero, or nearly."""
+
+PRIOR_SCALE = 0.5
+"""How far the logarithm of the scale lies from zero, before data: as Student's t with `FREEDOM` degrees of freedom."""
+
+FREEDOM = 4.0
+"""Degrees of freedom of residuals over deviations, and of the prior of the scale."""
+
+CONSISTENT = 0.831
+"""Width of that distribution of residuals which is most likely where they are normal, over their deviation."""
 
 CLEAR = 2.0
 """A power other than one is believed when it is so many standard errors away from it."""
@@ -42,7 +56,7 @@ PRIOR = 0.3
 """How far powers lie from one, before data."""
 
 FEW = 8
-"""Fewer groups of residuals do not tell a power."""
+"""Fewer groups of residuals do not tell a power, nor fewer components that are zero by symmetry the noise of labels."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +69,16 @@ class DeviationMap:
     power : ``b``
     middle : ``m``, in the unit of claims
     highest : above this claim, where none was tried, deviations are proportional to claims again
-    floor : ``n``, in the unit of claims
+    floor : no deviation is claimed to be less than this, in the unit of claims
     closed : claims up to this one are of components that symmetry makes zero, or nearly
     scale_error : relative standard error of the scale
+    noise : ``n``, by which labels differ from what is true, in the unit of claims
 
     Examples
     --------
-    >>> DeviationMap(2.0, floor=3.0)(np.array([0.0, 2.0])).tolist()
-    [3.0, 5.0]
+    >>> mapped = DeviationMap(2.0, noise=3.0)
+    >>> mapped(np.array([0.0, 2.0])).tolist(), mapped.of_labels(np.array([0.0, 2.0])).tolist()
+    ([0.0, 4.0], [3.0, 5.0])
     """
 
     scale: float = 1.0
@@ -72,14 +88,19 @@ class DeviationMap:
     floor: float = 0.0
     closed: float = 0.0
     scale_error: float = float("nan")
+    noise: float = 0.0
 
     def __call__(self, deviations: Float[Array, " *shape"]) -> np.ndarray:
-        """Of claimed ``deviations`` of any shape."""
+        """Of errors, where ``deviations`` of any shape are claimed."""
         return np.asarray(np.hypot(self._own(np.asarray(deviations, float)), self.floor))
+
+    def of_labels(self, deviations: Float[Array, " *shape"]) -> np.ndarray:
+        """Of the differences between predictions and labels, which have noise of their own."""
+        return np.hypot(self(deviations), self.noise)
 
     @property
     def certain(self) -> float:
-        """Deviations up to this one are the floor's, where symmetry leaves no error."""
+        """Deviations up to this one are of components that symmetry makes zero, or nearly."""
         return float(self(np.array(self.closed)))
 
     def _own(self, deviations):
@@ -111,18 +132,15 @@ class DeviationMap:
         if not open_.any():
             raise ValueError("all claimed deviations are zero; calibrate where something can err")
         closed, size, deviations, groups = size[~open_], size[open_], deviations[open_], groups[open_]
-        usual, middle = float(np.quantile(size, LEVELS[0])), float(np.median(deviations))
-        # a label whose prediction is certain differs by its noise alone; a fifth of the usual square is never taken for
-        # noise: claims would count for nothing where errors drown in it, and far away too
-        noise = max(noise, float(np.quantile(closed, LEVELS[0])) if len(closed) >= FEW else 0.0)
-        floor = max(min(noise, MOST * usual), LEAST * usual, 1e-12 * middle)
-        first = DeviationMap(_scale(size, deviations, floor), 1.0, middle, floor=floor)
-        power = _power(size, deviations, groups, first)
+        noise, told_by = _noise(closed, noise)
+        middle = float(np.median(deviations))
+        floor = max(LEAST * float(np.quantile(size, WITHIN)), 1e-12 * middle)
         highest = float(np.quantile(deviations, 0.99))
-        mapped = DeviationMap(1.0, power, middle, highest)(deviations)
-        scale = _scale(size, mapped, floor)
-        found = DeviationMap(scale, power, middle, highest, floor, threshold)
-        return replace(found, scale_error=_scale_error(size / found(deviations), groups))
+        bare = DeviationMap(1.0, 1.0, middle, highest, floor, threshold, noise=noise)
+        first = replace(bare, scale=_scale(size, bare(deviations), groups, noise, told_by)[0])
+        bare = replace(bare, power=_power(size, deviations, groups, first))
+        scale, error = _scale(size, bare(deviations), groups, noise, told_by)
+        return replace(bare, scale=scale, scale_error=error)
 
 
 def closed_below(deviations: Float[Array, " *shape"]) -> float:
@@ -138,19 +156,62 @@ def closed_below(deviations: Float[Array, " *shape"]) -> float:
     return float(CLOSED * rising[np.searchsorted(held, held[-1] / 2)])
 
 
-def _scale(size: np.ndarray, deviations: np.ndarray, floor: float) -> float:
-    """The ``a`` that leaves `LEVELS` of the sizes within ``hypot(a s, n)``, the geometric mean over levels."""
-    logs = []
-    for level in LEVELS:
-        # |r| <= z hypot(a s, n) when a >= sqrt((r / z)^2 - n^2) / s: a quantile of these
-        needed = np.sqrt(np.maximum((size / ndtri((1 + level) / 2)) ** 2 - floor**2, 0)) / deviations
-        logs.append(np.log(max(np.quantile(needed, level), 1e-6 * np.median(size / deviations), 1e-300)))
-    return float(np.exp(np.mean(logs)))
+def _noise(closed: np.ndarray, known: float) -> tuple[float, int]:
+    """Noise of labels, and how many labels tell it; none where it was ``known`` to be as large before.
+
+    A label whose prediction is certain differs by its noise alone.
+    """
+    told = float(np.quantile(closed, WITHIN)) if len(closed) >= FEW else 0.0
+    return (told, len(closed)) if told > known else (known, 0)
+
+
+def _scale(
+    size: np.ndarray, deviations: np.ndarray, groups: np.ndarray, noise: float, told_by: int
+) -> tuple[float, float]:
+    """Median of the posterior of ``a``, and its relative standard error, NaN where all residuals are of one frame.
+
+    ==============  ===========================================================================================
+    ``log a``       ``logs``
+    ``n``, p(n)     ``noises``, ``shares``: nodes of a Gauss-Hermite rule in ``log n``
+    ``log p(r)``    ``likely``, (noises, logs)
+    ==============  ===========================================================================================
+    """
+    usual = np.clip(np.log(max(np.median(size), 1e-300) / np.median(deviations)), -30.0, 30.0)
+    logs = np.arange(min(usual, 0.0) - (6 if noise > 0 else 2), max(usual, 0.0) + 2, 0.2)
+    nodes, shares = hermegauss(7) if told_by else (np.zeros(1), np.ones(1))
+    noises = noise * np.exp(nodes / np.sqrt(2 * max(told_by, 1)))
+    likely = np.array(
+        [[_likelihood(size, np.hypot(np.exp(a) * deviations, n)) for a in logs] for n in noises]
+    )
+    before = -0.5 * (FREEDOM + 1) * np.log1p((logs / PRIOR_SCALE) ** 2 / FREEDOM)
+    best = np.unravel_index(np.argmax(likely + before), likely.shape)
+    # residuals of one frame are alike, and count for fewer
+    alike = _alike(size, np.exp(logs[best[1]]) * deviations, noises[best[0]], groups)
+    posterior = np.logaddexp.reduce(likely / alike + np.log(shares)[:, None], axis=0) + before
+    fine = np.linspace(logs[0], logs[-1], 20001)
+    below = np.cumsum(np.exp(CubicSpline(logs, posterior - posterior.max())(fine)))
+    low, middle, high = np.interp(np.array([0.1587, 0.5, 0.8413]) * below[-1], below, fine)
+    return float(np.exp(middle)), float((high - low) / 2 if len(np.unique(groups)) > 1 else np.nan)
+
+
+def _likelihood(size: np.ndarray, deviations: np.ndarray) -> float:
+    """Logarithm of the probability of residuals, up to a constant."""
+    squares = (size / (CONSISTENT * deviations)) ** 2
+    return -float(np.sum(np.log(deviations)) + 0.5 * (FREEDOM + 1) * np.sum(np.log1p(squares / FREEDOM)))
+
+
+def _alike(size: np.ndarray, deviations: np.ndarray, noise: float, groups: np.ndarray) -> float:
+    """How many residuals count for one: the variance of what groups say of ``log a``, over that of residuals apart."""
+    whole = np.hypot(deviations, noise)
+    squares = (size / (CONSISTENT * whole)) ** 2
+    pulls = ((FREEDOM + 1) * squares / (FREEDOM + squares) - 1) * (deviations / whole) ** 2
+    sums = np.bincount(np.unique(groups, return_inverse=True)[1], pulls)
+    return max(1.0, float(sums @ sums / max(pulls @ pulls, 1e-300))) if len(sums) > 1 else 1.0
 
 
 def _power(size: np.ndarray, deviations: np.ndarray, groups: np.ndarray, first: DeviationMap) -> float:
-    """Slope of ``log |r|`` over ``log s`` above the floor, drawn to one by its prior; one where nothing contradicts."""
-    clear = (first._own(deviations) > 2 * first.floor) & (size > 0)
+    """Slope of ``log |r|`` over ``log s`` above the noise, drawn to one by its prior; one where nothing contradicts."""
+    clear = (first._own(deviations) > 2 * np.hypot(first.floor, first.noise)) & (size > 0)
     if len(np.unique(groups[clear])) < FEW:
         return 1.0
     x, y, groups = np.log(deviations[clear]), np.log(size[clear]), groups[clear]
@@ -166,15 +227,3 @@ def _power(size: np.ndarray, deviations: np.ndarray, groups: np.ndarray, first: 
         return 1.0
     drawn = (slope / error**2 + 1 / PRIOR**2) / (1 / error**2 + 1 / PRIOR**2)
     return float(np.clip(drawn, *POWERS))
-
-
-def _scale_error(ratios: np.ndarray, groups: np.ndarray) -> float:
-    """Relative standard error of the scale: of the root mean square ratio, cut at four, over groups; NaN for one."""
-    squares = np.minimum(ratios, 4.0) ** 2
-    owners = np.unique(groups, return_inverse=True)[1]
-    counts, sums = np.bincount(owners), np.bincount(owners, squares)
-    many, mean = len(counts), squares.mean()
-    if many < 2 or not mean > 0:
-        return float("nan")
-    off = sums - mean * counts
-    return float(np.sqrt(off @ off * many / (many - 1)) / counts.sum() / (2 * mean))

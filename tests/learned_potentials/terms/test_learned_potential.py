@@ -20,6 +20,7 @@ from thalweg.learned_potentials.uncertainty.calibrated import (
     force_calibration,
     force_deviations,
     force_errors,
+    usual_error,
 )
 from thalweg.learned_potentials.uncertainty.graded import graded
 from thalweg.learned_potentials.uncertainty.label_noise import label_noise
@@ -200,9 +201,10 @@ def test_frames_without_force_by_symmetry_change_neither_claims_nor_alarms(learn
     assert alarm.raised([*fresh, *symmetric(10, noise, 1)]).mean() < 0.1
     bad = force_errors(mixed, hot) > alarm.largest
     assert alarm.raised(hot)[bad].mean() > 0.9
-    claims = np.array([each.max() for each in mixed.spread(symmetric(4, noise)).forces])
-    assert (claims > 0).all()
-    assert not noise or claims == pytest.approx(noise, rel=0.3)
+    spread = mixed.spread(symmetric(4, noise))
+    claims = np.array([each.max() for each in spread.forces])
+    assert ((claims > 0) & (claims < 0.05 * alarm.usual)).all()
+    assert not noise or spread.noise == pytest.approx(noise, rel=0.3)
 
 
 def test_a_calibration_on_two_frames_says_so(learner, molecules):
@@ -304,3 +306,21 @@ def test_unsound_frames_are_refused_before_a_fit(learner, molecules):
     mixed = [replace(frame, forces=frame.forces / 51.4221) for frame in frames]
     with pytest.raises(ValueError, match=r"as if Hartree/bohr read as eV/Å; convert the forces"):
         Recipe(learner, core_repulsion=None).fit(mixed)
+
+
+def test_claims_are_of_errors_against_what_is_true_however_noisy_the_labels(learner, molecules):
+    recipe = Recipe(learner, references=dict.fromkeys((1, 6, 8), 0.0), core_repulsion=None)
+    random = np.random.default_rng(3)
+
+    def noisy(frames, noise):
+        return [replace(frame, forces=frame.forces + noise * random.normal(size=(4, 3))) for frame in frames]
+
+    held_out = molecules(30, 0.005, seed=1)
+    noise = 2 * usual_error(force_errors(recipe.fit(molecules(30, 0.005)), held_out))
+    potential = recipe.fit(noisy(molecules(30, 0.005), noise))
+    known = calibrated(potential, noisy([*held_out, *symmetric(16, 0.0)], noise))
+    fresh = molecules(60, 0.005, seed=2)
+    true, claimed = usual_error(force_errors(known, fresh)), usual_error(force_deviations(known, fresh))
+    assert known.spread(fresh).noise == pytest.approx(noise, rel=0.2)
+    assert 1 / 1.5 < claimed / true < 1.5
+    assert 1 / 1.5 < ForceAlarm.known(known).usual / usual_error(force_errors(known, held_out)) < 1.5

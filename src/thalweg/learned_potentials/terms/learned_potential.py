@@ -67,7 +67,7 @@ class LearnedPotential:
         return total
 
     def spread(self, configurations: Sequence[Configuration]) -> Spread:
-        """Calibrated standard deviations of energies and force components.
+        """Calibrated standard deviations of energies and force components from what is true; labels have noise.
 
         Raises
         ------
@@ -83,8 +83,10 @@ class LearnedPotential:
         )
         if self.calibration is None:
             return bare
-        forces = tuple(map(self.calibration, bare.forces))
-        return Spread(self.calibration.scale * bare.energies, forces, self.calibration.certain)
+        mapped = self.calibration
+        return Spread(
+            mapped.scale * bare.energies, tuple(map(mapped, bare.forces)), mapped.certain, mapped.noise
+        )
 
     def with_active_set(self, training: Sequence[Configuration]) -> LearnedPotential:
         """The same, whose linear terms know the sites that span the ``training`` frames; see `grades`."""

@@ -49,12 +49,14 @@ class Spread:
     ----------
     energies : (frames,) [kJ/mol]
     forces : one (atoms, 3) per frame [kJ/mol/nm]
-    certain : those of force components up to this one are of components zero by symmetry, noise of labels [kJ/mol/nm]
+    certain : those of force components up to this one are of components zero by symmetry [kJ/mol/nm]
+    noise : of labels of forces, which differ from predictions by it and by errors [kJ/mol/nm]
     """
 
     energies: np.ndarray
     forces: tuple[np.ndarray, ...]
     certain: float = 0.0
+    noise: float = 0.0
 
 
 @runtime_checkable

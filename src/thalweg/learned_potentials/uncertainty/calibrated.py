@@ -1,11 +1,11 @@
 """Uncertainties of a potential put right on frames it was not fitted to, and turned into alarms.
 
-A map from claims to errors is fitted to residuals of force components (`thalweg.learning.deviation_map`). Its floor is
-the noise of the labels: components that symmetry makes zero are predicted exactly, and tell that noise. An alarm over a
-frame is raised when, by its claimed root mean square force deviation and by how errors of held-out frames scatter about
-theirs, a large error is not improbable enough: by itself, or so that of a set of frames a given share of the bad is
-caught. A term that can leave out its training frames one at a time makes held-out frames of them (`LeavesOut`), and
-many errors tell scatter and usual error better than a few.
+A map from claims to errors is fitted to residuals of force components (`thalweg.learning.deviation_map`). Errors are
+those against what is true: the noise of labels, told by components that symmetry makes zero, by sums of forces and by
+decimals, is taken out of them. An alarm over a frame is raised when, by its claimed root mean square force deviation
+and by how errors of held-out frames scatter about theirs, a large error is not improbable enough: by itself, or so that
+of a set of frames a given share of the bad is caught. A term that can leave out its training frames one at a time makes
+held-out frames of them (`LeavesOut`), and many errors tell scatter and usual error better than a few.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from thalweg.learning.calibration import Calibration, ErrorOdds, calibrate, expe
 from thalweg.learning.deviation_map import closed_below
 from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration
+from thalweg.units import unit
 
 FEW = 8
 """Held-out frames of which fewer leave a calibration uncertain enough to say so."""
@@ -74,18 +75,21 @@ def calibrated(potential: LearnedPotential, held_out: Sequence[Configuration]) -
         "scale": mapped.scale,
         "scale_error": mapped.scale_error,
         "power": mapped.power,
-        "floor": mapped.floor,
+        "noise": mapped.noise,
         "coverage_68": calibration.coverage_68,
         "coverage_95": calibration.coverage_95,
         "rank_correlation": calibration.rank_correlation,
     }
-    errors, claims = _uncertain(
-        root_mean_squares(off), root_mean_squares([mapped(each) for each in claimed]), mapped.certain
+    errors, claims, sizes = _uncertain(
+        root_mean_squares(off),
+        root_mean_squares([mapped(each) for each in claimed]),
+        _freedom(held_out),
+        mapped.certain,
     )
     if len(errors) > 1:
-        odds = ErrorOdds.of(errors, claims)
+        odds = ErrorOdds.of(errors, claims, mapped.noise, sizes)
         summary |= {"frame_ratio": odds.ratio, "frame_scatter": odds.scatter, "frame_count": odds.count}
-        summary["frame_rmse"] = usual_error(errors)
+        summary["frame_rmse"] = usual_error(odds.true_errors(errors, claims, mapped.noise, sizes))
     return replace(potential, calibration=mapped, card={**potential.card, "calibration": summary})
 
 
@@ -107,6 +111,12 @@ def calibration_in_words(potential: LearnedPotential) -> tuple[str, ...]:
         sentences.append(
             f"The uncertainty was calibrated on {frames} frame{'s' * (frames > 1)}: {known}, and alarms are vague; "
             f"hold out {FEW} frames or more."
+        )
+    if summary.get("noise", 0.0) > summary.get("frame_rmse", np.inf):
+        one = unit("meV/Å", "force")
+        sentences.append(
+            f"The labels are noisier ({summary['noise'] / one:.2g} meV/Å) than the model is wrong: what its claims are "
+            "worth is hardly seen."
         )
     if summary["power"] != 1:
         spread = "widely" if summary["power"] < 1 else "narrowly"
@@ -137,7 +147,7 @@ class ForceAlarm:
     ----------
     potential : claims deviations
     errors : how force errors of frames scatter about `scores`
-    usual : root mean square force error of the held-out frames [kJ/mol/nm]
+    usual : root mean square force error of the held-out frames, noise of their labels taken out [kJ/mol/nm]
     limit : multiple of it that is too much
     odds : a bad frame that is missed is as bad as ``1 / odds - 1`` false alarms
     others : second opinions, not taught the held-out frames either
@@ -180,21 +190,28 @@ class ForceAlarm:
                 "what second opinions are worth is told by held-out frames with forces; give some"
             )
         errors, scores = _left_out_errors(potential, fitted) if len(fitted) else (np.empty(0), np.empty(0))
-        own = np.zeros(0)
+        own, sizes = np.zeros(0), _freedom(fitted)[: len(errors)]
         if labeled:
             own, own_scores = force_errors(potential, labeled), _force_scores(potential, others, labeled)
             scores = own_scores if others else np.concatenate([scores, own_scores[:, 0]])
         # frames of the fit have no second opinions: with these, scatter is judged on held-out frames alone
         scattering = own if others else np.concatenate([errors, own])
-        certain = 0.0 if potential.calibration is None else potential.calibration.certain
-        known, at = _uncertain(scattering, scores.reshape(len(scattering), -1), certain)
+        own_sizes = _freedom(labeled)
+        sizes = own_sizes if others else np.concatenate([sizes, own_sizes])
+        certain, noise = 0.0, label_noise([*fitted, *labeled])
+        if potential.calibration is not None:
+            certain, noise = potential.calibration.certain, potential.calibration.noise
+        known, at, sizes = _uncertain(scattering, scores.reshape(len(scattering), -1), sizes, certain)
         if len(known) <= at.shape[1]:
             raise ValueError(
                 f"of {len(scattering)} frames with forces {len(known)} are not zero by symmetry: too few to say how "
                 "errors scatter; hold out more frames whose atoms are displaced"
             )
-        usual = usual_error(np.concatenate([errors[errors > 0], known]) if others else known)
-        return ForceAlarm(potential, ErrorOdds.of(known, at), usual, limit, odds, tuple(others))
+        scatter = ErrorOdds.of(known, at, noise, sizes)
+        true = scatter.true_errors(known, at, noise, sizes)
+        if others:
+            true = np.concatenate([np.sqrt(np.maximum(errors[errors > 0] ** 2 - noise**2, 0)), true])
+        return ForceAlarm(potential, scatter, usual_error(true), limit, odds, tuple(others))
 
     @staticmethod
     def known(potential: LearnedPotential, limit: float = 3.0, odds: float = 0.1) -> ForceAlarm:
@@ -277,7 +294,10 @@ def _force_scores(
 
 
 def force_errors(potential: LearnedPotential, configurations: Sequence[Configuration]) -> np.ndarray:
-    """Root mean square error of the force components of each frame, ``(frames,)`` [kJ/mol/nm]; NaN without labels."""
+    """Root mean square error of the force components of each frame, ``(frames,)`` [kJ/mol/nm]; NaN without labels.
+
+    Against its labels, whose noise is part of it.
+    """
     return root_mean_squares(residuals(configurations, potential.evaluate(configurations)).forces)
 
 
@@ -319,9 +339,14 @@ def _components(off, claimed, noise):
     return calibrate(off, claimed, groups=groups, noise=noise)
 
 
-def _uncertain(errors, claimed, certain):
+def _freedom(configurations):
+    """Independent components of the forces of each frame that has them: they add up to zero."""
+    return np.array([max(3.0 * len(frame) - 3, 1.0) for frame in configurations if frame.forces is not None])
+
+
+def _uncertain(errors, claimed, sizes, certain):
     """Those of frames whose forces are not zero by symmetry: they claim more than is ``certain``."""
     open_ = claimed.reshape(len(errors), -1) > certain * (1 + 1e-9)
     open_ &= np.stack([kind > closed_below(kind) for kind in claimed.reshape(len(errors), -1).T], 1)
     open_ = open_.all(1) & (errors > 0)
-    return errors[open_], claimed[open_]
+    return errors[open_], claimed[open_], sizes[open_]

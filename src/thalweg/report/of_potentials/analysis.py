@@ -147,6 +147,7 @@ def force_uncertainty(
     free = claimed > max(closed_below(claimed), claims.certain * (1 + 1e-9))
     if not free.any():
         return None
+    claimed = np.hypot(claimed, claims.noise)  # labels are noisy, too
     claimed, off, owners = claimed[free] / MEV_PER_ANGSTROM, off[free] / MEV_PER_ANGSTROM, owners[free]
     levels = np.linspace(0.05, 0.95, 19)
     bins = reliability_curve(off, claimed)

@@ -123,6 +123,7 @@ class Trust:
     labeled, stopped : grades beyond which a frame is worth a label, or not to be trusted
     verdicts : (frames,) what to do about each; empty where nothing speaks against it
     held_out : grade of frames held out in the fit, median and largest; None if unknown
+    noise : of the labels, part of their ``error`` [meV/Å]
     """
 
     places: tuple[tuple[str, int], ...]
@@ -136,6 +137,7 @@ class Trust:
     stopped: float
     verdicts: tuple[str, ...]
     held_out: tuple[float, float] | None = None
+    noise: float = 0.0
 
     @property
     def raised(self) -> np.ndarray:

@@ -72,6 +72,7 @@ def trust(
         STOPPED,
         tuple(_verdict(*each) for each in zip(odds > alarm, grade)),
         held_out,
+        0.0 if claims is None else claims.noise / MEV_PER_ANGSTROM,
     )
 
 
@@ -99,7 +100,7 @@ def _alarms(trust: Trust) -> list[str]:
             f"{chosen.sum()} with more than {100 * trust.odds[chosen].min():.2g} %."
         )
     labeled = np.isfinite(trust.error)
-    bad = labeled & (trust.error > trust.limit)
+    bad = labeled & (trust.error > np.hypot(trust.limit, trust.noise))
     if bad.any():
         sentences.append(
             f"By the labels {bad.sum()} of {labeled.sum()} frames are above it; {(trust.raised & bad).sum()} of these "
