@@ -1,12 +1,17 @@
 """What all tests share: the folder of public data sets, and programs that are compiled once in a run.
 
-Most of the time of a run goes into compilation, and two workers meet the same programs. They share a folder of compiled
-programs that is made for the run and removed after it; a folder named by ``JAX_COMPILATION_CACHE_DIR`` is used instead.
+Most of the time of a run goes into compilation, and two workers and the next run meet the same programs. Compiled
+programs are kept in the virtual environment, apart for every processor and version of JAX; JAX itself tells programs,
+compilers and flags apart. Without a virtual environment they are kept for the run alone, and a folder named by
+``JAX_COMPILATION_CACHE_DIR`` is used instead of either.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import platform
 import shutil
 import sys
 import tempfile
@@ -23,11 +28,33 @@ from thalweg.cli.surroundings import data_folder
 PROGRAMS = pytest.StashKey[str]()
 """The folder of compiled programs that this process made and removes."""
 
+MOST_PROGRAMS = 2e9
+"""Bytes of kept programs beyond which the older half is removed at the end of a run: old code asks for them no more."""
+
+
+def kept_programs() -> Path | None:
+    """Where compiled programs lie from run to run; None outside of a virtual environment that can be written to."""
+    if sys.prefix == sys.base_prefix or not os.access(sys.prefix, os.W_OK):
+        return None
+    try:
+        # programs are compiled for the instructions of this processor, which the keys of JAX do not know
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = "".join(
+            sorted({line for line in lines if line.startswith(("flags", "model name", "Features"))})
+        )
+    except OSError:
+        processor = platform.processor()
+    told = f"{jax.__version__} {jax.lib.__version__} {platform.machine()} {processor}"
+    return Path(sys.prefix) / "compiled-for-tests" / hashlib.sha256(told.encode()).hexdigest()[:16]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Workers are told the folder by the process that started them (`pytest_configure_node`)."""
     told = getattr(config, "workerinput", {}).get("programs") or os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    if told is None:
+    if told is None and (kept := kept_programs()):
+        kept.mkdir(parents=True, exist_ok=True)
+        told = str(kept)
+    elif told is None:
         told = config.stash[PROGRAMS] = tempfile.mkdtemp(prefix="thalweg-programs-")
     jax.config.update("jax_compilation_cache_dir", told)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
@@ -42,6 +69,13 @@ def pytest_configure_node(node) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if PROGRAMS in config.stash:
         shutil.rmtree(config.stash[PROGRAMS], ignore_errors=True)
+    elif not hasattr(config, "workerinput") and (kept := kept_programs()) and kept.is_dir():
+        # another run may remove the same ones
+        with contextlib.suppress(FileNotFoundError):
+            oldest = sorted(kept.iterdir(), key=lambda path: path.stat().st_mtime)
+            if sum(path.stat().st_size for path in oldest) > MOST_PROGRAMS:
+                for path in oldest[: len(oldest) // 2]:
+                    path.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")

@@ -70,12 +70,8 @@ def prose(page: Path) -> str:
 
 
 def with_python() -> list[object]:
-    """Pages with Python; all but the first take their time."""
-    found = [page for page in PAGES if blocks(page, "python")]
-    return [
-        pytest.param(page, id=page.stem, marks=[pytest.mark.long] if page.parent.name == "docs" else [])
-        for page in found
-    ]
+    """Pages with Python."""
+    return [pytest.param(page, id=page.stem) for page in PAGES if blocks(page, "python")]
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +128,7 @@ def laid(page: Path, folder: Path) -> list[Path]:
     return written
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", with_python())
 def test_python_of_a_page_runs(page, folder, monkeypatch):
     mine = [path.stem for path in laid(page, folder)]

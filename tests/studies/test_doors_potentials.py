@@ -172,6 +172,7 @@ def test_a_representation_of_ones_own_is_learned_on_from_a_study(tmp_path, plugi
     assert registry.fingerprints()["my_shells"] in resolved
 
 
+@pytest.mark.long
 def test_a_learner_of_ones_own_finds_the_law_behind_the_labels(tmp_path, plugin):
     file = plugin("my_repulsion", REPULSION)
     law = registry.resolve("my_repulsion.Repulsion")((14,), 0.39, 0.1, np.asarray(500.0))

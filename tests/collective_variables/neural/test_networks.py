@@ -33,8 +33,11 @@ EXACT = -5 * 0.5 / np.log((1 - 2 * 0.01) ** 5)
 
 @pytest.mark.parametrize(
     "method",
-    [VAMPnet(lagtime=5, dim=1, **QUICK), SRV(lagtime=5, dim=1, **QUICK), DCCA(lagtime=5, dim=1, **QUICK)],
-    ids=lambda method: type(method).__name__,
+    [
+        pytest.param(VAMPnet(lagtime=5, dim=1, **QUICK), id="VAMPnet"),
+        pytest.param(SRV(lagtime=5, dim=1, **QUICK), id="SRV", marks=pytest.mark.long),
+        pytest.param(DCCA(lagtime=5, dim=1, **QUICK), id="DCCA", marks=pytest.mark.long),
+    ],
 )
 def test_networks_of_slowness_see_what_linear_functions_cannot(method, hidden):
     data, state = hidden
@@ -72,8 +75,10 @@ def test_scores_are_cross_validated_like_those_of_any_method(hidden):
 
 @pytest.mark.parametrize(
     "method",
-    [TimeLaggedAutoencoder(lagtime=5, dim=1, **QUICK), VDE(lagtime=5, dim=1, **QUICK)],
-    ids=lambda method: type(method).__name__,
+    [
+        pytest.param(TimeLaggedAutoencoder(lagtime=5, dim=1, **QUICK), id="TimeLaggedAutoencoder"),
+        pytest.param(VDE(lagtime=5, dim=1, **QUICK), id="VDE", marks=pytest.mark.long),
+    ],
 )
 def test_lagged_autoencoders_follow_a_slow_curve(method):
     """A slow angle on a half circle with fast noise: what can be told of later frames is the angle."""

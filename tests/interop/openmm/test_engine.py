@@ -56,13 +56,15 @@ def test_both_engines_sample_the_same_energies_and_temperatures(alanine, native)
 
 
 def test_the_kinetic_temperature_counts_constraints(alanine, native):
-    state = native.run(thermal_start(alanine, KT, jax.random.key(3), 64), 2000, save_every=2000).state
+    state = native.run(thermal_start(alanine, KT, jax.random.key(3), 16), 2000, save_every=2000).state
     temperatures = []
     for _ in range(6):
         state = native.run(state, 500, save_every=500).state
         temperatures.append(kinetic_temperature(state.momenta, alanine.masses, alanine.degrees_of_freedom))
     temperatures = np.array(temperatures).mean(0)
-    assert abs(temperatures.mean() - KT) < 4 * temperatures.std() / np.sqrt(64) + 0.003 * KT
+    # twelve constraints left out of 54 degrees of freedom would be 18 per cent
+    assert temperatures.std() / np.sqrt(16) < 0.04 * KT
+    assert abs(temperatures.mean() - KT) < 4 * temperatures.std() / np.sqrt(16) + 0.003 * KT
     assert float(native.bonds.violation(state.positions).max()) < 5e-6
 
 

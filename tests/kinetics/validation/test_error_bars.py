@@ -12,7 +12,8 @@ from thalweg.kinetics.validation.bootstrap import timescale_errors
 REPLICAS = 48
 
 
-@pytest.mark.parametrize(("count", "frames"), [(1, 8000), pytest.param(100, 160, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("count", "frames"), [(1, 8000), (100, 160)])
 def test_claimed_errors_are_the_spread_of_replicas(prinz, sample, count, frames):
     """Both have an error of 10 %, so three standard errors of their ratio are 0.45; coverage is binomial."""
     exact = prinz.timescales(1)[0]
