@@ -87,7 +87,10 @@ def test_ff14sb_in_vacuum():
     assert assert_agrees_with_openmm(*vacuum()) == 4
 
 
-@pytest.mark.parametrize("model", ["hct", "obc1", "obc2", "gbn", "gbn2"])
+@pytest.mark.parametrize(
+    "model",
+    ["obc2", "gbn2", *(pytest.param(name, marks=pytest.mark.long) for name in ("hct", "obc1", "gbn"))],
+)
 def test_every_generalized_born_model_openmm_writes(model):
     system, positions = peptide_system(
         "alanine_dipeptide", "amber14/protein.ff14SB.xml", f"implicit/{model}.xml", implicitSolventKappa=0.5
