@@ -134,7 +134,7 @@ def peers(dim: int, seed: int) -> dict[str, tuple[ManifoldMethod, Any]]:
             LaplacianEigenmaps(dim, k),
             manifold.SpectralEmbedding(n_neighbors=k, n_components=dim, affinity="nearest_neighbors"),
         ),
-        "maximum variance unfolding": (MaximumVarianceUnfolding(dim, landmarks=FRAMES), None),
+        "maximum variance unfolding": (MaximumVarianceUnfolding(dim, NEIGHBORS), None),
         "sketch-map": (SketchMap(dim), None),
     }
     return {name: (replace(ours, seed=seed), theirs) for name, (ours, theirs) in both.items()}

@@ -8,6 +8,7 @@ import scipy
 from sklearn import decomposition, manifold
 
 from thalweg.collective_variables.linear.pca import PCA
+from thalweg.collective_variables.linear.vac import VAC
 from thalweg.collective_variables.manifold.embeddings.hessian_eigenmaps import HessianEigenmaps
 from thalweg.collective_variables.manifold.embeddings.independent_components import ICA
 from thalweg.collective_variables.manifold.embeddings.isomap import Isomap
@@ -196,3 +197,16 @@ def test_scores_are_those_of_landmarks_that_the_map_has_not_seen():
         "both directions have unit variance, so that ways are not to scale"
     )
     assert (scores.errors < 0.1).all()
+
+
+def test_slow_functions_are_found_in_the_coordinates_of_a_map():
+    """A particle in a harmonic well along an arc forgets its place within ``-1 / ln 0.9`` frames."""
+    random, place = np.random.default_rng(0), [0.0]
+    for kick in random.normal(0, np.sqrt(1 - 0.9**2), 5000):
+        place.append(0.9 * place[-1] + kick)
+    turn = 0.35 * np.array(place)
+    arc = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    model = VAC(3, dim=1, basis=LTSA(dim=1, landmarks=200, left_out=0)).fit(Trajectories([arc]))
+    error = model.timescale_errors().error[0]
+    assert abs(model.timescales[0] + 1 / np.log(0.9)) < 3 * error
+    assert error < 2.0

@@ -21,6 +21,9 @@ from thalweg.collective_variables.manifold.embeddings.principal_coordinates impo
 from thalweg.collective_variables.manifold.landmarks import LandmarkChoice
 from thalweg.collective_variables.manifold.metric import Euclidean, Metric
 
+FLAT = 0.8
+"""Share of the extent that coordinates must have, or it is noted."""
+
 
 @dataclass(frozen=True)
 class Isomap(ManifoldMethod):
@@ -55,7 +58,12 @@ class Isomap(ManifoldMethod):
         """Principal coordinates of minus half the squared geodesic distances."""
         geodesic = geodesic_distances(points, self.neighbors, self.metric)
         found = principal_coordinates(-0.5 * geodesic**2, weights, self.dim)
-        return Solved(found.coordinates, found.spectrum)
+        share = found.spectrum[: self.dim].sum() / np.maximum(found.spectrum, 0).sum()
+        note = (
+            f"{100 * share:.0f} % of the extent along geodesic distances lies in dim={self.dim} coordinates: the graph "
+            f"of neighbors={self.neighbors} takes short cuts, or the sheet has holes or more dimensions"
+        )
+        return Solved(found.coordinates, found.spectrum, notes=(note,) if share < FLAT else ())
 
 
 def geodesic_distances(points: np.ndarray, neighbors: int, metric: Metric) -> np.ndarray:

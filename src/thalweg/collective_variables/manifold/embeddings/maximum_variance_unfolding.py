@@ -68,7 +68,7 @@ class MaximumVarianceUnfolding(ManifoldMethod):
     """
 
     dim: int = 2
-    neighbors: int = 6
+    neighbors: int = 8
     room: int = 4
     landmarks: int | LandmarkChoice = 2000
     metric: Metric = Euclidean()  # noqa: RUF009
