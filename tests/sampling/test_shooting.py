@@ -14,7 +14,7 @@ from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.overdamped import Overdamped
 from thalweg.geometry.variables import Coordinates
-from thalweg.kinetics.reactions.regions import IN_A, IN_B, OUTSIDE, Intervals
+from thalweg.kinetics.reactions.regions import IN_A, IN_B, OUTSIDE, Ellipsoid, Intervals
 from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.policies.shooting import Shooting
@@ -122,4 +122,5 @@ def test_a_study_can_ask_for_shots_between_regions():
             },
         }
     )
-    assert study.campaign["a"]["kind"] == "Ellipsoid"
+    assert study.campaign.a == Ellipsoid((0.0, 1.0), 0.5, (0, 1))
+    assert study.campaign.b == Intervals((0.8,), (1.5,), (0,))

@@ -25,7 +25,7 @@ CHUNK_NUMBERS = 2_000_000
 def metric_tensors(
     variable: Callable,
     frames: Float[Array, "frames atoms dims"],
-    mobilities: Float[Array, " atoms"],
+    mobilities: Float[Array, " mobilities"],
     box: Float[Array, "3 3"] | None = None,
 ) -> Float[np.ndarray, "frames values values"]:
     """``G`` in every frame.

@@ -59,7 +59,7 @@ class Segment:
 def write_segment(folder: Path, recording: Recording, apparatus: Apparatus, card: dict[str, Any]) -> None:
     """Write what an engine recorded into ``folder``."""
     frames = {
-        "features": recorded_features(recording, apparatus),
+        "features": _features(recording, apparatus),
         "values": recording.values,
         "energy": recording.energy,
         "bias_energy": recording.bias_energy,
@@ -141,9 +141,7 @@ def walks(segments: Sequence[Segment], quantity: str, skip: int = 0) -> list[Flo
     return [walk[skip:] for walk in done if len(walk) > skip]
 
 
-def recorded_features(
-    recording: Recording, apparatus: Apparatus
-) -> Float[np.ndarray, "walkers frames features"]:
+def _features(recording: Recording, apparatus: Apparatus) -> Float[np.ndarray, "walkers frames features"]:
     """Features of all frames, one walker at a time so that every one compiles to the same program."""
     if recording.boxes is not None:
         pairs = zip(recording.positions, recording.boxes)

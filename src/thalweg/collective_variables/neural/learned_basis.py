@@ -160,12 +160,12 @@ class Training(Transforming):
             try:
                 progress(f"start {start + 1}: {text}", (start + done) / self.restarts)
             except Exception as error:
-                raise _Interrupted from error
+                raise Interrupted from error
 
         return told
 
 
-class _Interrupted(BaseException):
+class Interrupted(BaseException):
     """What the caller's own ``progress`` raised: it ends all starts."""
 
 
@@ -224,7 +224,7 @@ class LearnedBasis:
 
         try:
             left = surviving(range(training.restarts), run, "starts of the network")
-        except _Interrupted as interrupted:
+        except Interrupted as interrupted:
             raise interrupted.__cause__ or interrupted from None
         losses = np.full(training.restarts, np.nan)
         losses[list(left.members)] = [_least(each.history) for each in left.results]

@@ -13,13 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from thalweg.kinetics.committors.logit_network import LogitNetwork
-from thalweg.kinetics.committors.network_committor import CommittorModel
+from thalweg.kinetics.committors.network_committor import CommittorModel, committor_gradients
 from thalweg.learning.models import Model
 from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import segments
@@ -96,7 +94,8 @@ def gradient_rates(
     mean = [np.mean(parts, axis=0) for parts in zip(*forms)]
     whole = resample(_sums(trajectories, mean), _rates, samples=samples, seed=seed)
     flux, forward, backward = (
-        Estimate(whole.value[k], whole.samples[:, k], whole.n_blocks, whole.told) for k in range(3)
+        Estimate(np.asarray(whole.value[k]), whole.samples[:, k], whole.n_blocks, whole.told)
+        for k in range(3)
     )
     members = np.array([_rates(_sums(trajectories, parts)) for parts in forms])
     return ReactionRates(flux, forward, backward, members)
@@ -158,14 +157,9 @@ def _matrices(data: Trajectories, diffusion: Any) -> list[np.ndarray]:
 
 
 def _forms(member: LogitNetwork, frames: np.ndarray, diffusion: np.ndarray) -> np.ndarray:
-    gradients = np.asarray(_gradients(member, jnp.asarray(frames, jnp.float32)), float)
+    gradients = np.asarray(committor_gradients(member, jnp.asarray(frames, jnp.float32)), float)
     squares = np.einsum(
         "fi,ij,fj->f" if diffusion.ndim == 2 else "fi,fij,fj->f", gradients, diffusion, gradients
     )
     q = member(np.asarray(frames, float))[:, 0]
     return np.stack([squares, 1 - q, q], axis=1)
-
-
-@eqx.filter_jit
-def _gradients(member: LogitNetwork, frames: jax.Array) -> jax.Array:
-    return jax.vmap(jax.grad(lambda x: member.probabilities(x[None])[0]))(frames)

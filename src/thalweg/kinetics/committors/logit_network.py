@@ -25,6 +25,10 @@ NEAREST = 1e-12
 """Distance from a set below which a frame counts as on its border."""
 
 
+SHORTEST = 64
+"""Frames that are handed to the compiled network at least."""
+
+
 class LogitNetwork(eqx.Module):
     """Committor ``(frames, 1)`` of frames ``(frames, features)``; `Functions` of frames.
 
@@ -65,10 +69,14 @@ class LogitNetwork(eqx.Module):
     def __call__(self, frames: Any) -> Any:
         """Committor ``(frames, 1)``: a NumPy array of one, a JAX array otherwise."""
         if isinstance(frames, np.ndarray):
-            return np.asarray(_compiled(self, frames), float)
+            # of few different lengths, since each is compiled
+            filled = max(SHORTEST, 1 << max(len(frames) - 1, 0).bit_length())
+            given = np.zeros((filled, frames.shape[1]), np.float32)
+            given[: len(frames)] = frames
+            return np.asarray(_compiled(self, given)[: len(frames)], float)
         return self.probabilities(frames)[:, None]
 
 
 @eqx.filter_jit
 def _compiled(network: LogitNetwork, frames: Any) -> jax.Array:
-    return network(jnp.asarray(frames, jnp.float32))
+    return network(jnp.asarray(frames))

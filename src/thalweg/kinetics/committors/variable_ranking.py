@@ -96,8 +96,8 @@ class VariableRanking(Model):
 
 def rank_variables(
     shots: ShotOutcomes,
-    candidates: Mapping[str, Shaped[np.ndarray, "points values"]],
-    velocities: Mapping[str, Shaped[np.ndarray, "points shots values"]] | None = None,
+    candidates: Mapping[str, Shaped[np.ndarray, "points ..."]],
+    velocities: Mapping[str, Shaped[np.ndarray, "points shots ..."]] | None = None,
 ) -> VariableRanking:
     """Candidates in order of the criterion, the best first.
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from thalweg import __version__
 from thalweg.dynamics.engine import Recording
+from thalweg.geometry.evaluation import evaluate
 from thalweg.kinetics.committors.shot_outcomes import ShotOutcomes
 from thalweg.kinetics.reactions.regions import IN_A, IN_B, OUTSIDE, Region
 from thalweg.machine import disk
@@ -25,7 +26,7 @@ from thalweg.machine.arrays import stored_array, stored_arrays
 from thalweg.machine.memory import require_memory
 from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe
 from thalweg.sampling.plans import plain
-from thalweg.sampling.segment import recorded_features, write_segment
+from thalweg.sampling.segment import write_segment
 from thalweg.sampling.store import MANIFEST, Store, sha256
 from thalweg.sampling.tasks.simulate import seed_of
 from thalweg.systems.state import State, thermal_state
@@ -186,7 +187,7 @@ def shoot(
     for begin in range(0, total, pace):
         frames = min(pace, total - begin)
         chunk = apparatus.engine.run(state, frames * stride, save_every=stride)
-        where = _visited(recorded_features(chunk, apparatus), a, b)
+        where = _visited(_measured(chunk, apparatus), a, b)
         log.note(running, begin, chunk, where)
         moved = moved or not np.array_equal(np.asarray(chunk.state.momenta), np.asarray(state.momenta))
         going = np.flatnonzero(log.going[running])
@@ -288,6 +289,14 @@ class _Log:
             diverged=self.diverged,
             boxes=None if self.boxes is None else self.boxes[:, :longest],
         )
+
+
+def _measured(chunk: Recording, apparatus: Apparatus) -> np.ndarray:
+    """Features ``(shots, frames, features)`` of all frames."""
+    shots, frames = chunk.positions.shape[:2]
+    boxes = apparatus.box if chunk.boxes is None else chunk.boxes.reshape(-1, 3, 3)
+    flat = chunk.positions.reshape(shots * frames, *chunk.positions.shape[2:])
+    return evaluate(apparatus.features, flat, boxes).reshape(shots, frames, -1)
 
 
 def _at_start(apparatus: Apparatus, start: State) -> tuple[np.ndarray, np.ndarray]:
