@@ -293,10 +293,8 @@ def _filtered(
         jnp.where(jnp.arange(count) < sizes.dims, 1.0, 0.0)
     )
     innovation = seen - mean[:count]
-    if count == 1:
-        gain = covariance[:, :1] / expected
-    else:
-        gain = jnp.linalg.solve(expected, covariance[:count]).T
+    one = count == 1
+    gain = covariance[:, :1] / expected if one else jnp.linalg.solve(expected, covariance[:count]).T
     mean = mean + gain @ innovation
     covariance = covariance - gain @ expected @ gain.T
     here = jnp.zeros_like(mean).at[: sizes.dims].set(seen[: sizes.dims])

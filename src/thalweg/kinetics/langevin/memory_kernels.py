@@ -16,6 +16,7 @@ It needs equilibrium data with steps short against the motion; `UnderdampedLange
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -173,9 +174,7 @@ def _pieced(series: list[tuple[np.ndarray, ...]], count: int, fewest: int) -> li
     for each in series:
         parts = max(1, len(each[0]) // length)
         edges = np.linspace(0, len(each[0]), parts + 1).astype(int)
-        found += [
-            tuple(column[i:j] for column in each) for i, j in zip(edges[:-1], edges[1:]) if j - i > count
-        ]
+        found += [tuple(column[i:j] for column in each) for i, j in pairwise(edges) if j - i > count]
     return found
 
 

@@ -109,8 +109,8 @@ def scored(
         rough = sum(lam * at @ each @ at for lam, each in zip(strong, penalties))
         return 0.5 * (rough + (at - start) @ weak @ (at - start)) - found.log_likelihood
 
-    found, converged, iteration = evidence(theta), False, 0
-    for iteration in range(1, max_iterations + 1):
+    found, converged, iterations = evidence(theta), False, 0
+    for iterations in range(1, max_iterations + 1):
         penalty = stiffness()
         pull = found.score - (penalty - weak) @ theta - weak @ (theta - start)
         hessian = found.information + penalty
@@ -138,7 +138,7 @@ def scored(
     effective = float(np.sum(covariance * found.information.T))
     inflation = float(np.einsum("bi,ij,bj->", spread, covariance, spread)) / max(effective, 1e-12)
     return Scored(
-        theta, covariance, strong, float(found.log_likelihood), effective, inflation, iteration, converged
+        theta, covariance, strong, float(found.log_likelihood), effective, inflation, iterations, converged
     )
 
 

@@ -5,7 +5,8 @@ With knots a distance :math:`h` apart and :math:`u = (x - a) / h`, every spline 
 .. math:: b(u) = \tfrac16 \left[ (2 - |u|)_+^3 - 4 (1 - |u|)_+^3 \right] ,
 
 and a term of several variables is the product of their bumps. Roughness is measured by differences of neighboring
-coefficients [eilers1996]. Beyond the knots a function goes on in a straight line; in a periodic variable it goes around.
+coefficients [eilers1996]. Beyond the knots a function goes on in a straight line; of a periodic variable
+it goes around.
 """
 
 from __future__ import annotations
