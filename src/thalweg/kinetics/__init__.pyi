@@ -15,6 +15,7 @@ from .committors.shot_outcomes import ShotOutcomes as ShotOutcomes
 from .committors.variable_ranking import RankedVariable as RankedVariable
 from .committors.variable_ranking import VariableRanking as VariableRanking
 from .committors.variable_ranking import rank_variables as rank_variables
+from .artificial_dynamics import artificial_dynamics as artificial_dynamics
 from .cores.core_set_model import CoreSetModel as CoreSetModel
 from .cores.core_set_model import CoreSets as CoreSets
 from .cores.core_set_model import MilestoneCounts as MilestoneCounts

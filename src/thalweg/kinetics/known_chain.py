@@ -25,7 +25,10 @@ BALANCED = 1e-10
 
 
 def known_chain(
-    transition_matrix: np.ndarray | csr_array, lag: float = 1.0, n_processes: int = 5
+    transition_matrix: np.ndarray | csr_array,
+    lag: float = 1.0,
+    n_processes: int = 5,
+    populations: np.ndarray | None = None,
 ) -> MarkovModel:
     """The model of a known transition matrix.
 
@@ -34,12 +37,13 @@ def known_chain(
     transition_matrix : (states, states), dense or sparse
     lag : its lag time [ps]
     n_processes : number of slow processes to compute
+    populations : (states,) in equilibrium, where they are known as well; None to solve for them
 
     Raises
     ------
     ValueError
         If the matrix is not square, has negative entries or rows that do not sum to one, or some states cannot be
-        reached from others, or the lag time is not positive.
+        reached from others, the lag time is not positive, or populations given are not those of the matrix.
 
     Examples
     --------
@@ -52,7 +56,7 @@ def known_chain(
     if not (np.isfinite(lag) and lag > 0):
         raise ValueError(f"lag={lag} must be a positive time [ps]")
     matrix.eliminate_zeros()
-    stationary = stationary_distribution(matrix)
+    stationary = stationary_distribution(matrix) if populations is None else _held(populations, matrix)
     # pi_i p_ij = pi_j p_ji, to rounding
     flow = csr_array(matrix.multiply(stationary[:, None]))
     net = abs(flow - flow.T)
@@ -108,6 +112,17 @@ def known_rates(rate_matrix: np.ndarray | csr_array, lag: float = 1.0, n_process
     if (rates - np.diag(np.diag(rates)) < 0).any():
         raise ValueError("rate_matrix has negative rates between states")
     return known_chain(np.maximum(expm(lag * rates), 0.0), lag, n_processes)
+
+
+def _held(populations: np.ndarray, matrix: csr_array) -> np.ndarray:
+    """Populations that the matrix leaves as they are."""
+    populations = np.asarray(populations, float)
+    if populations.shape != matrix.shape[:1]:
+        raise ValueError(f"got {populations.shape} populations of {matrix.shape[0]} states")
+    change = float(np.abs(matrix.T @ populations - populations).max())
+    if change > 1e-6 * populations.max():
+        raise ValueError(f"one step changes the populations given by up to {change:.2g}; leave them out")
+    return populations
 
 
 def _check(matrix: csr_array) -> None:

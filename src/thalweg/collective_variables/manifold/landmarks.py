@@ -38,15 +38,21 @@ class LandmarkFrames(Model):
     Attributes
     ----------
     points : (landmarks, features)
-    weights : (landmarks,) sum of the weights of the frames nearest to each; of counts where frames have no weights
+    blocks : (blocks, landmarks) sum of the weights, or number, of the frames nearest to each, for each stretch of the
+        data
     counts : (landmarks,) frames nearest to each
     radius : root mean square distance of frames from the nearest landmark
     """
 
     points: Shaped[np.ndarray, "landmarks features"]
-    weights: Shaped[np.ndarray, " landmarks"]
+    blocks: Shaped[np.ndarray, "blocks landmarks"]
     counts: Shaped[np.ndarray, " landmarks"]
     radius: float
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Sum of the weights ``(landmarks,)`` of the frames nearest to each; their number where frames have none."""
+        return self.blocks.sum(axis=0)
 
     def headline(self) -> dict[str, object]:
         """Landmarks, the frames they stand for and how near these are."""
@@ -155,8 +161,16 @@ def landmarks_of(
     data: TrajectoryData,
     choice: LandmarkChoice = DeltaNet(),
     metric: Metric = Euclidean(),  # noqa: B008
+    n_blocks: int = 1,
 ) -> LandmarkFrames:
     """Landmarks of data with the weights of the frames they stand for, in two passes and flat memory.
+
+    Parameters
+    ----------
+    data : trajectories
+    choice : of the landmarks
+    metric : distances between frames
+    n_blocks : stretches of the data, of equally many frames, whose weights are kept apart
 
     Examples
     --------
@@ -167,19 +181,21 @@ def landmarks_of(
     """
     trajectories = as_trajectories(data)
     points = choice.chosen(trajectories, metric)
-    weights, counts, squares = np.zeros(len(points)), np.zeros(len(points), int), 0.0
+    total, read, squares = trajectories.n_frames, 0, 0.0
+    blocks, counts = np.zeros((n_blocks, len(points))), np.zeros(len(points), int)
     for k, start, frames in trajectories.chunks():
         near = nearest(points, 1, metric, frames.astype(float))
-        weight = (
-            None if trajectories.weights is None else trajectories.weights[k][start : start + len(frames)]
+        owner, stop = near.indices[:, 0], start + len(frames)
+        weights = (
+            np.ones(len(frames)) if trajectories.weights is None else trajectories.weights[k][start:stop]
         )
-        weights += np.bincount(near.indices[:, 0], weight, len(points))
-        counts += np.bincount(near.indices[:, 0], minlength=len(points))
+        stretch = (read + np.arange(len(frames))) * n_blocks // total
+        np.add.at(blocks, (stretch, owner), weights)
+        counts += np.bincount(owner, minlength=len(points))
         squares += float((near.distances**2).sum())
+        read += len(frames)
     held = counts > 0
-    return LandmarkFrames(
-        points[held], weights[held], counts[held], float(np.sqrt(squares / trajectories.n_frames))
-    )
+    return LandmarkFrames(points[held], blocks[:, held], counts[held], float(np.sqrt(squares / total)))
 
 
 def _grown(net: np.ndarray, frames: np.ndarray, delta: float, metric: Metric) -> np.ndarray:

@@ -11,11 +11,12 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from thalweg.collective_variables.manifold.many_dimensions import nearest_by_products
 from thalweg.collective_variables.manifold.metric import Euclidean, Metric
 from thalweg.shapes import Shaped
 
-MOST_TREE_DIMENSIONS = 15
-"""Dimensions up to which a tree is faster than blocks of distances."""
+MOST_TREE_DIMENSIONS = 6
+"""Dimensions up to which a tree is faster than products of matrices."""
 
 BLOCK_NUMBERS = 4_000_000
 """Distances held at a time."""
@@ -136,11 +137,7 @@ def _flat(points: np.ndarray, count: int, queries: np.ndarray) -> Neighbors:
         distances, indices = cKDTree(points).query(queries, k=count)
         shape = len(queries), count
         return Neighbors(indices.reshape(shape), distances.reshape(shape))
-    from sklearn.neighbors import NearestNeighbors
-
-    search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(points)
-    distances, indices = search.kneighbors(queries)
-    return Neighbors(indices, distances)
+    return Neighbors(*nearest_by_products(np.asarray(points, float), count, np.asarray(queries, float)))
 
 
 def _in_blocks(points: np.ndarray, count: int, metric: Metric, queries: np.ndarray) -> Neighbors:
