@@ -112,12 +112,16 @@ def alanine_dipeptide(data: Path) -> Callable[..., Cloud]:
     return cloud
 
 
-def peers(dim: int, seed: int) -> dict[str, tuple[ManifoldMethod, Any]]:
+def peers(dim: int, seed: int, features: int) -> dict[str, tuple[ManifoldMethod, Any]]:
     """Ours and scikit-learn's of the same settings; None where it has none."""
     k = NEIGHBORS
     lle = partial(manifold.LocallyLinearEmbedding, n_neighbors=k, n_components=dim, random_state=seed)
     both = {
-        "kernel PCA": (KernelPCA(dim), decomposition.KernelPCA(dim, kernel="rbf")),
+        "kernel PCA, each program's width": (KernelPCA(dim), decomposition.KernelPCA(dim, kernel="rbf")),
+        "kernel PCA, same width": (
+            KernelPCA(dim, width=(features / 2) ** 0.5),
+            decomposition.KernelPCA(dim, kernel="rbf", gamma=1 / features),
+        ),
         "ICA": (ICA(dim), decomposition.FastICA(dim, random_state=seed, max_iter=1000, tol=1e-3)),
         "classical MDS": (ClassicalMDS(dim), manifold.ClassicalMDS(n_components=dim)),
         "metric MDS": (
@@ -168,14 +172,14 @@ def maps(name: str, cloud: Callable[..., Cloud], quick: bool) -> Iterator[Row]:
     """Scores of every method on one cloud, beside scikit-learn's."""
     count, seeds = (300, 1) if quick else (FRAMES, SEEDS)
     drawn = [cloud(seed, count) for seed in range(seeds)]
-    for method in peers(2, 0):
+    for method in peers(2, 0, 1):
         scores = np.array([_scored(method, each, seed) for seed, each in enumerate(drawn)])
         yield from _rows_of(f"{name}: {method}", scores)
 
 
 def _scored(method: str, cloud: Cloud, seed: int) -> tuple[float, ...]:
     """Trustworthiness, geodesic correlation, error of frames left out; both first ones of the peer."""
-    ours, theirs = peers(cloud.dim, seed)[method]
+    ours, theirs = peers(cloud.dim, seed, cloud.frames.shape[1])[method]
     # every frame is a landmark, so that both programs map the same
     model = replace(ours, landmarks=len(cloud.frames)).fit(cloud.frames)
     error = np.nan if model.scores is None else model.scores.errors.max()

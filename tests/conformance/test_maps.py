@@ -40,6 +40,9 @@ EXAMPLES = {
 }
 """A small example of each method."""
 
+SLOW = {"MaximumVarianceUnfolding", "SketchMap"}
+"""By descent, a second each time."""
+
 LENGTHS = (70, 30, 20)
 UNSEEN = 7
 
@@ -56,7 +59,10 @@ def data() -> Trajectories:
 FRAMES = strip(UNSEEN, 1)
 
 
-@pytest.fixture(scope="module", params=EXAMPLES)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.long if name in SLOW else ()) for name in EXAMPLES],
+)
 def method(request):
     return EXAMPLES[request.param]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import scipy
@@ -165,6 +167,7 @@ def test_the_slope_of_the_sketch_map_stress_is_that_of_finite_differences():
     assert error < 1e-6
 
 
+@pytest.mark.long
 def test_sketch_map_keeps_clusters_apart_that_stand_around_a_tetrahedron():
     """Four clusters in three dimensions have no projection that keeps them apart as evenly as they are."""
     random = np.random.default_rng(0)
@@ -182,6 +185,7 @@ def test_sketch_map_keeps_clusters_apart_that_stand_around_a_tetrahedron():
     assert model.spectrum[0] < 0.8 * np.sqrt(_stress_and_slope(mds, target, sigmoids[1], model.weights)[0])
 
 
+@pytest.mark.long
 def test_maximum_variance_unfolding_finds_the_variances_of_the_flat_sheet():
     model = MaximumVarianceUnfolding(2, left_out=0).fit(X)
     np.testing.assert_allclose(model.spectrum[:2], np.sort(FLAT.var(axis=0))[::-1], rtol=0.05)
@@ -210,3 +214,26 @@ def test_slow_functions_are_found_in_the_coordinates_of_a_map():
     error = model.timescale_errors().error[0]
     assert abs(model.timescales[0] + 1 / np.log(0.9)) < 3 * error
     assert error < 2.0
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """Euclidean distances of which nothing else is known."""
+
+    def between(self, x, y):
+        return Euclidean().between(x, y)
+
+    def embedded(self, x):
+        return None
+
+
+@pytest.mark.parametrize(
+    "method",
+    [LocallyLinearEmbedding, LTSA, HessianEigenmaps, Isomap, ClassicalMDS],
+    ids=lambda cls: cls.__name__,
+)
+def test_distances_are_all_that_a_map_needs(method):
+    x, unseen = X[:150], X[150:200]
+    opaque, flat = (method(2, metric=metric, left_out=0).fit(x) for metric in (Opaque(), Euclidean()))
+    up_to_signs(opaque.coordinates, flat.coordinates, 1e-5)
+    assert unexplained(opaque.transform(unseen), flat.transform(unseen)) < 0.01

@@ -139,9 +139,9 @@ def smooth_map(
     problem = _Problem.of(landmarks, values, metric)
     width = form.width * problem.spacing
     kernels = problem.kernel(form.kernel, width)
-    coefficients, errors = problem.solved(problem.beyond_trend(kernels), form.ridge)
+    ridge, coefficients, errors = problem.firmly_solved(problem.beyond_trend(kernels), form.ridge)
     # the trend takes what the kernels leave
-    left = values - kernels @ coefficients - form.ridge * coefficients
+    left = values - kernels @ coefficients - ridge * coefficients
     trend = np.linalg.lstsq(problem.trend, left, rcond=None)[0]
     slopes = problem.directions @ trend[1:] if len(problem.center) else np.zeros((0, values.shape[1]))
     return SmoothMap(
@@ -149,7 +149,7 @@ def smooth_map(
         metric,
         form.kernel,
         width,
-        form.ridge,
+        ridge,
         coefficients,
         problem.center,
         slopes,
@@ -178,11 +178,16 @@ def _best(landmarks: np.ndarray, values: np.ndarray, metric: Metric) -> _Form:
             matrix = problem.kernel(kernel, width * problem.spacing)
             inner, rounding = problem.beyond_trend(matrix), problem.rounding(matrix, width * problem.spacing)
             for ridge in RIDGES:
-                coefficients, errors = problem.solved(inner, ridge)
+                try:
+                    coefficients, errors = problem.solved(inner, ridge)
+                except scipy.linalg.LinAlgError:
+                    # a kernel need not be positive where distances are not Euclidean, or the trend has no slopes
+                    continue
                 lost = rounding * np.sqrt((coefficients**2).sum(axis=0))
-                losses[_Form(kernel, width, ridge)] = float(
-                    (((errors**2).mean(axis=0) + lost**2) / spread).mean()
-                )
+                loss = float((((errors**2).mean(axis=0) + lost**2) / spread).mean())
+                losses[_Form(kernel, width, ridge)] = loss
+    if not losses:
+        raise ValueError("no kernel of these distances is positive with any ridge; the metric is none")
     return min(losses, key=lambda form: losses[form])
 
 
@@ -236,6 +241,15 @@ class _Problem(NamedTuple):
         half = scipy.linalg.solve_triangular(factor, self.rest.T, lower=True, check_finite=False)
         coefficients = half.T @ (half @ self.values)
         return coefficients, coefficients / (half**2).sum(axis=0)[:, None]
+
+    def firmly_solved(self, inner: np.ndarray, ridge: float) -> tuple[float, np.ndarray, np.ndarray]:
+        """The ridge, ten times larger as often as it must be for the matrix to be positive, and what it gives."""
+        for larger in ridge * 10.0 ** np.arange(12):
+            try:
+                return float(larger), *self.solved(inner, larger)
+            except scipy.linalg.LinAlgError:
+                continue
+        raise ValueError("no kernel of these distances is positive; the metric is none")
 
     def rounding(self, matrix: np.ndarray, width: float) -> float:
         """What single precision loses of a kernel: in itself, and through the squared distance that it is of."""
