@@ -7,8 +7,8 @@ reactive flux        :math:`\kappa\, k_{TST}`, the transmission coefficient from
 transition state     :math:`k_{TST} = \langle |v| \rangle_\ddagger\, e^{-\beta F(x_\ddagger)} / 2 \int_A e^{-\beta F}`
 Kramers              friction without memory at the barrier, well and barrier parabolic [kramers1940]
 Grote-Hynes          the same with the kernel at the frequency of the crossing [grote1980]
-turnover             Grote-Hynes times :math:`\Upsilon(\delta_A) \Upsilon(\delta_B) / \Upsilon(\delta_A + \delta_B)`, with
-                     the energy lost in each well along the way over the barrier [melnikov1986, pollak1989]
+turnover             Grote-Hynes times :math:`\Upsilon(\delta_A) \Upsilon(\delta_B) / \Upsilon(\delta_A + \delta_B)`
+                     with the energy lost in each well on the way over the barrier [melnikov1986, pollak1989]
 ===================  ====================================================================================
 """
 

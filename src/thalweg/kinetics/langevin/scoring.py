@@ -110,7 +110,8 @@ def scored(
         return 0.5 * (rough + (at - start) @ weak @ (at - start)) - found.log_likelihood
 
     found, converged, iterations = evidence(theta), False, 0
-    for iterations in range(1, max_iterations + 1):
+    for _ in range(max_iterations):
+        iterations += 1
         penalty = stiffness()
         pull = found.score - (penalty - weak) @ theta - weak @ (theta - start)
         hessian = found.information + penalty
