@@ -1,24 +1,27 @@
 """What atoms fall back to where no data are: free atoms, bound by the bonds that the data have.
 
-    E = sum_i [ 1/2 sum_j (D (m^2 - 2 m) s + e (R / r)^12 s') + U q(n_i - N) ],
-    m = e^{-a (r - r_0)},    n_i = sum_j s.
+    E = sum_i [ 1/2 sum_j (W p^3 / (0.3 + p) + D s (1 - 2 s)) + U q(n_i - N) ],
+    n_i = sum_j s,    p = max(e^{a (l - r)} - 1, 0).
 
-These are Morse curves [morse1929] between the elements that are bonded in the training frames. They end between
-`INNER` and `OUTER` times their length, before the next atoms are met, at energies of free atoms. No atom has more bonds
-than it was seen to have: beyond ``N``, the most in the training frames, each costs more than it is worth,
-``q(x) = x^3 / (x^2 + 0.1)`` from zero on, so that an atom between two others does not win both. Elements that are never
-bonded repel each other from the shortest distance ``R`` on.
+Elements that are bonded in the training frames have wells with flat bottoms: ``s`` is one, and there is no force, up to
+somewhat beyond the longest bond seen, and falls to zero before the next atoms are met, over a low barrier, as what is
+not bonded keeps apart. Nearer than the shortest distance seen, ``l``, atoms repel each other, bonded or not. So labels
+are left as they are but for a constant. Where bonds and what is not bonded are not apart, as with short hydrogen bonds,
+``s`` falls slowly from the mean length on. No atom has more bonds than it was seen to have: beyond ``N``, the most in
+the training frames, each costs more than it is worth, ``q(x) = x^3 / (x^2 + 0.003)`` from zero on, so that an atom
+between two others does not win both.
 
-``r_0`` is the mean length of the bonds of two elements, and forces decide their stiffness ``k = 2 D a^2``. Frames near
-equilibrium do not decide depths. But rates of chemical bonds differ little, and with `RATE` depths come out within some
-tens of per cent of bond energies; where energies of isolated atoms are known, they are the nearest ones that explain
-the energies of the frames.
+Frames near equilibrium do not decide depths. But bonds are Morse curves [morse1929], more or less, whose rates differ
+little, and with `RATE` the stiffness ``k = 2 D a^2`` that forces have tells depths within some tens of per cent of bond
+energies. Where energies of isolated atoms are known, depths are the nearest ones that explain the energies of the
+frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -41,19 +44,30 @@ from thalweg.units import KilojoulesPerMole
 RATE = 20.0
 """Decay of the attraction of a chemical bond [1/nm]: 18 to 23 from O-H to C=O, 15 for silicon."""
 
-INNER, OUTER = 1.25, (1.6, 2.0)
-"""Multiples of a bond's length from which on its curve is taken back, and between which it ends: before atoms that are
-not bonded are met."""
+MARGIN = 0.75
+"""Bonds feel nothing that are longer or shorter than those seen by this fraction of how far these are from the mean."""
+
+LEAST = 0.02
+"""At least by this fraction of the mean length."""
+
+GAP, FARTHEST, SLOWLY = 1.15, 2.0, 2.5
+"""Wells end before what is not bonded if that is further by this factor than the longest bond, and at most at this
+multiple of the mean length; at this one if it is not."""
 
 BONDED = 1.3
 """Atoms nearer than this multiple of the sum of their covalent radii are bonded."""
 
-CONTACT, SOFT = 0.16, 1.0
-"""Elements that are not bonded touch at the sum of their covalent radii and this [nm] at most; their energy then
-[kJ/mol]."""
+OUTER = 0.9
+"""Those that are not bonded repel each other below this fraction of the shortest distance seen."""
+
+CONTACT = 0.16
+"""Elements that are not bonded touch at the sum of their covalent radii and this at most [nm]."""
 
 USUAL = 400.0
 """Depth of a bond about which the labels say nothing [kJ/mol]."""
+
+WALL = 1200.0
+"""Energy of atoms about half as far apart as any were [kJ/mol]."""
 
 CROWDED = 1.2
 """A bond too many costs this multiple of the deepest one of its element."""
@@ -81,9 +95,9 @@ class BindingTerm(SiteTerm):
     ----------
     elements : atomic numbers
     cutoff : [nm]
-    depths, lengths, rates, ends : D [kJ/mol], r_0 [nm], a [1/nm] and where nothing is left [nm] of each pair of
-        elements, in the order of `pair_table`; a depth of zero for those that are not bonded
-    repulsions, contacts : e [kJ/mol] and R [nm]; an energy of zero for those that are
+    depths : D of each pair of elements, in the order of `pair_table`; zero for those that are not bonded [kJ/mol]
+    walls, shortest : W [kJ/mol] and l [nm]
+    longest, ends : where ``s`` is no longer one, and where it is zero [nm]
     most : (elements,) N, the largest number of bonds
     costs : (elements,) U of more of them [kJ/mol]
     """
@@ -91,11 +105,10 @@ class BindingTerm(SiteTerm):
     elements: tuple[int, ...] = eqx.field(static=True)
     cutoff: float = eqx.field(static=True)
     depths: Float[Array, " pairs"]
-    lengths: Float[Array, " pairs"]
-    rates: Float[Array, " pairs"]
+    walls: Float[Array, " pairs"]
+    shortest: Float[Array, " pairs"]
+    longest: Float[Array, " pairs"]
     ends: Float[Array, " pairs"]
-    repulsions: Float[Array, " pairs"]
-    contacts: Float[Array, " pairs"]
     most: Float[Array, " elements"]
     costs: Float[Array, " elements"]
 
@@ -105,30 +118,22 @@ class BindingTerm(SiteTerm):
         energies, bonds = self.curves(distances, pairs)
         most, costs = (jnp.asarray(table, distances.dtype)[kinds] for table in (self.most, self.costs))
         more = jnp.maximum(bonds.sum(0) - most, 0)
-        crowded = costs * more * more * more / (more * more + 0.1)
+        crowded = costs * more * more * more / (more * more + 0.003)
         return jnp.where(kinds >= 0, 0.5 * energies.sum(0) + crowded, 0.0)
 
     def curves(
         self, distances: Float[Array, " *shape"], pairs: Int[Array, " *shape"]
     ) -> tuple[Float[Array, " *shape"], Float[Array, " *shape"]]:
         """Energies of pairs at ``distances`` [kJ/mol], and how much of a bond each is, ``s``."""
-        depths, lengths, rates, ends, repulsions, contacts = (
+        depths, walls, shortest, longest, ends = (
             of_pairs(table, pairs, distances)
-            for table in (
-                self.depths,
-                self.lengths,
-                self.rates,
-                self.ends,
-                self.repulsions,
-                self.contacts,
-            )
+            for table in (self.depths, self.walls, self.shortest, self.longest, self.ends)
         )
         near = jnp.minimum(distances, self.cutoff)
-        morse = jnp.exp(-rates * (near - lengths))
-        bonds = quintic_switch(near, INNER * lengths, ends)
-        sixth = (contacts / near) ** 6
-        wall = repulsions * sixth * sixth * quintic_switch(near, contacts, 2 * contacts)
-        return depths * (morse * morse - 2 * morse) * bonds + wall, jnp.where(depths > 0, bonds, 0.0)
+        bonds = quintic_switch(near, longest, ends)
+        pressed = jnp.exp(RATE * jnp.maximum(shortest - near, 0)) - 1
+        wall = walls * pressed * pressed * pressed / (0.3 + pressed)
+        return wall + depths * bonds * (1 - 2 * bonds), jnp.where(depths > 0, bonds, 0.0)
 
 
 @dataclass(frozen=True)
@@ -139,12 +144,12 @@ class FreeAtoms:
     ----------
     frames : at most so many frames with atoms pulled apart and pushed together are imagined, in which what is learned
         should vanish
-    trust : how far it may be from that, for each atom [kJ/mol]
+    trust : how far it may be from that, for each atom [kJ/mol]; half a bond
     crystals : whether frames with a cell fall back, too
     """
 
     frames: int = 300
-    trust: KilojoulesPerMole = 100.0
+    trust: KilojoulesPerMole = 200.0
     crystals: bool = False
 
     def concerns(self, configurations: Sequence[Configuration]) -> bool:
@@ -163,7 +168,7 @@ class FreeAtoms:
         stride = -(-len(configurations) // SOME)
         frames = list(configurations)[::stride]
         elements = elements_of(configurations)
-        term = _unfitted(frames, elements)
+        term = _unfitted(configurations, elements)
         bonded = term.depths > 0
         if not bonded.any():
             return term
@@ -181,26 +186,39 @@ class FreeAtoms:
         return Imagined(tuple(imagined_frames(configurations, count, seed)), self.trust)
 
 
-def _bond_lengths(
-    configurations: Sequence[Configuration], elements: Sequence[int]
-) -> tuple[Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]:
-    """Mean length of the bonds between each pair of elements, NaN where there are none, and the shortest distance of
-    those that are not bonded, infinite if they are further than `OUTER` bonds apart [nm].
+class _Bonds(NamedTuple):
+    """Lengths of the bonds between pairs of elements, NaN where there are none, and the shortest distance of those that
+    are not bonded, infinite if that is further than `SLOWLY` bonds [nm]."""
+
+    mean: np.ndarray
+    shortest: np.ndarray
+    longest: np.ndarray
+    next: np.ndarray
+
+
+def _bond_lengths(configurations: Sequence[Configuration], elements: Sequence[int]) -> _Bonds:
+    """Those of ``configurations``.
 
     Examples
     --------
     >>> water = Configuration(np.array([8, 1, 1]), np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.09, 0]]))
     >>> [each.round(3).tolist() for each in _bond_lengths([water], (1, 8))]
-    [[nan, 0.095, nan], [inf, inf, inf]]
+    [[nan, 0.095, nan], [nan, 0.09, nan], [nan, 0.1, nan], [inf, inf, inf]]
     """
     reaches = BONDED * pair_table(elements, lambda a, b: COVALENT_RADII[a] + COVALENT_RADII[b])
-    sums, counts, next_ = np.zeros(len(reaches)), np.zeros(len(reaches)), np.full(len(reaches), np.inf)
-    for distances, pairs in _pairs(configurations, elements, OUTER[1] * float(reaches.max())):
+    count = len(reaches)
+    sums, counts = np.zeros(count), np.zeros(count)
+    shortest, longest, next_ = np.full(count, np.inf), np.zeros(count), np.full(count, np.inf)
+    for distances, pairs in _pairs(configurations, elements, FARTHEST * float(reaches.max())):
         bonds = distances < reaches[pairs]
-        sums += np.bincount(pairs[bonds], distances[bonds], len(reaches))
-        counts += np.bincount(pairs[bonds], minlength=len(reaches))
+        sums += np.bincount(pairs[bonds], distances[bonds], count)
+        counts += np.bincount(pairs[bonds], minlength=count)
+        np.minimum.at(shortest, pairs[bonds], distances[bonds])
+        np.maximum.at(longest, pairs[bonds], distances[bonds])
         np.minimum.at(next_, pairs[~bonds], distances[~bonds])
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan), next_
+    met = counts > 0
+    mean = sums / np.maximum(counts, 1)
+    return _Bonds(*(np.where(met, each, np.nan) for each in (mean, shortest, longest)), next_)
 
 
 def _pairs(configurations, elements, reach):
@@ -215,25 +233,25 @@ def _pairs(configurations, elements, reach):
 
 def _unfitted(frames, elements):
     """Bonds of the usual depth, and repulsion of what is not bonded."""
-    lengths, next_ = _bond_lengths(frames, elements)
-    bonded = np.isfinite(lengths)
+    bonds = _bond_lengths(frames, elements)
+    bonded = np.isfinite(bonds.mean)
     radii = pair_table(elements, lambda a, b: COVALENT_RADII[a] + COVALENT_RADII[b])
-    lengths = np.where(bonded, lengths, radii)
-    ends = np.clip(next_, OUTER[0] * lengths, OUTER[1] * lengths)
-    contacts = radii + CONTACT
-    contacts = np.minimum(contacts, nearest_distances(frames, elements, float(contacts.max())))
-    reach = float(np.where(bonded, ends, 2 * contacts).max())
+    mean, shortest, longest = (np.where(bonded, each, radii) for each in bonds[:3])
+    longest = mean + np.maximum((1 + MARGIN) * (longest - mean), LEAST * mean)
+    shortest = mean - np.maximum((1 + MARGIN) * (mean - shortest), LEAST * mean)
+    apart = np.minimum(bonds.next, FARTHEST * mean) > GAP * longest
+    ends = np.where(apart, np.minimum(bonds.next, FARTHEST * mean), SLOWLY * mean)
+    contacts = np.minimum(radii + CONTACT, nearest_distances(frames, elements, float(radii.max()) + CONTACT))
     return BindingTerm(
         tuple(elements),
-        reach,
-        np.where(bonded, USUAL, 0.0),
-        lengths,
-        np.full(len(lengths), RATE),
-        ends,
-        np.where(bonded, 0.0, SOFT),
-        contacts,
-        np.full(len(elements), 1e9),
-        np.zeros(len(elements)),
+        float(np.where(bonded, ends, contacts).max()),
+        depths=np.where(bonded, USUAL, 0.0),
+        walls=np.full(len(mean), WALL),
+        shortest=np.where(bonded, shortest, OUTER * contacts),
+        longest=np.where(apart, longest, mean),
+        ends=ends,
+        most=np.full(len(elements), 1e9),
+        costs=np.zeros(len(elements)),
     )
 
 
@@ -245,7 +263,7 @@ def _by_forces(term: BindingTerm, frames, bonded):
     squares, products = _stretches(frames, term.elements, len(bonded))
     told = bonded & (squares > 0) & (products > 0)
     curvatures = products / np.where(told, squares, 1.0)
-    depths = np.where(told, curvatures / (2 * term.rates**2), term.depths)
+    depths = np.where(told, curvatures / (2 * RATE**2), term.depths)
     return replace(term, depths=np.clip(depths, *DEPTHS) * bonded)
 
 
@@ -280,10 +298,7 @@ def _alike(frames):
 
 
 def _by_energies(term: BindingTerm, frames, bonded, references):
-    """Depths nearest to those of ``term``, in relation to them, that explain energies above free atoms.
-
-    Curvatures stay: rates change by the inverse root.
-    """
+    """Depths nearest to those of ``term``, in relation to them, that explain energies above free atoms."""
     frames = [frame for frame in frames if frame.energy is not None]
     mine = np.flatnonzero(bonded)
     if not frames:
@@ -291,7 +306,7 @@ def _by_energies(term: BindingTerm, frames, bonded, references):
     sizes = np.array([len(frame) for frame in frames], float)
     energies = np.array([f.energy - sum(references[int(z)] for z in f.numbers) for f in frames])
     energies = energies - replace(term, depths=0 * term.depths).evaluate(frames).energies
-    bare = replace(term, repulsions=0 * term.repulsions)
+    bare = replace(term, walls=0 * term.walls)
     shares = np.stack(
         [
             replace(bare, depths=np.where(np.arange(len(bonded)) == pair, term.depths, 0.0))
@@ -310,10 +325,9 @@ def _by_energies(term: BindingTerm, frames, bonded, references):
         np.concatenate([scale * shares, ridge]), np.concatenate([scale[:, 0] * energies, ridge.sum(1)])
     )
     factors = np.clip(factors, *LIKELY)
-    depths, rates = term.depths.copy(), term.rates.copy()
+    depths = term.depths.copy()
     depths[mine] *= factors
-    rates[mine] /= np.sqrt(factors)
-    return replace(term, depths=depths, rates=rates)
+    return replace(term, depths=depths)
 
 
 def _numbers_of_bonds(term: BindingTerm, configurations) -> np.ndarray:
