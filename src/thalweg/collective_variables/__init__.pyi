@@ -115,6 +115,10 @@ from .manifold.landmarks import landmarks_of as landmarks_of
 from .manifold.mahalanobis import Mahalanobis as Mahalanobis
 from .manifold.map_points import MapPoints as MapPoints
 from .manifold.map_points import map_points as map_points
+from .manifold.local_states import LocalState as LocalState
+from .manifold.local_states import StateVerdict as StateVerdict
+from .manifold.local_states import StateWatch as StateWatch
+from .manifold.local_states import watched as watched
 from .manifold.metric import Euclidean as Euclidean
 from .manifold.metric import Metric as Metric
 from .memberships.deep_markov import DeepMarkovModel as DeepMarkovModel

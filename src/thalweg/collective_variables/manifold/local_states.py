@@ -14,9 +14,9 @@ distribution has been reached when the map stops changing as frames come, which 
 
 * *spectrum*: the slowest rate of the map of either half, against the error of each by a bootstrap over blocks.
 
-Neither speaks against it at the level asked for, and the slowest function inside has relaxed often enough: then the state
-is known. From then on, frames farther from all of its frames than these ever are from each other have left it; an exit
-is told when a whole relaxation time of frames in a row has. Which physical variable leads out is the question of a
+Neither speaks against it at the level asked for, and the slowest function inside has relaxed often enough: then the
+state is known. From then on, frames farther from all of its frames than these ever are from each other have left it; an
+exit is told when a whole relaxation time of frames in a row has. Which physical variable leads out is the question of a
 `Dictionary` put to the slowest functions inside.
 """
 
@@ -59,13 +59,11 @@ class LocalState(Model):
     map : of its frames
     reach : distance from the nearest point of the map up to which a frame is inside
     relaxation : of its slowest function [frames]
-    leaving : (points,) value of the slowest function at the points of the map
     """
 
     map: DiffusionMapModel
     reach: float
     relaxation: float
-    leaving: Shaped[np.ndarray, " points"]
 
     def holds(self, frames: Shaped[np.ndarray, "frames features"]) -> np.ndarray:
         """Whether each frame is inside ``(frames,)``."""
@@ -173,26 +171,28 @@ class StateWatch(Method):
             return _not_yet(f"{trajectories.n_frames} frames; {FEWEST} are needed at least")
         model = self.map.fit(trajectories.strided(MOST_MAPPED).astype(float)[: 2 * MOST_MAPPED])
         values = [np.asarray(model(_frames(trajectories, k)), float) for k in range(len(trajectories))]
-        inefficiency = max(statistical_inefficiency([each[:, j] for each in values]) for j in range(self.map.dim))
+        inefficiency = max(
+            statistical_inefficiency([each[:, j] for each in values]) for j in range(self.map.dim)
+        )
         relaxed = trajectories.n_frames / inefficiency
         if relaxed < self.relaxations:
             return _not_yet(
-                f"the slowest function inside has relaxed {relaxed:.1f} times, needed are {self.relaxations:g}", relaxed
+                f"the slowest function inside has relaxed {relaxed:.1f} times, needed are {self.relaxations:g}",
+                relaxed,
             )
         means = _means_alike(values, inefficiency)
         spectrum = self._spectra_alike(trajectories, inefficiency)
         if min(means, spectrum) < self.significance:
             which = "means of the slowest functions" if means < spectrum else "slowest rates of the map"
-            return StateVerdict(
-                "not yet", None, None, means, spectrum, relaxed,
+            return _not_yet(
                 f"the {which} of the two halves differ (probability {min(means, spectrum):.2g} by chance)",
-            )  # fmt: skip
-        reach = _reach(model, trajectories)
-        state = LocalState(model, reach, inefficiency / 2, model.functions[:, 0])
-        return StateVerdict(
-            "converged", state, None, means, spectrum, relaxed,
-            f"halves agree (probabilities {means:.2g} and {spectrum:.2g}) after {relaxed:.1f} relaxations",
-        )  # fmt: skip
+                relaxed,
+                means,
+                spectrum,
+            )
+        state = LocalState(model, _reach(model), inefficiency / 2)
+        agree = f"halves agree (probabilities {means:.2g} and {spectrum:.2g}) after {relaxed:.1f} relaxations"
+        return StateVerdict("converged", state, None, means, spectrum, relaxed, agree)
 
     def _spectra_alike(self, data: Trajectories, inefficiency: float) -> float:
         """Probability by chance of the difference of the slowest rates of the maps of both halves."""
@@ -213,8 +213,10 @@ class StateWatch(Method):
         return float(np.log(self.map.fit(frames[rows[::step]]).eigenvalues[0]))
 
 
-def _not_yet(reason: str, relaxed: float = np.nan) -> StateVerdict:
-    return StateVerdict("not yet", None, None, np.nan, np.nan, relaxed, reason)
+def _not_yet(
+    reason: str, relaxed: float = np.nan, means: float = np.nan, spectrum: float = np.nan
+) -> StateVerdict:
+    return StateVerdict("not yet", None, None, means, spectrum, relaxed, reason)
 
 
 def _last(data: Trajectories) -> np.ndarray:
@@ -249,7 +251,7 @@ def _means_alike(values: Sequence[np.ndarray], inefficiency: float) -> float:
     return float(scipy.stats.f.sf(max(scale, 1e-9) * statistic, dims, max(effective - dims - 1, 1.0)))
 
 
-def _reach(model: DiffusionMapModel, data: Trajectories) -> float:
+def _reach(model: DiffusionMapModel) -> float:
     """How far from the others the points of a map are, as far as a frame inside may be."""
     apart = nearest(model.points, 1, model.method.metric).distances[:, 0]
     return float(OUTSIDE_FACTOR * np.quantile(apart, OUTSIDE_QUANTILE))
