@@ -25,6 +25,11 @@ from thalweg.kinetics.committors.shot_outcomes import CommittorDistribution, Sho
 from thalweg.kinetics.committors.variable_ranking import VariableRanking
 from thalweg.kinetics.galerkin.dynamical_galerkin import GalerkinModel
 from thalweg.kinetics.hidden.hidden_markov_model import HiddenModel
+from thalweg.kinetics.langevin.inertial import UnderdampedModel
+from thalweg.kinetics.langevin.memory_kernels import VolterraKernel
+from thalweg.kinetics.langevin.overdamped import OverdampedModel
+from thalweg.kinetics.langevin.ranking import RelaxationRanking
+from thalweg.kinetics.langevin.rates import RatesTable
 from thalweg.kinetics.macrostates.lumping import LumpedModel
 from thalweg.kinetics.macrostates.pcca import MetastableSets
 from thalweg.kinetics.macrostates.quasi_markov import MemoryScan
@@ -39,6 +44,7 @@ from thalweg.machine.whole_files import write_whole
 from thalweg.report.figures import chapman_kolmogorov_figure, choice_figure, timescales_figure
 from thalweg.report.of_committors import committor_figure, ranking_figure, shots_figure, surface_figure
 from thalweg.report.of_galerkin import galerkin_figure, martingale_figure
+from thalweg.report.of_langevin import kernel_figure, langevin_figure, rates_figure, relaxation_figure
 from thalweg.report.of_models import (
     clusters_figure,
     components_figure,
@@ -68,7 +74,8 @@ def figure(result: Any) -> go.Figure:
     Models: Markov and hidden Markov models, lumped ones, slow coordinates, principal components, metastable sets,
     clusters, reactive flux and pathways, free energies, committors. Results: a scan of implied timescales, lag times,
     memories or models, a Chapman-Kolmogorov test, scores by name, importances of features, a front of formulas,
-    outcomes of shots, committors on a surface, a ranking of variables by shots.
+    outcomes of shots, committors on a surface, a ranking of variables by shots, Langevin models, their kernels, rates
+    and rankings.
 
     Raises
     ------
@@ -106,6 +113,11 @@ def _(result: ScanTable) -> go.Figure:
 
 
 figure.register(MarkovModel, markov_figure)
+figure.register(OverdampedModel, langevin_figure)
+figure.register(UnderdampedModel, langevin_figure)
+figure.register(VolterraKernel, kernel_figure)
+figure.register(RatesTable, rates_figure)
+figure.register(RelaxationRanking, relaxation_figure)
 figure.register(HiddenModel, hidden_figure)
 figure.register(LumpedModel, lumped_figure)
 figure.register(VACModel, coordinates_figure)

@@ -15,7 +15,7 @@ from thalweg.kinetics.langevin.overdamped import OverdampedLangevin
 from thalweg.kinetics.langevin.phase_operator import PhaseOperator
 from thalweg.kinetics.langevin.ranking import rank_variables
 from thalweg.kinetics.langevin.rates import rates_table
-from thalweg.kinetics.langevin.splines import Axis, Splines
+from thalweg.kinetics.langevin.splines import SplineAxis, Splines
 from thalweg.kinetics.langevin.whiteness import step_scan, whiteness
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.oscillator import OrnsteinUhlenbeck
@@ -129,7 +129,7 @@ def test_diffusion_that_depends_on_position_gives_the_passage_time_of_the_double
 def test_the_score_is_the_derivative_of_the_likelihood_also_through_hidden_variables():
     x, _ = langevin(3, 40, 0.05, 10.0, 0.5, 2.0, seed=0)
     own = pieces(Trajectories([run[:, None] for run in x], dt=0.05))
-    axis = Axis(-1.6, 1.6, 5)
+    axis = SplineAxis(-1.6, 1.6, 5)
     energy, constant = Splines((axis,), ((0,),)), Splines((axis,), ((),))
     layout = Layout(1, energy, constant, constant, (constant,))
     steps = InertialSteps(own, layout, 1.0, 10.0)

@@ -16,7 +16,7 @@ import numpy as np
 
 from thalweg.kinetics.langevin.frames import Pieces
 from thalweg.kinetics.langevin.linear_step import ORDER
-from thalweg.kinetics.langevin.scoring import Evidence
+from thalweg.kinetics.langevin.scoring import StepEvidence
 from thalweg.kinetics.langevin.splines import Splines
 
 FINEST, COARSEST = 120, 40
@@ -75,7 +75,7 @@ class GridSteps:
         """The parameters with which to begin: those of another likelihood."""
         return np.array(local)
 
-    def __call__(self, theta: np.ndarray) -> Evidence:
+    def __call__(self, theta: np.ndarray) -> StepEvidence:
         """What all steps say at ``theta``."""
         mean_diffusion = float(np.exp(2.0 * np.median(self.face_roots @ theta[self.energy_size :])))
         time = self.tau + self.extra / mean_diffusion
@@ -92,7 +92,7 @@ class GridSteps:
         visits = np.repeat(total.reshape(len(self.points), -1).sum(axis=1), len(self.points))
         seen = probability > 1e-12
         weighted = slopes[seen] * (visits[seen] / probability[seen])[:, None]
-        return Evidence(likelihood, scores.sum(axis=0), slopes[seen].T @ weighted, scores)
+        return StepEvidence(likelihood, scores.sum(axis=0), slopes[seen].T @ weighted, scores)
 
 
 @lru_cache

@@ -24,9 +24,9 @@ import numpy as np
 
 from thalweg.kinetics.langevin.frames import Pieces
 from thalweg.kinetics.langevin.gaussian_steps import local_evidence
-from thalweg.kinetics.langevin.linear_step import Step, doublings_for, linear_step
+from thalweg.kinetics.langevin.linear_step import LinearStep, doublings_for, linear_step
 from thalweg.kinetics.langevin.overdamped_steps import symmetric_pairs
-from thalweg.kinetics.langevin.scoring import Evidence
+from thalweg.kinetics.langevin.scoring import StepEvidence
 from thalweg.kinetics.langevin.splines import Splines
 from thalweg.shapes import Array, Float
 
@@ -162,7 +162,7 @@ class InertialSteps:
             float(resolution),
         )
 
-    def __call__(self, theta: np.ndarray) -> Evidence:
+    def __call__(self, theta: np.ndarray) -> StepEvidence:
         """What all steps say at ``theta``."""
         likelihood, information, scores = 0.0, np.zeros((self.size, self.size)), []
         for inputs, count in self._batches(theta):
@@ -176,8 +176,8 @@ class InertialSteps:
         block_scores = np.concatenate(scores)
         if not np.isfinite(likelihood):
             # a step too far: whoever asked takes a shorter one
-            return Evidence(-np.inf, np.zeros(self.size), np.eye(self.size), np.zeros_like(block_scores))
-        return Evidence(likelihood, block_scores.sum(axis=0), information, block_scores)
+            return StepEvidence(-np.inf, np.zeros(self.size), np.eye(self.size), np.zeros_like(block_scores))
+        return StepEvidence(likelihood, block_scores.sum(axis=0), information, block_scores)
 
     def residuals(self, theta: np.ndarray) -> np.ndarray:
         """Innovations in units of their spread ``(pieces, steps, seen)``, white if the model is right; NaN where
@@ -242,7 +242,7 @@ def _foretold(pieces: Pieces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return way / pieces.tau, way / 2.0, straight + (1.0 - alpha) * rest / 2.0
 
 
-def _step_of(numbers: Array, middle: Array, foretold: Array, sizes: _Sizes) -> Step:
+def _step_of(numbers: Array, middle: Array, foretold: Array, sizes: _Sizes) -> LinearStep:
     """The exact step of the linear process about a point, state (x, v, z_1, ...) relative to the last position."""
     dims, pairs = sizes.dims, symmetric_pairs(sizes.dims)
     slope, at = numbers[:dims], dims + len(pairs)

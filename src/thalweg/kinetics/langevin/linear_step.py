@@ -25,7 +25,7 @@ SMALL = 0.25
 """Largest ``|A| tau`` for which the series is taken without doubling."""
 
 
-class Step(NamedTuple):
+class LinearStep(NamedTuple):
     """Mean ``propagator @ s + shift`` and covariance of a state after a step."""
 
     propagator: Float[Array, "*batch states states"]
@@ -33,7 +33,7 @@ class Step(NamedTuple):
     covariance: Float[Array, "*batch states states"]
 
 
-def linear_step(matrix: Array, force: Array, noise: Array, tau: float, doublings: int) -> Step:
+def linear_step(matrix: Array, force: Array, noise: Array, tau: float, doublings: int) -> LinearStep:
     """The step of ``ds = (A s + b) dt + Q^(1/2) dW`` over a time ``tau``.
 
     Parameters
@@ -66,7 +66,7 @@ def linear_step(matrix: Array, force: Array, noise: Array, tau: float, doublings
         covariance = covariance + propagator @ covariance @ propagator.T
         shift = propagator @ shift + shift
         propagator = propagator @ propagator
-    return Step(propagator, shift, covariance)
+    return LinearStep(propagator, shift, covariance)
 
 
 def doublings_for(fastest: float, tau: float) -> int:

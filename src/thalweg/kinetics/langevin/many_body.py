@@ -21,7 +21,7 @@ from functools import cached_property
 import numpy as np
 
 from thalweg.kinetics.langevin.profiles import Profile
-from thalweg.kinetics.langevin.splines import Axis, Splines, terms_up_to
+from thalweg.kinetics.langevin.splines import SplineAxis, Splines, terms_up_to
 from thalweg.kinetics.langevin.surface import FittedFreeEnergy
 from thalweg.learning.models import Method, Model
 from thalweg.machine.memory import require_memory
@@ -116,7 +116,7 @@ class ManyBodyFreeEnergy(Method):
                 if period is not None:
                     lower = frames[:, k].min()
                     upper = lower + period
-                found.append(Axis(float(lower), float(upper), intervals, period is not None))
+                found.append(SplineAxis(float(lower), float(upper), intervals, period is not None))
             return tuple(found)
 
         terms = terms_up_to(trajectories.n_features, min(self.order, trajectories.n_features))

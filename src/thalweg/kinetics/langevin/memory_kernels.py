@@ -21,7 +21,7 @@ from itertools import pairwise
 import numpy as np
 
 from thalweg.kinetics.langevin.profiles import Profile
-from thalweg.kinetics.langevin.splines import Axis, Splines
+from thalweg.kinetics.langevin.splines import SplineAxis, Splines
 from thalweg.learning.models import Model
 from thalweg.shapes import Float
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
@@ -155,7 +155,7 @@ def _mean_force(x: list[np.ndarray], kT: float) -> list[np.ndarray]:
     """``F'`` along trajectories in equilibrium, from ``<F' phi'> = kT <phi''>`` in splines."""
     everything = np.concatenate(x)
     lower, upper = np.quantile(everything, [0.001, 0.999])
-    splines = Splines((Axis(float(lower), float(upper), INTERVALS),), ((0,),))
+    splines = Splines((SplineAxis(float(lower), float(upper), INTERVALS),), ((0,),))
     thin = everything[:: max(1, len(everything) // 200_000)][:, None]
     slopes = splines.derivatives(thin, (0,))
     matrix = slopes.T @ slopes / len(thin)

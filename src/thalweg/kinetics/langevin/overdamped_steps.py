@@ -18,7 +18,7 @@ import numpy as np
 from thalweg.kinetics.langevin.frames import Pieces
 from thalweg.kinetics.langevin.gaussian_steps import local_evidence
 from thalweg.kinetics.langevin.linear_step import linear_step
-from thalweg.kinetics.langevin.scoring import Evidence
+from thalweg.kinetics.langevin.scoring import StepEvidence
 from thalweg.kinetics.langevin.splines import Splines
 from thalweg.machine.memory import require_memory
 
@@ -87,7 +87,7 @@ class OverdampedSteps:
         parts += [self.roots[rows] @ each for each in rest.reshape(self.entries, self.diffusion.size)]
         return np.concatenate(parts, axis=1)
 
-    def __call__(self, theta: np.ndarray) -> Evidence:
+    def __call__(self, theta: np.ndarray) -> StepEvidence:
         """What all steps say at ``theta``."""
         likelihood, score = 0.0, np.zeros((self.n_pieces, self.size))
         information = np.zeros((self.size, self.size))
@@ -110,7 +110,7 @@ class OverdampedSteps:
                     information[own_a, own_b] += features_a.reshape(-1, count_a).T @ weighted.reshape(
                         -1, count_b
                     )
-        return Evidence(likelihood, score.sum(axis=0), information, score)
+        return StepEvidence(likelihood, score.sum(axis=0), information, score)
 
     def _blocks(self, rows: slice) -> list[tuple[slice, np.ndarray, slice]]:
         """For F and each function of L: its local numbers, their derivatives (steps, numbers, own), its parameters."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.kinetics.langevin.frames import Pieces
-from thalweg.kinetics.langevin.splines import Axis, Splines
+from thalweg.kinetics.langevin.splines import SplineAxis, Splines
 from thalweg.learning.models import Model
 from thalweg.shapes import Shaped
 
@@ -67,7 +67,7 @@ def linear_profile(
     return rows @ parameters, np.sqrt(np.maximum(variance, 0.0))
 
 
-def knots(pieces: Pieces, intervals: int, periodic: np.ndarray) -> tuple[Axis, ...]:
+def knots(pieces: Pieces, intervals: int, periodic: np.ndarray) -> tuple[SplineAxis, ...]:
     """An axis for each variable over its frames, but for the few outermost."""
     frames = pieces.positions[:, :-1][pieces.weights > 0]
     edge = min(EDGE / len(frames), 0.02)
@@ -76,7 +76,7 @@ def knots(pieces: Pieces, intervals: int, periodic: np.ndarray) -> tuple[Axis, .
         lower, upper = np.quantile(frames[:, k], [edge, 1.0 - edge])
         if periodic[k]:
             lower, upper = pieces.lower[k], pieces.upper[k]
-        axes.append(Axis(float(lower), float(upper), intervals, bool(periodic[k])))
+        axes.append(SplineAxis(float(lower), float(upper), intervals, bool(periodic[k])))
     return tuple(axes)
 
 

@@ -21,7 +21,7 @@ from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_tr
 
 
 @dataclass(frozen=True, eq=False)
-class VariableRanking(Model):
+class RelaxationRanking(Model):
     """Candidate variables, the best first.
 
     Attributes
@@ -74,7 +74,7 @@ class VariableRanking(Model):
         )
 
 
-def rank_variables(method: Any, data: TrajectoryData, samples: int = 20) -> VariableRanking:
+def rank_variables(method: Any, data: TrajectoryData, samples: int = 20) -> RelaxationRanking:
     """Every column as the one variable of a model, ordered by the slowest relaxation time that the model has.
 
     Parameters
@@ -107,7 +107,7 @@ def rank_variables(method: Any, data: TrajectoryData, samples: int = 20) -> Vari
     order = np.argsort([-result[0] for result in left.results])
     found = [left.results[k] for k in order]
     columns = tuple(left.members[k] for k in order)
-    return VariableRanking(
+    return RelaxationRanking(
         tuple(names[k] for k in columns),
         columns,
         np.array([each[0] for each in found]),

@@ -28,7 +28,7 @@ RIDGE = 1e-6
 """Curvature that holds what neither data nor smoothness tell, such as the constant of a free energy."""
 
 
-class Evidence(NamedTuple):
+class StepEvidence(NamedTuple):
     """What the data say at certain parameters.
 
     Attributes
@@ -78,7 +78,7 @@ class Scored:
 
 
 def scored(
-    evidence: Callable[[np.ndarray], Evidence],
+    evidence: Callable[[np.ndarray], StepEvidence],
     start: np.ndarray,
     penalties: Sequence[np.ndarray],
     strengths: Sequence[float],
@@ -99,7 +99,7 @@ def scored(
     tolerance : expected gain of log-likelihood below which a step ends the search
     """
     theta, strong = np.array(start, float), np.array(strengths, float)
-    ranks = [np.linalg.matrix_rank(each) for each in penalties]
+    ranks = [int(np.linalg.matrix_rank(each)) for each in penalties]
     weak = np.diag(np.full(len(theta), RIDGE) + (0.0 if prior is None else prior))
 
     def stiffness():
@@ -145,7 +145,7 @@ def scored(
 
 def _smoothed(
     theta: np.ndarray,
-    found: Evidence,
+    found: StepEvidence,
     strong: np.ndarray,
     penalties: Sequence[np.ndarray],
     ranks: Sequence[int],

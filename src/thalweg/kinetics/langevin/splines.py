@@ -42,7 +42,7 @@ def bump(u: Any, order: int = 0) -> Any:
 
 
 @dataclass(frozen=True)
-class Axis:
+class SplineAxis:
     """One variable with evenly spaced knots.
 
     Attributes
@@ -103,16 +103,16 @@ class Splines:
 
     Examples
     --------
-    >>> space = Splines((Axis(0.0, 1.0, 4),), ((0,),))
+    >>> space = Splines((SplineAxis(0.0, 1.0, 4),), ((0,),))
     >>> space.size, space.derivatives(np.array([[0.3]]), ()).sum(axis=1).round(12).tolist()
     (7, [1.0])
     """
 
-    axes: tuple[Axis, ...]
+    axes: tuple[SplineAxis, ...]
     terms: tuple[tuple[int, ...], ...]
-    many_axes: tuple[Axis, ...] = ()
+    many_axes: tuple[SplineAxis, ...] = ()
 
-    def of(self, term: tuple[int, ...]) -> tuple[Axis, ...]:
+    def of(self, term: tuple[int, ...]) -> tuple[SplineAxis, ...]:
         """The axes of a term."""
         axes = self.axes if len(term) == 1 or not self.many_axes else self.many_axes
         if len(term) <= 2:
@@ -165,7 +165,7 @@ class Splines:
         return found
 
 
-def _roughness(axes: tuple[Axis, ...], order: int) -> np.ndarray:
+def _roughness(axes: tuple[SplineAxis, ...], order: int) -> np.ndarray:
     """Sum over the axes of squared differences along each."""
     total = 0.0
     for k, axis in enumerate(axes):
