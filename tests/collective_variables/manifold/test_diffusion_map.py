@@ -77,10 +77,10 @@ def test_functions_at_the_frames_of_the_fit_are_those_of_the_fit(hermite):
 
 
 @pytest.mark.parametrize(
-    "reach", [None, FixedReach(0.8), DensityReach()], ids=["neighbors", "fixed", "density"]
+    "reach", [None, FixedReach(0.15), DensityReach()], ids=["neighbors", "fixed", "density"]
 )
 def test_gradients_are_those_of_finite_differences(gaussian, hermite, reach):
-    model = hermite if reach is None else DiffusionMap(dim=2, reach=reach, max_frames=3000).fit(gaussian)
+    model = hermite if reach is None else DiffusionMap(dim=2, reach=reach).fit(gaussian[0][:600])
     x, step = np.array([[0.3123], [-1.2789]]), 1e-6
     with jax.enable_x64(True):
         gradient = jax.vmap(jax.jacobian(lambda frame: model(frame[None])[0]))(jnp.asarray(x))
@@ -93,16 +93,13 @@ def test_a_frame_out_of_reach_has_the_coordinates_of_the_nearest(hermite):
     np.testing.assert_allclose(hermite(np.array([[50.0]]))[0], hermite.coordinates[farthest])
 
 
-@pytest.mark.parametrize("alpha", [0.5, None])
-def test_other_reaches_have_the_same_spectrum(alpha):
-    x = np.random.default_rng(2).standard_normal((1500, 1))
-    for reach in (FixedReach(), DensityReach()):
-        rates = (
-            DiffusionMap(dim=2, reach=reach, alpha=None if isinstance(reach, DensityReach) else alpha)
-            .fit(x)
-            .rates
-        )
-        np.testing.assert_allclose(rates, [1, 2], rtol=0.2)
+@pytest.mark.parametrize(
+    ("reach", "alpha"), [(FixedReach(), None), (FixedReach(), 0.5), (DensityReach(), None)]
+)
+def test_other_reaches_and_normalizations_have_the_same_spectrum(reach, alpha):
+    x = np.random.default_rng(2).standard_normal((800, 1))
+    model = DiffusionMap(dim=2, reach=reach, alpha=alpha).fit(x)
+    np.testing.assert_allclose(model.eigenvalues, [1, 2], rtol=0.25)
 
 
 def test_geometry_alone_remains_where_the_density_is_divided_out():

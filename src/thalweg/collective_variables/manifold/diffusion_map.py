@@ -29,6 +29,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
 from thalweg.collective_variables.bases.linear_map import as_frames, mapped
@@ -57,6 +58,9 @@ from thalweg.time_series.trajectories import CHUNK, Trajectories, TrajectoryData
 
 FEWEST = 30
 """Frames below which there is no map."""
+
+FEWEST_CARRIERS = 5
+"""Points that must effectively carry a function for it to be a coordinate."""
 
 COARSER = 4
 """One point in so many is used to find first guesses."""
@@ -252,7 +256,7 @@ class DiffusionMapModel(Model):
         seed : of the draws
         """
         method, walk = self.method, self.walk
-        modes = graph_modes(walk.flow, walk.mass, method.dim, self.functions)
+        modes, _ = method._modes(walk, self.functions, 40)
         solve = method.solver(self, self.graph, modes)
         return rate_estimate(
             solve, method.per_time * self.eigenvalues, self.rates, self.blocks, self.dimension, samples, seed
@@ -376,7 +380,9 @@ class DiffusionMap(Transforming):
             own = factor * model.radii.radii[kept]
             walk = self.walk(part, weights / weights.sum(), model.radii, model.dimension, own)
             found = graph_modes(walk.flow, walk.mass, self.dim, modes.vectors[kept], iterations=40)
-            return self.per_time * found.eigenvalues[: self.dim]
+            # those that are the model's own, whatever modes of few points stand between
+            overlaps = modes.vectors[kept, : self.dim].T @ (walk.mass[:, None] * found.vectors)
+            return self.per_time * found.eigenvalues[linear_sum_assignment(-(overlaps**2))[1]]
 
         return solve
 
@@ -394,7 +400,8 @@ class DiffusionMap(Transforming):
             factors = einstein_factors(graph.kernel, graph.squares, weights, dimension)
             # populations are the weights, where neighbors suffice
             mass = factors * (graph.spread @ factors) / (2 * dimension)
-            return Walk(flow_of(graph.kernel, factors), mass, factors)
+            factors = factors / np.sqrt(mass.sum())
+            return Walk(flow_of(graph.kernel, factors), mass / mass.sum(), factors)
         # q ~ sum_j k_ij / r_i^d, the point itself among them; K -> K / (q q)^alpha
         density = (np.asarray(graph.kernel.sum(axis=1)).ravel() + 1) / reach**dimension
         factors = (density / density.mean()) ** -self.alpha
@@ -416,8 +423,8 @@ class DiffusionMap(Transforming):
         notes += told + _coarse(points.places, radii.radii, count, self.metric)
         walk = self.walk(graph, points.weights, radii, dimension)
         start = None if len(points.places) <= ALL_AT_ONCE else self._guess(points, walk)
-        modes = graph_modes(walk.flow, walk.mass, self.dim, start, *((30, 1e-2) if rough else ()))
-        notes += _converged(modes, self.dim)
+        modes, lone = self._modes(walk, start, 30 if rough else 100)
+        notes += _converged(modes, self.dim) + lone
         kept_modes = self.dim + GUARD if rough else self.dim
         model = DiffusionMapModel(
             method=self,
@@ -444,6 +451,26 @@ class DiffusionMap(Transforming):
                 f"rates are those of the graph, not extrapolated: of halves of the points, {error}",
             )
         return replace(model, rates=rates), notes + rough_word(model.rates, rates)
+
+    def _modes(
+        self, walk: Walk, start: np.ndarray | None, iterations: int
+    ) -> tuple[GraphModes, tuple[str, ...]]:
+        """Modes of a walk, those carried by enough points first; and a word on others that are slower."""
+        for more in (0, 2 * GUARD, 6 * GUARD):
+            count = min(self.dim + more, len(walk.mass) - 1 - GUARD)
+            modes = graph_modes(walk.flow, walk.mass, count, start if not more else None, iterations)
+            # f^2 w is each point's part in the variance of a mode
+            carriers = 1 / ((walk.mass[:, None] * modes.vectors**2) ** 2).sum(axis=0)
+            carried = carriers >= FEWEST_CARRIERS
+            if carried.sum() >= self.dim:
+                break
+        order = np.concatenate([np.flatnonzero(carried), np.flatnonzero(~carried)])
+        lone = int((~carried[: order[: self.dim].max()]).sum())
+        word = (
+            f"{lone} functions that less than {FEWEST_CARRIERS} points carry, at the outskirts, are left out"
+        )
+        modes = GraphModes(modes.eigenvalues[order], modes.vectors[:, order], modes.residuals[order])
+        return modes, (word,) * (lone > 0)
 
     def _dimension(self, points: MapPoints, neighbors: Any) -> tuple[float, tuple[str, ...]]:
         """The dimension, and a word where it is between whole numbers."""

@@ -3,7 +3,7 @@
 Trees look at most points there, one by one. Here points are divided into leaves of about a hundred that lie together.
 For each leaf of queries a part of the points bounds how far neighbors are. Leaves whose boxes lie farther are left
 out; of the others all squared distances come from one product in single precision, about the middle of the leaf, where
-near points lose nothing. Distances of those chosen are then taken in double precision.
+near points lose least. Distances of those chosen are then taken in double precision.
 """
 
 from __future__ import annotations
@@ -32,30 +32,34 @@ def nearest_by_products(
     """
     order, starts = leaves(points)
     points = points[order]
+    single = (points - points.mean(axis=0)).astype(np.float32)
+    turned = (queries - points.mean(axis=0)).astype(np.float32)
     lower, upper = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
-    stops = np.append(starts[1:], len(points))
+    sizes = np.diff(np.append(starts, len(points)))
     asked, heads = leaves(queries)
     indices = np.empty((len(queries), count), np.int64)
     distances = np.empty((len(queries), count))
-    part = points[::PART]
+    part = single[::PART]
     # the place among a part of the points that bounds the count-th of all, hardly ever too small
     place = int(np.ceil(count / PART + 2.5 * np.sqrt(count / PART)))
     for start, stop in zip(heads, np.append(heads[1:], len(queries))):
         rows = asked[start:stop]
-        block = queries[rows]
+        block = turned[rows]
         bounds = np.full(len(rows), np.inf, np.float32)
         if place < len(part):
             bounds = np.partition(_squares(block, part), place, axis=1)[:, place]
         # leaves whose boxes come near enough
-        away = np.maximum(0.0, np.maximum(lower - block.max(axis=0), block.min(axis=0) - upper))
-        near = np.flatnonzero((away**2).sum(axis=1) <= bounds.max())
-        columns = np.concatenate([np.arange(starts[leaf], stops[leaf]) for leaf in near])
-        chosen, missing = _smallest(_squares(block, points[columns]), bounds, count)
+        away = np.maximum(
+            0.0, np.maximum(lower - queries[rows].max(axis=0), queries[rows].min(axis=0) - upper)
+        )
+        near = (away**2).sum(axis=1) <= bounds.max()
+        columns = np.flatnonzero(np.repeat(near, sizes))
+        chosen, missing = _smallest(_squares(block, single[columns]), bounds, count)
         found = columns[chosen]
         if missing.any():
-            squares = _squares(block, points)[missing]
+            squares = _squares(block[missing], single)
             found[missing] = np.argpartition(squares, count - 1, axis=1)[:, :count]
-        exact = np.sqrt(((points[found] - block[:, None]) ** 2).sum(axis=2))
+        exact = np.sqrt(((points[found] - queries[rows][:, None]) ** 2).sum(axis=2))
         sorting = np.argsort(exact, axis=1)
         indices[rows] = order[np.take_along_axis(found, sorting, axis=1)]
         distances[rows] = np.take_along_axis(exact, sorting, axis=1)
@@ -92,9 +96,15 @@ def leaves(points: Shaped[np.ndarray, "points dims"]) -> tuple[np.ndarray, np.nd
 def _squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Squared distances ``(n, m)`` in single precision, by one product about the middle of ``x``."""
     middle = x.mean(axis=0)
-    x, y = (x - middle).astype(np.float32), (y - middle).astype(np.float32)
-    left = np.column_stack([-2 * x, np.einsum("nd,nd->n", x, x), np.ones(len(x), np.float32)])
-    right = np.column_stack([y, np.ones(len(y), np.float32), np.einsum("nd,nd->n", y, y)])
+    dims = x.shape[1]
+    left, right = np.empty((len(x), dims + 2), np.float32), np.empty((len(y), dims + 2), np.float32)
+    np.subtract(x, middle, out=left[:, :dims])
+    np.subtract(y, middle, out=right[:, :dims])
+    left[:, dims] = 1.0
+    left[:, dims + 1] = np.einsum("nd,nd->n", left[:, :dims], left[:, :dims])
+    right[:, dims] = np.einsum("nd,nd->n", right[:, :dims], right[:, :dims])
+    right[:, dims + 1] = 1.0
+    left[:, :dims] *= -2.0
     return left @ right.T
 
 

@@ -96,8 +96,9 @@ def map_points(data: Trajectories, landmarks: LandmarkChoice, max_frames: int, m
     order = np.argsort(first)
     rank = np.empty(len(order), int)
     rank[order] = np.arange(len(order))
-    stretch = np.arange(total) * STRETCHES // total
-    blocks = np.zeros((min(STRETCHES, total), len(different)))
+    stretches = min(STRETCHES, total)
+    stretch = np.arange(total) * stretches // total
+    blocks = np.zeros((stretches, len(different)))
     np.add.at(blocks, (stretch, rank[number.ravel()]), weights / weights.sum())
     points = MapPoints(
         places[first[order]], blocks, first[order], landmarks=False, weighted=weighted, notes=notes
