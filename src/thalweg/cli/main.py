@@ -18,6 +18,7 @@ from thalweg.cli.surroundings import data_folder, prepare
 from thalweg.registry import name_files
 
 if TYPE_CHECKING:
+    from thalweg.report.of_landscapes.langevin_results import LangevinResults
     from thalweg.report.of_landscapes.results import MapResults
     from thalweg.report.of_potentials.results import PotentialResults
     from thalweg.report.results import Results
@@ -260,6 +261,36 @@ def map_frames(
     asked = Mapping(tuple(files), topology, method, features, dim, neighbors, landmarks, weights)
     with watched(Console(stderr=True, soft_wrap=True)) as progress:
         results = map_of_files(asked, out, progress)
+    _say(results, out)
+
+
+@app.command()
+def langevin(
+    files: Annotated[
+        list[Path], typer.Argument(help="COLVAR files, text or .npy files of columns.", show_default=False)
+    ],
+    column: Annotated[
+        list[str] | None, typer.Option(help="A variable, by name or number.", show_default="all, ranked")
+    ] = None,
+    kind: Annotated[str, typer.Option(help="auto, overdamped, underdamped or memory.")] = "auto",
+    temperature: Annotated[str, typer.Option(help="Of the simulation.")] = "300 K",
+    dt: Annotated[
+        str | None,
+        typer.Option(help='Time between frames, such as "1 ps".', show_default="what the files say"),
+    ] = None,
+    lag: Annotated[str | None, typer.Option(help="Step of the model.", show_default="one frame")] = None,
+    period: Annotated[
+        float | None, typer.Option(help="Of the variable.", show_default="what the files say")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for report.html and its numbers.")] = Path("langevin"),
+) -> None:
+    """Free energy, friction and memory along a variable, and rates by every route, from unbiased trajectories of it."""
+    from thalweg.studies.langevin_models import LangevinStudy, langevin_of_files
+    from thalweg.studies.progress import watched
+
+    asked = LangevinStudy(tuple(files), tuple(column or ()), kind, temperature, dt, lag, period)
+    with watched(Console(stderr=True, soft_wrap=True)) as progress:
+        results = langevin_of_files(asked, out, progress)
     _say(results, out)
 
 
@@ -607,8 +638,8 @@ def _show(results: Results, folder: Path) -> None:
     console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)
 
 
-def _say(results: MapResults, folder: Path) -> None:
-    """The summary of a map, and where the whole report is."""
+def _say(results: MapResults | LangevinResults, folder: Path) -> None:
+    """The summary of a landscape, and where the whole report is."""
     console = Console(soft_wrap=True)
     for sentence in (*results.found, *results.certainty):
         console.print(sentence, markup=False, highlight=False)

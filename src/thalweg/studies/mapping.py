@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.collective_variables.interpretation.dictionary import Dictionary
 from thalweg.collective_variables.manifold.landmarks import FarthestPoints, landmarks_of
+from thalweg.geometry.bond_graph import heavy_atom_pairs
 from thalweg.geometry.residues import solute_atoms
 from thalweg.geometry.torsions import named_torsions
-from thalweg.geometry.variables import Dihedrals, RadiusOfGyration
+from thalweg.geometry.variables import Dihedrals, Distances, RadiusOfGyration
 from thalweg.interop.files.evidence_of_files import check_given_once
 from thalweg.interop.files.trajectories import TrajectoryFile, read_topology
 from thalweg.interop.measured.feature_sets import FEATURE_SETS
@@ -24,9 +26,10 @@ from thalweg.registry import resolve
 from thalweg.report.accounting import citations
 from thalweg.report.drawn_structures import drawn_atoms, molecule, turned_onto
 from thalweg.report.of_landscapes.files import write_map_report
-from thalweg.report.of_landscapes.results import MapResults, ShownFrames
+from thalweg.report.of_landscapes.results import MapResults, RankedVariable, ShownFrames
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
+from thalweg.studies.analyses import Analyses
 from thalweg.studies.analyzing import Told, measured
 from thalweg.studies.apparatus import versions
 from thalweg.studies.tables.language import StudyError
@@ -58,6 +61,9 @@ MOST_STRUCTURES, STRUCTURE_NUMBERS = 400, 400_000
 
 TORSIONS_SHOWN = 12
 """Torsions by which a map can be colored."""
+
+MOST_DISTANCES = 600
+"""Distances of heavy atoms in the dictionary."""
 
 DEGREES = 180 / np.pi
 
@@ -126,12 +132,15 @@ def map_of_files(asked: Mapping, folder: Path, progress: Callable[[str], Told]) 
     data = measured(asked.features, files, atoms, 1.0, folder, progress)
     if asked.weights is not None:
         data = replace(data, weights=_weights(asked.weights, data.lengths))
-    told = progress(f"mapping by {asked.method}")
+    analyses, told = Analyses(), progress(f"mapping by {asked.method}")
     model = asked.estimator().fit(data)
     told(f"{len(data)} files", 1.0)
     places = _spread(data, MOST_POINTS, asked.seed)
     frames = np.stack([_frame(data, place) for place in places])
     coordinates = np.asarray(model.transform(frames), float)
+    names = tuple(getattr(model, "names", None) or ())
+    if len(names) != coordinates.shape[1]:
+        names = tuple(f"coordinate {k + 1}" for k in range(coordinates.shape[1]))
     positions, boxes = _positions(files, places)
     properties, periods = _properties(atoms, positions, boxes)
     shares = {
@@ -141,12 +150,10 @@ def map_of_files(asked: Mapping, folder: Path, progress: Callable[[str], Told]) 
     # what the map follows most comes first: it colors the points
     properties = {label: properties[label] for label in sorted(properties, key=lambda label: -shares[label])}
     drawn = drawn_atoms(atoms)
+    ranking = analyses("the dictionary", lambda: _ranked(atoms, positions, boxes, coordinates, names), ())
     count = min(MOST_STRUCTURES, max(20, STRUCTURE_NUMBERS // (3 * len(drawn))), len(places))
     chosen = _far_apart(coordinates, count)
     structures = positions[chosen][:, drawn]
-    names = tuple(getattr(model, "names", None) or ())
-    if len(names) != coordinates.shape[1]:
-        names = tuple(f"coordinate {k + 1}" for k in range(coordinates.shape[1]))
     results = MapResults(
         title=f"{asked.topology.stem}: a map by {asked.method}",
         subtitle=f"{len(atoms)} atoms, {data.n_frames} frames of {len(files)} files",
@@ -159,7 +166,7 @@ def map_of_files(asked: Mapping, folder: Path, progress: Callable[[str], Told]) 
         molecule=molecule(atoms, drawn),
         spectrum=_spectrum(model),
         scores=_scores(model),
-        ranking=(),
+        ranking=ranking,
         mapped=(
             f"{data.n_frames} frames by {data.n_features} features ({asked.features}), {asked.method} with "
             f"{asked.dim} coordinates.",
@@ -167,7 +174,8 @@ def map_of_files(asked: Mapping, folder: Path, progress: Callable[[str], Told]) 
         found=_found(coordinates, names, properties, periods),
         certainty=_certainty(model),
         diagnoses=tuple(Diagnosis("warning", _sentence(note)) for note in getattr(model, "notes", ()))
-        + tuple(Diagnosis("warning", f"{file.told}.") for file in files if file.told),
+        + tuple(Diagnosis("warning", f"{file.told}.") for file in files if file.told)
+        + analyses.diagnoses(),
         provenance={
             "settings": {
                 "method": repr(asked.estimator()),
@@ -244,6 +252,38 @@ def _properties(
         size = values_of_frames(RadiusOfGyration(masses, solute), positions, boxes)
         properties["radius of gyration [nm]"] = size[:, 0]
     return properties, periods
+
+
+def _ranked(
+    atoms: Topology,
+    positions: np.ndarray,
+    boxes: np.ndarray | None,
+    coordinates: np.ndarray,
+    names: Sequence[str],
+) -> tuple[RankedVariable, ...]:
+    """Torsions and distances, of hundreds, that explain the map together."""
+    torsions = Dihedrals(np.stack(list(named_torsions(atoms).values())), atoms)
+    pairs = heavy_atom_pairs(atoms, 2)
+    pairs = pairs[:: -(-len(pairs) // MOST_DISTANCES)]
+    parts = [torsions, Distances(pairs, atoms)]
+    values = np.concatenate([values_of_frames(part, positions, boxes) for part in parts], axis=1)
+    periods = [2 * np.pi] * len(torsions.names) + [None] * len(pairs)
+    labels = tuple(name for part in parts for name in part.names)
+    found = Dictionary().fit(Trajectories([values], names=labels), coordinates, periods)
+    return tuple(
+        RankedVariable(
+            each.name,
+            "all" if len(names) > 1 else names[0],
+            {
+                "explains more [%]": 100 * each.gain,
+                "± [%]": 100 * each.error,
+                "alone [%]": 100 * found.explained[each.column],
+                "correlation": float(found.correlations[each.column].max()),
+                "information [nat]": float(found.informations[each.column].max()),
+            },
+        )
+        for each in found.chosen
+    )
 
 
 def _far_apart(coordinates: np.ndarray, count: int) -> np.ndarray:
