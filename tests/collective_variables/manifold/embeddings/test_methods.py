@@ -195,7 +195,7 @@ def test_maximum_variance_unfolding_finds_the_variances_of_the_flat_sheet():
 
 def test_scores_are_those_of_landmarks_that_the_map_has_not_seen():
     scores = LTSA(2).fit(X).scores
-    assert scores.frames == 60
+    assert scores.frames == 30
     assert scores.trustworthiness > 0.99
     assert scores.geodesic_correlation > 0.85, (
         "both directions have unit variance, so that ways are not to scale"

@@ -80,7 +80,7 @@ class ICA(ManifoldMethod):
     iterations: int = 200
     tolerance: float = 1e-6
     restarts: int = 3
-    left_out: float = 0.2
+    left_out: float = 0.1
     seed: int = 0
 
     metric = Euclidean()

@@ -47,7 +47,7 @@ class KernelPCA(ManifoldMethod):
     width: float | None = None
     landmarks: int | LandmarkChoice = 2000
     metric: Metric = Euclidean()  # noqa: RUF009
-    left_out: float = 0.2
+    left_out: float = 0.1
     seed: int = 0
 
     def most(self, features: int) -> float:

@@ -56,7 +56,7 @@ class ClassicalMDS(ManifoldMethod):
     dim: int = 2
     landmarks: int | LandmarkChoice = 2000
     metric: Metric = Euclidean()  # noqa: RUF009
-    left_out: float = 0.2
+    left_out: float = 0.1
     seed: int = 0
 
     def solve(self, points: np.ndarray, weights: np.ndarray) -> Solved:
@@ -98,7 +98,7 @@ class MetricMDS(ManifoldMethod):
     iterations: int = 300
     tolerance: float = 1e-5
     metric: Metric = Euclidean()  # noqa: RUF009
-    left_out: float = 0.2
+    left_out: float = 0.1
     seed: int = 0
 
     def solve(self, points: np.ndarray, weights: np.ndarray) -> Solved:

@@ -161,7 +161,7 @@ class SketchMap(ManifoldMethod):
     sweeps: int = 2
     landmarks: int | LandmarkChoice = 700
     metric: Metric = Euclidean()  # noqa: RUF009
-    left_out: float = 0.2
+    left_out: float = 0.1
     seed: int = 0
 
     def solve(self, points: np.ndarray, weights: np.ndarray) -> Solved:

@@ -53,7 +53,7 @@ class LTSA(ManifoldMethod):
     neighbors: int = 12
     landmarks: int | LandmarkChoice = 2000
     metric: Metric = Euclidean()  # noqa: RUF009
-    left_out: float = 0.2
+    left_out: float = 0.1
     seed: int = 0
 
     def solve(self, points: np.ndarray, weights: np.ndarray) -> Solved:
