@@ -70,9 +70,7 @@ class System:
 
     def sets(self) -> tuple[Callable, ...]:
         """Both as functions of ``x (dims, cells)``, as the exact answers want them."""
-        return tuple(
-            lambda x, region=region: np.asarray(region.distance(x.T)) <= 0 for region in (self.a, self.b)
-        )
+        return tuple(partial(_inside, region) for region in (self.a, self.b))
 
     def sampled(self, seed: int) -> Trajectories:
         """Euler-Maruyama runs from points drawn uniformly among those that are not too high."""
@@ -87,6 +85,11 @@ class System:
             x = x - self.dt * self.potential.gradient(x.T).T + noise
             frames[step] = x
         return Trajectories(list(frames.swapaxes(0, 1)), dt=self.dt)
+
+
+def _inside(region: Region, x: np.ndarray) -> np.ndarray:
+    """Whether points ``x (dims, *points)`` are in a region."""
+    return (np.asarray(region.distance(x.reshape(len(x), -1).T)) <= 0).reshape(x.shape[1:])
 
 
 WELLS = tuple(Ellipsoid(center, 0.1) for center in ((-0.558, 1.442), (0.623, 0.028)))

@@ -29,7 +29,6 @@ from thalweg.kinetics.committors.martingale import MartingaleTest, martingale_te
 from thalweg.kinetics.galerkin.adapted_kernels import AdaptedKernels, Adapting
 from thalweg.kinetics.galerkin.boundary import boundary
 from thalweg.kinetics.galerkin.forms import (
-    RIDGES,
     Forms,
     RidgeChoice,
     affordable_blocks,
@@ -221,7 +220,7 @@ class DynamicalGalerkin(Transforming):
         test = martingale_test(
             to_sets.function, trajectories, *inside, _test_lags(self.lagtime, trajectories), n_blocks=blocks
         )
-        notes += (*_density_notes(density.function), *_ridge_notes(to_sets.ridge), *_test_notes(test))
+        notes += (*_density_notes(density.function), *_test_notes(test))
         return GalerkinModel(
             self, trajectories.dt, future[0], before, *future[1:], weights, *estimates, test,
             (*notes, *trajectories.notes(self.lagtime)),
@@ -244,6 +243,11 @@ class _Passes(NamedTuple):
     where: list[np.ndarray]
     about: int
     blocks: int
+
+    @property
+    def independent_windows(self) -> float:
+        """How many windows do not overlap."""
+        return float(np.maximum(self.data.lengths - 1, 0).sum() / self.method.lagtime)
 
     def problems(self) -> Iterator[tuple]:
         """Name, sets, their labels, values on them, what accrues in a step, and limits of functions of the future."""
@@ -283,7 +287,7 @@ class _Passes(NamedTuple):
         lags = tuple(lagtime // (memory + 1) * (k + 1) for k in range(memory + 1))
         # over several lags all windows must be whole; over one, those that the end of a trajectory cuts serve as well
         parts = (trial.onward(each, accrued) for each in self._windows(where, lags, whole=memory > 0))
-        forms = summed(parts, trial.size, len(lags), self.blocks)
+        forms = summed(parts, trial.size, len(lags), self.blocks, self.independent_windows)
         return self._solved(name, trial, forms, limits, strength)
 
     def density(self, functions: Functions) -> _Solved:
@@ -291,7 +295,7 @@ class _Passes(NamedTuple):
         mean = np.asarray(functions(self.data.strided(2 * GRADIENT_FRAMES).astype(float))).mean(axis=0)
         free = [np.zeros(len(labels), int) for labels in self.where]
         parts = (free_increments(each, functions, mean) for each in self._windows(free))
-        forms = summed(parts, 1 + len(mean), 1, self.blocks).adjoint
+        forms = summed(parts, 1 + len(mean), 1, self.blocks, self.independent_windows).adjoint
         none = np.zeros((0, len(mean)))
         ridge = chosen_ridge(forms)
         if chance_of_size(forms, ridge) > FALSE_ALARMS:
@@ -306,7 +310,7 @@ class _Passes(NamedTuple):
         """The backward committor: one on A, zero on B, where a window came from."""
         trial = replace(trial, boundary=replace(trial.boundary, values=(1.0, 0.0)))
         parts = (trial.backward(each, self._weights(each, density)) for each in self._windows())
-        forms = summed(parts, trial.size, 1, self.blocks)
+        forms = summed(parts, trial.size, 1, self.blocks, self.independent_windows)
         return self._solved("backward committor", trial, forms, PROBABILITY, None)
 
     def numbers(
@@ -352,7 +356,9 @@ class _Passes(NamedTuple):
     def resampled(self, found: _Solved, times: np.ndarray) -> GalerkinFunction:
         """A function with its replicates."""
         size = found.function.trial.size
-        rows = _replicates(times, lambda row: solved(found.forms.resampled(row), found.ridge), size)
+        rows = _replicates(
+            found.forms.resamplings(times), lambda _, each: solved(each, found.ridge), times, size
+        )
         return replace(found.function, replicates=rows)
 
     def resampled_density(self, found: _Solved, times: np.ndarray) -> StationaryDensity:
@@ -360,7 +366,9 @@ class _Passes(NamedTuple):
         size = len(found.function.mean)
         if found.function.stationary:
             return replace(found.function, replicates=np.zeros((len(times), size)))
-        rows = _replicates(times, lambda row: solved(found.forms.resampled(row), found.ridge)[1:], size)
+        rows = _replicates(
+            found.forms.resamplings(times), lambda _, each: solved(each, found.ridge)[1:], times, size
+        )
         return replace(found.function, replicates=rows)
 
     def resampled_past(
@@ -381,12 +389,11 @@ class _Passes(NamedTuple):
             weights = density.of_replicates(windows.frames[windows.begins]) * times[:, windows.block]
             right += part.tests.T @ ((residual * windows.weights)[:, None] * weights)
 
-        def stepped(sample: np.integer) -> np.ndarray:
-            forms = found.forms.resampled(times[sample])
+        def stepped(sample: int, forms: Forms) -> np.ndarray:
             moved = replace(forms, sources=right[None, None, :, sample])
             return function.coefficients + solved(moved, found.ridge, function.coefficients)
 
-        rows = _replicates(np.arange(len(times)), stepped, function.trial.size)
+        rows = _replicates(found.forms.resamplings(times), stepped, times, function.trial.size)
         return replace(function, replicates=rows)
 
     def _solved(
@@ -419,10 +426,14 @@ class _Passes(NamedTuple):
         return float(np.concatenate(counted).mean())
 
 
-def _replicates(members: np.ndarray, work: Callable[[Any], np.ndarray], size: int) -> np.ndarray:
+def _replicates(
+    resamplings: Iterator[Forms], work: Callable[[int, Forms], np.ndarray], times: np.ndarray, size: int
+) -> np.ndarray:
     """Coefficients ``(samples, functions)`` of every resampling; NaN for those that could not be solved."""
-    left = surviving(range(len(members)), lambda k: work(members[k]), "resamplings", fewest=0, told=False)
-    rows = np.full((len(members), size), np.nan)
+    left = surviving(
+        range(len(times)), lambda k: work(k, next(resamplings)), "resamplings", fewest=0, told=False
+    )
+    rows = np.full((len(times), size), np.nan)
     for k, coefficients in zip(left.members, left.results):
         rows[k] = coefficients
     return rows
@@ -477,14 +488,6 @@ def _density_notes(density: StationaryDensity) -> tuple[str, ...]:
     return (
         f"the weights of {density.negative:.0%} of the windows are negative: flux and rates are not to be trusted; use "
         "more trajectories or fewer functions",
-    )
-
-
-def _ridge_notes(ridge: RidgeChoice) -> tuple[str, ...]:
-    if ridge.strength < RIDGES[-1]:
-        return ()
-    return (
-        "held-out data ask for the strongest ridge: the data hardly say more than the guess; use more trajectories",
     )
 
 

@@ -10,12 +10,13 @@ For :math:`f = g + \sum_j v_j \phi_j` and a window from :math:`x_t` to :math:`x_
 Thousands of pairs leave the small eigenvalues of this system to chance. Its coefficients, in units in which functions
 have variance one, are held small by a ridge, that of the constant is free; how strong the ridge is, is decided by data
 left out: the squared differences of both sides there, in the functions' uncorrelated combinations. The committor
-decides, whose size its boundary values fix; of passage times a weaker answer would be taken for a surer one.
+decides, whose size its boundary values fix; of passage times a weaker answer would be taken for a surer one. No ridge
+weighs more than ten independent windows: what it holds back is a bias that no error bar shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -31,11 +32,18 @@ from thalweg.shapes import Float, Shaped
 FOLDS = 5
 """Parts of the data that are left out in turn."""
 
-RIDGES = 10.0 ** np.arange(-7, 1)
-"""Ridges among which held-out data choose, relative to functions of variance one."""
+RIDGES = 10.0 ** np.arange(-5, 2)
+"""Ridges among which held-out data choose, for functions of variance one: as much as so many independent windows weigh.
+The more data there are, the less any of them holds back."""
 
 LEAST_VARIANCE = 1e-3
 """Variance of combinations of functions, relative to the largest, below which residuals count less."""
+
+FREE = 1e-9
+"""Ridge of the constant, which is to be free, so that no system is singular for it alone."""
+
+AT_ONCE = 10
+"""Resamplings whose sums are made at once."""
 
 DRAWS = 999
 """Draws of random signs in a test."""
@@ -74,6 +82,7 @@ class Forms(Model):
     changes : (blocks, lags, functions, functions), test functions with changes of functions
     sources : (blocks, lags, functions), test functions with changes of the guess
     windows : how many there were
+    independent : how many of them do not overlap
     """
 
     weight: Shaped[np.ndarray, " blocks"]
@@ -81,6 +90,7 @@ class Forms(Model):
     changes: Shaped[np.ndarray, "blocks lags functions functions"]
     sources: Shaped[np.ndarray, "blocks lags functions"]
     windows: int = 0
+    independent: float = 1.0
 
     @property
     def n_blocks(self) -> int:
@@ -96,7 +106,17 @@ class Forms(Model):
         """The sums of data in which each block occurs as often as stated, as one block."""
         times = np.asarray(multiplicities, float)
         parts = (self.weight, self.mass, self.changes, self.sources)
-        return Forms(*(np.tensordot(times, part, 1)[None] for part in parts), self.windows)
+        return Forms(*(np.tensordot(times, part, 1)[None] for part in parts), self.windows, self.independent)
+
+    def resamplings(self, times: Float[np.ndarray, "samples blocks"]) -> Iterator[Forms]:
+        """`resampled` for each row of ``times``, several at once, which is faster."""
+        for start in range(0, len(times), AT_ONCE):
+            batch = np.asarray(times[start : start + AT_ONCE], float)
+            parts = [
+                np.tensordot(batch, part, 1) for part in (self.weight, self.mass, self.changes, self.sources)
+            ]
+            for k in range(len(batch)):
+                yield Forms(*(part[k : k + 1] for part in parts), self.windows, self.independent)
 
     @property
     def longest(self) -> Forms:
@@ -116,7 +136,7 @@ class Forms(Model):
     def __add__(self, other: Forms) -> Forms:
         parts = ("weight", "mass", "changes", "sources")
         both = (np.concatenate([getattr(self, part), getattr(other, part)]) for part in parts)
-        return Forms(*both, self.windows + other.windows)
+        return Forms(*both, self.windows + other.windows, self.independent + other.independent)
 
 
 def affordable_blocks(functions: int, lags: int, wanted: int) -> int:
@@ -125,7 +145,9 @@ def affordable_blocks(functions: int, lags: int, wanted: int) -> int:
 
 
 @on_one_thread
-def summed(parts: Iterable[Increments], functions: int, lags: int, n_blocks: int) -> Forms:
+def summed(
+    parts: Iterable[Increments], functions: int, lags: int, n_blocks: int, independent: float
+) -> Forms:
     """The sums over chunks of windows.
 
     Parameters
@@ -133,6 +155,7 @@ def summed(parts: Iterable[Increments], functions: int, lags: int, n_blocks: int
     parts : increments of chunks
     functions, lags : how many
     n_blocks : more than the largest number of a block
+    independent : how many windows do not overlap
 
     Raises
     ------
@@ -158,7 +181,7 @@ def summed(parts: Iterable[Increments], functions: int, lags: int, n_blocks: int
         count += len(part.weights)
     if not weight.any():
         raise ValueError(f"the weights of all {count} windows are zero; there is nothing to average")
-    return Forms(weight, mass, changes, sources, count)
+    return Forms(weight, mass, changes, sources, count, independent)
 
 
 class RidgeChoice(NamedTuple):
@@ -166,7 +189,7 @@ class RidgeChoice(NamedTuple):
 
     Attributes
     ----------
-    strength : relative to functions of variance one
+    strength : relative to the weight of all windows, for functions of variance one
     scale : (functions,), their deviations; infinite for functions that are zero everywhere
     held_out : (ridges,), squared residuals on data left out of every candidate; empty where none was left out
     """
@@ -219,22 +242,27 @@ def given_ridge(forms: Forms, strength: float) -> RidgeChoice:
 
 
 def chosen_ridge(forms: Forms) -> RidgeChoice:
-    """The ridge with which the equations hold best on data left out."""
+    """The strongest ridge with which the equations hold on data left out as well as with any, within the error."""
     forms = forms.longest
     scale = _deviations(forms.total)
+    strengths = RIDGES / max(forms.independent, 1.0)
     if forms.n_blocks < 2:
-        return RidgeChoice(float(RIDGES[len(RIDGES) // 2]), scale, np.zeros(0))
+        return RidgeChoice(float(strengths[len(strengths) // 2]), scale, np.zeros(0))
     fold = np.arange(forms.n_blocks) % min(FOLDS, forms.n_blocks)
     white = _uncorrelated(forms.total, scale)
-    scores = np.zeros(len(RIDGES))
-    for k in range(int(fold.max()) + 1):
+    folds = int(fold.max()) + 1
+    scores = np.zeros((folds, len(strengths)))
+    for k in range(folds):
         left, out = (forms.resampled(1.0 * which) for which in (fold != k, fold == k))
-        for n, strength in enumerate(RIDGES):
-            coefficients = solved(left, RidgeChoice(float(strength), scale, scores))
-            # the longest lag: with it the equations hold whatever the memory
-            residual = out.sources[0, -1] + out.changes[0, -1] @ coefficients
-            scores[n] += float(((residual @ white) ** 2).sum())
-    return RidgeChoice(float(RIDGES[int(np.argmin(scores))]), scale, scores)
+        for n, strength in enumerate(strengths):
+            coefficients = solved(left, RidgeChoice(float(strength), scale, scores[k]))
+            residual = out.sources[0, 0] + out.changes[0, 0] @ coefficients
+            scores[k, n] = float(((residual @ white) ** 2).sum())
+    # differences from the best, part by part of the data, and the error of their sum
+    worse = scores - scores[:, [int(np.argmin(scores.sum(axis=0)))]]
+    error = worse.std(axis=0, ddof=1) * np.sqrt(folds)
+    strongest = int(np.flatnonzero(worse.sum(axis=0) <= error)[-1])
+    return RidgeChoice(float(strengths[strongest]), scale, scores.sum(axis=0))
 
 
 def chance_of_size(forms: Forms, ridge: RidgeChoice) -> float:
@@ -256,7 +284,7 @@ def chance_of_size(forms: Forms, ridge: RidgeChoice) -> float:
 def _penalty(ridge: RidgeChoice, weight: float) -> np.ndarray:
     """What is added to the diagonal; next to nothing for the constant, which is the first function."""
     penalty = np.full(len(ridge.scale), ridge.strength * weight)
-    penalty[0] = float(RIDGES[0]) * weight
+    penalty[0] = FREE * weight
     return penalty
 
 
