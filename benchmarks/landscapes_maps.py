@@ -181,8 +181,10 @@ def maps(name: str, cloud: Callable[..., Cloud], quick: bool) -> Iterator[Row]:
 def _scored(method: str, cloud: Cloud, seed: int) -> tuple[float, ...]:
     """Trustworthiness, geodesic correlation, error of frames left out; both first ones of the peer."""
     ours, theirs = peers(cloud.dim, seed, cloud.frames.shape[1])[method]
-    # every frame is a landmark, so that both programs map the same
-    model = replace(ours, landmarks=len(cloud.frames)).fit(cloud.frames)
+    if theirs is not None:
+        # every frame is a landmark, so that both programs map the same
+        ours = replace(ours, landmarks=len(cloud.frames))
+    model = ours.fit(cloud.frames)
     error = np.nan if model.scores is None else model.scores.errors.max()
     found = _kept(cloud, model.transform(cloud.frames))
     other = (np.nan, np.nan) if theirs is None else _kept(cloud, theirs.fit_transform(cloud.frames))

@@ -158,7 +158,10 @@ def test_weights_bring_back_the_sources_that_a_biased_sample_hides():
 def test_the_slope_of_the_sketch_map_stress_is_that_of_finite_differences():
     random = np.random.default_rng(0)
     y, x, weights = random.normal(size=(12, 2)), random.normal(size=(12, 4)), random.dirichlet(np.ones(12))
-    sigmoid, target = SketchSigmoid(1.3, 2.0, 8.0), SketchSigmoid(1.3, 8.0, 8.0)(Euclidean().between(x, x))
+    sigmoid, target = (
+        SketchSigmoid(1.3, 2.0, 8.0),
+        SketchSigmoid(1.3, 8.0, 8.0)(Euclidean().between(x, x) + 1e-9),
+    )
     error = scipy.optimize.check_grad(
         lambda flat: _stress_and_slope(flat.reshape(12, 2), target, sigmoid, weights)[0],
         lambda flat: _stress_and_slope(flat.reshape(12, 2), target, sigmoid, weights)[1].ravel(),
@@ -181,7 +184,7 @@ def test_sketch_map_keeps_clusters_apart_that_stand_around_a_tetrahedron():
     assert scipy.spatial.distance.pdist(centers).min() > 2 * within
     mds = ClassicalMDS(2, left_out=0).fit(x).coordinates
     sigmoids = SketchSigmoid(2.5, 8, 8), SketchSigmoid(2.5, 2, 8)
-    target = sigmoids[0](Euclidean().between(model.landmarks, model.landmarks))
+    target = sigmoids[0](Euclidean().between(model.landmarks, model.landmarks) + 1e-9)
     assert model.spectrum[0] < 0.8 * np.sqrt(_stress_and_slope(mds, target, sigmoids[1], model.weights)[0])
 
 

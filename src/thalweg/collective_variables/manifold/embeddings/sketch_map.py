@@ -70,14 +70,14 @@ class SketchSigmoid:
     b: float
 
     def __call__(self, distances: Any) -> Any:
-        factor = 2 ** (self.a / self.b) - 1
-        return 1 - (1 + factor * (distances / self.sigma) ** self.a) ** (-self.b / self.a)
+        return self.with_slope(distances)[0]
 
-    def slope(self, distances: Any) -> Any:
-        """Derivative by the distance."""
+    def with_slope(self, distances: Any) -> tuple[Any, Any]:
+        """The sigmoid and its derivative by the distance, at distances above zero."""
         factor, u = 2 ** (self.a / self.b) - 1, distances / self.sigma
-        rise = self.b * factor / self.sigma * u ** (self.a - 1)
-        return rise * (1 + factor * u**self.a) ** (-self.b / self.a - 1)
+        rise = factor * u**self.a
+        fall = (1 + rise) ** (-self.b / self.a)
+        return 1 - fall, self.b * rise * fall / ((1 + rise) * distances)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,13 +116,14 @@ class LeastStress:
         for _ in range(PLACING_STEPS):
             away = y[:, None, :] - coordinates
             distances = xp.sqrt((away * away).sum(axis=2) + 1e-8 * self.mapped.sigma**2)
-            slopes = (self.mapped.slope(distances) / distances)[:, :, None] * away
+            values, slope = self.mapped.with_slope(distances)
+            slopes = (slope / distances)[:, :, None] * away
             weighted = slopes * weights[:, None]
             # (J^T W J + damping) step = J^T W (f - F)
             curvature = xp.matmul(weighted.transpose(0, 2, 1), slopes)
             trace = (weighted * slopes).sum(axis=(1, 2)) + 1e-8 / self.mapped.sigma**2
             firm = curvature + DAMPING * trace[:, None, None] * xp.eye(y.shape[1], dtype=frames.dtype)
-            pull = (weighted * (self.mapped(distances) - target)[:, :, None]).sum(axis=1)
+            pull = (weighted * (values - target)[:, :, None]).sum(axis=1)
             y = y - xp.linalg.solve(firm, pull[:, :, None])[:, :, 0]
         return y
 
@@ -174,7 +175,7 @@ class SketchMap(ManifoldMethod):
             SketchSigmoid(sigma, self.near, self.far),
             SketchSigmoid(sigma, self.map_near, self.map_far),
         )
-        target = true(distances)
+        target = true(np.maximum(distances, 1e-9 * sigma))
         scale = float(weights @ distances**2 @ weights)
         for mixture in MIXTURES:
             y, stress = _relaxed(y, target, mapped, weights, (mixture, distances, scale))
@@ -206,11 +207,12 @@ def _stress_and_slope(
     sigmoid : of the map
     weights : (landmarks,)
     """
-    distances = Euclidean().between(y, y)
-    missed = sigmoid(distances) - target
+    distances = np.maximum(Euclidean().between(y, y), 1e-9 * sigmoid.sigma)
+    values, slopes = sigmoid.with_slope(distances)
+    missed = values - target
     np.fill_diagonal(missed, 0.0)
     # 4 w_i w_j (f - F) f' (y_i - y_j) / |y_i - y_j|, since either end of a pair counts
-    pull = 4 * missed * sigmoid.slope(distances) / np.maximum(distances, 1e-12 * sigmoid.sigma)
+    pull = 4 * missed * slopes / distances
     pull *= weights * weights[:, None]
     return float(weights @ missed**2 @ weights), pull.sum(axis=1)[:, None] * y - pull @ y
 
@@ -260,7 +262,7 @@ def _tried_everywhere(
     places = lowest + (highest - lowest) * unit
     for i in range(len(y)):
         at = np.concatenate([y[i : i + 1], places])
-        missed = (sigmoid(Euclidean().between(at, y)) - target[i]) ** 2
+        missed = (sigmoid(np.maximum(Euclidean().between(at, y), 1e-9 * sigmoid.sigma)) - target[i]) ** 2
         missed[:, i] = 0.0
         y[i] = at[(missed @ weights).argmin()]
     return y
