@@ -169,10 +169,10 @@ class NetworkCommittor(Transforming):
     --------
     >>> from thalweg.kinetics.reactions.regions import Intervals
     >>> from thalweg.kinetics.committors.losses import SemigroupLoss
-    >>> walks = [np.cumsum(np.random.default_rng(k).choice([-0.1, 0.1], (400, 1)), axis=0) for k in range(20)]
+    >>> walks = [np.cumsum(np.random.default_rng(k).choice([-0.1, 0.1], (200, 1)), axis=0) for k in range(200)]
     >>> low, high = Intervals((-np.inf,), (-0.95,)), Intervals((0.95,), (np.inf,))
-    >>> quick = Training(hidden=(16,), steps=300, restarts=1)
-    >>> committor = NetworkCommittor(low, high, SemigroupLoss(20), quick).fit(walks)
+    >>> quick = Training(hidden=(16,), steps=200, restarts=1)
+    >>> committor = NetworkCommittor(low, high, SemigroupLoss(20), quick, adaptations=0).fit(walks)
     >>> bool(abs(committor.transform(np.array([[0.0]]))[0, 0] - 0.5) < 0.1)
     True
     """
@@ -225,7 +225,10 @@ class NetworkCommittor(Transforming):
         if pool.ends is not None:
             test = _tested(trajectories, pool.data, [left.results[k] for k in kept])
             if test is not None and not test.passed:
-                notes.append(f"{test}: train longer, add features, or shorten the time between frames")
+                notes.append(
+                    f"the martingale test failed, by up to {test.worst:.2g}: train longer, add features, or shorten "
+                    "the time between frames"
+                )
         if effective < FEWEST:
             notes.append(f"only {effective:.0f} effective examples between A and B; errors may be too small")
         return CommittorModel(

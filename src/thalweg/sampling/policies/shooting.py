@@ -1,4 +1,4 @@
-"""Shooting: the committor of some frames by fans of trajectories, volley after volley."""
+"""Shooting: the committor of some frames by fans of trajectories, volley after volley [bolhuis2002]."""
 
 from __future__ import annotations
 
