@@ -19,13 +19,13 @@ from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import COVALENT_RADII
 
-NEAREST = 0.5
+NEAREST = 0.7
 """Atoms are not pushed nearer than this multiple of the sum of their covalent radii."""
 
 PULLED = (0.02, 1.0)
 """How far bonds are pulled [nm]."""
 
-SHRUNK, SWOLLEN = (0.7, 0.95), (1.1, 4.0)
+SHRUNK, SWOLLEN = (0.85, 0.97), (1.1, 4.0)
 """Factors by which whole frames are scaled."""
 
 
@@ -80,7 +80,7 @@ def _with_atom_pushed(frame: Configuration, generator: np.random.Generator) -> C
     i, j = generator.choice(len(frame), 2, replace=False)
     direction = generator.normal(size=3)
     radii = COVALENT_RADII[frame.numbers[[i, j]]].sum()
-    place = frame.positions[j] + generator.uniform(0.6, 1.6) * radii * direction / np.linalg.norm(direction)
+    place = frame.positions[j] + generator.uniform(0.75, 1.6) * radii * direction / np.linalg.norm(direction)
     return _apart(_moved(frame, np.array([i]), place - frame.positions[i]))
 
 
