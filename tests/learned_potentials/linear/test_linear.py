@@ -23,7 +23,6 @@ from thalweg.learned_potentials.linear.regularization import (
 )
 from thalweg.learned_potentials.linear.sparse_kernel import SELECTIONS, SparseKernel
 from thalweg.learned_potentials.parametric.stillinger_weber import stillinger_weber_silicon
-from thalweg.learned_potentials.terms.learner import Imagined
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.machine import memory
 from thalweg.representations.expansions.ace import ACE
@@ -185,23 +184,6 @@ def test_posterior_spread_covers_errors_of_a_model_that_is_right(problem):
     spread = np.concatenate(fitted.spread(held_out()).forces).ravel()
     wrong = np.subtract(*(np.concatenate(term.evaluate(held_out()).forces) for term in (fitted, truth)))
     assert np.sqrt(np.mean((wrong.ravel() / spread) ** 2)) == pytest.approx(1.0, abs=0.25)
-
-
-def test_next_to_nothing_is_learned_of_imagined_frames_and_labels_hardly_notice(problem):
-    swollen = [
-        replace(
-            frame, positions=k * frame.positions, box=k * frame.box, energy=None, forces=None, stress=None
-        )
-        for frame, k in zip(crystals(), (1.3, 1.35, 1.4, 1.45))
-    ]
-    vanishing = Linear(ACE_SMALL).vanishing(Imagined(tuple(swollen), 5.0)).problem(crystals())
-    told, free = (
-        each.term(CrossValidated().solve(each.equations, each.prior, Weights()))
-        for each in (vanishing, problem)
-    )
-    left, before = (np.abs(term.evaluate(swollen).energies).max() / 8 for term in (told, free))
-    assert left < 0.5 * before
-    assert force_error(told) < 1.3 * force_error(free)
 
 
 def test_the_front_trades_energies_for_forces(problem):
