@@ -4,8 +4,7 @@ r"""Hessian eigenmaps: functions of the least curvature along the data [donoho20
 
 with Hessians by least squares of quadratic functions of tangent coordinates in each neighborhood. Where a sheet can be
 laid flat, the functions of no curvature are its flat coordinates, also of a region that is not convex or has holes.
-Every neighborhood, which is the neighbors without the landmark itself, needs more than ``dim (dim + 3) / 2`` of them,
-and frames of little noise.
+Every neighborhood, the landmark and its neighbors, needs ``dim (dim + 3) / 2`` of these, and frames of little noise.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class HessianEigenmaps(ManifoldMethod):
     Parameters
     ----------
     dim : coordinates, of the map and of tangent spaces
-    neighbors : of every landmark, more than ``dim (dim + 3) / 2``
+    neighbors : of every landmark, ``dim (dim + 3) / 2`` at least
     landmarks : frames that the map is solved at, at most, or a way to choose them
     metric : between frames
     left_out : share of the landmarks that the map is scored on; 0 for no scores
@@ -63,14 +62,16 @@ class HessianEigenmaps(ManifoldMethod):
         ValueError
             If there are not enough neighbors for a quadratic function.
         """
-        needed = self.dim * (self.dim + 3) // 2 + 1
+        needed = self.dim * (self.dim + 3) // 2
         if self.neighbors < needed:
             raise ValueError(f"dim={self.dim} needs neighbors={needed} at least, got {self.neighbors}")
         near = connected_graph(points, self.neighbors, self.metric).neighbors.indices
-        tangent = tangent_coordinates(local_products(points, near, self.metric), self.dim)
+        # the landmark itself, too: one that nobody has for a neighbor would otherwise be free to go anywhere
+        members = np.concatenate([np.arange(len(points))[:, None], near], axis=1)
+        tangent = tangent_coordinates(local_products(points, members, self.metric), self.dim)
         hessians = _hessians(tangent)
         pieces = weights[:, None, None] * (hessians @ hessians.transpose(0, 2, 1))
-        return smoothest(assembled(pieces, near), weights, self.dim)
+        return smoothest(assembled(pieces, members), weights, self.dim)
 
 
 def _hessians(tangent: np.ndarray) -> np.ndarray:
