@@ -209,11 +209,11 @@ def test_a_model_without_memory_of_motion_with_memory_is_called_wrong():
 
 @pytest.mark.long
 def test_inertia_fades_with_the_step_and_the_scan_names_the_shortest_right_one():
-    x, _ = langevin(30, 800, 0.1, 5.0, None, 0.3, seed=4)
-    data = Trajectories([run[:, None] for run in x], dt=0.1)
-    scan = step_scan(OverdampedLangevin(1.0, intervals=(8, 4, 4)), data, (1, 8))
+    x, _ = langevin(20, 1600, 0.02, 20.0, None, 0.3, seed=4)
+    data = Trajectories([run[:, None] for run in x], dt=0.02)
+    scan = step_scan(OverdampedLangevin(1.0, intervals=(8, 4, 4)), data, (1, 64))
     assert not scan.tests[0].white
-    assert scan.shortest == 8
+    assert scan.shortest == 64
 
 
 @pytest.mark.long
