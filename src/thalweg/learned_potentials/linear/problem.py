@@ -29,9 +29,6 @@ from thalweg.systems.configuration import Configuration
 
 USUAL = Weights()
 
-USUAL_FRAMES = 20
-"""So many frames say how large functions usually are."""
-
 
 @runtime_checkable
 class PartLearner(Protocol):
@@ -121,6 +118,9 @@ def linear_problem(
     rows = _independent(design_rows(parts, configurations, energies_alone), _columns(parts, coordinates))
     equations = NormalEquations.of(rows, configurations, sum(counts), folds, seed, progress, divisors)
     gram, _, _, count = equations.weighted(USUAL)
+    if imagined is not None and imagined.frames:
+        vanishing = _vanishing(parts, imagined, _columns(parts, coordinates))
+        equations = replace(equations, imagined=vanishing)
     mean_squares = np.split(np.diagonal(gram) / count, np.cumsum(counts)[:-1])
     priors = [learner.prior(part, sizes) for learner, part, sizes in zip(learners, parts, mean_squares)]
     scales = (1.0,)
@@ -131,39 +131,18 @@ def linear_problem(
             for own, root, prior in zip(_ranges(parts), coordinates, priors)
         )
     prior = np.concatenate([prior * scale for prior, scale in zip(priors, scales)])
-    if imagined is not None and imagined.frames:
-        usual = configurations[:: -(-len(configurations) // USUAL_FRAMES)]
-        vanishing = _vanishing(parts, imagined, usual, _columns(parts, coordinates), prior)
-        equations = replace(equations, imagined=vanishing)
     return LinearProblem(parts, equations, prior, scales, coordinates)
 
 
-def _vanishing(
-    parts: Sequence[Part], imagined: Imagined, usual: Sequence[Configuration], columns, prior: np.ndarray
-) -> Sums:
-    """Sums over rows of single atoms whose energy is zero, give or take ``trust``.
-
-    Rows longer, in the metric of the ``prior``, than any of ``usual`` frames are shortened to these: crowded atoms, of
-    large functions, would weigh too much.
-    """
-    longest = max(_lengths(rows, prior).max() for rows in _rows_of_atoms(parts, usual, columns))
-    sums = Sums(len(prior))
-    for rows in _rows_of_atoms(parts, imagined.frames, columns):
-        shortened = rows / np.maximum(1.0, _lengths(rows, prior) / longest)[:, None]
-        sums.add(shortened / imagined.trust, np.zeros(len(rows)))
+def _vanishing(parts: Sequence[Part], imagined: Imagined, columns) -> Sums:
+    """Sums over rows of single atoms whose energy is zero, give or take ``trust``."""
+    sums = Sums(sum(sum(part.basis.sizes) for part in parts))
+    described = [part.representation.features(imagined.frames) for part in parts]
+    for frame, *features in zip(imagined.frames, *described):
+        rows = _whitened(_atom_rows(parts, frame.numbers, features), columns)
+        sums.add(rows / imagined.trust, np.zeros(len(rows)))
     sums.flush()
     return sums
-
-
-def _lengths(rows, prior):
-    return np.sqrt((rows * rows / prior).sum(1))
-
-
-def _rows_of_atoms(parts, frames, columns) -> Iterator[np.ndarray]:
-    """Whitened rows of the atoms of each frame."""
-    described = [part.representation.features(frames) for part in parts]
-    for frame, *features in zip(frames, *described):
-        yield _whitened(_atom_rows(parts, frame.numbers, features), columns)
 
 
 def _atom_rows(
