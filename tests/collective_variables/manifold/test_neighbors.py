@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thalweg.collective_variables.manifold.metric import Euclidean
-from thalweg.collective_variables.manifold.neighbors import duplicates_told, graph, nearest, parts
+from thalweg.collective_variables.manifold.neighbors import graph, nearest, parts
 
 
 class Plain:
@@ -34,7 +34,6 @@ def test_a_point_is_no_neighbor_of_itself_though_others_stand_at_its_place():
     found = nearest(x, 4)
     assert (found.indices != np.arange(10)[:, None]).all()
     assert (found.distances == 0).all()
-    assert "10 of 10" in duplicates_told(found)
 
 
 def test_parts_of_a_cloud_are_told_by_their_sizes_the_largest_first():

@@ -21,9 +21,9 @@ from scipy.sparse import csr_array
 from thalweg.collective_variables.manifold.kernel_graph import (
     KernelGraph,
     kernel_graph,
+    neighbor_pairs,
     pairs_within,
     profile,
-    symmetric_pairs,
     variance_per_dimension,
 )
 from thalweg.collective_variables.manifold.metric import Metric, squared_distances
@@ -100,7 +100,7 @@ class NeighborReach:
         # equal points would reach nowhere; they are merged before
         radii = neighbors.distances[:, -1]
         return NeighborRadii(radii, neighbors.indices.shape[1]), kernel_graph(
-            symmetric_pairs(neighbors), radii
+            neighbor_pairs(neighbors), radii
         )
 
 
@@ -138,7 +138,7 @@ class FixedReach:
     ) -> tuple[FixedRadii, KernelGraph]:
         """Radii of the points, and the graph of the pairs within reach."""
         ones = np.ones(len(points))
-        radius = found_scale(points, ones, dimension, metric) if self.radius is None else self.radius
+        radius = _found_scale(points, ones, dimension, metric) if self.radius is None else self.radius
         return FixedRadii(radius * ones), _graph(points, radius * ones, metric)
 
 
@@ -193,7 +193,7 @@ class DensityReach:
             ]
         )
         relative = (density / np.median(density)) ** self.beta
-        scale = found_scale(points, relative, dimension, metric)
+        scale = _found_scale(points, relative, dimension, metric)
         radii = DensityRadii(
             scale * relative,
             widths,
@@ -238,7 +238,7 @@ def growth(points: np.ndarray, relative: np.ndarray, metric: Metric) -> Growth:
     return Growth(float(np.sqrt(epsilons[best])), float(2 * slopes[best]))
 
 
-def found_scale(points: np.ndarray, relative: np.ndarray, dimension: float, metric: Metric) -> float:
+def _found_scale(points: np.ndarray, relative: np.ndarray, dimension: float, metric: Metric) -> float:
     """The radius, where ``relative`` is one, of the kernel as wide as the Gaussian whose sum grows fastest."""
     # the Gaussian's variance along one dimension is 2 eps
     return growth(points, relative, metric).scale * float(np.sqrt(2 / variance_per_dimension(dimension)))

@@ -241,7 +241,7 @@ class DiffusionMapModel(Model):
     @cached_property
     def walk(self) -> Walk:
         """The walk on the points whose slow modes the coordinates are, in units of D = 1."""
-        return self.method.walk(self.graph, self.weights, self.radii, self.dimension)
+        return Walk(flow_of(self.graph.kernel, self.factors), self.weights, self.factors)
 
     @on_one_thread
     def rate_errors(self, samples: int = 40, seed: int = 0) -> Estimate:
@@ -405,9 +405,9 @@ class DiffusionMap(Transforming):
         # q ~ sum_j k_ij / r_i^d, the point itself among them; K -> K / (q q)^alpha
         density = (np.asarray(graph.kernel.sum(axis=1)).ravel() + 1) / reach**dimension
         factors = (density / density.mean()) ** -self.alpha
-        flow = flow_of(graph.kernel, factors)
-        mass = _step(reach, dimension) * (np.asarray(flow.sum(axis=1)).ravel() + factors**2)
-        return Walk(csr_array(flow / mass.sum()), mass / mass.sum(), factors)
+        mass = _step(reach, dimension) * factors * (graph.kernel @ factors + factors)
+        factors = factors / np.sqrt(mass.sum())
+        return Walk(flow_of(graph.kernel, factors), mass / mass.sum(), factors)
 
     def _mapped(self, points: MapPoints, rough: bool) -> tuple[DiffusionMapModel, tuple[str, ...]]:
         """The map of points, with notes; a rough one is a first guess for one of more points."""

@@ -19,8 +19,8 @@ from thalweg.collective_variables.manifold.metric import Metric
 from thalweg.collective_variables.manifold.neighbors import (
     BLOCK_NUMBERS,
     MOST_TREE_DIMENSIONS,
+    GraphParts,
     Neighbors,
-    Parts,
     parts,
 )
 from thalweg.shapes import Shaped
@@ -67,7 +67,7 @@ class KernelGraph:
         )
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> GraphParts:
         """Pieces that do not hang together."""
         return parts(self.kernel)
 
@@ -95,7 +95,7 @@ def narrower(graph: KernelGraph, radii: Shaped[np.ndarray, " points"], factor: f
     )
 
 
-def symmetric_pairs(neighbors: Neighbors) -> csr_array:
+def neighbor_pairs(neighbors: Neighbors) -> csr_array:
     """Distances of all pairs of which either is a neighbor of the other, symmetric."""
     points, count = neighbors.indices.shape
     lengths = np.maximum(neighbors.distances, np.finfo(float).tiny ** 0.5).ravel()

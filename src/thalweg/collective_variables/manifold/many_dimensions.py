@@ -30,13 +30,13 @@ def nearest_by_products(
     >>> nearest_by_products(x, 1, x)[0].ravel().tolist() == list(range(500))
     True
     """
-    order, starts = leaves(points)
+    order, starts = _leaves(points)
     points = points[order]
     single = (points - points.mean(axis=0)).astype(np.float32)
     turned = (queries - points.mean(axis=0)).astype(np.float32)
     lower, upper = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
     sizes = np.diff(np.append(starts, len(points)))
-    asked, heads = leaves(queries)
+    asked, heads = _leaves(queries)
     indices = np.empty((len(queries), count), np.int64)
     distances = np.empty((len(queries), count))
     part = single[::PART]
@@ -66,12 +66,12 @@ def nearest_by_products(
     return indices, distances
 
 
-def leaves(points: Shaped[np.ndarray, "points dims"]) -> tuple[np.ndarray, np.ndarray]:
+def _leaves(points: Shaped[np.ndarray, "points dims"]) -> tuple[np.ndarray, np.ndarray]:
     """An order ``(points,)`` in which points that lie together stand together, and where each leaf starts.
 
     Examples
     --------
-    >>> order, starts = leaves(np.random.default_rng(0).random((1000, 3)))
+    >>> order, starts = _leaves(np.random.default_rng(0).random((1000, 3)))
     >>> sorted(order.tolist()) == list(range(1000)), len(starts)
     (True, 8)
     """

@@ -49,10 +49,10 @@ def einstein_factors(
     spread = csr_array((kernel.data * squares.data, kernel.indices, kernel.indptr), kernel.shape)
     steps = np.diff(spread.indptr)
     rest = AT_REST * np.asarray(spread.sum(axis=1)).ravel() / np.maximum(steps, 1)
-    return row_factors(csr_array(spread + diags_array(rest)), 2 * dimension * weights)
+    return _row_factors(csr_array(spread + diags_array(rest)), 2 * dimension * weights)
 
 
-def row_factors(
+def _row_factors(
     matrix: csr_array,
     sums: Shaped[np.ndarray, " points"],
     iterations: int = 1000,
@@ -64,7 +64,7 @@ def row_factors(
 
     Examples
     --------
-    >>> a = row_factors(csr_array(np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 2.0], [1.0, 2.0, 0.0]])), np.ones(3))
+    >>> a = _row_factors(csr_array(np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 2.0], [1.0, 2.0, 0.0]])), np.ones(3))
     >>> (a * (np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 2.0], [1.0, 2.0, 0.0]]) @ a)).round(5).tolist()
     [1.0, 1.0, 1.0]
     """

@@ -35,7 +35,7 @@ class Neighbors(NamedTuple):
     distances: Shaped[np.ndarray, "points count"]
 
 
-class Parts(NamedTuple):
+class GraphParts(NamedTuple):
     """Pieces of a graph that are not connected, the largest first.
 
     Attributes
@@ -109,24 +109,12 @@ def graph(neighbors: Neighbors) -> csr_array:
     return csr_array(directed.maximum(directed.T))
 
 
-def parts(graph: csr_array) -> Parts:
+def parts(graph: csr_array) -> GraphParts:
     """The connected pieces of a graph, the largest first."""
     number, labels = connected_components(graph, directed=False)
     sizes = np.bincount(labels, minlength=number)
     order = np.argsort(-sizes, kind="stable")
-    return Parts(np.argsort(order)[labels], sizes[order])
-
-
-def duplicates_told(neighbors: Neighbors) -> str:
-    """How many points stand where another one does; empty if none does.
-
-    Examples
-    --------
-    >>> duplicates_told(nearest(np.array([[0.0], [0.0], [3.0]]), 1))
-    '2 of 3 frames stand exactly where another one does'
-    """
-    same = int((neighbors.distances[:, 0] == 0).sum())
-    return f"{same} of {len(neighbors.distances)} frames stand exactly where another one does" if same else ""
+    return GraphParts(np.argsort(order)[labels], sizes[order])
 
 
 def _flat(points: np.ndarray, count: int, queries: np.ndarray) -> Neighbors:
