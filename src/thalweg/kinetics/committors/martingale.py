@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import scipy
 
-from thalweg.kinetics.galerkin.stopped_windows import block_count, stopped_windows
 from thalweg.kinetics.reactions.regions import IN_B, OUTSIDE, SetOfFrames, labels
+from thalweg.kinetics.reactions.stopped_windows import block_count, stopped_windows
 from thalweg.learning.models import Model
 from thalweg.shapes import Shaped
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
@@ -96,6 +96,7 @@ def martingale_test(
     lagtimes: Sequence[int] | None = None,
     bins: int = 10,
     n_blocks: int = 100,
+    every: int = 1,
 ) -> MartingaleTest:
     """Whether ``function`` is the probability to reach ``b`` before ``a`` of these data.
 
@@ -108,6 +109,7 @@ def martingale_test(
     lagtimes : in frames; up to five between one and half of the longest trajectory if None
     bins : of equal width between the least and the largest value, joined where windows are few
     n_blocks : of trajectories
+    every : windows begin so many frames apart
 
     Raises
     ------
@@ -129,8 +131,8 @@ def martingale_test(
     where = labels(trajectories, a, b)
     longest = int(trajectories.lengths.max()) - 1
     lags = _lags(longest) if lagtimes is None else tuple(int(lag) for lag in lagtimes)
-    span = _span(function, trajectories, where, n_blocks)
-    weight, increment, number = _sums(function, trajectories, where, lags, span, bins, n_blocks)
+    span = _span(function, trajectories, where, n_blocks, every)
+    weight, increment, number = _sums(function, trajectories, where, lags, span, bins, n_blocks, every)
     # bins are joined alike at all lags, so that each has windows in several blocks
     groups = _joined((weight[0] > 0).sum(axis=0))
     edges = np.append(span[0] + (span[1] - span[0]) / bins * np.array([g[0] for g in groups]), span[1])
@@ -154,21 +156,21 @@ def _held(function: Any, frames: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def _span(
-    function: Any, data: Trajectories, where: Sequence[np.ndarray], n_blocks: int
+    function: Any, data: Trajectories, where: Sequence[np.ndarray], n_blocks: int, every: int
 ) -> tuple[float, float]:
     """Least and largest value outside the sets."""
     low, high = np.inf, -np.inf
-    for windows in stopped_windows(data, where, (1,), n_blocks, whole=False):
+    for windows in stopped_windows(data, where, (1,), n_blocks, whole=False, every=every):
         found = _held(function, windows.frames, windows.labels)[windows.labels == OUTSIDE]
+        if not np.isfinite(found).all():
+            raise ValueError(
+                f"the function has {(~np.isfinite(found)).sum()} values that are not finite among {len(found)} frames "
+                "outside A and B; there is nothing to test"
+            )
         if len(found):
             low, high = min(low, float(found.min())), max(high, float(found.max()))
-    if not np.isfinite(low) or not np.isfinite(high):
-        what = (
-            "no frame lies outside A and B"
-            if low == np.inf
-            else "the function has values that are not finite"
-        )
-        raise ValueError(f"{what}: there is nothing to test")
+    if low > high:
+        raise ValueError("no frame lies outside A and B: there is nothing to test; make the sets smaller")
     return low, high
 
 
@@ -180,11 +182,12 @@ def _sums(
     span: tuple[float, float],
     bins: int,
     n_blocks: int,
+    every: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weights, weighted increments and numbers ``(lags, blocks, bins)`` of windows that begin outside."""
     found = np.zeros((3, len(lagtimes), block_count(data, n_blocks), bins))
     width = max(span[1] - span[0], 1e-300)
-    for windows in stopped_windows(data, where, lagtimes, n_blocks, whole=False):
+    for windows in stopped_windows(data, where, lagtimes, n_blocks, whole=False, every=every):
         values = _held(function, windows.frames, windows.labels)
         used = windows.labels[windows.begins] == OUTSIDE
         start, weights = windows.begins[used], windows.weights[used]

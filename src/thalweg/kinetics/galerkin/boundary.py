@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.kinetics.galerkin.stopped_windows import stopped_windows
 from thalweg.kinetics.reactions.regions import Region, SetOfFrames
+from thalweg.kinetics.reactions.stopped_windows import stopped_windows
 from thalweg.time_series.trajectories import Trajectories
 
 NARROWEST = 1e-3

@@ -41,8 +41,8 @@ from thalweg.kinetics.galerkin.forms import (
 from thalweg.kinetics.galerkin.reactive_sums import WindowValues, reaction_numbers
 from thalweg.kinetics.galerkin.solution import GalerkinFunction, Trial, gradients
 from thalweg.kinetics.galerkin.stationary_density import StationaryDensity, free_increments
-from thalweg.kinetics.galerkin.stopped_windows import StoppedWindows, block_count, stopped_windows
 from thalweg.kinetics.reactions.regions import IN_A, IN_B, OUTSIDE, SetOfFrames, labels
+from thalweg.kinetics.reactions.stopped_windows import StoppedWindows, block_count, stopped_windows
 from thalweg.learning.models import Model, Transforming
 from thalweg.machine.surviving import surviving
 from thalweg.machine.threads import on_one_thread
@@ -218,8 +218,9 @@ class DynamicalGalerkin(Transforming):
         estimates = [Estimate(np.asarray(each[0]), each[1:], joined) for each in numbers.T]
         inside = ([each == place for each in where] for place in (IN_A, IN_B))
         test = martingale_test(
-            to_sets.function, trajectories, *inside, _test_lags(self.lagtime, trajectories), n_blocks=blocks
-        )
+            to_sets.function, trajectories, *inside, _test_lags(self.lagtime, trajectories),
+            n_blocks=blocks, every=self.every,
+        )  # fmt: skip
         notes += (*_density_notes(density.function), *_test_notes(test))
         return GalerkinModel(
             self, trajectories.dt, future[0], before, *future[1:], weights, *estimates, test,

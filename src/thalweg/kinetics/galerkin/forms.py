@@ -77,8 +77,8 @@ class Forms(Model):
 
     Attributes
     ----------
-    weight : (blocks,), of all windows
-    mass : (blocks, functions, functions), test functions with themselves
+    weight : (blocks,), of all windows, without their sign
+    mass : (blocks, functions, functions), test functions with themselves, weights without their sign
     changes : (blocks, lags, functions, functions), test functions with changes of functions
     sources : (blocks, lags, functions), test functions with changes of the guess
     windows : how many there were
@@ -172,9 +172,10 @@ def summed(
     mass = np.zeros((n_blocks, functions, functions))
     changes, sources = np.zeros((n_blocks, lags, functions, functions)), np.zeros((n_blocks, lags, functions))
     for part in parts:
-        weighted = part.weights[:, None] * part.tests
-        weight[part.block] += part.weights.sum()
-        mass[part.block] += weighted.T @ part.tests
+        weighted, sizes = part.weights[:, None] * part.tests, np.abs(part.weights)
+        # weights may be negative, scales of functions may not
+        weight[part.block] += sizes.sum()
+        mass[part.block] += (sizes[:, None] * part.tests).T @ part.tests
         for lag in range(lags):
             changes[part.block, lag] += weighted.T @ part.changes[lag]
             sources[part.block, lag] += weighted.T @ part.sources[lag]

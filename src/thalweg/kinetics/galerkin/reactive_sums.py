@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from thalweg.kinetics.galerkin.stopped_windows import StoppedWindows
 from thalweg.kinetics.reactions.regions import IN_A, IN_B, OUTSIDE
+from thalweg.kinetics.reactions.stopped_windows import StoppedWindows
 
 NUMBERS = ("flux", "k_AB", "k_BA", "mean passage time A to B", "mean passage time B to A", "p_A", "p_B")
 """What is summed, in this order."""

@@ -15,7 +15,7 @@ from thalweg.collective_variables.bases.basis import Functions
 from thalweg.collective_variables.bases.linear_map import as_frames, function_values, mapped
 from thalweg.kinetics.galerkin.boundary import BoundaryValues
 from thalweg.kinetics.galerkin.forms import Increments
-from thalweg.kinetics.galerkin.stopped_windows import StoppedWindows
+from thalweg.kinetics.reactions.stopped_windows import StoppedWindows
 from thalweg.learning.models import Model
 from thalweg.shapes import Shaped
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from thalweg.collective_variables.bases.basis import Functions
 from thalweg.kinetics.galerkin.forms import Increments
-from thalweg.kinetics.galerkin.stopped_windows import StoppedWindows
+from thalweg.kinetics.reactions.stopped_windows import StoppedWindows
 from thalweg.learning.models import Model
 from thalweg.shapes import Shaped
 
