@@ -23,12 +23,11 @@ from thalweg.collective_variables.neural.learned_basis import Training
 from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.overdamped import Overdamped
-from thalweg.geometry.bond_graph import heavy_atom_pairs
 from thalweg.geometry.composed_variables import Concatenate, SineCosine
 from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.metric_tensors import metric_tensors
 from thalweg.geometry.torsions import backbone_dihedrals
-from thalweg.geometry.variables import Coordinates, Dihedrals, Distances
+from thalweg.geometry.variables import Coordinates, Dihedrals
 from thalweg.interop.openmm.molecules import alanine_dipeptide
 from thalweg.kinetics.committors.gradient_rate import gradient_rates
 from thalweg.kinetics.committors.losses import DirichletLoss, SemigroupLoss
@@ -344,8 +343,9 @@ def _alanine(seeds: range) -> Iterator[Row]:
     system, kT = alanine_dipeptide("vacuum", hydrogen_mass=3.0), thermal_energy(300)
     named = backbone_dihedrals(system.topology)
     angles = Dihedrals(np.concatenate([named["phi"], named["psi"]]), system.topology)
-    distances = Distances(heavy_atom_pairs(system.topology, 1), system.topology)
-    features = Concatenate(SineCosine(angles), distances)
+    # beside phi and psi the torsions of both amide bonds, and that of the oxygen before phi
+    others = np.concatenate([named["omega"], [[5, 4, 6, 8]]])
+    features = Concatenate(SineCosine(angles), SineCosine(Dihedrals(others, system.topology)))
     a, b = (_around(phi, psi) for phi, psi in ((-82.0, 70.0), (72.0, -55.0)))
     for seed in seeds:
         positions, log_weights = _biased(system, angles, kT, seed)
@@ -355,7 +355,7 @@ def _alanine(seeds: range) -> Iterator[Row]:
         weights = np.exp(log_weights - log_weights.max())
         data = Trajectories(list(values.reshape(*walks, -1)), weights=list(weights), names=features.names)
         metric = metric_tensors(features, flat, 1 / np.asarray(system.masses))
-        training = Training(hidden=(32, 32), steps=2000, restarts=3, learning_rate=5e-3, seed=seed)
+        training = Training(hidden=(32, 32), steps=3000, restarts=4, learning_rate=5e-3, seed=seed)
         model = NetworkCommittor(a, b, DirichletLoss(), training).fit(
             data, list(metric.reshape(*walks, *metric.shape[1:]))
         )
