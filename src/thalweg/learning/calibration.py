@@ -265,7 +265,7 @@ class ErrorOdds:
         for _ in range(ROUNDS if hidden else 0):
             known, unknown = odds.true_logarithms(errors, scores, noise, sizes)
             seen = np.sum(1 - np.minimum(unknown / odds.scatter**2, 1))
-            before, odds = odds, _most_likely(known, unknown, scores, max(1, round(seen)), True)
+            before, odds = odds, _most_likely(known, unknown, scores, PRIOR_COUNT + round(seen), True)
             if np.isclose([odds.ratio, odds.scatter], [before.ratio, before.scatter], rtol=1e-5).all():
                 break
         return odds
@@ -334,8 +334,8 @@ def _most_likely(logs, unknown, scores, count, held):
     kinds, shown = scores.shape[1], np.log(scores)
     left = logs - shown[:, 0]
     rows = np.column_stack([np.ones(len(left)), shown[:, 1:] - shown[:, :1]])
-    if held:  # one error more, at its score
-        left, rows = np.append(left, 0.0), np.vstack([rows, np.eye(1, kinds)])
+    if held:  # as by so many errors more, at their scores
+        left, rows = np.append(left, 0.0), np.vstack([rows, np.sqrt(PRIOR_COUNT) * np.eye(1, kinds)])
     coefficients = np.linalg.lstsq(rows, left, rcond=None)[0]
     off = _winsorized((left - rows @ coefficients)[: len(logs)])
     if not held:

@@ -139,8 +139,8 @@ class DeviationMap:
         bare = DeviationMap(1.0, 1.0, middle, highest, floor, threshold, noise=noise)
         first = replace(bare, scale=_scale(size, bare(deviations), groups, noise, told_by)[0])
         bare = replace(bare, power=_power(size, deviations, groups, first))
-        scale, error = _scale(size, bare(deviations), groups, noise, told_by)
-        return replace(bare, scale=scale, scale_error=error)
+        scale, error, noise = _scale(size, bare(deviations), groups, noise, told_by)
+        return replace(bare, scale=scale, scale_error=error, noise=noise)
 
 
 def closed_below(deviations: Float[Array, " *shape"]) -> float:
@@ -167,8 +167,10 @@ def _noise(closed: np.ndarray, known: float) -> tuple[float, int]:
 
 def _scale(
     size: np.ndarray, deviations: np.ndarray, groups: np.ndarray, noise: float, told_by: int
-) -> tuple[float, float]:
-    """Median of the posterior of ``a``, and its relative standard error, NaN where all residuals are of one frame.
+) -> tuple[float, float, float]:
+    """Median of the posterior of ``a``, its relative standard error, NaN where residuals are of one frame, and ``n``.
+
+    Residuals tell the noise, too: where errors drown in it they are nearly all of it.
 
     ==============  ===========================================================================================
     ``log a``       ``logs``
@@ -187,11 +189,14 @@ def _scale(
     best = np.unravel_index(np.argmax(likely + before), likely.shape)
     # residuals of one frame are alike, and count for fewer
     alike = _alike(size, np.exp(logs[best[1]]) * deviations, noises[best[0]], groups)
-    posterior = np.logaddexp.reduce(likely / alike + np.log(shares)[:, None], axis=0) + before
+    both = likely / alike + np.log(shares)[:, None] + before
+    posterior = np.logaddexp.reduce(both, axis=0)
+    of_noise = np.exp(np.logaddexp.reduce(both, axis=1) - np.logaddexp.reduce(both, axis=None))
     fine = np.linspace(logs[0], logs[-1], 20001)
     below = np.cumsum(np.exp(CubicSpline(logs, posterior - posterior.max())(fine)))
     low, middle, high = np.interp(np.array([0.1587, 0.5, 0.8413]) * below[-1], below, fine)
-    return float(np.exp(middle)), float((high - low) / 2 if len(np.unique(groups)) > 1 else np.nan)
+    error = (high - low) / 2 if len(np.unique(groups)) > 1 else np.nan
+    return float(np.exp(middle)), float(error), float(of_noise @ noises)
 
 
 def _likelihood(size: np.ndarray, deviations: np.ndarray) -> float:
