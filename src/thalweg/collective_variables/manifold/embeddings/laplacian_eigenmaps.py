@@ -1,10 +1,11 @@
 r"""Laplacian eigenmaps: functions that change least between neighbors [belkin2003].
 
-.. math::  \sum_{ij} w_i w_j W_{ij} |y_i - y_j|^2, \qquad W_{ij} = e^{-d_{ij}^2 / 2 s^2} \text{ between neighbors}
+.. math::  \sum_{ij} w_i w_j W_{ij} |y_i - y_j|^2, \qquad W_{ij} = e^{-d_{ij}^2 / 2 s_i s_j} \text{ between neighbors}
 
-at unit variance in the measure :math:`D_i = w_i \sum_j w_j W_{ij}`, where :math:`s` is the median distance of the
-farthest neighbor. The spectrum is that of :math:`L y = \lambda D y`. What the density of the sample does to such a
-Laplacian, and how it is divided out, is the subject of diffusion maps.
+at unit variance in the measure :math:`D_i = w_i \sum_j w_j W_{ij}`, where :math:`s_i` is the distance of the farthest
+neighbor of each [zelnik2004], so that no frame is cut off because its neighbors are far. The spectrum is that of
+:math:`L y = \lambda D y`. What the density of the sample does to such a Laplacian, and how it is divided out, is the
+subject of diffusion maps.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array, eye_array
+from scipy.sparse import coo_array, csr_array, diags_array, eye_array
 
 from thalweg.collective_variables.manifold.embeddings.embedding import ManifoldMethod, Solved
 from thalweg.collective_variables.manifold.embeddings.neighborhoods import connected_graph, smoothest
@@ -56,9 +57,12 @@ class LaplacianEigenmaps(ManifoldMethod):
     def solve(self, points: np.ndarray, weights: np.ndarray) -> Solved:
         """The smoothest functions in the sense of differences between neighbors."""
         near, lengths = connected_graph(points, self.neighbors, self.metric)
-        width = float(np.median(near.distances[:, -1]))
-        heat = lengths.copy()
-        heat.data = np.exp(-0.5 * (heat.data / width) ** 2)
+        reach = near.distances[:, -1]
+        links = coo_array(lengths)
+        first, second = links.coords
+        heat = csr_array(
+            (np.exp(-0.5 * links.data**2 / (reach[first] * reach[second])), links.coords), links.shape
+        )
         # a frame is its own neighbor, so that a frame of weight 2 is that frame twice
         heat = csr_array(diags_array(weights) @ (heat + eye_array(len(points))) @ diags_array(weights))
         degrees = heat.sum(axis=1)
