@@ -100,7 +100,7 @@ from .langevin.overdamped import OverdampedModel as OverdampedModel
 from .langevin.phase_operator import PhaseOperator as PhaseOperator
 from .langevin.profiles import Profile as Profile
 from .langevin.ranking import RelaxationRanking as RelaxationRanking
-from .langevin.ranking import rank_variables as rank_variables
+from .langevin.ranking import rank_by_relaxation as rank_by_relaxation
 from .langevin.rates import RatesTable as RatesTable
 from .langevin.rates import rates_table as rates_table
 from .langevin.whiteness import StepScan as StepScan

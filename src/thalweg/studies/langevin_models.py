@@ -14,7 +14,7 @@ from thalweg.interop.files.colvar import read_colvar
 from thalweg.interop.files.evidence_of_files import check_given_once, spacing
 from thalweg.kinetics.langevin.inertial import UnderdampedLangevin, UnderdampedModel
 from thalweg.kinetics.langevin.overdamped import OverdampedLangevin
-from thalweg.kinetics.langevin.ranking import rank_variables
+from thalweg.kinetics.langevin.ranking import rank_by_relaxation
 from thalweg.kinetics.langevin.rates import RatesTable, rates_table
 from thalweg.kinetics.langevin.whiteness import Whiteness, step_scan, whiteness
 from thalweg.machine import disk
@@ -92,7 +92,7 @@ def langevin_of_files(asked: LangevinStudy, folder: Path, progress: Callable[[st
     chosen = 0
     if data.n_features > 1:
         method = OverdampedLangevin(kT=kT, lagtime=lagtime, periods=periods)
-        ranking = rank_variables(method, data)
+        ranking = rank_by_relaxation(method, data)
         ranked = tuple(
             (name, float(time), float(error))
             for name, time, error in zip(ranking.names, ranking.times, ranking.errors, strict=True)

@@ -13,7 +13,7 @@ from thalweg.kinetics.langevin.many_body import ManyBodyFreeEnergy
 from thalweg.kinetics.langevin.memory_kernels import mori_zwanzig, volterra_kernel
 from thalweg.kinetics.langevin.overdamped import OverdampedLangevin
 from thalweg.kinetics.langevin.phase_operator import PhaseOperator
-from thalweg.kinetics.langevin.ranking import rank_variables
+from thalweg.kinetics.langevin.ranking import rank_by_relaxation
 from thalweg.kinetics.langevin.rates import rates_table
 from thalweg.kinetics.langevin.splines import SplineAxis, Splines
 from thalweg.kinetics.langevin.whiteness import step_scan, whiteness
@@ -235,7 +235,7 @@ def test_the_better_of_two_variables_comes_first():
     generator = Generator(DoubleWell(2.0), ((-2.1, 2.1),), 200)
     runs = generator.sample(10, 1000, lag=0.05, seed=2)
     noisy = [np.concatenate([run, run + 0.7 * random.standard_normal(run.shape)], axis=1) for run in runs]
-    ranking = rank_variables(
+    ranking = rank_by_relaxation(
         OverdampedLangevin(1.0, intervals=(10, 6, 4)), Trajectories(noisy, dt=0.05, names=["good", "noisy"])
     )
     assert ranking.names == ("good", "noisy")

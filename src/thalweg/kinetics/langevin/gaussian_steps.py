@@ -23,7 +23,7 @@ from thalweg.shapes import Array, Float
 LOG_TWO_PI = float(np.log(2.0 * np.pi))
 
 
-class LocalEvidence(NamedTuple):
+class _LocalEvidence(NamedTuple):
     """Of one step.
 
     Attributes
@@ -40,7 +40,7 @@ class LocalEvidence(NamedTuple):
 
 def local_evidence(
     deviation: Array, covariance: Array, d_deviation: Array, d_covariance: Array
-) -> LocalEvidence:
+) -> _LocalEvidence:
     """Log-likelihood of one step, its gradient and information.
 
     Parameters
@@ -61,4 +61,4 @@ def local_evidence(
         jnp.einsum("i,ija,j->a", pull, d_covariance, pull) - jnp.einsum("iia->a", relative)
     )
     information = d_deviation.T @ inverse @ d_deviation + 0.5 * jnp.einsum("ija,jib->ab", relative, relative)
-    return LocalEvidence(likelihood, score, information)
+    return _LocalEvidence(likelihood, score, information)

@@ -13,6 +13,7 @@ from functools import lru_cache
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.special
 
 from thalweg.kinetics.langevin.frames import Pieces
 from thalweg.kinetics.langevin.linear_step import ORDER
@@ -63,27 +64,37 @@ class GridSteps:
         owner = np.broadcast_to(np.arange(len(used))[:, None], used.shape)[used]
         # pieces together in at most forty blocks, whose counts are kept
         blocks = min(40, len(used))
+        self.piece, self.n_pieces = owner, len(used)
+        self.cells = cell[:, :-1][used], cell[:, 1:][used]
+        self.inside = np.clip(position - np.floor(position), 0.0, 1.0)[:, 1:][used]
         where = (owner * blocks // len(used)) * count**2 + cell[:, :-1][used] * count + cell[:, 1:][used]
         self.counts = np.bincount(where, pieces.weights[used], blocks * count**2).reshape(blocks, -1)
         level = float(np.log(pieces.steps.var(axis=0)[0] / (2.0 * pieces.tau)))
         self.extra = self.spacing**2 / 12.0
         rate = 4.0 * np.exp(level) / self.spacing**2
         self.doublings = int(np.ceil(np.log2(max(rate * pieces.tau, 1e-9) / 0.25))) + 3
-        self.level = level
 
-    def start(self, local: np.ndarray) -> np.ndarray:
-        """The parameters with which to begin: those of another likelihood."""
-        return np.array(local)
+    def residuals(self, theta: np.ndarray) -> np.ndarray:
+        """Normal scores (steps,) of where in its distribution each step ends, white if the model is right."""
+        probability = self._probabilities(theta)[0]
+        below = np.cumsum(probability, axis=1) - probability
+        i, j = self.cells
+        share = np.clip(below[i, j] + self.inside * probability[i, j], 1e-12, 1.0 - 1e-12)
+        return scipy.special.ndtri(share)
 
-    def __call__(self, theta: np.ndarray) -> StepEvidence:
-        """What all steps say at ``theta``."""
+    def _probabilities(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities of steps between cells, and their derivatives by the parameters."""
         mean_diffusion = float(np.exp(2.0 * np.median(self.face_roots @ theta[self.energy_size :])))
         time = self.tau + self.extra / mean_diffusion
         with jax.enable_x64(True):
             run = _propagator(len(self.points), self.periodic, self.doublings)
             features = (*self.rows, self.face_roots)
-            found = run(theta, features, self.kT, time, self.spacing, self.energy_size)
-            probability, slopes = (np.asarray(part) for part in found)
+            found = run(theta, features, self.kT, time, self.spacing)
+            return np.asarray(found[0]), np.asarray(found[1])
+
+    def __call__(self, theta: np.ndarray) -> StepEvidence:
+        """What all steps say at ``theta``."""
+        probability, slopes = self._probabilities(theta)
         probability = np.maximum(probability.ravel(), 1e-300)
         slopes = slopes.reshape(-1, self.size)
         total = self.counts.sum(axis=0)
@@ -101,7 +112,7 @@ def _propagator(count: int, periodic: bool, doublings: int):
     near = np.arange(count if periodic else count - 1)
     far = (near + 1) % count
 
-    def probabilities(theta, features, kT, time, spacing, split):
+    def probabilities(theta, features, kT, time, spacing):
         cells, faces, roots = features
         energy, face = cells @ theta[: cells.shape[1]] / kT, faces @ theta[: cells.shape[1]] / kT
         hop = jnp.exp(2.0 * roots @ theta[cells.shape[1] :]) / spacing**2

@@ -24,15 +24,15 @@ from thalweg.kinetics.langevin.frames import Pieces, pieces
 from thalweg.kinetics.langevin.inertial_steps import (
     InertialSteps,
     Layout,
-    first_guess,
+    free_motion_guess,
     kernel_rates,
     starting_parameters,
 )
 from thalweg.kinetics.langevin.overdamped import MISFIT
 from thalweg.kinetics.langevin.phase_operator import PhaseOperator
-from thalweg.kinetics.langevin.profiles import Profile, grid_of, knots, linear_profile, mean_row
-from thalweg.kinetics.langevin.scoring import Scored, scored
-from thalweg.kinetics.langevin.simulation import Tables, simulated
+from thalweg.kinetics.langevin.profiles import Profile, grid_of, knot_axes, linear_profile, mean_row
+from thalweg.kinetics.langevin.scoring import ScoredFit, scored
+from thalweg.kinetics.langevin.simulation import Tables, simulated_phases
 from thalweg.kinetics.langevin.splines import Splines, terms_up_to
 from thalweg.kinetics.langevin.surface import FittedFreeEnergy
 from thalweg.kinetics.langevin.whiteness import whiteness
@@ -131,13 +131,13 @@ class UnderdampedLangevin(Method):
         periodic = np.array([p is not None for p in self.periods or [None] * dims])
         single = terms_up_to(dims, 1)
         energy = Splines(
-            knots(own, self.intervals[0], periodic),
+            knot_axes(own, self.intervals[0], periodic),
             terms_up_to(dims, min(self.order, dims)),
-            knots(own, self.intervals[1], periodic),
+            knot_axes(own, self.intervals[1], periodic),
         )
 
         def space(intervals):
-            axes = knots(own, max(intervals, 1), periodic)
+            axes = knot_axes(own, max(intervals, 1), periodic)
             return Splines(axes, single if intervals else ((),))
 
         friction = space(self.intervals[2])
@@ -146,9 +146,9 @@ class UnderdampedLangevin(Method):
             return Layout(dims, energy, None, mass, (friction,) * hidden)
         return Layout(dims, energy, friction, mass)
 
-    def _fitted(self, own: Pieces, layout: Layout, simpler: tuple[Layout, Scored] | None) -> Scored:
+    def _fitted(self, own: Pieces, layout: Layout, simpler: tuple[Layout, ScoredFit] | None) -> ScoredFit:
         """Parameters of largest likelihood, from the best of some memory times."""
-        mass, friction = first_guess(own, self.kT)
+        mass, friction = free_motion_guess(own, self.kT)
         hidden = len(layout.hidden)
         fastest = max(float(friction.max()), 0.5 / own.tau)
         steps = InertialSteps(own, layout, self.kT, fastest, self.resolution)
@@ -254,7 +254,7 @@ class UnderdampedModel(Model):
 
     method: UnderdampedLangevin
     layout: Layout
-    found: Scored
+    found: ScoredFit
     mean: Float[np.ndarray, " functions"]
     pieces: Pieces = field(repr=False)
     compared: dict[int, float] = field(default_factory=dict)
@@ -451,9 +451,11 @@ class UnderdampedModel(Model):
     def simulate(
         self, start: np.ndarray, steps: int, dt: float, stride: int = 1, seed: int = 0
     ) -> Float[np.ndarray, "replicas frames"]:
-        """Trajectories of a model of one variable from ``start`` (replicas,), velocities thermal; see `simulated`."""
+        """Trajectories of a model of one variable from ``start`` (replicas,), velocities thermal; see
+        `simulated_phases`.
+        """
         random = np.random.default_rng(seed)
-        return simulated(self.tables(), np.ravel(start), steps, dt, stride, random)[0]
+        return simulated_phases(self.tables(), np.ravel(start), steps, dt, stride, random)[0]
 
     def residuals(self) -> list[Float[np.ndarray, "steps seen"]]:
         """Innovations of every piece in units of their spread: white if the model is right."""

@@ -354,7 +354,7 @@ def _innovations(sizes: _Sizes):
     return jax.jit(jax.vmap(piece))
 
 
-def first_guess(pieces: Pieces, kT: float) -> tuple[np.ndarray, np.ndarray]:
+def free_motion_guess(pieces: Pieces, kT: float) -> tuple[np.ndarray, np.ndarray]:
     r"""Mass and friction ``(variables,)`` of each variable from two moments of its steps, forces left out.
 
     Free Langevin motion has, with :math:`g = \gamma \tau`,

@@ -22,11 +22,12 @@ import numpy as np
 from thalweg.kinetics.langevin.frames import Pieces, pieces
 from thalweg.kinetics.langevin.grid_steps import FINEST, GridSteps, cells_needed
 from thalweg.kinetics.langevin.overdamped_steps import OverdampedSteps, tensor_entries
-from thalweg.kinetics.langevin.profiles import Profile, grid_of, knots, linear_profile, mean_row
-from thalweg.kinetics.langevin.scoring import Scored, scored
+from thalweg.kinetics.langevin.profiles import Profile, grid_of, knot_axes, linear_profile, mean_row
+from thalweg.kinetics.langevin.scoring import ScoredFit, scored
 from thalweg.kinetics.langevin.splines import Splines, terms_up_to
 from thalweg.kinetics.langevin.surface import FittedFreeEnergy
 from thalweg.learning.models import Method, Model
+from thalweg.machine.surviving import surviving
 from thalweg.shapes import Float
 from thalweg.testsystems.generator import Generator
 from thalweg.time_series.resampling import Estimate
@@ -88,26 +89,27 @@ class OverdampedLangevin(Method):
         if dims > MOST_VARIABLES:
             raise ValueError(
                 f"{dims} variables; a diffusion tensor is fitted for up to {MOST_VARIABLES}: choose among them "
-                "(see rank_variables), or fit a free energy with a constant tensor by ManyBodyFreeEnergy"
+                "(see rank_by_relaxation), or fit a free energy with a constant tensor by ManyBodyFreeEnergy"
             )
         periodic = np.array([p is not None for p in self.periods or [None] * dims])
         energy = Splines(
-            knots(own, self.intervals[0], periodic),
+            knot_axes(own, self.intervals[0], periodic),
             terms_up_to(dims, min(self.order, dims)),
-            knots(own, self.intervals[1], periodic),
+            knot_axes(own, self.intervals[1], periodic),
         )
-        roots = Splines(knots(own, self.intervals[2], periodic), terms_up_to(dims, 1))
+        roots = Splines(knot_axes(own, self.intervals[2], periodic), terms_up_to(dims, 1))
         steps = OverdampedSteps(own, energy, roots, self.kT)
         penalties = _penalties(energy, roots, dims)
         found = scored(steps, steps.start(), penalties, [1e-2] * len(penalties), tolerance=0.05)
         coarse = dims == 1 and cells_needed(own) < FINEST
-        if self.propagator == "grid" or (self.propagator == "auto" and coarse):
+        on_grid = self.propagator == "grid" or (self.propagator == "auto" and coarse)
+        if on_grid:
             if dims > 1:
                 raise ValueError(f"the grid propagator is for one variable, there are {dims}; use 'local'")
             exact = GridSteps(own, energy, roots, self.kT)
             found = scored(exact, found.parameters, penalties, found.strengths, tolerance=0.05)
         frames = own.positions[:, :-1][own.weights > 0]
-        return OverdampedModel(self, energy, roots, found, mean_row(energy, frames), own)
+        return OverdampedModel(self, energy, roots, found, mean_row(energy, frames), own, on_grid)
 
 
 def _penalties(energy: Splines, roots: Splines, dims: int) -> list[np.ndarray]:
@@ -138,14 +140,16 @@ class OverdampedModel(Model):
     found : parameters with their covariance
     mean : (functions,) of F over all frames; free energies are errors from this mean
     pieces : the data
+    on_grid : whether steps were taken by the propagator on a grid
     """
 
     method: OverdampedLangevin
     energy: Splines
     roots: Splines
-    found: Scored
+    found: ScoredFit
     mean: Float[np.ndarray, " functions"]
     pieces: Pieces = field(repr=False)
+    on_grid: bool = False
 
     @property
     def dims(self) -> int:
@@ -283,10 +287,12 @@ class OverdampedModel(Model):
     def timescales(self, count: int = 1, samples: int = 40, seed: int = 0) -> Estimate:
         """Slowest relaxation times [ps] of the model, errors from parameters drawn from their posterior."""
         shape = (200,) if self.dims == 1 else (40,) * self.dims
-        times = [self._operator(self.found.parameters, shape, 25.0).timescales(count)]
+        value = self._operator(self.found.parameters, shape, 25.0).timescales(count)
         draws = self.parameter_samples(samples if self.dims == 1 else min(samples, 12), seed)
-        times += [self._operator(each, shape, 25.0).timescales(count) for each in draws]
-        return Estimate(times[0], np.array(times[1:]), n_blocks=max(2, len(self.pieces.weights)))
+        left = surviving(
+            draws, lambda each: self._operator(each, shape, 25.0).timescales(count), "draws", 2, told=False
+        )
+        return Estimate(value, np.array(left.results), max(2, len(self.pieces.weights)), left.told)
 
     def parameter_samples(self, count: int, seed: int = 0) -> Float[np.ndarray, "samples parameters"]:
         """Parameters drawn from their posterior."""
@@ -316,8 +322,9 @@ class OverdampedModel(Model):
 
     def residuals(self) -> list[Float[np.ndarray, "steps variables"]]:
         """Steps of every piece less their means, in units of their spread: white if the model is right."""
-        steps = OverdampedSteps(self.pieces, self.energy, self.roots, self.kT)
-        white = steps.residuals(self.found.parameters)
+        kind = GridSteps if self.on_grid else OverdampedSteps
+        steps = kind(self.pieces, self.energy, self.roots, self.kT)
+        white = steps.residuals(self.found.parameters).reshape(len(steps.piece), -1)
         return [white[steps.piece == k] for k in range(steps.n_pieces)]
 
     def _points(self, x: np.ndarray | None) -> np.ndarray:

@@ -67,7 +67,7 @@ def linear_profile(
     return rows @ parameters, np.sqrt(np.maximum(variance, 0.0))
 
 
-def knots(pieces: Pieces, intervals: int, periodic: np.ndarray) -> tuple[SplineAxis, ...]:
+def knot_axes(pieces: Pieces, intervals: int, periodic: np.ndarray) -> tuple[SplineAxis, ...]:
     """An axis for each variable over its frames, but for the few outermost."""
     frames = pieces.positions[:, :-1][pieces.weights > 0]
     edge = min(EDGE / len(frames), 0.02)

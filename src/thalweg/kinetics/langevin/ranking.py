@@ -74,7 +74,7 @@ class RelaxationRanking(Model):
         )
 
 
-def rank_variables(method: Any, data: TrajectoryData, samples: int = 20) -> RelaxationRanking:
+def rank_by_relaxation(method: Any, data: TrajectoryData, samples: int = 20) -> RelaxationRanking:
     """Every column as the one variable of a model, ordered by the slowest relaxation time that the model has.
 
     Parameters

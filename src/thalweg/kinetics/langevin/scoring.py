@@ -46,7 +46,7 @@ class StepEvidence(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredFit:
     """Parameters found.
 
     Attributes
@@ -81,11 +81,11 @@ def scored(
     evidence: Callable[[np.ndarray], StepEvidence],
     start: np.ndarray,
     penalties: Sequence[np.ndarray],
-    strengths: Sequence[float],
+    strengths: Sequence[float] | np.ndarray,
     prior: np.ndarray | None = None,
     max_iterations: int = 40,
     tolerance: float = 1e-2,
-) -> Scored:
+) -> ScoredFit:
     """Parameters of largest penalized likelihood.
 
     Parameters
@@ -138,7 +138,7 @@ def scored(
     spread = found.block_scores - found.block_scores.mean(axis=0)
     effective = float(np.sum(covariance * found.information.T))
     inflation = float(np.einsum("bi,ij,bj->", spread, covariance, spread)) / max(effective, 1e-12)
-    return Scored(
+    return ScoredFit(
         theta, covariance, strong, float(found.log_likelihood), effective, inflation, iterations, converged
     )
 

@@ -45,7 +45,7 @@ class Tables(NamedTuple):
         return np.interp(x, self.points, values)
 
 
-class Phases(NamedTuple):
+class _Phases(NamedTuple):
     """Replicas: positions, velocities (replicas,) and hidden variables (hidden, replicas)."""
 
     x: Float[np.ndarray, " replicas"]
@@ -53,14 +53,14 @@ class Phases(NamedTuple):
     z: Float[np.ndarray, "hidden replicas"]
 
 
-def thermal(tables: Tables, x: np.ndarray, random: np.random.Generator) -> Phases:
+def thermal(tables: Tables, x: np.ndarray, random: np.random.Generator) -> _Phases:
     """Replicas at positions ``x`` with thermal velocities and hidden variables."""
     width = np.sqrt(tables.kT / tables.at(tables.mass, x))
     v = width * random.standard_normal(x.shape)
-    return Phases(np.array(x, float), v, width * random.standard_normal((len(tables.times), *x.shape)))
+    return _Phases(np.array(x, float), v, width * random.standard_normal((len(tables.times), *x.shape)))
 
 
-def advanced(tables: Tables, phases: Phases, dt: float, random: np.random.Generator) -> Phases:
+def advanced(tables: Tables, phases: _Phases, dt: float, random: np.random.Generator) -> _Phases:
     """Replicas one step later."""
     x, v, z = phases
     mass_even = bool(np.ptp(tables.mass) < 1e-12)
@@ -82,7 +82,7 @@ def advanced(tables: Tables, phases: Phases, dt: float, random: np.random.Genera
         v, z[k] = np.cos(angle) * v + np.sin(angle) * z[k], np.cos(angle) * z[k] - np.sin(angle) * v
     x = x + 0.5 * dt * v
     v = v + 0.5 * dt * _acceleration(tables, x, v, mass_even)
-    return Phases(x, v, z)
+    return _Phases(x, v, z)
 
 
 def _acceleration(tables: Tables, x: np.ndarray, v: np.ndarray, mass_even: bool) -> np.ndarray:
@@ -95,7 +95,7 @@ def _acceleration(tables: Tables, x: np.ndarray, v: np.ndarray, mass_even: bool)
     return pull - 0.5 * slope * (v**2 + tables.kT / mass)
 
 
-def simulated(
+def simulated_phases(
     tables: Tables,
     start: np.ndarray,
     steps: int,

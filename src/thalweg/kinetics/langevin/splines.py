@@ -21,12 +21,12 @@ import numpy as np
 from thalweg.shapes import Float
 
 
-def bump(u: Any, order: int = 0) -> Any:
+def _bump(u: Any, order: int = 0) -> Any:
     """The cardinal cubic B-spline or its derivative of an order up to three, in the array library of ``u``.
 
     Examples
     --------
-    >>> bump(np.array([-1.0, 0.0, 0.5])).round(4).tolist()
+    >>> _bump(np.array([-1.0, 0.0, 0.5])).round(4).tolist()
     [0.1667, 0.6667, 0.4792]
     """
     xp = u.__array_namespace__()
@@ -73,14 +73,14 @@ class SplineAxis:
         if self.periodic:
             u = (x[..., None] - self.lower) / self.spacing - xp.arange(self.size)
             u = u - self.size * xp.round(u / self.size)
-            return bump(u, order) / self.spacing**order
+            return _bump(u, order) / self.spacing**order
         inside = xp.clip(x, self.lower, self.upper)
         u = (inside[..., None] - self.lower) / self.spacing - (xp.arange(self.size) - 1)
-        values = bump(u, order) / self.spacing**order
+        values = _bump(u, order) / self.spacing**order
         # a straight line beyond the ends
         out = (x - inside)[..., None]
         if order == 0:
-            return values + out * bump(u, 1) / self.spacing
+            return values + out * _bump(u, 1) / self.spacing
         return values if order == 1 else xp.where(out == 0, values, 0.0)
 
     def differences(self, order: int) -> np.ndarray:
