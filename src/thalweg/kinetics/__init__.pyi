@@ -1,6 +1,7 @@
 from .committors.gradient_rate import ReactionRates as ReactionRates
 from .committors.gradient_rate import gradient_rates as gradient_rates
 from .committors.logit_network import LogitNetwork as LogitNetwork
+from .committors.losses import CommittorExamples as CommittorExamples
 from .committors.losses import CommittorLoss as CommittorLoss
 from .committors.losses import DirichletLoss as DirichletLoss
 from .committors.losses import ReversibleLoss as ReversibleLoss
@@ -12,7 +13,7 @@ from .committors.network_committor import CommittorModel as CommittorModel
 from .committors.network_committor import NetworkCommittor as NetworkCommittor
 from .committors.shot_outcomes import CommittorDistribution as CommittorDistribution
 from .committors.shot_outcomes import ShotOutcomes as ShotOutcomes
-from .committors.variable_ranking import RankedVariable as RankedVariable
+from .committors.variable_ranking import CandidateFit as CandidateFit
 from .committors.variable_ranking import VariableRanking as VariableRanking
 from .committors.variable_ranking import rank_variables as rank_variables
 from .artificial_dynamics import artificial_dynamics as artificial_dynamics

@@ -42,7 +42,7 @@ from thalweg.kinetics.validation.chapman_kolmogorov import ChapmanKolmogorovTest
 from thalweg.kinetics.validation.implied_timescales import TimescaleScan as Scan
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.figures import chapman_kolmogorov_figure, choice_figure, timescales_figure
-from thalweg.report.of_committors import committor_figure, ranking_figure, shots_figure, surface_figure
+from thalweg.report.of_committors import committor_figure, distribution_figure, ranking_figure, shots_figure
 from thalweg.report.of_galerkin import galerkin_figure, martingale_figure
 from thalweg.report.of_langevin import kernel_figure, langevin_figure, rates_figure, relaxation_figure
 from thalweg.report.of_models import (
@@ -131,7 +131,7 @@ figure.register(CommittorModel, committor_figure)
 figure.register(GalerkinModel, galerkin_figure)
 figure.register(MartingaleTest, martingale_figure)
 figure.register(ShotOutcomes, shots_figure)
-figure.register(CommittorDistribution, surface_figure)
+figure.register(CommittorDistribution, distribution_figure)
 figure.register(VariableRanking, ranking_figure)
 
 

@@ -48,7 +48,7 @@ def shots_figure(shots: ShotOutcomes) -> go.Figure:
     return styled(drawn, height=380)
 
 
-def surface_figure(distribution: CommittorDistribution) -> go.Figure:
+def distribution_figure(distribution: CommittorDistribution) -> go.Figure:
     """Committors of points of a surface, and how they would scatter if all had the mean."""
     edges = np.linspace(0, 1, BINS + 1)
     found = np.histogram(distribution.committors, edges)[0]

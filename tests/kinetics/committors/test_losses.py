@@ -12,7 +12,7 @@ import pytest
 
 from thalweg.collective_variables.neural.encoder import Scaling
 from thalweg.kinetics.committors.logit_network import LogitNetwork
-from thalweg.kinetics.committors.losses import DirichletLoss, Examples, ReversibleLoss, SemigroupLoss
+from thalweg.kinetics.committors.losses import CommittorExamples, DirichletLoss, ReversibleLoss, SemigroupLoss
 from thalweg.kinetics.committors.network_committor import NetworkCommittor
 from thalweg.kinetics.committors.stopped_pairs import stopped_ends
 from thalweg.kinetics.reactions.regions import Ellipsoid, Intervals
@@ -58,7 +58,7 @@ def all_pairs(judged=False):
     joint[IN_A | IN_B] = 0
     first, last = np.nonzero(joint)
     arrays = (first[:, None], last[:, None], ~(IN_A | IN_B)[last], joint[first, last])
-    return Examples(
+    return CommittorExamples(
         *(jnp.asarray(array, jnp.float32) for array in arrays[:2]), *map(jnp.asarray, arrays[2:]), judged
     )
 

@@ -32,7 +32,7 @@ WIDTHS = (1.0, 0.25, 0.0625)
 """Widths of the kernels that look for a rest of the expected change, squared, in mean squared distances of frames."""
 
 
-class Examples(eqx.Module):
+class CommittorExamples(eqx.Module):
     """Frames of a batch, what became of them, and how much they count.
 
     Attributes
@@ -91,7 +91,7 @@ class ExamplePool:
             times = np.where(times == multiplicities[self.data.blocks[self.ends]], times, 0)
         return np.repeat(np.arange(len(self)), times)
 
-    def examples(self, chosen: np.ndarray, judged: bool = False) -> Examples:
+    def examples(self, chosen: np.ndarray, judged: bool = False) -> CommittorExamples:
         """A batch of these numbers."""
         starts, data = self.starts[chosen], self.data
         if self.ends is not None:
@@ -107,7 +107,7 @@ class ExamplePool:
             )
             outside = np.ones(len(starts), bool)
         arrays = (data.frames[starts], later, outside, self.weights[chosen])
-        return Examples(
+        return CommittorExamples(
             *(jnp.asarray(array, None if array.dtype == bool else jnp.float32) for array in arrays), judged
         )
 
@@ -120,7 +120,7 @@ class CommittorLoss(Protocol):
         """Its examples."""
         ...
 
-    def __call__(self, network: Any, batch: Examples) -> jax.Array:
+    def __call__(self, network: Any, batch: CommittorExamples) -> jax.Array:
         """The loss of a batch."""
         ...
 
@@ -152,7 +152,7 @@ class SemigroupLoss:
         """All stopped pairs."""
         return _pairs(data, metric, self.lagtime)
 
-    def __call__(self, network: Any, batch: Examples) -> jax.Array:
+    def __call__(self, network: Any, batch: CommittorExamples) -> jax.Array:
         logits, weights = network.logits(batch.frames), batch.weights / batch.weights.sum()
         y = jax.lax.stop_gradient(network.probabilities(batch.later))
         if batch.judged:
@@ -183,7 +183,7 @@ class ReversibleLoss:
         """All stopped pairs."""
         return _pairs(data, metric, self.lagtime)
 
-    def __call__(self, network: Any, batch: Examples) -> jax.Array:
+    def __call__(self, network: Any, batch: CommittorExamples) -> jax.Array:
         change = network.probabilities(batch.later) - network.probabilities(batch.frames)
         counted = batch.weights * jnp.where(batch.outside, 1.0, 2.0)
         return jnp.log(counted @ change**2) - jnp.log(batch.weights.sum())
@@ -211,7 +211,7 @@ class DirichletLoss:
             metric = np.diag(weights @ (data.frames - mean) ** 2)
         return ExamplePool(data, data.between, metric=_metric(data, metric))
 
-    def __call__(self, network: Any, batch: Examples) -> jax.Array:
+    def __call__(self, network: Any, batch: CommittorExamples) -> jax.Array:
         gradients = jax.vmap(jax.grad(lambda x: network.probabilities(x[None])[0]))(batch.frames)
         squares = jnp.einsum("fi,fij,fj->f", gradients, batch.later, gradients)
         return jnp.log(batch.weights @ squares) - jnp.log(batch.weights.sum())

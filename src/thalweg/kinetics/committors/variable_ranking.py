@@ -30,7 +30,7 @@ SURE = 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class RankedVariable:
+class CandidateFit:
     """How well one candidate explains the outcomes.
 
     Attributes
@@ -62,11 +62,11 @@ class VariableRanking(Model):
     shots : outcomes
     """
 
-    variables: tuple[RankedVariable, ...]
+    variables: tuple[CandidateFit, ...]
     shots: int
 
     @property
-    def best(self) -> RankedVariable:
+    def best(self) -> CandidateFit:
         """The candidate with the least criterion."""
         return self.variables[0]
 
@@ -155,7 +155,7 @@ def rank_variables(
         by_point = np.bincount(point, best - likelihood, minlength=len(shots.features))
         error = float(by_point.std(ddof=1) * np.sqrt(len(by_point))) if len(by_point) > 1 else np.nan
         ranked.append(
-            RankedVariable(
+            CandidateFit(
                 name,
                 slopes,
                 offset,
