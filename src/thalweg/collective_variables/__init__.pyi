@@ -79,7 +79,7 @@ from .manifold.bandwidth import Reach as Reach
 from .manifold.bandwidth import growth as growth
 from .manifold.diffusion_map import DiffusionMap as DiffusionMap
 from .manifold.diffusion_map import DiffusionMapModel as DiffusionMapModel
-from .manifold.diffusion_map import Walk as Walk
+from .manifold.diffusion_map import GraphWalk as GraphWalk
 from .manifold.dimension import local_dimension as local_dimension
 from .manifold.embeddings.embedding import Embedding as Embedding
 from .manifold.embeddings.embedding import ManifoldMethod as ManifoldMethod

@@ -45,7 +45,12 @@ from thalweg.collective_variables.manifold.kernel_graph import (
     variance_per_dimension,
 )
 from thalweg.collective_variables.manifold.landmarks import DeltaNet, LandmarkChoice
-from thalweg.collective_variables.manifold.map_errors import Solve, extrapolated, rate_estimate, rough_word
+from thalweg.collective_variables.manifold.map_errors import (
+    Solve,
+    extrapolated_rates,
+    rate_estimate,
+    rough_word,
+)
 from thalweg.collective_variables.manifold.map_points import MapPoints, map_points
 from thalweg.collective_variables.manifold.mean_square_displacement import einstein_factors, flow_of
 from thalweg.collective_variables.manifold.metric import Euclidean, Metric
@@ -75,7 +80,7 @@ UNRESOLVED = 0.5
 """Reach, relative to the extent of the cloud, from which on a map is said to be too coarse."""
 
 
-class Walk(NamedTuple):
+class GraphWalk(NamedTuple):
     """A walk on the points of a map.
 
     Attributes
@@ -102,7 +107,7 @@ class DiffusionMapModel(Model):
     blocks : (blocks, points) share of each stretch of the data in the weights
     frames : (points,) number of the frame each point is, counted over all trajectories in a row (or of the landmark)
     radii : how far kernels reach
-    factors : (points,) of the walk, see `Walk`
+    factors : (points,) of the walk, see `GraphWalk`
     dimension : of the neighborhoods
     eigenvalues : (dim,) of the graph, for D = 1
     functions : (points, dim) eigenfunctions at the points, of mean zero and variance one in equilibrium
@@ -239,9 +244,9 @@ class DiffusionMapModel(Model):
         return self.method.reach.fit(self.points, neighbors, self.dimension, self.method.metric)[1]
 
     @cached_property
-    def walk(self) -> Walk:
+    def walk(self) -> GraphWalk:
         """The walk on the points whose slow modes the coordinates are, in units of D = 1."""
-        return Walk(flow_of(self.graph.kernel, self.factors), self.weights, self.factors)
+        return GraphWalk(flow_of(self.graph.kernel, self.factors), self.weights, self.factors)
 
     @on_one_thread
     def rate_errors(self, samples: int = 40, seed: int = 0) -> Estimate:
@@ -393,7 +398,7 @@ class DiffusionMap(Transforming):
         radii: Radii,
         dimension: float,
         own: np.ndarray | None = None,
-    ) -> Walk:
+    ) -> GraphWalk:
         """The walk on a graph, of populations ``weights``; ``own (points,)`` radii where points are not all."""
         reach = radii.radii if own is None else own
         if self.alpha is None:
@@ -401,13 +406,13 @@ class DiffusionMap(Transforming):
             # populations are the weights, where neighbors suffice
             mass = factors * (graph.spread @ factors) / (2 * dimension)
             factors = factors / np.sqrt(mass.sum())
-            return Walk(flow_of(graph.kernel, factors), mass / mass.sum(), factors)
+            return GraphWalk(flow_of(graph.kernel, factors), mass / mass.sum(), factors)
         # q ~ sum_j k_ij / r_i^d, the point itself among them; K -> K / (q q)^alpha
         density = (np.asarray(graph.kernel.sum(axis=1)).ravel() + 1) / reach**dimension
         factors = (density / density.mean()) ** -self.alpha
         mass = _step(reach, dimension) * factors * (graph.kernel @ factors + factors)
         factors = factors / np.sqrt(mass.sum())
-        return Walk(flow_of(graph.kernel, factors), mass / mass.sum(), factors)
+        return GraphWalk(flow_of(graph.kernel, factors), mass / mass.sum(), factors)
 
     def _mapped(self, points: MapPoints, rough: bool) -> tuple[DiffusionMapModel, tuple[str, ...]]:
         """The map of points, with notes; a rough one is a first guess for one of more points."""
@@ -444,7 +449,7 @@ class DiffusionMap(Transforming):
         if rough:
             return model, ()
         try:
-            rates = extrapolated(self.solver(model, graph, modes), model.rates, len(points.places))
+            rates = extrapolated_rates(self.solver(model, graph, modes), model.rates, len(points.places))
         except ValueError as error:
             return model, (
                 *notes,
@@ -453,7 +458,7 @@ class DiffusionMap(Transforming):
         return replace(model, rates=rates), notes + rough_word(model.rates, rates)
 
     def _modes(
-        self, walk: Walk, start: np.ndarray | None, iterations: int
+        self, walk: GraphWalk, start: np.ndarray | None, iterations: int
     ) -> tuple[GraphModes, tuple[str, ...]]:
         """Modes of a walk, those carried by enough points first; and a word on others that are slower."""
         for more in (0, 2 * GUARD, 6 * GUARD):
@@ -486,7 +491,7 @@ class DiffusionMap(Transforming):
             "give dimension where it is known",
         )
 
-    def _guess(self, points: MapPoints, walk: Walk) -> np.ndarray:
+    def _guess(self, points: MapPoints, walk: GraphWalk) -> np.ndarray:
         """Guesses ``(points, modes)`` of slow modes: those of a part of the points, averaged over neighbors."""
         kept = np.sort(
             np.random.default_rng(0).choice(len(points.places), len(points.places) // COARSER, replace=False)

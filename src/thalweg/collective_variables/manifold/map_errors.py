@@ -28,7 +28,7 @@ FEWER = 0.7
 """Share of the neighbors at a smaller reach that must give the same."""
 
 
-def extrapolated(
+def extrapolated_rates(
     solve: Solve, rates: np.ndarray, points: int, factor: float = 1.0, pairs: int = 1, seed: int = 0
 ) -> np.ndarray:
     """Rates ``(dim,)`` for infinitely many points, from those of all and of halves.
@@ -109,6 +109,6 @@ def _by_reach(solve: Solve, value: np.ndarray, points: int, factor: float) -> np
     the points together."""
     try:
         narrow = solve(np.ones(points), factor)
-        return np.log(extrapolated(solve, narrow, points, factor) / value)
+        return np.log(extrapolated_rates(solve, narrow, points, factor) / value)
     except ValueError:
         return np.zeros(len(value))
