@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from thalweg.kinetics.langevin.frames import pieces
 from thalweg.kinetics.langevin.inertial import UnderdampedLangevin
-from thalweg.kinetics.langevin.inertial_steps import InertialSteps, Layout, starting_parameters
+from thalweg.kinetics.langevin.likelihoods.frames import pieces
+from thalweg.kinetics.langevin.likelihoods.inertial_steps import InertialSteps, Layout, starting_parameters
+from thalweg.kinetics.langevin.likelihoods.splines import SplineAxis, Splines
 from thalweg.kinetics.langevin.many_body import ManyBodyFreeEnergy
 from thalweg.kinetics.langevin.memory_kernels import mori_zwanzig, volterra_kernel
 from thalweg.kinetics.langevin.overdamped import OverdampedLangevin
 from thalweg.kinetics.langevin.phase_operator import PhaseOperator
 from thalweg.kinetics.langevin.ranking import rank_by_relaxation
 from thalweg.kinetics.langevin.rates import rates_table
-from thalweg.kinetics.langevin.splines import SplineAxis, Splines
 from thalweg.kinetics.langevin.whiteness import step_scan, whiteness
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.oscillator import OrnsteinUhlenbeck

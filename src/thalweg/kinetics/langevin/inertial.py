@@ -20,20 +20,20 @@ from typing import Literal
 
 import numpy as np
 
-from thalweg.kinetics.langevin.frames import Pieces, pieces
-from thalweg.kinetics.langevin.inertial_steps import (
+from thalweg.kinetics.langevin.likelihoods.frames import Pieces, pieces
+from thalweg.kinetics.langevin.likelihoods.inertial_steps import (
     InertialSteps,
     Layout,
     free_motion_guess,
     kernel_rates,
     starting_parameters,
 )
+from thalweg.kinetics.langevin.likelihoods.scoring import ScoredFit, scored
+from thalweg.kinetics.langevin.likelihoods.splines import Splines, terms_up_to
 from thalweg.kinetics.langevin.overdamped import MISFIT
 from thalweg.kinetics.langevin.phase_operator import PhaseOperator
 from thalweg.kinetics.langevin.profiles import Profile, grid_of, knot_axes, linear_profile, mean_row
-from thalweg.kinetics.langevin.scoring import ScoredFit, scored
 from thalweg.kinetics.langevin.simulation import Tables, simulated_phases
-from thalweg.kinetics.langevin.splines import Splines, terms_up_to
 from thalweg.kinetics.langevin.surface import FittedFreeEnergy
 from thalweg.kinetics.langevin.whiteness import whiteness
 from thalweg.learning.models import Method, Model

@@ -20,8 +20,8 @@ from functools import cached_property
 
 import numpy as np
 
+from thalweg.kinetics.langevin.likelihoods.splines import SplineAxis, Splines, terms_up_to
 from thalweg.kinetics.langevin.profiles import Profile
-from thalweg.kinetics.langevin.splines import SplineAxis, Splines, terms_up_to
 from thalweg.kinetics.langevin.surface import FittedFreeEnergy
 from thalweg.learning.models import Method, Model
 from thalweg.machine.memory import require_memory

@@ -20,8 +20,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from thalweg.kinetics.langevin.likelihoods.splines import SplineAxis, Splines
 from thalweg.kinetics.langevin.profiles import Profile
-from thalweg.kinetics.langevin.splines import SplineAxis, Splines
 from thalweg.learning.models import Model
 from thalweg.shapes import Float
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories

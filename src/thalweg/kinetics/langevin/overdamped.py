@@ -19,12 +19,12 @@ from typing import Literal
 
 import numpy as np
 
-from thalweg.kinetics.langevin.frames import Pieces, pieces
-from thalweg.kinetics.langevin.grid_steps import FINEST, GridSteps, cells_needed
-from thalweg.kinetics.langevin.overdamped_steps import OverdampedSteps, tensor_entries
+from thalweg.kinetics.langevin.likelihoods.frames import Pieces, pieces
+from thalweg.kinetics.langevin.likelihoods.grid_steps import FINEST, GridSteps, cells_needed
+from thalweg.kinetics.langevin.likelihoods.overdamped_steps import OverdampedSteps, tensor_entries
+from thalweg.kinetics.langevin.likelihoods.scoring import ScoredFit, scored
+from thalweg.kinetics.langevin.likelihoods.splines import Splines, terms_up_to
 from thalweg.kinetics.langevin.profiles import Profile, grid_of, knot_axes, linear_profile, mean_row
-from thalweg.kinetics.langevin.scoring import ScoredFit, scored
-from thalweg.kinetics.langevin.splines import Splines, terms_up_to
 from thalweg.kinetics.langevin.surface import FittedFreeEnergy
 from thalweg.learning.models import Method, Model
 from thalweg.machine.surviving import surviving

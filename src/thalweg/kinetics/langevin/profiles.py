@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thalweg.kinetics.langevin.frames import Pieces
-from thalweg.kinetics.langevin.splines import SplineAxis, Splines
+from thalweg.kinetics.langevin.likelihoods.frames import Pieces
+from thalweg.kinetics.langevin.likelihoods.splines import SplineAxis, Splines
 from thalweg.learning.models import Model
 from thalweg.shapes import Shaped
 

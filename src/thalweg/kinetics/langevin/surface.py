@@ -5,7 +5,7 @@ from __future__ import annotations
 import equinox as eqx
 import numpy as np
 
-from thalweg.kinetics.langevin.splines import Splines
+from thalweg.kinetics.langevin.likelihoods.splines import Splines
 from thalweg.shapes import Array
 from thalweg.testsystems.potential import Domain, ModelEnergies, Potential
 

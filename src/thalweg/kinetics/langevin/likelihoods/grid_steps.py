@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
-from thalweg.kinetics.langevin.frames import Pieces
-from thalweg.kinetics.langevin.linear_step import ORDER
-from thalweg.kinetics.langevin.scoring import StepEvidence
-from thalweg.kinetics.langevin.splines import Splines
+from thalweg.kinetics.langevin.likelihoods.frames import Pieces
+from thalweg.kinetics.langevin.likelihoods.linear_step import ORDER
+from thalweg.kinetics.langevin.likelihoods.scoring import StepEvidence
+from thalweg.kinetics.langevin.likelihoods.splines import Splines
 
 FINEST, COARSEST = 120, 40
 """Cells of the grid, at most and at least."""

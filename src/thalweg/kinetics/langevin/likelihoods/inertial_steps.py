@@ -22,12 +22,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.kinetics.langevin.frames import Pieces
-from thalweg.kinetics.langevin.gaussian_steps import local_evidence
-from thalweg.kinetics.langevin.linear_step import LinearStep, doublings_for, linear_step
-from thalweg.kinetics.langevin.overdamped_steps import symmetric_pairs
-from thalweg.kinetics.langevin.scoring import StepEvidence
-from thalweg.kinetics.langevin.splines import Splines
+from thalweg.kinetics.langevin.likelihoods.frames import Pieces
+from thalweg.kinetics.langevin.likelihoods.gaussian_steps import local_evidence
+from thalweg.kinetics.langevin.likelihoods.linear_step import LinearStep, doublings_for, linear_step
+from thalweg.kinetics.langevin.likelihoods.overdamped_steps import symmetric_pairs
+from thalweg.kinetics.langevin.likelihoods.scoring import StepEvidence
+from thalweg.kinetics.langevin.likelihoods.splines import Splines
 from thalweg.shapes import Array, Float
 
 BATCH = 8_000
