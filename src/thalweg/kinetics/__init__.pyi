@@ -91,6 +91,11 @@ from .known_chain import known_chain as known_chain
 from .known_chain import known_rates as known_rates
 from .langevin.inertial import UnderdampedLangevin as UnderdampedLangevin
 from .langevin.inertial import UnderdampedModel as UnderdampedModel
+from .langevin.likelihoods.frames import Pieces as Pieces
+from .langevin.likelihoods.inertial_steps import Layout as Layout
+from .langevin.likelihoods.scoring import ScoredFit as ScoredFit
+from .langevin.likelihoods.splines import SplineAxis as SplineAxis
+from .langevin.likelihoods.splines import Splines as Splines
 from .langevin.many_body import ManyBodyFreeEnergy as ManyBodyFreeEnergy
 from .langevin.many_body import ManyBodyModel as ManyBodyModel
 from .langevin.memory_kernels import VolterraKernel as VolterraKernel

@@ -1,1 +1,1 @@
-"""What trajectories say of a Langevin model: pieces of them, steps of every kind, and parameters that suit them best."""
+"""What trajectories say of a Langevin model: pieces of them, steps of every kind, parameters that suit them best."""

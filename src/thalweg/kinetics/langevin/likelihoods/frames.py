@@ -14,7 +14,7 @@ import numpy as np
 from thalweg.shapes import Float
 from thalweg.time_series.trajectories import Trajectories
 
-JUMP = 0.7
+JUMP = 0.85
 """Share of the range of a variable beyond which a step is taken for one across a border."""
 
 PIECE = 256
@@ -120,11 +120,11 @@ def _check_borders(series: list[np.ndarray], period: np.ndarray, dims: int, data
         values = np.concatenate([block[:, k] for block in series])
         span = np.ptp(values)
         jumps = np.concatenate([np.abs(np.diff(block[:, k])) for block in series])
-        if not len(jumps) or span == 0:
+        if not len(jumps) or span == 0 or (jumps > JUMP * span).all():
             continue
         far = jumps > JUMP * span
-        # one step through the range, while the others are much smaller
-        if far.any() and np.sqrt(np.median(jumps**2)) < 0.1 * span:
+        # some steps through the range, while nearly all others are much smaller
+        if far.any() and np.quantile(jumps[~far], 0.99) < 0.25 * span:
             guess = min((2 * np.pi, 360.0, 1.0), key=lambda p: abs(np.log(p / span)))
             raise ValueError(
                 f"{data.name(int(k))} jumps by up to {jumps.max():.4g} in {int(far.sum())} steps, nearly its whole "
