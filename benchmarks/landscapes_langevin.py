@@ -73,7 +73,7 @@ def langevin(
     random = np.random.default_rng(seed)
     x = np.zeros(n) if top else random.choice([-1.0, 1.0], n) + 0.15 * random.standard_normal(n)
     v, z = random.standard_normal(n), random.standard_normal(n)
-    fine = max(1, int(np.ceil(dt / 0.01)))
+    fine = max(1, int(np.ceil(dt / 0.0025)))
     h = dt / fine
     coupling = 0.0 if memory is None else np.sqrt(friction / memory)
     drift = np.array([[-friction if memory is None else 0.0, coupling], [-coupling, -1.0 / (memory or 1.0)]])
