@@ -17,7 +17,7 @@ import numpy as np
 
 from thalweg.collective_variables.interpretation.dictionary import Dictionary
 from thalweg.collective_variables.manifold.diffusion_map import DiffusionMap
-from thalweg.collective_variables.manifold.local_states import StateWatch, watched
+from thalweg.collective_variables.manifold.local_states import StateWatch, watched_run
 from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.temperature import thermal_start
@@ -97,7 +97,7 @@ def muller_brown_states(quick: bool) -> Iterator[Row]:
         for walk in walks:
             there = np.linalg.norm(walk - other, axis=1) < 0.1
             leaves = int(there.argmax()) if there.any() else len(walk)
-            said, _ = watched(StateWatch(), walk[: min(len(walk), leaves + 100)], 50)
+            said, _ = watched_run(StateWatch(), walk[: min(len(walk), leaves + 100)], 50)
             when = next((frame for frame, verdict in said if verdict.word == "converged"), np.inf)
             before += when <= leaves
             left_early += leaves < 200
@@ -122,7 +122,7 @@ def peptide_states(quick: bool) -> Iterator[Row]:
         values = _along(angles, run)
         leaves = int((values[:, 0] > 0).argmax()) if (values[:, 0] > 0).any() else len(values)
         waves = np.concatenate([np.cos(values), np.sin(values)], axis=1)
-        said, _ = watched(StateWatch(), waves, 50)
+        said, _ = watched_run(StateWatch(), waves, 50)
         when = next((frame for frame, verdict in said if verdict.word == "converged"), np.inf)
         before += when <= leaves
     share = before / len(positions)

@@ -34,7 +34,9 @@ print(f"relaxation {model.timescales(1)} ps, exact {exact[0]:.1f}")
 print(rates_table(model, replicas=100))
 
 # %% The fitted model is a system: the engine runs its free energy as any other.
-fitted = NativeEngine.for_potential(model.potential, np.ones(1), Langevin(kT=1.0, dt=0.002, friction=friction))
+fitted = NativeEngine.for_potential(
+    model.potential, np.ones(1), Langevin(kT=1.0, dt=0.002, friction=friction)
+)
 again = fitted.run(top, 2000, save_every=2000).positions[:, -1, 0, 0]
 print(
     f"after 4 ps {np.mean(again > 0):.2f} of the runs are right, {np.mean(run.positions[:, -1, 0, 0] > 0):.2f} were"

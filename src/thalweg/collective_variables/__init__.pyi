@@ -94,7 +94,9 @@ from .manifold.embeddings.laplacian_eigenmaps import LaplacianEigenmaps as Lapla
 from .manifold.embeddings.locally_linear import LocallyLinearEmbedding as LocallyLinearEmbedding
 from .manifold.embeddings.map_scores import MapScores as MapScores
 from .manifold.embeddings.map_scores import map_scores as map_scores
-from .manifold.embeddings.maximum_variance_unfolding import MaximumVarianceUnfolding as MaximumVarianceUnfolding
+from .manifold.embeddings.maximum_variance_unfolding import (
+    MaximumVarianceUnfolding as MaximumVarianceUnfolding,
+)
 from .manifold.embeddings.multidimensional_scaling import ClassicalMDS as ClassicalMDS
 from .manifold.embeddings.multidimensional_scaling import MetricMDS as MetricMDS
 from .manifold.embeddings.principal_coordinates import KernelCoordinates as KernelCoordinates
@@ -112,13 +114,13 @@ from .manifold.landmarks import FarthestPoints as FarthestPoints
 from .manifold.landmarks import LandmarkChoice as LandmarkChoice
 from .manifold.landmarks import LandmarkFrames as LandmarkFrames
 from .manifold.landmarks import landmarks_of as landmarks_of
-from .manifold.mahalanobis import Mahalanobis as Mahalanobis
-from .manifold.map_points import MapPoints as MapPoints
-from .manifold.map_points import map_points as map_points
 from .manifold.local_states import LocalState as LocalState
 from .manifold.local_states import StateVerdict as StateVerdict
 from .manifold.local_states import StateWatch as StateWatch
-from .manifold.local_states import watched as watched
+from .manifold.local_states import watched_run as watched_run
+from .manifold.mahalanobis import Mahalanobis as Mahalanobis
+from .manifold.map_points import MapPoints as MapPoints
+from .manifold.map_points import map_points as map_points
 from .manifold.metric import Euclidean as Euclidean
 from .manifold.metric import Metric as Metric
 from .memberships.deep_markov import DeepMarkovModel as DeepMarkovModel

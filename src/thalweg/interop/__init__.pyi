@@ -70,6 +70,7 @@ from .openmm.molecules import WaterAround as WaterAround
 from .openmm.molecules import alanine_dipeptide as alanine_dipeptide
 from .openmm.molecules import alanine_tetrapeptide as alanine_tetrapeptide
 from .openmm.molecules import met_enkephalin as met_enkephalin
+from .openmm.molecules import proline_dipeptide as proline_dipeptide
 from .openmm.molecules import water_box as water_box
 from .openmm.system import particle_masses as particle_masses
 from .openmm.system import system_constraints as system_constraints

@@ -1,3 +1,4 @@
+from .artificial_dynamics import artificial_dynamics as artificial_dynamics
 from .committors.gradient_rate import ReactionRates as ReactionRates
 from .committors.gradient_rate import gradient_rates as gradient_rates
 from .committors.logit_network import LogitNetwork as LogitNetwork
@@ -16,7 +17,6 @@ from .committors.shot_outcomes import ShotOutcomes as ShotOutcomes
 from .committors.variable_ranking import CandidateFit as CandidateFit
 from .committors.variable_ranking import VariableRanking as VariableRanking
 from .committors.variable_ranking import rank_variables as rank_variables
-from .artificial_dynamics import artificial_dynamics as artificial_dynamics
 from .cores.core_set_model import CoreSetModel as CoreSetModel
 from .cores.core_set_model import CoreSets as CoreSets
 from .cores.core_set_model import MilestoneCounts as MilestoneCounts

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from thalweg.collective_variables.manifold.diffusion_map import DiffusionMap
-from thalweg.collective_variables.manifold.local_states import StateWatch, watched
+from thalweg.collective_variables.manifold.local_states import StateWatch, watched_run
 
 WATCH = StateWatch(DiffusionMap(dim=2))
 
@@ -41,7 +41,7 @@ def test_a_state_still_being_filled_is_not_known():
 def test_leaving_is_told_when_it_happens_and_coming_back_is_recognized():
     there = wandering(600, 0.8, 0)
     path = np.concatenate([there, wandering(600, 0.8, 1) + 30.0, wandering(300, 0.8, 2)])
-    said, states = watched(WATCH, path, every=150)
+    said, states = watched_run(WATCH, path, every=150)
     assert len(states) == 2
     # both wells are recognized once each, and the first again when it is entered again
     words = [(verdict.word, verdict.number) for _, verdict in said if verdict.word != "not yet"]

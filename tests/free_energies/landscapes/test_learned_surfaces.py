@@ -53,15 +53,15 @@ def test_splines_are_undone_to_rounding():
     """What a spline maps, its inverse maps back, on the line and on the circle."""
     import jax
 
-    from thalweg.free_energies.landscapes.spline_flow import KNOTS, knots, splined, unsplined
+    from thalweg.free_energies.landscapes.spline_flow import KNOTS, _knots, _splined, _unsplined
 
     with jax.enable_x64(True):
         raw = jax.random.normal(jax.random.key(0), (50, 2, 3 * KNOTS), "float64")
         u = jax.random.uniform(jax.random.key(1), (50, 2), "float64")
-        spline = knots(raw, np.array([True, False]))
-        value, slope = splined(u, spline)
-        np.testing.assert_allclose(unsplined(value, spline), u, atol=1e-10)
-        ahead, _ = splined(u + 1e-6, spline)
+        spline = _knots(raw, np.array([True, False]))
+        value, slope = _splined(u, spline)
+        np.testing.assert_allclose(_unsplined(value, spline), u, atol=1e-10)
+        ahead, _ = _splined(u + 1e-6, spline)
         np.testing.assert_allclose((ahead - value) / 1e-6, np.exp(slope), rtol=1e-3)
 
 

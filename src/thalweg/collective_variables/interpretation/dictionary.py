@@ -9,6 +9,7 @@ data that had no say in the regression,
 Variables are then chosen one after the other: the next is the one that, together with those chosen and in
 products with them, explains most of what is left, until nothing is gained beyond its error. Candidates that would have
 served as well are told with each one chosen; of these, one that is periodic (a torsion) goes before one that is not.
+Whenever one is added, each of those before it is put to the test again beside the others.
 Correlations and mutual informations of all candidates stand beside [ravindra2020].
 """
 
@@ -167,7 +168,7 @@ class Dictionary(Method):
         explained = np.zeros(len(names))
         for j, shares in single.items():
             explained[j] = shares.mean()
-        chosen = self._chosen(sample, functions, single, names, periods)
+        chosen = self._chosen(_Search(sample, functions, names, periods), single)
         return DictionaryRanking(
             chosen,
             names,
@@ -177,46 +178,97 @@ class Dictionary(Method):
             notes,
         )
 
-    def _chosen(
-        self,
-        sample: _Sample,
-        functions: dict[int, np.ndarray],
-        single: dict[int, np.ndarray],
-        names: tuple[str, ...],
-        periods: Sequence[float | None],
-    ) -> tuple[ChosenVariable, ...]:
-        """Variables one after the other, each with what it adds."""
-        chosen: list[ChosenVariable] = []
-        design = np.zeros((len(sample.x), 0))
+    def _chosen(self, search: _Search, single: dict[int, np.ndarray]) -> tuple[ChosenVariable, ...]:
+        """Variables one after the other, each put to the test again when another has been added."""
+        chosen: list[int] = []
         reached = np.zeros(self.folds)
         while len(chosen) < self.count:
-            taken = [each.column for each in chosen]
-            left = [j for j in functions if j not in taken]
-            if chosen:
-                # those that explain most of what is left go into products with the chosen ones
-                rest = sample.without(design)
-                left = sorted(left, key=lambda j: -rest.explained(functions[j]).mean())[:MOST_TRIED]
-            added = {j: _with_products(design, functions, taken, j) for j in left}
-            shares = {j: sample.explained(each) for j, each in added.items()} if chosen else single
-            if not left:
+            found = search.best(chosen, single)
+            if found is None:
                 break
-            best = max(left, key=lambda j: shares[j].mean())
-            gain = shares[best] - reached
-            error = float(gain.std(ddof=1) / np.sqrt(self.folds))
-            if gain.mean() < max(LEAST_GAIN, 2 * error):
+            gain = found.shares - reached
+            if gain.mean() < max(LEAST_GAIN, 2 * _error(gain)):
                 break
-            alike = [j for j in left if j != best and _as_good(shares[best], shares[j], gain.mean())]
-            # of variables that serve as well, a torsion is named first
-            first = min([best, *alike], key=lambda j: (periods[j] is None, -shares[j].mean()))
-            others = sorted({best, *alike} - {first}, key=lambda j: -shares[j].mean())
-            gain = shares[first] - reached
-            chosen.append(
-                ChosenVariable(
-                    names[first], first, float(gain.mean()), error, tuple(names[j] for j in others)
-                )
-            )
-            design, reached = _with_products(design, functions, taken, first), shares[first]
-        return tuple(chosen)
+            chosen, reached = [*chosen, found.column], found.shares
+            for place in range(len(chosen) - 1):
+                # beside the new one another may serve better, or as well and be simpler
+                others = chosen[:place] + chosen[place + 1 :]
+                again = search.best(others, single)
+                if again is not None and again.column != chosen[place]:
+                    chosen[place], reached = again.column, again.shares
+        return search.told(chosen, single)
+
+
+class _Found(NamedTuple):
+    """The variable that, beside those given, explains most: its column, shares ``(folds,)`` of all together, and others
+    that would serve as well."""
+
+    column: int
+    shares: np.ndarray
+    alike: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Candidates and what they are judged on."""
+
+    sample: _Sample
+    functions: dict[int, np.ndarray]
+    names: tuple[str, ...]
+    periods: Sequence[float | None]
+
+    def best(self, given: Sequence[int], single: dict[int, np.ndarray]) -> _Found | None:
+        """The best variable beside those given; None where none is left."""
+        left = [j for j in self.functions if j not in given]
+        if not left:
+            return None
+        if not given:
+            shares = {j: single[j] for j in left}
+        else:
+            # those that explain most of what is left go into products with the given ones, and all periodic ones
+            design = self.design(given)
+            rest = self.sample.without(design)
+            order = sorted(left, key=lambda j: -rest.explained(self.functions[j]).mean())
+            tried = order[:MOST_TRIED] + [j for j in order[MOST_TRIED:] if self.periods[j] is not None]
+            shares = {
+                j: self.sample.explained(_with_products(design, self.functions, given, j)) for j in tried
+            }
+        top = max(shares, key=lambda j: shares[j].mean())
+        gain = shares[top].mean() - (self.sample.explained(self.design(given)).mean() if given else 0.0)
+        alike = [j for j in shares if j == top or _as_good(shares[top], shares[j], gain)]
+        # of variables that serve as well, a torsion is named first
+        first = min(alike, key=lambda j: (self.periods[j] is None, -shares[j].mean()))
+        others = sorted(set(alike) - {first}, key=lambda j: -shares[j].mean())
+        return _Found(first, shares[first], tuple(others))
+
+    def design(self, columns: Sequence[int]) -> np.ndarray:
+        """The functions of some variables and of all pairs of them."""
+        design = np.zeros((len(self.sample.x), 0))
+        for k, column in enumerate(columns):
+            design = _with_products(design, self.functions, columns[:k], column)
+        return design
+
+    def told(self, chosen: Sequence[int], single: dict[int, np.ndarray]) -> tuple[ChosenVariable, ...]:
+        """The chosen ones, the one that explains most alone first, with what each adds to those before it."""
+        order: list[int] = []
+        for _ in chosen:
+            left = [j for j in chosen if j not in order]
+            order.append(max(left, key=lambda j: self.sample.explained(self.design([*order, j])).mean()))
+        reached, told = np.zeros(len(self.sample.ends) - 1), []
+        for k, column in enumerate(order):
+            shares = self.sample.explained(self.design(order[: k + 1]))
+            found = self.best(order[:k], single)
+            alike = () if found is None else (found.column, *found.alike)
+            gain = shares - reached
+            names = tuple(self.names[j] for j in alike if j not in order)
+            told.append(ChosenVariable(self.names[column], column, float(gain.mean()), _error(gain), names))
+            reached = shares
+        return tuple(told)
+
+
+def _error(gain: np.ndarray) -> float:
+    """Standard error of a mean over folds."""
+    return float(gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 def _as_good(best: np.ndarray, other: np.ndarray, gain: float) -> bool:
@@ -342,7 +394,7 @@ def _correlations(
 def _informations(sample: _Sample, candidates: int) -> np.ndarray:
     """Mutual informations ``(candidates, coordinates)`` [nat] between bins of equal weight, less the bias of counting.
 
-    Of independent variables the plain estimate is ``(BINS - 1)^2 / 2N`` on average [miller1955].
+    Of independent variables the plain estimate is ``(BINS - 1)^2 / 2N`` on average: half a chi square of that many.
     """
     effective = sample.weights.sum() ** 2 / (sample.weights**2).sum()
     bias = (BINS - 1) ** 2 / (2 * effective)

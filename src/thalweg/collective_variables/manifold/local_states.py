@@ -257,7 +257,7 @@ def _reach(model: DiffusionMapModel) -> float:
     return float(OUTSIDE_FACTOR * np.quantile(apart, OUTSIDE_QUANTILE))
 
 
-def watched(
+def watched_run(
     watch: StateWatch, frames: Any, every: int, known: Sequence[LocalState] = ()
 ) -> tuple[list[tuple[int, StateVerdict]], list[LocalState]]:
     """A run as it would be seen while it goes on: verdicts as frames come, and the states found on the way.

@@ -140,7 +140,7 @@ def _followed(landscape: Any, ranges: jax.Array, start: jax.Array, order: int) -
     return ended, *modes(ended), landscape.energy(ended * ranges)
 
 
-def difference(a: np.ndarray, b: np.ndarray, periods: Periods) -> np.ndarray:
+def periodic_difference(a: np.ndarray, b: np.ndarray, periods: Periods) -> np.ndarray:
     """``a - b``, the shortest way around in periodic variables."""
     length = np.array([period or 0.0 for period in periods])
     away = a - b
@@ -151,7 +151,7 @@ def _unique(positions: np.ndarray, energies: np.ndarray, ranges: np.ndarray, per
     """One of each group of equal points, lowest first."""
     chosen: list[int] = []
     for k in np.argsort(energies, kind="stable"):
-        away = np.abs(difference(positions[chosen], positions[k], periods)) / ranges
+        away = np.abs(periodic_difference(positions[chosen], positions[k], periods)) / ranges
         if not len(chosen) or np.linalg.norm(away, axis=1).min() > SAME:
             chosen.append(int(k))
     return np.array(chosen, int)

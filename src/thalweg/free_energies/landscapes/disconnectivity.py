@@ -14,7 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.free_energies.landscapes.critical_points import CriticalPoints, critical_points, difference
+from thalweg.free_energies.landscapes.critical_points import (
+    CriticalPoints,
+    critical_points,
+    periodic_difference,
+)
 from thalweg.free_energies.landscapes.landscape import Landscape
 from thalweg.learning.models import Model
 from thalweg.shapes import Shaped
@@ -126,7 +130,7 @@ def _midpoints(minima: CriticalPoints) -> np.ndarray:
     """Points halfway between all pairs of minima, the shortest way around."""
     first, second = np.triu_indices(len(minima), 1)
     a, b = minima.positions[first], minima.positions[second]
-    return a + 0.5 * difference(b, a, minima.periods)
+    return a + 0.5 * periodic_difference(b, a, minima.periods)
 
 
 def _ties(landscape: Landscape, minima: CriticalPoints, saddles: CriticalPoints) -> np.ndarray:
@@ -141,7 +145,7 @@ def _ties(landscape: Landscape, minima: CriticalPoints, saddles: CriticalPoints)
             np.asarray(_downhill(landscape, jnp.asarray(minima.ranges), jnp.asarray(sides))) * minima.ranges
         )
     away = np.linalg.norm(
-        difference(ended[:, None], minima.positions[None], minima.periods) / minima.ranges, axis=2
+        periodic_difference(ended[:, None], minima.positions[None], minima.periods) / minima.ranges, axis=2
     )
     nearest = np.where(away.min(axis=1) < 5 * STEP, away.argmin(axis=1), -1)
     return nearest.reshape(2, -1).T

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.free_energies.landscapes.critical_points import critical_points, difference
+from thalweg.free_energies.landscapes.critical_points import critical_points, periodic_difference
 from thalweg.free_energies.landscapes.landscape import Landscape, Periods
 from thalweg.learning.models import Model
 from thalweg.shapes import Shaped
@@ -102,7 +102,7 @@ def minimum_path(
             f"ends of shapes {start.shape} and {end.shape} for {dims} variables; give one point each"
         )
     points = np.stack([start, *([] if through is None else np.asarray(through, float)), end])
-    legs = difference(points[1:], points[:-1], periods)
+    legs = periodic_difference(points[1:], points[:-1], periods)
     if not np.abs(legs).max() > 0:
         raise ValueError(f"the path begins and ends at {start.tolist()}; give two minima")
     guess = np.concatenate([start[None], start + np.cumsum(legs, axis=0)])
@@ -122,7 +122,7 @@ def minimum_path(
     saddles = critical_points(landscape, found[max(0, top - 1) : top + 2], 1)
     saddle, highest = np.full(dims, np.nan), energy[top]
     if len(saddles):
-        near = np.linalg.norm(difference(saddles.positions, found[top], periods) / ranges, axis=1)
+        near = np.linalg.norm(periodic_difference(saddles.positions, found[top], periods) / ranges, axis=1)
         if near.min() < 4.0 / images * _length(found / ranges):
             saddle = saddles.positions[near.argmin()]
             highest = saddles.energies[near.argmin()]

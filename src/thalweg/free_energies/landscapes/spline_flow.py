@@ -48,7 +48,7 @@ LEAST_WIDTH, LEAST_SLOPE = 1e-3, 1e-3
 """Of a piece of a spline."""
 
 
-class Knots(NamedTuple):
+class _Knots(NamedTuple):
     """Monotone splines from the unit interval to itself, ``(points, coordinates, knots)``.
 
     Attributes
@@ -62,7 +62,7 @@ class Knots(NamedTuple):
     slopes: jax.Array
 
 
-def knots(raw: jax.Array, periodic: np.ndarray) -> Knots:
+def _knots(raw: jax.Array, periodic: np.ndarray) -> _Knots:
     """Splines of free numbers ``(points, coordinates, 3 KNOTS)``: softmax of widths and heights, softplus of slopes.
 
     The slope at both ends is one, or, on a circle, the same free number.
@@ -78,7 +78,7 @@ def knots(raw: jax.Array, periodic: np.ndarray) -> Knots:
     # softplus(ln(e - 1)) = 1: a network that says zero maps every point to itself
     free = LEAST_SLOPE + jax.nn.softplus(slopes + np.log(np.expm1(1 - LEAST_SLOPE)))
     ends = jnp.where(periodic[:, None], free[..., :1], 1.0)
-    return Knots(x, y, jnp.concatenate([ends, free[..., 1:], ends], axis=-1))
+    return _Knots(x, y, jnp.concatenate([ends, free[..., 1:], ends], axis=-1))
 
 
 class _Piece(NamedTuple):
@@ -90,7 +90,7 @@ class _Piece(NamedTuple):
     right: jax.Array
 
 
-def _piece(at: jax.Array, ends: jax.Array, spline: Knots) -> _Piece:
+def _piece(at: jax.Array, ends: jax.Array, spline: _Knots) -> _Piece:
     """The piece of each spline whose ``ends`` lie about the value ``at`` ``(points, coordinates)``."""
     inside = (at[..., None] >= ends[..., :-1]) & (at[..., None] < ends[..., 1:])
     # values at the very end belong to the last piece
@@ -111,7 +111,7 @@ def _piece(at: jax.Array, ends: jax.Array, spline: Knots) -> _Piece:
     )
 
 
-def splined(at: jax.Array, spline: Knots) -> tuple[jax.Array, jax.Array]:
+def _splined(at: jax.Array, spline: _Knots) -> tuple[jax.Array, jax.Array]:
     """Values of splines and logarithms of their slopes [durkan2019, Eq. 4, 5]."""
     piece = _piece(at, spline.x, spline)
     steep, t = piece.height / piece.width, (at - piece.x) / piece.width
@@ -122,7 +122,7 @@ def splined(at: jax.Array, spline: Knots) -> tuple[jax.Array, jax.Array]:
     return value, jnp.log(slope)
 
 
-def unsplined(value: jax.Array, spline: Knots) -> jax.Array:
+def _unsplined(value: jax.Array, spline: _Knots) -> jax.Array:
     """Where splines have given values [durkan2019, Eq. 6 to 8]."""
     piece = _piece(value, spline.y, spline)
     steep, rise = piece.height / piece.width, value - piece.y
@@ -163,27 +163,27 @@ class Coupling(eqx.Module):
         """Which of the moved coordinates are circles."""
         return np.array(self.periodic)[list(self.moved)]
 
-    def knots(self, u: jax.Array) -> tuple[Knots, jax.Array]:
+    def knots(self, u: jax.Array) -> tuple[_Knots, jax.Array]:
         """Splines of the moved coordinates and their rotations, from the kept ones."""
         kept, circles = u[:, list(self.kept)], np.array(self.periodic, bool)[list(self.kept)]
         seen = waves_and_deviations(2 * np.pi * kept[:, circles], 4 * kept[:, ~circles] - 2, HARMONICS)
         raw = self.network(jnp.concatenate([seen, jnp.ones_like(u[:, :1])], axis=1))
         raw = raw.reshape(len(u), len(self.moved), -1)
         rotation = jnp.where(self.circles, raw[..., -1], 0.0)
-        return knots(raw[..., :-1], self.circles), rotation
+        return _knots(raw[..., :-1], self.circles), rotation
 
     def __call__(self, u: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The cube moved, and the logarithm of the determinant ``(points,)``."""
         spline, rotation = self.knots(u)
         moved = np.array(self.moved)
-        value, slope = splined(_around(u[:, moved] + rotation, self.circles), spline)
+        value, slope = _splined(_around(u[:, moved] + rotation, self.circles), spline)
         return u.at[:, moved].set(value), slope.sum(axis=1)
 
     def back(self, z: jax.Array) -> jax.Array:
         """The cube before it was moved."""
         spline, rotation = self.knots(z)
         moved = np.array(self.moved)
-        at = _around(unsplined(z[:, moved], spline) - rotation, self.circles)
+        at = _around(_unsplined(z[:, moved], spline) - rotation, self.circles)
         return z.at[:, moved].set(at)
 
 

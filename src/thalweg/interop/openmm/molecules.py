@@ -79,6 +79,27 @@ def alanine_dipeptide(
     return _peptide("alanine_dipeptide", solvent, constraints, hydrogen_mass, water)
 
 
+def proline_dipeptide(
+    solvent: str = "vacuum",
+    constraints: str = "hbonds",
+    hydrogen_mass: float | None = None,
+    water: WaterAround = BARE,
+) -> System:
+    """Proline dipeptide, Ac-Pro-NHMe, 26 atoms, trans; parameters as in `alanine_dipeptide`.
+
+    Its amide before proline turns to cis over some 80 kJ/mol. The torsion to follow is that of CH3 and O of ACE with CD
+    and CA of proline, 180 degrees in trans and 0 in cis: it turns with the plane of the acetyl group, whereas omega
+    also changes where the nitrogen is pyramidal, as it is on the way [fischer1994].
+
+    Examples
+    --------
+    >>> names = proline_dipeptide().topology.names
+    >>> [names.index(name) for name in ("CH3", "O", "CD", "CA")]
+    [0, 5, 7, 16]
+    """
+    return _peptide("proline_dipeptide", solvent, constraints, hydrogen_mass, water)
+
+
 def alanine_tetrapeptide(
     solvent: str = "vacuum",
     constraints: str = "hbonds",

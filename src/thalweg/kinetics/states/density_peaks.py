@@ -1,9 +1,9 @@
 r"""Density peaks: clusters around points denser than all near them [rodriguez2014], those that noise explains joined.
 
-The density of a point is that of its ``k`` nearest neighbors, :math:`\ln\rho = \ln\sum_{j\le k} w_j - d \ln r_k`, known
-to :math:`\sigma = 1/\sqrt k`. Points follow the nearest denser one up to a peak. Two peaks are one unless the density at
-the saddle :math:`s` between them, the densest pair of neighbors of which each belongs to one, lies lower than the lower peak by
-more than chance explains [derrico2021],
+The density of a point is that of its ``k`` nearest neighbors, :math:`\ln\rho = \ln\sum_{j\le k} w_j - d \ln r_k`,
+known to :math:`\sigma = 1/\sqrt k`. Points follow the nearest denser one up to a peak. Between two peaks lies a saddle
+:math:`s`, the densest pair of neighbors of which each belongs to one; they are one cluster unless its density is lower
+than that of the lower peak :math:`p` by more than chance explains [derrico2021],
 
 .. math::  \ln\rho_p - \ln\rho_s < Z\,\sqrt{\sigma_p^2 + \sigma_s^2} .
 

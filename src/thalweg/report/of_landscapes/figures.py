@@ -15,8 +15,9 @@ MOST_VALUES = 40
 """Values of a spectrum that are drawn."""
 
 
-def map_figure(points: ShownFrames, names: tuple[str, ...]) -> go.Figure:
+def map_figure(results: MapResults) -> go.Figure:
     """The first two coordinates, or one against the variable that follows it most, colored by a variable to choose."""
+    points, names = results.points, results.names
     coordinates, properties = points.coordinates, list(points.properties)
     first = properties[0] if properties else None
     one = coordinates.shape[1] == 1
@@ -55,11 +56,6 @@ def spectrum_figure(name: str, values: np.ndarray, kept: int) -> go.Figure:
     figure.update_xaxes(title={"text": f"coordinate ({kept} in the map)"}, dtick=max(1, len(shown) // 10))
     figure.update_yaxes(title={"text": name})
     return styled(figure, height=320)
-
-
-def drawn_map(results: MapResults) -> go.Figure:
-    """`map_figure` of a page's results."""
-    return map_figure(results.points, results.names)
 
 
 def _marker(points: ShownFrames, name: str | None) -> dict:

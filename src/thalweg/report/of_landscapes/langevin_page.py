@@ -30,7 +30,7 @@ def langevin_page(results: LangevinResults) -> str:
     return document(results.title, in_order(results, sections))
 
 
-def profile_figure(profile: DrawnProfile) -> go.Figure:
+def _profile_figure(profile: DrawnProfile) -> go.Figure:
     """A function with its 95 % band."""
     x, values, wide = profile.x, profile.values, 1.96 * profile.errors
     lower, upper = values - wide, values + wide
@@ -49,7 +49,7 @@ def profile_figure(profile: DrawnProfile) -> go.Figure:
     return styled(figure, height=360).update_layout(showlegend=False)
 
 
-def residuals_figure(correlations: np.ndarray, chance: float) -> go.Figure:
+def _residuals_figure(correlations: np.ndarray, chance: float) -> go.Figure:
     """Correlations of what the model leaves unexplained, and the band within which chance alone would put them."""
     steps = np.arange(1, len(correlations) + 1)
     figure = go.Figure(band(np.array([0.5, len(steps) + 0.5]), np.full(2, -chance), np.full(2, chance), INK))
@@ -72,7 +72,7 @@ def _profiles(results: LangevinResults, numbered: Figures) -> str:
     parts = ["<h2>Along the variable</h2>"]
     for profile in results.profiles:
         name = profile.quantity.rsplit(" [", 1)[0].capitalize()
-        parts.append(numbered(profile_figure, f"{name} with its 95 % band.", profile))
+        parts.append(numbered(_profile_figure, f"{name} with its 95 % band.", profile))
     return "\n".join(parts)
 
 
@@ -118,7 +118,7 @@ def _residuals(results: LangevinResults, numbered: Figures) -> str:
         "Correlations of what the model leaves unexplained; the gray band holds 99 % of those that chance makes. A "
         "right model leaves nothing that the past could tell."
     )
-    return "<h2>Is the model right?</h2>" + numbered(residuals_figure, caption, values, chance)
+    return "<h2>Is the model right?</h2>" + numbered(_residuals_figure, caption, values, chance)
 
 
 def _provenance(results: LangevinResults, _: Figures) -> str:

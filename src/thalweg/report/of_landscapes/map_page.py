@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from thalweg.report.of_landscapes.figures import drawn_map, spectrum_figure
+from thalweg.report.of_landscapes.figures import map_figure, spectrum_figure
 from thalweg.report.of_landscapes.results import MapResults
 from thalweg.report.page_parts import Figures, citation_list, document, in_order, provenance, summary, table
 from thalweg.report.rounding import significant
@@ -40,7 +40,7 @@ def _map(results: MapResults, numbered: Figures) -> str:
         f"{len(results.points.coordinates)} frames on the map. Choose on the right what colors them: a variable that "
         "changes smoothly over the map is one the map has found."
     )
-    return "<h2>The map</h2>" + numbered(drawn_map, caption, results)
+    return "<h2>The map</h2>" + numbered(map_figure, caption, results)
 
 
 def _structures(results: MapResults, _: Figures) -> str:

@@ -22,7 +22,7 @@ from thalweg.learned_potentials.terms.learner import Learner
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.expansions.ace import ACE
 from thalweg.studies.tables.families import BASELINES, COMMITTEES, FAMILIES, LEARNERS
-from thalweg.studies.tables.language import StudyError, choose, nearest, read, value, written
+from thalweg.studies.tables.language import StudyError, choose, did_you_mean, read, value, written
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS
 from thalweg.units import AnySign, AtLeast, Count, KilojoulesPerMole
@@ -150,7 +150,7 @@ def fit_from_table(table: Mapping[str, Any], name: str, folder: Path = Path()) -
     """
     for key in table:
         if key not in TOP:
-            raise StudyError(f'the study has no key "{key}"; {nearest(key, TOP)}')
+            raise StudyError(f'the study has no key "{key}"; {did_you_mean(key, TOP)}')
     if "data" not in table:
         raise StudyError('the study misses [data]; give [data] train = ["frames.xyz"]')
     resolved: dict[str, Any] = {
@@ -302,7 +302,9 @@ def _references(table: Any, resolved: dict[str, Any]) -> dict[int, float] | None
     found = {}
     for symbol, entry in table.items():
         if symbol not in SYMBOLS[1:]:
-            raise StudyError(f'[references] "{symbol}" is no element; {nearest(symbol, SYMBOLS[1:20])}, ...')
+            raise StudyError(
+                f'[references] "{symbol}" is no element; {did_you_mean(symbol, SYMBOLS[1:20])}, ...'
+            )
         energy, _ = value(entry, AnySign[KilojoulesPerMole], f"[references] {symbol}")
         found[SYMBOLS.index(symbol)] = energy
     resolved["references"] = dict(table)

@@ -214,7 +214,7 @@ def choose(
         raise StudyError(f"[{where}] has no kind; give kind = one of {_quoted(family.kinds())}")
     found = family.find(kind) if isinstance(kind, str) else None
     if found is None:
-        raise StudyError(f"[{where}] kind = {kind!r} is unknown; {nearest(str(kind), family.kinds())}")
+        raise StudyError(f"[{where}] kind = {kind!r} is unknown; {did_you_mean(str(kind), family.kinds())}")
     written_kind, target = found
     made, resolved = _read(target, rest, where, families, given, ("kind",))
     if not isinstance(made, family.offered):
@@ -306,7 +306,7 @@ def value(given: Any, hint: Any, where: str, families: Families = ()) -> tuple[A
     return _one(given, last, where, families)
 
 
-def nearest(given: str, known: Iterable) -> str:
+def did_you_mean(given: str, known: Iterable) -> str:
     """What is known, the likely one first."""
     near = difflib.get_close_matches(given, [str(name) for name in known], 1)
     return (f'did you mean "{near[0]}"? ' if near else "") + f"Known: {_quoted(known)}"
@@ -333,7 +333,7 @@ def _read(target, table, where, families, given, extra):
     known = parameters(target, families, given)
     for key in table:
         if key not in known:
-            raise StudyError(f'[{where}] has no key "{key}"; {nearest(key, (*extra, *known))}')
+            raise StudyError(f'[{where}] has no key "{key}"; {did_you_mean(key, (*extra, *known))}')
     arguments, resolved = dict(given), {}
     for name, parameter in known.items():
         if name in table:
@@ -471,7 +471,7 @@ def _one(given: Any, option: _Option, where: str, families: Families) -> tuple[A
     """``given`` as one type."""
     origin, parts = typing.get_origin(option.bare), typing.get_args(option.bare)
     if origin is Literal:
-        raise StudyError(f"{where} = {given!r}; {nearest(str(given), parts)}")
+        raise StudyError(f"{where} = {given!r}; {did_you_mean(str(given), parts)}")
     if origin in (tuple, list, Sequence):
         return _list(given, parts, where, families)
     if origin in (dict, Mapping):

@@ -157,7 +157,7 @@ class Execution:
 
 
 @dataclass(frozen=True)
-class Region:
+class TorsionRegion:
     """A named state: ranges of torsions, each from its first angle up to its second [rad]."""
 
     name: str
@@ -207,7 +207,7 @@ class Study:
     features: FeatureSet
     campaign: Policy
     execution: Execution
-    states: tuple[Region, ...]
+    states: tuple[TorsionRegion, ...]
     report: Report
     tables: dict[str, Any]
 
@@ -324,7 +324,7 @@ def _learner(table: Any, policy: Policy) -> Any:
     return full
 
 
-def _regions(table: Any) -> tuple[tuple[Region, ...], dict[str, Any]]:
+def _regions(table: Any) -> tuple[tuple[TorsionRegion, ...], dict[str, Any]]:
     if not isinstance(table, Mapping):
         raise StudyError(f"[states] must be a table of states; got {table!r}")
     regions, full = [], {}
@@ -335,7 +335,7 @@ def _regions(table: Any) -> tuple[tuple[Region, ...], dict[str, Any]]:
             )
         angle = AnySign[Radians]
         read_ranges, full[name] = value(ranges, dict[str, tuple[angle, angle]], f"[states.{name}]")
-        regions.append(Region(name, read_ranges))
+        regions.append(TorsionRegion(name, read_ranges))
     return tuple(regions), full
 
 
