@@ -96,7 +96,8 @@ def test_settings_that_are_not_there_are_refused_with_those_that_are(folder):
         (("--features", "magic"), "use one of backbone"),
         (("--method", "pca", "--neighbors", "5"), "pca has no neighbors"),
     ):
-        arguments = ("map", str(folder / "walk-0.dcd"), "--topology", str(folder / "top.pdb"), *given)
+        out = ("--out", str(folder / "refused"))
+        arguments = ("map", str(folder / "walk-0.dcd"), "--topology", str(folder / "top.pdb"), *given, *out)
         refused = CliRunner().invoke(app, list(arguments))
         assert refused.exit_code == 2
         assert told in " ".join(refused.output.split())
@@ -132,6 +133,7 @@ def test_columns_and_times_that_are_not_there_are_refused(tmp_path):
         (("--dt", "1 ps", "--kind", "magic"), "use one of auto"),
         (("--dt", "1 ps", "--period", "-1"), "give a positive number"),
     ):
-        refused = CliRunner().invoke(app, ["langevin", str(tmp_path / "run.npy"), *given])
+        out = ("--out", str(tmp_path / "refused"))
+        refused = CliRunner().invoke(app, ["langevin", str(tmp_path / "run.npy"), *given, *out])
         assert refused.exit_code == 2
         assert told in " ".join(refused.output.split())
