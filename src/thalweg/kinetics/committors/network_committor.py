@@ -367,7 +367,8 @@ def _tested(data: Trajectories, frames: FramesBetween, members: Sequence[_Member
     where = np.split(frames.labels[rows], ends)
     if not all((frames.labels[rows] == name).any() for name in (OUTSIDE, IN_A, IN_B)):
         return None
-    return martingale_test(lambda q: q, seen, *([part == name for part in where] for name in (IN_A, IN_B)))
+    in_a, in_b = ([part == name for part in where] for name in (IN_A, IN_B))
+    return martingale_test(lambda q: q, seen, in_a, in_b)
 
 
 def _agreeing(losses: Sequence[float]) -> tuple[list[int], str]:

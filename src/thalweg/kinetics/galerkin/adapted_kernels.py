@@ -36,7 +36,7 @@ MEASURED = 1000
 
 
 @runtime_checkable
-class Adapting(Protocol):
+class Adapting(Basis, Protocol):
     """A basis that can be turned to where a function of frames changes.
 
     Attributes
@@ -47,7 +47,7 @@ class Adapting(Protocol):
     @property
     def rounds(self) -> int: ...
 
-    def adapted(self, gradients: Float[np.ndarray, "frames features"]) -> Basis:
+    def adapted(self, gradients: Float[np.ndarray, "frames features"]) -> Adapting:
         """The basis that looks along these gradients."""
         ...
 

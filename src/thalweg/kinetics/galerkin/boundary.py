@@ -63,7 +63,7 @@ class BoundaryValues:
     def guess(self, frames: Any) -> Any:
         """The given values on the sets, in proportion to the distances between them ``(frames,)``."""
         xp = frames.__array_namespace__()
-        known = [each for each in zip(self.regions, self.values) if each[0] is not None]
+        known = [(region, value) for region, value in zip(self.regions, self.values) if region is not None]
         if len(known) < len(self.regions) or len(known) == 1:
             return xp.full(len(frames), self.values[0], dtype=frames.dtype)
         distances = [region.distance(frames) for region, _ in known]

@@ -216,15 +216,15 @@ class DynamicalGalerkin(Transforming):
         before = passes.resampled_past(past, weights, times)
         numbers = passes.numbers(future[0], before, future[1], future[2], weights, times)
         estimates = [Estimate(np.asarray(each[0]), each[1:], joined) for each in numbers.T]
-        inside = ([each == place for each in where] for place in (IN_A, IN_B))
+        in_a, in_b = ([each == place for each in where] for place in (IN_A, IN_B))
         test = martingale_test(
-            to_sets.function, trajectories, *inside, _test_lags(self.lagtime, trajectories),
+            to_sets.function, trajectories, in_a, in_b, _test_lags(self.lagtime, trajectories),
             n_blocks=blocks, every=self.every,
         )  # fmt: skip
         notes += (*_density_notes(density.function), *_test_notes(test))
         return GalerkinModel(
-            self, trajectories.dt, future[0], before, *future[1:], weights, *estimates, test,
-            (*notes, *trajectories.notes(self.lagtime)),
+            self, trajectories.dt, future[0], before, future[1], future[2], weights, *estimates,
+            martingale=test, notes=(*notes, *trajectories.notes(self.lagtime)),
         )  # fmt: skip
 
 

@@ -307,7 +307,7 @@ def _with_memory(total: Forms, ridge: RidgeChoice) -> np.ndarray:
     memory: list[np.ndarray] = []
     for n in range(len(propagators)):
         memory.append(propagators[n] - sum(memory[j] @ propagators[n - 1 - j] for j in range(n)))
-    whole = sum(memory)
+    whole = np.sum(memory, axis=0)
     try:
         return white @ np.linalg.solve(np.eye(size) - whole[:size, :size], whole[:size, size])
     except np.linalg.LinAlgError as error:

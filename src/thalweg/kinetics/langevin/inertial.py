@@ -335,6 +335,7 @@ class UnderdampedModel(Model):
         points = self._points(x)
         names = [f"hidden{k}_{variable}" for k in range(self.hidden)] or [f"friction{variable}"]
         space = self.layout.hidden[0] if self.hidden else self.layout.friction
+        assert space is not None
         rows = space.derivatives(points, ())
         return self._sum_of_exponentials(points, rows, names, "friction [1/ps]")
 

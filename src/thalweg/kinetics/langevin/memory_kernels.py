@@ -238,7 +238,7 @@ def mori_zwanzig(
     for n in range(length + 1):
         pairs = [(each[n:], each[: len(each) - n]) for each in series if len(each) > n]
         total = sum(len(a) for a, _ in pairs)
-        correlations.append(sum(a.T @ b for a, b in pairs) / total)
+        correlations.append(np.asarray(sum(a.T @ b for a, b in pairs)) / total)
     size = len(correlations[0])
     if np.linalg.matrix_rank(correlations[0]) < size:
         raise ValueError(f"the {size} functions depend on each other; leave some out")

@@ -80,8 +80,8 @@ class PhaseOperator:
 
     def _derivatives(self) -> tuple[scipy.sparse.csc_array, scipy.sparse.csc_array]:
         """``G`` from cells to faces and from faces to cells, between functions times the root of the density."""
-        energy = self.potential.energy(self.points[None]) / self.kT
-        face = self.potential.energy(self.faces[None]) / self.kT
+        energy = np.asarray(self.potential.energy(self.points[None])) / self.kT
+        face = np.asarray(self.potential.energy(self.faces[None])) / self.kT
         h = self.points[1] - self.points[0]
         left, count = np.arange(len(face)), len(energy)
         right = (left + 1) % count

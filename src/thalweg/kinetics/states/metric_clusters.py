@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -100,8 +100,14 @@ class MetricClusters(Labeling, abc.ABC):
     metric : between frames
     """
 
-    landmarks: int | LandmarkChoice
-    metric: Metric
+    # fields of the frozen dataclasses below it, which a checker is to see as read-only; dataclasses are not to see them
+    if TYPE_CHECKING:
+
+        @property
+        def landmarks(self) -> int | LandmarkChoice: ...
+
+        @property
+        def metric(self) -> Metric: ...
 
     @abc.abstractmethod
     def divided(

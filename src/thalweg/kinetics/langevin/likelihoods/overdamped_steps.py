@@ -21,6 +21,7 @@ from thalweg.kinetics.langevin.likelihoods.linear_step import linear_step
 from thalweg.kinetics.langevin.likelihoods.scoring import StepEvidence
 from thalweg.kinetics.langevin.likelihoods.splines import Splines
 from thalweg.machine.memory import require_memory
+from thalweg.shapes import Array
 
 BATCH = 10_000
 """Steps evaluated at once."""
@@ -164,7 +165,7 @@ def _taylor(space: Splines, x: np.ndarray) -> np.ndarray:
     return np.stack([space.derivatives(x, each) for each in along], axis=1)
 
 
-def _moments_of_step(numbers: jax.Array, dims: int, kT: float, tau: float) -> tuple[jax.Array, jax.Array]:
+def _moments_of_step(numbers: jax.Array, dims: int, kT: float, tau: float) -> tuple[Array, Array]:
     """Mean (dims,) and covariance (dims, dims) of the displacement of one step."""
     pairs, entries = symmetric_pairs(dims), tensor_entries(dims)
     slope = numbers[:dims]
