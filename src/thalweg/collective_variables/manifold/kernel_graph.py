@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from scipy.sparse import coo_array, csr_array
 
 from thalweg.collective_variables.manifold.metric import Metric
@@ -115,7 +116,7 @@ def pairs_within(
     """Distances ``(n, m)`` of pairs with ``d^2 < r(x) r(y)``, sparse; equal places are a tiny distance apart."""
     flat = metric.embedded(x)
     if flat is not None and flat.shape[1] <= MOST_TREE_DIMENSIONS:
-        rows, columns, distances = _by_trees(flat, x_radii, metric.embedded(y), y_radii)
+        rows, columns, distances = _by_trees(flat, x_radii, np.asarray(metric.embedded(y)), y_radii)
     else:
         rows, columns, distances = _in_blocks(x, x_radii, y, y_radii, metric)
     return coo_array(
@@ -127,11 +128,9 @@ def _by_trees(
     x: np.ndarray, x_radii: np.ndarray, y: np.ndarray, y_radii: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     """Pairs ``(rows, columns, distances)`` found by looking around each point as far as its own radius."""
-    from scipy.spatial import cKDTree
-
-    around = cKDTree(y).query_ball_point(x, x_radii, return_sorted=False)
+    around = scipy.spatial.cKDTree(y).query_ball_point(x, x_radii, return_sorted=False)
     forward = _listed(around)
-    backward = _listed(cKDTree(x).query_ball_point(y, y_radii, return_sorted=False))
+    backward = _listed(scipy.spatial.cKDTree(x).query_ball_point(y, y_radii, return_sorted=False))
     # a pair found from both sides counts once
     code = np.unique(np.concatenate([forward[0] * len(y) + forward[1], backward[1] * len(y) + backward[0]]))
     rows, columns = code // len(y), code % len(y)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
@@ -87,7 +88,8 @@ def nearest(
     if flat is None:
         found = _in_blocks(points, asked, metric, points if queries is None else queries)
     else:
-        found = _flat(np.asarray(flat), asked, flat if queries is None else metric.embedded(queries))
+        asking = flat if queries is None else metric.embedded(queries)
+        found = _flat(np.asarray(flat), asked, np.asarray(asking))
     return found if queries is not None else _without_themselves(found)
 
 
@@ -120,9 +122,7 @@ def parts(graph: csr_array) -> GraphParts:
 def _flat(points: np.ndarray, count: int, queries: np.ndarray) -> Neighbors:
     """Neighbors in Euclidean space: by a tree in few dimensions, else in blocks of matrix products."""
     if points.shape[1] <= MOST_TREE_DIMENSIONS:
-        from scipy.spatial import cKDTree
-
-        distances, indices = cKDTree(points).query(queries, k=count)
+        distances, indices = scipy.spatial.cKDTree(points).query(queries, k=count)
         shape = len(queries), count
         return Neighbors(indices.reshape(shape), distances.reshape(shape))
     return Neighbors(*nearest_by_products(np.asarray(points, float), count, np.asarray(queries, float)))

@@ -161,7 +161,7 @@ class DensityClassifier(Method):
         base: Marginals,
         generator: np.random.Generator,
         size: int,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.float32]:
         """Frames, their weights, points of the known density, and how many of these there are for each frame."""
         chosen = rows[generator.integers(len(rows), size=size)]
         points = base.sample(self.drawn * size, generator)
@@ -177,8 +177,8 @@ def _classification(model: ClassifiedEnergy, batch: tuple) -> jax.Array:
     return -(weights * of_frames).mean() - ratio * of_points.mean()
 
 
-def log_likelihood(model: Callable[[Any], jax.Array], sample: WeightedSample, drawn: DrawnBlocks) -> float:
-    """Mean of ``ln p`` at the frames that a member was not fitted to."""
+def log_likelihood(model: Any, sample: WeightedSample, drawn: DrawnBlocks) -> float:
+    """Mean of ``ln p`` at the frames that a member, an energy with its ``kT``, was not fitted to."""
     rows = drawn.left_out[:: max(1, len(drawn.left_out) // JUDGED)]
     logs = -np.asarray(model(jnp.asarray(sample.points[rows], jnp.float32)), float) / model.kT
     return float(np.average(logs, weights=drawn.weights[rows]))

@@ -88,7 +88,7 @@ class Interpolated:
             for k, j in enumerate(corner):
                 value = value * weights[k][j]
             total = total + value
-        return total + beyond
+        return jnp.asarray(total + beyond)
 
 
 def _cubic(t: jax.Array) -> list[jax.Array]:

@@ -69,7 +69,7 @@ class MeanForceIntegration(Method):
                 f"mean forces of shape {forces.shape} and errors of shape {errors.shape} for {dims} variables; give "
                 "(*bins, variables) of both"
             )
-        known = np.isfinite(forces).all(axis=-1) & np.isfinite(errors).all(axis=-1)
+        known = np.asarray(np.isfinite(forces).all(axis=-1) & np.isfinite(errors).all(axis=-1))
         if not known.any() or not (errors[known] > 0).all():
             raise ValueError(
                 f"{known.sum()} of {known.size} cells have forces; their errors must be positive"

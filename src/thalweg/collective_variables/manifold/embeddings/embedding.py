@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -78,11 +78,23 @@ class ManifoldMethod(Transforming, abc.ABC):
     seed : of what is left out
     """
 
-    dim: int
-    landmarks: int | LandmarkChoice
-    metric: Metric
-    left_out: float
-    seed: int
+    # fields of the frozen dataclasses below it, which a checker is to see as read-only; dataclasses are not to see them
+    if TYPE_CHECKING:
+
+        @property
+        def dim(self) -> int: ...
+
+        @property
+        def landmarks(self) -> int | LandmarkChoice: ...
+
+        @property
+        def metric(self) -> Metric: ...
+
+        @property
+        def left_out(self) -> float: ...
+
+        @property
+        def seed(self) -> int: ...
 
     @abc.abstractmethod
     def solve(

@@ -15,8 +15,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from scipy.sparse import coo_array, csc_array, csr_array, diags_array, eye_array
-from scipy.sparse.linalg import LinearOperator, eigsh, splu
+from scipy.sparse.linalg import eigsh, splu
 
 from thalweg.collective_variables.linear.pca import loading_signs
 from thalweg.collective_variables.manifold.embeddings.embedding import Solved
@@ -147,7 +148,8 @@ def smoothest(form: csr_array, measure: np.ndarray, dim: int) -> Solved:
 
     start = without_constants(np.random.default_rng(0).standard_normal(n))
     count = min(dim + 3, n - 2)
-    values, vectors = eigsh(LinearOperator((n, n), matvec=solve, dtype=float), count, which="LA", v0=start)
+    operator = scipy.sparse.linalg.LinearOperator((n, n), matvec=solve, dtype=float)
+    values, vectors = eigsh(operator, count, which="LA", v0=start)
     order = np.argsort(-values)
     spectrum = np.maximum(1 / values[order] - shift, 0.0)
     functions = vectors[:, order[:dim]] / root[:, None]
