@@ -227,7 +227,7 @@ def mori_zwanzig(
     >>> for _ in range(20000):
     ...     x.append(0.9 * x[-1] + random.standard_normal())
     >>> mori_zwanzig([np.array(x)[:, None]], 3)[:, 0, 0].round(1).tolist()
-    [0.9, 0.0, 0.0]
+    [0.9, 0.0, -0.0]
     """
     longest = max(len(each) for each in series)
     if length >= longest:
