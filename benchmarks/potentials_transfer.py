@@ -3,8 +3,8 @@
 Frames are taken from simulations at 500 K by GFN2-xTB, which labels them too (extra ``quantum``) and says what energies
 isolated atoms have; nothing is downloaded. A fifth of each set is only tested on. Across sizes a local model should
 need no molecules longer than those from which on the neighborhoods of atoms repeat; between compositions it meets
-neighborhoods that it never saw. Where bonds are pulled it never saw anything like it, and should fall back to free
-atoms and say so; errors of frames like the taught ones should be what they are without that.
+neighborhoods that it never saw. Where bonds are pulled, of molecules of revised MD17 too, it never saw anything like
+it, and should fall back to free atoms and say so; errors of frames like the taught ones should be as without.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
-from thalweg.interop.files.configurations import from_atoms
+from thalweg.interop.files.configurations import from_atoms, read_configurations
 from thalweg.interop.quantum.tight_binding import TightBinding
 from thalweg.learned_potentials.frames.errors import errors
 from thalweg.learned_potentials.learning_curve import transfer_matrix
@@ -42,7 +42,7 @@ from thalweg.units import unit
 
 log = logging.getLogger(__name__)
 
-MEV, MEV_PER_ANGSTROM = unit("meV", "energy"), unit("meV/Å", "force")
+EV, MEV, MEV_PER_ANGSTROM = unit("eV", "energy"), unit("meV", "energy"), unit("meV/Å", "force")
 
 KELVIN = 500.0
 
@@ -65,11 +65,18 @@ LOCAL = {
 }
 """Learners that are to fall back."""
 
+DRAWN = {"toluene": 100, "aspirin": 100, "malonaldehyde": 100, "ethanol": 50}
+"""Frames of revised MD17 that are taught, drawn from its training frames."""
+
+TRIED, DRAW = 40, 77
+"""Frames tried, drawn from its test frames, and the seed of both draws."""
+
 LENGTHS = np.array([1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0])
 """Multiples of bonds."""
 
-HOLE, BOUND = 0.5, 1.0
-"""Pulled molecules are no further below those taught, and pulled apart at least so far above them [eV]."""
+HOLE, BOUND, COST = 0.5, 1.0, 0.05
+"""Pulled molecules are no further below those taught, and pulled apart at least so far above them [eV]. Errors of
+frames like the taught ones are larger by this fraction at most, or by one standard error."""
 
 UNPAIRED = {1: 1, 6: 2, 8: 2}
 """Electrons of isolated atoms."""
@@ -77,15 +84,21 @@ UNPAIRED = {1: 1, 6: 2, 8: 2}
 
 def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
     """Parts by name; ``quick`` takes few frames."""
-    del data
+    public = {
+        f"pulled/{molecule}/{name}": partial(pulled_apart, name, partial(drawn, data, molecule, quick))
+        for molecule in (list(DRAWN)[:1] if quick else DRAWN)
+        for name in LOCAL
+    }
     try:
         import tblite.ase  # noqa: F401
     except ImportError:
-        return {"transfer": lambda: iter([Row("transfer", None, "", target="skipped: needs tblite")])}
+        skipped = Row("transfer", None, "", target="skipped: needs tblite")
+        return {"transfer": lambda: iter([skipped]), **public}
     return {
         "size": partial(across_sizes, quick),
         "composition": partial(across_compositions, quick),
-        **{f"pulled/{name}": partial(pulled_apart, name, quick) for name in LOCAL},
+        **{f"pulled/{name}": partial(pulled_apart, name, partial(halves, quick)) for name in LOCAL},
+        **public,
     }
 
 
@@ -111,44 +124,81 @@ def across_compositions(quick: bool) -> Iterator[Row]:
     yield from taught_and_tried("compositions", sets, quick)
 
 
-def pulled_apart(name: str, quick: bool) -> Iterator[Row]:
+def pulled_apart(
+    name: str, sets: Callable[[], Mapping[str, tuple[list[Configuration], list[Configuration]]]]
+) -> Iterator[Row]:
     """Every bond of some molecules pulled to four times its length, by a learner with and without free atoms.
 
-    An atom is pulled, or one side of the bond where that is not in a ring.
+    An atom is pulled, or one side of the bond where that is not in a ring. ``sets`` has the frames that are taught and
+    tried of each molecule.
     """
-    learner, molecules = LOCAL[name], PULLED[:1] if quick else PULLED
+    learner, molecules = LOCAL[name], sets()
     holes, ends, grades = [], [], []
-    for molecule in molecules:
-        frames = simulated([ase.build.molecule(molecule)], quick)
-        taught, tried = frames[::2], frames[1::2]
+    for molecule, (taught, tried) in molecules.items():
         potential = graded(Recipe(learner).fit(taught), taught)
         plain = Recipe(learner, fall_back=None).fit(taught)
-        for label, row in (("forces", "forces"), ("energies", "energy_per_atom")):
-            ours, without = (getattr(errors(each, tried), row) for each in (potential, plain))
-            one, unit_ = (MEV_PER_ANGSTROM, "meV/Å") if label == "forces" else (MEV, "meV/atom")
-            test = f"{molecule}, {name}, {len(taught)} frames: {label}"
-            yield Row(
-                test,
-                ours.mae / one,
-                unit_,
-                ours.mae_standard_error / one,
-                peer="without free atoms",
-                peer_value=without.mae / one,
-                ratio=without.mae / ours.mae,
-            )
+        test = f"{molecule}, {name}, {len(taught)} frames"
+        yield from _costs(test, errors(potential, tried), errors(plain, tried))
         lowest = min(frame.energy for frame in taught)
+        without = []
         for bond in np.argwhere(bond_matrix(taught[:1])).tolist():
             torn = pulled(taught[0], *bond)
-            energies = (potential.evaluate(torn).energies - lowest) / unit("eV", "energy")
+            energies = (potential.evaluate(torn).energies - lowest) / EV
+            without.append(float((plain.evaluate(torn).energies.min() - lowest) / EV))
             holes.append(float(energies.min()))
             ends.append(float(energies[-1]))
             grades += [float(each.max()) for each in potential.grades(torn[4:])]
-    test = f"{len(ends)} bonds of {len(molecules)} molecules pulled, {name}"
+        yield Row(f"{test}: {len(without)} bonds pulled without free atoms: lowest", min(without), "eV")
+    test = f"{len(ends)} bonds of {', '.join(molecules)} pulled, {name}"
     yield Row(f"{test}: lowest", min(holes), "eV", None, f">= -{HOLE}", min(holes) >= -HOLE)
     yield Row(f"{test}: lowest end", min(ends), "eV", None, f">= {BOUND}", min(ends) >= BOUND)
     yield Row(f"{test}: highest end", max(ends), "eV")
     flagged = float(np.mean(np.array(grades) > LABELED))
     yield Row(f"{test}: graded above {LABELED:g} from half longer on", flagged, "", None, "all", flagged == 1)
+
+
+def _costs(test, ours, plain):
+    """Errors with free atoms beside those without, of the same frames."""
+    for label, row, one, unit_ in (
+        ("forces", "forces", MEV_PER_ANGSTROM, "meV/Å"),
+        ("energies", "energy_per_atom", MEV, "meV/atom"),
+    ):
+        error, without = getattr(ours, row), getattr(plain, row)
+        limit = without.mae + max(COST * without.mae, without.mae_standard_error)
+        yield Row(
+            f"{test}: {label}",
+            error.mae / one,
+            unit_,
+            error.mae_standard_error / one,
+            target=f"<= {limit / one:.3g}",
+            met=error.mae <= limit,
+            peer="without free atoms",
+            peer_value=without.mae / one,
+            ratio=without.mae / error.mae,
+        )
+
+
+def halves(quick: bool) -> dict[str, tuple[list[Configuration], list[Configuration]]]:
+    """Every other frame of simulations, and the others."""
+    sets = {}
+    for molecule in PULLED[:1] if quick else PULLED:
+        frames = simulated([ase.build.molecule(molecule)], quick)
+        sets[molecule] = (frames[::2], frames[1::2])
+    return sets
+
+
+def drawn(
+    data: Path, molecule: str, quick: bool
+) -> dict[str, tuple[list[Configuration], list[Configuration]]]:
+    """Frames of one molecule of revised MD17."""
+    folder, random = data / "potentials" / "rmd17", np.random.default_rng(DRAW)
+    count = 20 if quick else DRAWN[molecule]
+    taught, tried = (
+        [frames[k] for k in random.choice(len(frames), number, replace=False)]
+        for kind, number in (("train", count), ("test", TRIED))
+        for frames in [read_configurations(folder / f"{molecule}_{kind}_01.extxyz.gz")]
+    )
+    return {molecule: (taught, tried)}
 
 
 def pulled(frame: Configuration, i: int, j: int) -> list[Configuration]:
