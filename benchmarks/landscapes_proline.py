@@ -13,12 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import jax
 import numpy as np
 import openmm
 
 from thalweg.dynamics.langevin import Langevin
-from thalweg.geometry.variables import Dihedrals
 from thalweg.interop.openmm.engine import openmm_integrator
 from thalweg.interop.openmm.molecules import BARE, WaterAround, proline_dipeptide
 from thalweg.interop.openmm.platforms import fastest_platform, reproducible
@@ -30,6 +28,11 @@ from thalweg.units import thermal_energy
 KT = thermal_energy(300.0)
 ZETA, PSI = (0, 5, 7, 16), (6, 16, 18, 20)
 """Atoms of CH3-O-CD-CA and of N-CA-C-N."""
+
+AMIDE = ((0, 4, 6, 16), (5, 4, 6, 7))
+"""Atoms of CH3-C-N-CA and of O-C-N-CD, whose mean does not change where carbon or nitrogen is out of its plane."""
+
+ATOMS = 26
 
 TOP = 90.0
 """Where the barrier is about [degrees]: halfway from cis, 0, to trans, 180."""
@@ -87,7 +90,6 @@ class Dynamics:
         own = openmm.XmlSerializer.deserialize(self.system.openmm_xml)
         own.addForce(_bias())
         self.dt, self.steps = dt, 0
-        self._angles = jax.jit(Dihedrals([ZETA, PSI]))
         self.integrator = openmm_integrator(Langevin(kT=KT, dt=dt, friction=1.0))
         self.integrator.setRandomNumberSeed(seed + 1)
         platform = openmm.Platform.getPlatform(fastest_platform(own))
@@ -106,10 +108,10 @@ class Dynamics:
         self.integrator.step(count)
         self.steps += count
 
-    def torsions(self) -> np.ndarray:
-        """zeta and psi [degrees]."""
+    def peptide(self) -> np.ndarray:
+        """Positions of its atoms [nm]."""
         x = self.context.getState(positions=True).getPositions(asNumpy=True)._value
-        return np.degrees(self._angles(x[: max(PSI) + 1]))
+        return x[:ATOMS].astype(np.float32)
 
     def pulled(self, end: float) -> None:
         """Bring zeta from trans to ``end`` [degrees], some 5 degrees a half picosecond."""
@@ -139,7 +141,7 @@ def bias_energy(zeta: np.ndarray, center: float) -> np.ndarray:
 def umbrella(
     solvent: Solvent, seed: int = 0, keep: Callable[[np.ndarray, int], None] | None = None
 ) -> tuple[np.ndarray, int]:
-    """Frames ``(sweeps, windows, 10, 2)`` of zeta and psi [degrees], and steps; neighbors try to exchange after each.
+    """Frames ``(sweeps, windows, 10, atoms, 3)`` of the peptide, and steps; neighbors try to exchange after each.
 
     ``keep`` is called with frames and steps after every sweep.
     """
@@ -153,16 +155,16 @@ def umbrella(
         places[k] = dynamics.context.getState(positions=True, velocities=True)
     frames = []
     for sweep in range(solvent.sweeps):
-        found = np.zeros((len(CENTERS), 10, 2))
+        found = np.zeros((len(CENTERS), 10, ATOMS, 3), np.float32)
         for k, center in enumerate(CENTERS):
             dynamics.context.setState(places[k])
             dynamics.window(center)
             for frame in range(10):
                 dynamics.advance(0.1)
-                found[k, frame] = dynamics.torsions()
+                found[k, frame] = dynamics.peptide()
             places[k] = dynamics.context.getState(positions=True, velocities=True)
         for k in range(sweep % 2, len(CENTERS) - 1, 2):
-            here, there = (found[j, -1, 0] for j in (k, k + 1))
+            here, there = torsions(found[k : k + 2, -1])[:, 0]
             a, b = CENTERS[k], CENTERS[k + 1]
             rise = bias_energy(there, a) + bias_energy(here, b) - bias_energy(here, a) - bias_energy(there, b)
             if np.log(random.random()) < -rise / KT:
@@ -174,7 +176,7 @@ def umbrella(
 
 
 def shots(solvent: Solvent, seed: int = 0) -> tuple[list[np.ndarray], int]:
-    """Runs of zeta [rad] from the top, a frame each 4 fs, each until half a picosecond within a well; and steps.
+    """Runs ``(frames, atoms, 3)`` of the peptide from the top, a frame each 4 fs, each until half a picosecond within a well; and steps.
 
     Starts are taken each half picosecond from a run in a window, which moves 2 degrees against the way that the last
     run went, so that it finds where as many go either way; velocities are drawn anew, of natural masses.
@@ -188,23 +190,39 @@ def shots(solvent: Solvent, seed: int = 0) -> tuple[list[np.ndarray], int]:
         held.advance(0.5)
         free.context.setPositions(held.context.getState(positions=True).getPositions())
         free.context.setVelocitiesToTemperature(300.0, 1 + seed * solvent.runs + run)
-        runs.append(np.radians(np.unwrap(_released(free), period=360.0)))
-        center += 2.0 if np.cos(runs[-1][-1]) > 0 else -2.0
+        runs.append(_released(free))
+        center += 2.0 if abs(torsions(runs[-1][-1:])[0, 0]) < 90.0 else -2.0
         held.window(center)
     return runs, held.steps + free.steps
 
 
 def _released(free: Dynamics) -> np.ndarray:
-    """zeta [degrees] of a run until it has been in a well for half a picosecond, or for 3 ps."""
-    zeta, within = [free.torsions()[0]], 0
-    while within < 125 and len(zeta) < 750:
+    """Frames of a run until it has been in a well for half a picosecond, or for 3 ps."""
+    frames, within = [free.peptide()], 0
+    while within < 125 and len(frames) < 750:
         free.advance(0.004)
-        zeta.append(free.torsions()[0])
-        within += bool(within) or abs(np.sin(np.radians(zeta[-1]))) < np.sin(np.radians(WELL))
-    return np.array(zeta)
+        frames.append(free.peptide())
+        zeta = torsions(frames[-1][None])[0, 0]
+        within += bool(within) or abs(np.sin(np.radians(zeta))) < np.sin(np.radians(WELL))
+    return np.array(frames)
+
+
+def torsions(frames: np.ndarray) -> np.ndarray:
+    """zeta, psi, and the two torsions about the amide bond [degrees] of frames ``(frames, atoms, 3)``."""
+    a, b, c, d = (frames[:, [quad[k] for quad in (ZETA, PSI, *AMIDE)]] for k in range(4))
+    first, middle, last = b - a, c - b, d - c
+    normal = np.cross(middle, last)
+    sine = np.linalg.norm(middle, axis=-1) * (first * normal).sum(-1)
+    return np.degrees(np.arctan2(sine, (np.cross(first, middle) * normal).sum(-1)))
+
+
+def twist(frames: np.ndarray) -> np.ndarray:
+    """Twist of the amide [rad] of frames, from -90 to 270 degrees: the mean of its two torsions."""
+    waves = np.exp(1j * np.radians(torsions(frames)[:, 2:])).sum(axis=1)
+    return np.mod(np.angle(waves) + np.pi / 2, 2 * np.pi) - np.pi / 2
 
 
 def fitted(runs: list[np.ndarray], thinned: int = THINNED) -> UnderdampedModel:
     """The Langevin model of runs."""
-    data = Trajectories([run[:, None] for run in runs], dt=0.004, names=("zeta",))
+    data = Trajectories([twist(run)[:, None] for run in runs], dt=0.004, names=("twist",))
     return UnderdampedLangevin(KT, lagtime=thinned).fit(data)

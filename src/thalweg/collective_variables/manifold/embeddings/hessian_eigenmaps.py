@@ -24,6 +24,9 @@ from thalweg.collective_variables.manifold.embeddings.neighborhoods import (
 from thalweg.collective_variables.manifold.landmarks import LandmarkChoice
 from thalweg.collective_variables.manifold.metric import Euclidean, Metric
 
+ROUGH = 0.1
+"""Weight, along a line, of what no quadratic function is in a neighborhood."""
+
 
 @dataclass(frozen=True)
 class HessianEigenmaps(ManifoldMethod):
@@ -69,16 +72,23 @@ class HessianEigenmaps(ManifoldMethod):
         # the landmark itself, too: one that nobody has for a neighbor would otherwise be free to go anywhere
         members = np.concatenate([np.arange(len(points))[:, None], near], axis=1)
         tangent = tangent_coordinates(local_products(points, members, self.metric), self.dim)
-        hessians = _hessians(tangent)
-        pieces = weights[:, None, None] * (hessians @ hessians.transpose(0, 2, 1))
+        pieces = weights[:, None, None] * _forms(tangent)
         return smoothest(assembled(pieces, members), weights, self.dim)
 
 
-def _hessians(tangent: np.ndarray) -> np.ndarray:
-    """What is quadratic, and not affine, in tangent coordinates, orthonormal ``(points, count, dim (dim + 1) / 2)``."""
+def _forms(tangent: np.ndarray) -> np.ndarray:
+    """Squares of what is quadratic, and not affine, in tangent coordinates ``(points, count, count)``.
+
+    Along a line there is one such number in each neighborhood, which functions that oscillate from frame to frame make
+    vanish as well: there, what no quadratic function is, counts, too.
+    """
     _, count, dim = tangent.shape
     first, second = np.triu_indices(dim)
     ones = np.ones((len(tangent), count, 1))
     columns = np.concatenate([ones, tangent, tangent[:, :, first] * tangent[:, :, second]], axis=2)
     orthonormal, _ = np.linalg.qr(columns)
-    return orthonormal[:, :, 1 + dim :]
+    curved = orthonormal[:, :, 1 + dim :]
+    forms = curved @ curved.transpose(0, 2, 1)
+    if dim > 1:
+        return forms
+    return forms + ROUGH * (np.eye(count) - orthonormal @ orthonormal.transpose(0, 2, 1))
