@@ -11,11 +11,12 @@ from thalweg.interop.openmm.molecules import (
     alanine_dipeptide,
     alanine_tetrapeptide,
     met_enkephalin,
+    proline_dipeptide,
     water_box,
 )
 from thalweg.potentials.energy import energy_and_forces
 
-PEPTIDES = {alanine_dipeptide: 22, alanine_tetrapeptide: 42, met_enkephalin: 75}
+PEPTIDES = {alanine_dipeptide: 22, alanine_tetrapeptide: 42, met_enkephalin: 75, proline_dipeptide: 26}
 
 
 def reference(system) -> tuple[float, np.ndarray]:
@@ -48,6 +49,13 @@ def test_peptides_are_all_l_with_trans_amides(peptide):
     assert set(chirality(system.topology, system.positions).values()) == {1.0}
     omega = dihedrals(system.positions, backbone_dihedrals(system.topology)["omega"])
     assert (np.abs(omega) > np.radians(160)).all()
+
+
+def test_proline_dipeptide_starts_where_forces_vanish():
+    system = proline_dipeptide(constraints="none")
+    energy, forces = reference(system)
+    assert np.isfinite(energy)
+    assert np.abs(forces).max() < 200.0  # rounding a PDB to 1e-3 Å leaves this much
 
 
 def test_alanine_dipeptide_starts_in_its_c7eq_minimum():
