@@ -184,7 +184,7 @@ def umbrella(
 
 
 def shots(solvent: Solvent, seed: int = 0) -> tuple[list[np.ndarray], int]:
-    """Runs ``(frames, atoms, 3)`` of the peptide from the top, a frame each 4 fs, until 0.5 ps within a well; and steps.
+    """Runs ``(frames, atoms, 3)`` of the peptide from the top, each 4 fs, until 0.5 ps within a well; and steps.
 
     Starts are taken each half picosecond from a run in a window, which moves 2 degrees against the way that the last
     run went, so that it finds where as many go either way; velocities are drawn anew, of natural masses.

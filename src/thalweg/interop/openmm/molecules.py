@@ -87,9 +87,9 @@ def proline_dipeptide(
 ) -> System:
     """Proline dipeptide, Ac-Pro-NHMe, 26 atoms, trans; parameters as in `alanine_dipeptide`.
 
-    Its amide before proline turns to cis over some 25 kT at 300 K. The torsion to follow is that of CH3 and O of ACE with CD
-    and CA of proline, 180 degrees in trans and 0 in cis: it turns with the plane of the acetyl group, whereas omega
-    also changes where the nitrogen is pyramidal, as it is on the way.
+    Its amide before proline turns to cis over some 25 kT at 300 K. The torsion to follow is that of CH3 and O of ACE
+    with CD and CA of proline, 180 degrees in trans and 0 in cis: it turns with the plane of the acetyl group, whereas
+    omega also changes where the nitrogen is pyramidal, as it is on the way.
 
     Examples
     --------
