@@ -57,8 +57,13 @@ EXAMPLES = {
 }
 """A small example of each method."""
 
-OTHER = {"Distillation", "FuzzyMarkovModel", "Search", "SlowVariables", "SymbolicRegression"}
-"""What is fitted to something else: another model, targets beside frames, one of these inside another library."""
+OTHER = {
+    "Dictionary", "Distillation", "FuzzyMarkovModel", "Search", "SlowVariables", "SymbolicRegression",
+    "DensityReach", "FixedReach", "NeighborReach",
+    "DiffusionMap",
+}  # fmt: skip
+"""What is fitted to something else: another model, targets beside frames, one of these inside another library, points
+and their neighbors; and a map that has no use for the order of frames."""
 
 
 def signal():

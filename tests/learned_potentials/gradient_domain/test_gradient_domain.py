@@ -210,7 +210,8 @@ def test_alarms_count_training_frames_left_out_beside_those_held_out(chain):
     few, many = ForceAlarm.of(potential, held_out), ForceAlarm.of(potential, held_out, frames)
     own = ForceAlarm.of(potential, (), frames)
     assert (few.errors.count, many.errors.count, own.errors.count) == (4, 12, 8)
-    assert many.usual**2 == pytest.approx((few.usual**2 + 2 * own.usual**2) / 3)
+    # each is found through the noise of the labels, by an iteration that ends within a thousandth
+    assert many.usual**2 == pytest.approx((few.usual**2 + 2 * own.usual**2) / 3, rel=2e-3)
 
 
 def test_rigid_motions_carry_no_information(chain):

@@ -144,14 +144,13 @@ class FreeAtoms:
     ----------
     frames : at most so many frames with atoms pulled apart and pushed together are imagined, in which what is learned
         should vanish
-    trust : how far it may be from that, for each atom [kJ/mol]; half a bond. Labels that are fitted closely pay for it:
-        forces of benzene, right to 4 meV/Å, became worse by a tenth. 1000 cost nothing measurable of four molecules,
-        and held them less firmly
+    trust : how far it may be from that, for each atom [kJ/mol]; two bonds and a half. Labels that are fitted closely
+        pay for less: at 200 forces of benzene, right to 4 meV/Å, became worse by a tenth
     crystals : whether frames with a cell fall back, too
     """
 
     frames: int = 300
-    trust: KilojoulesPerMole = 200.0
+    trust: KilojoulesPerMole = 1000.0
     crystals: bool = False
 
     def concerns(self, configurations: Sequence[Configuration]) -> bool:
@@ -205,7 +204,7 @@ def _bond_lengths(configurations: Sequence[Configuration], elements: Sequence[in
     --------
     >>> water = Configuration(np.array([8, 1, 1]), np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.09, 0]]))
     >>> [each.round(3).tolist() for each in _bond_lengths([water], (1, 8))]
-    [[nan, 0.095, nan], [nan, 0.09, nan], [nan, 0.1, nan], [inf, inf, inf]]
+    [[nan, 0.095, nan], [nan, 0.09, nan], [nan, 0.1, nan], [0.135, inf, inf]]
     """
     reaches = BONDED * pair_table(elements, lambda a, b: COVALENT_RADII[a] + COVALENT_RADII[b])
     count = len(reaches)
