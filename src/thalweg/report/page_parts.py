@@ -117,6 +117,17 @@ def citation_list(works: Sequence[str]) -> str:
     return "<h2>How to cite</h2><ol>" + "".join(f"<li>{escape(c)}</li>" for c in works) + "</ol>"
 
 
+def sentence(text: str) -> str:
+    """Text with a capital letter and a full stop.
+
+    Examples
+    --------
+    >>> sentence("weights leave few frames")
+    'Weights leave few frames.'
+    """
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
 def _paragraphs(sentences: Iterable[str]) -> str:
     """Sentences, each in a paragraph."""
     return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)

@@ -27,6 +27,7 @@ from thalweg.report.csv_text import csv_text
 from thalweg.report.json_values import jsonable
 from thalweg.report.of_landscapes.langevin_page import langevin_page
 from thalweg.report.of_landscapes.langevin_results import DrawnProfile, LangevinResults, RouteRates
+from thalweg.report.page_parts import sentence
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant, with_error
 from thalweg.studies.analyses import Analyses
@@ -118,13 +119,13 @@ def langevin_of_files(asked: LangevinStudy, folder: Path, progress: Callable[[st
         ranked=ranked,
         modeled=(f"{name} as {how}, steps of {model.pieces.tau:g} ps.",),
         found=_found(model, rates, analyses),
-        certainty=(_sentence(str(test)),),
+        certainty=(sentence(str(test)),),
         diagnoses=(
-            *(Diagnosis("warning", _sentence(note)) for note in model.notes),
+            *(Diagnosis("warning", sentence(note)) for note in model.notes),
             *(
                 ()
                 if test.white
-                else (Diagnosis("problem", _sentence(str(test)) + " Rates of it are not to be trusted."),)
+                else (Diagnosis("problem", sentence(str(test)) + " Rates of it are not to be trusted."),)
             ),
             *analyses.diagnoses(),
         ),
@@ -298,7 +299,3 @@ def _write(results: LangevinResults, folder: Path) -> None:
     surviving(
         list(contents), lambda name: write_whole(folder / name, contents[name]()), "files of the report"
     )
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "."

@@ -27,6 +27,7 @@ from thalweg.report.accounting import citations
 from thalweg.report.drawn_structures import drawn_atoms, molecule, turned_onto
 from thalweg.report.of_landscapes.files import write_map_report
 from thalweg.report.of_landscapes.results import MapResults, RankedVariable, ShownFrames
+from thalweg.report.page_parts import sentence
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
 from thalweg.studies.analyses import Analyses
@@ -173,7 +174,7 @@ def map_of_files(asked: Mapping, folder: Path, progress: Callable[[str], Told]) 
         ),
         found=_found(coordinates, names, properties, periods),
         certainty=_certainty(model),
-        diagnoses=tuple(Diagnosis("warning", _sentence(note)) for note in getattr(model, "notes", ()))
+        diagnoses=tuple(Diagnosis("warning", sentence(note)) for note in getattr(model, "notes", ()))
         + tuple(Diagnosis("warning", f"{file.told}.") for file in files if file.told)
         + analyses.diagnoses(),
         provenance={
@@ -320,7 +321,7 @@ def _certainty(model: Any) -> tuple[str, ...]:
     scores = getattr(model, "scores", None)
     if scores is None:
         return ("This map was not scored on frames left out.",)
-    return (_sentence(str(scores)),)
+    return (sentence(str(scores)),)
 
 
 def _found(
@@ -351,8 +352,3 @@ def _explained(column: np.ndarray, values: np.ndarray, period: float | None, bin
     means = np.bincount(place, column, minlength=bins) / np.maximum(count, 1)
     left = ((column - means[place]) ** 2).sum() / max(len(column) - (count > 0).sum(), 1)
     return float(max(0.0, 1 - left / max(column.var(ddof=1), 1e-300)))
-
-
-def _sentence(text: str) -> str:
-    """Text as a sentence."""
-    return text[:1].upper() + text[1:].rstrip(".") + "."
