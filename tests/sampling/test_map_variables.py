@@ -98,7 +98,7 @@ def test_a_restraint_of_a_map_holds_a_particle_where_it_is_told_to(method, engin
     start, goal, spread = places[20], places[60], places.std()
     restraint = HarmonicRestraint(variable, [goal], [400.0 / spread**2])
     at_start = x[np.abs(model.transform(x)[:, 0] - start).argmin()]
-    masses, replicas, steps = np.array([10.0]), *((8, 6000) if engine is native else (2, 3000))
+    masses, replicas, steps = np.array([10.0]), *((8, 6000) if engine is native else (2, 9000))
     positions = jnp.tile(jnp.asarray(at_start, jnp.float32)[None, :, None], (1, 1, replicas))
     state = thermal_state(positions, masses, 2.5, jax.random.key(0))
     running = engine(masses, Langevin(2.5, 0.002, friction=5.0))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -38,10 +39,13 @@ class OnePass:
 
     force_sites: int | None = None
     imagined: Imagined | None = None
+    usual_trust: ClassVar[float] = 1000.0
+    """Energy [kJ/mol] that an atom of an imagined frame may have: less costs molecules that are fitted closely."""
 
     def vanishing(self, imagined: Imagined) -> OnePass:
         """The same, which learns next to no energy of the atoms of ``imagined`` frames."""
-        return replace(self, imagined=imagined)
+        trust = self.usual_trust if imagined.trust is None else imagined.trust
+        return replace(self, imagined=replace(imagined, trust=trust))
 
     @property
     def addends(self) -> tuple[PartLearner, ...]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -116,6 +116,9 @@ class SparseKernel(OnePass):
     forgiving : how much less labels of frames with large forces count; None for all alike
     imagined : frames of which next to nothing is learned, see `FreeAtoms`
     """
+
+    usual_trust: ClassVar[float] = 50.0
+    """Kernels vanish far from their points by themselves: to ask for it costs nothing."""
 
     representation: Representation
     points: int | tuple[int, ...] = 500

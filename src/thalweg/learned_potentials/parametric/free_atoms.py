@@ -144,13 +144,14 @@ class FreeAtoms:
     ----------
     frames : at most so many frames with atoms pulled apart and pushed together are imagined, in which what is learned
         should vanish
-    trust : how far it may be from that, for each atom [kJ/mol]; two bonds and a half. Labels that are fitted closely
-        pay for less: at 200 forces of benzene, right to 4 meV/Å, became worse by a tenth
+    trust : how far it may be from that, for each atom [kJ/mol]; None for 1000 of expansions and 50 of kernels. Labels
+        that are fitted closely pay for less: at 200 an expansion's forces of benzene, right to 4 meV/Å, became worse by
+        a tenth
     crystals : whether frames with a cell fall back, too
     """
 
     frames: int = 300
-    trust: KilojoulesPerMole = 1000.0
+    trust: KilojoulesPerMole | None = None
     crystals: bool = False
 
     def concerns(self, configurations: Sequence[Configuration]) -> bool:

@@ -130,11 +130,11 @@ class Imagined:
     Attributes
     ----------
     frames : without labels
-    trust : what it may have [kJ/mol]
+    trust : what it may have [kJ/mol]; None for what the learner can do without cost
     """
 
     frames: tuple[Configuration, ...]
-    trust: float
+    trust: float | None
 
 
 @runtime_checkable
