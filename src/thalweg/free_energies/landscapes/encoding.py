@@ -17,7 +17,7 @@ from thalweg.free_energies.landscapes.landscape import Periods, WeightedSample
 KERNELS = 64
 """Kernels that the density of one variable is a sum of."""
 
-BROAD, BROAD_SHARE = 2.5, 0.1
+BROAD, BROAD_SHARE = 2.5, 0.02
 """Width, in deviations of the frames, and share of the broad part of the density of one variable."""
 
 
