@@ -193,7 +193,8 @@ class NetworkCommittor(Transforming):
         data : trajectories, swarms (one trajectory for each shot, those of a frame all beginning with it) or frames;
             frame weights count
         metric : for `DirichletLoss`, ``G`` of every frame: for each trajectory an array
-            ``(frames, features, features)``, or one ``(features, features)`` for all; see `thalweg.geometry.metric_tensors`
+            ``(frames, features, features)``, or one ``(features, features)`` for all; see
+            `thalweg.geometry.metric_tensors`
 
         Raises
         ------
