@@ -6,6 +6,8 @@ from .landscapes.critical_points import CriticalPoints as CriticalPoints
 from .landscapes.critical_points import critical_points as critical_points
 from .landscapes.density_classifier import ClassifiedEnergy as ClassifiedEnergy
 from .landscapes.density_classifier import DensityClassifier as DensityClassifier
+from .landscapes.density_method import DensityMethod as DensityMethod
+from .landscapes.density_method import DensityProblem as DensityProblem
 from .landscapes.disconnectivity import DisconnectivityGraph as DisconnectivityGraph
 from .landscapes.disconnectivity import Merger as Merger
 from .landscapes.disconnectivity import disconnectivity_graph as disconnectivity_graph

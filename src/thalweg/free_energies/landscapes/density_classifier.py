@@ -12,38 +12,19 @@ single variables: what the network has to learn is how they depend on each other
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.free_energies.landscapes.encoding import Encoding, Marginals
-from thalweg.free_energies.landscapes.landscape import (
-    JUDGED,
-    DrawnBlocks,
-    FittedMember,
-    NetworkLandscape,
-    Periods,
-    WeightedSample,
-    fitted_landscape,
-)
-from thalweg.learning.models import Method
-from thalweg.learning.optimizers import Adam
+from thalweg.free_energies.landscapes.density_method import DensityMethod
+from thalweg.free_energies.landscapes.encoding import HARMONICS, Encoding, Marginals
+from thalweg.free_energies.landscapes.landscape import JUDGED, DrawnBlocks, WeightedSample
 from thalweg.learning.perceptron import Perceptron
-from thalweg.learning.trainer import Trainer
-
-HARMONICS = 3
-"""Waves by which a network sees a periodic variable."""
-
-BATCH = 2048
-"""Frames of a batch."""
-
-STEPS_OF_EPOCH = 50
-"""Batches between two looks at frames left out."""
 
 
 class ClassifiedEnergy(eqx.Module):
@@ -71,7 +52,7 @@ class ClassifiedEnergy(eqx.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DensityClassifier(Method):
+class DensityClassifier(DensityMethod):
     """The free energy of many variables by a network that tells frames from drawn points.
 
     Parameters
@@ -80,7 +61,7 @@ class DensityClassifier(Method):
     periods : period of each variable, None for those without
     hidden : widths of the hidden layers
     drawn : points of the known density for each frame
-    epochs : at most; each is `STEPS_OF_EPOCH` batches
+    epochs : of fifty batches, at most
     patience : epochs without improvement on frames left out after which to stop
     members : networks, each of blocks drawn with replacement
     block : frames in a block; several correlation times if None
@@ -97,76 +78,42 @@ class DensityClassifier(Method):
     True
     """
 
-    kT: float
-    periods: Periods
+    learning_rate: ClassVar[float] = 3e-3
+
     hidden: tuple[int, ...] = (128, 128)
     drawn: int = 4
-    epochs: int = 60
-    patience: int = 15
-    members: int = 4
-    block: int | None = None
-    seed: int = 0
-    progress: Callable[[str, float], None] | None = field(default=None, compare=False, repr=False)
 
-    def fit(
-        self, values: Sequence[np.ndarray], log_weights: Sequence[np.ndarray] | None = None
-    ) -> NetworkLandscape:
-        """The surface of ``values``, one array ``(frames, variables)`` for each trajectory.
+    def problem(self, sample: WeightedSample) -> _Classification:
+        """Frames against points of the product of the densities of single variables."""
+        return _Classification(self, sample, Marginals.of(sample), Encoding.of(sample, HARMONICS))
 
-        Parameters
-        ----------
-        values : variables along trajectories
-        log_weights : of every frame, up to a common constant
 
-        Raises
-        ------
-        ValueError
-            If shapes do not fit, a variable does not vary, or frames are too few or too correlated.
-        """
-        sample = WeightedSample.of(values, log_weights, self.periods, self.block)
-        base, encoding = Marginals.of(sample), Encoding.of(sample, HARMONICS)
+@dataclass(frozen=True)
+class _Classification:
+    """Frames, and the known density that points are drawn from."""
 
-        def member(drawn: DrawnBlocks, number: int) -> FittedMember:
-            key = jax.random.key(self.seed * 1000 + number)
-            network = Perceptron.init((encoding.size, *self.hidden, 1), key, last=0.1)
-            start = ClassifiedEnergy(base, encoding, network, self.kT)
-            judges = self._batch(
-                sample, drawn.left_out, drawn, base, np.random.default_rng([self.seed, number, 1]), JUDGED
-            )
-            trained = Trainer(self.epochs, Adam(3e-3), patience=self.patience, mean="arithmetic").fit(
-                start,
-                _classification,
-                lambda generator: self._epoch(sample, drawn, base, generator),
-                held_out=[judges],
-                seed=self.seed + number,
-                progress=self.progress,
-            )
-            return FittedMember(
-                trained.model, log_likelihood(trained.model, sample, drawn), trained.history.notes
-            )
+    method: DensityClassifier
+    sample: WeightedSample
+    base: Marginals
+    encoding: Encoding
 
-        return fitted_landscape(sample, self.kT, self.members, self.seed, member, of_forces=False)
+    @property
+    def loss(self) -> Callable:
+        return _classification
 
-    def _epoch(
-        self, sample: WeightedSample, drawn: DrawnBlocks, base: Marginals, generator: np.random.Generator
-    ) -> Iterator[tuple]:
-        for _ in range(STEPS_OF_EPOCH):
-            yield self._batch(sample, drawn.fitted, drawn, base, generator, BATCH)
+    def start(self, key: jax.Array) -> ClassifiedEnergy:
+        network = Perceptron.init((self.encoding.size, *self.method.hidden, 1), key, last=0.1)
+        return ClassifiedEnergy(self.base, self.encoding, network, self.method.kT)
 
-    def _batch(
-        self,
-        sample: WeightedSample,
-        rows: np.ndarray,
-        drawn: DrawnBlocks,
-        base: Marginals,
-        generator: np.random.Generator,
-        size: int,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.float32]:
+    def batch(self, drawn: DrawnBlocks, rows: np.ndarray, generator: np.random.Generator) -> tuple:
         """Frames, their weights, points of the known density, and how many of these there are for each frame."""
-        chosen = rows[generator.integers(len(rows), size=size)]
-        points = base.sample(self.drawn * size, generator)
-        weights = drawn.weights[chosen].astype(np.float32)
-        return sample.points[chosen].astype(np.float32), weights, points, np.float32(self.drawn)
+        points = self.base.sample(self.method.drawn * len(rows), generator)
+        frames, weights = drawn.of(self.sample, rows)
+        return frames, weights, points, np.float32(self.method.drawn)
+
+    def judges(self, drawn: DrawnBlocks, generator: np.random.Generator) -> tuple:
+        rows = drawn.left_out[generator.integers(len(drawn.left_out), size=JUDGED)]
+        return self.batch(drawn, rows, generator)
 
 
 def _classification(model: ClassifiedEnergy, batch: tuple) -> jax.Array:
@@ -175,10 +122,3 @@ def _classification(model: ClassifiedEnergy, batch: tuple) -> jax.Array:
     of_frames = jax.nn.log_sigmoid(model.odds(frames) - jnp.log(ratio))
     of_points = jax.nn.log_sigmoid(jnp.log(ratio) - model.odds(points))
     return -(weights * of_frames).mean() - ratio * of_points.mean()
-
-
-def log_likelihood(model: Any, sample: WeightedSample, drawn: DrawnBlocks) -> float:
-    """Mean of ``ln p`` at the frames that a member, an energy with its ``kT``, was not fitted to."""
-    rows = drawn.left_out[:: max(1, len(drawn.left_out) // JUDGED)]
-    logs = -np.asarray(model(jnp.asarray(sample.points[rows], jnp.float32)), float) / model.kT
-    return float(np.average(logs, weights=drawn.weights[rows]))

@@ -14,6 +14,9 @@ import numpy as np
 
 from thalweg.free_energies.landscapes.landscape import Periods, WeightedSample
 
+HARMONICS = 3
+"""Waves by which a network sees a periodic variable."""
+
 KERNELS = 64
 """Kernels that the density of one variable is a sum of."""
 

@@ -169,6 +169,10 @@ class DrawnBlocks:
     left_out: np.ndarray
     weights: np.ndarray
 
+    def of(self, sample: WeightedSample, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Some frames ``(rows, variables)`` and their weights ``(rows,)``, in single precision."""
+        return sample.points[rows].astype(np.float32), self.weights[rows].astype(np.float32)
+
 
 @dataclass(frozen=True)
 class WeightedSample:

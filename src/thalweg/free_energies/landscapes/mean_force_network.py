@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.free_energies.landscapes.density_classifier import BATCH, HARMONICS
-from thalweg.free_energies.landscapes.encoding import Encoding
+from thalweg.free_energies.landscapes.density_method import BATCH
+from thalweg.free_energies.landscapes.encoding import HARMONICS, Encoding
 from thalweg.free_energies.landscapes.landscape import (
     JUDGED,
     DrawnBlocks,

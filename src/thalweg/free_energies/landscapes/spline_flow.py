@@ -12,34 +12,18 @@ is exact and points are drawn at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.free_energies.landscapes.density_classifier import (
-    BATCH,
-    HARMONICS,
-    STEPS_OF_EPOCH,
-    log_likelihood,
-)
-from thalweg.free_energies.landscapes.encoding import Marginals, waves_and_deviations
-from thalweg.free_energies.landscapes.landscape import (
-    JUDGED,
-    DrawnBlocks,
-    FittedMember,
-    NetworkLandscape,
-    Periods,
-    WeightedSample,
-    fitted_landscape,
-)
-from thalweg.learning.models import Method
-from thalweg.learning.optimizers import Adam
+from thalweg.free_energies.landscapes.density_method import DensityMethod
+from thalweg.free_energies.landscapes.encoding import HARMONICS, Marginals, waves_and_deviations
+from thalweg.free_energies.landscapes.landscape import JUDGED, DrawnBlocks, WeightedSample
 from thalweg.learning.perceptron import Perceptron
-from thalweg.learning.trainer import Trainer
 
 KNOTS = 12
 """Pieces of a spline."""
@@ -231,7 +215,7 @@ class FlowEnergy(eqx.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplineFlow(Method):
+class SplineFlow(DensityMethod):
     """The free energy of many variables by a normalizing flow.
 
     Parameters
@@ -250,56 +234,16 @@ class SplineFlow(Method):
     True
     """
 
-    kT: float
-    periods: Periods
+    learning_rate: ClassVar[float] = 2e-3
+
     hidden: tuple[int, ...] = (64, 64)
     layers: int | None = None
-    epochs: int = 60
-    patience: int = 15
-    members: int = 4
-    block: int | None = None
-    seed: int = 0
-    progress: Callable[[str, float], None] | None = field(default=None, compare=False, repr=False)
 
-    def fit(
-        self, values: Sequence[np.ndarray], log_weights: Sequence[np.ndarray] | None = None
-    ) -> NetworkLandscape:
-        """The surface of ``values``, one array ``(frames, variables)`` for each trajectory.
+    def problem(self, sample: WeightedSample) -> _Likelihood:
+        """The likelihood of the frames."""
+        return _Likelihood(self, sample, Marginals.of(sample))
 
-        Parameters
-        ----------
-        values : variables along trajectories
-        log_weights : of every frame, up to a common constant
-
-        Raises
-        ------
-        ValueError
-            As `DensityClassifier.fit` does.
-        """
-        sample = WeightedSample.of(values, log_weights, self.periods, self.block)
-        base = Marginals.of(sample)
-
-        def member(drawn: DrawnBlocks, number: int) -> FittedMember:
-            start = self._start(base, sample, jax.random.key(self.seed * 1000 + number))
-            judges = _batch(sample, drawn.left_out[:: max(1, len(drawn.left_out) // JUDGED)], drawn)
-            trained = Trainer(self.epochs, Adam(2e-3), patience=self.patience, mean="arithmetic").fit(
-                start,
-                _negative_log_likelihood,
-                lambda generator: (
-                    _batch(sample, drawn.fitted[generator.integers(len(drawn.fitted), size=BATCH)], drawn)
-                    for _ in range(STEPS_OF_EPOCH)
-                ),
-                held_out=[judges],
-                seed=self.seed + number,
-                progress=self.progress,
-            )
-            return FittedMember(
-                trained.model, log_likelihood(trained.model, sample, drawn), trained.history.notes
-            )
-
-        return fitted_landscape(sample, self.kT, self.members, self.seed, member, of_forces=False)
-
-    def _start(self, base: Marginals, sample: WeightedSample, key: jax.Array) -> FlowEnergy:
+    def initial(self, base: Marginals, sample: WeightedSample, key: jax.Array) -> FlowEnergy:
         """A flow near the identity, whose layers move each half of the variables in turn."""
         variables, periodic = len(self.periods), base.lengths > 0
         count = max(6, 2 * variables) if self.layers is None else self.layers
@@ -311,6 +255,28 @@ class SplineFlow(Method):
             moved = np.sort(half if len(half) else order)
             layers.append(Coupling.init(moved, periodic, self.hidden, each))
         return FlowEnergy(base, sample.lower.astype(np.float32), tuple(layers), self.kT)
+
+
+@dataclass(frozen=True)
+class _Likelihood:
+    """Frames, and the densities of the single variables."""
+
+    method: SplineFlow
+    sample: WeightedSample
+    base: Marginals
+
+    @property
+    def loss(self) -> Callable:
+        return _negative_log_likelihood
+
+    def start(self, key: jax.Array) -> FlowEnergy:
+        return self.method.initial(self.base, self.sample, key)
+
+    def batch(self, drawn: DrawnBlocks, rows: np.ndarray, generator: np.random.Generator) -> tuple:
+        return drawn.of(self.sample, rows)
+
+    def judges(self, drawn: DrawnBlocks, generator: np.random.Generator) -> tuple:
+        return drawn.of(self.sample, drawn.left_out[:: max(1, len(drawn.left_out) // JUDGED)])
 
 
 def drawn_points(flow: FlowEnergy, count: int, seed: int) -> np.ndarray:
@@ -345,10 +311,6 @@ def _quantiles(ranks: np.ndarray, centers: np.ndarray, widths: np.ndarray, share
     ticks = np.sort(np.concatenate([centers, np.linspace(centers[-1] - reach, centers[-1] + reach, 4000)]))
     table = (shares / shares.sum() * norm.cdf((ticks[:, None] - centers) / widths)).sum(axis=1)
     return np.interp(ranks, table, ticks)
-
-
-def _batch(sample: WeightedSample, rows: np.ndarray, drawn: DrawnBlocks) -> tuple[np.ndarray, np.ndarray]:
-    return sample.points[rows].astype(np.float32), drawn.weights[rows].astype(np.float32)
 
 
 def _negative_log_likelihood(model: FlowEnergy, batch: tuple) -> jax.Array:
