@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,15 +16,10 @@ from thalweg.kinetics.langevin.overdamped import OverdampedLangevin
 from thalweg.kinetics.langevin.ranking import rank_by_relaxation
 from thalweg.kinetics.langevin.rates import RatesTable, rates_table
 from thalweg.kinetics.langevin.whiteness import Whiteness, step_scan, whiteness
-from thalweg.machine import disk
 from thalweg.machine.links import check_links
 from thalweg.machine.reading import reading
-from thalweg.machine.surviving import surviving
-from thalweg.machine.whole_files import write_whole
 from thalweg.report.accounting import citations
-from thalweg.report.csv_text import csv_text
-from thalweg.report.json_values import jsonable
-from thalweg.report.of_landscapes.langevin_page import langevin_page
+from thalweg.report.of_landscapes.files import write_langevin_report
 from thalweg.report.of_landscapes.langevin_results import DrawnProfile, LangevinResults, RouteRates
 from thalweg.report.page_parts import sentence
 from thalweg.report.results import Diagnosis
@@ -136,7 +130,7 @@ def langevin_of_files(asked: LangevinStudy, folder: Path, progress: Callable[[st
         },
         citations=citations(("hummer2005", "palacio2022", "ljung1978")),
     )
-    _write(results, folder)
+    write_langevin_report(results, folder)
     return results
 
 
@@ -281,21 +275,4 @@ def _column(data: Trajectories, column: int) -> Trajectories:
     assert data.names is not None
     return replace(
         data, blocks=[np.asarray(block)[:, [column]] for block in data.blocks], names=(data.names[column],)
-    )
-
-
-def _write(results: LangevinResults, folder: Path) -> None:
-    """The page, the same numbers as JSON, and the profiles as CSV."""
-    disk.make_folder(folder / "results")
-    contents: dict[str, Callable[[], str]] = {
-        f"results/{each.quantity.rsplit(' [', 1)[0].replace(' ', '-')}.csv": lambda each=each: csv_text(
-            (each.along, each.quantity, "standard error"),
-            list(zip(each.x, each.values, each.errors, strict=True)),
-        )
-        for each in results.profiles
-    }
-    contents["results/report.json"] = lambda: json.dumps(jsonable(results), indent=1) + "\n"
-    contents["report.html"] = lambda: langevin_page(results)
-    surviving(
-        list(contents), lambda name: write_whole(folder / name, contents[name]()), "files of the report"
     )

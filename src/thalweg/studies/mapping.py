@@ -145,11 +145,13 @@ def map_of_files(asked: Mapping, folder: Path, progress: Callable[[str], Told]) 
     positions, boxes = _positions(files, places)
     properties, periods = _properties(atoms, positions, boxes)
     shares = {
-        label: max(_explained(column, values, periods.get(label)) for column in coordinates.T)
+        label: [_explained(column, values, periods.get(label)) for column in coordinates.T]
         for label, values in properties.items()
     }
     # what the map follows most comes first: it colors the points
-    properties = {label: properties[label] for label in sorted(properties, key=lambda label: -shares[label])}
+    properties = {
+        label: properties[label] for label in sorted(properties, key=lambda label: -max(shares[label]))
+    }
     drawn = drawn_atoms(atoms)
     ranking = analyses("the dictionary", lambda: _ranked(atoms, positions, boxes, coordinates, names), ())
     count = min(MOST_STRUCTURES, max(20, STRUCTURE_NUMBERS // (3 * len(drawn))), len(places))
@@ -172,7 +174,7 @@ def map_of_files(asked: Mapping, folder: Path, progress: Callable[[str], Told]) 
             f"{data.n_frames} frames by {data.n_features} features ({asked.features}), {asked.method} with "
             f"{asked.dim} coordinates.",
         ),
-        found=_found(coordinates, names, properties, periods),
+        found=_found(names, shares),
         certainty=_certainty(model),
         diagnoses=tuple(Diagnosis("warning", sentence(note)) for note in getattr(model, "notes", ()))
         + tuple(Diagnosis("warning", f"{file.told}.") for file in files if file.told)
@@ -324,23 +326,15 @@ def _certainty(model: Any) -> tuple[str, ...]:
     return (sentence(str(scores)),)
 
 
-def _found(
-    coordinates: np.ndarray,
-    names: Sequence[str],
-    properties: dict[str, np.ndarray],
-    periods: dict[str, float],
-) -> tuple[str, ...]:
-    """Which physical variable each coordinate follows most."""
+def _found(names: Sequence[str], shares: dict[str, list[float]]) -> tuple[str, ...]:
+    """Which physical variable each coordinate follows most, from the share of its variance that each tells."""
+    if not shares:
+        return ()
     sentences = []
-    for name, column in zip(names, coordinates.T, strict=True):
-        shares = {
-            label: _explained(column, values, periods.get(label)) for label, values in properties.items()
-        }
-        if shares:
-            best = max(shares, key=lambda label: shares[label])
-            sentences.append(
-                f"{name} follows {best.rsplit(' [', 1)[0]} most: it tells {100 * shares[best]:.0f} % of its variance."
-            )
+    for k, name in enumerate(names):
+        best = max(shares, key=lambda label, k=k: shares[label][k])
+        told = f"it tells {100 * shares[best][k]:.0f} % of its variance."
+        sentences.append(f"{name} follows {best.rsplit(' [', 1)[0]} most: {told}")
     return tuple(sentences)
 
 

@@ -13,12 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from thalweg.machine import disk
-from thalweg.machine.surviving import surviving
-from thalweg.machine.whole_files import write_whole
 from thalweg.report.json_values import jsonable
 from thalweg.report.of_runs.page import page
 from thalweg.report.results import Candidate, ModelChoice, Results, Surface
+from thalweg.report.written_files import write_files
 
 
 def write_report(results: Results, folder: Path) -> Path:
@@ -31,7 +29,6 @@ def write_report(results: Results, folder: Path) -> Path:
     OSError
         If the folder cannot be written; files written before stay whole.
     """
-    disk.make_folder(folder / "results")
     contents: dict[str, Callable[[], bytes | str]] = {
         "results/report.json": lambda: json.dumps(jsonable(results), indent=1) + "\n"
     }
@@ -41,8 +38,7 @@ def write_report(results: Results, folder: Path) -> Path:
     if results.choice is not None:
         contents["results/models.csv"] = partial(_candidates, results.choice)
     contents["report.html"] = lambda: page(results)
-    surviving(contents, lambda name: write_whole(folder / name, contents[name]()), "files of the report")
-    return folder / "report.html"
+    return write_files(folder, contents)
 
 
 def _npz(surface: Surface) -> bytes:
