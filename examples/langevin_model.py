@@ -42,3 +42,4 @@ print(
     f"after 4 ps {np.mean(again > 0):.2f} of the runs are right, {np.mean(run.positions[:, -1, 0, 0] > 0):.2f} were"
 )
 figure(model).write_html("langevin_model.html")
+print("wrote langevin_model.html")

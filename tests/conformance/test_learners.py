@@ -20,6 +20,7 @@ from thalweg.learned_potentials.linear.sparse_kernel import SparseKernel
 from thalweg.learned_potentials.networks.element_networks import Network
 from thalweg.learned_potentials.networks.gradient_training import GradientTraining
 from thalweg.learned_potentials.networks.message_passing import MessagePassing
+from thalweg.learned_potentials.parametric.free_atoms import FreeAtoms
 from thalweg.learned_potentials.parametric.pair_terms import LennardJones, Morse, morse
 from thalweg.learned_potentials.parametric.stillinger_weber import StillingerWeber
 from thalweg.learned_potentials.parametric.valence_pairs import ValencePairs
@@ -63,6 +64,7 @@ EXAMPLES = {
 KNOWN = {
     "ForceFieldTerm": lambda frames: ValencePairs().fit(frames, np.arange(3)[None]),
     "PairTerm": lambda frames: BONDS,
+    "BindingTerm": lambda frames: FreeAtoms().binding(frames),
     "KernelSites": lambda frames: EXAMPLES["SiteGradientDomain"].fit(frames).term.sites,
     "LearnedPotential": lambda frames: Recipe(Linear(SITES), core_repulsion=None).fit(frames),
 }
