@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import vonmises
 
 from thalweg.free_energies.landscapes.density_classifier import DensityClassifier
+from thalweg.free_energies.landscapes.landscape import NetworkLandscape
 from thalweg.free_energies.landscapes.mean_force_integration import MeanForceIntegration, gridded_forces
 from thalweg.free_energies.landscapes.mean_force_network import MeanForceNetwork
 from thalweg.free_energies.landscapes.spline_flow import SplineFlow, drawn_points
@@ -50,6 +51,23 @@ def test_points_drawn_from_a_flow_are_distributed_as_its_frames():
     np.testing.assert_allclose(drawn[:, 1].std(), length.std(), rtol=0.08)
     together, known = (np.corrcoef(np.cos(each[:, 0]), each[:, 1])[0, 1] for each in (drawn, frames))
     assert together == pytest.approx(known, abs=0.03)
+
+
+def test_a_surface_flattens_itself_as_a_bias_and_takes_either_kind_of_array():
+    """Its gradient inside a compiled function is that of the energy; NumPy and JAX give one answer."""
+    import jax
+    import jax.numpy as jnp
+
+    surface = NetworkLandscape(
+        tuple(lambda points, k=k: 2.0 * jnp.cos(points).sum(axis=1) + 0.1 * k for k in range(2)),
+        *(2.5, (TURN,) * 4, np.full(4, -np.pi), np.full(4, np.pi), 0.3),
+        *(np.zeros(2), np.full(2, np.nan)),
+    )
+    points = chain(50, 0)
+    energy = np.asarray(surface.energy(points))
+    np.testing.assert_allclose(energy, np.asarray(surface.energy(jnp.asarray(points))), atol=1e-6)
+    biased = jax.jit(jax.grad(lambda values: -surface.energy(values.T).sum()))(jnp.asarray(points.T))
+    np.testing.assert_allclose(biased, 2.0 * np.sin(points.T), atol=1e-5)
 
 
 def test_splines_are_undone_to_rounding():

@@ -93,7 +93,8 @@ class NetworkLandscape(Model):
         return {"variables": len(self.periods), "members": len(self.members)} | judged
 
     def energy(self, points: Any) -> jax.Array:
-        """``(points,)`` [kJ/mol], zero at the lowest frame."""
+        """``(points,)`` [kJ/mol], zero at the lowest frame, of points in NumPy or JAX, traced ones too."""
+        points = jnp.asarray(points)
         reduced = jnp.stack([-member(points) / self.kT for member in self.members])
         return -self.kT * (jax.nn.logsumexp(reduced, axis=0) - np.log(len(self.members))) - self.zero
 
