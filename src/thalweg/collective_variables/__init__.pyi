@@ -136,6 +136,7 @@ from .memberships.stretched_memberships import RemainingMemberships as Remaining
 from .memberships.stretched_memberships import Stretched as Stretched
 from .memberships.stretched_memberships import StretchedMemberships as StretchedMemberships
 from .neural.autoencoders import Autoencoder as Autoencoder
+from .neural.autoencoders import AutoencoderModel as AutoencoderModel
 from .neural.autoencoders import VariationalAutoencoder as VariationalAutoencoder
 from .neural.encoder import Encoder as Encoder
 from .neural.encoder import Scaling as Scaling

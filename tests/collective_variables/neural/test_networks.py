@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from thalweg.collective_variables.linear.pca import PCA
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.neural.autoencoders import Autoencoder, VariationalAutoencoder
 from thalweg.collective_variables.neural.slow_networks import DCCA, SRV, VDE, TimeLaggedAutoencoder, VAMPnet
 from thalweg.time_series.blocks import segments
-from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
+from thalweg.time_series.cross_validation import Folds, ShuffleSplit, cross_validate
 from thalweg.time_series.trajectories import Trajectories
 from thalweg.time_series.windows import Windows
 
@@ -103,6 +104,39 @@ def test_autoencoders_find_the_place_on_a_curve(method):
     found = method.fit(Trajectories([x])).transform(x)[:, 0]
     ranks = np.argsort(np.argsort(found)), np.argsort(np.argsort(place))
     assert abs(np.corrcoef(*ranks)[0, 1]) > 0.98
+
+
+@pytest.mark.long
+def test_a_curve_is_given_back_by_one_curved_value_better_than_by_one_straight_one():
+    """In frames left out: of a parabola of unit variances one principal component gives back half."""
+    place = np.random.default_rng(2).uniform(-1, 1, 3000)
+    x = np.stack([place, place**2], axis=1)
+    x = Trajectories([(x - x.mean(axis=0)) / x.std(axis=0)])
+    method = Autoencoder(dim=1, hidden=(16,), steps=150, restarts=1, learning_rate=0.02)
+    curved, straight = (cross_validate(each, x, Folds(2)) for each in (method, PCA(1)))
+    assert 0.45 < straight.mean < 0.51
+    assert curved.mean > 0.9
+    model = method.fit(x)
+    missed = np.asarray(model.given_back(x.blocks[0])) - x.blocks[0]
+    assert model.score(x) == pytest.approx(1 - (missed**2).mean(), abs=1e-3)
+
+
+@pytest.mark.long
+def test_gradients_of_a_bottleneck_are_those_of_finite_differences():
+    """In double precision, by the same network written out."""
+    x = np.random.default_rng(3).normal(size=(200, 4))
+    model = Autoencoder(dim=2, hidden=(8,), steps=10, restarts=1).fit(x)
+    scaling, layers = model.functions.scaling, model.functions.network.layers
+
+    def values(at):
+        scaled = (at - np.asarray(scaling.mean, float)) / np.asarray(scaling.deviation, float)
+        first, last = ((np.asarray(each.weight, float), np.asarray(each.bias, float)) for each in layers)
+        return np.tanh(scaled @ first[0] + first[1]) @ last[0] + last[1]
+
+    slopes = jax.jacobian(lambda at: model.transform(at[None])[0])(jnp.asarray(x[0], jnp.float32))
+    ways = 1e-5 * np.eye(4)
+    change = np.stack([(values(x[0] + way) - values(x[0] - way)) / 2e-5 for way in ways], axis=1)
+    np.testing.assert_allclose(slopes, change, atol=1e-5 * np.abs(change).max())
 
 
 def test_equal_seeds_give_equal_variables_and_a_killed_run_goes_on(hidden, tmp_path):

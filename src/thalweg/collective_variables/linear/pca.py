@@ -8,6 +8,7 @@ scaled first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,23 @@ class PCAModel(Model):
     def transform(self, data: Any) -> Any:
         """Components ``(frames, dim)`` of an array, a DataFrame or every trajectory."""
         return mapped(data, self.names, lambda frames: project(frames, self.mean, self.loadings))
+
+    def score(self, data: TrajectoryData, r: int = 2) -> float:
+        r"""Share of the features that the components give back.
+
+        .. math::  1 - \sum |x - x V V^T|^r \big/ \sum |x|^r \quad\text{of } x \text{ less the mean of the fit}
+
+        Parameters
+        ----------
+        data : not those of the fit, if it is to say how well new frames are given back
+        r : power of what is missed; of 2 the score is a share of the variance
+        """
+
+        def parts(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            moved = frames - self.mean
+            return moved - (moved @ self.loadings) @ self.loadings.T, moved
+
+        return share_given_back(as_trajectories(data), parts, r)
 
 
 @dataclass(frozen=True)
@@ -113,6 +131,28 @@ class PCA(Transforming):
         vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=0), 1e-300)
         variances = np.maximum(squares[::-1], 0) / frames
         return PCAModel(mean, vectors * loading_signs(vectors), variances, names_of_features(data))
+
+
+def share_given_back(
+    data: Trajectories, parts: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], r: int = 2
+) -> float:
+    """Share of frames that a map into fewer values gives back, by the weights of the frames.
+
+    Parameters
+    ----------
+    data : frames
+    parts : of frames ``(frames, features)``, what is missed and how far they are from the mean, both of that shape
+    r : power of either
+    """
+    missed = whole = 0.0
+    for k, start, frames in data.chunks():
+        weights = (
+            np.ones(len(frames)) if data.weights is None else data.weights[k][start : start + len(frames)]
+        )
+        lost, moved = parts(np.asarray(frames, float))
+        missed += float(weights @ (np.abs(lost) ** r).sum(axis=1))
+        whole += float(weights @ (np.abs(moved) ** r).sum(axis=1))
+    return 1 - missed / whole
 
 
 def loading_signs(vectors: np.ndarray) -> np.ndarray:

@@ -131,6 +131,44 @@ def test_laplacian_eigenmaps_of_a_circle_are_its_first_waves():
     np.testing.assert_allclose(model.spectrum[:4] / model.spectrum[0], [1, 1, 4, 4], rtol=0.01)
 
 
+def test_laplacian_eigenmaps_are_stationary_where_each_frame_counts_its_own_neighbors():
+    """Two that are each other's neighbors count twice: the gradient of the quotient of forms vanishes."""
+    model = LaplacianEigenmaps(2, 6, left_out=0).fit(X[:120])
+    x, y = model.landmarks, model.coordinates
+    distances = Euclidean().between(x, x)
+    np.fill_diagonal(distances, 0)
+    order = distances.argsort(axis=1)
+    reach = np.take_along_axis(distances, order[:, 6:7], axis=1)[:, 0]
+    heat = np.zeros_like(distances)
+    for i in range(len(x)):
+        for j in order[i, 1:7]:
+            pair = np.exp(-0.5 * distances[i, j] ** 2 / (reach[i] * reach[j]))
+            heat[i, j] += pair / 2
+            heat[j, i] += pair / 2
+    degrees = heat.sum(axis=1) + 1
+    left = (degrees - 1)[:, None] * y - heat @ y
+    np.testing.assert_allclose(left, degrees[:, None] * y * model.spectrum[:2], atol=1e-8)
+
+
+def test_a_landmark_that_is_nobodys_neighbor_does_not_take_a_coordinate_of_hessian_maps_for_itself():
+    x = np.concatenate([X, X[:3] * [1.8, 1.8, 1.0]])
+    near = np.linalg.norm(x[:, None] - x, axis=2).argsort(axis=1)[:, 1:13]
+    assert not np.isin([300, 301, 302], near[:300]).any()
+    model = HessianEigenmaps(2, left_out=0).fit(x)
+    assert unexplained(model.transform(X), FLAT) < 0.01
+
+
+def test_kernel_pca_of_frames_on_a_plane_is_nearly_linear_unless_told_otherwise():
+    """A kernel as wide as the cloud bends what is flat, and tells less of the frames than a wider one."""
+    random = np.random.default_rng(4)
+    x = np.concatenate(
+        [random.uniform(-1, 1, (250, 2)) * [2.0, 1.0], random.normal(0, 0.02, (250, 3))], axis=1
+    )
+    bent = KernelPCA(2, width=float(np.median(scipy.spatial.distance.pdist(x))), left_out=0).fit(x)
+    assert unexplained(bent.transform(x), x[:, :2]) > 0.01
+    assert unexplained(KernelPCA(2, left_out=0).fit(x).transform(x), x[:, :2]) < 0.005
+
+
 def test_independent_components_are_the_sources_that_were_mixed():
     random = np.random.default_rng(0)
     sources = np.stack([random.uniform(-1, 1, 4000), random.laplace(size=4000)], axis=1)
@@ -186,6 +224,16 @@ def test_sketch_map_keeps_clusters_apart_that_stand_around_a_tetrahedron():
     sigmoids = SketchSigmoid(2.5, 8, 8), SketchSigmoid(2.5, 2, 8)
     target = sigmoids[0](Euclidean().between(model.landmarks, model.landmarks) + 1e-9)
     assert model.spectrum[0] < 0.8 * np.sqrt(_stress_and_slope(mds, target, sigmoids[1], model.weights)[0])
+
+
+def test_maximum_variance_unfolding_knows_that_no_other_does_much_better():
+    """Of a noisy closed curve it starts far from where it ends, and finds the directions in which it can grow."""
+    turn = np.random.default_rng(0).uniform(0, 2 * np.pi, 150)
+    x = np.stack([np.cos(turn), np.sin(turn), np.sin(2 * turn)], axis=1)
+    x += np.random.default_rng(1).normal(0, 0.02, x.shape)
+    (note,) = MaximumVarianceUnfolding(2, left_out=0).fit(x).notes
+    bound = float(note.split("by more than ")[1].removesuffix(" %"))
+    assert 0 <= bound < 1
 
 
 @pytest.mark.long

@@ -4,7 +4,11 @@ r"""Hessian eigenmaps: functions of the least curvature along the data [donoho20
 
 with Hessians by least squares of quadratic functions of tangent coordinates in each neighborhood. Where a sheet can be
 laid flat, the functions of no curvature are its flat coordinates, also of a region that is not convex or has holes.
-Every neighborhood, the landmark and its neighbors, needs ``dim (dim + 3) / 2`` of these, and frames of little noise.
+A neighborhood is that of the neighbors of a landmark, which need to be ``dim (dim + 3) / 2``, and of little noise.
+
+A landmark that is a neighbor of few others is bound by few Hessians, one that is nobody's neighbor by none: it would go
+anywhere, at no cost. Such outliers belong to their own neighborhoods, too; they are common among molecules, next to
+none in a cloud of even density.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from thalweg.collective_variables.manifold.embeddings.embedding import ManifoldMethod, Solved
 from thalweg.collective_variables.manifold.embeddings.neighborhoods import (
@@ -23,6 +28,9 @@ from thalweg.collective_variables.manifold.embeddings.neighborhoods import (
 )
 from thalweg.collective_variables.manifold.landmarks import LandmarkChoice
 from thalweg.collective_variables.manifold.metric import Euclidean, Metric
+
+BOUND = 0.5
+"""Neighborhoods of others that a landmark belongs to, over its neighbors, below which it belongs to its own, too."""
 
 ROUGH = 0.1
 """Weight, along a line, of what no quadratic function is in a neighborhood."""
@@ -69,11 +77,22 @@ class HessianEigenmaps(ManifoldMethod):
         if self.neighbors < needed:
             raise ValueError(f"dim={self.dim} needs neighbors={needed} at least, got {self.neighbors}")
         near = connected_graph(points, self.neighbors, self.metric).neighbors.indices
-        # the landmark itself, too: one that nobody has for a neighbor would otherwise be free to go anywhere
-        members = np.concatenate([np.arange(len(points))[:, None], near], axis=1)
-        tangent = tangent_coordinates(local_products(points, members, self.metric), self.dim)
-        pieces = weights[:, None, None] * _forms(tangent)
-        return smoothest(assembled(pieces, members), weights, self.dim)
+        loose = np.bincount(near.ravel(), minlength=len(points)) < BOUND * self.neighbors
+        bound, alone = np.flatnonzero(~loose), np.flatnonzero(loose)
+        form = self._of_neighborhoods(points, weights, bound, near[bound])
+        form += self._of_neighborhoods(
+            points, weights, alone, np.concatenate([alone[:, None], near[alone]], axis=1)
+        )
+        return smoothest(form, weights, self.dim)
+
+    def _of_neighborhoods(
+        self, points: np.ndarray, weights: np.ndarray, centers: np.ndarray, members: np.ndarray
+    ) -> csr_array:
+        """The squared Hessians in the neighborhoods of ``centers``, each of its ``members``."""
+        if not len(centers):
+            return csr_array((len(points), len(points)))
+        tangent = tangent_coordinates(local_products(points, members, self.metric, centers), self.dim)
+        return assembled(weights[centers, None, None] * _forms(tangent), members, len(points))
 
 
 def _forms(tangent: np.ndarray) -> np.ndarray:

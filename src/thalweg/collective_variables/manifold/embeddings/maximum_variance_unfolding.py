@@ -6,9 +6,13 @@ r"""Maximum variance unfolding: neighbors keep their distances, all else moves a
 is a semidefinite program for the products :math:`y_i \cdot y_j`. Its solution has few dimensions, so that it is looked
 for among coordinates of a few more than wanted [burer2003], from those of `Isomap`; neighbors and those that have a
 neighbor in common are held by springs, since distances through the air that are a little shorter than along the data
-cannot all be kept. The forces :math:`\lambda_{ij}` of the springs bound what any embedding of any dimension can
-reach, if their tension :math:`\sum_{ij} \lambda_{ij} (e_i - e_j)(e_i - e_j)^T` is nowhere weaker than the pull; where
-the bound is near it is told. The spectrum is the variance along each direction.
+cannot all be kept.
+
+How good it is, is known: forces :math:`\lambda_{ij}` of springs bound what any embedding of any dimension can reach if
+their tension :math:`\sum_{ij} \lambda_{ij} (e_i - e_j)(e_i - e_j)^T` is nowhere weaker than the pull. Where those found
+are, all are made stronger by the same amount, the least that is enough, so that there always is a bound; and the
+directions in which they are too weak are those in which the embedding can still grow: it is given them, and relaxed
+again, until the bound is near [boumal2016]. The spectrum is the variance along each direction.
 """
 
 from __future__ import annotations
@@ -28,8 +32,8 @@ from thalweg.collective_variables.manifold.embeddings.principal_coordinates impo
 from thalweg.collective_variables.manifold.landmarks import LandmarkChoice
 from thalweg.collective_variables.manifold.metric import Euclidean, Metric
 
-ROUNDS = 3
-"""Times that springs are made stiffer, at most."""
+ROUNDS = 6
+"""Times that springs are made stiffer, or directions are added, at most."""
 
 STEPS = 1000
 """Steps of descent in each."""
@@ -37,8 +41,17 @@ STEPS = 1000
 KEPT = 3e-3
 """Root mean square error of distances between neighbors, over their root mean square, that springs are made for."""
 
-WORTH_TELLING = 0.5
-"""Bound on how much better another embedding may be, relative, below which it is told."""
+CLOSE = 0.01
+"""Bound on how much better another embedding may be, relative, at which it ends."""
+
+WAYS_OUT = 6
+"""Directions that are added at a time, at most."""
+
+PUSHED = 0.1
+"""How far into them, in units of the spread of the embedding."""
+
+UNUSED = 1e-6
+"""Variance along a direction, over the largest, below which it is not used."""
 
 STIFFER = 4.0
 """Growth of the stiffness where errors are more than twice that."""
@@ -52,7 +65,7 @@ class MaximumVarianceUnfolding(ManifoldMethod):
     ----------
     dim : coordinates
     neighbors : of every landmark, whose distances are kept, and those of their neighbors
-    room : dimensions that it unfolds in, beyond ``dim``
+    room : dimensions that it unfolds in, beyond ``dim``, before others are found to be needed
     landmarks : frames that the map is solved at, at most, or a way to choose them
     metric : between frames
     left_out : share of the landmarks that the map is scored on; 0 for no scores
@@ -82,9 +95,10 @@ class MaximumVarianceUnfolding(ManifoldMethod):
         y, error, gap = _unfolded(start, bonds, weights)
         squares, directions = scipy.linalg.eigh(y.T @ (weights[:, None] * y))
         coordinates = y @ directions[:, ::-1][:, : self.dim]
-        told = f"distances of neighbors are kept within {100 * error:.2g} % (root mean square)"
-        if gap < WORTH_TELLING:
-            told += f"; no embedding of any dimension does better by more than {100 * gap:.2g} %"
+        told = (
+            f"distances of neighbors are kept within {100 * error:.2g} % (root mean square); no embedding of any "
+            f"dimension does better by more than {100 * gap:.2g} %"
+        )
         return Solved(coordinates * loading_signs(coordinates), np.maximum(squares[::-1], 0.0), notes=(told,))
 
 
@@ -151,7 +165,7 @@ def _start(points: np.ndarray, weights: np.ndarray, method: MaximumVarianceUnfol
 def _unfolded(start: np.ndarray, bonds: _Bonds, weights: np.ndarray) -> tuple[np.ndarray, float, float]:
     """The embedding of largest variance less what springs hold, near ``start (landmarks, dims)``.
 
-    Springs are made stiffer until distances are kept.
+    Springs are made stiffer until distances are kept, and directions added until no embedding does much better.
 
     Returns
     -------
@@ -162,17 +176,21 @@ def _unfolded(start: np.ndarray, bonds: _Bonds, weights: np.ndarray) -> tuple[np
     length = float(np.sqrt(bonds.squares.mean()))
     y = (start - weights @ start) / length
     bonds = bonds._replace(squares=bonds.squares / length**2)
-    share, error = len(weights) * weights, np.inf
+    share = len(weights) * weights
     # in balance the sum of lambda d^2 is that of w y^2; a spring of force lambda misses by lambda / stiffness
     stiffness = float(share @ (y**2).sum(axis=1)) / (2 * KEPT * bonds.squares.sum())
-    for _ in range(ROUNDS):
+    for left in reversed(range(ROUNDS)):
         y = _relaxed(y, bonds, share, stiffness)
         y = y - weights @ y
         error = float(np.sqrt((bonds.missed(y) ** 2).mean()) / 2)
-        if error < 2 * KEPT:
+        if error > 2 * KEPT and left:
+            stiffness *= STIFFER
+            continue
+        gap, ways_out = _judged(y, bonds, share, stiffness)
+        if gap < CLOSE or not left:
             break
-        stiffness *= STIFFER
-    return length * y, error, _gap(y, bonds, share, stiffness)
+        y = _widened(y, ways_out, weights)
+    return length * y, error, gap
 
 
 def _relaxed(y: np.ndarray, bonds: _Bonds, share: np.ndarray, stiffness: float) -> np.ndarray:
@@ -192,20 +210,37 @@ def _relaxed(y: np.ndarray, bonds: _Bonds, share: np.ndarray, stiffness: float) 
     ).x.reshape(y.shape)
 
 
-def _gap(y: np.ndarray, bonds: _Bonds, share: np.ndarray, stiffness: float) -> float:
-    r"""By how much a dual bound lies above what ``y`` reaches, relative; infinite where there is no bound.
+def _judged(y: np.ndarray, bonds: _Bonds, share: np.ndarray, stiffness: float) -> tuple[float, np.ndarray]:
+    r"""How far at most ``y`` is from the best embedding, and directions in which it could grow.
 
-    With :math:`L` the tension and :math:`\mu` the least eigenvalue of :math:`L v = \mu\, \mathrm{diag}(w) v` beyond
-    constants, forces over :math:`\mu` hold every embedding together, so that none reaches more than
-    :math:`\sum \lambda_{ij} d_{ij}^2 / \mu + \sum \lambda_{ij}^2 / (2 \kappa \mu^2)`.
+    With :math:`L` the tension, :math:`L_1` that of unit forces, :math:`W` the pull in all that is no constant and
+    :math:`c` the largest eigenvalue of :math:`(W - L) v = c L_1 v`, the forces :math:`\mu = \lambda + c` hold every
+    embedding together, so that none reaches more than :math:`\sum \mu_{ij} d_{ij}^2 + \sum \mu_{ij}^2 / 2 \kappa`.
+
+    Returns
+    -------
+    gap : bound over what ``y`` reaches, less one
+    ways_out : (landmarks, ways) eigenvectors of positive ``c``
     """
     missed = bonds.missed(y)
-    forces, root = stiffness * missed, np.sqrt(share)
-    scaled = bonds.tension(forces).toarray() / root / root[:, None]
-    scaled += np.outer(root, root) / share.sum() * np.abs(scaled.diagonal()).max()
-    least = float(scipy.linalg.eigvalsh(scaled, subset_by_index=(0, 0))[0])
-    if least <= 0:
-        return np.inf
-    bound = forces @ bonds.squares / least + forces @ forces / (2 * stiffness * least**2)
+    forces = stiffness * missed
+    pull = np.diag(share) - np.outer(share, share) / share.sum()
+    even = bonds.tension(np.ones(len(forces))).toarray()
+    # constants are given a tension, too, so that it can be inverted
+    even += np.abs(even.diagonal()).max() / len(share)
+    n = len(share)
+    lacking, ways = scipy.linalg.eigh(
+        pull - bonds.tension(forces).toarray(), even, subset_by_index=(max(n - WAYS_OUT, 0), n - 1)
+    )
+    firm = forces + max(lacking[-1], 0.0)
+    bound = firm @ bonds.squares + firm @ firm / (2 * stiffness)
     reached = share @ (y**2).sum(axis=1) - 0.5 * stiffness * missed @ missed
-    return float(bound / reached - 1)
+    return float(bound / reached - 1), ways[:, lacking > 0]
+
+
+def _widened(y: np.ndarray, ways_out: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The embedding along its main axes, less those it has not used, and a little into directions it could grow in."""
+    squares, axes = scipy.linalg.eigh(y.T @ (weights[:, None] * y))
+    spread = np.sqrt(squares.sum() / max(ways_out.shape[1], 1))
+    into = ways_out / np.sqrt(weights @ ways_out**2) * PUSHED * spread
+    return np.concatenate([y @ axes[:, squares > UNUSED * squares[-1]], into], axis=1)

@@ -74,15 +74,19 @@ def connected_graph(points: np.ndarray, neighbors: int, metric: Metric) -> _Grap
 
 
 def local_products(
-    points: Shaped[np.ndarray, "points features"], members: Shaped[np.ndarray, "points count"], metric: Metric
-) -> Shaped[np.ndarray, "points count count"]:
-    """Products ``G`` of the steps from every point to its ``members``."""
+    points: Shaped[np.ndarray, "points features"],
+    members: Shaped[np.ndarray, "neighborhoods count"],
+    metric: Metric,
+    centers: Shaped[np.ndarray, " neighborhoods"] | None = None,
+) -> Shaped[np.ndarray, "neighborhoods count count"]:
+    """Products ``G`` of the steps to ``members`` from every point, or from ``centers`` alone (indices of points)."""
+    centers = np.arange(len(points)) if centers is None else centers
     flat = metric.embedded(points)
     if flat is not None:
-        steps = np.asarray(flat)[members] - np.asarray(flat)[:, None]
+        steps = np.asarray(flat)[members] - np.asarray(flat)[centers][:, None]
         return steps @ steps.transpose(0, 2, 1)
     products = []
-    for point, near in zip(points, members):
+    for point, near in zip(points[centers], members):
         squares = np.asarray(metric.between(points[near], points[near])) ** 2
         away = np.asarray(metric.between(point[None], points[near]))[0] ** 2
         products.append(0.5 * (away[:, None] + away - squares))
@@ -110,10 +114,12 @@ def tangent_coordinates(products: Shaped[np.ndarray, "points count count"], dim:
 
 
 def assembled(
-    pieces: Shaped[np.ndarray, "points count count"], members: Shaped[np.ndarray, "points count"]
+    pieces: Shaped[np.ndarray, "neighborhoods count count"],
+    members: Shaped[np.ndarray, "neighborhoods count"],
+    points: int,
 ) -> csr_array:
     """The form ``(points, points)`` that is the sum of local ones, each among its ``members``."""
-    points, count = members.shape
+    count = members.shape[1]
     rows = np.repeat(members, count, axis=1).ravel()
     columns = np.tile(members, (1, count)).ravel()
     return csr_array(coo_array((pieces.ravel(), (rows, columns)), (points, points)))

@@ -13,6 +13,10 @@ in the paper: from classical scaling, first of distances and then more and more 
 coordinates; then every landmark in turn is tried all over the map and moved where its own stress is least, and all are
 relaxed again.
 
+Unless told, :math:`\sigma` is read off the histogram of distances, as its authors do by eye: in the valley between
+those within regions and those between them, where there is one; data of one scale only have none, and any
+:math:`\sigma` among the smaller distances is as good.
+
 A new frame is put where its stress with all landmarks is least near those landmarks that are nearest to it. Where the
 map is torn, between landmarks that are neighbors in truth and far in the map, this changes steeply.
 """
@@ -47,7 +51,19 @@ DAMPING = 0.05
 """Of these steps, in units of the trace of the curvature."""
 
 QUANTILE = 0.2
-"""Of distances between landmarks, that sigmoids cross one half at unless told otherwise."""
+"""Of distances between landmarks, that sigmoids cross one half at where the histogram has no valley."""
+
+BINS = 100
+"""Of the histogram of distances."""
+
+SMOOTHED = 3.0
+"""Standard deviation by which it is smoothed, in bins."""
+
+DEEP = 0.25
+"""Depth of a valley over the height of the peak before it, at least."""
+
+NEAR_PAIRS = (0.01, 0.5)
+"""Share of the pairs that lie before a valley between two scales."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +153,8 @@ class SketchMap(ManifoldMethod):
     Parameters
     ----------
     dim : coordinates
-    sigma : distance at which sigmoids are one half; None for the fifth of all distances between landmarks that is least
+    sigma : distance at which sigmoids are one half; None for the valley of the histogram of distances behind its first
+        peak, or where it has none, for the distance that a fifth of the pairs stay below
     near, far : exponents ``a, b`` of the frames' sigmoid
     map_near, map_far : exponents ``a, b`` of the map's
     sweeps : times that every landmark is tried all over the map
@@ -170,7 +187,7 @@ class SketchMap(ManifoldMethod):
         distances = np.array(self.metric.between(points, points))
         np.fill_diagonal(distances, 0.0)
         y = principal_coordinates(-0.5 * distances**2, weights, self.dim).coordinates
-        sigma = self.sigma or float(np.quantile(distances[np.triu_indices(len(points), 1)], QUANTILE))
+        sigma = self.sigma or between_scales(distances, weights)
         true, mapped = (
             SketchSigmoid(sigma, self.near, self.far),
             SketchSigmoid(sigma, self.map_near, self.map_far),
@@ -190,6 +207,37 @@ class SketchMap(ManifoldMethod):
         width = 0.5 * float(np.median(nearest(points, 1, self.metric).distances))
         extension = LeastStress(points, y, weights, self.metric, width, true, mapped, names)
         return Solved(y, np.array([np.sqrt(stress)]), extension)
+
+
+def between_scales(
+    distances: Shaped[np.ndarray, "landmarks landmarks"], weights: Shaped[np.ndarray, " landmarks"]
+) -> float:
+    """The distance between those within regions and those between them; a small one where there is one scale only.
+
+    Parameters
+    ----------
+    distances : (landmarks, landmarks)
+    weights : (landmarks,)
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(0, 0.3, (200, 3)) + np.repeat([0.0, 5.0], 100)[:, None]
+    >>> 2 < between_scales(Euclidean().between(x, x), np.ones(200)) < 7
+    True
+    """
+    first, second = np.triu_indices(len(distances), 1)
+    pairs, shares = distances[first, second], weights[first] * weights[second]
+    counts, edges = np.histogram(pairs, BINS, (0.0, pairs.max()), weights=shares)
+    before = np.cumsum(counts) / counts.sum()
+    # padded, so that a peak at either end is one
+    smooth = np.pad(scipy.ndimage.gaussian_filter1d(counts, SMOOTHED, mode="constant"), 1)
+    peaks, found = scipy.signal.find_peaks(smooth, prominence=0.0)
+    peaks = peaks[found["prominences"] >= DEEP * smooth[peaks]] - 1
+    if len(peaks) > 1:
+        valley = peaks[0] + int(smooth[1:-1][peaks[0] : peaks[1]].argmin())
+        if NEAR_PAIRS[0] <= before[valley] <= NEAR_PAIRS[1]:
+            return float(edges[valley : valley + 2].mean())
+    return float(edges[1 + np.searchsorted(before, QUANTILE)])
 
 
 def _stress_and_slope(

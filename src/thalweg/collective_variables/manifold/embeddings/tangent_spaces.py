@@ -72,4 +72,4 @@ class LTSA(ManifoldMethod):
         count = members.shape[1]
         # 1 - 1 1^T / count - V V^T: what is not affine in tangent coordinates
         beyond = np.eye(count) - 1 / count - tangent @ tangent.transpose(0, 2, 1)
-        return smoothest(assembled(weights[:, None, None] * beyond, members), weights, self.dim)
+        return smoothest(assembled(weights[:, None, None] * beyond, members, len(points)), weights, self.dim)
