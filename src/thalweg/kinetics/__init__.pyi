@@ -98,6 +98,9 @@ from .langevin.likelihoods.splines import SplineAxis as SplineAxis
 from .langevin.likelihoods.splines import Splines as Splines
 from .langevin.many_body import ManyBodyFreeEnergy as ManyBodyFreeEnergy
 from .langevin.many_body import ManyBodyModel as ManyBodyModel
+from .langevin.mean_metric import EffectiveDynamics as EffectiveDynamics
+from .langevin.mean_metric import MeanMetric as MeanMetric
+from .langevin.mean_metric import MeanMetricModel as MeanMetricModel
 from .langevin.memory_kernels import VolterraKernel as VolterraKernel
 from .langevin.memory_kernels import mori_zwanzig as mori_zwanzig
 from .langevin.memory_kernels import volterra_kernel as volterra_kernel

@@ -117,8 +117,12 @@ class Splines:
         axes = self.axes if len(term) == 1 or not self.many_axes else self.many_axes
         if len(term) <= 2:
             return tuple(axes[k] for k in term)
-        # products of three and four have coarser knots still
-        return tuple(replace(axes[k], intervals=max(2, 2 * axes[k].intervals // len(term))) for k in term)
+        # products of three and four have coarser knots still; a spline that goes around is four intervals wide
+        fewest = [4 if axes[k].periodic else 2 for k in term]
+        return tuple(
+            replace(axes[k], intervals=max(least, 2 * axes[k].intervals // len(term)))
+            for k, least in zip(term, fewest)
+        )
 
     @property
     def sizes(self) -> list[int]:
