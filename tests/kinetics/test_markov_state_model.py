@@ -7,13 +7,12 @@ import pytest
 
 from thalweg.kinetics.counts.active_set import active_set
 from thalweg.kinetics.counts.counts import transition_counts
-from thalweg.kinetics.counts.processes import crossings
 from thalweg.kinetics.estimation.nonreversible import Nonreversible
 from thalweg.kinetics.estimation.spectrum import spectrum
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.validation.bootstrap import bootstrap, matched_timescales, timescale_errors
-from thalweg.time_series.crossings import Process
+from thalweg.time_series.crossings import Process, observed_process
 
 
 def test_timescales_and_populations_agree_with_the_exact_chain(prinz, long_run):
@@ -100,7 +99,7 @@ def test_a_state_of_two_frames_does_not_hide_how_often_a_process_was_crossed():
     model = MarkovStateModel(5, n_processes=1).fit(states)
     assert model.processes[0].forward > 50
     function = np.array([-1.0, -0.9, 1.0, 0.9, 8.0])
-    assert crossings(model.trajectories, function, 10)[0] > 50
+    assert observed_process(100.0, [function[states]], 10).forward > 50
 
 
 def test_a_process_seen_in_one_block_only_is_under_sampled():
@@ -113,11 +112,6 @@ def test_a_process_without_decay_has_no_timescale():
     process = Process(float("nan"), forward=200, backward=200, blocks=30)
     assert process.timescale is None
     assert str(process).startswith("no decay time at this lag")
-
-
-def test_crossings_do_not_run_from_one_trajectory_into_the_next():
-    runs = DiscreteTrajectories([np.zeros(10, int), np.ones(10, int)] * 50)
-    assert crossings(runs, np.array([0.0, 1.0]), 10) == (0, 0, 0)
 
 
 def test_processes_need_trajectories(long_run):

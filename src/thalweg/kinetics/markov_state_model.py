@@ -122,7 +122,11 @@ class MarkovModel(Model):
                 "crossings are counted on trajectories; fit the model to trajectories, not to counts"
             )
         return processes_of(
-            self.trajectories, self.counts.n_blocks, self.timescales, self.eigenfunctions[:, 1:]
+            self.trajectories,
+            self.counts.n_blocks,
+            self.timescales,
+            self.eigenfunctions[:, 1:],
+            self.counts.lagtime,
         )
 
     def propagate(self, distribution: np.ndarray, steps: int) -> np.ndarray:

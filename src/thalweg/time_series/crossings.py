@@ -3,7 +3,9 @@ r"""Slow processes and whether the data show them often enough to believe their 
 The eigenfunction of a process takes its extremes in the two sets it exchanges: a trajectory is on one side
 where it exceeds three quarters of its range, on the other below one quarter, and crosses when it goes from
 one side to the other. The ends of the range are those of values that carry the variance of the function, since an
-ill-known state of two frames may lie far outside. A timescale estimated from a handful of crossings is a guess,
+ill-known state of two frames may lie far outside. Values are means over the lag time first: what flickers faster, at a
+border between two states or by noise, crosses once for the model, which sees frames a lag time apart, and counted frame
+by frame a few transitions would be hundreds. A timescale estimated from a handful of crossings is a guess,
 however narrow an error bar derived from them: such a process is called under-sampled and has no number.
 """
 
@@ -109,6 +111,25 @@ def range_ends(values: Shaped[np.ndarray, " values"], weights: Shaped[np.ndarray
     return float(ends[0]), float(ends[1])
 
 
+def running_means(values: Shaped[np.ndarray, " frames"], width: int) -> Shaped[np.ndarray, " frames"]:
+    """Means of known values over ``width`` frames around each, fewer at the ends; NaN where none is known.
+
+    Examples
+    --------
+    >>> running_means(np.array([0.0, 0.0, 3.0, np.nan, 3.0]), 3).tolist()
+    [0.0, 1.0, 1.5, 3.0, 3.0]
+    """
+    if width == 1:
+        return values
+    known = np.isfinite(values)
+    sums, counts = (np.concatenate([[0], np.cumsum(each)]) for each in (np.where(known, values, 0.0), known))
+    frames = np.arange(len(values))
+    begin = np.maximum(frames - (width - 1) // 2, 0)
+    end = np.minimum(frames + width // 2 + 1, len(values))
+    with np.errstate(invalid="ignore"):
+        return (sums[end] - sums[begin]) / (counts[end] - counts[begin])
+
+
 def sides_of(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """1 in the upper quarter of the range from ``low`` to ``high``, -1 in the lower one, 0 between and for NaN."""
     with np.errstate(invalid="ignore"):
@@ -143,9 +164,17 @@ def count_crossings(sides: Iterable[np.ndarray], frames: int, n_blocks: int) -> 
 
 
 def observed_process(
-    timescale: float, series: Sequence[np.ndarray], n_blocks: int, dt: float = 1.0
+    timescale: float, series: Sequence[np.ndarray], n_blocks: int, dt: float = 1.0, lagtime: int = 1
 ) -> Process:
     """The process of this timescale [ps] whose eigenfunction takes the values ``series``, one array a trajectory.
+
+    Parameters
+    ----------
+    timescale : estimated [ps]
+    series : values of the eigenfunction, NaN for frames on neither side
+    n_blocks : into how many parts of equal length the data are divided
+    dt : time between frames [ps]
+    lagtime : of the model in frames, over which values are averaged
 
     Examples
     --------
@@ -155,7 +184,8 @@ def observed_process(
     >>> print(observed_process(40.0, [np.zeros(100), np.ones(100)], n_blocks=10))
     under-sampled (crossed 0 and 0 times in 0 of the blocks; needed are 10 each way in 3)
     """
-    values = np.concatenate(series)
-    low, high = range_ends(values)
-    sides = (sides_of(np.asarray(run), low, high) for run in series)
-    return Process(float(timescale), *count_crossings(sides, len(values), n_blocks), dt)
+    means = [running_means(np.asarray(run), lagtime) for run in series]
+    # the range is that of means as far apart as they are wide
+    low, high = range_ends(np.concatenate([run[lagtime // 2 :: lagtime] for run in means]))
+    sides = (sides_of(run, low, high) for run in means)
+    return Process(float(timescale), *count_crossings(sides, sum(map(len, means)), n_blocks), dt)

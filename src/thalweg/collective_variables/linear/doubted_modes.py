@@ -134,6 +134,7 @@ def _processes(
             [run[:, j].real for run in series],
             BLOCKS,
             columns.dt,
+            lagtime,
         )
         for j, k in enumerate(part)
         if not ruled[j]

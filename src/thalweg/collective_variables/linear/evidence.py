@@ -62,22 +62,25 @@ def diagnosed(what: str, look: Callable[[], Finding], otherwise: Finding) -> tup
         return otherwise, (f"{what} could not be looked for: {reason(error)}",)
 
 
-def observed_processes(modes: Trajectories, timescales: Sequence[float] | np.ndarray) -> tuple[Process, ...]:
+def observed_processes(
+    modes: Trajectories, timescales: Sequence[float] | np.ndarray, lagtime: int
+) -> tuple[Process, ...]:
     """The process of every mode, with its crossings; their estimates are ``timescales`` [ps].
 
     Parameters
     ----------
     modes : values of the modes, one column each
     timescales : of the modes
+    lagtime : at which they were found, in frames
 
     Examples
     --------
     >>> hop = np.tile(np.repeat([0.0, 1.0], 50), 20)[:, None]
-    >>> print(*observed_processes(Trajectories([hop], dt=1.0), [40.0]))
+    >>> print(*observed_processes(Trajectories([hop], dt=1.0), [40.0], lagtime=5))
     40 ps (crossed 20 and 19 times)
     """
     return tuple(
-        observed_process(float(time), [block[:, k] for block in modes.blocks], BLOCKS, modes.dt)
+        observed_process(float(time), [block[:, k] for block in modes.blocks], BLOCKS, modes.dt, lagtime)
         for k, time in enumerate(timescales)
     )
 
@@ -141,7 +144,7 @@ def evidence(
         if columns is None:
             return ()
         return observed_processes(
-            project(columns, modes.mean, modes.vectors[:, :dim]), modes.timescales[:dim]
+            project(columns, modes.mean, modes.vectors[:, :dim]), modes.timescales[:dim], sums.lagtime
         )
 
     processes, unseen = diagnosed("crossings", look, ())

@@ -191,7 +191,9 @@ class IntegratedVAC(Transforming):
         vectors = modes.vectors[:, : self.dim]
         processes, unseen = diagnosed(
             "crossings",
-            lambda: observed_processes(project(columns, modes.mean, vectors), modes.timescales[: self.dim]),
+            lambda: observed_processes(
+                project(columns, modes.mean, vectors), modes.timescales[: self.dim], self.shortest
+            ),
             (),
         )
         by_chance, failed = diagnosed(

@@ -154,7 +154,9 @@ class SparseTICA(Transforming):
         found = self._found(sums, dense.timescales).among(candidates, dense.mean)
         processes, unseen = diagnosed(
             "crossings",
-            lambda: observed_processes(project(trajectories, found.mean, found.loadings), found.timescales),
+            lambda: observed_processes(
+                project(trajectories, found.mean, found.loadings), found.timescales, self.lagtime
+            ),
             (),
         )
 

@@ -298,7 +298,7 @@ class FuzzyMarkovStateModel(Transforming):
 
         def look() -> tuple[Process, ...]:
             values = project(along(trajectories, functions), slowest.modes.mean, slowest.modes.vectors)
-            return observed_processes(values, slowest.modes.timescales)
+            return observed_processes(values, slowest.modes.timescales, self.lagtime)
 
         processes, failed = diagnosed("crossings", look, ()) if model.n_states > 1 else ((), ())
         model = replace(model, processes=processes)

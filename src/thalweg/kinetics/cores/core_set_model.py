@@ -145,7 +145,8 @@ class CoreSetModel(Model):
         visited = (milestones(block)[0] for block in self.trajectories.blocks)
         begun = [last[last >= 0] for last in visited if (last >= 0).any()]
         data = DiscreteTrajectories(begun, self.counts.dt, n_states=self.trajectories.n_cores)
-        return processes_of(data, self.counts.n_blocks, self.timescales, self._spectrum[1][:, 1:])
+        functions = self._spectrum[1][:, 1:]
+        return processes_of(data, self.counts.n_blocks, self.timescales, functions, lagtime=1)
 
     def __str__(self) -> str:
         shares = ", ".join(f"{share:.3g}" for share in self.stationary_distribution)

@@ -130,7 +130,9 @@ class QuasiMarkovModel(Model):
             raise ValueError("crossings are counted on trajectories; fit the model to trajectories")
         # a function is its populations over those of equilibrium
         functions = self._solutions[1] / self.stationary_distribution[:, None]
-        return processes_of(self.trajectories, self.counts.n_blocks, self.timescales, functions)
+        return processes_of(
+            self.trajectories, self.counts.n_blocks, self.timescales, functions, self.counts.lagtime
+        )
 
     def timescale_errors(self, samples: int = 100, seed: int = 0) -> Estimate:
         """Timescales [ps] with block-bootstrap errors."""
