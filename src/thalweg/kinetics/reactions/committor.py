@@ -52,8 +52,21 @@ def active_places(model: MarkovModel, states: Collection[int] | np.ndarray, name
 
 
 def absorbed(matrix: csr_array, ends: np.ndarray, value: np.ndarray, source: float) -> np.ndarray:
-    """The solution of ``f = P f + source`` inside and ``f = value`` at the places ``ends``."""
-    result = np.zeros(matrix.shape[0])
+    """The solution of ``f = P f + source`` inside and ``f = value`` at the places ``ends``.
+
+    Parameters
+    ----------
+    matrix : P
+    ends : places
+    value : (ends, ...) one column for each solution, or none
+    source : the same everywhere inside
+
+    Raises
+    ------
+    MemoryError
+        If the linear equations would not fit, before the work.
+    """
+    result = np.zeros((matrix.shape[0], *value.shape[1:]))
     result[ends] = value
     inside = np.setdiff1d(np.arange(len(result)), ends)
     if len(inside):

@@ -70,9 +70,8 @@ def first_hits(model: MarkovModel, targets: Sequence[Collection[int] | np.ndarra
     ends = np.concatenate(places)
     if len(np.unique(ends)) < len(ends):
         raise ValueError("sets overlap; give sets without common states")
-    owner = np.repeat(np.arange(len(places)), [len(place) for place in places])
-    hits = [absorbed(model.fit.matrix, ends, (owner == k).astype(float), 0.0) for k in range(len(places))]
-    return model.active.spread(np.stack(hits, axis=1), np.nan)
+    member = np.repeat(np.eye(len(places)), [len(place) for place in places], axis=0)
+    return model.active.spread(absorbed(model.fit.matrix, ends, member, 0.0), np.nan)
 
 
 def passage_times(
