@@ -85,6 +85,34 @@ def test_a_new_temperature_time_step_length_or_bias_of_the_same_shape_compiles_n
     assert np.abs(first.values[:, 0] - second.values[:, 0]).min() > 0
 
 
+class Spring(Energy):
+    def __call__(self, positions, box=None):
+        return 0.5 * (positions**2).sum((0, 1))
+
+
+def test_the_first_step_begins_with_the_force_of_where_it_starts():
+    dt, state = 0.1, start()
+    x, p = (np.asarray(array[0, 0], float) for array in (state.positions, state.momenta))
+    one = NativeEngine.for_potential(Spring(), np.ones(1), VelocityVerlet(dt)).run(state, 1, save_every=1)
+    np.testing.assert_allclose(one.positions[:, 0, 0, 0], x + dt * (p - dt / 2 * x), rtol=1e-5)
+    assert int(one.state.step) == int(state.step) + 1
+
+
+def test_the_start_is_told_where_no_force_is_found_there():
+    class Nowhere(Energy):
+        def __call__(self, positions, box=None):
+            return (
+                jnp.sqrt(positions[1, 0] - positions[1, 0]) * positions[1, 0]
+            )  # the slope of a root at zero
+
+    state = start(atoms=2, replicas=2)
+    run = NativeEngine.for_potential(Nowhere(), np.ones(2), Langevin(KT, 0.01)).run(state, 20, save_every=10)
+    assert run.valid.tolist() == [0, 0]
+    assert "broke after step 0" in run.diverged[0]
+    assert "atom 1" in run.diverged[0]
+    np.testing.assert_array_equal(run.state.positions, state.positions)
+
+
 class Listed(Energy):
     """A spring that is right only within ``skin`` of where its list was made, as a neighbour list is."""
 

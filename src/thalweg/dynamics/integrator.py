@@ -55,7 +55,8 @@ class Integrator(Protocol):
         ----------
         phase : positions, momenta and the forces that the step before ended with, replicas last
         forces_at : forces ``(atoms, dims, replicas)`` [kJ/mol/nm] at positions of that shape [nm], a bias
-            included; call it as seldom as the method allows, all time is spent there
+            included; call it as seldom as the method allows, all time is spent there. The phase returned holds the
+            last of them: a run begins with a call of which it keeps these alone, those of its start
         bonds : masses, ``bonds.velocities(momenta)``, and constraints if they are supported
         noise : ``noise(shape, dtype)``, independent normal numbers of this step: the same at every call with the
             same shape. What needs several draws a step asks once, for ``(draws, *shape)``

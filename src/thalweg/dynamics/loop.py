@@ -76,6 +76,7 @@ class Run(eqx.Module):
     Attributes
     ----------
     phase : where they are
+    started : whether the forces of the phase are known yet
     good : where they were at their last frame
     bias_state : the bias as grown so far
     stream : key of the noise of this run
@@ -88,6 +89,7 @@ class Run(eqx.Module):
     """
 
     phase: Phase
+    started: Bool[Array, ""]
     good: Phase
     bias_state: Any
     stream: UInt32[Array, "2"]
@@ -151,14 +153,21 @@ def begun(laws: Laws, state: State, bias_state: Any, save_every: Int[Array, ""])
         return (laws.bonds.violation(carry[0]) > BROKEN_BOND / 10).any() & (carry[1] < 20)
 
     positions, _ = jax.lax.while_loop(apart, pulled, (state.positions, 0))
-    phase = Phase(positions, state.momenta, laws.forces(bias_state)(positions))
-    finite = jnp.isfinite(phase.forces).all(1)
-    alive = finite.all(0)
-    last = jnp.broadcast_to(state.step, alive.shape)
-    culprit = jnp.where(alive, -1, finite.argmin(0)).astype(jnp.int32)
-    stream = jax.random.bits(jax.random.split(state.key)[1], (2,), jnp.uint32)
-    due, none = state.step + save_every, jnp.zeros(alive.shape, phase.positions.dtype)
-    return Run(phase, phase, bias_state, stream, state.step, due, alive, last, culprit, none)
+    phase = Phase(positions, state.momenta, jnp.zeros_like(positions))
+    each = positions.shape[2:]
+    return Run(
+        phase=phase,
+        started=jnp.array(False),
+        good=phase,
+        bias_state=bias_state,
+        stream=jax.random.bits(jax.random.split(state.key)[1], (2,), jnp.uint32),
+        step=state.step,
+        due=state.step + save_every,
+        alive=jnp.ones(each, bool),
+        last=jnp.broadcast_to(state.step, each),
+        culprit=jnp.full(each, -1, jnp.int32),
+        log_weight=jnp.zeros(each, positions.dtype),
+    )
 
 
 @eqx.filter_jit
@@ -207,21 +216,29 @@ def advance(
 
 
 def _one_step(laws: Laws, run: Run) -> Run:
-    """All living replicas one step further."""
-    before, step = run.phase, run.step + 1
+    """All living replicas one step further; the first time they stay, and get the forces where they start.
+
+    Forces are most of what is compiled: the program holds them once, for the start and for all steps.
+    """
+    before, step, started = run.phase, run.step + run.started, run.started
     forces, noise = laws.forces(run.bias_state), partial(normal, run.stream, run.step)
-    after = laws.integrator.step(before, forces, laws.bonds, noise)
+
+    def forces_at(positions):
+        return forces(jnp.where(started, positions, before.positions))
+
+    after = laws.integrator.step(before, forces_at, laws.bonds, noise)
+    after = _chosen(started, after, replace(before, forces=after.forces))
     moved = ((after.positions - before.positions) ** 2).sum(1)
     alive = run.alive & (moved < (laws.reach**2)[:, None]).all(0)
     last = jnp.where(alive, step, run.last)
     phase = _chosen(alive, after, before)
-    run = replace(run, phase=phase, step=step, alive=alive, last=last)
+    run = replace(run, phase=phase, started=jnp.array(True), step=step, alive=alive, last=last)
     if not has_path_weights(laws.integrator, laws.bias):
         return run
     weight = log_weight_of_step(
         before, partial(laws.bias_energy, run.bias_state), laws.integrator, laws.bonds, noise
     )
-    return replace(run, log_weight=run.log_weight + jnp.where(alive, weight, 0.0))
+    return replace(run, log_weight=run.log_weight + jnp.where(started & alive, weight, 0.0))
 
 
 def _judged(laws: Laws, run: Run, save_every: Int[Array, ""]) -> Run:
@@ -242,5 +259,5 @@ def _deposited(laws: Laws, run: Run) -> Run:
 
 
 def _chosen(alive, new: Phase, old: Phase) -> Phase:
-    """The new phase for replicas alive, the old for the others."""
+    """The new phase for replicas alive, or for all or none; the old for the others."""
     return jax.tree.map(lambda new, old: jnp.where(alive, new, old), new, old)
