@@ -99,59 +99,47 @@ class Bispectrum(Representation):
     def _components(self, vectors, neighbor_kinds, kinds):
         """Components of a few sites.
 
-        =======================  ====================================================================
-        ``u_j``                  ``real + i imaginary``, entries of all j one after another
-        ``u_j1, u_j2``           ``ar + i ai`` and ``br + i bi``, (terms, components, entries, sites)
-        ``C (u_j1 x u_j2) C^T``  ``zr + i zi``, (components, entries, sites)
-        =======================  ====================================================================
+        =======================  ======================================================
+        ``u``                    entries of all ``u_j`` one after another
+        ``z``                    ``C (u_j1 x u_j2) C^T``, entry by entry (entries, sites)
+        =======================  ======================================================
         """
-        real, imaginary = (jnp.concatenate(parts) for parts in self._sums(vectors, neighbor_kinds, kinds))
-        order, rows = [], []
-        for chosen, first, second, weights, target in _coupling_tables(self.twojmax):
-            # Z = C (u_j1 x u_j2) C^T, entry by entry (components, entries, sites), then Re tr(u_j^+ Z)
-            ar, ai, br, bi = real[first], imaginary[first], real[second], imaginary[second]
-            factor = jnp.asarray(weights, ar.dtype)[..., None]
-            zr = (factor * (ar * br - ai * bi)).sum(0)
-            zi = (factor * (ar * bi + ai * br)).sum(0)
-            rows.append((real[target] * zr + imaginary[target] * zi).sum(1))
-            order += chosen
-        rows = jnp.concatenate(rows)[np.argsort(order)]
+        u = jnp.concatenate(self._sums(vectors, neighbor_kinds, kinds))
+        traces, owners = [], []
+        for first, second, target, owner, weights in _coupling_tables(self.twojmax):
+            z = (jnp.asarray(weights, vectors.dtype)[..., None] * u[first] * u[second]).sum(0)
+            traces.append((u[target].conj() * z).real)
+            owners.append(owner)
+        every = components(self.twojmax)
+        rows = jax.ops.segment_sum(jnp.concatenate(traces), np.concatenate(owners), len(every))
         if not self.bzero:
             return rows
         # of an atom alone u_j = w_self 1
-        alone = [self.wself**3 * (j + 1) for _, _, j in components(self.twojmax)]
+        alone = [self.wself**3 * (j + 1) for _, _, j in every]
         return rows - jnp.asarray(alone, rows.dtype)[:, None]
 
     def _sums(self, vectors, neighbor_kinds, kinds):
-        """Real and imaginary parts of ``u_j``, ``((j + 1)^2, sites)`` for each j."""
+        """``u_j``, ``((j + 1)^2, sites)`` for each j."""
         fading, a, b = self._rotations(vectors, neighbor_kinds, kinds)
-        re, im = fading[None, None], jnp.zeros_like(fading)[None, None]
-        real, imaginary = [], []
+        half, sums = jax.lax.complex(fading, jnp.zeros_like(fading))[None, None], []
         for j in range(self.twojmax + 1):
             # left half of s w U_j of each neighbor, by recursion; summed, the right half mirrors it
-            re, im = _next_left_half(re, im, j, a, b) if j else (re, im)
-            left = re.sum(2), im.sum(2)
-            right = (
-                _mirrored(left[0][: (j + 1) // 2][::-1], j, 1),
-                _mirrored(left[1][: (j + 1) // 2][::-1], j, -1),
-            )
-            real_j, imaginary_j = (
-                jnp.concatenate(halves).reshape((j + 1) ** 2, -1) for halves in zip(left, right)
-            )
+            half = _next_left_half(half, j, a, b) if j else half
+            left = half.sum(2)
+            whole = jnp.concatenate([left, _mirrored(left[: (j + 1) // 2][::-1], j)])
             itself = self.wself * np.eye(j + 1).reshape(-1, 1)
-            real.append(real_j + jnp.asarray(itself, real_j.dtype))
-            imaginary.append(imaginary_j)
-        return real, imaginary
+            sums.append(whole.reshape((j + 1) ** 2, -1) + jnp.asarray(itself, whole.dtype))
+        return sums
 
     def _rotations(self, vectors, neighbor_kinds, kinds):
-        """``s w``, ``a`` and ``b`` of each neighbor ``(neighbors, sites)``, the latter as real and imaginary parts."""
+        """``s w``, ``a`` and ``b`` of each neighbor ``(neighbors, sites)``, the latter complex."""
         r, (x, y, z) = jnp.sqrt((vectors * vectors).sum(0)), vectors
         cutoff, weight = self._pairs(vectors.dtype, neighbor_kinds, kinds)
         near = jnp.minimum(r, cutoff)
         angle = jnp.pi * (near - self.rmin0) / (cutoff - self.rmin0)  # t / f
         sine = jnp.abs(jnp.sin(self.rfac0 * angle))
-        a = jnp.cos(self.rfac0 * angle) * jnp.sign(near - self.rmin0), -z * sine / r
-        b = y * sine / r, -x * sine / r
+        a = jax.lax.complex(jnp.cos(self.rfac0 * angle) * jnp.sign(near - self.rmin0), -z * sine / r)
+        b = jax.lax.complex(y * sine / r, -x * sine / r)
         fading = jnp.where(r < cutoff, weight, 0.0)
         if self.switch:
             fading = fading * 0.5 * (1 + jnp.cos(jnp.maximum(angle, 0)))
@@ -185,44 +173,38 @@ def components(twojmax: int) -> list[tuple[int, int, int]]:
     ]
 
 
-def _next_left_half(re, im, j, a, b):
+def _next_left_half(half, j, a, b):
     """Rows up to j / 2 of U_j, ``(rows, columns, neighbors, sites)``, from those of U_(j - 1), by recursion."""
     if j % 2 == 0:
-        re = jnp.concatenate([re, _mirrored(re[-1:], j - 1, 1)])
-        im = jnp.concatenate([im, _mirrored(im[-1:], j - 1, -1)])
+        half = jnp.concatenate([half, _mirrored(half[-1:], j - 1)])
     rows, columns = np.arange(j // 2 + 1)[:, None], np.arange(j)[None, :]
 
     def scaled(numbers):
-        return jnp.asarray(np.sqrt(numbers)[:, :, None, None], re.dtype)
+        return jnp.asarray(np.sqrt(numbers)[:, :, None, None], a.real.dtype)
 
     # U_j[m, m'] = sqrt((j - m') / (j - m)) a* U_(j-1)[m, m'] - sqrt(m' / (j - m)) b* U_(j-1)[m, m' - 1]
-    same, next_ = scaled((j - columns) / (j - rows)), scaled((columns + 1) / (j - rows))
-    by_a = same * (a[0] * re + a[1] * im), same * (a[0] * im - a[1] * re)
-    by_b = next_ * (b[0] * re + b[1] * im), next_ * (b[0] * im - b[1] * re)
-    edge = ((0, 0), (0, 1), (0, 0), (0, 0))
-    shifted = ((0, 0), (1, 0), (0, 0), (0, 0))
-    return tuple(jnp.pad(left, edge) - jnp.pad(right, shifted) for left, right in zip(by_a, by_b))
+    same, shifted = scaled((j - columns) / (j - rows)), scaled((columns + 1) / (j - rows))
+    edge, before = ((0, 0), (0, 1), (0, 0), (0, 0)), ((0, 0), (1, 0), (0, 0), (0, 0))
+    return jnp.pad(same * a.conj() * half, edge) - jnp.pad(shifted * b.conj() * half, before)
 
 
-def _mirrored(rows, j, parity):
+def _mirrored(rows, j):
     """Rows of the other half of U_j that mirror these, the last of ``rows`` first: ``(-1)^(m - m') conj``, reversed.
 
-    ``rows`` are the last ones of the left half, in reverse order or one alone; ``parity`` is -1 for imaginary parts.
+    ``rows`` are the last ones of the left half, in reverse order or one alone.
     """
     count, columns = rows.shape[:2]
     row = (j + 1) // 2 - 1 - np.arange(count)
-    signs = parity * (1.0 - 2.0 * ((row[:, None] + np.arange(columns)[None, :]) % 2))
+    signs = 1.0 - 2.0 * ((row[:, None] + np.arange(columns)[None, :]) % 2)
     signs = signs.reshape(count, columns, *[1] * (rows.ndim - 2))
-    return (rows * jnp.asarray(signs, rows.dtype))[:, ::-1]
+    return (jnp.asarray(signs, rows.real.dtype) * rows.conj())[:, ::-1]
 
 
-@cache
 def _couplings(j1: int, j2: int, j: int):
-    """Entries of u_j1 and u_j2 that couple to those of u_j, with what coefficients: tables ``(terms, entries)``.
+    """Terms of each entry of the left half of ``C (u_j1 x u_j2) C^T``, and which entry it is.
 
-    Of u_j only the left half is needed: the right half adds the same. Short columns end in terms of weight zero.
+    A term is an entry of u_j1, one of u_j2 and a coefficient. The right half adds the same.
     """
-    entries, target = [], []
     for row in range(j // 2 + 1):
         for column in range(j + 1):
             # the row in the middle mirrors itself: half of its columns, and its middle counted once
@@ -234,36 +216,31 @@ def _couplings(j1: int, j2: int, j: int):
                 for p, p2, c in _pairs_of_momenta(j1, j2, j)[row]
                 for q, q2, d in _pairs_of_momenta(j1, j2, j)[column]
             ]
-            entries.append(terms)
-            target.append(row * (j + 1) + column)
-    most = max(map(len, entries))
-    padded = [terms + [(0, 0, 0.0)] * (most - len(terms)) for terms in entries]
-    first, second, weight = (np.array([[t[k] for t in terms] for terms in padded]).T for k in range(3))
-    return first.astype(np.int32), second.astype(np.int32), weight.astype(float), np.array(target, np.int32)
+            yield terms, row * (j + 1) + column
 
 
 @cache
 def _coupling_tables(twojmax: int):
-    """Couplings of components with the same j and about as many terms, together.
+    """Couplings of entries with about as many terms, together; short ones end in terms of weight zero.
 
-    Of each group: which components they are, tables ``(terms, components, entries)`` of entries of all u_j one after
-    another and of coefficients, and the entries ``(entries,)`` of u_j they meet.
+    Of each group: tables ``(terms, entries)`` of what is multiplied, as entries of all u_j one after another; the entry
+    of u_j that each sum meets and the component that it belongs to, ``(entries,)``; the table of coefficients.
     """
-    begin = np.cumsum([0] + [(j + 1) ** 2 for j in range(twojmax + 1)]).astype(np.int32)
-    groups: dict[tuple[int, int], list] = {}
-    for k, (j1, j2, j) in enumerate(components(twojmax)):
-        first, second, weights, target = _couplings(j1, j2, j)
-        size = int(np.ceil(np.log2(len(first)) / 2))
-        tables = first + begin[j1], second + begin[j2], weights
-        groups.setdefault((j, size), []).append((k, tables, target + begin[j]))
+    begin = np.cumsum([0] + [(j + 1) ** 2 for j in range(twojmax + 1)])
+    groups: dict[int, list] = {}
+    for owner, (j1, j2, j) in enumerate(components(twojmax)):
+        for terms, target in _couplings(j1, j2, j):
+            table = np.array(terms) + np.array([begin[j1], begin[j2], 0.0])
+            size = int(np.ceil(np.log2(len(terms)) / 2))
+            groups.setdefault(size, []).append((table, target + begin[j], owner))
     merged = []
     for members in groups.values():
-        most = max(len(tables[0]) for _, tables, _ in members)
-        padded = (
-            np.stack([np.pad(tables[n], ((0, most - len(tables[n])), (0, 0))) for _, tables, _ in members], 1)
-            for n in range(3)
-        )
-        merged.append(([k for k, _, _ in members], *padded, members[0][2]))
+        tables, targets, owners = zip(*members)
+        most = max(map(len, tables))
+        whole = np.stack([np.pad(table, ((0, most - len(table)), (0, 0))) for table in tables], 1)
+        first, second, weights = np.moveaxis(whole, 2, 0)
+        places = (np.array(each, np.int32) for each in (first, second, targets, owners))
+        merged.append((*places, weights))
     return merged
 
 
