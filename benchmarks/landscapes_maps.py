@@ -314,10 +314,12 @@ def _mapped(method: ManifoldMethod | PCA, cloud: Cloud) -> tuple[tuple[float, fl
 
 
 def _missed(method: PCA, x: np.ndarray, whole: np.ndarray) -> float:
-    """The same error for components, of which a tenth of the frames has been left out."""
+    """The same error for components, of which a tenth of the frames has been left out, up to an affine map."""
     out = np.arange(len(x)) % 10 == 0
-    placed = method.fit(x[~out]).transform(x[out]) - whole[out]
-    return float(np.sqrt((placed**2).mean(axis=0) / whole.var(axis=0)).max())
+    part = method.fit(x[~out]).transform(x)
+    columns = np.concatenate([np.ones((len(x), 1)), part], axis=1)
+    placed = columns[out] @ np.linalg.lstsq(columns[~out], whole[~out], rcond=None)[0]
+    return float(np.sqrt(((placed - whole[out]) ** 2).mean(axis=0) / whole.var(axis=0)).max())
 
 
 def _differences(scores: np.ndarray) -> np.ndarray:

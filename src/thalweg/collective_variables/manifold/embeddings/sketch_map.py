@@ -187,7 +187,7 @@ class SketchMap(ManifoldMethod):
         distances = np.array(self.metric.between(points, points))
         np.fill_diagonal(distances, 0.0)
         y = principal_coordinates(-0.5 * distances**2, weights, self.dim).coordinates
-        sigma = self.sigma or between_scales(distances, weights)
+        sigma = self.sigma or _between_scales(distances, weights)
         true, mapped = (
             SketchSigmoid(sigma, self.near, self.far),
             SketchSigmoid(sigma, self.map_near, self.map_far),
@@ -209,7 +209,7 @@ class SketchMap(ManifoldMethod):
         return Solved(y, np.array([np.sqrt(stress)]), extension)
 
 
-def between_scales(
+def _between_scales(
     distances: Shaped[np.ndarray, "landmarks landmarks"], weights: Shaped[np.ndarray, " landmarks"]
 ) -> float:
     """The distance between those within regions and those between them; a small one where there is one scale only.
@@ -222,7 +222,7 @@ def between_scales(
     Examples
     --------
     >>> x = np.random.default_rng(0).normal(0, 0.3, (200, 3)) + np.repeat([0.0, 5.0], 100)[:, None]
-    >>> 2 < between_scales(Euclidean().between(x, x), np.ones(200)) < 7
+    >>> 2 < _between_scales(Euclidean().between(x, x), np.ones(200)) < 7
     True
     """
     first, second = np.triu_indices(len(distances), 1)
