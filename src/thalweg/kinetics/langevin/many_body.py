@@ -1,16 +1,10 @@
 r"""The free energy of many variables as a sum of terms of one, two, three and four of them.
 
-Equilibrium frames determine the gradient of F by averages alone: for every function :math:`\phi`,
-:math:`\langle \nabla F \cdot \nabla \phi \rangle = kT \langle \Delta \phi \rangle`. In a basis
-:math:`F = \sum_j c_j \phi_j` these are linear equations [hyvarinen2005],
-
-.. math:: (A + \lambda S)\, c = b, \qquad A_{ij} = \langle \nabla \phi_i \cdot \nabla \phi_j \rangle, \quad
-          b_i = kT \langle \Delta \phi_i \rangle ,
-
-each variable in units of its spread. Where mean forces were measured, :math:`b_i = -\langle f \cdot \nabla \phi_i
-\rangle` and frames may come from anywhere. Smoothing, one strength for terms of each number of variables, and that
-number itself are those with the best score on frames left out; errors are those of resampled blocks. No normalization
-is ever needed, so that ten variables cost no more than their terms.
+Equilibrium frames determine F by their likelihood, whose integral is taken on a grid for one variable or two, and for
+more by averages alone, without any integral, so that ten variables cost no more than their terms: see
+`thalweg.kinetics.langevin.likelihoods.equilibrium_frames`. Smoothing, one strength for terms of each number of
+variables, and that number itself are those with the best score on frames left out; errors are those of resampled
+blocks.
 
 A term of three variables contains terms of two and of one. Parts that are known one by one are those whose mean over
 each of their variables is zero [sobol2001],
@@ -19,43 +13,43 @@ each of their variables is zero [sobol2001],
           \overline{F}(x_T) = \int F \prod_{k \notin T} p_k(x_k)\, dx_k ,
 
 with :math:`p_k` the distribution of each variable by itself; their variances add up to that of F.
+
+Not to be trusted in three and more variables where wells are parted by places that few frames visit: averages of
+gradients tell the form of every well, but how deep they are by those frames alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
+from thalweg.kinetics.langevin.likelihoods.equilibrium_frames import (
+    BLOCKS,
+    GridLikelihood,
+    ScoreEquations,
+    grid_likelihood,
+    score_equations,
+    smoothed,
+)
 from thalweg.kinetics.langevin.likelihoods.splines import SplineAxis, Splines, terms_up_to
 from thalweg.kinetics.langevin.profiles import Profile
 from thalweg.kinetics.langevin.surface import FittedFreeEnergy
 from thalweg.learning.models import Method, Model
-from thalweg.machine.memory import require_memory
 from thalweg.shapes import Float
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
-
-BLOCKS = 20
-"""Blocks of frames, left out in turn and resampled for errors."""
-
-STRENGTHS = 10.0 ** np.arange(-7.0, 3.0)
-"""Strengths of smoothing tried, relative to the mean diagonal of A."""
-
-CHUNK = 500
-"""Frames evaluated at once."""
-
-FOLDS = 5
-"""Parts of the blocks that are left out in turn."""
 
 MOST_VARIABLES = 4
 """Of one term."""
 
 MOST_FUNCTIONS = 1500
 """Up to which terms of more variables are tried of themselves."""
+
+GRIDDED = 2
+"""Variables up to which the integral of a likelihood is taken on a grid."""
 
 MARGINAL = 2000
 """Frames by which each variable's own distribution is kept."""
@@ -71,7 +65,8 @@ class ManyBodyFreeEnergy(Method):
     order : most variables of one term; ``"auto"``: as many as make frames left out likelier by more than their error,
         among orders of at most 1500 functions
     periods : of each variable, None where it has none
-    intervals : between knots, of terms of one variable and of two; those of three and four have fewer
+    intervals : between knots, of terms of one variable and of two; those of three and four have fewer. Smoothness is
+        found from the data, so that more than enough does no harm
 
     Examples
     --------
@@ -84,7 +79,7 @@ class ManyBodyFreeEnergy(Method):
     kT: float
     order: int | Literal["auto"] = "auto"
     periods: Sequence[float | None] | None = None
-    intervals: tuple[int, int] = (12, 6)
+    intervals: tuple[int, int] = (30, 6)
 
     def fit(
         self, data: TrajectoryData, forces: Sequence[Float[np.ndarray, "frames variables"]] | None = None
@@ -105,19 +100,14 @@ class ManyBodyFreeEnergy(Method):
         self._check(trajectories, forces)
         orders = self._orders(trajectories)
         every = self._splines(trajectories, orders[-1])
-        require_memory(
-            8 * (2 * BLOCKS + 2 * FOLDS) * every.size**2,
-            f"{every.size} functions; take fewer intervals or a lower order",
-        )
-        scale = np.concatenate([np.asarray(chunk) for _, _, chunk in trajectories.chunks()]).std(axis=0)
-        sums = _block_sums(trajectories, every, scale, self.kT, forces)
-        tried = {order: _smoothed(_lower(every, order), sums) for order in orders}
+        equations = self._equations(trajectories, every, forces)
+        tried = {order: smoothed(equations.lower(order)) for order in orders}
         order = _best_order({order: each.scores for order, each in tried.items()})
         best = tried[order]
         coefficients = np.array([best.solved(times) for times in _resampled(BLOCKS)])
         return ManyBodyModel(
             self,
-            best.splines,
+            best.equations.splines,
             coefficients[0],
             coefficients[1:],
             best.strengths,
@@ -153,6 +143,14 @@ class ManyBodyFreeEnergy(Method):
         sizes = [self._splines(trajectories, order).size for order in range(1, most + 1)]
         return [order for order in range(1, most + 1) if order == 1 or sizes[order - 1] <= MOST_FUNCTIONS]
 
+    def _equations(
+        self, trajectories: Trajectories, every: Splines, forces: Sequence[np.ndarray] | None
+    ) -> ScoreEquations | GridLikelihood:
+        """By likelihood where its integral can be taken on a grid, else by gradients."""
+        if forces is None and trajectories.n_features <= GRIDDED:
+            return grid_likelihood(trajectories, every, self.kT)
+        return score_equations(trajectories, every, self.kT, forces)
+
     def _splines(self, trajectories: Trajectories, order: int) -> Splines:
         """All terms of up to ``order`` variables over the range of the frames."""
         frames = trajectories.strided(50_000)
@@ -170,106 +168,6 @@ class ManyBodyFreeEnergy(Method):
 
         terms = terms_up_to(trajectories.n_features, order)
         return Splines(axes(self.intervals[0]), terms, axes(self.intervals[1]))
-
-
-def _block_sums(
-    trajectories: Trajectories,
-    splines: Splines,
-    scale: np.ndarray,
-    kT: float,
-    forces: Sequence[np.ndarray] | None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A, b and the weight of every block."""
-    matrices = np.zeros((BLOCKS, splines.size, splines.size))
-    vectors, weights = np.zeros((BLOCKS, splines.size)), np.zeros(BLOCKS)
-    for k, start, block, frames in _blocked(trajectories):
-        own = np.ones(len(frames))
-        if trajectories.weights is not None:
-            own = trajectories.weights[k][start : start + len(frames)]
-        weights[block] += own.sum()
-        for d, width in enumerate(scale):
-            slope = splines.derivatives(frames, (d,)) * width
-            matrices[block] += (slope * own[:, None]).T @ slope
-            if forces is None:
-                vectors[block] += kT * width**2 * (own @ splines.derivatives(frames, (d, d)))
-            else:
-                vectors[block] -= (own * forces[k][start : start + len(frames), d] * width) @ slope
-    return matrices, vectors, weights
-
-
-def _blocked(trajectories: Trajectories) -> Iterator[tuple[int, int, int, np.ndarray]]:
-    """All frames in order: ``(trajectory, first frame, block, frames)``."""
-    before = np.concatenate([[0], np.cumsum(trajectories.lengths)])
-    for k, start, chunk in trajectories.chunks(CHUNK):
-        block = (before[k] + start + np.arange(len(chunk))) * BLOCKS // trajectories.n_frames
-        edges = [0, *(np.flatnonzero(np.diff(block)) + 1), len(chunk)]
-        for first, stop in pairwise(edges):
-            yield k, start + first, int(block[first]), np.asarray(chunk[first:stop], float)
-
-
-def _lower(splines: Splines, order: int) -> Splines:
-    """The functions of terms of up to ``order`` variables, which come first."""
-    terms = tuple(term for term in splines.terms if len(term) <= order)
-    return Splines(splines.axes, terms, splines.many_axes)
-
-
-@dataclass(frozen=True, eq=False)
-class _Smoothed:
-    """Equations of some functions with their smoothing: strengths by number of variables, scores ``(folds,)``."""
-
-    splines: Splines
-    sums: tuple[np.ndarray, np.ndarray, np.ndarray]
-    strengths: tuple[float, ...]
-    scores: np.ndarray
-
-    def solved(self, times: np.ndarray) -> np.ndarray:
-        """Coefficients from blocks, each counted so many times."""
-        return _solution(*_mean(self.sums, times), _rough(self.splines, self.strengths))
-
-
-def _mean(
-    sums: tuple[np.ndarray, np.ndarray, np.ndarray], times: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """A and b from blocks, each counted so many times."""
-    total = times @ sums[2]
-    return np.tensordot(times, sums[0], 1) / total, times @ sums[1] / total
-
-
-def _rough(splines: Splines, strengths: Sequence[float]) -> np.ndarray:
-    """Roughness of all terms, those of each number of variables with their own strength."""
-    return np.asarray(sum(strength * own for strength, own in zip(strengths, splines.penalties(3))))
-
-
-def _solution(matrix: np.ndarray, vector: np.ndarray, rough: np.ndarray) -> np.ndarray:
-    """``(A + rough) c = b``, roughness relative to the mean diagonal of A."""
-    level = np.trace(matrix) / len(matrix)
-    return np.linalg.solve(matrix + level * (rough + 1e-9 * np.eye(len(matrix))), vector)
-
-
-def _smoothed(splines: Splines, sums: tuple[np.ndarray, np.ndarray, np.ndarray]) -> _Smoothed:
-    """The smoothing of the best score on blocks left out: first of all terms alike, then of each kind in turn."""
-    size = splines.size
-    own = sums[0][:, :size, :size], sums[1][:, :size], sums[2]
-    fold = np.arange(BLOCKS) % FOLDS
-    fitted = [_mean(own, (fold != left).astype(float)) for left in range(FOLDS)]
-    held = [_mean(own, (fold == left).astype(float)) for left in range(FOLDS)]
-    shares = [own[2][fold == left].sum() / own[2].sum() for left in range(FOLDS)]
-
-    def scores(strengths: Sequence[float]) -> np.ndarray:
-        rough = _rough(splines, strengths)
-        found = []
-        for (matrix, vector), (test, pull), share in zip(fitted, held, shares):
-            c = _solution(matrix, vector, rough)
-            found.append(share * (0.5 * c @ test @ c - pull @ c))
-        return np.array(found)
-
-    kinds = len({len(term) for term in splines.terms})
-    tried = [(each,) * kinds for each in STRENGTHS]
-    best = min(tried, key=lambda each: scores(each).sum())
-    for kind in range(kinds if kinds > 1 else 0):
-        tried = [(*best[:kind], each, *best[kind + 1 :]) for each in STRENGTHS]
-        best = min(tried, key=lambda each: scores(each).sum())
-    return _Smoothed(splines, own, tuple(float(each) for each in best), scores(best))
 
 
 def _best_order(scores: dict[int, np.ndarray]) -> int:
