@@ -3,10 +3,10 @@ r"""Slow processes and whether the data show them often enough to believe their 
 The eigenfunction of a process takes its extremes in the two sets it exchanges: a trajectory is on one side
 where it exceeds three quarters of its range, on the other below one quarter, and crosses when it goes from
 one side to the other. The ends of the range are those of values that carry the variance of the function, since an
-ill-known state of two frames may lie far outside. Values are means over the lag time first: what flickers faster, at a
-border between two states or by noise, crosses once for the model, which sees frames a lag time apart, and counted frame
-by frame a few transitions would be hundreds. A timescale estimated from a handful of crossings is a guess,
-however narrow an error bar derived from them: such a process is called under-sampled and has no number.
+ill-known state of two frames may lie far outside. Values are first averaged over the lag time: a model sees frames a
+lag time apart, and what flickers faster, at a border between two states or by noise, would make hundreds of crossings
+of a few transitions. A timescale estimated from a handful of crossings is a guess, however narrow an error bar derived
+from them: such a process is called under-sampled and has no number.
 """
 
 from __future__ import annotations
