@@ -54,13 +54,13 @@ from thalweg.report.benchmark import Row
 from thalweg.time_series.cross_validation import Folds, cross_validate
 from thalweg.time_series.trajectories import Trajectories
 
-FRAMES = 500
+FRAMES = 400
 """Of each cloud."""
 
-FRAMES_OF_A_ROLL = 800
+FRAMES_OF_A_ROLL = 700
 """Of a rolled sheet, whose turns must not be neighbors."""
 
-FRAMES_OF_SLOW_METHODS = 300
+FRAMES_OF_SLOW_METHODS = 200
 """Of methods that have no counterpart."""
 
 NEIGHBORS = 10
@@ -73,7 +73,7 @@ DECIDING = 10
 """New clouds that decide where the first ones speak against us."""
 
 FEW_SEEDS = 3
-"""Clouds of methods that have no counterpart."""
+"""Clouds of methods that have no counterpart, and those of which frames are left out."""
 
 CONFIDENCE = 0.95
 
@@ -275,7 +275,9 @@ def maps(name: str, cloud: Callable[[int, int], Cloud], quick: bool, count: int 
     for method in peers(2, 0, 1):
         scores = _scores(method, cloud, count, range(seeds))
         if not quick and not all(_not_below(each) for each in _differences(scores)):
-            scores = _scores(method, cloud, count, range(seeds, seeds + DECIDING))
+            again = _scores(method, cloud, count, range(seeds, seeds + DECIDING))
+            again[:FEW_SEEDS, 4] = scores[:FEW_SEEDS, 4]
+            scores = again
         yield from _rows_of(f"{name}: {method}", scores)
     small = min(count, FRAMES_OF_SLOW_METHODS)
     for method in without_counterpart(2, 0):
@@ -292,7 +294,7 @@ def _scores(method: str, cloud: Callable[[int, int], Cloud], count: int, seeds: 
         ours, theirs = peers(drawn.dim, seed, drawn.frames.shape[1])[method]
         if isinstance(ours, ManifoldMethod):
             # every frame is a landmark, so that both programs map the same
-            ours = replace(ours, landmarks=count)
+            ours = replace(ours, landmarks=count, left_out=0.1 if seed < FEW_SEEDS else 0.0)
         kept, error = _mapped(ours, drawn)
         scores.append((*kept, *drawn.kept_by(theirs.fit_transform(drawn.frames)), error))
     return np.array(scores)
@@ -309,6 +311,7 @@ def _mapped(method: ManifoldMethod | PCA, cloud: Cloud) -> tuple[tuple[float, fl
     model = method.fit(cloud.frames)
     kept = cloud.kept_by(model.transform(cloud.frames))
     if isinstance(model, Embedding):
+        # not scored where none were left out, or the rest fell apart
         return kept, np.nan if model.scores is None else float(model.scores.errors.max())
     return kept, _missed(method, cloud.frames, model.transform(cloud.frames))
 
@@ -361,7 +364,7 @@ def _rows_beside(test: str, scores: np.ndarray, nearest: str) -> Iterator[Row]:
 
 
 def _row_of_error(test: str, scores: np.ndarray) -> Row:
-    mean, error = _mean(scores[:, 4])
+    mean, error = _mean(scores[np.isfinite(scores[:, 4]), 4])
     return Row(f"{test}: error of frames left out", mean, "spreads", error, "< 1", bool(mean < 1))
 
 
@@ -370,7 +373,7 @@ def reconstruction(data: Path, quick: bool) -> Iterator[Row]:
     count, seeds = (300, 1) if quick else (2000, FEW_SEEDS)
     clouds: dict[str, Callable[[int], Trajectories]] = {
         name: lambda seed, cloud=cloud: Trajectories([cloud(seed, count).frames])
-        for name, cloud in {"swiss roll": swiss_roll, "trefoil": trefoil, "cap": cap}.items()
+        for name, cloud in {"swiss roll": swiss_roll, "trefoil": trefoil}.items()
     }
     if (folder := data / "kinetics" / "alanine_msmb").is_dir():
         runs = _distances_of_alanine(folder)[2]
@@ -400,7 +403,7 @@ def _given_back(data: Trajectories, dim: int, seed: int) -> tuple[float, float]:
     spread = np.concatenate(data.blocks).std(axis=0)
     scaled = Trajectories([block / np.where(spread > 0, spread, 1.0) for block in data.blocks])
     methods = Autoencoder(dim=dim, restarts=1, seed=seed), PCA(dim)
-    ours, linear = (cross_validate(method, scaled, Folds(3, seed)).mean for method in methods)
+    ours, linear = (cross_validate(method, scaled, Folds(2, seed)).mean for method in methods)
     return ours, linear
 
 

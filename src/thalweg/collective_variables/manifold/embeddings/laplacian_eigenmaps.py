@@ -1,12 +1,13 @@
 r"""Laplacian eigenmaps: functions that change least between neighbors [belkin2003].
 
-.. math::  \sum_i \sum_{j \in N(i)} w_i w_j W_{ij} |y_i - y_j|^2, \qquad W_{ij} = e^{-d_{ij}^2 / 2 s_i s_j}
+.. math::  \sum_i \sum_{j \in N(i)} w_i w_j |y_i - y_j|^2
 
-at unit variance in the measure :math:`D_i` of all heat that a frame gives and takes, where :math:`s_i` is the distance
-of the farthest neighbor of each [zelnik2004], so that no frame is cut off because its neighbors are far. Every frame
-counts its own neighbors :math:`N(i)`: two that are each other's count twice, and one in a sparse region does not draw
-all those at it that it has for neighbors. The spectrum is that of :math:`L y = \lambda D y`. What the density of the
-sample does to such a Laplacian, and how it is divided out, is the subject of diffusion maps.
+at unit variance in the measure :math:`D_i = w_i \sum_j w_j A_{ij}`, with :math:`A_{ij}` one of a frame with itself, and
+half the number of times that two are among the neighbors :math:`N` of each other. Every frame counts its own neighbors,
+and all of them alike: two that are each other's count twice, one in a sparse region does not draw all those at it that
+it has for neighbors, and no frame is cut off because its neighbors are far. Of the weights of the paper these have no
+width. The spectrum is that of :math:`L y = \lambda D y`. What the density of the sample does to such a Laplacian, and
+how it is divided out, is the subject of diffusion maps.
 """
 
 from __future__ import annotations
@@ -57,16 +58,12 @@ class LaplacianEigenmaps(ManifoldMethod):
 
     def solve(self, points: np.ndarray, weights: np.ndarray) -> Solved:
         """The smoothest functions in the sense of differences between neighbors."""
-        near = connected_graph(points, self.neighbors, self.metric).neighbors
-        n, count = near.indices.shape
-        reach = near.distances[:, -1]
-        given = np.exp(-0.5 * near.distances**2 / (reach[:, None] * reach[near.indices]))
-        directed = csr_array(
-            (given.ravel(), near.indices.ravel(), np.arange(0, n * count + 1, count)), (n, n)
-        )
-        heat = 0.5 * (directed + directed.T)
+        near = connected_graph(points, self.neighbors, self.metric).neighbors.indices
+        n, count = near.shape
+        directed = csr_array((np.ones(near.size), near.ravel(), np.arange(0, near.size + 1, count)), (n, n))
+        adjacent = 0.5 * (directed + directed.T)
         # a frame is its own neighbor, so that a frame of weight 2 is that frame twice
-        heat = csr_array(diags_array(weights) @ (heat + eye_array(n)) @ diags_array(weights))
-        degrees = heat.sum(axis=1)
-        found = smoothest(csr_array(diags_array(degrees) - heat), degrees, self.dim)
+        pairs = csr_array(diags_array(weights) @ (adjacent + eye_array(n)) @ diags_array(weights))
+        degrees = pairs.sum(axis=1)
+        found = smoothest(csr_array(diags_array(degrees) - pairs), degrees, self.dim)
         return found._replace(spectrum=found.spectrum / degrees.sum())
