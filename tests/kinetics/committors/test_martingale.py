@@ -45,6 +45,31 @@ def test_a_wrong_committor_fails_by_what_it_is_wrong():
     assert "failed" in str(steep)
 
 
+def test_no_true_increment_passes_the_bound_more_often_than_claimed():
+    """Each bin one place of the walk: a committor too low by up to 0.1 rises by what the powers of the chain say."""
+    places = np.linspace(-0.9, 0.9, 19)
+    wrong = 0.5 * (1 + places) - 0.1 * np.cos(np.pi * places / 2)
+    chain = 0.5 * (np.eye(19, k=1) + np.eye(19, k=-1))
+    held, rise = np.append(np.zeros(18), 0.5), wrong
+    for _ in range(40):
+        rise = chain @ rise + held
+    true = np.abs(rise - wrong).max()
+
+    def function(x):
+        return 0.5 * (1 + x[:, 0]) - 0.1 * np.cos(np.pi * x[:, 0] / 2)
+
+    bounds = []
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        start = 0.1 * random.integers(-10, 11, (2000, 1))
+        steps = np.cumsum(random.choice([-0.1, 0.1], (2000, 40)), axis=1)
+        data = list(np.concatenate([start, start + steps], axis=1)[..., None])
+        bounds.append(martingale_test(function, data, *ENDS, lagtimes=(40,), bins=19, every=40).bound)
+    # four of twelve below would be chance in 2 of 1000 cases
+    assert sum(bound < true for bound in bounds) <= 3
+    assert np.median(bounds) < 5 * true
+
+
 def test_weights_count_as_often_as_they_say():
     data = walks(1, 50)
     twice = [frames for frames in data for _ in range(2)]

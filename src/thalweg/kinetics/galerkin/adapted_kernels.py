@@ -140,7 +140,7 @@ class AdaptedKernels:
             If all frames are equal.
         """
         frames = data.strided(MEASURED * FRAMES_PER_KERNEL).astype(float)
-        projection = AlongDirections(_by_deviations(frames) if self.matrix is None else self.matrix)
+        projection = AlongDirections(by_deviations(frames) if self.matrix is None else self.matrix)
         seen = projection(frames)
         different = len(np.unique(seen, axis=0))
         if different < 2:
@@ -162,7 +162,7 @@ class AdaptedKernels:
         return replace(self, matrix=axes * signs * roots)
 
 
-def _by_deviations(frames: np.ndarray) -> np.ndarray:
-    """Features divided by their deviations; constant ones are left out of distances."""
+def by_deviations(frames: Float[np.ndarray, "frames features"]) -> np.ndarray:
+    """Matrix that divides features by their deviations; constant ones are left out of distances."""
     spread = frames.std(axis=0)
     return np.diag(np.where(spread > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0))

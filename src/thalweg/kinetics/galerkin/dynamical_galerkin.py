@@ -28,6 +28,13 @@ from thalweg.collective_variables.covariances.stationarity import FALSE_ALARMS
 from thalweg.kinetics.committors.martingale import MartingaleTest, martingale_test
 from thalweg.kinetics.galerkin.adapted_kernels import AdaptedKernels, Adapting
 from thalweg.kinetics.galerkin.boundary import boundary
+from thalweg.kinetics.galerkin.cell_chain import (
+    apart,
+    cell_counts,
+    chance_of_change,
+    density_ratios,
+    fitted_cells,
+)
 from thalweg.kinetics.galerkin.forms import (
     Forms,
     RidgeChoice,
@@ -58,6 +65,12 @@ FEWEST_ENTRIES = 10
 
 MOST_NEGATIVE = 0.2
 """Share of windows of negative weight above which it is told."""
+
+MOST_APART = 0.05
+"""Share of windows without a weight, as no others lead to where they begin and back, above which it is told."""
+
+AS_THEY_ARE = "first and last frames of windows have the same distribution, up to what chance gives"
+NOT_AT_EQUILIBRIUM = "trajectories did not start from equilibrium"
 
 PROBABILITY, TIME, UNLIMITED = (0.0, 1.0), (0.0, np.inf), (-np.inf, np.inf)
 
@@ -221,7 +234,7 @@ class DynamicalGalerkin(Transforming):
             to_sets.function, trajectories, in_a, in_b, _test_lags(self.lagtime, trajectories),
             n_blocks=blocks, every=self.every,
         )  # fmt: skip
-        notes += (*_density_notes(density.function), *_test_notes(test))
+        notes += (*_density_notes(density), *_passage_notes(*estimates[3:5]), *_test_notes(test))
         return GalerkinModel(
             self, trajectories.dt, future[0], before, future[1], future[2], weights, *estimates,
             martingale=test, notes=(*notes, *trajectories.notes(self.lagtime)),
@@ -234,6 +247,7 @@ class _Solved(NamedTuple):
     function: Any
     forms: Forms
     ridge: RidgeChoice
+    counts: np.ndarray | None = None
 
 
 class _Passes(NamedTuple):
@@ -292,20 +306,29 @@ class _Passes(NamedTuple):
         return self._solved(name, trial, forms, limits, strength)
 
     def density(self, functions: Functions) -> _Solved:
-        """The stationary density."""
-        mean = np.asarray(functions(self.data.strided(2 * GRADIENT_FRAMES).astype(float))).mean(axis=0)
+        """The stationary density: by a chain of cells where these change their populations, corrected by functions."""
         free = [np.zeros(len(labels), int) for labels in self.where]
-        parts = (free_increments(each, functions, mean) for each in self._windows(free))
-        forms = summed(parts, 1 + len(mean), 1, self.blocks, self.independent_windows).adjoint
-        none = np.zeros((0, len(mean)))
+        cells = fitted_cells(self.data, functions)
+        counts = cell_counts(self._windows(free), cells, self.blocks)
+        size = len(functions.names)
+        found = StationaryDensity(functions, np.zeros(size), np.zeros(size), np.zeros((0, size)), AS_THEY_ARE)
+        if moved := chance_of_change(counts) <= FALSE_ALARMS:
+            ratios = density_ratios(counts.sum(axis=0))
+            none = np.zeros((0, len(ratios)))
+            found = replace(
+                found, cells=cells, ratios=ratios, ratio_replicates=none, reason=NOT_AT_EQUILIBRIUM
+            )
+        frames = self.data.strided(2 * GRADIENT_FRAMES).astype(float)
+        weights = found.by_cells(frames)
+        found = replace(found, mean=weights @ np.asarray(functions(frames)) / weights.sum())
+        parts = (free_increments(each, found) for each in self._windows(free))
+        forms = summed(parts, 1 + size, 1, self.blocks, self.independent_windows).adjoint
         ridge = chosen_ridge(forms)
-        if chance_of_size(forms, ridge) > FALSE_ALARMS:
-            reason = "first and last frames of windows have the same distribution, up to what chance gives"
-            return _Solved(StationaryDensity(functions, mean, 0 * mean, none, reason), forms, ridge)
-        found = StationaryDensity(
-            functions, mean, solved(forms, ridge)[1:], none, "trajectories did not start from equilibrium"
+        if chance_of_size(forms, ridge) <= FALSE_ALARMS:
+            found = replace(found, coefficients=solved(forms, ridge)[1:], reason=NOT_AT_EQUILIBRIUM)
+        return _Solved(
+            replace(found, negative=self._negative(found)), forms, ridge, counts if moved else None
         )
-        return _Solved(replace(found, negative=self._negative(found)), forms, ridge)
 
     def backward(self, trial: Trial, density: StationaryDensity) -> _Solved:
         """The backward committor: one on A, zero on B, where a window came from."""
@@ -363,14 +386,25 @@ class _Passes(NamedTuple):
         return replace(found.function, replicates=rows)
 
     def resampled_density(self, found: _Solved, times: np.ndarray) -> StationaryDensity:
-        """The density with its replicates."""
-        size = len(found.function.mean)
-        if found.function.stationary:
-            return replace(found.function, replicates=np.zeros((len(times), size)))
-        rows = _replicates(
-            found.forms.resamplings(times), lambda _, each: solved(each, found.ridge)[1:], times, size
+        """The density with its replicates: of the correction where there is one, of the chain otherwise."""
+        function = found.function
+        if function.coefficients.any():
+            rows = _replicates(
+                found.forms.resamplings(times),
+                lambda _, each: solved(each, found.ridge)[1:],
+                times,
+                len(function.mean),
+            )
+            return replace(
+                function, replicates=rows, ratio_replicates=np.tile(function.ratios, (len(times), 1))
+            )
+        rows = np.zeros((len(times), len(function.mean)))
+        if found.counts is None:
+            return replace(function, replicates=rows)
+        ratios = [density_ratios(np.tensordot(each, found.counts, 1)) for each in times]
+        return replace(
+            function, replicates=rows, ratio_replicates=np.reshape(ratios, (len(times), len(function.ratios)))
         )
-        return replace(found.function, replicates=rows)
 
     def resampled_past(
         self, found: _Solved, density: StationaryDensity, times: np.ndarray
@@ -483,12 +517,29 @@ def _test_lags(lagtime: int, data: Trajectories) -> tuple[int, ...]:
     return tuple(sorted({min(max(lag, 1), longest) for lag in wanted}))
 
 
-def _density_notes(density: StationaryDensity) -> tuple[str, ...]:
-    if density.negative <= MOST_NEGATIVE:
-        return ()
-    return (
-        f"the weights of {density.negative:.0%} of the windows are negative: flux and rates are not to be trusted; use "
-        "more trajectories or fewer functions",
+def _density_notes(density: _Solved) -> tuple[str, ...]:
+    notes, negative = [], density.function.negative
+    if negative > MOST_NEGATIVE:
+        notes.append(
+            f"the weights of {negative:.0%} of the windows are negative: flux and rates are not to be trusted; use "
+            "more trajectories or fewer functions"
+        )
+    alone = 0.0 if density.counts is None else apart(density.counts.sum(axis=0))
+    if alone > MOST_APART:
+        notes.append(
+            f"{alone:.0%} of the windows begin where no others come from the rest and go back: rates and passage times "
+            "are not to be trusted; use a shorter lag time or more trajectories"
+        )
+    return tuple(notes)
+
+
+def _passage_notes(*times: Estimate) -> tuple[str, ...]:
+    names = ("A to B", "B to A")
+    lost = [name for name, each in zip(names, times) if not (each.value > 0 and np.isfinite(each.value))]
+    return tuple(
+        f"the equations for the mean passage time from {name} are solved by a negative one, and zero is quoted: too "
+        "few windows lead out of a well; use more trajectories, or a lag time in which some do"
+        for name in lost
     )
 
 

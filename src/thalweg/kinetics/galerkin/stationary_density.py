@@ -1,16 +1,17 @@
 r"""Weights under which windows from anywhere count as they would at equilibrium: the change of measure.
 
 .. math::  \Big\langle w(x_t)\, [\varphi_i(x_{t+\tau}) - \varphi_i(x_t)] \Big\rangle = 0,\qquad
-           w = 1 + \sum_j v_j\, (\varphi_j - \bar\varphi_j)
+           w = c \Big(1 + \sum_j v_j\, (\varphi_j - \bar\varphi_j)\Big)
 
-[thiede2019]: the adjoint of the equations for functions of the future, without sets. Data that are stationary as far as
-can be told keep the weights they have: at equilibrium the weights that blocks of trajectories ask for are as likely as
-their negatives, and together no larger than with random signs.
+[thiede2019]: the adjoint of the equations for functions of the future, without sets; :math:`c` is the density by a
+chain of cells (`thalweg.kinetics.galerkin.cell_chain`), which the functions correct. Data that are stationary as far as
+can be told keep the weights they have: at equilibrium the changes of blocks of trajectories, and the corrections they
+ask for, are as likely as their negatives, and together no larger than with random signs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,9 @@ class StationaryDensity(Model):
     replicates : (samples, functions), of resampled data
     reason : why the data are weighted, or not
     negative : share of the windows whose weight is negative
+    cells : their indicators; None where no chain was needed
+    ratios : (cells,) density by the chain
+    ratio_replicates : (samples, cells), of resampled data
     """
 
     functions: Functions
@@ -42,23 +46,35 @@ class StationaryDensity(Model):
     replicates: Shaped[np.ndarray, "samples functions"]
     reason: str
     negative: float = 0.0
+    cells: Functions | None = None
+    ratios: Shaped[np.ndarray, " cells"] = field(default_factory=lambda: np.ones(0))
+    ratio_replicates: Shaped[np.ndarray, "samples cells"] = field(default_factory=lambda: np.ones((0, 0)))
 
     @property
     def stationary(self) -> bool:
         """Whether the data are taken as they are."""
-        return not self.coefficients.any()
+        return self.cells is None and not self.coefficients.any()
 
     def __call__(self, frames: Any) -> Any:
         """Weights ``(frames,)``, about one on average."""
         xp = frames.__array_namespace__()
         mean, coefficients = (xp.asarray(each, dtype=frames.dtype) for each in (self.mean, self.coefficients))
-        return 1 + (self.functions(frames) - mean) @ coefficients
+        corrected = 1 + (self.functions(frames) - mean) @ coefficients
+        return corrected if self.cells is None else corrected * self.by_cells(frames)
+
+    def by_cells(self, frames: Any) -> Any:
+        """Density ``(frames,)`` by the chain alone; one where none was needed."""
+        xp = frames.__array_namespace__()
+        if self.cells is None:
+            return xp.ones(len(frames), dtype=frames.dtype)
+        return self.cells(frames) @ xp.asarray(self.ratios, dtype=frames.dtype)
 
     def of_replicates(self, frames: np.ndarray) -> np.ndarray:
         """Weights ``(frames, samples)`` by every resampling."""
         if self.stationary:
             return np.ones((len(frames), len(self.replicates)))
-        return 1 + (np.asarray(self.functions(frames)) - self.mean) @ self.replicates.T
+        corrected = 1 + (np.asarray(self.functions(frames)) - self.mean) @ self.replicates.T
+        return corrected if self.cells is None else corrected * (self.cells(frames) @ self.ratio_replicates.T)
 
     def headline(self) -> dict[str, object]:
         """Whether data are weighted."""
@@ -69,11 +85,15 @@ class StationaryDensity(Model):
         return f"{text}: {self.reason}"
 
 
-def free_increments(windows: StoppedWindows, functions: Functions, mean: np.ndarray) -> Increments:
+def free_increments(windows: StoppedWindows, density: StationaryDensity) -> Increments:
     """What windows that nothing stops add to the forms of these functions and the constant, which is the first."""
     values = np.concatenate(
-        [np.ones((len(windows.frames), 1)), np.asarray(functions(windows.frames)) - mean], axis=1
+        [np.ones((len(windows.frames), 1)), np.asarray(density.functions(windows.frames)) - density.mean],
+        axis=1,
     )
     at = windows.begins
-    changes = values[windows.last] - values[at]
-    return Increments(windows.block, windows.weights, values[at], changes[None], np.zeros((1, len(at))))
+    changes, weights = (
+        values[windows.last] - values[at],
+        windows.weights * density.by_cells(windows.frames[at]),
+    )
+    return Increments(windows.block, weights, values[at], changes[None], np.zeros((1, len(at))))
