@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from thalweg.learned_potentials.terms.term import (
 )
 from thalweg.learned_potentials.uncertainty.calibrated import calibrated
 from thalweg.learned_potentials.uncertainty.committee import Committee
+from thalweg.learned_potentials.uncertainty.left_out import left_out_forces
 from thalweg.learning.splits import random_split
 from thalweg.systems.configuration import Configuration, elements_of
 
@@ -135,7 +137,10 @@ class Recipe:
         if pulled and isinstance(term, Uncertain):
             chosen = random_split(len(pulled), [min(CALIBRATED, len(pulled))], seed)[0]
             try:
-                fitted = calibrated(fitted, [pulled[k] for k in chosen])
+                # of what a baseline claims of frames left out nothing is known
+                alone = not any(isinstance(each, Uncertain) for each in self.baseline)
+                left_out = partial(left_out_forces, info, rest, CALIBRATED, seed) if alone else None
+                fitted = calibrated(fitted, [pulled[k] for k in chosen], left_out)
             except NoUncertainty as reason:
                 fitted = replace(fitted, card={**card, "calibration": str(reason)})
         return FittedTerm(fitted, info)

@@ -62,14 +62,19 @@ class Calibration:
 
 
 def calibrate(
-    residuals: Many, deviations: Many, bins: int = 10, groups: np.ndarray | None = None, noise: float = 0.0
+    residuals: Many,
+    deviations: Many,
+    bins: int = 10,
+    groups: np.ndarray | None = None,
+    noise: float = 0.0,
+    told_by: int = 0,
 ) -> Calibration:
     """The map from claimed ``deviations`` to those of ``residuals``, and what claims are worth with it.
 
     Parameters
     ----------
     groups : of which frame each residual is, see `DeviationMap.of`
-    noise : standard deviation of labels, as far as it is known
+    noise, told_by : standard deviation of labels, as far as it is known, see `DeviationMap.of`
 
     Raises
     ------
@@ -84,7 +89,7 @@ def calibrate(
     (2.0, 0.68, 0.95)
     """
     residuals, deviations = _checked(residuals, deviations, least=0.0)
-    mapped = DeviationMap.of(residuals, deviations, groups, noise)
+    mapped = DeviationMap.of(residuals, deviations, groups, noise, told_by)
     told = deviations > mapped.closed
     judged, scaled = residuals[told], mapped.of_labels(deviations[told])
     return Calibration(

@@ -111,7 +111,11 @@ class DeviationMap:
 
     @staticmethod
     def of(
-        residuals: Many, deviations: Many, groups: np.ndarray | None = None, noise: float = 0.0
+        residuals: Many,
+        deviations: Many,
+        groups: np.ndarray | None = None,
+        noise: float = 0.0,
+        told_by: int = 0,
     ) -> DeviationMap:
         """The map that claimed ``deviations``, none negative, call for when ``residuals`` were found.
 
@@ -119,6 +123,7 @@ class DeviationMap:
         ----------
         groups : of which frame each is; those of one frame are alike, and errors of ``a`` and ``b`` are over frames
         noise : standard deviation of the labels, as far as it is known without the claims
+        told_by : how many normal numbers tell it as well; none where it is known exactly
 
         Raises
         ------
@@ -132,7 +137,7 @@ class DeviationMap:
         if not open_.any():
             raise ValueError("all claimed deviations are zero; calibrate where something can err")
         closed, size, deviations, groups = size[~open_], size[open_], deviations[open_], groups[open_]
-        noise, told_by = _noise(closed, noise)
+        noise, told_by = _noise(closed, noise, told_by)
         middle = float(np.median(deviations))
         floor = max(LEAST * float(np.quantile(size, WITHIN)), 1e-12 * middle)
         highest = float(np.quantile(deviations, 0.99))
@@ -156,13 +161,13 @@ def closed_below(deviations: Float[Array, " *shape"]) -> float:
     return float(CLOSED * rising[np.searchsorted(held, held[-1] / 2)])
 
 
-def _noise(closed: np.ndarray, known: float) -> tuple[float, int]:
-    """Noise of labels, and how many labels tell it; none where it was ``known`` to be as large before.
+def _noise(closed: np.ndarray, known: float, known_by: int) -> tuple[float, int]:
+    """Noise of labels, and how many labels tell it, or what was ``known`` before if that is as large.
 
     A label whose prediction is certain differs by its noise alone.
     """
     told = float(np.quantile(closed, WITHIN)) if len(closed) >= FEW else 0.0
-    return (told, len(closed)) if told > known else (known, 0)
+    return (told, len(closed)) if told > known else (known, known_by)
 
 
 def _scale(

@@ -102,7 +102,7 @@ def test_normal_equations_give_the_least_squares_solution_of_all_rows(problem):
 def test_held_out_error_from_the_sums_is_that_of_a_refit(problem):
     found = CrossValidated((1e-5,)).solve(problem.equations, problem.prior, Weights())
     folds = np.random.default_rng(0).permutation(len(crystals())) % 4
-    squares = []
+    squares, crossed = [], problem.crossed(found)
     for fold in range(4):
         kept = [frame for frame, f in zip(crystals(), folds) if f != fold]
         left = [frame for frame, f in zip(crystals(), folds) if f == fold]
@@ -113,6 +113,11 @@ def test_held_out_error_from_the_sums_is_that_of_a_refit(problem):
         )
         labels = term.evaluate(left)
         squares += [((a - b.forces) ** 2).mean() for a, b in zip(labels.forces, left)]
+        # the sums make the same of all but a fold, and know which frames that were
+        without, out = crossed[fold]
+        np.testing.assert_array_equal(out, np.flatnonzero(folds == fold))
+        np.testing.assert_allclose(without.coefficients, term.coefficients, rtol=1e-4, atol=1e-6)
+        assert without.noise == pytest.approx(term.noise, rel=1e-3)
     assert found.held_out["force"] == pytest.approx(np.sqrt(np.mean(squares)), rel=1e-4)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -81,7 +82,10 @@ class OnePass:
             )
         solution = self.regularization.solve(problem.equations, problem.prior, weights)
         chosen = {"strength": float(solution.strength), "noise": float(solution.noise)}
-        return FittedTerm(problem.term(solution), FitInfo(chosen, solution.held_out, problem))
+        crossed = partial(problem.crossed, solution) if len(problem.equations.folds) > 1 else None
+        return FittedTerm(
+            problem.term(solution), FitInfo(chosen, solution.held_out, problem, crossed=crossed)
+        )
 
 
 @dataclass(frozen=True)

@@ -86,10 +86,12 @@ class NormalEquations:
     ----------
     folds : for each fold of the frames, `Sums` by kind of label; kinds without labels are absent
     imagined : `Sums` of rows divided by their errors that count in any fold, as a prior does, and are no labels
+    fold_of : (frames,) the fold of each frame; none where it was not kept
     """
 
     folds: tuple[Mapping[str, Sums], ...]
     imagined: Sums | None = None
+    fold_of: np.ndarray | None = None
 
     @staticmethod
     def of(
@@ -101,7 +103,7 @@ class NormalEquations:
         progress: Callable[[str, float], None] | None = None,
         divisors: Sequence[float] | np.ndarray | None = None,
     ) -> NormalEquations:
-        """Sum the ``rows`` of ``configurations``, which are dealt to ``folds`` at random.
+        """Sum the ``rows`` of ``configurations``, which are `dealt` to ``folds`` at random.
 
         Energies and stresses count per square root of the number of atoms; all labels of a frame, and so held-out
         errors, are divided by its entry in ``divisors``, see `Forgiving`.
@@ -116,13 +118,13 @@ class NormalEquations:
         present = _labels_of(configurations)
         if not present:
             raise ValueError("no frame has an energy, forces or a stress; there is nothing to fit")
-        folds = max(1, min(folds, len(configurations)))
+        fold_of = dealt(configurations, folds, seed)
+        folds = int(fold_of.max()) + 1
         needed = 8 * coefficients**2 * (folds * len(present) + 3)
         size = f"normal equations of {coefficients:,} coefficients"
         require_memory(needed, f"{size}; use fewer features or points, or fewer folds")
         if progress is not None:
             progress(f"{size}, {needed / 1e9:.2g} GB" if needed > LARGE else size, 0.0)
-        fold_of = np.random.default_rng(seed).permutation(len(configurations)) % folds
         sums = [{label: Sums(coefficients) for label in present} for _ in range(folds)]
         done = 0
         for block in rows:
@@ -135,7 +137,7 @@ class NormalEquations:
         for fold in sums:
             for of_label in fold.values():
                 of_label.flush()
-        return NormalEquations(tuple(sums))
+        return NormalEquations(tuple(sums), fold_of=fold_of)
 
     @property
     def coefficients(self) -> int:
@@ -172,6 +174,35 @@ class NormalEquations:
             )
             for label in self.folds[0]
         }
+
+
+def dealt(configurations: Sequence[Configuration], folds: int, seed: int = 0) -> np.ndarray:
+    """A fold of at most ``folds`` for each frame at random, ``(frames,)``; the same one for all that are the same.
+
+    In a bootstrap sample frames repeat: one that is left out and taught as well would tell of nothing but memory.
+
+    Examples
+    --------
+    >>> one, other = (Configuration(np.ones(2, int), np.eye(2, 3) * size) for size in (0.1, 0.2))
+    >>> fold_of = dealt([one, other, one, one], 4)
+    >>> sorted(set(fold_of.tolist())), bool(fold_of[0] == fold_of[2] == fold_of[3])
+    ([0, 1], True)
+    """
+    places: dict[tuple[bytes, bytes], int] = {}
+    different = np.array(
+        [
+            places.setdefault((np.asarray(one.numbers).tobytes(), _where(one)), len(places))
+            for one in configurations
+        ]
+    )
+    order = np.random.default_rng(seed).permutation(len(places))
+    return order[different] % max(1, min(folds, len(places)))
+
+
+def _where(frame):
+    """Positions and cell as bytes."""
+    cell = b"" if frame.box is None else np.asarray(frame.box, float).tobytes()
+    return np.asarray(frame.positions, float).tobytes() + cell
 
 
 def _labels_of(configurations: Sequence[Configuration]) -> list[str]:

@@ -21,8 +21,9 @@ from thalweg.learned_potentials.linear.regularization import (
     Solution,
     pareto_front,
 )
-from thalweg.learned_potentials.terms.learner import Imagined
+from thalweg.learned_potentials.terms.learner import Crossed, Imagined
 from thalweg.learned_potentials.terms.term import Weights
+from thalweg.machine.surviving import surviving
 from thalweg.representations.environments import element_kinds
 from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration
@@ -79,6 +80,23 @@ class LinearProblem:
             factor if small else None,
             float(solution.noise),
             priors=tuple(float(solution.noise / (solution.strength * scale)) for scale in self.scales),
+        )
+
+    def crossed(self, solution: Solution) -> Crossed:
+        """For each fold the potential that a ``solution``'s settings make of the others, and the frames left out.
+
+        Without the folds of which the others do not make one: rounding may hit a part and spare the whole.
+        """
+        fold_of, folds = self.equations.fold_of, range(len(self.equations.folds))
+        made = surviving(
+            folds,
+            lambda fold: self.term(solution.without(self.equations, fold)),
+            "folds",
+            fewest=0,
+            told=False,
+        )
+        return tuple(
+            (term, np.flatnonzero(fold_of == fold)) for fold, term in zip(made.members, made.results)
         )
 
     def front(

@@ -41,6 +41,7 @@ class Solution:
     noise : variance of a label in units of its squared weight, from the residuals
     strength : ``lambda``
     held_out : root mean square of held-out residuals by kind of label; empty if not estimated
+    prior, weights : ``Lambda`` and what labels were divided by
     """
 
     coefficients: np.ndarray
@@ -48,6 +49,13 @@ class Solution:
     noise: float
     strength: float
     held_out: dict[str, float]
+    prior: np.ndarray | None = None
+    weights: Weights = Weights()  # noqa: RUF009
+
+    def without(self, equations: NormalEquations, fold: int) -> Solution:
+        """What the same settings make of all but one ``fold`` of the ``equations``."""
+        sums = equations.weighted(self.weights, without=fold)
+        return _solved(sums, self.weights, self.prior, self.strength)
 
 
 @runtime_checkable
@@ -66,9 +74,8 @@ class Ridge:
     strength: float = 1e-6
 
     def solve(self, equations: NormalEquations, prior: np.ndarray, weights: Weights) -> Solution:
-        gram, moment, square, count = equations.weighted(weights)
-        scale = np.trace(gram) / _trace(prior)
-        return _solved(gram, moment, square, count, prior, self.strength * scale, {})
+        sums = equations.weighted(weights)
+        return _solved(sums, weights, prior, self.strength * np.trace(sums[0]) / _trace(prior))
 
 
 @dataclass(frozen=True)
@@ -80,8 +87,8 @@ class CrossValidated:
     def solve(self, equations: NormalEquations, prior: np.ndarray, weights: Weights) -> Solution:
         if len(equations.folds) < 2:
             return Ridge().solve(equations, prior, weights)
-        gram, moment, square, count = equations.weighted(weights)
-        scale = np.trace(gram) / _trace(prior)
+        sums = equations.weighted(weights)
+        scale = np.trace(sums[0]) / _trace(prior)
         errors = _held_out_errors(
             equations, prior, weights, [strength * scale for strength in self.strengths]
         )
@@ -94,7 +101,7 @@ class CrossValidated:
         for best in (k for k in np.argsort(losses) if np.isfinite(losses[k])):
             held_out = {label: rms for label, (rms, _) in errors[best].items()}
             try:
-                return _solved(gram, moment, square, count, prior, self.strengths[best] * scale, held_out)
+                return _solved(sums, weights, prior, self.strengths[best] * scale, held_out)
             except np.linalg.LinAlgError:  # rounding may hit the whole and spare every fold
                 continue
         raise np.linalg.LinAlgError(
@@ -200,7 +207,7 @@ class Evidence:
                 count * np.log(misfit) + log_posterior - log_prior - len(moment) * np.log(strength * scale)
             )
         best = self.strengths[int(np.argmax(likelihoods))] * scale
-        return _solved(gram, moment, square, count, prior, best, {})
+        return _solved((gram, moment, square, count), weights, prior, best)
 
 
 @dataclass(frozen=True)
@@ -223,7 +230,7 @@ class AutomaticRelevance:
         gram, moment, square, count = equations.weighted(weights)
         strengths, solution = start.strength * prior, start
         for _ in range(self.rounds):
-            solution = _solved(gram, moment, square, count, strengths, 1.0, {})
+            solution = _solved((gram, moment, square, count), weights, strengths, 1.0)
             # strengths here are a_i times the noise: g_i = 1 - a_i S_ii says how well labels decide c_i, their sum
             # how many coefficients they decide, so that noise = |y - X c|^2 / (n - sum g)
             inverse = np.diagonal(lapack.dpotri(solution.factor)[0])
@@ -247,14 +254,16 @@ def _factor(gram, prior, strength):
     return cho_factor(matrix, lower=False, overwrite_a=True, check_finite=False)
 
 
-def _solved(gram, moment, square, count, prior, strength, held_out):
-    """The solution at one ``lambda``, its noise the mean squared residual."""
+def _solved(sums, weights, prior, strength, held_out=None):
+    """The solution at one ``lambda``, its noise the mean squared residual, of ``sums`` `NormalEquations.weighted`."""
+    gram, moment, square, count = sums
     factor = _factor(gram, prior, strength)
     coefficients = cho_solve(factor, moment)
     # |y - X c|^2 = s - 2 m.c + c.G c; of G there is only the upper triangle
     gram_coefficients = np.triu(gram) @ coefficients + np.triu(gram, 1).T @ coefficients
     misfit = max(0.0, square - 2 * moment @ coefficients + coefficients @ gram_coefficients)
-    return Solution(coefficients, np.triu(factor[0]), misfit / max(count, 1), strength, held_out)
+    noise = misfit / max(count, 1)
+    return Solution(coefficients, np.triu(factor[0]), noise, strength, held_out or {}, prior, weights)
 
 
 def _trace(prior):

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
+
 from thalweg.learned_potentials.terms.term import Term, Weights
 from thalweg.learning.trainer import History
 from thalweg.systems.configuration import Configuration
@@ -25,6 +27,10 @@ class LeastSquares(Protocol):
     def front(self, weights: Weights) -> Sequence[Any]:
         """The Pareto front of energies against forces around ``weights``, a `FrontPoint` each."""
         ...
+
+
+Crossed = tuple[tuple[Term, np.ndarray], ...]
+"""Terms of the settings of a fit, each with the numbers of frames that it was not taught; no frame is there twice."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class FitInfo:
     members : of a committee, in order
     converged : whether what iterates came to its end
     notes : more, in sentences
+    crossed : makes `Crossed` terms, where that takes no second fit
 
     Examples
     --------
@@ -55,6 +62,7 @@ class FitInfo:
     members: tuple[FitInfo, ...] = ()
     converged: bool = True
     notes: tuple[str, ...] = ()
+    crossed: Callable[[], Crossed] | None = field(default=None, repr=False, compare=False)
 
     @staticmethod
     def of_members(members: Sequence[FitInfo]) -> FitInfo:

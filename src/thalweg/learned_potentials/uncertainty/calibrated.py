@@ -10,7 +10,7 @@ held-out frames of them (`LeavesOut`), and many errors tell scatter and usual er
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -19,12 +19,16 @@ import numpy as np
 from thalweg.learned_potentials.frames.errors import residuals
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.term import Labels, NoUncertainty, Uncertain
-from thalweg.learned_potentials.uncertainty.label_noise import label_noise
+from thalweg.learned_potentials.uncertainty.label_noise import label_noise, told_noise
+from thalweg.learned_potentials.uncertainty.left_out import LeftOut
 from thalweg.learning.calibration import Calibration, ErrorOdds, calibrate, expected_to_hold
 from thalweg.learning.deviation_map import closed_below
 from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
+
+UNSURE = 0.15
+"""Relative standard error of the scale of claims from which on training frames are left out in turn to know more."""
 
 FEW = 8
 """Held-out frames of which fewer leave a calibration uncertain enough to say so."""
@@ -59,16 +63,30 @@ def force_calibration(potential: LearnedPotential, held_out: Sequence[Configurat
     NoUncertainty
         If no term knows how unsure it is, or all forces are zero by symmetry.
     """
-    return _components(*_compared(potential, held_out), label_noise(held_out))
+    return _components(*_compared(potential, held_out), held_out)
 
 
-def calibrated(potential: LearnedPotential, held_out: Sequence[Configuration]) -> LearnedPotential:
+def calibrated(
+    potential: LearnedPotential,
+    held_out: Sequence[Configuration],
+    left_out: Callable[[], LeftOut] | None = None,
+) -> LearnedPotential:
     """``potential`` with its uncertainty put right by the force errors on ``held_out`` frames; see `force_calibration`.
 
     How errors of whole frames scatter goes onto its card, where `ForceAlarm.known` finds it.
+
+    Parameters
+    ----------
+    left_out : makes held-out frames of those fitted to (`left_out_forces`); asked where held-out frames are too few,
+        or their labels too noisy, to know the scale of claims to `UNSURE`. Frames of one trajectory are alike, and tell
+        less than they seem to; so does a validation set drawn from it.
     """
     off, claimed = _compared(potential, held_out)
-    calibration = _components(off, claimed, label_noise(held_out))
+    calibration = _components(off, claimed, held_out)
+    if left_out is not None and not calibration.mapped.scale_error < UNSURE:
+        more = left_out()
+        off, claimed = [*off, *more.errors], [*claimed, *more.deviations]
+        calibration = _components(off, claimed, [*held_out, *more.frames])
     mapped = calibration.mapped
     summary = {
         "frames": len(off),
@@ -83,7 +101,7 @@ def calibrated(potential: LearnedPotential, held_out: Sequence[Configuration]) -
     errors, claims, sizes = _uncertain(
         root_mean_squares(off),
         root_mean_squares([mapped(each) for each in claimed]),
-        _freedom(held_out),
+        _freedom(off),
         mapped.certain,
     )
     if len(errors) > 1:
@@ -190,13 +208,13 @@ class ForceAlarm:
                 "what second opinions are worth is told by held-out frames with forces; give some"
             )
         errors, scores = _left_out_errors(potential, fitted) if len(fitted) else (np.empty(0), np.empty(0))
-        own, sizes = np.zeros(0), _freedom(fitted)[: len(errors)]
+        own, sizes = np.zeros(0), _freedom([frame.forces for frame in fitted])[: len(errors)]
         if labeled:
             own, own_scores = force_errors(potential, labeled), _force_scores(potential, others, labeled)
             scores = own_scores if others else np.concatenate([scores, own_scores[:, 0]])
         # frames of the fit have no second opinions: with these, scatter is judged on held-out frames alone
         scattering = own if others else np.concatenate([errors, own])
-        own_sizes = _freedom(labeled)
+        own_sizes = _freedom([frame.forces for frame in labeled])
         sizes = own_sizes if others else np.concatenate([sizes, own_sizes])
         certain, noise = 0.0, label_noise([*fitted, *labeled])
         if potential.calibration is not None:
@@ -327,8 +345,9 @@ def _compared(potential, held_out):
     return off, replace(potential, calibration=None).spread(labeled).forces
 
 
-def _components(off, claimed, noise):
+def _components(off, claimed, frames):
     """The calibration of single components, but for those without error by symmetry."""
+    noise, told_by = told_noise(frames)
     groups = np.repeat(np.arange(len(off)), [np.size(each) for each in off])
     off, claimed = (np.concatenate([np.ravel(each) for each in side]) for side in (off, claimed))
     if not (claimed > closed_below(claimed)).any():
@@ -336,12 +355,12 @@ def _components(off, claimed, noise):
             "all forces of the held-out frames are zero by symmetry and say nothing of errors; hold out frames whose "
             "atoms are displaced"
         )
-    return calibrate(off, claimed, groups=groups, noise=noise)
+    return calibrate(off, claimed, groups=groups, noise=noise, told_by=told_by)
 
 
-def _freedom(configurations):
-    """Independent components of the forces of each frame that has them: they add up to zero."""
-    return np.array([max(3.0 * len(frame) - 3, 1.0) for frame in configurations if frame.forces is not None])
+def _freedom(forces):
+    """Independent components of the ``forces`` of each frame that has them: they add up to zero."""
+    return np.array([max(3.0 * len(each) - 3, 1.0) for each in forces if each is not None])
 
 
 def _uncertain(errors, claimed, sizes, certain):

@@ -1,8 +1,9 @@
 """Committees: where members taught alike disagree, the data did not decide [seung1992].
 
-The energy is the mean over members; its spread, and that of the forces, is their standard deviation. Members of a full
-`Committee` are fitted with different seeds, each to a bootstrap sample of the frames [efron1979]. Members of a
-`ShallowCommittee` share learned messages and differ in their readouts only: one training, and less honest.
+The energy is the mean over members; its spread is their standard deviation, and that of the forces the one of each
+atom, `force_disagreement`. Members of a full `Committee` are fitted with different seeds, each to a bootstrap sample of
+the frames [efron1979]. Members of a `ShallowCommittee` share learned messages and differ in their readouts only: one
+training, and less honest.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from thalweg.learned_potentials.networks.gradient_training import RelativeError
 from thalweg.learned_potentials.networks.message_passing import MessagePassing, MessageTerm
 from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm, Learner, Resumable
 from thalweg.learned_potentials.terms.term import Labels, Spread, Term, Weights, reach
+from thalweg.learning.deviation_map import CLOSED
 from thalweg.potentials.energy import Energy
-from thalweg.shapes import Box, Energies, Positions
+from thalweg.shapes import Box, Energies, Float, Positions
 from thalweg.systems.configuration import Configuration
 from thalweg.units import AtLeast
 
@@ -61,12 +63,13 @@ class Committee:
         """
         if self.members < 2:
             raise ValueError(f"members={self.members}; one member alone cannot disagree, use at least 2")
-        fitted = []
+        fitted, drawn = [], []
         for member in range(self.members):
             report = progress and _member_progress(progress, member, self.members)
+            drawn.append(self._sample(configurations, [seed, member]))
             fitted.append(
                 self.learner.fit(
-                    self._sample(configurations, [seed, member]),
+                    [configurations[k] for k in drawn[-1]],
                     validation=validation,
                     weights=weights,
                     seed=seed * self.members + member,
@@ -75,7 +78,9 @@ class Committee:
             )
         return FittedTerm(
             CommitteeTerm(tuple(each.term for each in fitted)),
-            FitInfo.of_members([each.info for each in fitted]),
+            FitInfo.of_members(
+                [_with_frames_not_drawn(*each, len(configurations)) for each in zip(fitted, drawn)]
+            ),
         )
 
     def with_checkpoints(self, folder: Path) -> Committee:
@@ -85,14 +90,27 @@ class Committee:
         return replace(self, learner=self.learner.with_checkpoints(folder))
 
     def _sample(self, configurations, seed):
+        """Numbers of the frames that a member is taught."""
         if self.bootstrap == 0:
-            return list(configurations)
+            return np.arange(len(configurations))
         generator, count = np.random.default_rng(seed), len(configurations)
         drawn = generator.integers(count, size=max(1, round(self.bootstrap * count)))
         known = {int(z) for k in drawn for z in configurations[k].numbers}
         # an element that no drawn frame has would be unknown to this member
         rare = [k for k in range(count) if not {int(z) for z in configurations[k].numbers} <= known]
-        return [configurations[k] for k in [*drawn, *rare[:1]]]
+        return np.array([*drawn, *rare[:1]])
+
+
+def _with_frames_not_drawn(fitted, drawn, count):
+    """What is known of the fit of a member, with frames left out by number among all, those not drawn among them."""
+    if fitted.info.crossed is None:
+        return fitted.info
+
+    def crossed():
+        apart = [(term, np.unique(drawn[own])) for term, own in fitted.info.crossed()]
+        return ((fitted.term, np.setdiff1d(np.arange(count), drawn)), *apart)
+
+    return replace(fitted.info, crossed=crossed)
 
 
 @dataclass(frozen=True)
@@ -200,8 +218,27 @@ class CommitteeTerm(eqx.Module):
         each = [member.evaluate(configurations) for member in self.members]
         return Spread(
             np.std([labels.energies for labels in each], 0, ddof=1),
-            tuple(np.std(forces, 0, ddof=1) for forces in zip(*(labels.forces for labels in each))),
+            tuple(force_disagreement(forces) for forces in zip(*(labels.forces for labels in each))),
         )
+
+
+def force_disagreement(
+    forces: Sequence[Float[np.ndarray, "atoms 3"]],
+) -> Float[np.ndarray, "atoms 3"]:
+    """Standard deviation over members of the force components of each atom: their root mean square in all directions.
+
+    A few members tell that of a single component to tens of per cent only, and claims that scatter so much for no
+    reason are spread too widely. Components that symmetry makes zero are left out, and keep their own.
+
+    Examples
+    --------
+    >>> force_disagreement([np.array([[3.0, 0.0, 4.0]]), np.array([[1.0, 0.0, 0.0]])]).round(3).tolist()
+    [[2.236, 0.0, 2.236]]
+    """
+    squares = np.var(forces, 0, ddof=1)
+    open_ = squares > CLOSED**2 * squares.max(1, keepdims=True)
+    usual = np.sum(squares * open_, 1, keepdims=True) / np.maximum(open_.sum(1, keepdims=True), 1)
+    return np.sqrt(np.where(open_, usual, squares))
 
 
 class MeanEnergy(Energy):

@@ -10,12 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import chdtri
 
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
 
 DECIMALS = range(1, 8)
 """Of written forces; more are no rounding worth speaking of."""
+
+MEDIAN = float(chdtri(3, 0.5))
+"""Of a sum of three squares of normal numbers of deviation one."""
+
+TOLD = 1.58
+"""Normal numbers whose mean square is known as well as the median of such sums, for each of them."""
 
 WRITTEN = ("eV/Å", "kcal/mol/Å", "Ha/bohr")
 """Units in which forces may have been rounded."""
@@ -32,13 +39,20 @@ def label_noise(configurations: Sequence[Configuration]) -> float:
     >>> round(float(label_noise([frame]) / unit("meV/Å", "force")), 2)
     2.89
     """
+    return told_noise(configurations)[0]
+
+
+def told_noise(configurations: Sequence[Configuration]) -> tuple[float, int]:
+    """The same, and how many normal numbers would tell it as well; none where it is known by the decimals."""
     forces = [np.asarray(frame.forces) for frame in configurations if frame.forces is not None]
     if not forces:
-        return 0.0
-    sums = [np.sqrt(np.mean(each.sum(0) ** 2) / len(each)) for each in forces if len(each) > 1]
-    return max(
-        _rounding(np.concatenate([np.ravel(each) for each in forces])), float(np.median(sums or [0.0]))
-    )
+        return 0.0, 0
+    squares = [np.sum(each.sum(0) ** 2) / len(each) for each in forces if len(each) > 1]
+    of_sums = np.sqrt(
+        np.median(squares or [0.0]) / MEDIAN
+    )  # the mean, but for frames that something pulls at
+    rounding = _rounding(np.concatenate([np.ravel(each) for each in forces]))
+    return (rounding, 0) if rounding >= of_sums else (float(of_sums), int(TOLD * len(squares)))
 
 
 def _rounding(values: np.ndarray) -> float:
