@@ -29,6 +29,14 @@ def test_trees_and_blocks_find_the_neighbors_that_all_distances_say(dims):
         np.testing.assert_allclose(found.distances, np.take_along_axis(distances, expected, 1), rtol=1e-6)
 
 
+def test_neighbors_in_dense_clouds_that_stand_far_apart_are_exact():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([1e3 + 0.01 * rng.standard_normal((400, 8)), rng.standard_normal((400, 8))])
+    distances = np.linalg.norm(x[:400, None] - x[None, :400], axis=2)
+    found = nearest(x, 5)
+    np.testing.assert_allclose(found.distances[:400], np.sort(distances, axis=1)[:, 1:6], rtol=1e-3)
+
+
 def test_a_point_is_no_neighbor_of_itself_though_others_stand_at_its_place():
     x = np.repeat([[0.0], [1.0]], 5, axis=0)
     found = nearest(x, 4)

@@ -100,7 +100,7 @@ class NeighborReach:
         # equal points would reach nowhere; they are merged before
         radii = neighbors.distances[:, -1]
         return NeighborRadii(radii, neighbors.indices.shape[1]), kernel_graph(
-            neighbor_pairs(neighbors), radii
+            neighbor_pairs(neighbors, radii), radii
         )
 
 

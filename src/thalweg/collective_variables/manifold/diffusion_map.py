@@ -29,14 +29,19 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
 from thalweg.collective_variables.bases.linear_map import as_frames, mapped
 from thalweg.collective_variables.bases.raw_angles import warned_angles
 from thalweg.collective_variables.manifold.bandwidth import NeighborReach, Radii, Reach, squares_between
 from thalweg.collective_variables.manifold.dimension import local_dimension
-from thalweg.collective_variables.manifold.graph_modes import ALL_AT_ONCE, GUARD, GraphModes, graph_modes
+from thalweg.collective_variables.manifold.graph_modes import (
+    ALL_AT_ONCE,
+    GUARD,
+    TOLERANCE,
+    GraphModes,
+    graph_modes,
+)
 from thalweg.collective_variables.manifold.kernel_graph import (
     KernelGraph,
     narrower,
@@ -46,6 +51,7 @@ from thalweg.collective_variables.manifold.kernel_graph import (
 )
 from thalweg.collective_variables.manifold.landmarks import DeltaNet, LandmarkChoice
 from thalweg.collective_variables.manifold.map_errors import (
+    Quotients,
     Solve,
     extrapolated_rates,
     rate_estimate,
@@ -67,8 +73,11 @@ FEWEST = 30
 FEWEST_CARRIERS = 5
 """Points that must effectively carry a function for it to be a coordinate."""
 
-COARSER = 4
+COARSER = 16
 """One point in so many is used to find first guesses."""
+
+ROUGHLY = 5e-4
+"""Tolerance of modes of a part of the points: far below what chance makes of them."""
 
 SLOWER_THAN = 0.05
 """Least share of a point's rate that is left when a mode's own is subtracted, in the extension to new frames."""
@@ -261,10 +270,16 @@ class DiffusionMapModel(Model):
         seed : of the draws
         """
         method, walk = self.method, self.walk
-        modes, _ = method._modes(walk, self.functions, 40)
-        solve = method.solver(self, self.graph, modes)
+        modes = graph_modes(walk.flow, walk.mass, method.dim, self.functions, FEWEST_CARRIERS)
         return rate_estimate(
-            solve, method.per_time * self.eigenvalues, self.rates, self.blocks, self.dimension, samples, seed
+            method.solver(self, self.graph, modes),
+            method.quotients(self, self.graph),
+            method.per_time * self.eigenvalues,
+            self.rates,
+            self.blocks,
+            self.dimension,
+            samples,
+            seed,
         )
 
     def headline(self) -> dict[str, object]:
@@ -374,22 +389,43 @@ class DiffusionMap(Transforming):
         """A function that gives the rates of some of the points of a model, from its modes as guesses."""
 
         def solve(multiplicities: np.ndarray, factor: float) -> np.ndarray:
-            kept = np.flatnonzero(multiplicities)
-            part = graph.among(kept)
-            if factor != 1:
-                part = narrower(part, model.radii.radii[kept], factor)
-            held, told = _largest_part(part, model.weights[kept])
-            if told:
-                part, kept = part.among(held), kept[held]
-            weights = model.weights[kept] * multiplicities[kept]
-            own = factor * model.radii.radii[kept]
-            walk = self.walk(part, weights / weights.sum(), model.radii, model.dimension, own)
-            found = graph_modes(walk.flow, walk.mass, self.dim, modes.vectors[kept], iterations=40)
-            # those that are the model's own, whatever modes of few points stand between
-            overlaps = modes.vectors[kept, : self.dim].T @ (walk.mass[:, None] * found.vectors)
-            return self.per_time * found.eigenvalues[linear_sum_assignment(-(overlaps**2))[1]]
+            kept, walk = self._among(model, graph, multiplicities, factor)
+            found = graph_modes(
+                walk.flow, walk.mass, self.dim, modes.vectors[kept], FEWEST_CARRIERS, tolerance=ROUGHLY
+            )
+            # the model's own modes, of which those of fewer points may be mixtures
+            overlaps = (modes.vectors[kept, : self.dim].T @ (walk.mass[:, None] * found.vectors)) ** 2
+            shares = overlaps / overlaps.sum(axis=1, keepdims=True)
+            return self.per_time * np.exp(shares @ np.log(found.eigenvalues))
 
         return solve
+
+    def quotients(self, model: DiffusionMapModel, graph: KernelGraph) -> Quotients:
+        """A function that gives Rayleigh quotients of the functions of a model on some of its points."""
+
+        def quotients(multiplicities: np.ndarray) -> np.ndarray:
+            kept, walk = self._among(model, graph, multiplicities, 1.0)
+            functions = model.functions[kept] - walk.mass @ model.functions[kept]
+            rates = np.asarray(walk.flow.sum(axis=1)).ravel()
+            energy = rates @ functions**2 - (functions * (walk.flow @ functions)).sum(axis=0)
+            return self.per_time * energy / (walk.mass @ functions**2)
+
+        return quotients
+
+    def _among(
+        self, model: DiffusionMapModel, graph: KernelGraph, multiplicities: np.ndarray, factor: float
+    ) -> tuple[np.ndarray, GraphWalk]:
+        """Numbers of the points of a model left by multiplicities, and the walk on them at a reach times a factor."""
+        kept = np.flatnonzero(multiplicities)
+        part = graph.among(kept)
+        if factor != 1:
+            part = narrower(part, model.radii.radii[kept], factor)
+        held, told = _largest_part(part, model.weights[kept])
+        if told:
+            part, kept = part.among(held), kept[held]
+        weights = model.weights[kept] * multiplicities[kept]
+        own = factor * model.radii.radii[kept]
+        return kept, self.walk(part, weights / weights.sum(), model.radii, model.dimension, own)
 
     def walk(
         self,
@@ -428,8 +464,9 @@ class DiffusionMap(Transforming):
         notes += told + _coarse(points.places, radii.radii, count, self.metric)
         walk = self.walk(graph, points.weights, radii, dimension)
         start = None if len(points.places) <= ALL_AT_ONCE else self._guess(points, walk)
-        modes, lone = self._modes(walk, start, 30 if rough else 100)
-        notes += _converged(modes, self.dim) + lone
+        tolerance = ROUGHLY if rough else TOLERANCE
+        modes = graph_modes(walk.flow, walk.mass, self.dim, start, FEWEST_CARRIERS, tolerance=tolerance)
+        notes += _converged(modes, self.dim)
         kept_modes = self.dim + GUARD if rough else self.dim
         model = DiffusionMapModel(
             method=self,
@@ -456,26 +493,6 @@ class DiffusionMap(Transforming):
                 f"rates are those of the graph, not extrapolated: of halves of the points, {error}",
             )
         return replace(model, rates=rates), notes + rough_word(model.rates, rates)
-
-    def _modes(
-        self, walk: GraphWalk, start: np.ndarray | None, iterations: int
-    ) -> tuple[GraphModes, tuple[str, ...]]:
-        """Modes of a walk, those carried by enough points first; and a word on others that are slower."""
-        for more in (0, 2 * GUARD, 6 * GUARD):
-            count = min(self.dim + more, len(walk.mass) - 1 - GUARD)
-            modes = graph_modes(walk.flow, walk.mass, count, start if not more else None, iterations)
-            # f^2 w is each point's part in the variance of a mode
-            carriers = 1 / ((walk.mass[:, None] * modes.vectors**2) ** 2).sum(axis=0)
-            carried = carriers >= FEWEST_CARRIERS
-            if carried.sum() >= self.dim:
-                break
-        order = np.concatenate([np.flatnonzero(carried), np.flatnonzero(~carried)])
-        lone = int((~carried[: order[: self.dim].max()]).sum())
-        word = (
-            f"{lone} functions that less than {FEWEST_CARRIERS} points carry, at the outskirts, are left out"
-        )
-        modes = GraphModes(modes.eigenvalues[order], modes.vectors[:, order], modes.residuals[order])
-        return modes, (word,) * (lone > 0)
 
     def _dimension(self, points: MapPoints, neighbors: Any) -> tuple[float, tuple[str, ...]]:
         """The dimension, and a word where it is between whole numbers."""
@@ -558,6 +575,12 @@ def _coarse(places: np.ndarray, radii: np.ndarray, count: int, metric: Metric) -
 
 
 def _converged(modes: GraphModes, dim: int) -> tuple[str, ...]:
-    """A word where iteration ended too early."""
-    worst = float(modes.residuals[:dim].max())
-    return () if worst < 0.3 else (f"modes were found to {100 * worst:.0f} % of their rates only",)
+    """A word where iteration ended too early, and one where modes were passed over."""
+    worst, notes = float(modes.residuals[:dim].max()), ()
+    if worst >= 0.3:
+        notes += (f"modes were found to {100 * worst:.0f} % of their rates only",)
+    if modes.lone:
+        notes += (
+            f"{modes.lone} functions that less than {FEWEST_CARRIERS} points carry, at the outskirts, are left out",
+        )
+    return notes

@@ -3,19 +3,20 @@ r"""Slow modes of a walk on a graph: the smallest eigenvalues of a sparse Laplac
 .. math::  (D - S)\, f = \lambda\, W f, \qquad D = \mathrm{diag}\Big(\sum_j S_{ij}\Big)
 
 Guesses are improved by locally optimal block iterations [knyazev2001], preconditioned by :math:`D`: nothing is
-factorized, and from good guesses, such as modes found on fewer of the points, ten to thirty products with the sparse
-matrix are enough.
+factorized, and from modes found on few of the points some ten products with the sparse matrix are enough.
+
+A walk on points also has modes of its outskirts, of single points seldom left. A mode that fewer than a given number of
+points carry, :math:`1 / \sum_i (w_i f_i^2)^2`, is passed over in every iteration.
 """
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import scipy
-from scipy.sparse import csr_array, diags_array
-from scipy.sparse.linalg import eigsh, lobpcg
+from scipy.sparse import csr_array
 
 ALL_AT_ONCE = 600
 """Points up to which a dense matrix is solved."""
@@ -23,8 +24,22 @@ ALL_AT_ONCE = 600
 GUARD = 5
 """Modes iterated beside those asked for."""
 
-TOLERANCE = 0.03
-"""Residual of a mode at which iteration ends, relative to the slowest eigenvalue: of second order in its error."""
+TOLERANCE = 1e-4
+"""What the last iterations changed in eigenvalues, relative to these, when iteration ends."""
+
+LAST = 5
+"""Iterations over which that is taken: about what remains is then as much again."""
+
+MOVING, SURE = 0.02, 0.1
+"""Residuals of a mode, relative to its eigenvalue: from the first on it is improved, below the second iteration may
+end. The eigenvalue's error is of second order in them."""
+
+DEPENDENT = 1e-10
+"""Squared length, relative to one, below which a direction is made of the others."""
+
+
+MOST = 2
+"""Modes held in iterations, those that few points carry among them, in units of those improved."""
 
 
 class GraphModes(NamedTuple):
@@ -32,21 +47,24 @@ class GraphModes(NamedTuple):
 
     Attributes
     ----------
-    eigenvalues : (modes,) smallest first
+    eigenvalues : (modes,) smallest first, those passed over after the others
     vectors : (points, modes) of mean zero and variance one under the mass
     residuals : (modes,) of each, relative to its eigenvalue: an eigenvalue is wrong by less than this
+    lone : modes carried by too few points that were passed over, slower than the last asked for
     """
 
     eigenvalues: np.ndarray
     vectors: np.ndarray
     residuals: np.ndarray
+    lone: int
 
 
 def graph_modes(
     flow: csr_array,
     mass: np.ndarray,
     count: int,
-    start: np.ndarray | None = None,
+    guesses: np.ndarray | None = None,
+    carriers: float = 1.0,
     iterations: int = 100,
     tolerance: float = TOLERANCE,
 ) -> GraphModes:
@@ -56,7 +74,8 @@ def graph_modes(
     ----------
     flow : (points, points) symmetric S, whose points hang together
     mass : (points,) W, positive
-    start : (points, guesses); None for a rough first search by Lanczos iterations
+    guesses : (points, guesses), at least ``count`` of them; needed for more than `ALL_AT_ONCE` points
+    carriers : fewest points that carry a mode, effectively
     iterations, tolerance : where improvement ends
 
     Examples
@@ -66,63 +85,119 @@ def graph_modes(
     >>> bool(np.allclose(found.eigenvalues[:2], 2 - 2 * np.cos(2 * np.pi / 400)))
     True
     """
-    rates = np.asarray(flow.sum(axis=1)).ravel()
     wanted = min(count + GUARD, len(mass) - 1)
     if len(mass) <= ALL_AT_ONCE:
-        return _all_at_once(flow, rates, mass, wanted)
-    guesses = _roughly(flow, rates, wanted) if start is None else start
-    return _improved(flow, rates, mass, guesses, iterations, tolerance)
+        return _all_at_once(flow, mass, count, wanted, carriers)
+    if guesses is None:
+        raise ValueError(f"{len(mass)} points need guesses of their modes; up to {ALL_AT_ONCE} do without")
+    return _improved(flow, mass, count, guesses[:, :wanted], carriers, iterations, tolerance)
 
 
-def _all_at_once(flow: csr_array, rates: np.ndarray, mass: np.ndarray, count: int) -> GraphModes:
+def _all_at_once(flow: csr_array, mass: np.ndarray, count: int, wanted: int, carriers: float) -> GraphModes:
     """Modes by a dense solve."""
     root = np.sqrt(mass)
-    laplacian = (np.diag(rates) - flow.toarray()) / root / root[:, None]
-    values, vectors = scipy.linalg.eigh(laplacian, subset_by_index=(0, count))
-    return GraphModes(values[1:], _normalized(vectors[:, 1:] / root[:, None], mass), np.zeros(count))
-
-
-def _roughly(flow: csr_array, rates: np.ndarray, count: int) -> np.ndarray:
-    """Guesses ``(points, count)``: slow modes of the walk that waits equally long everywhere."""
-    root = np.sqrt(rates)
-    walk = csr_array(diags_array(1 / root) @ flow @ diags_array(1 / root))
-    values, vectors = eigsh(
-        walk, k=count + 1, which="LA", tol=1e-2, v0=root, ncv=3 * (count + 1), maxiter=3000
-    )
-    return vectors[:, np.argsort(-values)[1:]] / root[:, None]
+    laplacian = (np.diag(flow.sum(axis=1)) - flow.toarray()) / root / root[:, None]
+    last = min(wanted + 6 * GUARD, len(mass) - 1)
+    values, vectors = scipy.linalg.eigh(laplacian, subset_by_index=(0, last))
+    values, vectors = values[1:], vectors[:, 1:]
+    order, _, lone = _carried(vectors, wanted, count, carriers)
+    functions = _normalized(vectors[:, order] / root[:, None], mass)
+    return GraphModes(values[order], functions, np.zeros(len(order)), lone)
 
 
 def _improved(
     flow: csr_array,
-    rates: np.ndarray,
     mass: np.ndarray,
+    count: int,
     guesses: np.ndarray,
+    carriers: float,
     iterations: int,
     tolerance: float,
 ) -> GraphModes:
-    """Modes by locally optimal block iterations from guesses."""
+    """Modes by locally optimal block iterations from guesses.
+
+    ``x`` are the modes times the root of the mass, those passed over among them, ``p`` the directions of the last step,
+    ``h`` residuals divided by the diagonal; ``lx``, ``lp`` what the Laplacian makes of them.
+    """
     root = np.sqrt(mass)
-    laplacian = csr_array(diags_array(rates / mass) - diags_array(1 / root) @ flow @ diags_array(1 / root))
-    typical = float(np.median(rates / mass))
-    basis = _normalized(guesses, mass) * root[:, None]
-    # Rayleigh quotients: basis vectors have the length of the mass
-    slowest = float((basis * (laplacian @ basis)).sum(axis=0).min() / mass.sum())
-    with warnings.catch_warnings():
-        # it warns of what is said of residuals here
-        warnings.simplefilter("ignore", UserWarning)
-        values, vectors = lobpcg(
-            laplacian / typical,
-            basis,
-            M=diags_array(typical * mass / rates),
-            Y=root[:, None],
-            tol=tolerance * slowest / typical,
-            maxiter=iterations,
-            largest=False,
-        )
-    order = np.argsort(values)
-    values, vectors = typical * values[order], vectors[:, order]
-    residuals = np.linalg.norm(laplacian @ vectors - vectors * values, axis=0) / values
-    return GraphModes(values, _normalized(vectors / root[:, None], mass), residuals)
+    rates = np.asarray(flow.sum(axis=1)).ravel() / mass
+    laplacian = _laplacian(flow, rates, root)
+    constant = root[:, None] / np.linalg.norm(root)
+    block = guesses.shape[1]
+    x = np.linalg.qr(_without(guesses * root[:, None], constant))[0]
+    lx = laplacian(x)
+    values, turn = np.linalg.eigh(x.T @ lx)
+    x, lx = x @ turn, lx @ turn
+    p = lp = np.zeros_like(x[:, :0])
+    order, chosen, lone = _carried(x, block, count, carriers)
+    before = np.full((LAST, count), np.inf)
+    for iteration in range(iterations):
+        residuals = lx - x * values
+        sizes = np.linalg.norm(residuals, axis=0) / values
+        moving, now = sizes >= MOVING, values[chosen[:count]]
+        settled = (before[0] / now - 1 < tolerance) & (sizes[chosen[:count]] < SURE)
+        if (settled | ~moving[chosen[:count]]).all():
+            break
+        before = np.vstack([before[1:], now])
+        h = _unit(_without(residuals[:, moving] / rates[:, None], constant))
+        if iteration:
+            p, lp = p[:, moving], lp[:, moving]
+        s, ls = np.hstack([x, h, p]), np.hstack([lx, laplacian(h), lp])
+        values, turn = _rayleigh_ritz(s.T @ s, s.T @ ls, MOST * block)
+        old = x.shape[1]
+        x = s @ turn
+        order, chosen, lone = _carried(x, block, count, carriers)
+        kept = slice(0, chosen.max() + 1)
+        x, lx, values, turn = x[:, kept], ls @ turn[:, kept], values[kept], turn[:, kept]
+        lengths = np.linalg.norm(p := s[:, old:] @ turn[old:], axis=0)
+        p, lp = p / lengths, ls[:, old:] @ turn[old:] / lengths
+    x, values = x[:, order], values[order]
+    sizes = np.linalg.norm(lx[:, order] - x * values, axis=0) / values
+    return GraphModes(values, _normalized(x / root[:, None], mass), sizes, lone)
+
+
+def _laplacian(flow: csr_array, rates: np.ndarray, root: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """``W^-1/2 (D - S) W^-1/2`` as a function of vectors ``(points, vectors)``."""
+    moving = flow.data * np.repeat(1 / root, np.diff(flow.indptr)) / root[flow.indices]
+    # products are as fast as indices are read
+    moved = csr_array((moving, flow.indices.astype(np.int32), flow.indptr.astype(np.int32)), flow.shape)
+    return lambda vectors: rates[:, None] * vectors - moved @ vectors
+
+
+def _without(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Vectors less what they have of others, which are orthonormal."""
+    return vectors - others @ (others.T @ vectors)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors of length one."""
+    return vectors / np.linalg.norm(vectors, axis=0)
+
+
+def _rayleigh_ritz(gram: np.ndarray, energy: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values ``(most,)`` and coefficients ``(directions, most)`` of modes among directions that may depend on each
+    other, given their products and those under the Laplacian."""
+    squares, turn = np.linalg.eigh(gram)
+    held = squares > DEPENDENT
+    turn = turn[:, held] / np.sqrt(squares[held])
+    values, modes = np.linalg.eigh(turn.T @ energy @ turn)
+    return values[:most], turn @ modes[:, :most]
+
+
+def _carried(
+    vectors: np.ndarray, wanted: int, count: int, carriers: float
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """An order of vectors of length one, and how many stand before the last of the first ``count`` and are passed over.
+
+    Numbers ``(wanted,)`` of the first vectors that enough points carry, then of others where these are too few, come
+    before those of the others that stand between them, ``order (at least wanted,)``.
+    """
+    squares = vectors**2
+    carried = 1 / np.einsum("nk,nk->k", squares, squares) >= carriers
+    others = np.flatnonzero(~carried)
+    chosen = np.concatenate([np.flatnonzero(carried), others])[:wanted]
+    passed = others[(others < chosen.max()) & ~np.isin(others, chosen)]
+    return np.concatenate([chosen, passed]), chosen, int((~carried[: chosen[:count].max()]).sum())
 
 
 def _normalized(vectors: np.ndarray, mass: np.ndarray) -> np.ndarray:

@@ -73,8 +73,18 @@ class KernelGraph:
         return parts(self.kernel)
 
     def among(self, kept: np.ndarray) -> KernelGraph:
-        """The graph of some of the points, by their numbers."""
-        return KernelGraph(csr_array(self.kernel[kept][:, kept]), csr_array(self.squares[kept][:, kept]))
+        """The graph of some of the points, by their numbers in increasing order."""
+        number = np.full(self.kernel.shape[0], -1, self.kernel.indices.dtype)
+        number[kept] = np.arange(len(kept))
+        starts = np.repeat(number, np.diff(self.kernel.indptr))
+        columns = number[self.kernel.indices]
+        inside = np.flatnonzero((starts >= 0) & (columns >= 0))
+        ends = np.concatenate([[0], np.cumsum(np.bincount(starts[inside], minlength=len(kept)))])
+        shape, columns = (len(kept), len(kept)), columns[inside]
+        return KernelGraph(
+            csr_array((self.kernel.data[inside], columns, ends), shape),
+            csr_array((self.squares.data[inside], columns.copy(), ends.copy()), shape),
+        )
 
 
 def kernel_graph(pairs: csr_array, radii: Shaped[np.ndarray, " points"]) -> KernelGraph:
@@ -96,13 +106,13 @@ def narrower(graph: KernelGraph, radii: Shaped[np.ndarray, " points"], factor: f
     )
 
 
-def neighbor_pairs(neighbors: Neighbors) -> csr_array:
-    """Distances of all pairs of which either is a neighbor of the other, symmetric."""
-    points, count = neighbors.indices.shape
-    lengths = np.maximum(neighbors.distances, np.finfo(float).tiny ** 0.5).ravel()
-    directed = csr_array(
-        (lengths, neighbors.indices.ravel(), np.arange(0, points * count + 1, count)), (points, points)
-    )
+def neighbor_pairs(neighbors: Neighbors, radii: Shaped[np.ndarray, " points"]) -> csr_array:
+    """Distances of pairs within reach of which either is a neighbor of the other, symmetric."""
+    points = len(radii)
+    lengths = np.maximum(neighbors.distances, np.finfo(float).tiny ** 0.5)
+    within = lengths**2 < radii[:, None] * radii[neighbors.indices]
+    ends = np.concatenate([[0], np.cumsum(within.sum(axis=1))])
+    directed = csr_array((lengths[within], neighbors.indices[within], ends), (points, points))
     return csr_array(directed.maximum(directed.T))
 
 

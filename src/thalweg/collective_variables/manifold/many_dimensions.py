@@ -12,11 +12,14 @@ import numpy as np
 
 from thalweg.shapes import Shaped
 
-LEAF = 128
-"""Points of a leaf, at most."""
+LEAF, QUERIES = 128, 256
+"""Points of a leaf, and queries asked at a time, at most."""
 
 PART = 16
 """One point in so many bounds the distance of neighbors."""
+
+EXTENT = 100.0
+"""Extent of all points, in distances of neighbors, up to which single precision is enough far from their middle."""
 
 
 def nearest_by_products(
@@ -30,48 +33,81 @@ def nearest_by_products(
     >>> nearest_by_products(x, 1, x)[0].ravel().tolist() == list(range(500))
     True
     """
-    order, starts = _leaves(points)
-    points = points[order]
-    single = (points - points.mean(axis=0)).astype(np.float32)
-    turned = (queries - points.mean(axis=0)).astype(np.float32)
-    lower, upper = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
+    order, starts = _leaves(points, LEAF)
+    centered, turned = points[order] - points.mean(axis=0), queries - points.mean(axis=0)
+    lower, upper = np.minimum.reduceat(centered, starts), np.maximum.reduceat(centered, starts)
     sizes = np.diff(np.append(starts, len(points)))
-    asked, heads = _leaves(queries)
+    asked, heads = _leaves(queries, QUERIES)
     indices = np.empty((len(queries), count), np.int64)
     distances = np.empty((len(queries), count))
-    part = single[::PART]
+    whole = _SquaredDistances(centered)
     # the place among a part of the points that bounds the count-th of all, hardly ever too small
     place = int(np.ceil(count / PART + 2.5 * np.sqrt(count / PART)))
     for start, stop in zip(heads, np.append(heads[1:], len(queries))):
         rows = asked[start:stop]
         block = turned[rows]
+        middle = block.mean(axis=0)
         bounds = np.full(len(rows), np.inf, np.float32)
-        if place < len(part):
-            bounds = np.partition(_squares(block, part), place, axis=1)[:, place]
+        if place < len(points) // PART:
+            some = _SquaredDistances(centered[::PART] - middle).of(block - middle)
+            bounds = np.partition(some, place, axis=1)[:, place]
         # leaves whose boxes come near enough
-        away = np.maximum(
-            0.0, np.maximum(lower - queries[rows].max(axis=0), queries[rows].min(axis=0) - upper)
-        )
+        away = np.maximum(0.0, np.maximum(lower - block.max(axis=0), block.min(axis=0) - upper))
         near = (away**2).sum(axis=1) <= bounds.max()
-        columns = np.flatnonzero(np.repeat(near, sizes))
-        chosen, missing = _smallest(_squares(block, single[columns]), bounds, count)
-        found = columns[chosen]
+        if sizes[near].sum() > len(points) / 2 and whole.norms.max() < EXTENT**2 * bounds.min():
+            found, missing = _smallest(whole.of(block), bounds, count)
+        else:
+            columns = np.flatnonzero(np.repeat(near, sizes))
+            few = _SquaredDistances(centered[columns] - middle)
+            found, missing = _smallest(few.of(block - middle), bounds, count)
+            found = columns[found]
         if missing.any():
-            squares = _squares(block[missing], single)
+            squares = _SquaredDistances(centered - middle).of(block[missing] - middle)
             found[missing] = np.argpartition(squares, count - 1, axis=1)[:, :count]
-        exact = np.sqrt(((points[found] - queries[rows][:, None]) ** 2).sum(axis=2))
+        apart = centered[found.ravel()].reshape(*found.shape, -1) - block[:, None]
+        exact = np.sqrt(np.einsum("nkd,nkd->nk", apart, apart))
         sorting = np.argsort(exact, axis=1)
         indices[rows] = order[np.take_along_axis(found, sorting, axis=1)]
         distances[rows] = np.take_along_axis(exact, sorting, axis=1)
     return indices, distances
 
 
-def _leaves(points: Shaped[np.ndarray, "points dims"]) -> tuple[np.ndarray, np.ndarray]:
-    """An order ``(points,)`` in which points that lie together stand together, and where each leaf starts.
+class _SquaredDistances:
+    """Squared distances of points from blocks of others, each by one product in single precision.
+
+    With :math:`m` the middle of a block, :math:`|x - y|^2 = |x - m|^2 + 2 (x - m) m + |y - m|^2 - 2 (x - m) y`: the
+    norms of :math:`y - m` are taken in double precision, so that little is lost where the block is small.
+    """
+
+    def __init__(self, points: np.ndarray):
+        self.size, dims = points.shape
+        self.points = points
+        self.norms = np.einsum("nd,nd->n", points, points)
+        self.table = np.ones((dims + 2, self.size), np.float32)
+        self.table[:dims] = points.T
+        self.result = np.empty((0, self.size), np.float32)
+
+    def of(self, block: np.ndarray) -> np.ndarray:
+        """Squared distances ``(n, points)`` of a block ``(n, dims)``, valid until the next call."""
+        dims = block.shape[1]
+        middle = block.mean(axis=0)
+        apart = block - middle
+        left = np.ones((len(block), dims + 2), np.float32)
+        left[:, :dims] = -2 * apart
+        left[:, dims + 1] = np.einsum("nd,nd->n", apart, apart) + 2 * apart @ middle
+        self.table[dims] = self.norms - self.points @ (2 * middle) + middle @ middle
+        if len(self.result) < len(block):
+            self.result = np.empty((len(block), self.size), np.float32)
+        return np.matmul(left, self.table, out=self.result[: len(block)])
+
+
+def _leaves(points: Shaped[np.ndarray, "points dims"], most: int) -> tuple[np.ndarray, np.ndarray]:
+    """An order ``(points,)`` in which points that lie together stand together, and where each leaf of at most ``most``
+    starts.
 
     Examples
     --------
-    >>> order, starts = _leaves(np.random.default_rng(0).random((1000, 3)))
+    >>> order, starts = _leaves(np.random.default_rng(0).random((1000, 3)), 128)
     >>> sorted(order.tolist()) == list(range(1000)), len(starts)
     (True, 8)
     """
@@ -80,7 +116,7 @@ def _leaves(points: Shaped[np.ndarray, "points dims"]) -> tuple[np.ndarray, np.n
     placed = 0
     while waiting:
         own = waiting.pop()
-        if len(own) <= LEAF:
+        if len(own) <= most:
             order.append(own)
             starts.append(placed)
             placed += len(own)
@@ -91,21 +127,6 @@ def _leaves(points: Shaped[np.ndarray, "points dims"]) -> tuple[np.ndarray, np.n
         split = own[np.argpartition(points[own, widest], half)]
         waiting += [split[half:], split[:half]]
     return np.concatenate(order), np.array(starts)
-
-
-def _squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Squared distances ``(n, m)`` in single precision, by one product about the middle of ``x``."""
-    middle = x.mean(axis=0)
-    dims = x.shape[1]
-    left, right = np.empty((len(x), dims + 2), np.float32), np.empty((len(y), dims + 2), np.float32)
-    np.subtract(x, middle, out=left[:, :dims])
-    np.subtract(y, middle, out=right[:, :dims])
-    left[:, dims] = 1.0
-    left[:, dims + 1] = np.einsum("nd,nd->n", left[:, :dims], left[:, :dims])
-    right[:, dims] = np.einsum("nd,nd->n", right[:, :dims], right[:, :dims])
-    right[:, dims + 1] = 1.0
-    left[:, :dims] *= -2.0
-    return left @ right.T
 
 
 def _smallest(squares: np.ndarray, bounds: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -122,10 +143,9 @@ def _smallest(squares: np.ndarray, bounds: np.ndarray, count: int) -> tuple[np.n
     column = flat - row * padded.shape[1]
     counts = np.bincount(row, minlength=rows)
     # one line for each row, filled up with nothing
-    place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts = np.cumsum(counts) - counts
+    place = np.arange(len(row)) - np.repeat(starts, counts)
     values = np.full((rows, max(count, counts.max())), np.inf, np.float32)
-    columns = np.zeros(values.shape, np.int64)
     values[row, place] = squares[row, column]
-    columns[row, place] = column
     near = np.argpartition(values, count - 1, axis=1)[:, :count]
-    return np.take_along_axis(columns, near, axis=1), counts < count
+    return column[np.minimum(starts[:, None] + near, len(column) - 1)], counts < count
