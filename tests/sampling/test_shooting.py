@@ -7,13 +7,17 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import openmm
 import pytest
+import scipy.stats
 
 from thalweg import registry
 from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.overdamped import Overdamped
+from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import Coordinates
+from thalweg.interop.openmm.molecules import alanine_dipeptide
 from thalweg.kinetics.reactions.regions import IN_A, IN_B, OUTSIDE, Ellipsoid, Intervals
 from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe
 from thalweg.sampling.campaign import drive
@@ -124,3 +128,68 @@ def test_a_study_can_ask_for_shots_between_regions():
     )
     assert study.campaign.a == Ellipsoid((0.0, 1.0), 0.5, (0, 1))
     assert study.campaign.b == Intervals((0.8,), (1.5,), (0,))
+
+
+AROUND = {
+    name: {
+        "kind": "Ellipsoid",
+        "center": [*np.sin(np.radians(place)), *np.cos(np.radians(place))],
+        "radii": 0.5,
+    }
+    for name, place in (("a", (-82.0, 70.0)), ("b", (72.0, -55.0)))
+}
+"""Conformations C7eq and C7ax of alanine dipeptide, in sines and cosines of phi and psi."""
+
+
+def turned_to(phis):
+    """Frames of alanine dipeptide relaxed at these angles phi [degrees]."""
+    system = alanine_dipeptide("vacuum")
+    own = openmm.XmlSerializer.deserialize(system.openmm_xml)
+    held = openmm.CustomTorsionForce("1000 * (1 - cos(theta - place))")
+    held.addGlobalParameter("place", 0.0)
+    held.addTorsion(*(int(atom) for atom in backbone_dihedrals(system.topology)["phi"][0]), [])
+    own.addForce(held)
+    context = openmm.Context(own, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatform("Reference"))
+    context.setPositions(system.positions)
+    frames = []
+    for phi in phis:
+        context.setParameter("place", np.radians(phi))
+        openmm.LocalEnergyMinimizer.minimize(context, 1.0)
+        frames.append(context.getState(positions=True).getPositions(asNumpy=True)._value)
+    return np.array(frames)
+
+
+@pytest.mark.long
+def test_shots_of_a_molecule_through_openmm_end_where_those_of_the_native_engine_do(tmp_path):
+    np.save(tmp_path / "points.npy", turned_to(np.arange(-80.0, 31.0, 5.0))[[14, 16, 18]])
+    found = {}
+    for engine in ("native", "openmm"):
+        study = from_table(
+            {
+                "system": {"molecule": "alanine_dipeptide"},
+                "dynamics": {"engine": engine, "temperature": "300 K"},
+                "campaign": {
+                    "kind": "Shooting",
+                    **AROUND,
+                    "frames": str(tmp_path / "points.npy"),
+                    "points": 3,
+                    "shots": 40,
+                    "volley": 20,
+                    "longest": "2 ps",
+                    "save_every": "0.02 ps",
+                },
+            }
+        )
+        store = Store(tmp_path / engine)
+        drive(store, study.campaign)
+        found[engine] = shot_outcomes(store, study.campaign.needed())
+    native, other = found["native"], found["openmm"]
+    np.testing.assert_allclose(other.features, native.features, atol=1e-5)
+    # velocities of torsions are those of the same ensemble, none along the constraints
+    assert other.velocities.std() == pytest.approx(native.velocities.std(), rel=0.15)
+    ends = {name: (shots.outcomes == IN_B).sum(axis=1) for name, shots in found.items()}
+    left = {name: (shots.outcomes == IN_A).sum(axis=1) for name, shots in found.items()}
+    assert min(ends["native"].sum(), left["native"].sum()) > 10
+    for k in range(3):
+        table = [[ends[name][k], left[name][k]] for name in found]
+        assert scipy.stats.fisher_exact(table).pvalue > 0.002

@@ -20,6 +20,7 @@ from thalweg.machine import disk
 from thalweg.machine.arrays import mapped_array
 from thalweg.registry import resolve
 from thalweg.shapes import Float
+from thalweg.systems.system import Constraints
 
 
 @runtime_checkable
@@ -64,6 +65,7 @@ class Apparatus:
     box : (3, 3) box vectors as rows [nm], or None
     bounds : lower and upper (features,), between which features can lie at all; None if unknown
     trajectories : how frames are kept
+    constraints : fixed distances, along which no atom has a momentum
     card : what to write into every segment: engine, force field, versions
     notes : what was decided for the user, in sentences
     """
@@ -76,6 +78,7 @@ class Apparatus:
     box: np.ndarray | None = None
     bounds: tuple[np.ndarray, np.ndarray] | None = None
     trajectories: TrajectoryFiles = field(default_factory=ArrayFiles)
+    constraints: Constraints = field(default_factory=Constraints.none)
     card: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

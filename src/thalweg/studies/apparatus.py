@@ -53,6 +53,7 @@ def apparatus(
         box=molecule.box,
         bounds=measured.bounds(molecule, variable),
         trajectories=DCDFiles(molecule.topology),
+        constraints=molecule.constraints,
         card=_card(settings, engine) | {"system": dict(system), "versions": versions()},
         notes=molecule.notes,
     )

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg import __version__
+from thalweg.dynamics.constraints import BondConstraints
 from thalweg.dynamics.engine import Recording
 from thalweg.geometry.evaluation import evaluate
 from thalweg.kinetics.committors.shot_outcomes import ShotOutcomes
@@ -112,9 +113,7 @@ class Shoot:
             positions = np.repeat(arrays["positions"], self.shots, axis=0)
         key = jax.random.key(seed_of(self.seed, entry))
         box = None if apparatus.box is None else jnp.asarray(apparatus.box, jnp.float32)
-        start = thermal_state(
-            jnp.asarray(np.moveaxis(positions, 0, -1), jnp.float32), apparatus.masses, apparatus.kT, key, box
-        )
+        start = _thermal(apparatus, jnp.asarray(np.moveaxis(positions, 0, -1), jnp.float32), key, box)
         shot = shoot(apparatus, start, self.a, self.b, self.longest, self.save_every)
         parents = {self.starts: sha256(store.folder(self.starts) / MANIFEST)}
         card = {"id": entry, "arguments": plain(self), "parents": parents, "thalweg": __version__}
@@ -289,6 +288,14 @@ class _Log:
             diverged=self.diverged,
             boxes=None if self.boxes is None else self.boxes[:, :longest],
         )
+
+
+def _thermal(apparatus: Apparatus, positions: jax.Array, key: jax.Array, box: jax.Array | None) -> State:
+    """Velocities drawn anew at ``positions`` (atoms, dims, shots), none of them along a constraint."""
+    state = thermal_state(positions, apparatus.masses, apparatus.kT, key, box)
+    bonds = BondConstraints.build(apparatus.constraints, apparatus.masses)
+    momenta = bonds.projected(state.momenta, bonds.tangents(positions))
+    return State(positions, momenta, state.key, state.step, state.box)
 
 
 def _measured(chunk: Recording, apparatus: Apparatus) -> np.ndarray:
