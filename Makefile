@@ -64,7 +64,7 @@ clean:
 	fi; \
 	echo "making .venv with $$($$python --version) ($$(command -v $$python)); the first time takes a few minutes"; \
 	$$python -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test,compare]' -c constraints.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test,compare,drug,quantum]' -c constraints.txt
 	@touch $@
 
 .venv/ready-docs: .venv/ready

@@ -18,6 +18,7 @@ from thalweg.cli.surroundings import data_folder, prepare
 from thalweg.registry import name_files
 
 if TYPE_CHECKING:
+    from thalweg.report.of_labels import LabelResults
     from thalweg.report.of_landscapes.langevin_results import LangevinResults
     from thalweg.report.of_landscapes.results import MapResults
     from thalweg.report.of_potentials.results import PotentialResults
@@ -292,6 +293,59 @@ def langevin(
     with watched(Console(stderr=True, soft_wrap=True)) as progress:
         results = langevin_of_files(asked, out, progress)
     _say(results, out)
+
+
+@app.command("label")
+def label_frames(
+    what: Annotated[
+        list[str], typer.Argument(help="Files of frames, or a SMILES such as CCO.", show_default=False)
+    ],
+    level: Annotated[
+        str, typer.Option(help="gfn2, gfn1, or a method and a basis: PBE0-D3BJ/def2-SVP, CCSD(T)/cc-pVDZ.")
+    ] = "gfn2",
+    frames: Annotated[int, typer.Option(help="Geometries to make, where they are made.")] = 1000,
+    how: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="modes, dynamics, strain or as-given (repeatable).",
+            show_default="what suits the input",
+        ),
+    ] = None,
+    temperature: Annotated[str, typer.Option(help="Of normal modes and dynamics.")] = "500 K",
+    test: Annotated[float, typer.Option(help="Fraction left for tests.")] = 0.1,
+    charge: Annotated[int, typer.Option(help="Total charge, where the input does not say.")] = 0,
+    unpaired: Annotated[int, typer.Option(help="Unpaired electrons, where the input does not say.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    processes: Annotated[int, typer.Option(help="How many label at once.")] = 1,
+    days: Annotated[float, typer.Option(help="Refuse what would take longer on one core.")] = 2.0,
+    out: Annotated[Path, typer.Option(help="Folder for labels, files and report.html.")] = Path("labels"),
+) -> None:
+    """Energies and forces of a molecule's or crystal's frames by a quantum program; goes on where it was stopped."""
+    from thalweg.studies.labeling import LabelStudy, label_study
+    from thalweg.studies.progress import watched
+
+    asked = LabelStudy(
+        tuple(what),
+        level,
+        frames,
+        tuple(how or ()),
+        temperature,
+        test,
+        charge,
+        unpaired,
+        seed,
+        processes,
+        days,
+    )
+    console = Console(stderr=True, soft_wrap=True)
+    try:
+        with watched(console) as progress:
+            results = label_study(asked, out, progress)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on", markup=False)
+        raise typer.Exit(130) from None
+    _say(results, out)
+    typer.echo(f"frames: {out / 'labels.xyz'}")
 
 
 @app.command()
@@ -638,7 +692,7 @@ def _show(results: Results, folder: Path) -> None:
     console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)
 
 
-def _say(results: MapResults | LangevinResults, folder: Path) -> None:
+def _say(results: MapResults | LangevinResults | LabelResults, folder: Path) -> None:
     """The summary of a landscape, and where the whole report is."""
     console = Console(soft_wrap=True)
     for sentence in (*results.found, *results.certainty):

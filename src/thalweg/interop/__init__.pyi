@@ -82,5 +82,8 @@ from .openmm.values import TranslationError as TranslationError
 from .openmm.variables import formula_force as formula_force
 from .openmm.variables import python_force as python_force
 from .openmm.variables import variable_forces as variable_forces
+from .quantum.levels import level_of as level_of
+from .quantum.molecular_orbitals import MolecularOrbitals as MolecularOrbitals
 from .quantum.tight_binding import TightBinding as TightBinding
 from .quantum.tight_binding import TightBindingEnergy as TightBindingEnergy
+from .rdkit.conformers import conformers as conformers

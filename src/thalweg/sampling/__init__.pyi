@@ -24,6 +24,9 @@ from .model_variable import model_variable as model_variable
 from .plans import from_plain as from_plain
 from .plans import plain as plain
 from .plans import read_plan as read_plan
+from .policies.label_frames import LabeledFrames as LabeledFrames
+from .policies.label_frames import LabelSets as LabelSets
+from .policies.label_frames import label as label
 from .policies.markov_restarts import MarkovRestarts as MarkovRestarts
 from .policies.shooting import Shooting as Shooting
 from .policies.slow_variable_loop import SlowVariableLoop as SlowVariableLoop
@@ -43,6 +46,8 @@ from .store import Store as Store
 from .store import StoreError as StoreError
 from .store import write_json as write_json
 from .tasks.choose_starts import ChooseStarts as ChooseStarts
+from .tasks.label import LabelFrame as LabelFrame
+from .tasks.label import StoredLabel as StoredLabel
 from .tasks.learned_variable import FrameMethod as FrameMethod
 from .tasks.learned_variable import LearnedVariable as LearnedVariable
 from .tasks.learned_variable import LearnVariable as LearnVariable

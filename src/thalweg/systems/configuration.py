@@ -25,6 +25,8 @@ class Configuration:
     forces : (atoms, 3) [kJ/mol/nm], or None
     stress : (3, 3) dU/d(strain) over volume [kJ/mol/nm^3], or None
     info : what else is known, such as the group or trajectory it came from
+    properties : further labels by name: dipole (3,) [e nm], charges (atoms,) [e], polarizability (3, 3) as a volume
+        [nm^3], shieldings (atoms,) [ppm]
     """
 
     numbers: np.ndarray
@@ -35,6 +37,7 @@ class Configuration:
     forces: np.ndarray | None = None
     stress: np.ndarray | None = None
     info: Mapping[str, object] = field(default_factory=dict)
+    properties: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.numbers)

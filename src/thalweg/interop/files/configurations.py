@@ -33,12 +33,15 @@ from thalweg.learned_potentials.frames.partner_energies import energy_of_forces
 from thalweg.machine.reading import UnreadableFile, quietly, reading, what_is_wrong
 from thalweg.machine.whole_files import whole
 from thalweg.systems.configuration import Configuration
-from thalweg.units import unit
+from thalweg.units import ANGSTROM, unit
 
 log = logging.getLogger(__name__)
 
 ORIGIN = ("file", "frame in file")
 """What tells where a frame was read; it is not written with it."""
+
+PROPERTIES = {"dipole": ANGSTROM, "charges": 1.0, "polarizability": ANGSTROM**3, "shieldings": 1.0}
+"""Further labels by the names they have in files, and their units there: e Å, e, Å^3 (as a volume), ppm."""
 
 OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
@@ -198,6 +201,16 @@ def to_atoms(configuration: Configuration) -> ase.Atoms:
     }
     if "stress" in labels:
         labels["stress"] = full_3x3_to_voigt_6_stress(labels["stress"])
+    further = {
+        name: np.asarray(value) / PROPERTIES.get(name, 1.0)
+        for name, value in configuration.properties.items()
+    }
+    labels |= {name: further.pop(name) for name in ("dipole", "charges") if name in further}
+    for name, value in further.items():
+        if value.shape[:1] == (len(atoms),) and name != "polarizability":
+            atoms.arrays[name] = value
+        else:
+            atoms.info[name] = value
     if labels:
         atoms.calc = SinglePointCalculator(atoms, **labels)
     return atoms
@@ -373,7 +386,8 @@ def _configuration(atoms, values, keys, factors, origin, where):
         stress = _tensor(labels["stress"]) * factors["stress"]
     elif "virial" in labels and box is not None:
         stress = -_tensor(labels["virial"]) * factors["virial"] / abs(np.linalg.det(box))
-    used = set(keys.values())
+    properties = _properties(values, len(atoms))
+    used = {*keys.values(), *properties}
     return Configuration(
         atoms.numbers.astype(int),
         atoms.positions * factors["length"],
@@ -383,7 +397,19 @@ def _configuration(atoms, values, keys, factors, origin, where):
         labels["forces"].reshape(-1, 3) * factors["forces"] if "forces" in labels else None,
         stress,
         {key: value for key, value in _named_info(atoms).items() if key not in used} | origin,
+        properties,
     )
+
+
+def _properties(values, atoms) -> dict[str, np.ndarray]:
+    """Further labels that have the shape they should have; what has another stays as it was."""
+    shapes = {"dipole": (3,), "charges": (atoms,), "polarizability": (3, 3), "shieldings": (atoms,)}
+    found = {}
+    for name, shape in shapes.items():
+        value = np.asarray(values.get(name, ""))
+        if value.dtype.kind in "iuf" and value.size == np.prod(shape):
+            found[name] = value.astype(float).reshape(shape) * PROPERTIES[name]
+    return found
 
 
 def _named_info(atoms):

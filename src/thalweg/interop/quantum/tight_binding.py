@@ -8,22 +8,31 @@ Source: [bannwarth2019] (GFN2), [grimme2017] (GFN1).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.labeling.level import LabelFailed, charge_and_unpaired, formula, geometry_trouble
 from thalweg.learned_potentials.terms.term import Labels
 from thalweg.potentials.explicit_gradient import ExplicitGradient
 from thalweg.shapes import Box, Energies, Positions
 from thalweg.systems.configuration import Configuration
+from thalweg.systems.elements import SYMBOLS
 from thalweg.units import BOHR, HARTREE, Kelvin, thermal_energy
 
 METHODS = ("GFN2-xTB", "GFN1-xTB", "IPEA1-xTB")
 """Methods that tblite has."""
+
+HEAVIEST = 86
+"""Elements have parameters up to radon."""
+
+STARTS: tuple[dict[str, float], ...] = ({}, {"guess": 1, "mixer-damping": 0.1, "max-iter": 1000})
+"""How a self-consistent cycle is begun and damped; the next where one fails."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,76 @@ class TightBinding:
     def __post_init__(self):
         if self.method not in METHODS:
             raise ValueError(f"method={self.method!r} is unknown to tblite; use one of {', '.join(METHODS)}")
+
+    @property
+    def name(self) -> str:
+        """As one writes it."""
+        return self.method
+
+    def provenance(self) -> Mapping[str, str]:
+        version = importlib.metadata.version("tblite")
+        settings = {
+            "accuracy": f"{self.accuracy:g}",
+            "electronic temperature [K]": f"{self.electronic_temperature:g}",
+        }
+        return {"program": "tblite", "version": version, "level": self.name} | settings
+
+    def check(self, frame: Configuration) -> None:
+        """Whether tblite has these elements, and their electrons pair.
+
+        Raises
+        ------
+        ValueError
+            If not.
+        ImportError
+            If tblite is not installed.
+        """
+        _tblite()
+        charge_and_unpaired(frame, self.charge, self.unpaired)
+        if max(frame.numbers) > HEAVIEST:
+            raise ValueError(
+                f"{self.method} has elements up to {SYMBOLS[HEAVIEST]}, and {formula(frame)} has others; take a "
+                "density functional"
+            )
+
+    def seconds(self, frame: Configuration) -> float:
+        return 0.01 + 1e-4 * len(frame) ** 2
+
+    def label(self, frame: Configuration) -> Configuration:
+        """Energy, forces, stress of periodic frames, dipole of molecules and charges.
+
+        Raises
+        ------
+        LabelFailed
+            If atoms are on top of each other, or the self-consistent cycle fails from any start.
+        """
+        if trouble := geometry_trouble(frame):
+            raise LabelFailed(trouble)
+        charge, unpaired = charge_and_unpaired(frame, self.charge, self.unpaired)
+        own = replace(self, charge=charge, unpaired=unpaired)
+        failed = ""
+        for start in STARTS:
+            calculator = own.calculator(frame.numbers, frame.positions, frame.box, frame.periodic)
+            for setting, value in start.items():
+                calculator.set(setting, value)
+            try:
+                result = calculator.singlepoint()
+                break
+            except RuntimeError as error:
+                failed = str(error)
+        else:
+            raise LabelFailed(f"tblite did not converge from any of {len(STARTS)} starts ({failed})")
+        solid = any(frame.periodic)
+        properties = {"charges": np.array(result.get("charges"))}
+        if not solid:
+            properties["dipole"] = np.array(result.get("dipole")) * BOHR
+        return replace(
+            frame,
+            energy=float(result.get("energy")) * HARTREE,
+            forces=-np.array(result.get("gradient")) * HARTREE / BOHR,
+            stress=np.array(result.get("virial")) * HARTREE / frame.volume if solid else None,
+            properties=properties,
+        )
 
     def bind(
         self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None

@@ -1,0 +1,1 @@
+"""Molecules by their SMILES, through RDKit."""

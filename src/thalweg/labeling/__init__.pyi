@@ -1,0 +1,11 @@
+from .geometries.crystals import strained_frames as strained_frames
+from .geometries.dynamics import dynamics_frames as dynamics_frames
+from .geometries.normal_modes import NormalModes as NormalModes
+from .geometries.normal_modes import normal_modes as normal_modes
+from .geometries.relaxation import nearest_minimum as nearest_minimum
+from .known_potential import KnownPotential as KnownPotential
+from .level import LabelFailed as LabelFailed
+from .level import Level as Level
+from .level import charge_and_unpaired as charge_and_unpaired
+from .level import formula as formula
+from .level import geometry_trouble as geometry_trouble

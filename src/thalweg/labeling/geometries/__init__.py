@@ -1,0 +1,1 @@
+"""Geometries worth a label: around a minimum, along dynamics, of strained crystals."""
