@@ -89,6 +89,7 @@ def label(
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> from thalweg.labeling.known_potential import KnownPotential
     >>> from thalweg.learned_potentials.parametric.pair_terms import morse
     >>> bond = KnownPotential(morse((1,), [400.0], [20.0], [0.074], cutoff=0.5), called="Morse")
