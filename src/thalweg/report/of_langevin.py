@@ -30,9 +30,9 @@ def langevin_figure(model: OverdampedModel | UnderdampedModel) -> go.Figure:
     drawn = make_subplots(1, len(parts), horizontal_spacing=0.14)
     for column, part in enumerate(parts, start=1):
         if model.dims == 2 and np.ndim(part.points) == 2:
-            _add_surface(drawn, part, column, len(parts))
+            _add_surface(drawn, part, column, len(parts), model.pieces.names)
         else:
-            _add_profile(drawn, part, column)
+            _add_profile(drawn, part, column, model.pieces.names[0])
     return styled(drawn, height=400).update_layout(showlegend=False)
 
 
@@ -74,18 +74,18 @@ def relaxation_figure(found: RelaxationRanking) -> go.Figure:
     return styled(drawn, height=160 + 32 * len(found.names))
 
 
-def _add_profile(drawn: go.Figure, part: Profile, column: int) -> None:
-    """A line and its band."""
+def _add_profile(drawn: go.Figure, part: Profile, column: int, along: str = "") -> None:
+    """A line and its band, along a variable of this name or times."""
     x, values, half = np.ravel(part.points), np.asarray(part.values), 1.96 * np.asarray(part.errors)
     drawn.add_trace(band(x, values - half, values + half, PALETTE[0]), 1, column)
     line = {"color": PALETTE[0], "width": 2}
     drawn.add_trace(go.Scatter(x=x, y=values, mode="lines", line=line), 1, column)
-    title = "time [ps]" if np.ndim(part.points) == 1 else "variable 0"
+    title = "time [ps]" if np.ndim(part.points) == 1 else along
     drawn.update_xaxes(title={"text": title}, row=1, col=column)
     drawn.update_yaxes(title={"text": part.quantity}, row=1, col=column)
 
 
-def _add_surface(drawn: go.Figure, part: Profile, column: int, columns: int) -> None:
+def _add_surface(drawn: go.Figure, part: Profile, column: int, columns: int, names: tuple[str, ...]) -> None:
     """Values over two variables; of a tensor the mean of its diagonal."""
     values = np.asarray(part.values)
     if values.ndim == 3:
@@ -95,5 +95,5 @@ def _add_surface(drawn: go.Figure, part: Profile, column: int, columns: int) -> 
     bar = {"title": {"text": part.quantity}, "thickness": 10, "x": column / columns - 0.02}
     surface = compact(values.reshape(side, side).T)
     drawn.add_trace(go.Heatmap(x=x, y=y, z=surface, colorscale="Cividis", colorbar=bar), 1, column)
-    drawn.update_xaxes(title={"text": "variable 0"}, row=1, col=column)
-    drawn.update_yaxes(title={"text": "variable 1"}, row=1, col=column)
+    drawn.update_xaxes(title={"text": names[0]}, row=1, col=column)
+    drawn.update_yaxes(title={"text": names[1]}, row=1, col=column)

@@ -7,6 +7,7 @@ import pytest
 import scipy.linalg
 
 from thalweg.kinetics.langevin.inertial import UnderdampedLangevin
+from thalweg.kinetics.langevin.likelihoods.accelerations import AccelerationSteps
 from thalweg.kinetics.langevin.likelihoods.frames import pieces
 from thalweg.kinetics.langevin.likelihoods.inertial_steps import InertialSteps, Layout, starting_parameters
 from thalweg.kinetics.langevin.likelihoods.splines import SplineAxis, Splines
@@ -32,15 +33,17 @@ def langevin(
     barrier: float,
     seed: int,
     top: bool = False,
+    longest: float = 0.01,
 ):
-    """Positions and velocities (n, frames) in ``barrier (x^2 - 1)^2`` with kT = m = 1, finely integrated.
+    """Positions and velocities (n, frames) in ``barrier (x^2 - 1)^2`` with kT = m = 1, in steps up to ``longest``.
 
-    Starts are in the wells, or all at the top of the barrier; velocities are thermal.
+    Starts are in the wells, or all at the top of the barrier; velocities are thermal. Two kicks a frame instead of many
+    make the noise of positions look another by a tenth.
     """
     random = np.random.default_rng(seed)
     x = np.zeros(n) if top else random.choice([-1.0, 1.0], n) + 0.15 * random.standard_normal(n)
     v, z = random.standard_normal(n), random.standard_normal(n)
-    fine = max(1, int(np.ceil(dt / 0.01)))
+    fine = max(1, int(np.ceil(dt / longest)))
     h = dt / fine
     coupling = 0.0 if memory is None else np.sqrt(friction / memory)
     drift = np.array([[-friction if memory is None else 0.0, coupling], [-coupling, -1.0 / (memory or 1.0)]])
@@ -135,11 +138,37 @@ def test_the_score_is_the_derivative_of_the_likelihood_also_through_hidden_varia
     steps = InertialSteps(own, layout, 1.0, 10.0)
     theta = starting_parameters(layout, np.ones(1), np.full(1, 10.0), [0.7], [0.4])
     theta[: energy.size] = np.random.default_rng(1).standard_normal(energy.size)
-    score = steps(theta).score
-    for k in range(0, len(theta), 3):
-        h = 1e-5 * np.eye(len(theta))[k]
-        slope = (steps(theta + h).log_likelihood - steps(theta - h).log_likelihood) / 2e-5
-        assert score[k] == pytest.approx(slope, rel=1e-5, abs=1e-5)
+    relative = AccelerationSteps.of(steps, np.ones(1))
+    theta[layout.blocks["mass0"]] = 0.4
+    assert relative.energies(relative.accelerations(theta)) == pytest.approx(theta)
+    for evidence in (steps, relative):
+        score = evidence(theta).score
+        for k in range(0, len(theta), 3):
+            h = 1e-5 * np.eye(len(theta))[k]
+            slope = (evidence(theta + h).log_likelihood - evidence(theta - h).log_likelihood) / 2e-5
+            assert score[k] == pytest.approx(slope, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.long
+def test_forces_asked_to_be_smooth_do_not_make_particles_light():
+    # roughness of F itself, not of F/m, would draw mass and friction of weakly damped runs down by a standard error
+    scores = []
+    for seed in range(8):
+        x, _ = langevin(40, 120, 0.02, 1.0, None, 5.0, seed, top=True, longest=0.0025)
+        data = Trajectories([run[:, None] for run in x], dt=0.02)
+        mass = UnderdampedLangevin(1.0, hidden=0, intervals=(20, 8, 0, 0)).fit(data).mass(np.zeros(1))
+        scores.append(float(np.log(mass.values[0]) / (mass.errors[0] / mass.values[0])))
+    assert abs(np.mean(scores)) < 2.5 / len(scores) ** 0.5
+
+
+def test_short_trajectories_stay_whole_and_long_ones_are_cut_evenly():
+    random = np.random.default_rng(0)
+    short = pieces(Trajectories(list(random.standard_normal((3, 301, 1))), dt=1.0))
+    assert short.weights.shape == (3, 300)
+    long = pieces(Trajectories([random.standard_normal((1201, 1))], dt=1.0))
+    assert long.weights.shape == (5, 240)
+    assert long.n_steps == 1200
+    assert long.thinned(500).weights.shape == (3, 240)
 
 
 @pytest.mark.long

@@ -20,6 +20,7 @@ from typing import Literal
 
 import numpy as np
 
+from thalweg.kinetics.langevin.likelihoods.accelerations import AccelerationSteps
 from thalweg.kinetics.langevin.likelihoods.frames import Pieces, pieces
 from thalweg.kinetics.langevin.likelihoods.inertial_steps import (
     InertialSteps,
@@ -28,7 +29,7 @@ from thalweg.kinetics.langevin.likelihoods.inertial_steps import (
     kernel_rates,
     starting_parameters,
 )
-from thalweg.kinetics.langevin.likelihoods.scoring import ScoredFit, scored
+from thalweg.kinetics.langevin.likelihoods.scoring import RIDGE, ScoredFit, scored
 from thalweg.kinetics.langevin.likelihoods.splines import Splines, terms_up_to
 from thalweg.kinetics.langevin.overdamped import MISFIT
 from thalweg.kinetics.langevin.phase_operator import PhaseOperator
@@ -46,6 +47,9 @@ WORTH = 10.0
 
 MOST_HIDDEN = 2
 """Hidden variables that are tried."""
+
+FEW = 8_000
+"""Steps on which starts are compared."""
 
 VAGUE = 0.05
 """Curvature of the prior of logarithms of masses, rates and times about their first guess."""
@@ -166,11 +170,26 @@ class UnderdampedLangevin(Method):
                     start[layout.blocks["energy"]] = known.parameters[before.blocks["energy"]]
                 starts += [_continued(layout, before, known.parameters, t, own.tau) for t in (0.3, 3.0)]
         if len(starts) > 1:
-            sample = _part(own)
-            trial = InertialSteps(sample, layout, self.kT, fastest, self.resolution)
+            trial = InertialSteps(own.thinned(FEW), layout, self.kT, fastest, self.resolution)
             starts.sort(key=lambda start: -trial(start).log_likelihood)
         penalties, vague = _penalties(layout)
-        return scored(steps, starts[0], penalties, [1e-2] * len(penalties), vague, tolerance=0.05)
+        frames = own.positions[:, :-1][own.weights > 0]
+        relative = AccelerationSteps.of(steps, mean_row(layout.mass, frames))
+        # forces bend, all else is thought even until the data say otherwise
+        bent = len(layout.energy.penalties(3))
+        strengths = [1e-2] * bent + [1e2] * (len(penalties) - bent)
+        stiffness = sum(strength * each for strength, each in zip(strengths, penalties))
+        start = _with_forces(relative, relative.accelerations(starts[0]), stiffness)
+        return relative.in_energies(scored(relative, start, penalties, strengths, vague, tolerance=0.05))
+
+
+def _with_forces(relative: AccelerationSteps, start: np.ndarray, stiffness: np.ndarray) -> np.ndarray:
+    """A start with the forces that go best with its mass and friction, which would else make up for them."""
+    found, own = relative(start), relative.steps.layout.blocks["energy"]
+    hessian = found.information[own, own] + stiffness[own, own] + RIDGE * np.eye(own.stop - own.start)
+    theta = start.copy()
+    theta[own] += np.linalg.solve(hessian, found.score[own] - stiffness[own, own] @ start[own])
+    return theta
 
 
 def _memory_times(hidden: int, tau: float) -> list[tuple[float, ...]]:
@@ -195,21 +214,6 @@ def _continued(layout: Layout, before: Layout, known: np.ndarray, ratio: float, 
         if before.hidden:
             theta[new[f"hidden{last - 1}_{d}"]] -= np.log(2.0)
     return theta
-
-
-def _part(own: Pieces, steps: int = 8_000) -> Pieces:
-    """Some of the pieces, on which starts are compared."""
-    every = max(1, own.weights.size // steps)
-    rows = slice(None, None, every)
-    speeds = None if own.velocities is None else own.velocities[rows]
-    return replace(
-        own,
-        positions=own.positions[rows],
-        before=own.before[rows],
-        velocities=speeds,
-        weights=own.weights[rows],
-        trajectory=own.trajectory[rows],
-    )
 
 
 def _penalties(layout: Layout) -> tuple[list[np.ndarray], np.ndarray]:

@@ -36,6 +36,9 @@ from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 MOST_VARIABLES = 3
 """Variables up to which a diffusion tensor is fitted by likelihood."""
 
+FEW = 10_000
+"""Steps on which a fit begins."""
+
 MISFIT = 2.0
 """Inflation of scores beyond which a model says that its bars are too small."""
 
@@ -100,7 +103,14 @@ class OverdampedLangevin(Method):
         roots = Splines(knot_axes(own, self.intervals[2], periodic), terms_up_to(dims, 1))
         steps = OverdampedSteps(own, energy, roots, self.kT)
         penalties = _penalties(energy, roots, dims)
-        found = scored(steps, steps.start(), penalties, [1e-2] * len(penalties), tolerance=0.05)
+        # forces bend, diffusion is thought even until the data say otherwise
+        start, strengths = steps.start(), np.array([1e-2] * (len(penalties) - 1) + [1e2])
+        if own.weights.size > 2 * FEW:
+            # most of the way on a part of the steps
+            part = OverdampedSteps(own.thinned(FEW), energy, roots, self.kT)
+            near = scored(part, start, penalties, strengths, tolerance=0.5)
+            start, strengths = near.parameters, near.strengths
+        found = scored(steps, start, penalties, strengths, tolerance=0.05)
         coarse = dims == 1 and cells_needed(own) < FINEST
         on_grid = self.propagator == "grid" or (self.propagator == "auto" and coarse)
         if on_grid:

@@ -7,7 +7,7 @@ those of the data and not of copies of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ JUMP = 0.85
 """Share of the range of a variable beyond which a step is taken for one across a border."""
 
 PIECE = 256
-"""Steps of a piece; a longer trajectory is several."""
+"""Steps of a piece; a trajectory of more than two is cut."""
 
 FEWEST = 50
 """Steps below which nothing is fitted."""
@@ -37,6 +37,7 @@ class Pieces:
     trajectory : (pieces,) which each is of
     tau : time of a step [ps]
     lower, upper : (variables,) range of the positions, within one period where there is one
+    names : of the variables
     """
 
     positions: Float[np.ndarray, "pieces frames variables"]
@@ -47,6 +48,7 @@ class Pieces:
     tau: float
     lower: np.ndarray
     upper: np.ndarray
+    names: tuple[str, ...]
 
     @property
     def steps(self) -> np.ndarray:
@@ -57,6 +59,18 @@ class Pieces:
     def n_steps(self) -> float:
         """Steps, interleaved ones counted by their part."""
         return float(self.weights.sum())
+
+    def thinned(self, steps: int) -> Pieces:
+        """Pieces, evenly chosen, of about so many steps: all of them if there are not more."""
+        rows = slice(None, None, max(1, round(self.weights.size / steps)))
+        return replace(
+            self,
+            positions=self.positions[rows],
+            before=self.before[rows],
+            velocities=None if self.velocities is None else self.velocities[rows],
+            weights=self.weights[rows],
+            trajectory=self.trajectory[rows],
+        )
 
 
 def pieces(
@@ -74,7 +88,7 @@ def pieces(
     lagtime : frames of a step
     periods : of each variable, None where it has none
     velocities : whether the second half of the columns are velocities of the first half
-    piece : most steps of a piece
+    piece : steps of a piece, into which trajectories longer than two are cut
 
     Raises
     ------
@@ -135,7 +149,9 @@ def _check_borders(series: list[np.ndarray], period: np.ndarray, dims: int, data
 
 def _cut(data, series, dims, lagtime, piece, velocities, span) -> Pieces:
     """Interleaved series of every trajectory in pieces of one length."""
-    length = int(min(piece, max(1, (data.lengths.max() - 1) // lagtime)))
+    longest = int(max(1, (data.lengths.max() - 1) // lagtime))
+    # short trajectories stay whole: what their first frames tell of velocities and memory is not thrown away
+    length = longest if longest <= 2 * piece else int(np.ceil(longest / np.ceil(longest / piece)))
     positions, speeds, weights, before, owner = [], [], [], [], []
     for k, block in enumerate(series):
         own = np.ones(len(block)) if data.weights is None else np.asarray(data.weights[k], float)
@@ -162,4 +178,12 @@ def _cut(data, series, dims, lagtime, piece, velocities, span) -> Pieces:
         np.array(owner),
         lagtime * float(data.dt),
         *span,
+        _names(data, dims),
     )
+
+
+def _names(data: Trajectories, dims: int) -> tuple[str, ...]:
+    """Of the variables, numbered where the data do not name them."""
+    if data.names is not None:
+        return tuple(data.names[:dims])
+    return ("variable",) if dims == 1 else tuple(f"variable {k}" for k in range(dims))

@@ -102,15 +102,16 @@ class OverdampedSteps:
             likelihood += float(weight @ value)
             slope, curvature = slope * weight[:, None], curvature * weight[:, None, None]
             blocks = self._blocks(rows)
-            for numbers_a, features_a, own_a in blocks:
+            for a, (numbers_a, features_a, own_a) in enumerate(blocks):
                 gradients = np.einsum("nqp,nq->np", features_a, slope[:, numbers_a], optimize=True)
                 np.add.at(score, (self.piece[rows][:, None], np.arange(own_a.start, own_a.stop)), gradients)
-                for numbers_b, features_b, own_b in blocks:
+                for numbers_b, features_b, own_b in blocks[a:]:
                     weighted = curvature[:, numbers_a, numbers_b] @ features_b
                     count_a, count_b = own_a.stop - own_a.start, own_b.stop - own_b.start
-                    information[own_a, own_b] += features_a.reshape(-1, count_a).T @ weighted.reshape(
-                        -1, count_b
-                    )
+                    product = features_a.reshape(-1, count_a).T @ weighted.reshape(-1, count_b)
+                    information[own_a, own_b] += product
+                    if own_b.start > own_a.start:
+                        information[own_b, own_a] += product.T
         return StepEvidence(likelihood, score.sum(axis=0), information, score)
 
     def _blocks(self, rows: slice) -> list[tuple[slice, np.ndarray, slice]]:
@@ -195,7 +196,9 @@ def _moments_of_step(numbers: jax.Array, dims: int, kT: float, tau: float) -> tu
     # half a step's worth of drift, no further than the spread reaches
     reach = jnp.sqrt(2.0 * tau * jnp.diag(still))
     halfway = jnp.clip(0.5 * tau * speed, -reach, reach)
-    noise = tensor(halfway) + jnp.clip(spread, -0.5 * jnp.abs(still), jnp.abs(still))
+    # a bound by the diagonal alone: one by each entry would bend the likelihood where diffusion is uncoupled
+    most = jnp.sqrt(jnp.outer(jnp.diag(still), jnp.diag(still)))
+    noise = tensor(halfway) + jnp.clip(spread, -0.5 * most, most)
     step = linear_step(stiffness, speed + bent, 2.0 * noise, tau, DOUBLINGS)
     return step.shift, step.covariance
 

@@ -96,7 +96,7 @@ def scored(
     strengths : first guesses, one per penalty
     prior : (parameters,), optional
         Curvatures of a weak prior about ``start``, beside the `RIDGE`.
-    tolerance : expected gain of log-likelihood below which a step ends the search
+    tolerance : gain of penalized log-likelihood below which a step ends the search
     """
     theta, strong = np.array(start, float), np.array(strengths, float)
     ranks = [int(np.linalg.matrix_rank(each)) for each in penalties]
@@ -125,13 +125,13 @@ def scored(
                 break
         else:
             break
-        gain = 0.5 * float(pull @ full)
+        gain = energy(theta, found) - energy(trial, tried)
         theta, found = trial, tried
         updated, free = _smoothed(theta, found, strong, penalties, ranks, weak)
         # a strength matters as far as parameters are left free by it
         steady = (np.abs(np.log(updated / strong)) * np.minimum(free, 1.0)).max(initial=0.0) < 0.1
         strong = updated
-        if gain < tolerance and steady:
+        if gain < tolerance and steady and length > 0.1:
             converged = True
             break
     covariance = np.linalg.inv(found.information + stiffness())
