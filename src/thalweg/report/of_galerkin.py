@@ -36,10 +36,12 @@ def galerkin_figure(model: GalerkinModel) -> go.Figure:
         points = {"mode": "markers", "marker": marker, "showlegend": False}
         drawn.add_trace(go.Scatter(x=[name], y=[value], error_y=bars, **points), 1, 1)
     _add_drift(drawn, model.martingale, row=1, col=2)
-    drawn.update_yaxes(title={"text": f"mean passage time [{unit}], 95 %"}, type="log", row=1, col=1)
+    drawn.update_yaxes(title={"text": f"mean passage time [{unit}], 95 %"}, row=1, col=1)
+    drawn.update_yaxes(type="log", dtick="D2", row=1, col=1)
     drawn.update_xaxes(title={"text": "committor"}, row=1, col=2)
     drawn.update_yaxes(title={"text": "mean increment"}, row=1, col=2)
-    return styled(drawn, height=400)
+    # the lags belong to the test alone
+    return styled(drawn, height=400).update_layout(legend={"x": 0.48, "xanchor": "left"})
 
 
 def _add_drift(
