@@ -26,7 +26,7 @@ from thalweg.dynamics.overdamped import Overdamped
 from thalweg.geometry.composed_variables import Concatenate, SineCosine
 from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.metric_tensors import metric_tensors
-from thalweg.geometry.torsions import backbone_dihedrals
+from thalweg.geometry.torsions import backbone_dihedrals, torsions_about
 from thalweg.geometry.variables import Coordinates, Dihedrals
 from thalweg.interop.openmm.molecules import alanine_dipeptide
 from thalweg.kinetics.committors.gradient_rate import gradient_rates
@@ -342,9 +342,11 @@ def _shots(apparatus: Apparatus, problem: Problem, x: np.ndarray, shots: int, se
 def _alanine(seeds: range) -> Iterator[Row]:
     system, kT = alanine_dipeptide("vacuum", hydrogen_mass=3.0), thermal_energy(300)
     named = backbone_dihedrals(system.topology)
-    angles = Dihedrals(np.concatenate([named["phi"], named["psi"]]), system.topology)
-    # beside phi and psi the torsions of both amide bonds, and that of the oxygen before phi
-    others = np.concatenate([named["omega"], [[5, 4, 6, 8]]])
+    turned = np.concatenate([named["phi"], named["psi"]])
+    angles = Dihedrals(turned, system.topology)
+    # beside phi and psi, by which the sets are given, all other torsions about these bonds and about the amide bonds
+    about = torsions_about(system.topology, np.concatenate([turned, named["omega"]]))
+    others = about[~(about[:, None] == turned).all(axis=2).any(axis=1)]
     features = Concatenate(SineCosine(angles), SineCosine(Dihedrals(others, system.topology)))
     a, b = (_around(phi, psi) for phi, psi in ((-82.0, 70.0), (72.0, -55.0)))
     for seed in seeds:
@@ -355,7 +357,9 @@ def _alanine(seeds: range) -> Iterator[Row]:
         weights = np.exp(log_weights - log_weights.max())
         data = Trajectories(list(values.reshape(*walks, -1)), weights=list(weights), names=features.names)
         metric = metric_tensors(features, flat, 1 / np.asarray(system.masses))
-        training = Training(hidden=(32, 32), steps=3000, restarts=4, learning_rate=5e-3, seed=seed)
+        training = Training(
+            hidden=(32, 32), steps=2000, restarts=3, batch=1024, learning_rate=5e-3, seed=seed
+        )
         model = NetworkCommittor(a, b, DirichletLoss(), training).fit(
             data, list(metric.reshape(*walks, *metric.shape[1:]))
         )
@@ -366,7 +370,7 @@ def _alanine(seeds: range) -> Iterator[Row]:
         apparatus = Apparatus(engine, features, np.asarray(system.positions), np.asarray(system.masses), kT)
         places = jnp.asarray(np.moveaxis(np.repeat(flat[chosen], 100, axis=0), 0, -1), jnp.float32)
         start = thermal_state(places, apparatus.masses, kT, jax.random.key(seed))
-        fan = shoot(apparatus, start, a, b, longest=20.0, save_every=0.01)
+        fan = shoot(apparatus, start, a, b, longest=8.0, save_every=0.02)
         surface = ShotOutcomes(values[chosen], fan.outcomes.reshape(20, 100)).distribution()
         what = f"alanine dipeptide, C7eq to C7ax, 100 shots from each of 20 frames of q = 1/2, seed {seed}"
         off = abs(surface.mean - 0.5)

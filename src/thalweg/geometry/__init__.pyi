@@ -34,6 +34,7 @@ from .torsions import backbone_dihedrals as backbone_dihedrals
 from .torsions import dihedral_names as dihedral_names
 from .torsions import rotatable_dihedrals as rotatable_dihedrals
 from .torsions import side_chain_dihedrals as side_chain_dihedrals
+from .torsions import torsions_about as torsions_about
 from .variables import Angles as Angles
 from .variables import AtomTuples as AtomTuples
 from .variables import Coordinates as Coordinates

@@ -97,6 +97,25 @@ def rotatable_dihedrals(topology: Topology) -> np.ndarray:
     return _table(quads)
 
 
+def torsions_about(topology: Topology, quads: np.ndarray) -> np.ndarray:
+    """All torsions about the middle bonds of ``quads (torsions, 4)``, hydrogens included, a bond after the other.
+
+    One torsion says how a bond is turned; the others, how the atoms at its ends lie out of their planes, on which a
+    committor depends, too.
+
+    Examples
+    --------
+    >>> from thalweg.interop.openmm.molecules import alanine_dipeptide
+    >>> topology = alanine_dipeptide().topology
+    >>> phi = backbone_dihedrals(topology)["phi"]
+    >>> len(torsions_about(topology, phi))      # C and H at one end; C, CB and HA at the other
+    6
+    """
+    bonded = bonded_atoms(topology)
+    bonds = dict.fromkeys((int(i), int(j)) for i, j in np.asarray(quads)[:, 1:3])
+    return _table([(k, i, j, m) for i, j in bonds for k in bonded[i] if k != j for m in bonded[j] if m != i])
+
+
 def dihedral_names(topology: Topology, quads: np.ndarray) -> tuple[str, ...]:
     """Names of torsions: ``"phi ALA2"`` where they have one, else their four atoms.
 
