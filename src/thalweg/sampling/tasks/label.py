@@ -16,6 +16,9 @@ from thalweg.systems.configuration import Configuration
 
 LABEL, CARD, FRAMES, LEVEL = "label.tree", "card.json", "frames.tree", "level.tree"
 
+DECIMALS = {"energy": 6, "forces": 4, "stress": 4, "properties": 9}
+"""Decimals of labels, in internal units: a hundred millionth of an electronvolt, ten of these per Å."""
+
 DIGITS = 24
 """Hexadecimal digits of a label's name."""
 
@@ -42,7 +45,7 @@ class LabelFrame:
         frames, level = frames_of_set(store, self.frames)
         card = {"level": level.name, "made by": dict(level.provenance())}
         try:
-            labeled = _plain_arrays(level.label(frames[self.number]))
+            labeled = _kept(level.label(frames[self.number]))
         except LabelFailed as failure:
             card["failed"] = str(failure)
             store.commit(entry, lambda folder: write_json(folder / CARD, card))
@@ -131,7 +134,19 @@ def asked(frame: Configuration) -> Configuration:
     )
 
 
-def _plain_arrays(labeled: Configuration) -> Configuration:
-    """Labels as plain arrays."""
-    properties = {name: np.array(value, float) for name, value in labeled.properties.items()}
-    return replace(labeled, properties=properties)
+def _kept(labeled: Configuration) -> Configuration:
+    """Labels to the digits that a program repeats when it is asked again, so that equal campaigns leave equal bytes."""
+    assert labeled.energy is not None
+    assert labeled.forces is not None
+    return replace(
+        labeled,
+        energy=round(float(labeled.energy), DECIMALS["energy"]),
+        forces=_rounded(labeled.forces, "forces"),
+        stress=None if labeled.stress is None else _rounded(labeled.stress, "stress"),
+        properties={name: _rounded(value, "properties") for name, value in labeled.properties.items()},
+    )
+
+
+def _rounded(values, kind) -> np.ndarray:
+    """With no zero of negative sign."""
+    return np.round(np.array(values, float), DECIMALS[kind]) + 0.0
