@@ -18,6 +18,7 @@ from thalweg.learning.calibration import (
     reliability_curve,
     roc_area,
 )
+from thalweg.learning.deviation_map import DeviationMap
 
 RANDOM = np.random.default_rng(0)
 CLAIMED = np.exp(RANDOM.normal(size=20000))
@@ -252,3 +253,12 @@ def test_nothing_to_calibrate_on_and_deviations_of_zero_are_refused():
         calibrate(np.ones(2), np.zeros(2))
     with pytest.raises(ValueError, match="1 of 3 claimed deviations are not positive"):
         ErrorOdds.of(np.ones(3), np.array([0.0, 1.0, 1.0]))
+
+
+def test_claims_spread_too_widely_are_found_so_where_noise_is_as_large_as_errors():
+    random = np.random.default_rng(5)
+    claims, groups = np.exp(random.normal(size=3000)), np.repeat(np.arange(300), 10)
+    residuals = np.hypot(np.sqrt(claims), 1.0) * random.normal(size=3000)
+    mapped = DeviationMap.of(residuals, claims, groups, noise=1.0)
+    assert mapped.power == pytest.approx(0.5, abs=0.15)
+    np.testing.assert_allclose(mapped(np.array([0.3, 1.0, 3.0])), np.sqrt([0.3, 1.0, 3.0]), rtol=0.2)

@@ -210,30 +210,40 @@ def _likelihood(size: np.ndarray, deviations: np.ndarray) -> float:
     return -float(np.sum(np.log(deviations)) + 0.5 * (FREEDOM + 1) * np.sum(np.log1p(squares / FREEDOM)))
 
 
-def _alike(size: np.ndarray, deviations: np.ndarray, noise: float, groups: np.ndarray) -> float:
-    """How many residuals count for one: the variance of what groups say of ``log a``, over that of residuals apart."""
+def _alike(
+    size: np.ndarray,
+    deviations: np.ndarray,
+    noise: float,
+    groups: np.ndarray,
+    slopes: np.ndarray | float = 1.0,
+) -> float:
+    """How many residuals count for one: the variance of what groups say of ``log a``, over that of residuals apart.
+
+    With ``slopes`` of ``log d`` it is what they say of another parameter than ``log a``.
+    """
     whole = np.hypot(deviations, noise)
     squares = (size / (CONSISTENT * whole)) ** 2
-    pulls = ((FREEDOM + 1) * squares / (FREEDOM + squares) - 1) * (deviations / whole) ** 2
+    pulls = ((FREEDOM + 1) * squares / (FREEDOM + squares) - 1) * (deviations / whole) ** 2 * slopes
     sums = np.bincount(np.unique(groups, return_inverse=True)[1], pulls)
     return max(1.0, float(sums @ sums / max(pulls @ pulls, 1e-300))) if len(sums) > 1 else 1.0
 
 
 def _power(size: np.ndarray, deviations: np.ndarray, groups: np.ndarray, first: DeviationMap) -> float:
-    """Slope of ``log |r|`` over ``log s`` above the noise, drawn to one by its prior; one where nothing contradicts."""
-    clear = (first._own(deviations) > 2 * np.hypot(first.floor, first.noise)) & (size > 0)
-    if len(np.unique(groups[clear])) < FEW:
+    """The most likely ``b`` at its own best scale, drawn to one by its prior; one where nothing contradicts."""
+    if len(np.unique(groups)) < FEW or not np.ptp(np.log(deviations)) > 1e-3:
         return 1.0
-    x, y, groups = np.log(deviations[clear]), np.log(size[clear]), groups[clear]
-    x, y = x - x.mean(), y - y.mean()
-    spread = x @ x
-    if not spread > 1e-6 * len(x):
+    factors = np.exp(np.linspace(-1, 1, 21))
+
+    def likelihood(power):
+        own = replace(first, power=power)._own(deviations)
+        floor = np.hypot(first.floor, first.noise)
+        return max(_likelihood(size, np.hypot(factor * own, floor)) for factor in factors)
+
+    own = first._own(deviations)
+    slopes = np.log(np.minimum(deviations, first.highest) / first.middle)
+    noise = float(np.hypot(first.floor, first.noise))
+    powers = np.append(np.linspace(*POWERS, 23), 1.0)
+    told = np.array([likelihood(power) for power in powers]) / _alike(size, own, noise, groups, slopes)
+    if 2 * (told.max() - told[-1]) < CLEAR**2:
         return 1.0
-    slope = x @ y / spread
-    # residuals of one frame are alike: the error of the slope is over frames
-    pulls = np.bincount(np.unique(groups, return_inverse=True)[1], x * (y - slope * x))
-    error = np.sqrt(pulls @ pulls) / spread
-    if abs(slope - 1) < CLEAR * error:
-        return 1.0
-    drawn = (slope / error**2 + 1 / PRIOR**2) / (1 / error**2 + 1 / PRIOR**2)
-    return float(np.clip(drawn, *POWERS))
+    return float(powers[np.argmax(told - 0.5 * ((powers - 1) / PRIOR) ** 2)])
