@@ -10,30 +10,34 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import jax
 import numpy as np
 
 from thalweg.collective_variables.interpretation.dictionary import Dictionary
+from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.manifold.diffusion_map import DiffusionMap
 from thalweg.collective_variables.manifold.local_states import StateWatch, watched_run
 from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.temperature import thermal_start
-from thalweg.geometry.bond_graph import heavy_atom_pairs
+from thalweg.geometry.bond_graph import bonded_atoms, heavy_atom_pairs
 from thalweg.geometry.composed_variables import Concatenate
-from thalweg.geometry.torsions import backbone_dihedrals, rotatable_dihedrals
+from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import Angles, Dihedrals, Distances
+from thalweg.interop.openmm.build import from_pdb
 from thalweg.interop.openmm.molecules import alanine_dipeptide
 from thalweg.report.benchmark import Row
+from thalweg.systems.system import System
 from thalweg.systems.topology import Topology
 from thalweg.testsystems.muller_brown import MullerBrown
 from thalweg.time_series.trajectories import Trajectories
 from thalweg.units import thermal_energy
 
-SOLVENTS = ("vacuum", "obc2")
-"""Force fields: ff14SB alone, and with a generalized Born solvent, in which other wells are deep."""
+FORCE_FIELDS = {"ff99SB": ("amber99sb.xml",), "ff19SB": ("amber19/protein.ff19SB.xml",)}
+"""Force fields of the dictionary's runs, in vacuum; its rules were chosen on ff14SB."""
 
 FRAMES_EACH, REPLICAS = 250, 16
 """Frames of each of some runs, one a picosecond."""
@@ -43,46 +47,75 @@ WELLS = {"deep": (-0.558, 1.442), "shallow": (0.623, 0.028)}
 
 
 def simulated(
-    solvent: str, seed: int, temperature: float, frames: int, replicas: int
+    system: System, seed: int, temperature: float, frames: int, replicas: int
 ) -> tuple[np.ndarray, Topology]:
-    """Positions ``(replicas, frames, atoms, 3)`` [nm] of alanine dipeptide, one picosecond apart."""
-    system, kT = alanine_dipeptide(solvent, hydrogen_mass=3.0), thermal_energy(temperature)
+    """Positions ``(replicas, frames, atoms, 3)`` [nm] of a molecule, one picosecond apart."""
+    kT = thermal_energy(temperature)
     engine = NativeEngine(system, Langevin(kT=kT, dt=0.004))
     start = thermal_start(system, kT, jax.random.key(seed), replicas=replicas)
     run = engine.run(start, 250 * frames, save_every=250)
     return np.asarray(run.positions), system.topology
 
 
+def dipeptide_in(forcefield: tuple[str, ...]) -> System:
+    """Alanine dipeptide in a force field of OpenMM."""
+    with as_file(files("thalweg.testsystems") / "structures" / "alanine_dipeptide.pdb") as pdb:
+        return from_pdb(pdb, forcefield, "hbonds", 3.0)
+
+
 def dictionary_of(topology: Topology) -> Concatenate:
-    """Every torsion, angle and distance of the atoms."""
+    """Every torsion along bonds, every angle and every distance of the atoms."""
     found = backbone_dihedrals(topology)
-    torsions = np.concatenate([found["phi"], found["psi"], rotatable_dihedrals(topology)])
-    torsions = torsions[np.sort(np.unique(torsions, axis=0, return_index=True)[1])]
-    bonded: dict[int, set[int]] = {k: set() for k in range(len(topology))}
-    for i, j in topology.bonds.tolist():
-        bonded[i].add(j)
-        bonded[j].add(i)
-    angles = [(i, j, k) for j in bonded for i, k in itertools.combinations(sorted(bonded[j]), 2)]
+    bonded = bonded_atoms(topology)
+    around = [
+        (i, j, k, m)
+        for j, k in topology.bonds.tolist()
+        for i in sorted(set(bonded[j]) - {k})
+        for m in sorted(set(bonded[k]) - {j})
+    ]
+    named = {tuple(each) for each in np.concatenate([found["phi"], found["psi"]]).tolist()}
+    others = [each for each in around if each not in named and each[::-1] not in named]
+    torsions = np.concatenate([found["phi"], found["psi"], np.array(others)])
+    angles = [
+        (i, j, k) for j in range(len(topology)) for i, k in itertools.combinations(sorted(bonded[j]), 2)
+    ]
     pairs = list(itertools.combinations(range(len(topology)), 2))
     return Concatenate(Dihedrals(torsions, topology), Angles(angles, topology), Distances(pairs, topology))
 
 
 def dictionary(quick: bool) -> Iterator[Row]:
-    """Which of all torsions, angles and distances explain a map of distances of heavy atoms."""
-    for solvent, seed in itertools.product(SOLVENTS[: 1 if quick else 2], range(1 if quick else 2)):
+    """Which of all torsions, angles and distances explain a map of distances of heavy atoms, and its slow functions."""
+    fields, seeds = (1, (11,)) if quick else (2, (11, 12))
+    for (name, files_of), seed in itertools.product(list(FORCE_FIELDS.items())[:fields], seeds):
         frames = 60 if quick else FRAMES_EACH
-        positions, topology = simulated(solvent, seed, 400.0, frames, REPLICAS)
+        positions, topology = simulated(dipeptide_in(files_of), seed, 400.0, frames, REPLICAS)
         walk = positions.reshape(-1, *positions.shape[2:])
         candidates, distances = dictionary_of(topology), Distances(heavy_atom_pairs(topology, 3), topology)
-        values, features = (_along(variable, walk) for variable in (candidates, distances))
-        coordinates = np.asarray(DiffusionMap(dim=3).fit(features).transform(features))
-        named = Trajectories([values], names=candidates.names)
-        found = Dictionary().fit(named, coordinates, candidates.periods)
-        first = [each.name for each in found.chosen[:2]]
-        right = {name.split()[0] for name in first} == {"phi", "psi"}
-        told = f"alanine dipeptide, ff14SB {solvent}, seed {seed}: {' and '.join(first)} of {len(candidates.names)}"
-        share = sum(each.gain for each in found.chosen[:2])
-        yield Row(f"{told} explain", share, "of the map", None, "phi and psi", right)
+        values, features = (
+            np.split(_along(variable, walk), REPLICAS) for variable in (candidates, distances)
+        )
+        together = np.concatenate(features)
+        targets = {
+            "diffusion map": np.asarray(DiffusionMap(dim=3).fit(together).transform(together)),
+            "TICA": np.asarray(TICA(5, dim=2).fit(features).transform(together)),
+        }
+        about = [{topology.names[k] for k in atoms[1:3]} for atoms in candidates.variables[0].atoms]
+        for target, coordinates in targets.items():
+            data = Trajectories(values, names=candidates.names)
+            found = Dictionary().fit(data, np.split(coordinates, REPLICAS), candidates.periods)
+            first = found.chosen[:2]
+            # phi and psi turn about these bonds, and other torsions with them
+            turned = [about[each.column] for each in first if each.column < len(about)]
+            right = len(turned) == 2 and all(bond in turned for bond in ({"N", "CA"}, {"CA", "C"}))
+            yield Row(
+                f"alanine dipeptide, {name}, seed {seed}, {target}: {' and '.join(each.name for each in first)} of "
+                f"{len(candidates.names)} explain",
+                sum(each.gain for each in first),
+                "of it",
+                None,
+                "phi and psi",
+                right,
+            )
 
 
 def muller_brown_states(quick: bool) -> Iterator[Row]:
@@ -114,7 +147,8 @@ def muller_brown_states(quick: bool) -> Iterator[Row]:
 
 def peptide_states(quick: bool) -> Iterator[Row]:
     """Alanine dipeptide in vacuum, C7eq at 300 K by sines and cosines of phi and psi."""
-    positions, topology = simulated("vacuum", 0, 300.0, 100 if quick else 400, 4 if quick else 20)
+    system = alanine_dipeptide(hydrogen_mass=3.0)
+    positions, topology = simulated(system, 0, 300.0, 100 if quick else 400, 4 if quick else 20)
     found = backbone_dihedrals(topology)
     angles = Dihedrals(np.concatenate([found["phi"], found["psi"]]), topology)
     before = 0

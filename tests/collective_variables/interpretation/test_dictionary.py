@@ -39,6 +39,35 @@ def test_of_variables_that_say_the_same_a_torsion_is_named_and_the_others_told()
     assert found.chosen[0].alike == ("distance",)
 
 
+def mixtures(x: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Distances of which each knows the first two angles, some with a third."""
+    use = x[:, np.array([[0, 1, 2 + k % 3] for k in range(count)])]
+    size, phase = generator.normal(size=(2, count, 3))
+    size[::2, 2] = 0
+    squares = (size * np.cos(use + phase)).sum(axis=2) + 0.5 * np.cos(use[..., 0] - use[..., 1])
+    return np.sqrt(5 + squares - squares.min(axis=0))
+
+
+def test_two_torsions_are_named_though_mixtures_of_them_explain_more_one_by_one():
+    generator = np.random.default_rng(0)
+    x = generator.vonmises(-1.0, 2.0, (2000, 5))
+    data = np.concatenate([mixtures(x, 30, generator), x], axis=1)
+    y = np.stack([np.tanh(2 * np.cos(x[:, 0])), np.cos(x[:, 0]) * np.sin(x[:, 1]), np.sin(x[:, 1])], axis=1)
+    noisy = y + 0.2 * y.std(axis=0) * generator.standard_normal(y.shape)
+    found = Dictionary(count=2).fit(data, noisy, periods=[None] * 30 + [TURN] * 5)
+    assert found.explained.argmax() < 30
+    assert {each.column for each in found.chosen[:2]} == {30, 31}
+    assert sum(each.gain for each in found.chosen[:2]) == pytest.approx(1 / 1.04, abs=0.02)
+
+
+def test_a_distance_that_no_torsion_replaces_is_named():
+    generator = np.random.default_rng(0)
+    x = generator.vonmises(-1.0, 2.0, (2000, 5))
+    data = np.concatenate([mixtures(x, 10, generator), x], axis=1)
+    found = Dictionary().fit(data, 4 * data[:, [3]] ** 2, periods=[None] * 10 + [TURN] * 5)
+    assert [each.column for each in found.chosen] == [3]
+
+
 def test_weights_decide_which_frames_count():
     x = angles(columns=6)
     there = x[:, 3] > 0

@@ -1,22 +1,29 @@
 r"""Which physical variables a learned coordinate is made of, chosen from a dictionary of hundreds.
 
-Every candidate is given a few functions of itself, waves if it is periodic and hats between quantiles if not, and the
-coordinates :math:`\psi` are regressed on them. What a candidate explains is the share of their variance on blocks of
-data that had no say in the regression,
+Every candidate is given as many functions of itself, hats on its range or around its circle, and the coordinates
+:math:`\psi` are regressed on them. What a candidate explains is the share of their variance on blocks of data that had
+no say in the regression,
 
 .. math::  R^2 = 1 - \frac{\langle |\psi - \hat\psi|^2 \rangle_{\text{held out}}}{\langle |\psi - \bar\psi|^2 \rangle}
 
 Variables are then chosen one after the other: the next is the one that, together with those chosen and in
-products with them, explains most of what is left, until nothing is gained beyond its error. Candidates that would have
-served as well are told with each one chosen; of these, one that is periodic (a torsion) goes before one that is not.
-Whenever one is added, each of those before it is put to the test again beside the others.
+products with them, explains most of what is left. One after the other alone would begin with a mixture, such as a
+distance across two torsions, which says a little of both: whenever one is added, all are exchanged for others until
+that gains nothing more (floating search [pudil1994]). The *core* is complete when the next one would add less than a
+tenth.
+
+Of sets that explain as well, the simplest is the answer. A distance across the molecule knows its torsions and,
+besides, how bonds and angles yield between its ends, so that it explains a map of distances a little better than any
+torsion. Members of the core are therefore exchanged for periodic ones (torsions, which turn by themselves) as long as
+nine tenths are explained. Others are then added to the core until nothing is gained beyond its error; candidates that
+would have served as well are told with each.
 Correlations and mutual informations of all candidates stand beside [ravindra2020].
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,20 +35,27 @@ from thalweg.machine.threads import on_one_thread
 from thalweg.shapes import Shaped
 from thalweg.time_series.trajectories import Trajectories, TrajectoryData, as_trajectories
 
-HARMONICS, HATS = 4, 8
-"""Waves of a periodic candidate, two functions each; hats of another."""
+NODES = 8
+"""Hats of each candidate."""
 
 MOST_FRAMES = 20_000
 """Frames that candidates are judged on, evenly spread."""
 
-MOST_TRIED = 60
-"""Candidates tried in products with those chosen, those that explain most of what is left by themselves."""
+MOST_TRIED = 24
+"""Candidates tried in products with those chosen, and as many periodic ones: those that explain most of what is left by
+themselves."""
 
 LEAST_GAIN = 0.005
 """Share of the variance below which a variable adds nothing worth a name."""
 
-RIDGE = 1e-6
-"""Of the regression, relative to the mean square of the functions."""
+WORTH_EXCHANGE = 1e-4
+"""Share of the variance that an exchange has to gain."""
+
+KEPT = 0.9
+"""Share of what is explained that a core, or of a gain that another candidate, has to keep to serve as well."""
+
+RIDGES = (1e-6, 1e-4, 1e-2)
+"""Of the regression, relative to the mean square of the functions; the one that explains most on folds held out."""
 
 BINS = 16
 """Bins of equal weight in each direction for mutual information."""
@@ -168,7 +182,7 @@ class Dictionary(Method):
         explained = np.zeros(len(names))
         for j, shares in single.items():
             explained[j] = shares.mean()
-        chosen = self._chosen(_Search(sample, functions, names, periods), single)
+        chosen = self._chosen(_Search(sample, functions, names, periods, single))
         return DictionaryRanking(
             chosen,
             names,
@@ -178,68 +192,107 @@ class Dictionary(Method):
             notes,
         )
 
-    def _chosen(self, search: _Search, single: dict[int, np.ndarray]) -> tuple[ChosenVariable, ...]:
-        """Variables one after the other, each put to the test again when another has been added."""
+    def _chosen(self, search: _Search) -> tuple[ChosenVariable, ...]:
+        """The core, made as simple as it may be, and variables that add to it."""
         chosen: list[int] = []
-        reached = np.zeros(self.folds)
+        core, reached = 0, np.zeros(self.folds)
         while len(chosen) < self.count:
-            found = search.best(chosen, single)
-            if found is None:
+            found, shares = search.best(chosen)
+            gain = shares - reached
+            if found is None or gain.mean() < max(LEAST_GAIN, 2 * _error(gain)):
                 break
-            gain = found.shares - reached
-            if gain.mean() < max(LEAST_GAIN, 2 * _error(gain)):
-                break
-            chosen, reached = [*chosen, found.column], found.shares
-            for place in range(len(chosen) - 1):
-                # beside the new one another may serve better, or as well and be simpler
-                others = chosen[:place] + chosen[place + 1 :]
-                again = search.best(others, single)
-                if again is not None and again.column != chosen[place]:
-                    chosen[place], reached = again.column, again.shares
-        return search.told(chosen, single)
-
-
-class _Found(NamedTuple):
-    """The variable that, beside those given, explains most: its column, shares ``(folds,)`` of all together, and others
-    that would serve as well."""
-
-    column: int
-    shares: np.ndarray
-    alike: tuple[int, ...]
+            if not core and reached.mean() >= KEPT * shares.mean():
+                chosen, reached = search.simplified(chosen, KEPT * shares.mean())
+                core = len(chosen)
+            else:
+                chosen, reached = [*chosen, found], shares
+                if not core:
+                    chosen, reached = search.exchanged(chosen, reached)
+        if not core and chosen:
+            core, chosen = len(chosen), search.simplified(chosen, KEPT * reached.mean())[0]
+        return search.told(chosen, core)
 
 
 @dataclass(frozen=True)
 class _Search:
-    """Candidates and what they are judged on."""
+    """Candidates and what they are judged on.
+
+    Attributes
+    ----------
+    single : shares ``(folds,)`` that each explains alone
+    judged : what was found for variables given, to be found once
+    """
 
     sample: _Sample
     functions: dict[int, np.ndarray]
     names: tuple[str, ...]
     periods: Sequence[float | None]
+    single: dict[int, np.ndarray]
+    judged: dict[frozenset[int], dict[int, np.ndarray]] = field(default_factory=dict)
 
-    def best(self, given: Sequence[int], single: dict[int, np.ndarray]) -> _Found | None:
-        """The best variable beside those given; None where none is left."""
-        left = [j for j in self.functions if j not in given]
-        if not left:
-            return None
+    def beside(self, given: Sequence[int]) -> dict[int, np.ndarray]:
+        """Shares ``(folds,)`` of each candidate together with those given; of those that explain most of what is left.
+
+        As many periodic ones are among them, since these are sought.
+        """
         if not given:
-            shares = {j: single[j] for j in left}
-        else:
-            # those that explain most of what is left go into products with the given ones, and all periodic ones
-            design = self.design(given)
-            rest = self.sample.without(design)
-            order = sorted(left, key=lambda j: -rest.explained(self.functions[j]).mean())
-            tried = order[:MOST_TRIED] + [j for j in order[MOST_TRIED:] if self.periods[j] is not None]
-            shares = {
-                j: self.sample.explained(_with_products(design, self.functions, given, j)) for j in tried
-            }
+            return self.single
+        if (known := self.judged.get(frozenset(given))) is not None:
+            return known
+        design = self.design(given)
+        rest = self.sample.without(design)
+        left = [j for j in self.functions if j not in given]
+        order = sorted(left, key=lambda j: -rest.explained(self.functions[j]).mean())
+        periodic = [j for j in order if self.periods[j] is not None]
+        tried = dict.fromkeys(order[:MOST_TRIED] + periodic[:MOST_TRIED])
+        found = {j: self.sample.explained(_with_products(design, self.functions, given, j)) for j in tried}
+        self.judged[frozenset(given)] = found
+        return found
+
+    def best(self, given: Sequence[int], periodic: bool = False) -> tuple[int | None, np.ndarray]:
+        """The variable that beside those given explains most, and the shares of all; None where none is left.
+
+        Parameters
+        ----------
+        given : chosen before
+        periodic : whether only periodic ones are looked at
+        """
+        shares = {
+            j: each for j, each in self.beside(given).items() if not periodic or self.periods[j] is not None
+        }
+        if not shares:
+            return None, np.zeros(len(self.sample.ends) - 1)
         top = max(shares, key=lambda j: shares[j].mean())
-        gain = shares[top].mean() - (self.sample.explained(self.design(given)).mean() if given else 0.0)
-        alike = [j for j in shares if j == top or _as_good(shares[top], shares[j], gain)]
-        # of variables that serve as well, a torsion is named first
-        first = min(alike, key=lambda j: (self.periods[j] is None, -shares[j].mean()))
-        others = sorted(set(alike) - {first}, key=lambda j: -shares[j].mean())
-        return _Found(first, shares[first], tuple(others))
+        return top, shares[top]
+
+    def exchanged(
+        self, chosen: list[int], reached: np.ndarray, periodic: bool = False
+    ) -> tuple[list[int], np.ndarray]:
+        """Each variable exchanged for a better one beside the others, until all stay; and their shares."""
+        place, kept = 0, 0
+        while kept < len(chosen):
+            found, shares = self.best(chosen[:place] + chosen[place + 1 :], periodic)
+            kept += 1
+            if found is not None and shares.mean() > reached.mean() + WORTH_EXCHANGE:
+                chosen, reached, kept = [*chosen[:place], found, *chosen[place + 1 :]], shares, 1
+            place = (place + 1) % len(chosen)
+        return chosen, reached
+
+    def simplified(self, chosen: list[int], least: float) -> tuple[list[int], np.ndarray]:
+        """Variables exchanged for periodic ones, as far as all together explain ``least``; and their shares."""
+        while True:
+            offers = {}
+            for place, old in enumerate(chosen):
+                if self.periods[old] is None:
+                    new, shares = self.best(chosen[:place] + chosen[place + 1 :], periodic=True)
+                    if new is not None and shares.mean() >= least:
+                        offers[shares.mean()] = [*chosen[:place], new, *chosen[place + 1 :]]
+            if not offers:
+                break
+            chosen = offers[max(offers)]
+        reached = self.sample.explained(self.design(chosen))
+        all_turn = all(self.periods[j] is not None for j in chosen)
+        return self.exchanged(chosen, reached, periodic=True) if all_turn else (chosen, reached)
 
     def design(self, columns: Sequence[int]) -> np.ndarray:
         """The functions of some variables and of all pairs of them."""
@@ -248,22 +301,32 @@ class _Search:
             design = _with_products(design, self.functions, columns[:k], column)
         return design
 
-    def told(self, chosen: Sequence[int], single: dict[int, np.ndarray]) -> tuple[ChosenVariable, ...]:
-        """The chosen ones, the one that explains most alone first, with what each adds to those before it."""
+    def told(self, chosen: list[int], core: int) -> tuple[ChosenVariable, ...]:
+        """The chosen ones, of the core the one that explains most alone first, with what each adds to those before."""
         order: list[int] = []
-        for _ in chosen:
-            left = [j for j in chosen if j not in order]
+        for _ in range(core):
+            left = [j for j in chosen[:core] if j not in order]
             order.append(max(left, key=lambda j: self.sample.explained(self.design([*order, j])).mean()))
+        order += chosen[core:]
         reached, told = np.zeros(len(self.sample.ends) - 1), []
         for k, column in enumerate(order):
             shares = self.sample.explained(self.design(order[: k + 1]))
-            found = self.best(order[:k], single)
-            alike = () if found is None else (found.column, *found.alike)
             gain = shares - reached
-            names = tuple(self.names[j] for j in alike if j not in order)
-            told.append(ChosenVariable(self.names[column], column, float(gain.mean()), _error(gain), names))
+            others = [j for j in order[: max(core, k + 1)] if j != column]
+            alike = tuple(self.names[j] for j in self._alike(column, others))
+            told.append(ChosenVariable(self.names[column], column, float(gain.mean()), _error(gain), alike))
             reached = shares
         return tuple(told)
+
+    def _alike(self, column: int, others: Sequence[int]) -> list[int]:
+        """Candidates that beside the others serve as well as one, best first."""
+        shares = self.beside(others)
+        mine = self.sample.explained(self.design([*others, column]))
+        without = self.sample.explained(self.design(others)).mean() if others else 0.0
+        found = [
+            j for j, each in shares.items() if j != column and _as_good(mine, each, mine.mean() - without)
+        ]
+        return sorted(found, key=lambda j: -shares[j].mean())
 
 
 def _error(gain: np.ndarray) -> float:
@@ -272,9 +335,9 @@ def _error(gain: np.ndarray) -> float:
 
 
 def _as_good(best: np.ndarray, other: np.ndarray, gain: float) -> bool:
-    """Whether the difference of two shares over folds is within two errors, or a hundredth of the gain."""
+    """Whether the difference of two shares over folds is within two errors, or small beside the gain."""
     away = best - other
-    return bool(away.mean() < max(2 * away.std(ddof=1) / np.sqrt(len(away)), 0.01 * gain))
+    return bool(away.mean() < max(2 * _error(away), (1 - KEPT) * gain))
 
 
 def _with_products(
@@ -337,15 +400,16 @@ class _Sample:
         squares = [weighted[part].T @ f[part] for part in parts]
         products = [weighted[part].T @ self.y[part] for part in parts]
         total, right = np.sum(squares, axis=0), np.sum(products, axis=0)
-        ridge = RIDGE * np.diag(total).mean() * np.eye(len(total))
-        shares = []
-        for part, square, product in zip(parts, squares, products, strict=True):
-            found = scipy.linalg.solve(total - square + ridge, right - product, assume_a="pos")
-            # sum w |y - f c|^2 from the sums of the part held out
+        unit = np.diag(total).mean() * np.eye(len(total))
+        shares = np.zeros((len(RIDGES), len(parts)))
+        for k, (part, square, product) in enumerate(zip(parts, squares, products, strict=True)):
             all_of_it = (self.weights[part, None] * self.y[part] ** 2).sum()
-            left = all_of_it - 2 * (found * product).sum() + (found * (square @ found)).sum()
-            shares.append(1 - left / all_of_it)
-        return np.array(shares)
+            for row, ridge in enumerate(RIDGES):
+                found = scipy.linalg.solve(total - square + ridge * unit, right - product, assume_a="pos")
+                # sum w |y - f c|^2 from the sums of the part held out
+                left = all_of_it - 2 * (found * product).sum() + (found * (square @ found)).sum()
+                shares[row, k] = 1 - left / all_of_it
+        return shares[shares.mean(axis=1).argmax()]
 
     def without(self, functions: np.ndarray) -> _Sample:
         """The same with what functions explain taken off the coordinates."""
@@ -353,25 +417,26 @@ class _Sample:
         weighted = f * self.weights[:, None]
         squares = weighted.T @ f
         found = np.linalg.solve(
-            squares + RIDGE * np.diag(squares).mean() * np.eye(len(squares)), weighted.T @ self.y
+            squares + RIDGES[0] * np.diag(squares).mean() * np.eye(len(squares)), weighted.T @ self.y
         )
         return replace(self, y=self.y - f @ found)
 
 
 def _functions(x: np.ndarray, weights: np.ndarray, period: float | None) -> np.ndarray:
-    """Functions of one candidate ``(frames, functions)``: waves, or hats between quantiles."""
-    if period is not None:
-        angles = 2 * np.pi / period * x[:, None] * np.arange(1, HARMONICS + 1)
-        return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    """Hats of one candidate ``(frames, functions)``, one at their node and zero at the others.
+
+    Nodes are quantiles of frames and range mixed half and half: fine where the frames are, and none far from a node.
+    """
+    low, length = (0.0, period) if period is not None else (x.min(), np.ptp(x))
+    x = x if period is None else x % period
     order = np.argsort(x)
-    mass = np.cumsum(weights[order])
-    wanted = np.linspace(0, 1, HATS + 1) * mass[-1]
-    nodes = np.unique(np.interp(wanted, mass, x[order]))
-    nodes[0], nodes[-1] = x.min(), x.max()
-    if len(nodes) < 2:
-        return (x - x.mean())[:, None]
-    # hats are one at their node and zero at the others; the first is left to the constant
-    return np.stack([np.interp(x, nodes, each) for each in np.eye(len(nodes))[1:]], axis=1)
+    at = np.concatenate([[low], x[order], [low + length]])
+    mass = np.concatenate([[0.0], np.cumsum(weights[order]) / weights.sum(), [1.0]])
+    # the last node of a circle is its first
+    wanted = np.linspace(0, 1, NODES) if period is None else np.arange(NODES) / NODES
+    nodes = np.interp(wanted, (mass + (at - low) / length) / 2, at)
+    # hats sum to one; the first is left to the constant
+    return np.stack([np.interp(x, nodes, each, period=period) for each in np.eye(NODES)[1:]], axis=1)
 
 
 def _correlations(
