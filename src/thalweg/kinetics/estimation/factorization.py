@@ -61,7 +61,7 @@ def factor_entries(matrix: csr_array | csc_array) -> float:
     Examples
     --------
     >>> from scipy.sparse import diags_array
-    >>> factor_entries(diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(100, 100)))
+    >>> factor_entries(csr_array(diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(100, 100))))
     298.0
     """
     size = matrix.shape[0]
