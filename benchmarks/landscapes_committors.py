@@ -205,6 +205,7 @@ def _swarms(seeds: range) -> Iterator[Row]:
         test = martingale_test(model, fresh, problem.a, problem.b, lagtimes=(10, 25, 50, 100, 200))
         least = float(np.nanmin(test.p_values))
         yield Row(f"{what}: martingale test, least p of five lags", least, "", None, "passes", test.passed)
+        yield Row(f"{what}: mean increments at five lags are at most, with 95 %", test.bound, "")
 
 
 def _ellipse(center: tuple[float, float], form: tuple[float, float, float], level: float) -> Ellipsoid:

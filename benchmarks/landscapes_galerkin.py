@@ -101,7 +101,7 @@ SYSTEMS = {
     ),
     "triple well, 1-D": System(
         TripleWell1D(), 0.28125, ((-0.4, 6.5),), (1600,), Intervals((0.307,), (0.707,)), Intervals((5.225,), (5.625,)),
-        (3.158,), dt=5e-4, steps=2000, lagtime=1000, every=100,
+        (3.158,), dt=5e-4, steps=2000, lagtime=50, every=25,  # longer windows all fall back before they end
     ),
     "triple well, 2-D": System(
         TripleWell2D(), 0.59405, ((-2.7, 2.7), (-2.6, 3.3)), (150, 150), Ellipsoid((-1.05, -0.04), 0.3),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.kinetics.galerkin.cell_chain import apart, chance_of_change, density_ratios
+from thalweg.kinetics.galerkin.cell_chain import chance_of_change, density_ratios, disconnected_share
 from thalweg.testsystems.chain import sampled_states
 
 STATES = 21
@@ -55,4 +55,4 @@ def test_cells_that_no_window_joins_have_no_weight_and_are_told():
     counts[:2, :2], counts[2:, 2:] = 5.0, 2.0
     counts[2, 1] = 1.0
     assert density_ratios(counts)[2:].tolist() == [0.0, 0.0]
-    assert apart(counts) == pytest.approx(9 / 29)
+    assert disconnected_share(counts) == pytest.approx(9 / 29)

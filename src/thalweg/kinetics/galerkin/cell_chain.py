@@ -98,7 +98,7 @@ def chance_of_change(counts: Shaped[np.ndarray, "blocks cells cells"]) -> float:
     return float((1 + (drawn >= found * (1 - 1e-9)).sum()) / (1 + DRAWS))
 
 
-def apart(counts: Shaped[np.ndarray, "cells cells"]) -> float:
+def disconnected_share(counts: Shaped[np.ndarray, "cells cells"]) -> float:
     """Share of the windows that begin in cells of no weight."""
     begun = counts.sum(axis=1)
     return float(begun[density_ratios(counts) == 0].sum() / begun.sum())

@@ -29,10 +29,10 @@ from thalweg.kinetics.committors.martingale import MartingaleTest, martingale_te
 from thalweg.kinetics.galerkin.adapted_kernels import AdaptedKernels, Adapting
 from thalweg.kinetics.galerkin.boundary import boundary
 from thalweg.kinetics.galerkin.cell_chain import (
-    apart,
     cell_counts,
     chance_of_change,
     density_ratios,
+    disconnected_share,
     fitted_cells,
 )
 from thalweg.kinetics.galerkin.forms import (
@@ -524,7 +524,7 @@ def _density_notes(density: _Solved) -> tuple[str, ...]:
             f"the weights of {negative:.0%} of the windows are negative: flux and rates are not to be trusted; use "
             "more trajectories or fewer functions"
         )
-    alone = 0.0 if density.counts is None else apart(density.counts.sum(axis=0))
+    alone = 0.0 if density.counts is None else disconnected_share(density.counts.sum(axis=0))
     if alone > MOST_APART:
         notes.append(
             f"{alone:.0%} of the windows begin where no others come from the rest and go back: rates and passage times "
