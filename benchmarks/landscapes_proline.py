@@ -72,9 +72,9 @@ STEP = 40
 barrier of 25 kT with oscillators is found at 23.8 kT; at four it is 27.0, at two and a half 33.8."""
 
 BATH = 50.0
-"""Friction [1/ps] of every atom in the runs. It takes away the heat of a fall of 25 kT. No free energy depends on it, but
-it slows down the other degrees of freedom as well: what lags behind the variable pulls it back, and the barrier is
-found too low by that."""
+"""Friction [1/ps] of every atom in the runs. It takes away the heat of a fall of 25 kT, and no free energy depends on
+it. But it slows down all else as well: what lags behind the variable pulls it back, and the barrier is found too low by
+that."""
 
 LONGEST = 1500
 """Frames after which a run ends wherever it is."""
