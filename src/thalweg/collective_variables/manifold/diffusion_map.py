@@ -14,8 +14,8 @@ With the diffusion coefficient given they are in 1/ps, without they are for D = 
 
 What a graph of finitely many points tells is biased by one over the number of points within reach. Halves of the
 points have twice that bias: rates are extrapolated from them, :math:`\ln\kappa = 2 \ln\kappa_{all} -
-\overline{\ln\kappa_{half}}`, and errors (`DiffusionMapModel.rate_errors`) contain what this and a smaller reach
-changed.
+\overline{\ln\kappa_{half}}`, and errors (`DiffusionMapModel.rate_errors`) contain chance, the scatter over divisions
+into halves, what is left of second order, and what a smaller reach changed.
 
 Not to be trusted where neighborhoods are as large as what they should resolve, as with few frames in many dimensions,
 which is told; and for dynamics other than diffusion in these features: rates of a projection onto few features are
@@ -259,10 +259,9 @@ class DiffusionMapModel(Model):
 
     @on_one_thread
     def rate_errors(self, samples: int = 40, seed: int = 0) -> Estimate:
-        """Rates with errors by a bootstrap over stretches of the data, each replicate a map of its own.
+        """Rates with errors: chance by a bootstrap over stretches of the data, and what extrapolation leaves.
 
-        The spread also contains what the extrapolation to many frames changed, and what it gives from a smaller reach
-        instead.
+        See `rate_estimate`.
 
         Parameters
         ----------

@@ -137,13 +137,13 @@ def pairs_within(
 def _by_trees(
     x: np.ndarray, x_radii: np.ndarray, y: np.ndarray, y_radii: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    """Pairs ``(rows, columns, distances)`` found by looking around each point as far as its own radius."""
-    around = scipy.spatial.cKDTree(y).query_ball_point(x, x_radii, return_sorted=False)
-    forward = _listed(around)
-    backward = _listed(scipy.spatial.cKDTree(x).query_ball_point(y, y_radii, return_sorted=False))
-    # a pair found from both sides counts once
-    code = np.unique(np.concatenate([forward[0] * len(y) + forward[1], backward[1] * len(y) + backward[0]]))
-    rows, columns = code // len(y), code % len(y)
+    """Pairs ``(rows, columns, distances)`` found by looking around that point of each whose radius is the larger."""
+    rows, columns = _listed(scipy.spatial.cKDTree(y).query_ball_point(x, x_radii, return_sorted=False))
+    larger = y_radii[columns] <= x_radii[rows]
+    far, near = _listed(scipy.spatial.cKDTree(x).query_ball_point(y, y_radii, return_sorted=False))
+    smaller = x_radii[near] < y_radii[far]
+    rows = np.concatenate([rows[larger], near[smaller]])
+    columns = np.concatenate([columns[larger], far[smaller]])
     distances = np.sqrt(((x[rows] - y[columns]) ** 2).sum(axis=1))
     within = distances**2 < x_radii[rows] * y_radii[columns]
     return rows[within], columns[within], distances[within]

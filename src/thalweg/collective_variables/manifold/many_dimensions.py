@@ -18,6 +18,9 @@ LEAF, QUERIES = 128, 256
 PART = 16
 """One point in so many bounds the distance of neighbors."""
 
+WORD = 8
+"""Comparisons looked at together."""
+
 EXTENT = 100.0
 """Extent of all points, in distances of neighbors, up to which single precision is enough far from their middle."""
 
@@ -55,11 +58,11 @@ def nearest_by_products(
         away = np.maximum(0.0, np.maximum(lower - block.max(axis=0), block.min(axis=0) - upper))
         near = (away**2).sum(axis=1) <= bounds.max()
         if sizes[near].sum() > len(points) / 2 and whole.norms.max() < EXTENT**2 * bounds.min():
-            found, missing = _smallest(whole.of(block), bounds, count)
+            found, missing = whole.smallest(block, bounds, count)
         else:
             columns = np.flatnonzero(np.repeat(near, sizes))
             few = _SquaredDistances(centered[columns] - middle)
-            found, missing = _smallest(few.of(block - middle), bounds, count)
+            found, missing = few.smallest(block - middle, bounds, count)
             found = columns[found]
         if missing.any():
             squares = _SquaredDistances(centered - middle).of(block[missing] - middle)
@@ -83,22 +86,46 @@ class _SquaredDistances:
         self.size, dims = points.shape
         self.points = points
         self.norms = np.einsum("nd,nd->n", points, points)
-        self.table = np.ones((dims + 2, self.size), np.float32)
-        self.table[:dims] = points.T
-        self.result = np.empty((0, self.size), np.float32)
+        # columns in whole words of eight bytes, the last ones infinitely far
+        self.table = np.zeros((dims + 2, -(-self.size // WORD) * WORD), np.float32)
+        self.table[:dims, : self.size] = points.T
+        self.table[dims] = np.inf
+        self.table[dims + 1] = 1.0
+        self.squares = np.empty((0, self.table.shape[1]), np.float32)
+        self.within = np.empty((0, self.table.shape[1]), bool)
 
     def of(self, block: np.ndarray) -> np.ndarray:
-        """Squared distances ``(n, points)`` of a block ``(n, dims)``, valid until the next call."""
+        """Squared distances ``(n, points or a few more)`` of a block ``(n, dims)``, valid until the next call."""
         dims = block.shape[1]
         middle = block.mean(axis=0)
         apart = block - middle
         left = np.ones((len(block), dims + 2), np.float32)
         left[:, :dims] = -2 * apart
         left[:, dims + 1] = np.einsum("nd,nd->n", apart, apart) + 2 * apart @ middle
-        self.table[dims] = self.norms - self.points @ (2 * middle) + middle @ middle
-        if len(self.result) < len(block):
-            self.result = np.empty((len(block), self.size), np.float32)
-        return np.matmul(left, self.table, out=self.result[: len(block)])
+        self.table[dims, : self.size] = self.norms - self.points @ (2 * middle) + middle @ middle
+        if len(self.squares) < len(block):
+            self.squares = np.empty((len(block), self.table.shape[1]), np.float32)
+            self.within = np.empty(self.squares.shape, bool)
+        return np.matmul(left, self.table, out=self.squares[: len(block)])
+
+    def smallest(self, block: np.ndarray, bounds: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers ``(n, count)`` of the points nearest to each of a block, none of them above its bound, and which
+        ``(n,)`` had a bound that was too small."""
+        squares = self.of(block)
+        within = np.less_equal(squares, bounds[:, None], out=self.within[: len(block)])
+        # most entries are above: eight at a time are looked at
+        words = np.flatnonzero(within.reshape(-1).view(np.uint64) != 0)
+        word, byte = np.nonzero(within.reshape(-1, WORD)[words])
+        flat = words[word] * WORD + byte
+        row = flat // squares.shape[1]
+        counts = np.bincount(row, minlength=len(block))
+        # one line for each row, filled up with nothing
+        starts = np.cumsum(counts) - counts
+        values = np.full((len(block), max(count, counts.max())), np.inf, np.float32)
+        values[row, np.arange(len(row)) - np.repeat(starts, counts)] = squares.reshape(-1)[flat]
+        near = np.argpartition(values, count - 1, axis=1)[:, :count]
+        column = flat - row * squares.shape[1]
+        return column[np.minimum(starts[:, None] + near, len(column) - 1)], counts < count
 
 
 def _leaves(points: Shaped[np.ndarray, "points dims"], most: int) -> tuple[np.ndarray, np.ndarray]:
@@ -127,25 +154,3 @@ def _leaves(points: Shaped[np.ndarray, "points dims"], most: int) -> tuple[np.nd
         split = own[np.argpartition(points[own, widest], half)]
         waiting += [split[half:], split[:half]]
     return np.concatenate(order), np.array(starts)
-
-
-def _smallest(squares: np.ndarray, bounds: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places ``(rows, count)`` of the smallest entries of each row, none of them above its bound, and the rows
-    ``(rows,)`` whose bound was too small."""
-    rows, size = squares.shape
-    # most entries are above: eight at a time are looked at
-    padded = np.zeros((rows, -(-size // 8) * 8), bool)
-    np.less_equal(squares, bounds[:, None], out=padded[:, :size])
-    words = np.flatnonzero(padded.view(np.uint64))
-    word, byte = np.nonzero(padded.reshape(-1, 8)[words])
-    flat = words[word] * 8 + byte
-    row = flat // padded.shape[1]
-    column = flat - row * padded.shape[1]
-    counts = np.bincount(row, minlength=rows)
-    # one line for each row, filled up with nothing
-    starts = np.cumsum(counts) - counts
-    place = np.arange(len(row)) - np.repeat(starts, counts)
-    values = np.full((rows, max(count, counts.max())), np.inf, np.float32)
-    values[row, place] = squares[row, column]
-    near = np.argpartition(values, count - 1, axis=1)[:, :count]
-    return column[np.minimum(starts[:, None] + near, len(column) - 1)], counts < count
