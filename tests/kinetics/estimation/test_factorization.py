@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csr_array, diags_array, eye_array, kron, random_array
 
 from thalweg.kinetics.estimation import factorization
-from thalweg.kinetics.estimation.factorization import ENTRY, factor_entries, factorized
+from thalweg.kinetics.estimation.factorization import ENTRY, _factor_entries, factorized
 from thalweg.kinetics.known_chain import known_chain
 from thalweg.kinetics.reactions.committor import committor
 from thalweg.kinetics.reactions.hitting import first_hits, passage_times
@@ -38,7 +38,7 @@ GRID = csr_array(kron(row(40), eye_array(40)) + kron(eye_array(40), row(40)))
 def test_factors_fit_into_what_is_foretold(links):
     system = csr_array(eye_array(links.shape[0]) * 1.001 - chain(links))
     factors = factorized(system, "test")
-    foretold = ENTRY * min(links.shape[0] ** 2, factor_entries(system))
+    foretold = ENTRY * min(links.shape[0] ** 2, _factor_entries(system))
     # a value and a row number of each entry, which stand there twice for a moment
     assert 12 * (factors.L.nnz + factors.U.nnz) <= foretold
 

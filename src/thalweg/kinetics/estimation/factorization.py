@@ -52,16 +52,16 @@ def factorized(matrix: csr_array | csc_array, what: str) -> SuperLU:
 def _bytes_of_factors(matrix: csr_array | csc_array) -> float:
     """Memory of both factors; the envelope is looked for only where full ones would not fit."""
     full = ENTRY * float(matrix.shape[0]) ** 2
-    return full if full <= (1 - SPARED) * available_memory() else min(full, ENTRY * factor_entries(matrix))
+    return full if full <= (1 - SPARED) * available_memory() else min(full, ENTRY * _factor_entries(matrix))
 
 
-def factor_entries(matrix: csr_array | csc_array) -> float:
+def _factor_entries(matrix: csr_array | csc_array) -> float:
     """Entries of both factors within the envelope of the ordered matrix.
 
     Examples
     --------
     >>> from scipy.sparse import diags_array
-    >>> factor_entries(csr_array(diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(100, 100))))
+    >>> _factor_entries(csr_array(diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(100, 100))))
     298.0
     """
     size = matrix.shape[0]
