@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.time_series.crossings import observed_process, running_means
+from thalweg.time_series.crossings import _running_means, observed_process
 
 
 def hops(times, half, misread, seed=0):
@@ -48,7 +48,7 @@ def test_slow_relaxation_without_wells_is_crossed_as_often_as_before_lags_shorte
 
 def test_unknown_frames_count_for_neither_side_and_runs_stay_apart():
     np.testing.assert_array_equal(
-        running_means(np.array([np.nan, np.nan, np.nan, 2.0]), 2), [np.nan] * 2 + [2.0] * 2
+        _running_means(np.array([np.nan, np.nan, np.nan, 2.0]), 2), [np.nan] * 2 + [2.0] * 2
     )
     apart = [np.zeros(10), np.ones(10)] * 50
     assert observed_process(9.0, apart, 10, lagtime=3).forward == 0

@@ -90,12 +90,12 @@ class Process:
         return f"under-sampled ({crossed} in {self.blocks} of the blocks; {needed})"
 
 
-def range_ends(values: Shaped[np.ndarray, " values"], weights: Shaped[np.ndarray, " values"] | None = None):
+def _range_ends(values: Shaped[np.ndarray, " values"], weights: Shaped[np.ndarray, " values"] | None = None):
     """Values ``(low, high)`` beyond which only `OUTERMOST` of the variance on either side lies.
 
     Examples
     --------
-    >>> range_ends(np.array([-1.0, 1.0, 30.0, np.nan]), np.array([1e6, 1e6, 1.0, 5.0]))
+    >>> _range_ends(np.array([-1.0, 1.0, 30.0, np.nan]), np.array([1e6, 1e6, 1.0, 5.0]))
     (-1.0, 1.0)
     """
     weights = np.ones(len(values)) if weights is None else weights
@@ -111,12 +111,12 @@ def range_ends(values: Shaped[np.ndarray, " values"], weights: Shaped[np.ndarray
     return float(ends[0]), float(ends[1])
 
 
-def running_means(values: Shaped[np.ndarray, " frames"], width: int) -> Shaped[np.ndarray, " frames"]:
+def _running_means(values: Shaped[np.ndarray, " frames"], width: int) -> Shaped[np.ndarray, " frames"]:
     """Means of known values over ``width`` frames around each, fewer at the ends; NaN where none is known.
 
     Examples
     --------
-    >>> running_means(np.array([0.0, 0.0, 3.0, np.nan, 3.0]), 3).tolist()
+    >>> _running_means(np.array([0.0, 0.0, 3.0, np.nan, 3.0]), 3).tolist()
     [0.0, 1.0, 1.5, 3.0, 3.0]
     """
     if width == 1:
@@ -130,7 +130,7 @@ def running_means(values: Shaped[np.ndarray, " frames"], width: int) -> Shaped[n
         return (sums[end] - sums[begin]) / (counts[end] - counts[begin])
 
 
-def sides_of(values: np.ndarray, low: float, high: float) -> np.ndarray:
+def _sides_of(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """1 in the upper quarter of the range from ``low`` to ``high``, -1 in the lower one, 0 between and for NaN."""
     with np.errstate(invalid="ignore"):
         upper = values > high - SIDE * (high - low)
@@ -138,8 +138,8 @@ def sides_of(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return upper.astype(np.int8) - lower.astype(np.int8)
 
 
-def count_crossings(sides: Iterable[np.ndarray], frames: int, n_blocks: int) -> tuple[int, int, int]:
-    """Crossings upward and downward along trajectories of `sides_of` values, and the blocks that have any.
+def _count_crossings(sides: Iterable[np.ndarray], frames: int, n_blocks: int) -> tuple[int, int, int]:
+    """Crossings upward and downward along trajectories of `_sides_of` values, and the blocks that have any.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def count_crossings(sides: Iterable[np.ndarray], frames: int, n_blocks: int) -> 
 
     Examples
     --------
-    >>> count_crossings([np.array([-1, 0, 1, 0, 1, -1, -1]), np.array([1, 0, -1])], frames=10, n_blocks=1)
+    >>> _count_crossings([np.array([-1, 0, 1, 0, 1, -1, -1]), np.array([1, 0, -1])], frames=10, n_blocks=1)
     (1, 2, 1)
     """
     up, down, blocks, first = 0, 0, set(), 0
@@ -184,8 +184,8 @@ def observed_process(
     >>> print(observed_process(40.0, [np.zeros(100), np.ones(100)], n_blocks=10))
     under-sampled (crossed 0 and 0 times in 0 of the blocks; needed are 10 each way in 3)
     """
-    means = [running_means(np.asarray(run), lagtime) for run in series]
+    means = [_running_means(np.asarray(run), lagtime) for run in series]
     # the range is that of means as far apart as they are wide
-    low, high = range_ends(np.concatenate([run[lagtime // 2 :: lagtime] for run in means]))
-    sides = (sides_of(run, low, high) for run in means)
-    return Process(float(timescale), *count_crossings(sides, sum(map(len, means)), n_blocks), dt)
+    low, high = _range_ends(np.concatenate([run[lagtime // 2 :: lagtime] for run in means]))
+    sides = (_sides_of(run, low, high) for run in means)
+    return Process(float(timescale), *_count_crossings(sides, sum(map(len, means)), n_blocks), dt)
