@@ -17,6 +17,7 @@ from thalweg.kinetics.langevin.overdamped import OverdampedLangevin
 from thalweg.kinetics.langevin.phase_operator import PhaseOperator
 from thalweg.kinetics.langevin.ranking import rank_by_relaxation
 from thalweg.kinetics.langevin.rates import rates_table
+from thalweg.kinetics.langevin.surface import FittedFreeEnergy, KnownFreeEnergy
 from thalweg.kinetics.langevin.whiteness import step_scan, whiteness
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.oscillator import OrnsteinUhlenbeck
@@ -159,6 +160,17 @@ def test_forces_asked_to_be_smooth_do_not_make_particles_light():
         mass = UnderdampedLangevin(1.0, hidden=0, intervals=(20, 8, 0, 0)).fit(data).mass(np.zeros(1))
         scores.append(float(np.log(mass.values[0]) / (mass.errors[0] / mass.values[0])))
     assert abs(np.mean(scores)) < 2.5 / len(scores) ** 0.5
+
+
+def test_what_the_data_do_not_know_is_raised_by_its_variance():
+    space = Splines((SplineAxis(0.0, 1.0, 4),), ((0,),))
+    fitted = FittedFreeEnergy(space, np.zeros(space.size), 2.0)
+    mean, x = np.zeros(space.size), np.array([[0.25, 0.5]])
+    variance = np.sum(space.derivatives(x.T, ()) ** 2, axis=1)
+    known = KnownFreeEnergy(fitted, mean, 0.1 * np.eye(space.size))
+    unknown = KnownFreeEnergy(fitted, mean, 100.0 * np.eye(space.size))
+    assert known.energy(x) == pytest.approx(0.0)
+    assert unknown.energy(x) == pytest.approx(100.0 * variance / 2.0 - 2.0)
 
 
 def test_short_trajectories_stay_whole_and_long_ones_are_cut_evenly():

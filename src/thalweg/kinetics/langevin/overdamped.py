@@ -25,11 +25,12 @@ from thalweg.kinetics.langevin.likelihoods.overdamped_steps import OverdampedSte
 from thalweg.kinetics.langevin.likelihoods.scoring import ScoredFit, scored
 from thalweg.kinetics.langevin.likelihoods.splines import Splines, terms_up_to
 from thalweg.kinetics.langevin.profiles import Profile, grid_of, knot_axes, linear_profile, mean_row
-from thalweg.kinetics.langevin.surface import FittedFreeEnergy
+from thalweg.kinetics.langevin.surface import FittedFreeEnergy, KnownFreeEnergy
 from thalweg.learning.models import Method, Model
 from thalweg.machine.surviving import surviving
 from thalweg.shapes import Float
 from thalweg.testsystems.generator import Generator
+from thalweg.testsystems.potential import Potential
 from thalweg.time_series.resampling import Estimate
 from thalweg.time_series.trajectories import TrajectoryData, as_trajectories
 
@@ -236,7 +237,7 @@ class OverdampedModel(Model):
         errors = np.sqrt(np.maximum(variance, 0.0))
         if self.dims == 1:
             values, errors = values[:, 0, 0], errors[:, 0, 0]
-        return Profile(points, values, errors, "diffusion [nm^2/ps]")
+        return Profile(points, values, errors, "diffusion [unit^2/ps]")
 
     def _tensors(self, rows: np.ndarray, parameters: np.ndarray) -> np.ndarray:
         """Diffusion tensors ``(points, variables, variables)``."""
@@ -285,7 +286,10 @@ class OverdampedModel(Model):
 
     def _operator(self, parameters: np.ndarray, shape: tuple[int, ...], ceiling: float) -> Generator:
         """The generator at these parameters."""
-        potential = FittedFreeEnergy(self.energy, parameters[: self.energy.size], self.kT)
+        size = self.energy.size
+        potential: Potential = FittedFreeEnergy(self.energy, parameters[:size], self.kT)
+        if self.dims > 1:
+            potential = KnownFreeEnergy(potential, self.mean, self.found.covariance[:size, :size])
 
         def diffusion(points):
             rows = self.roots.derivatives(points.T, ())

@@ -61,3 +61,33 @@ class FittedFreeEnergy(Potential):
                 slope = slope + WALL * self.kT * out / span**2
             slopes.append(slope)
         return np.stack(slopes).reshape(x.shape)
+
+
+class KnownFreeEnergy(Potential):
+    """A fitted free energy raised where the data do not know it, by its variance over kT less one kT.
+
+    A model of several variables says something of corners that no trajectory ever saw. Its wells there, and still more
+    those of parameters drawn from its posterior, are nobody's: motion in and out of them must not count.
+
+    Attributes
+    ----------
+    fitted : the free energy
+    mean : (functions,) of F over the frames, from which differences are known
+    covariance : (functions, functions) of the coefficients
+    """
+
+    fitted: FittedFreeEnergy
+    mean: np.ndarray
+    covariance: np.ndarray
+
+    @property
+    def domain(self) -> Domain:
+        """As of the fitted free energy."""
+        return self.fitted.domain
+
+    def energy(self, x: np.ndarray) -> ModelEnergies:
+        """Free energies ``(*points,)`` of ``x`` ``(variables, *points)``, a NumPy array."""
+        rows = self.fitted.splines.derivatives(x.reshape(x.shape[0], -1).T, ()) - self.mean
+        variance = np.einsum("np,np->n", rows @ self.covariance, rows).reshape(x.shape[1:])
+        kT = self.fitted.kT
+        return self.fitted.energy(x) + np.maximum(variance / kT - kT, 0.0)
