@@ -1,18 +1,17 @@
 """Proline dipeptide turns from trans to cis: profiles and rates from a hundred short runs off the barrier.
 
 Windows hold the torsion of CH3 and O of ACE with CD and CA of proline; the model is of the twist of the amide, whose
-fast part is smaller. A Langevin model is fitted to runs of about a ps that begin at the top of the barrier and end
+fast part is smaller. A Langevin model is fitted to runs of less than a ps that begin at the top of the barrier and end
 in either well; its free energy is compared with that of umbrella sampling with exchanges of neighbors, in implicit
 solvent and in explicit water. What each cost is told in steps of dynamics; both know that the barrier is about halfway.
 
-With the friction of 1/ps that molecules have in simulations, the variable falls 25 kT in a fraction of a ps and is
-three times too hot: no model whose noise is that of kT fits. The runs have a strong bath instead, in which the variable
-moves slowly and at its temperature, and a step longer than the memory of its velocity is Markovian. No free energy
-depends on a bath; the friction that is told is with it. This has its price: the work of the fall, W, is dissipated, and
-dissipated work fluctuates by ``(2 kT W)^(1/2)``. N runs to either side know a barrier to ``(2 kT W / N)^(1/2)`` at
-best, 1.0 kT for 25 kT and fifty runs, whatever is fitted to them: four times the runs halve it.
-
 The model is of one variable. What is slow beside it, such as psi, stays in such runs what it was at the top.
+It falls 25 kT in a fraction of a ps, three times too hot half a ps later, which no noise of kT explains. A bath of
+50/ps on every atom keeps the variable at its temperature and leaves white residuals, but slows down all that it has to
+wait for: heights in implicit solvent are then 19.9 and 22.1 kT where the umbrella has 23.8 and 25.8, and in water,
+whose molecules it slows down too, 12.8 and 17.9. Whatever is fitted, work W that is dissipated fluctuates by
+``(2 kT W)^(1/2)``, so that N overdamped runs to either side know a barrier to ``(2 kT W / N)^(1/2)`` at best:
+1.0 kT for 25 kT and fifty.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from thalweg.free_energies.reweighting import MBAR
 from thalweg.interop.openmm.engine import openmm_integrator
 from thalweg.interop.openmm.molecules import BARE, WaterAround, proline_dipeptide
 from thalweg.interop.openmm.platforms import fastest_platform, reproducible
-from thalweg.kinetics.langevin.overdamped import OverdampedLangevin, OverdampedModel
+from thalweg.kinetics.langevin.inertial import UnderdampedLangevin, UnderdampedModel
 from thalweg.kinetics.langevin.whiteness import whiteness
 from thalweg.report.benchmark import Row
 from thalweg.systems.system import System
@@ -67,17 +66,8 @@ BINS = np.arange(-25.0, 206.0, 10.0)
 WELL = 25.0
 """Angle from cis and trans within which a run has arrived [degrees]."""
 
-STEP = 40
-"""Frames of 4 fs of a step of the model: eight memory times of the velocity in the bath, by which an exact model of a
-barrier of 25 kT with oscillators is found at 23.8 kT; at four it is 27.0, at two and a half 33.8."""
-
-BATH = 50.0
-"""Friction [1/ps] of every atom in the runs. It takes away the heat of a fall of 25 kT, and no free energy depends on
-it. But it slows down all else as well: what lags behind the variable pulls it back, and the barrier is found too low by
-that."""
-
-LONGEST = 1500
-"""Frames after which a run ends wherever it is."""
+THINNED = 4
+"""Frames of 4 fs of a step of the model."""
 
 HEAVY_HYDROGEN = 3.0
 """Mass [amu] with which steps of 4 fs are safe where only configurations count."""
@@ -108,13 +98,13 @@ EXPLICIT = Solvent("tip3p", BOX, sweeps=60)
 class Dynamics:
     """Langevin dynamics with a bias on zeta whose window can be moved, and counts of its steps."""
 
-    def __init__(self, solvent: Solvent, dt: float, seed: int, friction: float = 1.0):
+    def __init__(self, solvent: Solvent, dt: float, seed: int):
         mass = HEAVY_HYDROGEN if dt > 0.003 else None
         self.system: System = proline_dipeptide(solvent.name, hydrogen_mass=mass, water=solvent.water)
         own = openmm.XmlSerializer.deserialize(self.system.openmm_xml)
         own.addForce(_bias())
         self.dt, self.steps = dt, 0
-        self.integrator = openmm_integrator(Langevin(kT=KT, dt=dt, friction=friction))
+        self.integrator = openmm_integrator(Langevin(kT=KT, dt=dt, friction=1.0))
         self.integrator.setRandomNumberSeed(seed + 1)
         platform = openmm.Platform.getPlatform(fastest_platform(own))
         self.context = openmm.Context(own, self.integrator, platform, reproducible(platform))
@@ -205,7 +195,7 @@ def shots(solvent: Solvent, seed: int = 0) -> tuple[list[np.ndarray], int]:
     Starts are taken each half picosecond from a run in a window, which moves 2 degrees against the way that the last
     run went, so that it finds where as many go either way; velocities are drawn anew, of natural masses.
     """
-    held, free = Dynamics(solvent, 0.004, seed), Dynamics(solvent, 0.002, seed + 1000, BATH)
+    held, free = Dynamics(solvent, 0.004, seed), Dynamics(solvent, 0.002, seed + 1000)
     held.pulled(TOP)
     held.advance(5.0)
     free.window(TOP, on=False)
@@ -221,9 +211,9 @@ def shots(solvent: Solvent, seed: int = 0) -> tuple[list[np.ndarray], int]:
 
 
 def _released(free: Dynamics) -> np.ndarray:
-    """Frames of a run until it has been in a well for half a picosecond, or for `LONGEST` frames."""
+    """Frames of a run until it has been in a well for half a picosecond, or for 3 ps."""
     frames, within = [free.peptide()], 0
-    while within < 125 and len(frames) < LONGEST:
+    while within < 125 and len(frames) < 750:
         free.advance(0.004)
         frames.append(free.peptide())
         zeta = torsions(frames[-1][None])[0, 0]
@@ -246,18 +236,10 @@ def twist(frames: np.ndarray) -> np.ndarray:
     return np.mod(np.angle(waves) + np.pi / 2, 2 * np.pi) - np.pi / 2
 
 
-def fitted(runs: list[np.ndarray], step: int = STEP) -> OverdampedModel:
+def fitted(runs: list[np.ndarray], thinned: int = THINNED) -> UnderdampedModel:
     """The Langevin model of runs."""
     data = Trajectories([twist(run)[:, None] for run in runs], dt=0.004, names=("twist",))
-    return OverdampedLangevin(KT, lagtime=step).fit(data)
-
-
-def fitted_heights(model: OverdampedModel) -> tuple[np.ndarray, np.ndarray]:
-    """Heights [kT] above cis and trans of a model, and what it says of their errors, by draws of its parameters."""
-    rows = model.energy.derivatives(np.radians((BINS[1:] + BINS[:-1]) / 2.0)[:, None], ()) / KT
-    size = model.energy.size
-    drawn = [heights(rows @ each[:size]) for each in model.parameter_samples(200)]
-    return heights(rows @ model.found.parameters[:size]), np.std(drawn, axis=0)
+    return UnderdampedLangevin(KT, lagtime=thinned).fit(data)
 
 
 def heights(free_energy: np.ndarray) -> np.ndarray:
@@ -289,22 +271,20 @@ def isomerization(solvent: Solvent) -> Iterator[Row]:
     runs, steps = shots(solvent)
     model = fitted(runs)
     middle = np.radians((BINS[1:] + BINS[:-1]) / 2.0)
-    found, own_errors = fitted_heights(model)
-    for name, height, own_error, true, error in zip(("cis", "trans"), found, own_errors, exact, spread):
+    found = heights(model.free_energy(middle).values / KT)
+    for name, height, true, error in zip(("cis", "trans"), found, exact, spread):
         yield Row(
             f"{solvent.name}: barrier above {name}, {len(runs)} runs off the top",
             float(height),
             "kT",
-            spread=float(own_error),
             target=f"within 1 kT of the umbrella's {true:.2f} ± {error:.2f}",
             met=bool(abs(height - true) <= 1.0),
             peer="umbrella",
             peer_value=float(true),
         )
-    friction = KT / model.diffusion(middle[:, None]).values
-    top = KT / float(model.diffusion(np.array([[np.pi / 2]])).values[0])
-    told = f"{friction.min():.3g} to {friction.max():.3g} elsewhere"
-    yield Row(f"{solvent.name}: friction kT/D at the top, with the bath; {told}", top, "kJ/mol ps/rad^2")
+    friction = model.friction(middle).values
+    told = f"{solvent.name}: friction at the top, {friction.min():.3g} to {friction.max():.3g} elsewhere"
+    yield Row(told, float(model.friction(np.array([[np.pi / 2]])).values[0]), "1/ps")
     white = bool(whiteness(model).white)
     yield Row(f"{solvent.name}: residuals white", float(white), "runs", target="1", met=white)
     cheaper = umbrella_steps / steps

@@ -53,12 +53,12 @@ NEWTON = 50
 
 
 @runtime_checkable
-class EquilibriumEquations(Protocol):
+class _Equations(Protocol):
     """What a way from frames to coefficients offers."""
 
     splines: Splines
 
-    def lower(self, order: int) -> EquilibriumEquations:
+    def lower(self, order: int) -> _Equations:
         """The equations of the terms of up to ``order`` variables."""
         ...
 
@@ -72,10 +72,10 @@ class EquilibriumEquations(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Smoothed:
+class _Smoothed:
     """Equations with their smoothing: strengths by number of variables, scores ``(folds,)`` of frames left out."""
 
-    equations: EquilibriumEquations
+    equations: _Equations
     strengths: tuple[float, ...]
     scores: np.ndarray
 
@@ -84,7 +84,7 @@ class Smoothed:
         return self.equations.solved(times, self.strengths)
 
 
-def smoothed(equations: EquilibriumEquations) -> Smoothed:
+def smoothed(equations: _Equations) -> _Smoothed:
     """The smoothing of the best score on blocks left out: first of all terms alike, then of each kind in turn."""
     fold = np.arange(BLOCKS) % FOLDS
 
@@ -101,7 +101,7 @@ def smoothed(equations: EquilibriumEquations) -> Smoothed:
     for kind in range(kinds if kinds > 1 else 0):
         tried = [(*best[:kind], each, *best[kind + 1 :]) for each in STRENGTHS[::-1]]
         best = min(tried, key=lambda each: scores(each).sum())
-    return Smoothed(equations, tuple(float(each) for each in best), scores(best))
+    return _Smoothed(equations, tuple(float(each) for each in best), scores(best))
 
 
 def _lower(splines: Splines, order: int) -> Splines:
