@@ -103,7 +103,7 @@ class NormalEquations:
         progress: Callable[[str, float], None] | None = None,
         divisors: Sequence[float] | np.ndarray | None = None,
     ) -> NormalEquations:
-        """Sum the ``rows`` of ``configurations``, which are `dealt` to ``folds`` at random.
+        """Sum the ``rows`` of ``configurations``, dealt to ``folds`` at random, those that are the same to one.
 
         Energies and stresses count per square root of the number of atoms; all labels of a frame, and so held-out
         errors, are divided by its entry in ``divisors``, see `Forgiving`.
@@ -118,7 +118,7 @@ class NormalEquations:
         present = _labels_of(configurations)
         if not present:
             raise ValueError("no frame has an energy, forces or a stress; there is nothing to fit")
-        fold_of = dealt(configurations, folds, seed)
+        fold_of = _folds_of_frames(configurations, folds, seed)
         folds = int(fold_of.max()) + 1
         needed = 8 * coefficients**2 * (folds * len(present) + 3)
         size = f"normal equations of {coefficients:,} coefficients"
@@ -176,17 +176,10 @@ class NormalEquations:
         }
 
 
-def dealt(configurations: Sequence[Configuration], folds: int, seed: int = 0) -> np.ndarray:
+def _folds_of_frames(configurations: Sequence[Configuration], folds: int, seed: int = 0) -> np.ndarray:
     """A fold of at most ``folds`` for each frame at random, ``(frames,)``; the same one for all that are the same.
 
     In a bootstrap sample frames repeat: one that is left out and taught as well would tell of nothing but memory.
-
-    Examples
-    --------
-    >>> one, other = (Configuration(np.ones(2, int), np.eye(2, 3) * size) for size in (0.1, 0.2))
-    >>> fold_of = dealt([one, other, one, one], 4)
-    >>> sorted(set(fold_of.tolist())), bool(fold_of[0] == fold_of[2] == fold_of[3])
-    ([0, 1], True)
     """
     places: dict[tuple[bytes, bytes], int] = {}
     different = np.array(

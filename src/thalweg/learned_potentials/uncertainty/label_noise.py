@@ -18,10 +18,10 @@ from thalweg.units import unit
 DECIMALS = range(1, 8)
 """Of written forces; more are no rounding worth speaking of."""
 
-MEDIAN = float(chdtri(3, 0.5))
+MEDIAN_OF_THREE = float(chdtri(3, 0.5))
 """Of a sum of three squares of normal numbers of deviation one."""
 
-TOLD = 1.58
+TOLD_BY_EACH = 1.58
 """Normal numbers whose mean square is known as well as the median of such sums, for each of them."""
 
 WRITTEN = ("eV/Å", "kcal/mol/Å", "Ha/bohr")
@@ -49,10 +49,10 @@ def told_noise(configurations: Sequence[Configuration]) -> tuple[float, int]:
         return 0.0, 0
     squares = [np.sum(each.sum(0) ** 2) / len(each) for each in forces if len(each) > 1]
     of_sums = np.sqrt(
-        np.median(squares or [0.0]) / MEDIAN
+        np.median(squares or [0.0]) / MEDIAN_OF_THREE
     )  # the mean, but for frames that something pulls at
     rounding = _rounding(np.concatenate([np.ravel(each) for each in forces]))
-    return (rounding, 0) if rounding >= of_sums else (float(of_sums), int(TOLD * len(squares)))
+    return (rounding, 0) if rounding >= of_sums else (float(of_sums), int(TOLD_BY_EACH * len(squares)))
 
 
 def _rounding(values: np.ndarray) -> float:

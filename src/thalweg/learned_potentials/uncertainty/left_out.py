@@ -18,7 +18,7 @@ from thalweg.learned_potentials.uncertainty.committee import force_disagreement
 from thalweg.learning.splits import random_split
 from thalweg.systems.configuration import Configuration
 
-Forces = dict[int, np.ndarray]
+_ByFrame = dict[int, np.ndarray]
 """(atoms, 3) by frame [kJ/mol/nm]."""
 
 
@@ -45,7 +45,7 @@ def left_out_forces(
     Nothing where the learner does not know without a second fit.
     """
     labeled = [k for k, frame in enumerate(configurations) if frame.forces is not None]
-    if not labeled or not can_leave_out(info):
+    if not labeled or not _can_leave_out(info):
         return LeftOut()
     picked = random_split(len(labeled), [min(most, len(labeled))], seed)[0]
     chosen = np.sort(np.array(labeled)[picked])
@@ -61,21 +61,21 @@ def left_out_forces(
     return LeftOut([frames[k] for k in both], errors, [claimed[k] for k in both])
 
 
-def can_leave_out(info: FitInfo) -> bool:
+def _can_leave_out(info: FitInfo) -> bool:
     """Whether the learner knows what it would have made of fewer frames."""
     return info.crossed is not None or (
         len(info.members) > 1 and all(member.crossed is not None for member in info.members)
     )
 
 
-def _of_all(members: Sequence[Forces]) -> list[int]:
+def _of_all(members: Sequence[_ByFrame]) -> list[int]:
     """Frames of which all members say something."""
     return sorted(set.intersection(*(set(each) for each in members)))
 
 
-def _forces(crossed: Crossed, frames: Sequence[Configuration], chosen: np.ndarray) -> Forces:
+def _forces(crossed: Crossed, frames: Sequence[Configuration], chosen: np.ndarray) -> _ByFrame:
     """What is said of the ``frames``, of the numbers ``chosen``, by the term not taught it."""
-    said: Forces = {}
+    said: _ByFrame = {}
     for term, own in crossed:
         forces = term.evaluate(frames).forces  # of all of them: one shape, compiled once
         for k in np.flatnonzero(np.isin(chosen, own)).tolist():
@@ -83,9 +83,9 @@ def _forces(crossed: Crossed, frames: Sequence[Configuration], chosen: np.ndarra
     return said
 
 
-def _deviations(crossed: Crossed, frames: Sequence[Configuration], chosen: np.ndarray) -> Forces:
+def _deviations(crossed: Crossed, frames: Sequence[Configuration], chosen: np.ndarray) -> _ByFrame:
     """The same of deviations claimed, which cost more."""
-    claimed: Forces = {}
+    claimed: _ByFrame = {}
     for term, own in crossed:
         mine = np.flatnonzero(np.isin(chosen, own)).tolist()
         if mine and isinstance(term, Uncertain):
