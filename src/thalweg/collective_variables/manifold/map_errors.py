@@ -37,12 +37,12 @@ DIVISIONS, DIVIDED = 4, 20_000
 """Divisions into halves, at most, and points that are divided all in all, but for one division of more."""
 
 
-def divisions(points: int) -> int:
+def _divisions(points: int) -> int:
     """How many divisions into halves are averaged."""
     return int(np.clip(DIVIDED // points, 1, DIVISIONS))
 
 
-def shifts(solve: Solve, rates: np.ndarray, points: int, factor: float, count: int) -> np.ndarray:
+def _shifts(solve: Solve, rates: np.ndarray, points: int, factor: float, count: int) -> np.ndarray:
     """What is to be added to the logarithm of rates, by each of some divisions ``(count, dim)``.
 
     Parameters
@@ -62,7 +62,7 @@ def shifts(solve: Solve, rates: np.ndarray, points: int, factor: float, count: i
 
 def extrapolated_rates(solve: Solve, rates: np.ndarray, points: int, factor: float = 1.0) -> np.ndarray:
     """Rates ``(dim,)`` for infinitely many points, from those of all, ``rates``, and of halves."""
-    shift = shifts(solve, rates, points, factor, divisions(points)).mean(axis=0)
+    shift = _shifts(solve, rates, points, factor, _divisions(points)).mean(axis=0)
     return rates * np.exp(np.clip(shift, -LARGEST, LARGEST))
 
 
@@ -120,8 +120,8 @@ def rate_estimate(
     )
     deviations = np.array(left.results) - np.mean(left.results, axis=0)
     chance = (deviations**2).sum(axis=0) / (len(deviations) - 1)
-    averaged = divisions(points)
-    divided = shifts(solve, raw, points, 1.0, max(2, averaged)).var(axis=0, ddof=1) / averaged
+    averaged = _divisions(points)
+    divided = _shifts(solve, raw, points, 1.0, max(2, averaged)).var(axis=0, ddof=1) / averaged
     shift = np.log(value / raw)
     left_over = np.where(np.abs(shift) > 0.99 * LARGEST, shift**2, shift**4)
     systematic = divided + left_over + _by_reach(solve, value, points, FEWER ** (1 / dimension)) ** 2
