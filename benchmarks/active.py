@@ -23,7 +23,7 @@ from thalweg.labeling.choice import (
     LargestGrade,
     LargestSpread,
     RandomFrames,
-    choose,
+    choose_frames,
 )
 from thalweg.labeling.geometries.dynamics import dynamics_frames
 from thalweg.labeling.geometries.relaxation import nearest_minimum
@@ -110,7 +110,7 @@ def _curve(name: str, rule: str, seed: int, sizes: Sequence[int], pool: int) -> 
         potential = _fitted(known)
         yield _error(potential, test)
         if k + 1 < len(sizes):
-            chosen = set(choose(rest, sizes[k + 1] - size, known, potential, RULES[rule]))
+            chosen = set(choose_frames(rest, sizes[k + 1] - size, known, potential, RULES[rule]))
             known += [rest[j] for j in sorted(chosen)]
             rest = [frame for j, frame in enumerate(rest) if j not in chosen]
 

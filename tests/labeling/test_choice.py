@@ -14,7 +14,7 @@ from thalweg.labeling.choice import (
     LargestGrade,
     LargestSpread,
     RandomFrames,
-    choose,
+    choose_frames,
 )
 from thalweg.learned_potentials.parametric.pair_terms import morse
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
@@ -43,31 +43,31 @@ class Unsure(LearnedPotential):
 def test_every_rule_chooses_as_many_different_frames_as_are_asked_for(rule):
     assert isinstance(rule, ChoiceRule)
     frames, known = pairs(np.linspace(0.07, 0.11, 12)), pairs([0.074, 0.08])
-    chosen = choose(frames, 5, known, Unsure(MORSE.references, MORSE.terms), rule)
+    chosen = choose_frames(frames, 5, known, Unsure(MORSE.references, MORSE.terms), rule)
     assert len(set(chosen)) == 5
 
 
 def test_what_is_known_already_is_chosen_last():
     frames = pairs([0.074, 0.09, 0.12])
-    assert choose(frames, 2, known=pairs([0.074]), rule=FarthestFrames()) == [2, 1]
-    assert choose(frames, 1, known=pairs([0.074]), rule=FarthestFromData()) == [2]
+    assert choose_frames(frames, 2, known=pairs([0.074]), rule=FarthestFrames()) == [2, 1]
+    assert choose_frames(frames, 1, known=pairs([0.074]), rule=FarthestFromData()) == [2]
 
 
 def test_frames_of_which_a_potential_is_unsure_are_chosen_by_default_and_no_two_alike():
     frames = pairs([0.075, 0.1, 0.1, 0.1, 0.1, 0.095, 0.076, 0.077, 0.078])
-    chosen = choose(frames, 2, potential=Unsure(MORSE.references, MORSE.terms))
+    chosen = choose_frames(frames, 2, potential=Unsure(MORSE.references, MORSE.terms))
     assert len({1, 2, 3, 4} & set(chosen)) == 1
     assert 0 not in chosen or 6 not in chosen
 
 
 def test_extrapolation_is_graded_where_a_potential_has_no_spread():
     known, frames = pairs(np.linspace(0.07, 0.08, 20)), pairs([0.072, 0.075, 0.2, 0.078])
-    assert choose(frames, 1, known, MORSE) == [2]
+    assert choose_frames(frames, 1, known, MORSE) == [2]
 
 
 def test_random_frames_are_those_of_the_seed():
     frames = pairs(np.linspace(0.07, 0.11, 30))
-    first, again, other = (choose(frames, 4, rule=RandomFrames(seed)) for seed in (1, 1, 2))
+    first, again, other = (choose_frames(frames, 4, rule=RandomFrames(seed)) for seed in (1, 1, 2))
     assert first == again != other
 
 
@@ -83,4 +83,4 @@ def test_random_frames_are_those_of_the_seed():
 )
 def test_what_a_rule_needs_is_said(count, settings, words):
     with pytest.raises(ValueError, match=words):
-        choose(pairs([0.07, 0.08, 0.09]), count, **settings)
+        choose_frames(pairs([0.07, 0.08, 0.09]), count, **settings)

@@ -39,7 +39,6 @@ from .counts.edges import Edges as Edges
 from .counts.inefficiency import inefficiencies as inefficiencies
 from .counts.multiple_lag_counts import MultipleLagCounts as MultipleLagCounts
 from .counts.multiple_lag_counts import multiple_lag_counts as multiple_lag_counts
-from .counts.processes import crossings as crossings
 from .estimation.fixed_stationary import FixedStationary as FixedStationary
 from .estimation.fixed_stationary import RowSums as RowSums
 from .estimation.newton import GraphFunction as GraphFunction

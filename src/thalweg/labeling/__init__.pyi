@@ -4,7 +4,7 @@ from .choice import FarthestFromData as FarthestFromData
 from .choice import LargestGrade as LargestGrade
 from .choice import LargestSpread as LargestSpread
 from .choice import RandomFrames as RandomFrames
-from .choice import choose as choose
+from .choice import choose_frames as choose_frames
 from .geometries.crystals import strained_frames as strained_frames
 from .geometries.dynamics import dynamics_frames as dynamics_frames
 from .geometries.normal_modes import NormalModes as NormalModes

@@ -144,7 +144,7 @@ class FarthestFromData:
         return np.array([each.max() for each in distances_to_training(self.representation, known, frames)])
 
 
-def choose(
+def choose_frames(
     frames: Sequence[Configuration],
     count: Count,
     known: Sequence[Configuration] = (),
@@ -169,7 +169,7 @@ def choose(
     Examples
     --------
     >>> pair = [Configuration(np.array([1, 1]), np.array([[0, 0, 0], [0, 0, x]])) for x in (0.07, 0.071, 0.09)]
-    >>> choose(pair, 2, rule=FarthestFrames())
+    >>> choose_frames(pair, 2, rule=FarthestFrames())
     [2, 0]
     """
     if not 0 < count <= len(frames):

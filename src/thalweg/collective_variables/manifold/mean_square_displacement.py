@@ -24,8 +24,9 @@ halves of the frames tell (`DiffusionMap`).
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from scipy.sparse import csr_array, diags_array
-from scipy.sparse.linalg import LinearOperator, cg
+from scipy.sparse.linalg import cg
 
 from thalweg.shapes import Shaped
 
@@ -74,7 +75,7 @@ def _row_factors(matrix: csr_array, sums: Shaped[np.ndarray, " points"]) -> np.n
         error = np.abs(sums / rows - 1).max()
         if error < TOLERANCE:
             break
-        hessian = LinearOperator(
+        hessian = scipy.sparse.linalg.LinearOperator(
             matrix.shape, matvec=lambda v, a=a, rows=rows: rows * v + a * (matrix @ (a * v)), dtype=float
         )
         step, _ = cg(hessian, sums - rows, rtol=min(0.1, error), maxiter=PRODUCTS, M=diags_array(1 / rows))

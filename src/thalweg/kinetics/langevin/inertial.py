@@ -178,7 +178,7 @@ class UnderdampedLangevin(Method):
         # forces bend, all else is thought even until the data say otherwise
         bent = len(layout.energy.penalties(3))
         strengths = [1e-2] * bent + [1e2] * (len(penalties) - bent)
-        stiffness = sum(strength * each for strength, each in zip(strengths, penalties))
+        stiffness = np.sum([strength * each for strength, each in zip(strengths, penalties)], axis=0)
         start = _with_forces(relative, relative.accelerations(starts[0]), stiffness)
         return relative.in_energies(scored(relative, start, penalties, strengths, vague, tolerance=0.05))
 

@@ -85,8 +85,9 @@ class KnownFreeEnergy(Potential):
         """As of the fitted free energy."""
         return self.fitted.domain
 
-    def energy(self, x: np.ndarray) -> ModelEnergies:
+    def energy(self, x: Array) -> ModelEnergies:
         """Free energies ``(*points,)`` of ``x`` ``(variables, *points)``, a NumPy array."""
+        x = np.asarray(x)
         rows = self.fitted.splines.derivatives(x.reshape(x.shape[0], -1).T, ()) - self.mean
         variance = np.einsum("np,np->n", rows @ self.covariance, rows).reshape(x.shape[1:])
         kT = self.fitted.kT

@@ -77,8 +77,9 @@ def calibrated(
 
     Parameters
     ----------
-    left_out : makes held-out frames of those fitted to (`left_out_forces`); asked where held-out frames are too few,
-        or their labels too noisy, to know the scale of claims to `UNSURE`. Frames of one trajectory are alike, and tell
+    left_out : makes held-out frames of those fitted to; asked where held-out frames are too few, or their labels too
+        noisy, to know the scale of claims to `UNSURE`; see
+        `thalweg.learned_potentials.uncertainty.left_out.left_out_forces`. Frames of one trajectory are alike, and tell
         less than they seem to; so does a validation set drawn from it.
     """
     off, claimed = _compared(potential, held_out)

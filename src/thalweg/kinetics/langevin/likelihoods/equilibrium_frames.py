@@ -56,7 +56,10 @@ NEWTON = 50
 class _Equations(Protocol):
     """What a way from frames to coefficients offers."""
 
-    splines: Splines
+    @property
+    def splines(self) -> Splines:
+        """Functions whose coefficients they are for."""
+        ...
 
     def lower(self, order: int) -> _Equations:
         """The equations of the terms of up to ``order`` variables."""
