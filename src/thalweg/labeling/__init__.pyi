@@ -1,3 +1,4 @@
+from .choice import Candidates as Candidates
 from .choice import ChoiceRule as ChoiceRule
 from .choice import FarthestFrames as FarthestFrames
 from .choice import FarthestFromData as FarthestFromData

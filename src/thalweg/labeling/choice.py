@@ -27,17 +27,40 @@ POOL = 4
 """A batch is spread out over so many times as many frames as are wanted."""
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """Frames to choose from, and what is known.
+
+    Attributes
+    ----------
+    frames : without labels
+    known : frames that have labels
+    potential : learned from these; None without one
+    """
+
+    frames: Sequence[Configuration]
+    known: Sequence[Configuration] = ()
+    potential: LearnedPotential | None = None
+
+    def taught(self, rule: ChoiceRule) -> LearnedPotential:
+        """The potential.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if self.potential is None:
+            raise ValueError(f"{type(rule).__name__} asks a potential; give one, or use FarthestFrames")
+        return self.potential
+
+
 @runtime_checkable
 class ChoiceRule(Protocol):
     """A frozen dataclass of settings that says how much each frame is worth."""
 
-    def scores(
-        self,
-        frames: Sequence[Configuration],
-        known: Sequence[Configuration],
-        potential: LearnedPotential | None,
-    ) -> Float[np.ndarray, " frames"]:
-        """Worth of a label of each of ``frames``, given those that are ``known``; equal scores are all worth the same.
+    def scores(self, among: Candidates) -> Float[np.ndarray, " frames"]:
+        """Worth of a label of each frame, given what is known; equal scores are all worth the same.
 
         Raises
         ------
@@ -58,26 +81,16 @@ class RandomFrames:
 
     seed: int = 0
 
-    def scores(
-        self,
-        frames: Sequence[Configuration],
-        known: Sequence[Configuration],
-        potential: LearnedPotential | None,
-    ) -> Float[np.ndarray, " frames"]:
-        return np.random.default_rng((self.seed, len(known))).random(len(frames))
+    def scores(self, among: Candidates) -> Float[np.ndarray, " frames"]:
+        return np.random.default_rng((self.seed, len(among.known))).random(len(among.frames))
 
 
 @dataclass(frozen=True)
 class FarthestFrames:
     """All frames are worth the same, so that a batch is only spread out: farthest point sampling [gonzalez1985]."""
 
-    def scores(
-        self,
-        frames: Sequence[Configuration],
-        known: Sequence[Configuration],
-        potential: LearnedPotential | None,
-    ) -> Float[np.ndarray, " frames"]:
-        return np.zeros(len(frames))
+    def scores(self, among: Candidates) -> Float[np.ndarray, " frames"]:
+        return np.zeros(len(among.frames))
 
 
 @dataclass(frozen=True)
@@ -91,13 +104,8 @@ class LargestSpread:
 
     of_all: bool = False
 
-    def scores(
-        self,
-        frames: Sequence[Configuration],
-        known: Sequence[Configuration],
-        potential: LearnedPotential | None,
-    ) -> Float[np.ndarray, " frames"]:
-        forces = _needed(potential, self).spread(frames).forces
+    def scores(self, among: Candidates) -> Float[np.ndarray, " frames"]:
+        forces = among.taught(self).spread(among.frames).forces
         squares = [np.mean(np.asarray(each) ** 2, axis=1) for each in forces]
         return np.sqrt([each.mean() if self.of_all else each.max() for each in squares])
 
@@ -106,19 +114,14 @@ class LargestSpread:
 class LargestGrade:
     """D-optimality grade of the farthest extrapolated atom of a frame [podryabinkin2017]."""
 
-    def scores(
-        self,
-        frames: Sequence[Configuration],
-        known: Sequence[Configuration],
-        potential: LearnedPotential | None,
-    ) -> Float[np.ndarray, " frames"]:
-        potential = _needed(potential, self)
+    def scores(self, among: Candidates) -> Float[np.ndarray, " frames"]:
+        potential = among.taught(self)
         try:
-            grades = potential.grades(frames)
+            grades = potential.grades(among.frames)
         except NoUncertainty:
-            if not known:
+            if not among.known:
                 raise ValueError("grades are against the frames that are known; give them") from None
-            grades = graded(potential, known).grades(frames)
+            grades = graded(potential, among.known).grades(among.frames)
         return np.array([each.max() for each in grades])
 
 
@@ -133,15 +136,11 @@ class FarthestFromData:
 
     representation: Representation = SOAP(normalized=False)  # noqa: RUF009, an immutable module
 
-    def scores(
-        self,
-        frames: Sequence[Configuration],
-        known: Sequence[Configuration],
-        potential: LearnedPotential | None,
-    ) -> Float[np.ndarray, " frames"]:
-        if not known:
+    def scores(self, among: Candidates) -> Float[np.ndarray, " frames"]:
+        if not among.known:
             raise ValueError("distances are from the frames that are known; give some, or use FarthestFrames")
-        return np.array([each.max() for each in distances_to_training(self.representation, known, frames)])
+        distances = distances_to_training(self.representation, among.known, among.frames)
+        return np.array([each.max() for each in distances])
 
 
 def choose_frames(
@@ -175,7 +174,7 @@ def choose_frames(
     if not 0 < count <= len(frames):
         raise ValueError(f"{count} frames were asked for out of {len(frames)}; ask for 1 to {len(frames)}")
     rule = _usual(potential, frames) if rule is None else rule
-    scores = np.asarray(rule.scores(frames, known, potential), float)
+    scores = np.asarray(rule.scores(Candidates(frames, known, potential)), float)
     order = np.argsort(-np.nan_to_num(scores, nan=np.inf), kind="stable")
     if isinstance(rule, RandomFrames):
         return [int(k) for k in order[:count]]
@@ -193,12 +192,6 @@ def _usual(potential, frames):
     except NoUncertainty:
         return LargestGrade()
     return LargestSpread()
-
-
-def _needed(potential, rule) -> LearnedPotential:
-    if potential is None:
-        raise ValueError(f"{type(rule).__name__} asks a potential; give one, or use FarthestFrames")
-    return potential
 
 
 def _mean_features(frames: Sequence[Configuration], cutoff: float) -> Float[np.ndarray, "frames features"]:
