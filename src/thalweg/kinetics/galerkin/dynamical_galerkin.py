@@ -28,6 +28,7 @@ from thalweg.collective_variables.covariances.stationarity import FALSE_ALARMS
 from thalweg.kinetics.committors.martingale import MartingaleTest, martingale_test
 from thalweg.kinetics.galerkin.adapted_kernels import AdaptedKernels, Adapting
 from thalweg.kinetics.galerkin.boundary import boundary
+from thalweg.kinetics.galerkin.cell_answer import CellAnswer, CellSums
 from thalweg.kinetics.galerkin.cell_chain import (
     cell_counts,
     chance_of_change,
@@ -37,6 +38,7 @@ from thalweg.kinetics.galerkin.cell_chain import (
 )
 from thalweg.kinetics.galerkin.forms import (
     Forms,
+    Increments,
     RidgeChoice,
     affordable_blocks,
     chance_of_size,
@@ -213,11 +215,14 @@ class DynamicalGalerkin(Transforming):
         passes = _Passes(self, trajectories, where, blocks, block_count(trajectories, blocks))
         # phi: the basis, turned to the committor where it can be
         functions = passes.turned(functions)
+        cells = fitted_cells(trajectories, functions)
         committor, *passages = passes.problems()
-        to_sets = passes.onward(functions, *committor)
-        to_b, to_a = (passes.onward(functions, *each, strength=to_sets.ridge.strength) for each in passages)
-        density = passes.density(functions)
-        past = passes.backward(to_sets.function.trial, density.function)
+        to_sets = passes.onward(functions, cells, *committor)
+        to_b, to_a = (
+            passes.onward(functions, cells, *each, strength=to_sets.ridge.strength) for each in passages
+        )
+        density = passes.density(functions, cells)
+        past = passes.backward(to_sets.function.trial, cells, density.function)
         # all data first, which tells how long blocks must be, then blocks drawn with replacement
         whole = passes.numbers(
             to_sets.function, past.function, to_b.function, to_a.function, density.function
@@ -234,7 +239,12 @@ class DynamicalGalerkin(Transforming):
             to_sets.function, trajectories, in_a, in_b, _test_lags(self.lagtime, trajectories),
             n_blocks=blocks, every=self.every,
         )  # fmt: skip
-        notes += (*_density_notes(density), *_passage_notes(*estimates[3:5]), *_test_notes(test))
+        notes += (
+            *_leak_notes(to_sets, to_b, to_a),
+            *_density_notes(density),
+            *_passage_notes(*estimates[3:5]),
+            *_test_notes(test),
+        )
         return GalerkinModel(
             self, trajectories.dt, future[0], before, future[1], future[2], weights, *estimates,
             martingale=test, notes=(*notes, *trajectories.notes(self.lagtime)),
@@ -248,6 +258,11 @@ class _Solved(NamedTuple):
     forms: Forms
     ridge: RidgeChoice
     counts: np.ndarray | None = None
+    cells: CellAnswer | None = None
+
+    def about(self, times: np.ndarray) -> np.ndarray | None:
+        """Minus what coefficients are drawn to, of data whose blocks occur so often."""
+        return None if self.cells is None else -self.cells.coefficients(times)
 
 
 class _Passes(NamedTuple):
@@ -279,7 +294,8 @@ class _Passes(NamedTuple):
             return functions
         outside = _outside(self.data, self.where)
         for _ in range(basis.rounds):
-            found = self.onward(functions, *next(self.problems())).function
+            cells = fitted_cells(self.data, functions)
+            found = self.onward(functions, cells, *next(self.problems())).function
             basis = basis.adapted(gradients(replace(found, limits=UNLIMITED), outside))
             functions = basis.fit(self.data)
         return functions
@@ -287,6 +303,7 @@ class _Passes(NamedTuple):
     def onward(
         self,
         functions: Functions,
+        cells: Functions,
         name: str,
         sets: Sequence[SetOfFrames],
         inside: Sequence[Sequence[np.ndarray]],
@@ -301,14 +318,20 @@ class _Passes(NamedTuple):
         memory, lagtime = self.method.memory, self.method.lagtime
         lags = tuple(lagtime // (memory + 1) * (k + 1) for k in range(memory + 1))
         # over several lags all windows must be whole; over one, those that the end of a trajectory cuts serve as well
-        parts = (trial.onward(each, accrued) for each in self._windows(where, lags, whole=memory > 0))
-        forms = summed(parts, trial.size, len(lags), self.blocks, self.independent_windows)
-        return self._solved(name, trial, forms, limits, strength)
+        chain = CellSums(trial, cells, self.blocks)
 
-    def density(self, functions: Functions) -> _Solved:
+        def part(windows: StoppedWindows) -> Increments:
+            found, steps = trial.onward(windows, accrued), accrued * windows.steps[-1]
+            chain.add(windows, found, windows.begins, windows.stops[-1], windows.weights, steps)
+            return found
+
+        parts = (part(each) for each in self._windows(where, lags, whole=memory > 0))
+        forms = summed(parts, trial.size, len(lags), self.blocks, self.independent_windows)
+        return self._solved(name, trial, forms, chain, limits, strength)
+
+    def density(self, functions: Functions, cells: Functions) -> _Solved:
         """The stationary density: by a chain of cells where these change their populations, corrected by functions."""
         free = [np.zeros(len(labels), int) for labels in self.where]
-        cells = fitted_cells(self.data, functions)
         counts = cell_counts(self._windows(free), cells, self.blocks)
         size = len(functions.names)
         found = StationaryDensity(functions, np.zeros(size), np.zeros(size), np.zeros((0, size)), AS_THEY_ARE)
@@ -330,12 +353,21 @@ class _Passes(NamedTuple):
             replace(found, negative=self._negative(found)), forms, ridge, counts if moved else None
         )
 
-    def backward(self, trial: Trial, density: StationaryDensity) -> _Solved:
+    def backward(self, trial: Trial, cells: Functions, density: StationaryDensity) -> _Solved:
         """The backward committor: one on A, zero on B, where a window came from."""
         trial = replace(trial, boundary=replace(trial.boundary, values=(1.0, 0.0)))
-        parts = (trial.backward(each, self._weights(each, density)) for each in self._windows())
+        chain = CellSums(trial, cells, self.blocks)
+
+        def part(windows: StoppedWindows) -> Increments:
+            found = trial.backward(windows, self._weights(windows, density))
+            # a chain has no negative weights
+            weights = windows.weights * density.by_cells(windows.frames[windows.begins])
+            chain.add(windows, found, windows.last, windows.origins, weights)
+            return found
+
+        parts = (part(each) for each in self._windows())
         forms = summed(parts, trial.size, 1, self.blocks, self.independent_windows)
-        return self._solved("backward committor", trial, forms, PROBABILITY, None)
+        return self._solved("backward committor", trial, forms, chain, PROBABILITY, None)
 
     def numbers(
         self,
@@ -381,7 +413,10 @@ class _Passes(NamedTuple):
         """A function with its replicates."""
         size = found.function.trial.size
         rows = _replicates(
-            found.forms.resamplings(times), lambda _, each: solved(each, found.ridge), times, size
+            found.forms.resamplings(times),
+            lambda k, each: solved(each, found.ridge, found.about(times[k])),
+            times,
+            size,
         )
         return replace(found.function, replicates=rows)
 
@@ -412,7 +447,8 @@ class _Passes(NamedTuple):
         r"""The backward committor with its replicates, whose weights are those of replicates of the density.
 
         With sums :math:`K` under the weights of all data, a step of Newton's method from the solution :math:`v`:
-        :math:`(R - K)\, \delta v = \sum_t w_t\, \phi(x_t)\, r_t - R v` with the residual :math:`r_t` of each window.
+        :math:`(R - K)\, \delta v = \sum_t w_t\, \phi(x_t)\, r_t - R (v - v_0)` with the residual :math:`r_t` of each
+        window, and what the ridge draws to.
         """
         function = found.function
         if not len(times):
@@ -426,18 +462,28 @@ class _Passes(NamedTuple):
 
         def stepped(sample: int, forms: Forms) -> np.ndarray:
             moved = replace(forms, sources=right[None, None, :, sample])
-            return function.coefficients + solved(moved, found.ridge, function.coefficients)
+            drawn = found.about(times[sample])
+            assert drawn is not None
+            return function.coefficients + solved(moved, found.ridge, function.coefficients + drawn)
 
         rows = _replicates(found.forms.resamplings(times), stepped, times, function.trial.size)
         return replace(function, replicates=rows)
 
     def _solved(
-        self, name: str, trial: Trial, forms: Forms, limits: tuple[float, float], strength: float | None
+        self,
+        name: str,
+        trial: Trial,
+        forms: Forms,
+        chain: CellSums,
+        limits: tuple[float, float],
+        strength: float | None,
     ) -> _Solved:
-        ridge = chosen_ridge(forms) if strength is None else given_ridge(forms, strength)
+        cells = chain.answer(forms)
+        ridge = chosen_ridge(forms, cells.coefficients) if strength is None else given_ridge(forms, strength)
+        coefficients = solved(forms, ridge, -cells.coefficients(np.ones(self.blocks)))
         none = np.zeros((0, trial.size))
-        names = names_of_features(self.data)
-        return _Solved(GalerkinFunction(name, trial, solved(forms, ridge), none, limits, names), forms, ridge)
+        function = GalerkinFunction(name, trial, coefficients, none, limits, names_of_features(self.data))
+        return _Solved(function, forms, ridge, cells=cells)
 
     def _windows(
         self, where: list[np.ndarray] | None = None, lags: tuple[int, ...] = (), whole: bool = True
@@ -515,6 +561,19 @@ def _test_lags(lagtime: int, data: Trajectories) -> tuple[int, ...]:
     longest = int(data.lengths.max()) - 1
     wanted = (lagtime // 4, lagtime // 2, lagtime, 2 * lagtime, 4 * lagtime)
     return tuple(sorted({min(max(lag, 1), longest) for lag in wanted}))
+
+
+def _leak_notes(*found: _Solved) -> tuple[str, ...]:
+    """Whether windows leave a well more rarely than the ridge weighs, so that cells decide."""
+    slowest = min(found, key=lambda each: 1.0 if each.cells is None else each.cells.leak)
+    leak = 1.0 if slowest.cells is None else slowest.cells.leak
+    if slowest.forms.changes.shape[1] > 1 or leak >= slowest.ridge.strength:
+        return ()
+    return (
+        f"{slowest.function.name}: a window leaves the slowest well with a probability of {leak:.1g}, less than the "
+        f"{slowest.ridge.strength:.1g} that functions resolve; what holds there is said by a chain of "
+        f"{slowest.cells.counts.shape[1]} cells, whose width is in no error bar: use more trajectories between wells",
+    )
 
 
 def _density_notes(density: _Solved) -> tuple[str, ...]:

@@ -8,15 +8,17 @@ For :math:`f = g + \sum_j v_j \phi_j` and a window from :math:`x_t` to :math:`x_
 [thiede2019]. The sums of blocks add, so that bootstrap and held-out data re-add them without reading the data again.
 
 Thousands of pairs leave the small eigenvalues of this system to chance. Its coefficients, in units in which functions
-have variance one, are held small by a ridge, that of the constant is free; how strong the ridge is, is decided by data
-left out: the squared differences of both sides there, in the functions' uncorrelated combinations. The committor
-decides, whose size its boundary values fix; of passage times a weaker answer would be taken for a surer one. No ridge
-weighs more than ten independent windows: what it holds back is a bias that no error bar shows.
+have variance one, are held by a ridge near those of a chain of cells (`thalweg.kinetics.galerkin.cell_answer`), that of
+the constant is free. How strong the ridge is, is decided by data left out: the squared differences of both sides there,
+in the functions' uncorrelated combinations. The committor decides, whose size its boundary values fix; of passage times
+a weaker answer would be taken for a surer one. No ridge weighs more than ten independent windows. It must not draw to
+zero: ten windows in which walkers are killed are many where one in a hundred thousand leaves a well, and data left out
+do not see it, as wrong by a constant is right for all windows that stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -242,8 +244,14 @@ def given_ridge(forms: Forms, strength: float) -> RidgeChoice:
     return RidgeChoice(strength, _deviations(forms.total), np.zeros(0))
 
 
-def chosen_ridge(forms: Forms) -> RidgeChoice:
-    """The strongest ridge with which the equations hold on data left out as well as with any, within the error."""
+def chosen_ridge(forms: Forms, drawn: Callable[[np.ndarray], np.ndarray] | None = None) -> RidgeChoice:
+    """The strongest ridge with which the equations hold on data left out as well as with any, within the error.
+
+    Parameters
+    ----------
+    forms : the sums
+    drawn : from how often blocks occur to the coefficients (functions,) that a ridge draws to; zero if None
+    """
     forms = forms.longest
     scale = _deviations(forms.total)
     strengths = RIDGES / max(forms.independent, 1.0)
@@ -255,8 +263,9 @@ def chosen_ridge(forms: Forms) -> RidgeChoice:
     scores = np.zeros((folds, len(strengths)))
     for k in range(folds):
         left, out = (forms.resampled(1.0 * which) for which in (fold != k, fold == k))
+        about = None if drawn is None else -drawn(1.0 * (fold != k))
         for n, strength in enumerate(strengths):
-            coefficients = solved(left, RidgeChoice(float(strength), scale, scores[k]))
+            coefficients = solved(left, RidgeChoice(float(strength), scale, scores[k]), about)
             residual = out.sources[0, 0] + out.changes[0, 0] @ coefficients
             scores[k, n] = float(((residual @ white) ** 2).sum())
     # differences from the best, part by part of the data, and the error of their sum
