@@ -104,6 +104,7 @@ def label_study(asked: LabelStudy, folder: Path, progress: Callable[[str], Told]
     level = level_of(asked.level, asked.charge, asked.unpaired)
     given, from_smiles = _given(asked)
     ways = asked.ways or _usual_ways(given, from_smiles)
+    level.check(given[0])
     store = Store(folder / "labels")
     told = progress("making frames")
     made = _kept(store, asked, given, ways, level)
@@ -118,8 +119,8 @@ def label_study(asked: LabelStudy, folder: Path, progress: Callable[[str], Told]
 
     labeled = label(frames, level, store, executor, (observe,), asked.days)
     watch("done", 1.0)
-    _write(labeled.frames, folder, asked.test)
-    results = _results(asked, level, made, frames, labeled, ways, from_smiles)
+    tests = _write(labeled.frames, folder, asked.test)
+    results = _results(asked, level, made, frames, labeled, ways, from_smiles, tests)
     write_label_report(results, folder)
     return results
 
@@ -160,7 +161,6 @@ def _made(
     asked: LabelStudy, given: Sequence[Configuration], ways: Sequence[str], level: Level
 ) -> list[Configuration]:
     """Frames in all ways, each with ``info["made by"]``; an even share for each way."""
-    level.check(given[0])
     temperature = quantity(asked.temperature, "temperature")
     cheap = _cheap(level, given[0])
     made = []
@@ -206,10 +206,10 @@ def _different(frames: Sequence[Configuration]) -> list[Configuration]:
     return [frame for k, frame in enumerate(frames) if k not in repeated]
 
 
-def _write(frames: Sequence[Configuration], folder: Path, test: float) -> None:
-    """All labeled frames, and the same in two files: those to learn from and the last of each kind to test with."""
+def _write(frames: Sequence[Configuration], folder: Path, test: float) -> int:
+    """All labeled frames, and the same in two files; how many are in that for tests, the last of each kind."""
     if not frames:
-        return
+        return 0
     write_configurations(folder / "labels.xyz", frames)
     kinds: dict[str, list[int]] = {}
     for k, frame in enumerate(frames):
@@ -218,6 +218,7 @@ def _write(frames: Sequence[Configuration], folder: Path, test: float) -> None:
     if kept:
         write_configurations(folder / "train.xyz", [frame for k, frame in enumerate(frames) if k not in kept])
         write_configurations(folder / "test.xyz", [frames[k] for k in sorted(kept)])
+    return len(kept)
 
 
 def _results(
@@ -228,6 +229,7 @@ def _results(
     labeled: LabeledFrames,
     ways: Sequence[str],
     from_smiles: bool,
+    tests: int,
 ) -> LabelResults:
     energies, forces = _above_the_lowest(labeled.frames)
     names = sorted({formula(frame) for frame in frames})
@@ -261,8 +263,8 @@ def _results(
         asked=(f"{level.name} about {len(frames)} frames: {', '.join(ways)}.",),
         found=tuple(found),
         certainty=(
-            f"Labels are as right as the level is; each is kept with program and settings. The last "
-            f"{100 * asked.test:g} % of each kind are in test.xyz.",
+            "Labels are as right as the level is; each is kept with program and settings.",
+            *((f"{tests} frames, the last of each kind, are in test.xyz.",) if tests else ()),
         ),
         diagnoses=tuple(diagnoses),
         provenance={
