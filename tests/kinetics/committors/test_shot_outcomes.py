@@ -26,15 +26,17 @@ def test_the_interval_of_each_point_is_wilsons():
 
 def test_the_deviation_beyond_the_binomial_one_is_that_of_the_committor_on_the_surface():
     random = np.random.default_rng(1)
-    spread = [
-        ShotOutcomes(np.zeros((20, 1)), outcomes_of(random.beta(4, 4, 20), 50, random)) for _ in range(200)
-    ]
-    same = [ShotOutcomes(np.zeros((20, 1)), outcomes_of(np.full(20, 0.5), 50, random)) for _ in range(200)]
-    found = np.array([one.distribution().deviation ** 2 for one in spread])
+
+    def distribution(committor):
+        return ShotOutcomes(np.zeros((20, 1)), outcomes_of(committor, 50, random)).distribution()
+
+    spread = [distribution(random.beta(4, 4, 20)) for _ in range(200)]
+    same = [distribution(np.full(20, 0.5)) for _ in range(200)]
+    found = np.array([one.deviation**2 for one in spread])
     assert abs(found.mean() - 1 / 36) < 4 * found.std() / np.sqrt(200)  # variance of Beta(4, 4)
-    assert np.mean([one.distribution().homogeneous < 0.05 for one in same]) < 0.11
-    assert np.mean([one.distribution().homogeneous < 0.05 for one in spread]) > 0.95
-    covered = [one.distribution().interval[0] <= 1 / 6 <= one.distribution().interval[1] for one in spread]
+    assert np.mean([one.homogeneous < 0.05 for one in same]) < 0.11
+    assert np.mean([one.homogeneous < 0.05 for one in spread]) > 0.95
+    covered = [one.interval[0] <= 1 / 6 <= one.interval[1] for one in spread]
     assert np.mean(covered) > 0.85
 
 
