@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.kinetics.committors.martingale import SIGNIFICANT, martingale_test
+from thalweg.kinetics.committors.martingale import (
+    SIGNIFICANT,
+    _chance,
+    _judged_together,
+    _together,
+    martingale_test,
+)
 from thalweg.kinetics.reactions.regions import Intervals
 from thalweg.time_series.trajectories import Trajectories
 
@@ -95,3 +101,43 @@ def test_false_alarms_are_as_rare_as_claimed():
     )
     assert failed <= 8
     assert SIGNIFICANT == 0.01
+
+
+LAGS, LENGTH, PLACES = (1, 5, 20, 80, 300), 1200, 20
+
+
+def shots(seed: int, starts: int = 100, each: int = 4, bins: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and exact increments ``(lags, starts, bins)`` of shots that walk until they enter a set."""
+    random = np.random.default_rng(seed)
+    x = np.repeat(random.integers(1, PLACES, starts), each)
+    path = [x]
+    while ((x > 0) & (x < PLACES)).any() and len(path) <= LENGTH:
+        x = x + np.where((x > 0) & (x < PLACES), 2 * random.integers(0, 2, len(x)) - 1, 0)
+        path.append(x)
+    walks = np.array(path)
+    begins, shot = np.nonzero((walks[:-1] > 0) & (walks[:-1] < PLACES))
+    values = walks[begins, shot] / PLACES
+    place = shot // each * bins + np.minimum((walks[begins, shot] - 1) * bins // (PLACES - 2), bins - 1)
+    ends = [walks[np.minimum(begins + lag, len(walks) - 1), shot] / PLACES for lag in LAGS]
+    sums = [
+        np.bincount(place, part, starts * bins).reshape(starts, bins)
+        for part in [end - values for end in ends]
+    ]
+    weight = np.bincount(place, minlength=starts * bins).reshape(starts, bins).astype(float)
+    return weight, np.array(sums)
+
+
+@pytest.mark.long
+def test_few_starts_of_shots_far_from_normal_alarm_as_rarely_as_claimed():
+    """400 sets: no lag speaks at 5 % more often than chance gives in 1 of 1000 such tests, and all five hold 1 %."""
+    values = np.linspace(0.05, 0.95, 11)[:-1] + 0.045
+    found = []
+    for seed in range(1000, 1400):
+        weight, increment = shots(seed)
+        groups = _judged_together(weight, values)
+        found.append([_chance(part) for part in _together(increment, groups)])
+    p = np.array(found)
+    assert np.isfinite(p).all()
+    # binomial of 400 with 5 %, each of five lags at 2e-4: 37; with 1 % for the verdict of all five at 1e-3: 11
+    assert ((p < 0.05).sum(axis=0) <= 37).all(), (p < 0.05).mean(axis=0)
+    assert (p < SIGNIFICANT / len(LAGS)).any(axis=1).sum() <= 11

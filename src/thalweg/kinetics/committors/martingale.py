@@ -4,9 +4,12 @@ r"""The martingale test: whether a function of frames can be the committor of th
 
 for every lag time :math:`\tau`, with the time :math:`T` of the first entry into A or B [krivov2018]. The mean increment
 is taken in bins of :math:`q` of windows that begin outside both sets, at several lags; errors are those between blocks
-of trajectories, and all bins together are judged by Hotelling's test. A function that depends on too little, is not
-converged or was made at a lag that is too short fails at longer ones. In data that it was fitted to, a function with as
-many parameters as there are trajectories passes always: test it with others.
+of trajectories. The verdict is on all bins together, by Hotelling's :math:`T^2` among draws in which each block has its
+increments or their negatives: few windows end in B where q is small, and a trajectory that lingers counts many times,
+so that sums are far from normal. For it bins are joined until each holds enough blocks that could end either way.
+A function that depends on too little, is not converged or was made at a lag that is too short fails at longer ones. In
+data that it was fitted to, a function with as many parameters as there are trajectories passes always: test it with
+others.
 
 Much data find an error of one hundredth, few data do not find one of one tenth. Beside the verdict stands therefore how
 large the error may be: of the bin with the largest mean increment, the upper end of its interval, which no true one
@@ -40,6 +43,16 @@ BOUND = 0.95
 
 FEWEST_BLOCKS = 4
 """Blocks that must have windows in a bin; bins with fewer are joined with their neighbors."""
+
+EITHER_WAY = 12.0
+"""Blocks, of equal weight, times q (1 - q) that bins hold together when they are judged: as many as sums need to be
+about as likely as their negatives."""
+
+FEWEST_JUDGED = 10
+"""Blocks without which there is no verdict: the signs of fewer are all equal in more than one of 500 draws."""
+
+DRAWS = 4999
+"""Draws of random signs in a test."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +162,10 @@ def martingale_test(
     groups = _joined((weight[0] > 0).sum(axis=0))
     edges = np.append(span[0] + (span[1] - span[0]) / bins * np.array([g[0] for g in groups]), span[1])
     weight, increment, number = (_together(part, groups) for part in (weight, increment, number))
-    found = [_judged(*each) for each in zip(weight, increment)]
-    drift, error, p_values = (np.array(part) for part in zip(*found))
+    found = [_means(*each) for each in zip(weight, increment)]
+    drift, error = (np.array(part) for part in zip(*found))
+    judged = _judged_together(weight[0], (edges[:-1] + edges[1:]) / 2)
+    p_values = np.array([_chance(each) for each in _together(increment, judged)])
     bound = _bound(drift, error, (weight > 0).sum(axis=1))
     return MartingaleTest(
         lags, trajectories.dt, edges, drift, error, p_values, number.sum(axis=1).astype(int), bound
@@ -243,23 +258,44 @@ def _bound(drift: np.ndarray, error: np.ndarray, blocks: np.ndarray) -> float:
     return float((np.abs(drift[known]) + quantile * error[known]).max())
 
 
-def _judged(weight: np.ndarray, increment: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Mean increments of bins, their errors, and the probability of all together by chance."""
+def _means(weight: np.ndarray, increment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean increments of bins and their errors."""
     total, filled = weight.sum(axis=0), weight.sum(axis=1) > 0
-    blocks, bins = int(filled.sum()), weight.shape[1]
+    blocks = int(filled.sum())
     mean = increment.sum(axis=0) / np.where(total > 0, total, 1)
+    if blocks < 2:
+        return mean, np.full(len(mean), np.nan)
     # a ratio of sums: each block's part of its error
     parts = (increment - weight * mean)[filled] / np.where(total > 0, total, 1)
-    if blocks < 2:
-        return mean, np.full(bins, np.nan), float("nan")
-    covariance = parts.T @ parts * blocks / (blocks - 1)
-    error = np.sqrt(np.diag(covariance))
-    known = error > 0
-    rank = int(known.sum())
-    if blocks <= rank + 1 or rank == 0:
-        return mean, error, float("nan")
-    inner = covariance[np.ix_(known, known)]
-    square = float(mean[known] @ np.linalg.pinv(inner, hermitian=True) @ mean[known])
-    # Hotelling: T^2 (B - p) / (p (B - 1)) is distributed as F(p, B - p)
-    ratio = square * (blocks - rank) / (rank * (blocks - 1))
-    return mean, error, float(scipy.special.fdtrc(rank, blocks - rank, ratio))
+    return mean, np.sqrt((parts**2).sum(axis=0) * blocks / (blocks - 1))
+
+
+def _judged_together(weight: np.ndarray, values: np.ndarray) -> list[list[int]]:
+    """Groups of neighboring bins ``values (bins,)`` that hold `EITHER_WAY` by their weights ``(blocks, bins)``."""
+    groups: list[list[int]] = []
+    held: list[int] = []
+    for k in range(len(values)):
+        held.append(k)
+        inside = weight[:, held].sum(axis=1)
+        if not inside.any():
+            continue
+        middle = np.clip(weight[:, held].sum(axis=0) @ values[held] / inside.sum(), 0.0, 1.0)
+        if inside.sum() ** 2 / (inside**2).sum() * middle * (1 - middle) >= EITHER_WAY:
+            groups.append(held)
+            held = []
+    if held:
+        groups = [*groups[:-1], groups[-1] + held] if groups else [held]
+    return groups
+
+
+def _chance(increment: np.ndarray) -> float:
+    """Share of draws of random signs of the blocks ``(blocks, groups)`` with which T^2 is not smaller; NaN of few."""
+    left, size, _ = np.linalg.svd(increment[increment.any(axis=1)], full_matrices=False)
+    left = left[:, size > 1e-9 * size.max(initial=0.0)]
+    blocks, rank = left.shape
+    if rank == 0 or blocks < max(FEWEST_JUDGED, rank + 2):
+        return float("nan")
+    # with S S^T = sum_b d_b d_b^T, the same for all signs, T^2 grows with |sum_b s_b S^-1 d_b|^2
+    signs = np.random.default_rng(0).integers(0, 2, (DRAWS, blocks), np.int8) * 2.0 - 1
+    drawn, found = ((signs @ left) ** 2).sum(axis=1), (left.sum(axis=0) ** 2).sum()
+    return float((1 + (drawn >= found * (1 - 1e-9)).sum()) / (1 + DRAWS))

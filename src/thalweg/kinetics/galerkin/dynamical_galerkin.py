@@ -45,6 +45,7 @@ from thalweg.kinetics.galerkin.forms import (
     chosen_ridge,
     given_ridge,
     solved,
+    strongest_ridge,
     summed,
 )
 from thalweg.kinetics.galerkin.reactive_sums import WindowValues, reaction_numbers
@@ -237,7 +238,7 @@ class DynamicalGalerkin(Transforming):
         in_a, in_b = ([each == place for each in where] for place in (IN_A, IN_B))
         test = martingale_test(
             to_sets.function, trajectories, in_a, in_b, _test_lags(self.lagtime, trajectories),
-            n_blocks=blocks, every=self.every,
+            every=self.every,
         )  # fmt: skip
         notes += (
             *_leak_notes(to_sets, to_b, to_a),
@@ -479,7 +480,12 @@ class _Passes(NamedTuple):
         strength: float | None,
     ) -> _Solved:
         cells = chain.answer(forms)
-        ridge = chosen_ridge(forms, cells.coefficients) if strength is None else given_ridge(forms, strength)
+        if cells.leak < strongest_ridge(forms):
+            ridge = given_ridge(forms, strongest_ridge(forms))
+        elif strength is None:
+            ridge = chosen_ridge(forms, cells.coefficients)
+        else:
+            ridge = given_ridge(forms, strength)
         coefficients = solved(forms, ridge, -cells.coefficients(np.ones(self.blocks)))
         none = np.zeros((0, trial.size))
         function = GalerkinFunction(name, trial, coefficients, none, limits, names_of_features(self.data))
@@ -564,16 +570,19 @@ def _test_lags(lagtime: int, data: Trajectories) -> tuple[int, ...]:
 
 
 def _leak_notes(*found: _Solved) -> tuple[str, ...]:
-    """Whether windows leave a well more rarely than the ridge weighs, so that cells decide."""
-    slowest = min(found, key=lambda each: 1.0 if each.cells is None else each.cells.leak)
-    leak = 1.0 if slowest.cells is None else slowest.cells.leak
-    if slowest.forms.changes.shape[1] > 1 or leak >= slowest.ridge.strength:
-        return ()
-    return (
-        f"{slowest.function.name}: a window leaves the slowest well with a probability of {leak:.1g}, less than the "
-        f"{slowest.ridge.strength:.1g} that functions resolve; what holds there is said by a chain of "
-        f"{slowest.cells.counts.shape[1]} cells, whose width is in no error bar: use more trajectories between wells",
-    )
+    """Where so few windows leave a well that the cells decide."""
+    notes = []
+    for each in found:
+        assert each.cells is not None
+        if each.cells.leak < strongest_ridge(each.forms) and each.forms.changes.shape[1] == 1:
+            seen = each.cells.leak * each.forms.independent
+            notes.append(
+                f"{each.function.name}: of {each.forms.independent:.0f} windows that do not overlap about {seen:.1g} "
+                f"would leave the slowest well for a set; what holds in it is said by a chain of "
+                f"{each.cells.counts.shape[1]} cells, whose width is in no error bar; add trajectories between the "
+                "wells, and compare another lag time"
+            )
+    return tuple(notes)
 
 
 def _density_notes(density: _Solved) -> tuple[str, ...]:

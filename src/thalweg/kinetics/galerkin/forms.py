@@ -239,6 +239,11 @@ def solved(forms: Forms, ridge: RidgeChoice, about: np.ndarray | None = None) ->
     return found
 
 
+def strongest_ridge(forms: Forms) -> float:
+    """The strongest ridge there is; leaks below it are of fewer than ten among all independent windows."""
+    return float(RIDGES[-1] / max(forms.independent, 1.0))
+
+
 def given_ridge(forms: Forms, strength: float) -> RidgeChoice:
     """A ridge of known strength for these functions."""
     return RidgeChoice(strength, _deviations(forms.total), np.zeros(0))
