@@ -8,8 +8,7 @@ import pytest
 from thalweg.kinetics.committors.martingale import (
     SIGNIFICANT,
     _chance,
-    _judged_together,
-    _together,
+    _smooth_sums,
     martingale_test,
 )
 from thalweg.kinetics.reactions.regions import Intervals
@@ -133,9 +132,8 @@ def test_few_starts_of_shots_far_from_normal_alarm_as_rarely_as_claimed():
     values = np.linspace(0.05, 0.95, 11)[:-1] + 0.045
     found = []
     for seed in range(1000, 1400):
-        weight, increment = shots(seed)
-        groups = _judged_together(weight, values)
-        found.append([_chance(part) for part in _together(increment, groups)])
+        _, increment = shots(seed)
+        found.append([_chance(part) for part in _smooth_sums(increment, values)])
     p = np.array(found)
     assert np.isfinite(p).all()
     # binomial of 400 with 5 %, each of five lags at 2e-4: 37; with 1 % for the verdict of all five at 1e-3: 11

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thalweg.collective_variables.bases.indicators import Indicators
-from thalweg.kinetics.galerkin.cell_answer import cell_values
+from thalweg.kinetics.galerkin.cell_answer import _cell_values
 from thalweg.kinetics.galerkin.dynamical_galerkin import DynamicalGalerkin
 from thalweg.kinetics.galerkin.forms import Forms, RidgeChoice, solved
 from thalweg.kinetics.known_chain import known_chain
@@ -41,10 +41,10 @@ def test_cells_answer_as_the_chain_they_were_counted_from():
     inner, ends = counts[1:-1, 1:-1], counts[1:-1][:, [0, -1]]
     apart = np.zeros((STATES - 1, STATES + 1))
     apart[:-1, : STATES - 2], apart[:-1, -2:], apart[-1, STATES - 2] = inner, ends, 5.0
-    found = cell_values(apart, np.zeros(STATES - 1), (0.0, 1.0))
+    found = _cell_values(apart, np.zeros(STATES - 1), (0.0, 1.0))
     np.testing.assert_allclose(found[:-1], committor(chain, [0], [STATES - 1])[1:-1], rtol=1e-6)
     assert found[-1] == pytest.approx(found[:-1].mean())
-    times = cell_values(counts[:-1], begun[:-1], (0.0,))
+    times = _cell_values(counts[:-1], begun[:-1], (0.0,))
     np.testing.assert_allclose(times, first_passage_times(chain, [STATES - 1])[:-1], rtol=1e-6)
 
 

@@ -4,9 +4,9 @@ r"""The martingale test: whether a function of frames can be the committor of th
 
 for every lag time :math:`\tau`, with the time :math:`T` of the first entry into A or B [krivov2018]. The mean increment
 is taken in bins of :math:`q` of windows that begin outside both sets, at several lags; errors are those between blocks
-of trajectories. The verdict is on all bins together, by Hotelling's :math:`T^2` among draws in which each block has its
-increments or their negatives: few windows end in B where q is small, and a trajectory that lingers counts many times,
-so that sums are far from normal. For it bins are joined until each holds enough blocks that could end either way.
+of trajectories. The verdict is on three sums over all windows, of increments times polynomials of q, by Hotelling's
+:math:`T^2` among draws in which each block has its increments or their negatives: few windows end in B where q is
+small, and a trajectory that lingers counts many times, so that sums in single bins are far from normal.
 A function that depends on too little, is not converged or was made at a lag that is too short fails at longer ones. In
 data that it was fitted to, a function with as many parameters as there are trajectories passes always: test it with
 others.
@@ -44,9 +44,8 @@ BOUND = 0.95
 FEWEST_BLOCKS = 4
 """Blocks that must have windows in a bin; bins with fewer are joined with their neighbors."""
 
-EITHER_WAY = 12.0
-"""Blocks, of equal weight, times q (1 - q) that bins hold together when they are judged: as many as sums need to be
-about as likely as their negatives."""
+DEGREE = 2
+"""Increments are judged by their sums over all windows, times Legendre polynomials of the value up to this degree."""
 
 FEWEST_JUDGED = 10
 """Blocks without which there is no verdict: the signs of fewer are all equal in more than one of 500 draws."""
@@ -164,8 +163,7 @@ def martingale_test(
     weight, increment, number = (_together(part, groups) for part in (weight, increment, number))
     found = [_means(*each) for each in zip(weight, increment)]
     drift, error = (np.array(part) for part in zip(*found))
-    judged = _judged_together(weight[0], (edges[:-1] + edges[1:]) / 2)
-    p_values = np.array([_chance(each) for each in _together(increment, judged)])
+    p_values = np.array([_chance(each) for each in _smooth_sums(increment, (edges[:-1] + edges[1:]) / 2)])
     bound = _bound(drift, error, (weight > 0).sum(axis=1))
     return MartingaleTest(
         lags, trajectories.dt, edges, drift, error, p_values, number.sum(axis=1).astype(int), bound
@@ -270,26 +268,13 @@ def _means(weight: np.ndarray, increment: np.ndarray) -> tuple[np.ndarray, np.nd
     return mean, np.sqrt((parts**2).sum(axis=0) * blocks / (blocks - 1))
 
 
-def _judged_together(weight: np.ndarray, values: np.ndarray) -> list[list[int]]:
-    """Groups of neighboring bins ``values (bins,)`` that hold `EITHER_WAY` by their weights ``(blocks, bins)``."""
-    groups: list[list[int]] = []
-    held: list[int] = []
-    for k in range(len(values)):
-        held.append(k)
-        inside = weight[:, held].sum(axis=1)
-        if not inside.any():
-            continue
-        middle = np.clip(weight[:, held].sum(axis=0) @ values[held] / inside.sum(), 0.0, 1.0)
-        if inside.sum() ** 2 / (inside**2).sum() * middle * (1 - middle) >= EITHER_WAY:
-            groups.append(held)
-            held = []
-    if held:
-        groups = [*groups[:-1], groups[-1] + held] if groups else [held]
-    return groups
+def _smooth_sums(increment: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Sums ``(..., polynomials)`` over bins of increments ``(..., bins)`` times polynomials of ``values (bins,)``."""
+    return increment @ np.polynomial.legendre.legvander(2 * values - 1, min(DEGREE, len(values) - 1))
 
 
 def _chance(increment: np.ndarray) -> float:
-    """Share of draws of random signs of the blocks ``(blocks, groups)`` with which T^2 is not smaller; NaN of few."""
+    """Share of draws of random signs of the blocks ``(blocks, sums)`` with which T^2 is not smaller; NaN of few."""
     left, size, _ = np.linalg.svd(increment[increment.any(axis=1)], full_matrices=False)
     left = left[:, size > 1e-9 * size.max(initial=0.0)]
     blocks, rank = left.shape

@@ -29,7 +29,7 @@ LEAST_VARIANCE = 1e-4
 """Variance of combinations of functions, relative to the largest, below which they do not follow the cells' steps."""
 
 
-def cell_values(
+def _cell_values(
     counts: Shaped[np.ndarray, "cells places"], accrued: np.ndarray, values: tuple[float, ...]
 ) -> np.ndarray:
     """The chain's values ``(cells,)``; cells from which no window leads on to a set have the mean of the others.
@@ -42,7 +42,7 @@ def cell_values(
 
     Examples
     --------
-    >>> cell_values(np.array([[2.0, 1.0, 1.0, 0.0], [1.0, 2.0, 0.0, 1.0]]), np.zeros(2), (0.0, 1.0)).round(3).tolist()
+    >>> _cell_values(np.array([[2.0, 1.0, 1.0, 0.0], [1.0, 2.0, 0.0, 1.0]]), np.zeros(2), (0.0, 1.0)).round(3).tolist()
     [0.333, 0.667]
     """
     held, chain, into = _held(counts)
@@ -89,7 +89,7 @@ class CellAnswer:
     def coefficients(self, times: Shaped[np.ndarray, " blocks"]) -> np.ndarray:
         """Of the functions ``(functions,)``, beside the guess."""
         counts, accrued = np.tensordot(times, self.counts, 1), times @ self.accrued
-        return self.onto @ cell_values(counts, accrued, self.values) - self.guess
+        return self.onto @ _cell_values(counts, accrued, self.values) - self.guess
 
     @property
     def leak(self) -> float:
