@@ -3,10 +3,11 @@ r"""Slow processes and whether the data show them often enough to believe their 
 The eigenfunction of a process takes its extremes in the two sets it exchanges: a trajectory is on one side
 where it exceeds three quarters of its range, on the other below one quarter, and crosses when it goes from
 one side to the other. The ends of the range are those of values that carry the variance of the function, since an
-ill-known state of two frames may lie far outside. Values are first averaged over the lag time: a model sees frames a
-lag time apart, and what flickers faster, at a border between two states or by noise, would make hundreds of crossings
-of a few transitions. A timescale estimated from a handful of crossings is a guess, however narrow an error bar derived
-from them: such a process is called under-sampled and has no number.
+ill-known state of two frames may lie far outside. A frame counts as on a side only if the mean over the lag time around
+it leans to that side as well: a model sees frames a lag time apart, and what flickers faster, at a border between two
+states or by noise, would make hundreds of crossings of a few transitions. A timescale estimated from a handful of
+crossings is a guess, however narrow an error bar derived from them: such a process is called under-sampled and has no
+number.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ FEWEST_BLOCKS = 3
 
 SIDE = 0.25
 """Share of the range of an eigenfunction that belongs to each side."""
+
+LEANS = 0.25
+"""Part of the way from the middle of the range to its end that the mean over the lag time is beyond the middle."""
 
 OUTERMOST = 0.05
 """Share of the variance above the mean, and of that below, that may lie beyond the ends of the range."""
@@ -130,12 +134,20 @@ def _running_means(values: Shaped[np.ndarray, " frames"], width: int) -> Shaped[
         return (sums[end] - sums[begin]) / (counts[end] - counts[begin])
 
 
-def _sides_of(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """1 in the upper quarter of the range from ``low`` to ``high``, -1 in the lower one, 0 between and for NaN."""
+def _sides_of(values: np.ndarray, low: float, high: float, lagtime: int) -> np.ndarray:
+    """1 in the upper quarter of the range from ``low`` to ``high``, -1 in the lower one, 0 between and for NaN.
+
+    And 0 where the mean over the lag time does not lean to that side.
+
+    Examples
+    --------
+    >>> _sides_of(np.array([0.0, 0, 1, 0, 0, 0, 1, 1, 1, 1]), 0.0, 1.0, lagtime=3).tolist()
+    [-1, -1, 0, -1, -1, -1, 1, 1, 1, 1]
+    """
     with np.errstate(invalid="ignore"):
-        upper = values > high - SIDE * (high - low)
-        lower = values < low + SIDE * (high - low)
-    return upper.astype(np.int8) - lower.astype(np.int8)
+        sides = (values > high - SIDE * (high - low)).astype(np.int8) - (values < low + SIDE * (high - low))
+        lean = 2 * _running_means(values, lagtime) - (low + high)
+        return np.where(sides * lean > LEANS * (high - low), sides, 0).astype(np.int8)
 
 
 def _count_crossings(sides: Iterable[np.ndarray], frames: int, n_blocks: int) -> tuple[int, int, int]:
@@ -174,7 +186,7 @@ def observed_process(
     series : values of the eigenfunction, NaN for frames on neither side
     n_blocks : into how many parts of equal length the data are divided
     dt : time between frames [ps]
-    lagtime : of the model in frames, over which values are averaged
+    lagtime : of the model in frames, over which a side must be leaned to
 
     Examples
     --------
@@ -184,8 +196,7 @@ def observed_process(
     >>> print(observed_process(40.0, [np.zeros(100), np.ones(100)], n_blocks=10))
     under-sampled (crossed 0 and 0 times in 0 of the blocks; needed are 10 each way in 3)
     """
-    means = [_running_means(np.asarray(run), lagtime) for run in series]
-    # the range is that of means as far apart as they are wide
-    low, high = _range_ends(np.concatenate([run[lagtime // 2 :: lagtime] for run in means]))
-    sides = (_sides_of(run, low, high) for run in means)
-    return Process(float(timescale), *_count_crossings(sides, sum(map(len, means)), n_blocks), dt)
+    runs = [np.asarray(run) for run in series]
+    low, high = _range_ends(np.concatenate(runs))
+    sides = (_sides_of(run, low, high, lagtime) for run in runs)
+    return Process(float(timescale), *_count_crossings(sides, sum(map(len, runs)), n_blocks), dt)
