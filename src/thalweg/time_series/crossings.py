@@ -30,8 +30,8 @@ FEWEST_BLOCKS = 3
 SIDE = 0.25
 """Share of the range of an eigenfunction that belongs to each side."""
 
-LEANS = 0.25
-"""Part of the way from the middle of the range to its end that the mean over the lag time is beyond the middle."""
+LEANS = 0.4
+"""Part of the way from the middle of the range of means over the lag time to its end that a mean is beyond it."""
 
 OUTERMOST = 0.05
 """Share of the variance above the mean, and of that below, that may lie beyond the ends of the range."""
@@ -134,20 +134,13 @@ def _running_means(values: Shaped[np.ndarray, " frames"], width: int) -> Shaped[
         return (sums[end] - sums[begin]) / (counts[end] - counts[begin])
 
 
-def _sides_of(values: np.ndarray, low: float, high: float, lagtime: int) -> np.ndarray:
-    """1 in the upper quarter of the range from ``low`` to ``high``, -1 in the lower one, 0 between and for NaN.
-
-    And 0 where the mean over the lag time does not lean to that side.
-
-    Examples
-    --------
-    >>> _sides_of(np.array([0.0, 0, 1, 0, 0, 0, 1, 1, 1, 1]), 0.0, 1.0, lagtime=3).tolist()
-    [-1, -1, 0, -1, -1, -1, 1, 1, 1, 1]
-    """
+def _sides_of(values: np.ndarray, ends: tuple[float, float], share: float) -> np.ndarray:
+    """1 in the upper ``share`` of the range between ``ends``, -1 in the lower one, 0 between and for NaN."""
+    low, high = ends
     with np.errstate(invalid="ignore"):
-        sides = (values > high - SIDE * (high - low)).astype(np.int8) - (values < low + SIDE * (high - low))
-        lean = 2 * _running_means(values, lagtime) - (low + high)
-        return np.where(sides * lean > LEANS * (high - low), sides, 0).astype(np.int8)
+        upper = values > high - share * (high - low)
+        lower = values < low + share * (high - low)
+    return upper.astype(np.int8) - lower.astype(np.int8)
 
 
 def _count_crossings(sides: Iterable[np.ndarray], frames: int, n_blocks: int) -> tuple[int, int, int]:
@@ -197,6 +190,13 @@ def observed_process(
     under-sampled (crossed 0 and 0 times in 0 of the blocks; needed are 10 each way in 3)
     """
     runs = [np.asarray(run) for run in series]
-    low, high = _range_ends(np.concatenate(runs))
-    sides = (_sides_of(run, low, high, lagtime) for run in runs)
+    means = [_running_means(run, lagtime) for run in runs]
+    ends = _range_ends(np.concatenate(runs))
+    # of means as far apart as they are wide
+    leaning = _range_ends(np.concatenate([mean[lagtime // 2 :: lagtime] for mean in means]))
+    both = (
+        (_sides_of(run, ends, SIDE), _sides_of(mean, leaning, (1 - LEANS) / 2))
+        for run, mean in zip(runs, means)
+    )
+    sides = (np.where(side == lean, side, 0) for side, lean in both)
     return Process(float(timescale), *_count_crossings(sides, sum(map(len, runs)), n_blocks), dt)
