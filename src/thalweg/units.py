@@ -32,6 +32,12 @@ HARTREE = 2625.4996394798254
 BOHR = 0.0529177210903
 """One Bohr radius, CODATA 2018 [nm]."""
 
+HBAR = 0.06350779923
+"""Reduced Planck constant per mole, CODATA 2018 [kJ ps/mol]."""
+
+WAVENUMBER = 0.1883651567
+"""Angular frequency of one wavenumber, 2 pi c [rad/ps per 1/cm]."""
+
 GIGAPASCAL = 602.214076
 """One gigapascal [kJ/mol/nm^3]."""
 

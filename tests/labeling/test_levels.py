@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from thalweg.labeling.geometries.crystals import strained_frames
-from thalweg.labeling.geometries.normal_modes import HBAR, WAVENUMBER, normal_modes
+from thalweg.labeling.geometries.normal_modes import normal_modes
 from thalweg.labeling.geometries.relaxation import nearest_minimum
 from thalweg.labeling.known_potential import KnownPotential
 from thalweg.labeling.level import LabelFailed, Level, charge_and_unpaired, geometry_trouble
 from thalweg.learned_potentials.parametric.pair_terms import morse
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import MASSES
-from thalweg.units import BOLTZMANN
+from thalweg.units import BOLTZMANN, HBAR, WAVENUMBER
 
 DEPTH, RATE, LENGTH = 400.0, 20.0, 0.074
 BOND = KnownPotential(morse((1,), [DEPTH], [RATE], [LENGTH], cutoff=2.0), "Morse")

@@ -17,6 +17,7 @@ from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.term import NoUncertainty
 from thalweg.learned_potentials.uncertainty.distance_to_training import distances_to_training
 from thalweg.learned_potentials.uncertainty.graded import graded
+from thalweg.learning.splits import farthest_points
 from thalweg.representations.expansions.soap import SOAP
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Float
@@ -180,7 +181,8 @@ def choose_frames(
         return [int(k) for k in order[:count]]
     pool = order if np.ptp(scores) == 0 else order[: POOL * count]
     points = _mean_features([*known, *(frames[k] for k in pool)], cutoff)
-    return [int(pool[k]) for k in _spread_out(points[len(known) :], points[: len(known)], count)]
+    spread_out = farthest_points(points[len(known) :], count, others=points[: len(known)])
+    return [int(pool[k]) for k in spread_out]
 
 
 def _usual(potential, frames):
@@ -208,18 +210,3 @@ def _mean_features(frames: Sequence[Configuration], cutoff: float) -> Float[np.n
     points = np.array(rows)
     scale = points.std(0)
     return points / (np.sqrt((scale**2).sum()) or 1.0)
-
-
-def _spread_out(
-    points: Float[np.ndarray, "points features"], others: Float[np.ndarray, "others features"], count: int
-) -> list[int]:
-    """``count`` points, each farthest from those before it and from ``others``; the first of all if there are none."""
-    gap = np.full(len(points), np.inf)
-    for other in others:
-        gap = np.minimum(gap, ((points - other) ** 2).sum(1))
-    chosen = [int(np.argmax(gap)) if len(others) else int(np.argmax(((points - points.mean(0)) ** 2).sum(1)))]
-    while len(chosen) < count:
-        gap = np.minimum(gap, ((points - points[chosen[-1]]) ** 2).sum(1))
-        gap[chosen] = -1.0
-        chosen.append(int(np.argmax(gap)))
-    return chosen

@@ -100,14 +100,18 @@ def folds(
 
 
 def farthest_points(
-    features: Float[Array, "points features"], count: int, start: int | None = None
+    features: Float[Array, "points features"],
+    count: int,
+    start: int | None = None,
+    others: Float[Array, "others features"] | None = None,
 ) -> np.ndarray:
     """Indices of ``count`` points, each as far as possible from those before it [gonzalez1985].
 
     Parameters
     ----------
     features : (points, features), distances in which are Euclidean
-    start : the first point; the one farthest from the mean unless given
+    start : the first point; the one farthest from the mean unless given, or from ``others`` where there are some
+    others : points from which all are to be far, too
 
     Raises
     ------
@@ -122,10 +126,12 @@ def farthest_points(
     points = np.asarray(features, float)
     if count > len(points):
         raise ValueError(f"cannot choose {count} of {len(points)} points; ask for fewer")
-    if start is None:
-        start = int(np.argmax(((points - points.mean(0)) ** 2).sum(1)))
-    chosen = [start][:count]
     gap = np.full(len(points), np.inf)
+    for other in () if others is None else np.asarray(others, float):
+        gap = np.minimum(gap, ((points - other) ** 2).sum(1))
+    if start is None:
+        start = int(np.argmax(gap if np.isfinite(gap).all() else ((points - points.mean(0)) ** 2).sum(1)))
+    chosen = [start][:count]
     while len(chosen) < count:
         gap = np.minimum(gap, ((points - points[chosen[-1]]) ** 2).sum(1))
         gap[chosen] = -1.0

@@ -43,6 +43,11 @@ class Configuration:
         return len(self.numbers)
 
     @property
+    def unlabeled(self) -> Configuration:
+        """The same atoms in the same places, and what else is known of them."""
+        return Configuration(self.numbers, self.positions, self.box, self.periodic, info=self.info)
+
+    @property
     def volume(self) -> float:
         """Volume of the cell [nm^3]; NaN without one."""
         return float("nan") if self.box is None else float(abs(np.linalg.det(self.box)))

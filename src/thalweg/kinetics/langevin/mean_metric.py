@@ -22,7 +22,7 @@ the inverse mass matrix of z.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
@@ -323,7 +323,6 @@ class EffectiveDynamics(Model):
 
     free_energy: ManyBodyModel
     metric: MeanMetricModel
-    kT: float = field(init=False)
 
     def __post_init__(self):
         if len(self.free_energy.splines.axes) != self.metric.dims:
@@ -331,7 +330,11 @@ class EffectiveDynamics(Model):
                 f"a free energy of {len(self.free_energy.splines.axes)} variables and a metric of {self.metric.dims}; "
                 "fit both to the same columns"
             )
-        object.__setattr__(self, "kT", self.free_energy.method.kT)
+
+    @property
+    def kT(self) -> float:
+        """Of the free energy [kJ/mol]."""
+        return self.free_energy.method.kT
 
     def headline(self) -> dict[str, object]:
         """Variables, and what is known of each."""

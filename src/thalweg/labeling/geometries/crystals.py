@@ -38,7 +38,7 @@ def strained_frames(
     if frame.box is None or not any(frame.periodic):
         raise ValueError("strain is of a cell, and the frame has none; give a crystal")
     rng, made = np.random.default_rng(seed), []
-    bare = Configuration(frame.numbers, frame.positions, frame.box, frame.periodic, info=frame.info)
+    bare = frame.unlabeled
     for _ in range(count):
         square = rng.standard_normal((3, 3)) * strain
         deformation = np.eye(3) + np.triu(square) + np.triu(square, 1).T

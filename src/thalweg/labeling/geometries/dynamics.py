@@ -61,5 +61,5 @@ def dynamics_frames(
             f"dynamics at {temperature:g} K left the numbers after "
             f"{np.isfinite(positions).all((1, 2)).argmin() * every:g} ps; lower the temperature or dt"
         )
-    bare = Configuration(frame.numbers, frame.positions, frame.box, frame.periodic, info=frame.info)
+    bare = frame.unlabeled
     return [replace(bare, positions=each) for each in positions]

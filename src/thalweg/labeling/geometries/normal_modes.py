@@ -14,13 +14,7 @@ from thalweg.labeling.level import Level
 from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import MASSES
-from thalweg.units import Kelvin, thermal_energy
-
-HBAR = 0.06350779923
-"""Reduced Planck constant per mole, CODATA 2018 [kJ ps/mol]."""
-
-WAVENUMBER = 0.1883651567
-"""Angular frequency of one wavenumber, 2 pi c [rad/ps per 1/cm]."""
+from thalweg.units import HBAR, WAVENUMBER, Kelvin, thermal_energy
 
 SHIFT = 5e-4
 """Atoms are moved so far to either side for second derivatives [nm]."""
@@ -76,7 +70,7 @@ class NormalModes:
         draws = np.random.default_rng(seed).standard_normal((count, len(omega))) * np.sqrt(variance)
         masses = MASSES[np.asarray(self.minimum.numbers)]
         moved = np.einsum("cm,mad->cad", draws, self.modes) / np.sqrt(masses)[:, None]
-        bare = _without_labels(self.minimum)
+        bare = self.minimum.unlabeled
         return [replace(bare, positions=bare.positions + shift) for shift in moved]
 
 
@@ -103,7 +97,7 @@ def normal_modes(minimum: Configuration, level: Level) -> NormalModes:
     curvatures, within = np.linalg.eigh(inner.T @ weighted @ inner)
     wavenumbers = np.sign(curvatures) * np.sqrt(np.abs(curvatures)) / WAVENUMBER
     modes = (inner @ within).T.reshape(-1, len(minimum), 3)
-    return NormalModes(_without_labels(minimum), wavenumbers, modes, level.name)
+    return NormalModes(minimum.unlabeled, wavenumbers, modes, level.name)
 
 
 def _hessian(frame, level) -> np.ndarray:
@@ -132,7 +126,3 @@ def _without_overall_motion(frame) -> np.ndarray:
     left, singular, _ = np.linalg.svd(overall, full_matrices=True)
     # of a line, one turn is none
     return left[:, int((singular > 1e-6 * singular[0]).sum()) :]
-
-
-def _without_labels(frame: Configuration) -> Configuration:
-    return Configuration(frame.numbers, frame.positions, frame.box, frame.periodic, info=frame.info)
