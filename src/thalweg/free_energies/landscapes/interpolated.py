@@ -28,7 +28,7 @@ class Interpolated:
     Attributes
     ----------
     start, width : (variables,), center of the first bin and distance of bins
-    coefficients : (*bins,) of cubic B-splines
+    coefficients : ``(*bins,)`` of cubic B-splines
     periods : of the variables
     """
 

@@ -54,8 +54,8 @@ class MeanForceIntegration(Method):
 
         Parameters
         ----------
-        mean_forces : (*bins, variables), minus the gradient [kJ/mol per unit]; NaN where there is none
-        errors : (*bins, variables), standard errors
+        mean_forces : ``(*bins, variables)``, minus the gradient [kJ/mol per unit]; NaN where there is none
+        errors : ``(*bins, variables)``, standard errors
 
         Raises
         ------
