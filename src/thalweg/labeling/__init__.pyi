@@ -8,6 +8,10 @@ from .choice import RandomFrames as RandomFrames
 from .choice import choose_frames as choose_frames
 from .geometries.crystals import strained_frames as strained_frames
 from .geometries.dynamics import dynamics_frames as dynamics_frames
+from .geometries.exploration import Alarm as Alarm
+from .geometries.exploration import Exploration as Exploration
+from .geometries.exploration import GradeAlarm as GradeAlarm
+from .geometries.exploration import explore as explore
 from .geometries.normal_modes import NormalModes as NormalModes
 from .geometries.normal_modes import normal_modes as normal_modes
 from .geometries.relaxation import nearest_minimum as nearest_minimum
