@@ -18,9 +18,12 @@ from thalweg.cli.surroundings import data_folder, prepare
 from thalweg.registry import name_files
 
 if TYPE_CHECKING:
+    from thalweg.report.of_campaigns import CampaignResults
+    from thalweg.report.of_envelope import EnvelopeResults
     from thalweg.report.of_labels import LabelResults
     from thalweg.report.of_landscapes.langevin_results import LangevinResults
     from thalweg.report.of_landscapes.results import MapResults
+    from thalweg.report.of_on_the_fly import OnTheFlyResults
     from thalweg.report.of_potentials.results import PotentialResults
     from thalweg.report.results import Results
     from thalweg.studies.tables.study import Study
@@ -346,6 +349,116 @@ def label_frames(
         raise typer.Exit(130) from None
     _say(results, out)
     typer.echo(f"frames: {out / 'labels.xyz'}")
+
+
+@app.command("envelope")
+def envelope_of(
+    model: Annotated[Path, typer.Argument(help="A model, or the folder of a fit.", show_default=False)],
+    train: Annotated[Path, typer.Option(help="Frames the model was taught.", show_default=False)],
+    held_out: Annotated[
+        Path, typer.Option(help="Labeled frames like these that it was not taught.", show_default=False)
+    ],
+    new: Annotated[
+        list[Path] | None, typer.Argument(help="Frames to judge, labeled or not.", show_default=False)
+    ] = None,
+    limit: Annotated[float, typer.Option(help="Multiple of the usual force error that is too much.")] = 3.0,
+    out: Annotated[Path, typer.Option(help="Folder for the page and the envelope.")] = Path("envelope"),
+) -> None:
+    """Where a model may be believed: frames inside, on the border and outside, on a map that turns into structures."""
+    from thalweg.studies.potential.confidence import ENVELOPE, EnvelopeStudy, envelope_study
+    from thalweg.studies.progress import watched
+
+    for file in (train, held_out, *(new or ())):
+        _require_file(file, "file")
+    asked = EnvelopeStudy(model, tuple(new or ()), train, held_out, limit)
+    with watched(Console(stderr=True, soft_wrap=True)) as progress:
+        results = envelope_study(asked, out, progress)
+    _say(results, out)
+    typer.echo(f"envelope: {out / ENVELOPE}")
+
+
+@app.command("on-the-fly")
+def on_the_fly(
+    study: Annotated[
+        Path, typer.Argument(help="A study in TOML: where to start, whom to ask.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run.", show_default="name of the study")
+    ] = None,
+) -> None:
+    """Dynamics that buys labels where its potential is unsure and learns them at once; goes on where it was stopped."""
+    from thalweg.studies.potential.on_the_fly import carry_out_on_the_fly, load_on_the_fly
+    from thalweg.studies.progress import watched
+
+    _require_file(study)
+    asked, folder = load_on_the_fly(study), out or Path(study.stem)
+    console = Console(stderr=True, soft_wrap=True)
+    try:
+        with watched(console) as progress:
+            results = carry_out_on_the_fly(asked, folder, progress)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on", markup=False)
+        raise typer.Exit(130) from None
+    _say(results, folder)
+    typer.echo(f"model: {folder / 'model.thalweg'}")
+
+
+@app.command("potential")
+def potential_of(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            help="A SMILES such as CCO, files or folders of frames, or a study in TOML.", show_default=False
+        ),
+    ],
+    level: Annotated[
+        str, typer.Option(help="gfn2, gfn1, or a method and a basis: PBE0-D3BJ/def2-SVP, CCSD(T)/cc-pVDZ.")
+    ] = "gfn2",
+    baseline: Annotated[
+        str, typer.Option(help="A cheaper level or a potential's file, of which the difference is learned.")
+    ] = "",
+    error: Annotated[str, typer.Option(help="Force error that is wanted.")] = "1 kcal/mol/Å",
+    labels: Annotated[int, typer.Option(help="Labels to buy at most, those to judge by not counted.")] = 300,
+    duration: Annotated[str, typer.Option(help="Run that the potential must hold out.")] = "10 ps",
+    charge: Annotated[int, typer.Option(help="Total charge, where the input does not say.")] = 0,
+    unpaired: Annotated[int, typer.Option(help="Unpaired electrons, where the input does not say.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    processes: Annotated[int, typer.Option(help="How many label and walk at once.")] = 1,
+    days: Annotated[float, typer.Option(help="Refuse labels that would take longer on one core.")] = 2.0,
+    out: Annotated[Path, typer.Option(help="Folder for labels, model and report.html.")] = Path("potential"),
+) -> None:
+    """A potential of a molecule or crystal by active learning, tried before it is called done; goes on where it was."""
+    from thalweg.studies.potential.campaign import MODEL, START, potential_study
+    from thalweg.studies.progress import watched
+    from thalweg.studies.tables.potential_study import load_potential_study, potential_study_from_table
+
+    if len(what) == 1 and what[0].endswith(".toml"):
+        _require_file(Path(what[0]))
+        study = load_potential_study(Path(what[0]))
+    else:
+        asked = {
+            "what": what,
+            "level": level,
+            "baseline": baseline,
+            "run": duration,
+            "charge": charge,
+            "unpaired": unpaired,
+            "seed": seed,
+            "workers": processes,
+            "days": days,
+        }
+        study = potential_study_from_table(
+            {"potential": asked, "learning": {"error": error, "labels": labels}}
+        )
+    console = Console(stderr=True, soft_wrap=True)
+    try:
+        with watched(console) as progress:
+            results = potential_study(study, out, progress)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on", markup=False)
+        raise typer.Exit(130) from None
+    _say(results, out)
+    typer.echo(f"model: {out / MODEL}; try thalweg md {out / MODEL} {out / START}")
 
 
 @app.command()
@@ -692,7 +805,15 @@ def _show(results: Results, folder: Path) -> None:
     console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)
 
 
-def _say(results: MapResults | LangevinResults | LabelResults, folder: Path) -> None:
+def _say(
+    results: MapResults
+    | LangevinResults
+    | LabelResults
+    | CampaignResults
+    | EnvelopeResults
+    | OnTheFlyResults,
+    folder: Path,
+) -> None:
     """The summary of a landscape, and where the whole report is."""
     console = Console(soft_wrap=True)
     for sentence in (*results.found, *results.certainty):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from thalweg.interop.ase.named_calculator import NamedCalculator
 from thalweg.interop.files.configurations import read_labeled, write_configurations
 from thalweg.interop.quantum.levels import level_of
 from thalweg.interop.quantum.tight_binding import TightBinding
@@ -108,7 +109,7 @@ def label_study(asked: LabelStudy, folder: Path, progress: Callable[[str], Told]
     store = Store(folder / "labels")
     told = progress("making frames")
     made = _kept(store, asked, given, ways, level)
-    frames = _different(made)
+    frames = different_frames(made)
     told(f"{len(frames)} frames", 1.0)
     watch = progress(f"labeling by {level.name}")
     executor = serial if asked.workers == 1 else processes(asked.workers)
@@ -162,7 +163,7 @@ def _made(
 ) -> list[Configuration]:
     """Frames in all ways, each with ``info["made by"]``; an even share for each way."""
     temperature = quantity(asked.temperature, "temperature")
-    cheap = _cheap(level, given[0])
+    cheap = cheap_level(level, given[0])
     made = []
     for k, way in enumerate(ways):
         count = len(range(k, asked.frames, len(ways)))
@@ -192,15 +193,15 @@ def _along_dynamics(given, cheap, count, temperature, seed):
     return [frame for run in runs for frame in run]
 
 
-def _cheap(level: Level, frame: Configuration) -> TightBinding:
-    """What makes geometries: the level itself if it is tight binding, GFN2-xTB for molecules, GFN1-xTB for cells."""
-    if isinstance(level, TightBinding):
+def cheap_level(level: Level, frame: Configuration) -> TightBinding | NamedCalculator:
+    """What makes geometries: the level itself if dynamics can ask it, GFN2-xTB for molecules, GFN1-xTB for cells."""
+    if isinstance(level, TightBinding | NamedCalculator):
         return level
     charge, unpaired = charge_and_unpaired(frame, level.charge, level.unpaired)
     return TightBinding("GFN1-xTB" if any(frame.periodic) else "GFN2-xTB", charge=charge, unpaired=unpaired)
 
 
-def _different(frames: Sequence[Configuration]) -> list[Configuration]:
+def different_frames(frames: Sequence[Configuration]) -> list[Configuration]:
     """Frames without those that are others again, turned or with like atoms exchanged."""
     repeated = {k for group in duplicates(frames) for k in group[1:]}
     return [frame for k, frame in enumerate(frames) if k not in repeated]

@@ -63,7 +63,7 @@ class ActiveLearning:
     temperatures: tuple[Kelvin, ...] = (300.0, 600.0)
     walkers: Count = 6
     duration: Picoseconds = 2.0
-    batch: Count = 25
+    batch: Count = 30
     labels: Count = 300
     cycles: Count = 12
     rule: ChoiceRule = field(default_factory=LargestSpread)

@@ -19,7 +19,7 @@ from thalweg.units import Kelvin, Picoseconds
 
 WALKS = "walks.tree"
 
-MOST_LOOKED_AT = 100
+MOST_LOOKED_AT = 60
 """Frames on the way among which a batch is filled up, at most."""
 
 
@@ -56,7 +56,6 @@ class ExploreWith:
 
     def __call__(self, store: Store, entry: str) -> None:
         lesson = Lesson.read(store, self.lesson)
-        assert lesson.potential is not None
         starts = _starts([*beginning(store)[1], *labels_of(store, self.sets)], self.walkers, self.seed)
         walks = explore(
             lesson.potential,

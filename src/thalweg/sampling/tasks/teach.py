@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -19,7 +19,6 @@ from thalweg.learning.storage import load_tree, save_tree
 from thalweg.machine.reading import read_json
 from thalweg.sampling.store import Store, write_json
 from thalweg.sampling.tasks.label import StoredLabel, frames_of_set, label_entry
-from thalweg.shapes import Bool
 from thalweg.systems.configuration import Configuration
 from thalweg.units import KilojoulesPerMolePerNanometer
 
@@ -56,7 +55,7 @@ class TeachPotential:
         known = [*given, *labels_of(store, self.sets)]
         fitted, held_out = parted(known)
         potential = recipe.fit_with_info(
-            fitted, validation=held_out, seed=self.seed, inspected=bool(not given)
+            fitted, validation=held_out, seed=self.seed, inspected=not given
         ).term
         test = labels_of(store, (self.test,))
         lesson = _judged(potential, fitted, held_out, test, self.error)
@@ -65,8 +64,7 @@ class TeachPotential:
 
         def write(folder):
             save_tree(folder / POTENTIAL, dateless)
-            told = {name: value for name, value in asdict(replace(lesson, potential=None)).items()}
-            write_json(folder / LESSON, {name: value for name, value in told.items() if name != "potential"})
+            write_json(folder / LESSON, lesson.numbers)
 
         store.commit(entry, write)
 
@@ -85,7 +83,7 @@ class Lesson:
     by_grade : whether the alarm is by extrapolation grades, the potential having no uncertainty
     """
 
-    potential: LearnedPotential | None
+    potential: LearnedPotential
     labels: int
     force_error: float
     energy_error: float
@@ -101,21 +99,15 @@ class Lesson:
     @property
     def alarm(self) -> Alarm:
         """Raised over frames that the potential should not be trusted with."""
-        assert self.potential is not None
         if self.by_grade:
             return GradeAlarm(self.potential, self.threshold)
         known = ForceAlarm.known(self.potential)
-        return _Judged(replace(known, limit=self.threshold / known.usual))
+        return replace(known, limit=self.threshold / known.usual)
 
-
-@dataclass(frozen=True)
-class _Judged:
-    """A force alarm over frames one at a time."""
-
-    alarm: ForceAlarm
-
-    def raised(self, configurations: Sequence[Configuration]) -> Bool[np.ndarray, " frames"]:
-        return self.alarm.raised(configurations)
+    @property
+    def numbers(self) -> dict[str, float]:
+        """All but the potential."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "potential"}
 
 
 def commit_beginning(store: Store, recipe: Recipe, given: Sequence[Configuration] = ()) -> None:
