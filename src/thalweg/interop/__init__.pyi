@@ -1,6 +1,8 @@
 from .ase.calculator import EnergyCalculator as EnergyCalculator
 from .ase.calculator import PotentialCalculator as PotentialCalculator
 from .ase.engine import ASEEngine as ASEEngine
+from .ase.named_calculator import NamedCalculator as NamedCalculator
+from .ase.named_calculator import NamedCalculatorEnergy as NamedCalculatorEnergy
 from .cluster.dask import DaskExecutor as DaskExecutor
 from .cluster.dask import dask_executor as dask_executor
 from .files.colvar import Colvar as Colvar

@@ -6,6 +6,8 @@ from .choice import LargestGrade as LargestGrade
 from .choice import LargestSpread as LargestSpread
 from .choice import RandomFrames as RandomFrames
 from .choice import choose_frames as choose_frames
+from .far_from_minimum import FarFromMinimum as FarFromMinimum
+from .far_from_minimum import far_from_minimum as far_from_minimum
 from .geometries.crystals import strained_frames as strained_frames
 from .geometries.dynamics import dynamics_frames as dynamics_frames
 from .geometries.exploration import Alarm as Alarm

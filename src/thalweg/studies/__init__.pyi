@@ -9,6 +9,8 @@ from .model_dynamics import Course as Course
 from .model_dynamics import Plan as Plan
 from .model_dynamics import judgment as judgment
 from .model_dynamics import simulate as simulate
+from .potential.beginning import Beginning as Beginning
+from .potential.campaign import potential_study as potential_study
 from .running import begin as begin
 from .running import working_in as working_in
 from .tables.fit_study import Curve as Curve
@@ -25,6 +27,10 @@ from .tables.language import parameters as parameters
 from .tables.language import read as read
 from .tables.language import written as written
 from .tables.language import written_kind as written_kind
+from .tables.potential_study import LearnedStudy as LearnedStudy
+from .tables.potential_study import PotentialStudy as PotentialStudy
+from .tables.potential_study import load_potential_study as load_potential_study
+from .tables.potential_study import potential_study_from_table as potential_study_from_table
 from .tables.study import BundledMolecule as BundledMolecule
 from .tables.study import Dynamics as Dynamics
 from .tables.study import Execution as Execution
