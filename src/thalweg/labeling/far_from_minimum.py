@@ -128,8 +128,8 @@ def _displaced(modes, reaches) -> list[tuple[str, Configuration]]:
             way = f"mode of {wavenumber:.0f} 1/cm by {far:+.2g} nm"
             found.append((way, replace(start, positions=start.positions + far * direction)))
     watch = StructureWatch.of(start, crystal=False)
-    for (i, j), length in zip(watch.bonds, watch.lengths, strict=True):
-        moved = _side(watch.bonds, int(i), int(j))
+    for (i, j), length in zip(watch.bonds.tolist(), watch.lengths.tolist(), strict=True):
+        moved = _side(watch.bonds, i, j)
         along = (start.positions[j] - start.positions[i]) / length
         for times in STRETCHES:
             positions = np.array(start.positions, float)

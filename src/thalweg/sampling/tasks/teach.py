@@ -105,7 +105,7 @@ class Lesson:
         return replace(known, limit=self.threshold / known.usual)
 
     @property
-    def numbers(self) -> dict[str, float]:
+    def numbers(self) -> dict[str, float | int | bool]:
         """All but the potential."""
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "potential"}
 
