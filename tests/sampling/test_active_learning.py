@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
@@ -21,6 +25,18 @@ TRIANGLE = 0.1 * np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.5, np.sqrt(0.75)
 RECIPE = global_gradient_domain(widths=(2.0,), noises=(1e-8,), mean=None)
 QUICK = ActiveLearning(
     temperatures=(100.0,), walkers=3, duration=0.1, batch=4, labels=30, cycles=3, rule=RandomFrames()
+)
+
+
+KILLED = ActiveLearning(
+    error=1e-9,
+    temperatures=(100.0,),
+    walkers=2,
+    duration=0.06,
+    batch=3,
+    labels=15,
+    cycles=2,
+    rule=RandomFrames(),
 )
 
 
@@ -75,18 +91,8 @@ def test_an_aim_out_of_reach_ends_with_the_labels_that_were_allowed(tmp_path):
 
 @pytest.mark.long
 def test_an_interrupted_campaign_leaves_what_one_without_interruption_leaves(tmp_path):
-    policy = ActiveLearning(
-        error=1e-9,
-        temperatures=(100.0,),
-        walkers=2,
-        duration=0.06,
-        batch=3,
-        labels=15,
-        cycles=2,
-        rule=RandomFrames(),
-    )
     whole = begun(tmp_path / "whole")
-    drive(whole, policy)
+    drive(whole, KILLED)
     left = [4]
 
     def interrupt(round, task, done, total, seconds):
@@ -98,12 +104,35 @@ def test_an_interrupted_campaign_leaves_what_one_without_interruption_leaves(tmp
     parts = begun(tmp_path / "parts")
     for _ in range(50):
         try:
-            drive(parts, policy, observers=(interrupt,))
+            drive(parts, KILLED, observers=(interrupt,))
             break
         except Interruption:
             continue
     assert parts.digest() == whole.digest()
     assert parts.problems() == []
+
+
+@pytest.mark.long
+def test_ten_kills_lose_no_label_and_change_nothing(tmp_path):
+    whole = begun(tmp_path / "whole")
+    drive(whole, KILLED)
+    entries = len(whole.ids())
+    draw = np.random.default_rng(7)
+    folder = tmp_path / "killed"
+    for fraction in np.sort(draw.uniform(0.02, 0.95, size=10)):
+        process = subprocess.Popen([sys.executable, __file__, str(folder)])
+        while process.poll() is None and _count(folder) < fraction * entries:
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+    drive(begun(folder), KILLED)
+    assert Store(folder).digest() == whole.digest()
+    paid = [note["task"] for note in Store(folder).diary() if note.get("kind") == "label"]
+    assert len(paid) == len(set(paid))
+
+
+def _count(folder):
+    return len(list(folder.glob("[a-z]*/*/manifest.json")))
 
 
 @pytest.mark.parametrize(
@@ -112,3 +141,7 @@ def test_an_interrupted_campaign_leaves_what_one_without_interruption_leaves(tmp
 def test_settings_that_mean_nothing_are_refused(settings, words):
     with pytest.raises(ValueError, match=words):
         ActiveLearning(**settings)
+
+
+if __name__ == "__main__":
+    drive(begun(sys.argv[1]), KILLED)
