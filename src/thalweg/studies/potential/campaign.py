@@ -15,7 +15,7 @@ from thalweg.learned_potentials.uncertainty.graded import graded
 from thalweg.learning.storage import load_tree, save_tree, tree_digest
 from thalweg.machine.links import check_links
 from thalweg.report.accounting import citations
-from thalweg.report.of_campaigns import CampaignResults, write_campaign_report
+from thalweg.report.of_potentials.campaigns import CampaignResults, write_campaign_report
 from thalweg.report.results import Diagnosis
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.executors import processes, serial

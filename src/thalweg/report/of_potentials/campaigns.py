@@ -97,12 +97,12 @@ def _course(results: CampaignResults, numbered: Figures) -> str:
     )
     return (
         "<h2>How it got better</h2>"
-        + numbered(errors_figure, errors, results)
-        + numbered(times_figure, times, results)
+        + numbered(_errors_figure, errors, results)
+        + numbered(_times_figure, times, results)
     )
 
 
-def errors_figure(results: CampaignResults) -> go.Figure:
+def _errors_figure(results: CampaignResults) -> go.Figure:
     """Force errors by labels."""
     one = unit("meV/Å", "force")
     figure = go.Figure()
@@ -117,7 +117,7 @@ def errors_figure(results: CampaignResults) -> go.Figure:
     return styled(figure, height=420)
 
 
-def times_figure(results: CampaignResults) -> go.Figure:
+def _times_figure(results: CampaignResults) -> go.Figure:
     """Times until walkers stopped, by labels."""
     figure = go.Figure()
     labels = [each.labels for each in results.cycles]
