@@ -13,6 +13,7 @@ answer has the well's own exits: what draws towards it does not decide what they
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy
@@ -25,7 +26,7 @@ from thalweg.kinetics.galerkin.solution import Trial
 from thalweg.kinetics.reactions.stopped_windows import StoppedWindows
 from thalweg.shapes import Shaped
 
-LEAST_VARIANCE = 1e-4
+LEAST_VARIANCE = 1e-8
 """Variance of combinations of functions, relative to the largest, below which they do not follow the cells' steps."""
 
 
@@ -91,11 +92,11 @@ class CellAnswer:
         counts, accrued = np.tensordot(times, self.counts, 1), times @ self.accrued
         return self.onto @ _cell_values(counts, accrued, self.values) - self.guess
 
-    @property
-    def leak(self) -> float:
-        """How often a window leaves the slowest well for a set."""
+    @cached_property
+    def leaks(self) -> np.ndarray:
+        """How often a window leaves each mode of the chain; a slow one is a well, left for others and the sets."""
         chain = _held(self.counts.sum(axis=0))[1]
-        return float(1 - np.abs(np.linalg.eigvals(chain)).max()) if len(chain) else 0.0
+        return 1 - np.abs(np.linalg.eigvals(chain)) if len(chain) else np.zeros(1)
 
 
 class CellSums:

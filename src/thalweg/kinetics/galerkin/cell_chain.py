@@ -25,7 +25,7 @@ from thalweg.kinetics.states.clustering import KMeans
 from thalweg.shapes import Shaped
 from thalweg.time_series.trajectories import Trajectories
 
-CELLS = 100
+CELLS = 300
 """Cells at most."""
 
 FRAMES_PER_CELL = 50

@@ -480,8 +480,9 @@ class _Passes(NamedTuple):
         strength: float | None,
     ) -> _Solved:
         cells = chain.answer(forms)
-        if cells.leak < strongest_ridge(forms):
-            ridge = given_ridge(forms, strongest_ridge(forms))
+        strongest = strongest_ridge(forms)
+        if slow := int((cells.leaks < strongest).sum()):
+            ridge = given_ridge(forms, strongest, slow)
         elif strength is None:
             ridge = chosen_ridge(forms, cells.coefficients)
         else:
@@ -574,8 +575,9 @@ def _leak_notes(*found: _Solved) -> tuple[str, ...]:
     notes = []
     for each in found:
         assert each.cells is not None
-        if each.cells.leak < strongest_ridge(each.forms) and each.forms.changes.shape[1] == 1:
-            seen = each.cells.leak * each.forms.independent
+        slowest = each.cells.leaks.min(initial=1.0)
+        if slowest < strongest_ridge(each.forms) and each.forms.changes.shape[1] == 1:
+            seen = slowest * each.forms.independent
             notes.append(
                 f"{each.function.name}: of {each.forms.independent:.0f} windows that do not overlap about {seen:.1g} "
                 f"would leave the slowest well for a set; what holds in it is said by a chain of "

@@ -195,11 +195,13 @@ class RidgeChoice(NamedTuple):
     strength : relative to the weight of all windows, for functions of variance one
     scale : (functions,), their deviations; infinite for functions that are zero everywhere
     held_out : (ridges,), squared residuals on data left out of every candidate; empty where none was left out
+    slow : how many of the slowest modes are taken from what coefficients are drawn to
     """
 
     strength: float
     scale: np.ndarray
     held_out: np.ndarray
+    slow: int = 0
 
 
 def solved(forms: Forms, ridge: RidgeChoice, about: np.ndarray | None = None) -> np.ndarray:
@@ -219,6 +221,8 @@ def solved(forms: Forms, ridge: RidgeChoice, about: np.ndarray | None = None) ->
     total = forms.total
     if total.changes.shape[1] > 1:
         return _with_memory(total, ridge)
+    if about is not None and ridge.slow:
+        return _beside_slow_modes(total, ridge, -about)
     matrix, right, weight = -total.changes[0, 0], total.sources[0, 0], float(total.weight[0])
     free = np.isfinite(ridge.scale)
     penalty = _penalty(ridge, weight)[free]
@@ -239,14 +243,33 @@ def solved(forms: Forms, ridge: RidgeChoice, about: np.ndarray | None = None) ->
     return found
 
 
+def _beside_slow_modes(total: Forms, ridge: RidgeChoice, drawn: np.ndarray) -> np.ndarray:
+    r"""Coefficients ``(functions,)`` that differ from those ``drawn`` to by what is not slow.
+
+    With the modes :math:`K r_k = \lambda_k r_k,\ l_k^T K = \lambda_k l_k^T` of the equations in uncorrelated functions,
+    what is left of the right sides is freed of those of smallest :math:`|\lambda_k|`: divided by these, small mistakes
+    of smooth functions at the rim of a well would decide about all of it.
+    """
+    white = _uncorrelated(total, ridge.scale, dropped=True)
+    weight = float(total.weight[0])
+    matrix = -white.T @ total.changes[0, 0] @ white / weight
+    left_over = white.T @ (total.sources[0, 0] + total.changes[0, 0] @ drawn) / weight
+    values, left, right = scipy.linalg.eig(matrix, left=True)
+    slow = np.argsort(np.abs(values))[: ridge.slow]
+    left, right = left[:, slow], right[:, slow]
+    parts = right @ np.linalg.solve(left.conj().T @ right, left.conj().T @ left_over)
+    regular = matrix + ridge.strength * np.eye(len(matrix))
+    return drawn + white @ np.linalg.solve(regular, left_over - parts.real)
+
+
 def strongest_ridge(forms: Forms) -> float:
     """The strongest ridge there is; leaks below it are of fewer than ten among all independent windows."""
     return float(RIDGES[-1] / max(forms.independent, 1.0))
 
 
-def given_ridge(forms: Forms, strength: float) -> RidgeChoice:
+def given_ridge(forms: Forms, strength: float, slow: int = 0) -> RidgeChoice:
     """A ridge of known strength for these functions."""
-    return RidgeChoice(strength, _deviations(forms.total), np.zeros(0))
+    return RidgeChoice(strength, _deviations(forms.total), np.zeros(0), slow)
 
 
 def chosen_ridge(forms: Forms, drawn: Callable[[np.ndarray], np.ndarray] | None = None) -> RidgeChoice:
