@@ -17,6 +17,10 @@ from thalweg.learned_potentials.gradient_domain.site_gradient_domain import Site
 from thalweg.learned_potentials.linear.learner import Linear, Together
 from thalweg.learned_potentials.linear.polynomials import PolynomialFit
 from thalweg.learned_potentials.linear.sparse_kernel import SparseKernel
+from thalweg.learned_potentials.long_range.charge_equilibration import ChargeEquilibration
+from thalweg.learned_potentials.long_range.induced_dipoles import InducedDipoles
+from thalweg.learned_potentials.long_range.latent_charges import LatentCharges
+from thalweg.learned_potentials.long_range.point_charges import point_charges
 from thalweg.learned_potentials.networks.element_networks import Network
 from thalweg.learned_potentials.networks.gradient_training import GradientTraining
 from thalweg.learned_potentials.networks.message_passing import MessagePassing
@@ -41,6 +45,7 @@ pytestmark = pytest.mark.long
 WATER = np.array([[0.0, 0.0, 0.0], [0.0757, 0.0586, 0.0], [-0.0757, 0.0586, 0.0]])
 NUMBERS = np.array([8, 1, 1])
 BONDS = morse((1, 8), [20.0, 450.0, 5.0], [20.0, 22.0, 20.0], [0.15, 0.096, 0.3], cutoff=0.5)
+CHARGES = point_charges({1: 0.4, 8: -0.8})
 SITES = ACE(cutoff=0.3, levels=(4, 3))
 BRIEF = GradientTraining(Trainer(2))
 MESSAGES = MessagePassing(SchNet(0.3, layers=1, width=4, radial=4), BRIEF, readout=4)
@@ -58,12 +63,16 @@ EXAMPLES = {
     "LennardJones": LennardJones(0.5),
     "Morse": Morse(0.5, depths=(100.0,)),
     "StillingerWeber": StillingerWeber(0.3, strengths=(300.0,)),
+    "ChargeEquilibration": ChargeEquilibration(),
+    "LatentCharges": LatentCharges(SITES, (3,), training=BRIEF),
 }
 """A small example of each learner."""
 
 KNOWN = {
     "ForceFieldTerm": lambda frames: ValencePairs().fit(frames, np.arange(3)[None]),
     "PairTerm": lambda frames: BONDS,
+    "PointCharges": lambda frames: CHARGES,
+    "InducedDipoles": lambda frames: InducedDipoles(CHARGES, np.array([0.3e-3, 0.9e-3])),
     "BindingTerm": lambda frames: FreeAtoms().binding(frames),
     "KernelSites": lambda frames: EXAMPLES["SiteGradientDomain"].fit(frames).term.sites,
     "LearnedPotential": lambda frames: Recipe(Linear(SITES), core_repulsion=None).fit(frames),
@@ -82,7 +91,7 @@ def rattled(seed=0, count=8):
     bare = [Configuration(NUMBERS, WATER + 0.004 * random.normal(size=(3, 3))) for _ in range(count)]
     labels = BONDS.evaluate(bare)
     return [
-        replace(one, energy=float(energy), forces=forces)
+        replace(one, energy=float(energy), forces=forces, properties={"charges": np.array([-0.8, 0.4, 0.4])})
         for one, energy, forces in zip(bare, labels.energies, labels.forces)
     ]
 

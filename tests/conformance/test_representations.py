@@ -63,6 +63,7 @@ EXAMPLES = {
         kind, channels=6, states=4, directions=3, radial=4, width=8
     ),
     "Quadratic": lambda kind: kind(SOAP(radial=2, degree=1, smearing=0.08, **BOTH)),
+    "LODE": lambda kind: kind(near=0.3, radial=2, degree=1, smearing=0.08, **BOTH),
     "Bispectrum": lambda kind: kind(twojmax=2, weights=(1.0, 0.6), **BOTH),
 }
 """A small example of each representation, given its class; what comes after a colon tells examples of one apart."""

@@ -84,8 +84,13 @@ from .openmm.values import TranslationError as TranslationError
 from .openmm.variables import formula_force as formula_force
 from .openmm.variables import python_force as python_force
 from .openmm.variables import variable_forces as variable_forces
+from .quantum.dispersion import Dispersion as Dispersion
+from .quantum.dispersion import DispersionEnergy as DispersionEnergy
 from .quantum.levels import level_of as level_of
 from .quantum.molecular_orbitals import MolecularOrbitals as MolecularOrbitals
 from .quantum.tight_binding import TightBinding as TightBinding
 from .quantum.tight_binding import TightBindingEnergy as TightBindingEnergy
 from .rdkit.conformers import conformers as conformers
+from .rdkit.smiles import MolecularGraph as MolecularGraph
+from .rdkit.smiles import molecular_graph as molecular_graph
+from .rdkit.smiles import smiles_of as smiles_of

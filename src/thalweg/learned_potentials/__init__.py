@@ -10,8 +10,10 @@ folder                  what it learns with
 ``gradient_domain/``    kernels of forces: `GradientDomain`, `SiteGradientDomain`
 ``networks/``           `Network`, `MessagePassing`, trained by `GradientTraining`
 ``parametric/``         potentials of few parameters, core repulsion, force fields
+``long_range/``         charges given, equilibrated or latent, and dipoles they induce
 ``frames/``             labels before learning: inspection, duplicates, reference energies
 ``uncertainty/``        committees, calibration, distance to the training set
+``properties/``         dipoles, polarizabilities, shieldings, gaps: `PropertyKernel`
 ``terms/``              what all of them return
 ======================  ===================================================================
 """

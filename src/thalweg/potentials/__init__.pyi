@@ -4,6 +4,9 @@ from .born_formulas import BornValue as BornValue
 from .cmap import CorrectionMaps as CorrectionMaps
 from .cmap import bicubic_coefficients as bicubic_coefficients
 from .cmap import correction_maps as correction_maps
+from .electrostatics.ewald import smooth_energy as smooth_energy
+from .electrostatics.multipoles import Multipoles as Multipoles
+from .electrostatics.particle_mesh import smooth_mesh_energy as smooth_mesh_energy
 from .energy import Energy as Energy
 from .energy import Sum as Sum
 from .energy import energy_and_forces as energy_and_forces

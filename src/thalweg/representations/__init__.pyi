@@ -13,6 +13,7 @@ from .expansions.bispectrum import components as components
 from .expansions.contractions import Connected as Connected
 from .expansions.contractions import Contractions as Contractions
 from .expansions.contractions import contractions as contractions
+from .expansions.lode import LODE as LODE
 from .expansions.moment_tensors import MomentTensors as MomentTensors
 from .expansions.quadratic import Quadratic as Quadratic
 from .expansions.scattering import Scattering as Scattering

@@ -88,7 +88,7 @@ class GradientTraining:
             held_out=held_out,
             trainable=trainable,
             seed=seed,
-            checkpoint=self._file(seed),
+            checkpoint=self.file(seed),
             progress=progress,
         )
 
@@ -106,7 +106,8 @@ class GradientTraining:
             problem = TrainedFront(trained.model, retrained, validation)
         return FittedTerm(trained.model, FitInfo(problem=problem, histories={seed: trained.history}))
 
-    def _file(self, seed: int) -> Path | None:
+    def file(self, seed: int) -> Path | None:
+        """The checkpoint of a seed; None without one."""
         path = None if self.checkpoint is None else Path(self.checkpoint)
         return path / f"checkpoint-{seed}.npz" if path is not None and path.is_dir() else path
 
