@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.dynamics.minimize import minimized
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.structure_watch import StructureWatch
 from thalweg.dynamics.temperature import kinetic_energy
@@ -33,6 +34,9 @@ STRETCHES = (0.7, 0.8, 1.3, 1.6, 2.0, 2.5)
 
 ASKED = 10
 """Lowest places of which a level is asked, at most."""
+
+NEAR = 0.03
+"""No atom of the potential's own minimum is farther from where it should be [nm]."""
 
 LOST = 0.05
 """Part of the energy put in that the total may move by before it is not conserved."""
@@ -102,9 +106,9 @@ def far_from_minimum(
     reaches : displacements of the atom that moves most, along each mode to both sides
     tolerance : how far below the minimum is not below it
     """
-    start = modes.minimum.unlabeled
-    ways, frames = zip(*_displaced(modes, reaches))
     bare = replace(potential, references=dict.fromkeys(potential.references, 0.0))
+    start = _relaxed(bare, modes.minimum.unlabeled)
+    ways, frames = zip(*_displaced(modes, start, reaches))
     floor, *put_in = bare.evaluate([start, *frames]).energies
     energies, totals, places = _let_go(bare, frames, duration, dt)
     at_first = np.array(put_in) - floor
@@ -117,10 +121,18 @@ def far_from_minimum(
     return FarFromMinimum(tuple(ways), at_first, lowest, lost, false)
 
 
-def _displaced(modes, reaches) -> list[tuple[str, Configuration]]:
+def _relaxed(bare: LearnedPotential, start: Configuration) -> Configuration:
+    """The minimum of the potential itself where one is near; the start where it leads away."""
+    with jax.enable_x64(True):
+        energy = bare.bind(np.asarray(start.numbers, int), None, start.periodic)
+        found = minimized(energy, np.asarray(start.positions, float), iterations=200)
+    moved = np.linalg.norm(found.positions - start.positions, axis=1).max()
+    return replace(start, positions=np.asarray(found.positions, float)) if moved < NEAR else start
+
+
+def _displaced(modes, start, reaches) -> list[tuple[str, Configuration]]:
     """Copies along modes, then along bonds, with how each was made."""
-    start, masses = modes.minimum.unlabeled, MASSES[np.asarray(modes.minimum.numbers)]
-    found = []
+    masses, found = MASSES[np.asarray(start.numbers)], []
     for wavenumber, mode in zip(modes.wavenumbers, modes.modes, strict=True):
         direction = mode / np.sqrt(masses)[:, None]
         direction = direction / np.linalg.norm(direction, axis=1).max()
