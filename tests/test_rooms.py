@@ -11,7 +11,7 @@ import pytest
 import thalweg
 
 PACKAGE = Path(thalweg.__file__).parent
-SHELL = ("cli", "studies", "report", "interop", "sampling", "labeling")
+SHELL = ("cli", "studies", "report", "interop", "sampling", "spectra", "labeling")
 PARTICLES = (
     "dynamics", "coarse_graining", "learned_potentials", "representations", "binding", "potentials", "geometry",
     "systems",

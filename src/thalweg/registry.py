@@ -26,8 +26,8 @@ from typing import Any
 PACKAGE = __name__.partition(".")[0]
 ROOMS = (
     "collective_variables", "dynamics", "free_energies", "geometry", "interop", "kinetics", "labeling",
-    "learned_potentials", "learning", "machine", "potentials", "report", "representations", "sampling", "studies",
-    "systems", "testsystems", "time_series",
+    "learned_potentials", "learning", "machine", "potentials", "report", "representations", "sampling", "spectra",
+    "studies", "systems", "testsystems", "time_series",
 )  # fmt: skip
 GROUP = "thalweg"
 """Group of the entry points by which installed packages declare themselves."""

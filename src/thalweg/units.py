@@ -32,6 +32,9 @@ HARTREE = 2625.4996394798254
 BOHR = 0.0529177210903
 """One Bohr radius, CODATA 2018 [nm]."""
 
+DEBYE = 0.020819433
+"""One debye [e nm]."""
+
 HBAR = 0.06350779923
 """Reduced Planck constant per mole, CODATA 2018 [kJ ps/mol]."""
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from thalweg import __version__
 from thalweg.labeling.level import LabelFailed, geometry_trouble
+from thalweg.learned_potentials.properties.property_kernel import PropertyModel
 from thalweg.learned_potentials.terms.term import Term
 from thalweg.systems.configuration import Configuration
 
@@ -21,10 +22,12 @@ class KnownPotential:
     ----------
     term : what says energies, forces and stresses
     called : its name in the files that hold the labels
+    properties : models of dipoles and what else labels shall have
     """
 
     term: Term
     called: str
+    properties: tuple[PropertyModel, ...] = ()
 
     @property
     def name(self) -> str:
@@ -61,4 +64,7 @@ class KnownPotential:
         energy, forces, stress = float(labels.energies[0]), labels.forces[0], labels.stresses[0]
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
             raise LabelFailed(f"{self.called} gives no numbers for this geometry")
-        return replace(frame, energy=energy, forces=forces, stress=stress if any(frame.periodic) else None)
+        labeled = replace(frame, energy=energy, forces=forces, stress=stress if any(frame.periodic) else None)
+        for model in self.properties:
+            (labeled,) = model.labeled([labeled])
+        return labeled

@@ -26,7 +26,7 @@ class Configuration:
     stress : (3, 3) dU/d(strain) over volume [kJ/mol/nm^3], or None
     info : what else is known, such as the group or trajectory it came from
     properties : further labels by name: dipole (3,) [e nm], charges (atoms,) [e], polarizability (3, 3) as a volume
-        [nm^3], shieldings (atoms,) [ppm]
+        [nm^3], shieldings (atoms,) [ppm], gap and ionization_energy () [kJ/mol]
     """
 
     numbers: np.ndarray

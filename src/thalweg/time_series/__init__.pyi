@@ -15,6 +15,8 @@ from .crossings import observed_process as observed_process
 from .path_weights import langevin_response as langevin_response
 from .path_weights import log_path_weights as log_path_weights
 from .path_weights import overdamped_response as overdamped_response
+from .power_spectra import PowerSpectra as PowerSpectra
+from .power_spectra import power_spectra as power_spectra
 from .resampling import BlockSums as BlockSums
 from .resampling import Estimate as Estimate
 from .resampling import resample as resample

@@ -33,15 +33,22 @@ from thalweg.learned_potentials.frames.partner_energies import energy_of_forces
 from thalweg.machine.reading import UnreadableFile, quietly, reading, what_is_wrong
 from thalweg.machine.whole_files import whole
 from thalweg.systems.configuration import Configuration
-from thalweg.units import ANGSTROM, unit
+from thalweg.units import ANGSTROM, ELECTRONVOLT, unit
 
 log = logging.getLogger(__name__)
 
 ORIGIN = ("file", "frame in file")
 """What tells where a frame was read; it is not written with it."""
 
-PROPERTIES = {"dipole": ANGSTROM, "charges": 1.0, "polarizability": ANGSTROM**3, "shieldings": 1.0}
-"""Further labels by the names they have in files, and their units there: e Å, e, Å^3 (as a volume), ppm."""
+PROPERTIES = {
+    "dipole": ANGSTROM,
+    "charges": 1.0,
+    "polarizability": ANGSTROM**3,
+    "shieldings": 1.0,
+    "gap": ELECTRONVOLT,
+    "ionization_energy": ELECTRONVOLT,
+}
+"""Further labels by the names they have in files, and their units there: e Å, e, Å^3 (as a volume), ppm, eV, eV."""
 
 OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
@@ -404,6 +411,7 @@ def _configuration(atoms, values, keys, factors, origin, where):
 def _properties(values, atoms) -> dict[str, np.ndarray]:
     """Further labels that have the shape they should have; what has another stays as it was."""
     shapes = {"dipole": (3,), "charges": (atoms,), "polarizability": (3, 3), "shieldings": (atoms,)}
+    shapes |= {"gap": (), "ionization_energy": ()}
     found = {}
     for name, shape in shapes.items():
         value = np.asarray(values.get(name, ""))

@@ -54,7 +54,8 @@ class MolecularOrbitals:
     solvent : a solvent by name, ``"water"``, or its dielectric constant, as a polarizable continuum; empty for vacuum
     charge : total charge [e] of frames that do not say theirs
     unpaired : number of unpaired electrons of frames that do not say theirs
-    properties : of ``"dipole"`` and ``"polarizability"`` what is wanted besides energy and forces; of mean fields only
+    properties : of ``"dipole"``, ``"polarizability"`` and ``"shieldings"`` what is wanted besides energy and forces; of
+        mean fields only, shieldings of closed shells by HF in vacuum only (they need pyscf-properties)
     density_fitting : whether mean fields fit densities: faster, and off by some 0.01 meV an atom in differences
     grid : of integration, 0 to 9
     tolerance : of the self-consistent energy [hartree]
@@ -66,7 +67,7 @@ class MolecularOrbitals:
         If dispersion or properties are unknown, or do not go with the method.
     """
 
-    PROPERTIES: ClassVar[tuple[str, ...]] = ("dipole", "polarizability")
+    PROPERTIES: ClassVar[tuple[str, ...]] = ("dipole", "polarizability", "shieldings")
 
     method: str = "PBE0"
     basis: str = "def2-SVP"
@@ -87,6 +88,8 @@ class MolecularOrbitals:
             raise ValueError(
                 f"properties {sorted(strange)} are not among those of this level, {', '.join(self.PROPERTIES)}"
             )
+        if "shieldings" in self.properties and (self.method.upper() != "HF" or self.solvent):
+            raise ValueError(f"shieldings are by HF in vacuum only, not by {self.name}; take HF/{self.basis}")
         if self._correlated and (self.dispersion or self.solvent):
             raise ValueError(
                 f"{self.method} goes without dispersion corrections and solvents here; leave them out"
@@ -328,6 +331,8 @@ class MolecularOrbitals:
             found["dipole"] = np.asarray(field.dip_moment(unit="AU", verbose=0)) * BOHR
         if "polarizability" in self.properties:
             found["polarizability"] = _polarizability(field) * BOHR**3
+        if "shieldings" in self.properties:
+            found["shieldings"] = _shieldings(field)
         return found
 
 
@@ -348,6 +353,28 @@ def _polarizability(field) -> np.ndarray:
     columns = [(dipole(k, FIELD) - dipole(k, -FIELD)) / (2 * FIELD) for k in range(3)]
     tensor = np.stack(columns, axis=1)
     return (tensor + tensor.T) / 2
+
+
+def _shieldings(field) -> np.ndarray:
+    """Isotropic shieldings (atoms,) [ppm], with orbitals that carry their own gauge."""
+    try:
+        from pyscf.prop.nmr import rhf
+    except ImportError as error:
+        raise ImportError("shieldings need pyscf-properties; pip install 'thalweg[quantum]'") from error
+    if field.mol.spin:
+        raise LabelFailed("shieldings are of closed shells, and electrons of this molecule are unpaired")
+    orbitals, occupied = field.mo_coeff, field.mo_coeff[:, field.mo_occ > 0]
+    response = field.gen_response(singlet=True, hermi=2)
+
+    def induced(changes):
+        """Change of the Fock matrix by imaginary changes of occupied orbitals, one or more together."""
+        changes = changes.reshape(-1, orbitals.shape[1], occupied.shape[1])
+        halves = 2 * orbitals @ changes @ occupied.T
+        return (orbitals.T @ response(halves - halves.transpose(0, 2, 1)) @ occupied).ravel()
+
+    magnetic = rhf.NMR(field)
+    magnetic.verbose, magnetic.cphf = 0, induced
+    return np.trace(magnetic.kernel(), axis1=1, axis2=2) / 3
 
 
 def _pyscf():

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,9 @@ METHODS = ("GFN2-xTB", "GFN1-xTB", "IPEA1-xTB")
 HEAVIEST = 86
 """Elements have parameters up to radon."""
 
+FIELD = 1e-3
+"""Strength of the electric fields that polarizabilities are differences by [hartree / (e bohr)]."""
+
 STARTS: tuple[dict[str, float], ...] = ({}, {"guess": 1, "mixer-damping": 0.1, "max-iter": 1000})
 """How a self-consistent cycle is begun and damped; the next where one fails."""
 
@@ -46,11 +49,14 @@ class TightBinding:
     unpaired : number of unpaired electrons
     accuracy : factor on the thresholds of self-consistency; smaller is tighter
     electronic_temperature : of the occupations [K]
+    properties : what molecules are asked for besides energy, forces, dipole and charges: ``"polarizability"`` (six
+        calculations more), ``"gap"`` between occupied and empty orbitals, and ``"ionization_energy"`` by the highest
+        occupied one, both of them rough
 
     Raises
     ------
     ValueError
-        If the method is unknown.
+        If the method or a property is unknown.
 
     Examples
     --------
@@ -65,8 +71,15 @@ class TightBinding:
     unpaired: int = 0
     accuracy: float = 1.0
     electronic_temperature: Kelvin = 300.0
+    properties: tuple[str, ...] = ()
+
+    PROPERTIES: ClassVar[tuple[str, ...]] = ("polarizability", "gap", "ionization_energy")
 
     def __post_init__(self):
+        if strange := set(self.properties) - set(self.PROPERTIES):
+            raise ValueError(
+                f"properties {sorted(strange)} are not among those of this level, {', '.join(self.PROPERTIES)}"
+            )
         if self.method not in METHODS:
             raise ValueError(f"method={self.method!r} is unknown to tblite; use one of {', '.join(METHODS)}")
 
@@ -132,6 +145,7 @@ class TightBinding:
         properties = {"charges": np.array(result.get("charges"))}
         if not solid:
             properties["dipole"] = np.array(result.get("dipole")) * BOHR
+            properties |= own._further(frame, result)
         return replace(
             frame,
             energy=float(result.get("energy")) * HARTREE,
@@ -139,6 +153,37 @@ class TightBinding:
             stress=np.array(result.get("virial")) * HARTREE / frame.volume if solid else None,
             properties=properties,
         )
+
+    def _further(self, frame, result) -> dict[str, np.ndarray]:
+        """What else is asked for of a molecule."""
+        found = {}
+        occupied = np.asarray(result.get("orbital-occupations")) > 0.5 * (1 + (self.unpaired == 0))
+        levels = np.asarray(result.get("orbital-energies")) * HARTREE
+        if "gap" in self.properties:
+            found["gap"] = np.array(levels[~occupied].min() - levels[occupied].max())
+        if "ionization_energy" in self.properties:
+            found["ionization_energy"] = np.array(-levels[occupied].max())
+        if "polarizability" in self.properties:
+            found["polarizability"] = self._polarizability(frame)
+        return found
+
+    def _polarizability(self, frame) -> np.ndarray:
+        """``alpha_ij = d mu_i / d E_j`` (3, 3) as a volume [nm^3], by central differences."""
+        from tblite import library
+
+        def dipole(field):
+            calculator = self.calculator(frame.numbers, frame.positions)
+            # the interface hands the numbers on as they come, and its library wants their address
+            calculator.add("electric-field", library.ffi.cast("double*", field.ctypes.data))
+            try:
+                return np.array(calculator.singlepoint().get("dipole"))
+            except RuntimeError as error:
+                raise LabelFailed(f"tblite did not converge in an electric field ({error})") from error
+
+        axes = FIELD * np.eye(3)
+        columns = [(dipole(axis.copy()) - dipole(-axis)) / (2 * FIELD) for axis in axes]
+        tensor = np.stack(columns, axis=1)
+        return (tensor + tensor.T) / 2 * BOHR**3
 
     def bind(
         self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None
