@@ -25,8 +25,8 @@ def viewer(molecule: ViewerMolecule, states: Sequence[MolecularState]) -> str:
 
 
 def map_viewer(
-    molecule: ViewerMolecule,
-    structures: np.ndarray,
+    molecule: ViewerMolecule | Sequence[ViewerMolecule],
+    structures: np.ndarray | Sequence[np.ndarray],
     properties: Mapping[str, np.ndarray],
     shown: Sequence[str],
 ) -> str:
@@ -34,8 +34,8 @@ def map_viewer(
 
     Parameters
     ----------
-    molecule : elements and bonds
-    structures : (points, atoms, 3) [nm]
+    molecule : elements and bonds of all structures, or of each
+    structures : (points, atoms, 3), or (atoms, 3) each [nm]
     properties : (points,) each, by name with unit
     shown : names of the properties along the axes, two or three, and of that which colors the points, the last one
     """
@@ -50,9 +50,9 @@ def map_viewer(
         "palette": "cividis",
         "size": {"factor": 40},
     }
-    data = _data([_structure(molecule, each) for each in structures], columns) | {
-        "settings": {"map": settings, "structure": [_LOOK]}
-    }
+    molecules = [molecule] * len(structures) if isinstance(molecule, ViewerMolecule) else molecule
+    drawn = [_structure(*each) for each in zip(molecules, structures, strict=True)]
+    data = _data(drawn, columns) | {"settings": {"map": settings, "structure": [_LOOK]}}
     text = json.dumps(data).replace("<", "\\u003c")
     return template.substitute(chemiscope=gzipped(_chemiscope_script()), structures=text)
 

@@ -48,9 +48,9 @@ def dynamics_frames(
     """
     stride = whole_multiple(every, dt, "every")
     masses, kT = MASSES[np.asarray(frame.numbers)], thermal_energy(temperature)
-    energy = term.bind(frame.numbers, frame.box, frame.periodic)
+    energy = term.bind(frame.numbers, frame.box if any(frame.periodic) else None, frame.periodic)
     engine = NativeEngine.for_potential(energy, masses, Langevin(kT=kT, dt=dt, friction=FRICTION))
-    box = None if frame.box is None else jnp.asarray(frame.box, jnp.float32)[..., None]
+    box = jnp.asarray(frame.box, jnp.float32) if any(frame.periodic) else None
     start = jnp.asarray(frame.positions, jnp.float32)[..., None]
     state = thermal_state(start, masses, kT, jax.random.key(seed), box)
     skipped = -(-whole_multiple(begin, dt, "begin") // stride) if begin else 0

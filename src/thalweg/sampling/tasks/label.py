@@ -43,19 +43,24 @@ class LabelFrame:
 
     def __call__(self, store: Store, entry: str) -> None:
         frames, level = frames_of_set(store, self.frames)
-        card = {"level": level.name, "made by": dict(level.provenance())}
-        try:
-            labeled = _kept(level.label(frames[self.number]))
-        except LabelFailed as failure:
-            card["failed"] = str(failure)
-            store.commit(entry, lambda folder: write_json(folder / CARD, card))
-            return
+        commit_label(store, entry, frames[self.number], level)
 
-        def write(folder):
-            save_tree(folder / LABEL, labeled)
-            write_json(folder / CARD, card)
 
-        store.commit(entry, write)
+def commit_label(store: Store, entry: str, frame: Configuration, level: Level) -> None:
+    """Ask ``level`` about ``frame`` and commit what it says, or why it says nothing, as ``entry``."""
+    card = {"level": level.name, "made by": dict(level.provenance())}
+    try:
+        labeled = _kept(level.label(frame))
+    except LabelFailed as failure:
+        card["failed"] = str(failure)
+        store.commit(entry, lambda folder: write_json(folder / CARD, card))
+        return
+
+    def write(folder):
+        save_tree(folder / LABEL, labeled)
+        write_json(folder / CARD, card)
+
+    store.commit(entry, write)
 
 
 @dataclass(frozen=True)

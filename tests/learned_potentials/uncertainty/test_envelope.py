@@ -1,0 +1,110 @@
+"""An envelope of confidence: verdicts follow errors, strangers are outside, and what cannot calibrate is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from thalweg.learned_potentials.networks.element_networks import Network
+from thalweg.learned_potentials.networks.gradient_training import GradientTraining
+from thalweg.learned_potentials.parametric.pair_terms import morse
+from thalweg.learned_potentials.recipe import Recipe
+from thalweg.learned_potentials.uncertainty.calibrated import force_errors
+from thalweg.learned_potentials.uncertainty.envelope import Envelope, verdict
+from thalweg.learning.calibration import rank_correlation, roc_area
+from thalweg.learning.optimizers import Adam
+from thalweg.learning.trainer import Trainer
+from thalweg.representations.expansions.ace import ACE
+from thalweg.representations.symmetry_functions import SymmetryFunctions, radial_grid
+from thalweg.systems.configuration import Configuration
+
+TRUTH = morse((1,), [400.0], [20.0], [0.074], cutoff=0.5)
+SMALL = ACE(cutoff=0.4, levels=(6, 5))
+
+
+def triangles(count, size, seed):
+    """Three atoms displaced by normal deviates of a ``size`` [nm], labeled."""
+    moved = size * np.random.default_rng(seed).normal(size=(count, 3, 3))
+    corners = np.array([[0, 0, 0], [0.1, 0, 0], [0.04, 0.1, 0]])
+    frames = [Configuration(np.array([1, 1, 1]), corners + each) for each in moved]
+    said = TRUTH.evaluate(frames)
+    return [replace(f, energy=e, forces=g) for f, e, g in zip(frames, said.energies, said.forces)]
+
+
+@pytest.fixture(scope="module")
+def envelope():
+    return Envelope.of(None, triangles(40, 0.004, 1), triangles(20, 0.004, 2), SMALL)
+
+
+@pytest.mark.long
+def test_scores_tell_frames_of_large_errors_from_others(envelope):
+    like, hot = triangles(40, 0.004, 3), triangles(40, 0.016, 4)
+    errors = force_errors(envelope.potential, [*like, *hot])
+    bad = errors > 3 * np.sqrt(np.mean(errors[:40] ** 2))
+    scores = envelope.score([*like, *hot])
+    assert 10 < bad.sum() < 50
+    assert roc_area(scores, bad) > 0.9
+    assert rank_correlation(scores, errors) > 0.7
+    verdicts = np.array(envelope.verdicts([*like, *hot]))
+    assert (verdicts[:40] == "inside").mean() > 0.8
+    assert (verdicts[bad] != "inside").mean() > 0.9
+
+
+@pytest.mark.long
+def test_unknown_elements_and_atoms_that_left_are_outside(envelope):
+    frame = triangles(1, 0.004, 5)[0]
+    helium = replace(frame, numbers=np.array([1, 1, 2]))
+    gone = replace(frame, positions=frame.positions * np.array([[1], [20], [1]]))
+    assert envelope.score([helium])[0] == np.inf
+    assert envelope.verdicts([helium, gone]) == ["outside", "outside"]
+    with pytest.raises(ValueError, match="frame 1 has coordinates"):
+        envelope.score([frame, replace(frame, positions=np.nan * frame.positions)])
+
+
+@pytest.mark.long
+def test_a_saved_envelope_says_the_same(envelope, tmp_path):
+    frames = triangles(5, 0.01, 6)
+    read = Envelope.load(envelope.save(tmp_path / "envelope"))
+    assert read.potential is read.second
+    np.testing.assert_array_equal(read.score(frames), envelope.score(frames))
+    with pytest.raises(ValueError, match="holds no envelope"):
+        Envelope.load(envelope.second.save(tmp_path / "model"))
+
+
+@pytest.mark.long
+def test_a_network_gets_an_envelope_through_a_representation():
+    functions = SymmetryFunctions(0.4, radial_grid(0.4, 6, 0.05), ())
+    learner = Network(functions, (8,), training=GradientTraining(Trainer(80, Adam(1e-2)), 4))
+    train = triangles(40, 0.004, 1)
+    network = Recipe(learner).fit(train)
+    envelope = Envelope.of(network, train, triangles(20, 0.004, 2), SMALL)
+    like, hot = triangles(40, 0.004, 3), triangles(40, 0.02, 4)
+    errors = force_errors(network, [*like, *hot])
+    bad = errors > 3 * np.sqrt(np.mean(errors[:40] ** 2))
+    assert roc_area(envelope.score([*like, *hot]), bad) > 0.9
+    assert envelope.opinions(like).shape == (40, 2)
+
+
+def test_verdicts_are_probabilities_in_words():
+    assert [verdict(p) for p in (0.0, 0.1, 0.11, 0.5, 0.51)] == [
+        "inside",
+        "inside",
+        "border",
+        "border",
+        "outside",
+    ]
+
+
+def test_what_cannot_calibrate_is_refused():
+    train = triangles(6, 0.004, 1)
+    bare = [replace(frame, forces=None) for frame in triangles(6, 0.004, 2)]
+    with pytest.raises(ValueError, match="0 of 6 held-out frames have forces"):
+        Envelope.of(None, train, bare)
+    with pytest.raises(ValueError, match="3 of 3 held-out frames are training frames"):
+        Envelope.of(None, train, train[:3])
+    with pytest.raises(ValueError, match="no training frames"):
+        Envelope.of(None, [], train)
+    with pytest.raises(ValueError, match="more than 1"):
+        Envelope.of(None, train, triangles(6, 0.004, 2), limit=1.0)
