@@ -21,7 +21,7 @@ from thalweg.sampling.campaign import CampaignError
 from thalweg.sampling.executors import ONE_THREAD
 from thalweg.sampling.policies.on_the_fly import learn_on_the_fly
 from thalweg.sampling.store import Store
-from thalweg.sampling.tasks.fly import OnTheFly, worst_atom
+from thalweg.sampling.tasks.fly import OnTheFly, _worst_atom
 from thalweg.systems.configuration import Configuration
 from thalweg.units import thermal_energy
 
@@ -68,7 +68,7 @@ def test_settings_that_make_no_run_are_refused_with_what_is_wrong(wrong, told):
 
 
 def test_the_worst_atom_has_the_largest_mean_square_component():
-    np.testing.assert_allclose(worst_atom([np.array([[3.0, 0, 0], [1, 1, 1]])]), [np.sqrt(3)])
+    np.testing.assert_allclose(_worst_atom([np.array([[3.0, 0, 0], [1, 1, 1]])]), [np.sqrt(3)])
 
 
 def test_given_frames_must_be_labeled_and_not_too_few(tmp_path):

@@ -11,6 +11,7 @@ from .model_dynamics import judgment as judgment
 from .model_dynamics import simulate as simulate
 from .potential.beginning import Beginning as Beginning
 from .potential.campaign import potential_study as potential_study
+from .potential.on_the_fly import OnTheFlyStudy as OnTheFlyStudy
 from .running import begin as begin
 from .running import working_in as working_in
 from .tables.fit_study import Curve as Curve

@@ -12,7 +12,7 @@ from thalweg.learned_potentials.networks.gradient_training import GradientTraini
 from thalweg.learned_potentials.parametric.pair_terms import morse
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.uncertainty.calibrated import force_errors
-from thalweg.learned_potentials.uncertainty.envelope import Envelope, verdict
+from thalweg.learned_potentials.uncertainty.envelope import Envelope, verdict_of
 from thalweg.learning.calibration import rank_correlation, roc_area
 from thalweg.learning.optimizers import Adam
 from thalweg.learning.trainer import Trainer
@@ -88,7 +88,7 @@ def test_a_network_gets_an_envelope_through_a_representation():
 
 
 def test_verdicts_are_probabilities_in_words():
-    assert [verdict(p) for p in (0.0, 0.1, 0.11, 0.5, 0.51)] == [
+    assert [verdict_of(p) for p in (0.0, 0.1, 0.11, 0.5, 0.51)] == [
         "inside",
         "inside",
         "border",

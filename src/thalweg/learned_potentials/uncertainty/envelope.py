@@ -80,18 +80,6 @@ class Envelope:
     far : distance of the strangest atom from which on errors grow with the distance
     limit : multiple of the usual error that is too much
     notes : what one should know
-
-    Examples
-    --------
-    >>> from thalweg.learned_potentials.parametric.pair_terms import morse
-    >>> bond = morse((1,), [400.0], [20.0], [0.074], cutoff=0.5)
-    >>> pairs = [Configuration(np.array([1, 1]), np.array([[0, 0, 0], [0, 0, x]])) for x in np.linspace(0.07, 0.09, 40)]
-    >>> said = bond.evaluate(pairs)
-    >>> taught = [replace(f, energy=e, forces=g) for f, e, g in zip(pairs, said.energies, said.forces)]
-    >>> envelope = Envelope.of(None, taught[::2], taught[1::2], ACE(cutoff=0.3, levels=(6,)))
-    >>> stretched = [replace(pairs[0], positions=np.array([[0, 0, 0], [0, 0, x]])) for x in (0.08, 0.14)]
-    >>> envelope.verdicts(stretched)
-    ['inside', 'outside']
     """
 
     potential: LearnedPotential
@@ -192,7 +180,7 @@ class Envelope:
 
     def verdicts(self, frames: Sequence[Configuration]) -> list[Verdict]:
         """Whether each frame is ``"inside"``, on the ``"border"`` or ``"outside"``."""
-        return [verdict(one) for one in self.probabilities(frames)]
+        return [verdict_of(one) for one in self.probabilities(frames)]
 
     def opinions(self, frames: Sequence[Configuration]) -> Float[np.ndarray, "frames kinds"]:
         """Claimed deviations, and where there are two models their distance: root mean squares [kJ/mol/nm]."""
@@ -244,12 +232,12 @@ class Envelope:
         return np.array([set(map(int, frame.numbers)) <= known for frame in frames], bool)
 
 
-def verdict(probability: float) -> Verdict:
+def verdict_of(probability: float) -> Verdict:
     """What the probability of a large error makes of a frame.
 
     Examples
     --------
-    >>> verdict(0.05), verdict(0.3), verdict(0.9)
+    >>> verdict_of(0.05), verdict_of(0.3), verdict_of(0.9)
     ('inside', 'border', 'outside')
     """
     if probability > OUTSIDE:

@@ -271,7 +271,7 @@ def leg_entry(number: int) -> str:
     return f"legs/{number:05d}"
 
 
-def worst_atom(forces: Sequence[np.ndarray]) -> Float[np.ndarray, " frames"]:
+def _worst_atom(forces: Sequence[np.ndarray]) -> Float[np.ndarray, " frames"]:
     """Largest root mean square component on an atom of each of some frames of ``(atoms, 3)``."""
     return np.array([np.sqrt(np.mean(each**2, axis=1)).max() for each in forces])
 
@@ -351,7 +351,7 @@ class _Flight:
         if labeled is not None:
             self.strikes = 0
             said = self.fit.potential.evaluate([frame])
-            error = float(worst_atom([said.forces[0] - labeled.forces])[0])
+            error = float(_worst_atom([said.forces[0] - labeled.forces])[0])
             self._learn(labeled)
             jump = float(self.fit.potential.evaluate([frame]).energies[0] - said.energies[0])
         time = step * self.settings.dt
@@ -453,7 +453,7 @@ class _Flight:
         if not frames:
             return np.zeros(0)
         filled = frames if len(frames) == 1 else frames + [frames[-1]] * (LOOKS - len(frames))
-        return worst_atom(self.fit.potential.spread(filled).forces)[: len(frames)]
+        return _worst_atom(self.fit.potential.spread(filled).forces)[: len(frames)]
 
     def _odds(self) -> ErrorOdds:
         """How errors scatter about claims, by the last labels."""

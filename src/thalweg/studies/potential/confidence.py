@@ -12,7 +12,7 @@ from thalweg.interop.files.configurations import read_labeled
 from thalweg.learned_potentials.frames.duplicates import contacts
 from thalweg.learned_potentials.frames.errors import residuals
 from thalweg.learned_potentials.uncertainty.calibrated import root_mean_squares
-from thalweg.learned_potentials.uncertainty.envelope import Envelope, verdict
+from thalweg.learned_potentials.uncertainty.envelope import Envelope, verdict_of
 from thalweg.learning.calibration import roc_area
 from thalweg.learning.splits import random_split
 from thalweg.machine.links import check_links
@@ -102,7 +102,7 @@ def _results(
     frames = [frame for some in sets.values() for frame in some]
     names = [name for name, some in sets.items() for _ in some]
     expected, odds = envelope.score(frames), envelope.probabilities(frames)
-    verdicts = ["" if name == "training" else verdict(one) for name, one in zip(names, odds)]
+    verdicts = ["" if name == "training" else verdict_of(one) for name, one in zip(names, odds)]
     coordinates, explained = _on_map(envelope, sets["training"], frames)
     errors = _errors(envelope, frames, expected) / MEV_PER_ANGSTROM
     limit = envelope.limit * envelope.usual / MEV_PER_ANGSTROM
