@@ -174,10 +174,12 @@ class CycleRecord:
     def __str__(self) -> str:
         one = unit("meV/Å", "force")
         alarm = f"grade {self.threshold:.2g}" if self.by_grade else f"{self.threshold / one:.0f} meV/Å"
-        return (
-            f"{self.labels} labels, {self.force_error / one:.1f} meV/Å on the test frames, alarm at {alarm}, first "
-            f"stop after {self.shortest_time:g} ps, {100 * self.lasted:.0f} % of walkers lasted"
+        stops = (
+            f"no walker stopped within {self.shortest_time:g} ps"
+            if self.lasted == 1
+            else f"first stop after {self.shortest_time:g} ps, {100 * self.lasted:.0f} % of walkers lasted"
         )
+        return f"{self.labels} labels, {self.force_error / one:.1f} meV/Å on the test frames, alarm at {alarm}, {stops}"
 
 
 def begin_learning(
