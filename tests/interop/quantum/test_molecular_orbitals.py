@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -163,3 +164,33 @@ def test_coupled_clusters_of_a_large_molecule_would_take_days():
 def test_settings_that_do_not_go_together_are_refused(settings):
     with pytest.raises(ValueError, match=r"unknown|not among|leave them out"):
         MolecularOrbitals(**settings)
+
+
+with_magnetic_properties = pytest.mark.skipif(
+    find_spec("pyscf.prop") is None, reason="pyscf-properties is not installed"
+)
+
+
+@with_magnetic_properties
+def test_the_shielding_of_an_atom_is_lambs():
+    """A closed shell about one nucleus shields it by ``a^2 / 3 <sum 1 / r>``, 59.9 ppm for helium."""
+    level = MolecularOrbitals("HF", "cc-pVTZ", properties=("shieldings",), density_fitting=False)
+    helium = level.label(Configuration(np.array([2]), np.array([[0.1, 0.2, 0.3]])))
+    assert helium.properties["shieldings"] == pytest.approx([59.9], abs=0.1)
+
+
+@with_magnetic_properties
+def test_shieldings_turn_with_nothing_and_are_alike_for_like_atoms():
+    level = MolecularOrbitals("HF", "6-31G*", properties=("shieldings",), density_fitting=False)
+    symmetric = np.array([[0.0, 0.0, 0.0], [0.0757, 0.0586, 0.0], [-0.0757, 0.0586, 0.0]])
+    found = level.label(Configuration(np.array([8, 1, 1]), symmetric)).properties["shieldings"]
+    shifted = level.label(Configuration(np.array([8, 1, 1]), symmetric[:, [2, 0, 1]] + 1.0)).properties[
+        "shieldings"
+    ]
+    assert found[1] == pytest.approx(found[2], abs=1e-4)
+    assert shifted == pytest.approx(found, abs=1e-3)
+
+
+def test_shieldings_of_a_functional_are_refused():
+    with pytest.raises(ValueError, match="HF in vacuum"):
+        MolecularOrbitals("PBE0", properties=("shieldings",))

@@ -10,6 +10,7 @@ from thalweg.interop.quantum.tight_binding import TightBinding
 from thalweg.learned_potentials.terms.term import Term
 from thalweg.potentials.energy import energy_and_forces
 from thalweg.systems.configuration import Configuration
+from thalweg.units import BOHR, ELECTRONVOLT
 
 pytest.importorskip("tblite")
 
@@ -61,3 +62,28 @@ def test_the_bound_energy_of_replicas_is_that_of_frames_one_by_one():
         energies, forces = eqx.filter_jit(energy_and_forces)(energy, jnp.asarray(positions))
     np.testing.assert_allclose(energies, labels.energies, rtol=1e-9)
     np.testing.assert_allclose(forces, np.stack(labels.forces, -1), atol=1e-2)
+
+
+def test_a_polarizability_is_minus_the_curvature_of_the_energy_in_a_field():
+    from tblite import library
+
+    level = TightBinding(accuracy=0.01, properties=("polarizability", "gap", "ionization_energy"))
+    found = level.label(Configuration(NUMBERS, WATER)).properties
+    energies = []
+    for strength in (-2e-3, 0.0, 2e-3):
+        field = strength * np.array([1.0, 0.0, 0.0])
+        calculator = level.calculator(NUMBERS, WATER)
+        calculator.add("electric-field", library.ffi.cast("double*", field.ctypes.data))
+        energies.append(float(calculator.singlepoint().get("energy")))
+    curvature = -(energies[0] - 2 * energies[1] + energies[2]) / 2e-3**2
+    tensor = found["polarizability"] / BOHR**3
+    assert tensor[0, 0] == pytest.approx(curvature, rel=1e-3)
+    np.testing.assert_allclose(tensor, np.diag(np.diag(tensor)), atol=1e-3 * curvature, rtol=0)
+    assert found["gap"] > 0
+    # measured: 12.62 eV
+    assert found["ionization_energy"] / ELECTRONVOLT == pytest.approx(12.62, abs=1.0)
+
+
+def test_a_property_that_tight_binding_lacks_is_refused():
+    with pytest.raises(ValueError, match="shieldings"):
+        TightBinding(properties=("shieldings",))

@@ -71,7 +71,7 @@ def test_error_bars_are_the_noise_of_labels_where_there_is_nothing_else():
     def noisy(seed, count):
         noise = np.random.default_rng(seed + 10).normal(scale=0.1, size=count)
         return [
-            replace(x, properties={"gap": x.properties["gap"] + more})
+            replace(x, properties={"gap": np.array(x.properties["gap"] + more)})
             for x, more in zip(water(seed, count), noise)
         ]
 

@@ -358,7 +358,9 @@ def _polarizability(field) -> np.ndarray:
 def _shieldings(field) -> np.ndarray:
     """Isotropic shieldings (atoms,) [ppm], with orbitals that carry their own gauge."""
     try:
-        from pyscf.prop.nmr import rhf
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its other modules say that they are under testing
+            from pyscf.prop.nmr import rhf
     except ImportError as error:
         raise ImportError("shieldings need pyscf-properties; pip install 'thalweg[quantum]'") from error
     if field.mol.spin:

@@ -154,4 +154,4 @@ def _kept(labeled: Configuration) -> Configuration:
 
 def _rounded(values, kind) -> np.ndarray:
     """With no zero of negative sign."""
-    return np.round(np.array(values, float), DECIMALS[kind]) + 0.0
+    return np.asarray(np.round(np.array(values, float), DECIMALS[kind]) + 0.0)
