@@ -17,6 +17,11 @@ from .geometries.exploration import explore as explore
 from .geometries.normal_modes import NormalModes as NormalModes
 from .geometries.normal_modes import normal_modes as normal_modes
 from .geometries.relaxation import nearest_minimum as nearest_minimum
+from .geometries.torsion_scans import Relaxation as Relaxation
+from .geometries.torsion_scans import TorsionScan as TorsionScan
+from .geometries.torsion_scans import minimum_at_angle as minimum_at_angle
+from .geometries.torsion_scans import torsion_scan as torsion_scan
+from .geometries.torsion_scans import turned as turned
 from .known_potential import KnownPotential as KnownPotential
 from .level import LabelFailed as LabelFailed
 from .level import Level as Level

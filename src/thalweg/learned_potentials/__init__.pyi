@@ -196,6 +196,16 @@ from .terms.term import Term as Term
 from .terms.term import Uncertain as Uncertain
 from .terms.term import Weights as Weights
 from .terms.term import reach as reach
+from .torsions.fourier_terms import FourierTerms as FourierTerms
+from .torsions.fourier_terms import TorsionFit as TorsionFit
+from .torsions.fourier_terms import waves as waves
+from .torsions.profiles import ProperTorsions as ProperTorsions
+from .torsions.profiles import TorsionProfile as TorsionProfile
+from .torsions.profiles import centered as centered
+from .torsions.profiles import folds_by_group as folds_by_group
+from .torsions.profiles import profile_error as profile_error
+from .torsions.torsion_correction import TorsionCorrection as TorsionCorrection
+from .torsions.torsion_correction import TorsionCorrectionModel as TorsionCorrectionModel
 from .uncertainty.calibrated import ForceAlarm as ForceAlarm
 from .uncertainty.calibrated import LeavesOut as LeavesOut
 from .uncertainty.calibrated import calibrated as calibrated
