@@ -71,6 +71,10 @@ def test_a_hole_below_the_minimum_is_found_by_a_walk_that_passes_it_and_the_leve
     assert far.false.any()
     assert not far.holds
     assert "below the start" in str(far)
+    worth = far.worth_labels(4)
+    assert len(worth) == 4
+    lengths = [np.linalg.norm(frame.positions[1] - frame.positions[0]) for frame in worth]
+    assert abs(lengths[0] - 0.2) < 0.02  # the lowest place is in the hole
     assert far_from_minimum(potential, modes, LEVEL).false.any()
     true = KnownPotential(HoledBond(800.0), called="a bond with two minima")
     assert not far_from_minimum(potential, modes, true).false.any()

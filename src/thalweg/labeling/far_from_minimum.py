@@ -27,7 +27,7 @@ from thalweg.shapes import Bool, Float
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import MASSES, SYMBOLS
 from thalweg.systems.state import State
-from thalweg.units import KilojoulesPerMole, Nanometers, Picoseconds
+from thalweg.units import Count, KilojoulesPerMole, Nanometers, Picoseconds
 
 STRETCHES = (0.7, 0.8, 1.3, 1.6, 2.0, 2.5)
 """Lengths of a bond over that at the minimum."""
@@ -53,6 +53,7 @@ class FarFromMinimum:
     lowest : (copies,) least potential energy on the way above the minimum [kJ/mol]
     lost : (copies,) how far the total energy moved, over what was put in; infinite where numbers overflowed
     false : (copies,) whether there is a minimum that the level does not know
+    frames, places : (copies,) where each was let go, and where it was lowest
     """
 
     ways: tuple[str, ...]
@@ -60,6 +61,15 @@ class FarFromMinimum:
     lowest: Float[np.ndarray, " copies"]
     lost: Float[np.ndarray, " copies"]
     false: Bool[np.ndarray, " copies"]
+    frames: tuple[Configuration, ...]
+    places: tuple[Configuration, ...]
+
+    def worth_labels(self, most: Count = 20) -> list[Configuration]:
+        """Frames whose labels would mend what does not hold: where such copies were lowest, and where they began."""
+        bad = [
+            k for k in np.argsort(self.lowest, kind="stable").tolist() if self.false[k] or self.exploded[k]
+        ]
+        return [frame for k in bad[: most // 2] for frame in (self.places[k], self.frames[k])]
 
     @property
     def exploded(self) -> Bool[np.ndarray, " copies"]:
@@ -118,7 +128,7 @@ def far_from_minimum(
     false = lowest < -tolerance
     if level is not None and false.any():
         false = _unknown_to(level, start, places, lowest, false)
-    return FarFromMinimum(tuple(ways), at_first, lowest, lost, false)
+    return FarFromMinimum(tuple(ways), at_first, lowest, lost, false, tuple(frames), tuple(places))
 
 
 def _relaxed(bare: LearnedPotential, start: Configuration) -> Configuration:

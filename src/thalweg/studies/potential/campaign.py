@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from thalweg.interop.files.configurations import write_configurations
 from thalweg.interop.quantum.levels import level_of
 from thalweg.labeling.level import Level, formula
+from thalweg.learned_potentials.frames.errors import errors_of
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.uncertainty.graded import graded
 from thalweg.learning.storage import load_tree, save_tree, tree_digest
@@ -37,9 +38,11 @@ from thalweg.sampling.tasks.teach import Lesson, labels_of, parted
 from thalweg.studies.analyzing import Told
 from thalweg.studies.apparatus import versions
 from thalweg.studies.potential.beginning import Beginning, beginning_of
+from thalweg.studies.potential.repair import Repaired, repaired
 from thalweg.studies.potential.verdict import Verdict, verdict_on
 from thalweg.studies.tables.language import StudyError
 from thalweg.studies.tables.potential_study import LearnedStudy
+from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
 
 MODEL, LABELS, START = "model.thalweg", "labels.xyz", "start.xyz"
@@ -73,13 +76,17 @@ def potential_study(study: LearnedStudy, folder: Path, progress: Callable[[str],
     drive(store, study.learning, executor, observers=(_observer(store, study.learning, watch),))
     cycle = cycles_done(store) - 1
     watch(str(study.learning.told(store, cycle)), 1.0)
-    potential = _finished(store, cycle, begun)
+    known = [*begun.given, *labels_of(store, sets_taught(store, cycle))]
+    last = Lesson.read(store, lesson_entry(cycle)).potential
+    mended = repaired(
+        last, begun, level, Store(folder / "repairs"), known, study.learning.seed, progress("displacing")
+    )
+    potential = _finished(mended, known)
     potential.save(folder / MODEL)
-    sets = sets_taught(store, cycle)
-    write_configurations(folder / LABELS, [*begun.given, *labels_of(store, sets)])
+    write_configurations(folder / LABELS, [*known, *mended.labels])
     write_configurations(folder / START, [begun.minimum])
-    verdict = verdict_on(potential, begun, level, study, progress("trying"))
-    results = _results(study, store, level, begun, potential, verdict)
+    verdict = verdict_on(potential, mended.far, begun, study, progress("trying"))
+    results = _results(study, store, level, begun, replace(mended, potential=potential), verdict)
     write_campaign_report(results, folder)
     return results
 
@@ -134,12 +141,12 @@ def _observer(store: Store, learning: ActiveLearning, watch: Told):
     return observe
 
 
-def _finished(store: Store, cycle: int, begun: Beginning) -> LearnedPotential:
+def _finished(mended: Repaired, known: Sequence[Configuration]) -> LearnedPotential:
     """The last potential, with what spans the frames it was taught, and the day."""
-    potential = Lesson.read(store, lesson_entry(cycle)).potential
-    fitted, held_out = parted([*begun.given, *labels_of(store, sets_taught(store, cycle))])
-    if potential.environments is None:
-        potential = graded(potential, fitted, held_out)
+    potential = mended.potential
+    fitted, held_out = parted(known)
+    if potential.environments is None or mended.labels:
+        potential = graded(potential, [*fitted, *mended.labels], held_out)
     today = datetime.now(UTC).isoformat(timespec="seconds")
     return replace(potential, card={**potential.card, "date": today})
 
@@ -149,7 +156,7 @@ def _results(
     store: Store,
     level: Level,
     begun: Beginning,
-    potential: LearnedPotential,
+    mended: Repaired,
     verdict: Verdict,
 ) -> CampaignResults:
     learning, last = study.learning, cycles_done(store) - 1
@@ -180,11 +187,12 @@ def _results(
             f"Forces are off by {end.force_error / one:.1f} meV/Å (root mean square of components) and energies by "
             f"{end.energy_error / unit('meV', 'energy'):.2g} meV an atom on frames that nothing was taught of.",
             ENDED[rule],
+            *_mended(mended, store),
             verdict.sentence,
         ),
         certainty=_certainty(end, begun),
         checks=verdict.checks,
-        card=_card(potential),
+        card=_card(mended.potential),
         diagnoses=(*_diagnoses(rule, end, store), *verdict.diagnoses),
         provenance={
             "settings": {key: str(value) for key, value in study.table["potential"].items()},
@@ -193,6 +201,18 @@ def _results(
             "versions": versions(),
         },
         citations=citations(tuple(dict.fromkeys(keys))),
+    )
+
+
+def _mended(mended: Repaired, store: Store) -> tuple[str, ...]:
+    """What large displacements cost, and the error afterwards."""
+    if not mended.labels:
+        return ()
+    test = labels_of(store, (TEST,))
+    error = errors_of(test, mended.potential.evaluate(test)).forces.rmse / unit("meV/Å", "force")
+    return (
+        f"Large displacements led below the start or did not conserve energy; {len(mended.labels)} labels more were "
+        f"bought there and taught. Forces on the test frames are off by {error:.1f} meV/Å since then.",
     )
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from thalweg.dynamics.stability import Stability, StabilityReport, stability
-from thalweg.labeling.far_from_minimum import FarFromMinimum, far_from_minimum
-from thalweg.labeling.level import Level
+from thalweg.labeling.far_from_minimum import FarFromMinimum
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.report.results import Diagnosis
 from thalweg.studies.analyzing import Told
@@ -72,12 +71,10 @@ class Verdict:
 
 
 def verdict_on(
-    potential: LearnedPotential, begun: Beginning, level: Level, study: LearnedStudy, told: Told
+    potential: LearnedPotential, far: FarFromMinimum | None, begun: Beginning, study: LearnedStudy, told: Told
 ) -> Verdict:
-    """Run ``potential`` at the highest temperature it was taught, and displace its molecule by a lot."""
-    told("large displacements", 0.1)
-    far = None if begun.modes is None else far_from_minimum(potential, begun.modes, level)
-    told("dynamics", 0.4)
+    """Run ``potential`` at the highest temperature it was taught; ``far`` is what large displacements showed."""
+    told("dynamics", 0.1)
     hottest = max(study.learning.temperatures)
     settings = Stability(
         temperature=hottest,
