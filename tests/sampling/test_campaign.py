@@ -73,6 +73,12 @@ def test_a_plan_cannot_call_anything_but_dataclasses_that_have_a_name(name):
         from_plain({"is": name, "command": "true"})
 
 
+def test_a_field_of_a_plan_is_told_in_one_line_whatever_its_name():
+    with pytest.raises(StoreError, match="of another version") as told:
+        from_plain({"is": "sampling.Uncertainty", "prior\nsaid": 1.0})
+    assert "\n" not in str(told.value)
+
+
 @pytest.mark.parametrize("name", ["os.system", "os:system", "machine.require_memory", "sampling.drive"])
 def test_the_apparatus_of_a_plan_is_made_by_nothing_but_a_factory(name):
     with pytest.raises(ValueError, match=r"is no name of Thalweg|makes no apparatus"):

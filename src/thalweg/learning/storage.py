@@ -265,8 +265,8 @@ class _Reader:
         unknown = sorted(set(fields) - set(known))
         if unknown:
             raise UnreadableFile(
-                f"{where} in {self.path} has {', '.join(unknown)}, which {name} of {PACKAGE} {__version__} does not "
-                "have; use the version that wrote the file"
+                f"{where} in {self.path} has {', '.join(map(repr, unknown))}, which {name} of {PACKAGE} "
+                f"{__version__} does not have; use the version that wrote the file"
             )
         instance = object.__new__(cls)
         for key, field in known.items():

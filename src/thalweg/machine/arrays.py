@@ -62,4 +62,4 @@ class _Arrays(dict):
     path: Path | str = ""
 
     def __missing__(self, name: str) -> np.ndarray:
-        raise ValueError(f"{self.path} holds no array {name!r}; it has {', '.join(self)}")
+        raise ValueError(f"{self.path} holds no array {name!r}; it has {', '.join(map(repr, self))}")

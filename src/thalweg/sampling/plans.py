@@ -106,8 +106,8 @@ def from_plain(content: Any) -> Any:
         known = [field.name for field in dataclasses.fields(made) if field.init]
         if set(fields) != set(known):
             raise StoreError(
-                f"a plan gives {content['is']} the fields {', '.join(fields)}; it has {', '.join(known)}: the plan is "
-                "of another version"
+                f"a plan gives {content['is']} the fields {', '.join(map(repr, fields))}; it has {', '.join(known)}: "
+                "the plan is of another version"
             )
         try:
             return made(**fields)
