@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thalweg.labeling.far_from_minimum import far_from_minimum
+from thalweg.labeling.geometries.far_from_minimum import far_from_minimum
 from thalweg.labeling.geometries.normal_modes import normal_modes
 from thalweg.labeling.geometries.relaxation import nearest_minimum
 from thalweg.labeling.known_potential import KnownPotential

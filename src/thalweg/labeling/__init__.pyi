@@ -6,14 +6,14 @@ from .choice import LargestGrade as LargestGrade
 from .choice import LargestSpread as LargestSpread
 from .choice import RandomFrames as RandomFrames
 from .choice import choose_frames as choose_frames
-from .far_from_minimum import FarFromMinimum as FarFromMinimum
-from .far_from_minimum import far_from_minimum as far_from_minimum
 from .geometries.crystals import strained_frames as strained_frames
 from .geometries.dynamics import dynamics_frames as dynamics_frames
 from .geometries.exploration import Alarm as Alarm
 from .geometries.exploration import Exploration as Exploration
 from .geometries.exploration import GradeAlarm as GradeAlarm
 from .geometries.exploration import explore as explore
+from .geometries.far_from_minimum import FarFromMinimum as FarFromMinimum
+from .geometries.far_from_minimum import far_from_minimum as far_from_minimum
 from .geometries.normal_modes import NormalModes as NormalModes
 from .geometries.normal_modes import normal_modes as normal_modes
 from .geometries.relaxation import nearest_minimum as nearest_minimum

@@ -60,7 +60,7 @@ class NamedCalculator:
     >>> from thalweg.interop.files.configurations import from_atoms
     >>> copper = from_atoms(ase.build.bulk("Cu", cubic=True))
     >>> round(NamedCalculator("emt").label(copper).energy / ELECTRONVOLT, 4)
-    -0.0281
+    -0.0227
     """
 
     calculator: str

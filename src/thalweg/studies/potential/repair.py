@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thalweg.labeling.far_from_minimum import FarFromMinimum, far_from_minimum
+from thalweg.labeling.geometries.far_from_minimum import FarFromMinimum, far_from_minimum
 from thalweg.labeling.level import Level
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.sampling.policies.label_frames import label

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from thalweg.dynamics.stability import Stability, StabilityReport, stability
-from thalweg.labeling.far_from_minimum import FarFromMinimum
+from thalweg.labeling.geometries.far_from_minimum import FarFromMinimum
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.report.results import Diagnosis
 from thalweg.studies.analyzing import Told
