@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from thalweg.report.of_potentials.envelopes import EnvelopeResults
     from thalweg.report.of_potentials.on_the_fly import OnTheFlyResults
     from thalweg.report.of_potentials.results import PotentialResults
+    from thalweg.report.of_torsions import TorsionResults
     from thalweg.report.results import Results
     from thalweg.studies.tables.study import Study
 
@@ -461,6 +462,44 @@ def potential_of(
     typer.echo(f"model: {out / MODEL}; try thalweg md {out / MODEL} {out / START}")
 
 
+@app.command("torsion")
+def scan_torsion(
+    smiles: Annotated[str, typer.Argument(help="A molecule, such as CCCC.", show_default=False)],
+    level: Annotated[
+        str, typer.Option(help="gfn2, gfn1, mmff94, or a method and a basis: PBE0-D3BJ/def2-SVP.")
+    ] = "gfn2",
+    torsion: Annotated[
+        str | None,
+        typer.Option(help="Four atoms from zero, such as 0-1-2-3.", show_default="about the middle"),
+    ] = None,
+    points: Annotated[int, typer.Option(help="Angles over the whole turn.")] = 24,
+    conformers: Annotated[int, typer.Option(help="Conformers to begin from, at most.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of the conformers.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for frames, relaxations and report.html.")] = Path(
+        "torsion"
+    ),
+) -> None:
+    """The energy of a molecule along a torsion, all else relaxed; goes on where it was stopped."""
+    from thalweg.studies.progress import watched
+    from thalweg.studies.tables.language import StudyError
+    from thalweg.studies.torsions import TorsionStudy, torsion_study
+
+    try:
+        four = tuple(int(atom) for atom in torsion.split("-")) if torsion else ()
+    except ValueError:
+        raise StudyError(f'--torsion "{torsion}" is no row of atoms; give four, such as 0-1-2-3') from None
+    asked = TorsionStudy(smiles, level, four, points, conformers, seed)
+    console = Console(stderr=True, soft_wrap=True)
+    try:
+        with watched(console) as progress:
+            results = torsion_study(asked, out, progress)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on", markup=False)
+        raise typer.Exit(130) from None
+    _say(results, out)
+    typer.echo(f"frames: {out / 'scan.xyz'}")
+
+
 @app.command()
 def fit(
     study: Annotated[
@@ -811,7 +850,8 @@ def _say(
     | LabelResults
     | CampaignResults
     | EnvelopeResults
-    | OnTheFlyResults,
+    | OnTheFlyResults
+    | TorsionResults,
     folder: Path,
 ) -> None:
     """The summary of a landscape, and where the whole report is."""

@@ -40,6 +40,7 @@ from thalweg.kinetics.reactions.transition_paths import ReactiveFlux
 from thalweg.kinetics.states.clustering import Clustering
 from thalweg.kinetics.validation.chapman_kolmogorov import ChapmanKolmogorovTest
 from thalweg.kinetics.validation.implied_timescales import TimescaleScan as Scan
+from thalweg.labeling.geometries.torsion_scans import TorsionScan
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.figures import chapman_kolmogorov_figure, choice_figure, timescales_figure
 from thalweg.report.of_committors import committor_figure, distribution_figure, ranking_figure, shots_figure
@@ -58,6 +59,7 @@ from thalweg.report.of_models import (
     sets_figure,
     singular_figure,
 )
+from thalweg.report.of_torsions import scan_figure
 from thalweg.report.results import Candidate, ChapmanKolmogorov, ModelChoice, ReportedTimescales
 from thalweg.report.style import PALETTE, band, styled
 from thalweg.time_series.cross_validation import CrossValidation
@@ -100,6 +102,11 @@ def _(result: Scan) -> go.Figure:
         drawn.update_xaxes(title={"text": "lag time [frames]"})
         drawn.update_yaxes(title={"text": "implied time scale [frames]"})
     return drawn
+
+
+@figure.register
+def _(result: TorsionScan) -> go.Figure:
+    return scan_figure(result)
 
 
 @figure.register

@@ -1,0 +1,125 @@
+"""The page of a relaxed torsion scan: the profile by the level and beside it by a force field, and where it jumps."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+
+from thalweg.labeling.geometries.torsion_scans import TorsionScan
+from thalweg.report.json_values import jsonable
+from thalweg.report.page_parts import Figures, citation_list, document, in_order, provenance, summary, table
+from thalweg.report.results import Diagnosis
+from thalweg.report.style import PALETTE, styled
+from thalweg.report.written_files import write_files
+from thalweg.shapes import Shaped
+from thalweg.units import DEGREE
+
+
+@dataclass(frozen=True)
+class TorsionResults:
+    """A scan, and another of the same torsion beside it.
+
+    Attributes
+    ----------
+    title, subtitle : of the page
+    angles : (points,) [degrees]
+    profiles : name of a level and energies above its lowest (points,) [kJ/mol]; the one asked for first
+    hysteresis : (points,) of the one asked for [kJ/mol]
+    asked, found, certainty : sentences of the summary
+    diagnoses : what a careful reader must know
+    provenance, citations : as of all pages
+    """
+
+    title: str
+    subtitle: str
+    angles: Shaped[np.ndarray, " points"]
+    profiles: tuple[tuple[str, np.ndarray], ...]
+    hysteresis: Shaped[np.ndarray, " points"]
+    asked: tuple[str, ...]
+    found: tuple[str, ...]
+    certainty: tuple[str, ...]
+    diagnoses: tuple[Diagnosis, ...]
+    provenance: dict[str, dict[str, str]]
+    citations: tuple[str, ...]
+
+
+def write_torsion_report(results: TorsionResults, folder: Path) -> Path:
+    """Write ``report.html`` and ``results/report.json``; the page's path.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written; files written before stay whole.
+    """
+    return write_files(
+        folder,
+        {
+            "results/report.json": lambda: json.dumps(jsonable(results), indent=1) + "\n",
+            "report.html": lambda: document(
+                results.title, in_order(results, (_summary, _profiles, _numbers, _provenance, _citations))
+            ),
+        },
+    )
+
+
+def scan_figure(scan: TorsionScan) -> go.Figure:
+    """Energies of a scan above the lowest; hollow where neighbors lead to different minima."""
+    return _drawn(scan.angles / DEGREE, ((scan.level, scan.profile),), scan.hysteresis)
+
+
+def _drawn(angles, profiles, hysteresis):
+    """Profiles by name; of the first, points with hysteresis are hollow."""
+    drawn = go.Figure()
+    for color, (name, energies) in zip(PALETTE, profiles):
+        first = name == profiles[0][0]
+        hollow = np.nan_to_num(hysteresis) > 1.0 if first else np.zeros(len(angles), bool)
+        marker = {"size": 7, "symbol": ["circle-open" if each else "circle" for each in hollow]}
+        drawn.add_trace(
+            go.Scatter(
+                x=angles, y=energies, mode="lines+markers", name=name, marker=marker, line={"color": color}
+            )
+        )
+    drawn.update_xaxes(title={"text": "torsion [degrees]"}, range=[-185, 185], dtick=60)
+    drawn.update_yaxes(title={"text": "energy [kJ/mol]"}, rangemode="tozero")
+    return styled(drawn, height=420)
+
+
+def _summary(results: TorsionResults, _: Figures) -> str:
+    answers = (
+        ("What was asked", results.asked),
+        ("What was found", results.found),
+        ("How sure", results.certainty),
+    )
+    return summary(results.title, results.subtitle, answers, results.diagnoses)
+
+
+def _profiles(results: TorsionResults, numbered: Figures) -> str:
+    caption = (
+        "Energy above the lowest at each angle, all other coordinates at their minimum. Hollow: geometries that arrive "
+        "from the two neighbors relax to different minima."
+    )
+    return "<h2>Profile</h2>" + numbered(
+        lambda each: _drawn(each.angles, each.profiles, each.hysteresis), caption, results
+    )
+
+
+def _numbers(results: TorsionResults, _: Figures) -> str:
+    rows = [
+        (f"{angle:.0f}", *(f"{energies[k]:.2f}" for _, energies in results.profiles))
+        for k, angle in enumerate(results.angles)
+    ]
+    return "<h2>Numbers</h2>" + table(
+        ("degrees", *(f"{name} [kJ/mol]" for name, _ in results.profiles)), rows
+    )
+
+
+def _provenance(results: TorsionResults, _: Figures) -> str:
+    return provenance(results.provenance)
+
+
+def _citations(results: TorsionResults, _: Figures) -> str:
+    return citation_list(results.citations)
