@@ -22,8 +22,8 @@ from thalweg.potentials.electrostatics.multipoles import Multipoles
 from thalweg.shapes import Array, Float
 from thalweg.units import COULOMB, Nanometers
 
-CONVERGED = 1e-9
-"""Conjugate gradients end when the residual has fallen to this part of the field."""
+CONVERGED = 0.6
+"""Conjugate gradients end when the residual has fallen to the precision of numbers, to this power, of the field."""
 
 
 @runtime_checkable
@@ -109,6 +109,9 @@ def _induced(term, frame, charges):
     start = jnp.zeros((3, len(frame.kinds)), frame.points.dtype)
     force = -slope(start)
     answer, _ = jax.scipy.sparse.linalg.cg(
-        lambda x: slope(x) + force, force, tol=CONVERGED, maxiter=4 * 3 * len(frame.kinds)
+        lambda x: slope(x) + force,
+        force,
+        tol=float(jnp.finfo(force.dtype).eps) ** CONVERGED,
+        maxiter=4 * 3 * len(frame.kinds),
     )
     return scale * answer

@@ -249,7 +249,7 @@ class FrameEnergy(Energy):
     term : the energy of a whole frame
     kinds : position of each atom's element among those of the term
     periodic : whether the box repeats
-    frames : who is near whom in each replica and the waves, made at `reference` and `box`; None before the first list
+    frames : who is near whom in each replica, and waves, made at ``reference`` and ``box``; None before the first list
     """
 
     term: FrameTerm
