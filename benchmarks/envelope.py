@@ -19,9 +19,10 @@ from functools import partial
 from pathlib import Path
 
 import ase.build
-import networkx as nx
 import numpy as np
 from ase.calculators.emt import EMT
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from thalweg.interop.files.configurations import from_atoms, read_configurations
 from thalweg.interop.quantum.tight_binding import TightBinding
@@ -138,17 +139,23 @@ def stretched_bonds(frames: Sequence[Configuration], count: int, seed: int) -> l
     first = frames[0]
     i, j, distances = contacts(first)
     radii = COVALENT_RADII[np.asarray(first.numbers)]
-    graph = nx.Graph([(a, b) for a, b, r in zip(i, j, distances) if r < 1.25 * (radii[a] + radii[b])])
-    bonds = list(nx.bridges(graph))
+    near = distances < 1.25 * (radii[i] + radii[j])
+    pairs = np.stack([i[near], j[near]], 1)
+    sides = [(a, b, side) for a, b in pairs if len(side := _side_of(a, b, pairs, len(first)))]
     for k in range(count):
-        a, b = bonds[k % len(bonds)]
-        cut = graph.copy()
-        cut.remove_edge(a, b)
-        moved = list(nx.node_connected_component(cut, b))
+        a, b, moved = sides[k % len(sides)]
         positions = np.array(frames[k % len(frames)].positions)
         positions[moved] += (random.uniform(*STRETCHES) - 1) * (positions[b] - positions[a])
         made.append(replace(first, positions=positions))
     return made
+
+
+def _side_of(a: int, b: int, pairs: np.ndarray, atoms: int) -> np.ndarray:
+    """Atoms on the side of ``b`` of the bond of ``a`` and ``b``; none where it is in a ring."""
+    kept = pairs[~((pairs == (a, b)).all(1))]
+    graph = csr_array((np.ones(len(kept)), kept.T), (atoms, atoms))
+    _, piece = connected_components(graph, directed=False)
+    return np.flatnonzero(piece == piece[b]) if piece[a] != piece[b] else np.empty(0, int)
 
 
 def _cell(size: float, random: np.random.Generator, strain: float = 0.0) -> Configuration:
