@@ -55,8 +55,8 @@ def test_rock_salt_has_nearly_its_madelung_constant_as_difference_of_potentials(
         0.282 * (np.ones((3, 3)) - np.eye(3)),
         (True,) * 3,
     )
-    features = LODE(cutoff=2.2, smearing=0.04, fade=0.2, degree=0, radial=1).features([salt])[0]
-    assert 0.282 * (features[0, 1] - features[0, 0]) == pytest.approx(1.7475646, abs=2e-3)
+    features = LODE(cutoff=2.2, smearing=0.04, fade=0.0, degree=0, radial=1).features([salt])[0]
+    assert 0.282 * (features[0, 1] - features[0, 0]) == pytest.approx(1.7475646, abs=2.5e-3)
 
 
 def test_a_linear_model_learns_ions_and_holds_at_distances_that_it_never_saw():

@@ -14,9 +14,9 @@ potential, what it does to charges and dipoles that depend on the surroundings, 
 induced by them have as energy.
 
 Atoms count up to a far cutoff, where they fade out smoothly. In the open that is all there is, if the cutoff is beyond
-the molecule. In a cell it is a damped sum over images: what neutral groups of atoms do converges with the cutoff (that
-of rock salt to some 1e-3 at four lattice constants, ``fade`` 0.2), potentials of one element alone do not; where
-Ewald's sum matters take latent charges.
+the molecule. In a cell it is a damped sum over images: what neutral groups of atoms do converges with the cutoff (the
+constant of Madelung of rock salt to 2e-3 at a cutoff of four lattice constants and to 5e-5 at eight, with ``fade`` 0),
+potentials of one element alone do not; where Ewald's sum matters take latent charges.
 """
 
 from __future__ import annotations
