@@ -43,7 +43,7 @@ HIGHEST = 30.0
 FOLDS = 5
 SPLITS = 3
 
-MOLECULES = 12
+MOLECULES = 6
 """Of TorsionNet500 whose geometries are made, drawn by ``SEED``; each takes about ten seconds."""
 
 SEED = 0

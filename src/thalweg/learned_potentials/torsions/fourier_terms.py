@@ -117,14 +117,17 @@ class TorsionFit(Method):
         if not profiles:
             raise ValueError("there are no profiles to fit terms to; give at least one")
         types, start = _starts(profiles)
-        grams = [_sums(each, types, start, self.softness) for each in profiles]
-        fold_of = folds_by_group([each.group for each in profiles], self.folds, seed)
+        rows = [_rows(each, types, start, self.softness) for each in profiles]
+        x, y = (np.concatenate([each[k] for each in rows]) for k in (0, 1))
+        products = x @ x.T
+        folds = folds_by_group([each.group for each in profiles], self.folds, seed)
+        fold_of = np.repeat(folds, [len(each) for each in profiles])
         strength, held_out = self.strengths[0], float("nan")
-        if len(set(fold_of)) > 1:
-            losses = [_left_out(grams, fold_of, each) for each in self.strengths]
+        if len(set(folds)) > 1:
+            losses = [_left_out(products, y, fold_of, each) for each in self.strengths]
             strength = self.strengths[int(np.argmin(losses))]
-            held_out = float(np.sqrt(min(losses)))
-        change = _solution(grams, strength).reshape(start.shape)
+            held_out = float(np.sqrt(min(losses) / sum(each[2] for each in rows)))
+        change = (x.T @ _dual(products, y, strength)).reshape(start.shape)
         return FourierTerms(types, start + change, start, (True,) * len(types), strength, held_out)
 
 
@@ -148,8 +151,8 @@ def _starts(profiles):
     return types, np.array([np.mean(found[name], 0) for name in types])
 
 
-def _sums(profile, types, start, softness):
-    """``X^T W X``, ``X^T W y``, ``y^T W y`` and ``sum W`` of a profile, ``y`` what the start leaves."""
+def _rows(profile, types, start, softness):
+    """Rows of a profile, what the start leaves of their labels, both times the root of weights; the sum of these."""
     place = {name: k for k, name in enumerate(types)}
     of_torsions = waves(profile.torsions, np.stack([frame.positions for frame in profile.frames]))
     columns = np.zeros((len(profile), len(types), HIGHEST))
@@ -162,20 +165,19 @@ def _sums(profile, types, start, softness):
     # the free constant: less the weighted mean
     x = (x - weights @ x / weights.sum()) * np.sqrt(weights)[:, None]
     y = (left - weights @ left / weights.sum()) * np.sqrt(weights)
-    return x.T @ x, x.T @ y, float(y @ y), float(weights.sum())
+    return x, y, float(weights.sum())
 
 
-def _solution(sums, strength):
-    """The change of all terms."""
-    gram, moment = sum(each[0] for each in sums), sum(each[1] for each in sums)
-    return np.linalg.solve(gram + strength * np.eye(len(gram)), moment)
+def _dual(products, y, strength):
+    """``(X X^T + strength)^-1 y``: the change of terms is ``X^T`` times this. There are fewer points than terms."""
+    return np.linalg.solve(products + strength * np.eye(len(y)), y)
 
 
-def _left_out(sums, fold_of, strength):
-    """Mean weighted squared error of folds left out."""
+def _left_out(products, y, fold_of, strength):
+    """Weighted squared error of folds left out."""
     total = 0.0
     for fold in sorted(set(fold_of)):
-        change = _solution([each for each, own in zip(sums, fold_of) if own != fold], strength)
-        for gram, moment, square, _ in (each for each, own in zip(sums, fold_of) if own == fold):
-            total += square - 2 * moment @ change + change @ gram @ change
-    return total / sum(each[3] for each in sums)
+        rest, own = fold_of != fold, fold_of == fold
+        found = products[np.ix_(own, rest)] @ _dual(products[np.ix_(rest, rest)], y[rest], strength)
+        total += float(np.sum((y[own] - found) ** 2))
+    return total

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
+from scipy.sparse import csr_array
 
 from thalweg.geometry.internal import dihedrals
 from thalweg.learned_potentials.torsions.profiles import TorsionProfile, centered
@@ -46,6 +47,9 @@ JITTER = 1e-7
 
 SPREAD = 3.0
 """Logarithms of settings are believed to be so near to where they begin."""
+
+FARTHEST = 6.0
+"""Nor further than this."""
 
 BEGIN = np.array([0.0, 1.0, 1.0, 2.0, 2.0, 2.0, 0.0] + [0.0] * ORDERS + [1.5, -0.7, -2.0])
 """Logits of the weights of element, bonded atoms and aromaticity of inner, then of outer atoms and of the bond;
@@ -158,10 +162,12 @@ class TorsionCorrection(Method):
 
 
 class _Labels:
-    """Profiles side by side: sums of waves (points, types, orders) less means, and labels."""
+    """Profiles side by side: sums of waves less means, (points, types) of each order, and labels."""
 
     def __init__(self, sums, angles, wanted):
-        self.sums = np.concatenate([centered(one) for one in sums])
+        # few of all types are in one molecule
+        whole = np.concatenate([centered(one) for one in sums])
+        self.sums = [csr_array(whole[:, :, n]) for n in range(ORDERS)]
         self.values = np.concatenate(wanted)
         self.angles = angles
         self.ends = np.cumsum([0, *map(len, wanted)])
@@ -177,7 +183,7 @@ class _Labels:
     def covariance(self, types, settings) -> np.ndarray:
         likeness = _likeness(types, types, settings)
         strengths = np.exp(settings[7 : 7 + ORDERS])
-        known = (s * self.sums[:, :, n] @ likeness @ self.sums[:, :, n].T for n, s in enumerate(strengths))
+        known = (s * (sums @ (sums @ likeness).T) for s, sums in zip(strengths, self.sums))
         return self.own(settings) + sum(known)
 
 
@@ -193,7 +199,8 @@ def _most_likely(types, labels, steps):
         prior = np.sum(((settings - BEGIN) / SPREAD) ** 2)
         return 0.5 * (misfit @ misfit + prior) + np.log(np.diag(factor)).sum()
 
-    return minimize(loss, BEGIN, method="L-BFGS-B", options={"maxiter": steps}).x
+    reach = [(value - FARTHEST, value + FARTHEST) for value in BEGIN]
+    return minimize(loss, BEGIN, method="L-BFGS-B", bounds=reach, options={"maxiter": steps}).x
 
 
 def _posterior(types, labels, settings):
@@ -206,7 +213,7 @@ def _posterior(types, labels, settings):
     """
     likeness = _likeness(types, types, settings)
     strengths = np.exp(settings[7 : 7 + ORDERS])
-    cross = np.concatenate([s * likeness @ labels.sums[:, :, n].T for n, s in enumerate(strengths)])
+    cross = np.concatenate([s * (sums @ likeness).T for s, sums in zip(strengths, labels.sums)])
     prior = np.kron(np.diag(strengths), likeness)
     factor = cholesky(labels.covariance(types, settings), lower=True)
     mean = cross @ cho_solve((factor, True), labels.values)
