@@ -29,6 +29,7 @@ from thalweg.interop.quantum.tight_binding import TightBinding
 from thalweg.interop.rdkit.conformers import conformers
 from thalweg.labeling.geometries.normal_modes import normal_modes
 from thalweg.labeling.geometries.relaxation import nearest_minimum
+from thalweg.learned_potentials.confidence.envelope import Envelope
 from thalweg.learned_potentials.frames.duplicates import contacts
 from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.recipe import Recipe
@@ -36,7 +37,6 @@ from thalweg.learned_potentials.recipes.linear import expansion
 from thalweg.learned_potentials.recipes.networks import behler_parrinello
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.uncertainty.calibrated import force_errors
-from thalweg.learned_potentials.uncertainty.envelope import Envelope
 from thalweg.learning.calibration import false_alarm_rate, rank_correlation, roc_area
 from thalweg.report.benchmark import Row
 from thalweg.representations.expansions.ace import ACE

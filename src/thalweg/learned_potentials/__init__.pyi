@@ -1,5 +1,6 @@
 from .card import card_text as card_text
 from .card import content_hash as content_hash
+from .confidence.envelope import Envelope as Envelope
 from .frames.duplicates import duplicates as duplicates
 from .frames.errors import Error as Error
 from .frames.errors import Errors as Errors
@@ -70,7 +71,6 @@ from .linear.design import SiteBasis as SiteBasis
 from .linear.design import design_rows as design_rows
 from .linear.extrapolation import ActiveSet as ActiveSet
 from .linear.extrapolation import site_rows as site_rows
-from .linear.growing import GrowingFit as GrowingFit
 from .linear.kernels import DotProduct as DotProduct
 from .linear.kernels import GaussianKernel as GaussianKernel
 from .linear.learner import Linear as Linear
@@ -164,6 +164,7 @@ from .properties.readouts import Summed as Summed
 from .properties.site_products import Sites as Sites
 from .recipe import Recipe as Recipe
 from .recipe import remainder as remainder
+from .recipes.growing import GrowingFit as GrowingFit
 from .recipes.linear import expansion as expansion
 from .recipes.linear import expansion_with_kernel as expansion_with_kernel
 from .recipes.linear import gaussian_approximation as gaussian_approximation
@@ -223,7 +224,6 @@ from .uncertainty.committee import ShallowCommittee as ShallowCommittee
 from .uncertainty.distance_to_training import KnownEnvironments as KnownEnvironments
 from .uncertainty.distance_to_training import distances_to_training as distances_to_training
 from .uncertainty.distance_to_training import errors_by_distance as errors_by_distance
-from .uncertainty.envelope import Envelope as Envelope
 from .uncertainty.graded import SpannedEnvironments as SpannedEnvironments
 from .uncertainty.graded import graded as graded
 from .uncertainty.label_noise import label_noise as label_noise

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from thalweg.learned_potentials.linear.design import design_rows
-from thalweg.learned_potentials.linear.growing import GrowingFit
 from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.linear.normal_equations import NormalEquations
 from thalweg.learned_potentials.linear.sparse_kernel import SparseKernel
 from thalweg.learned_potentials.parametric.pair_terms import morse
 from thalweg.learned_potentials.recipe import Recipe, remainder
+from thalweg.learned_potentials.recipes.growing import GrowingFit
 from thalweg.representations.expansions.ace import ACE
 from thalweg.representations.expansions.soap import SOAP
 from thalweg.systems.configuration import Configuration

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from thalweg.learned_potentials.confidence.envelope import Envelope, verdict_of
 from thalweg.learned_potentials.networks.element_networks import Network
 from thalweg.learned_potentials.networks.gradient_training import GradientTraining
 from thalweg.learned_potentials.parametric.pair_terms import morse
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.uncertainty.calibrated import force_errors
-from thalweg.learned_potentials.uncertainty.envelope import Envelope, verdict_of
 from thalweg.learning.calibration import rank_correlation, roc_area
 from thalweg.learning.optimizers import Adam
 from thalweg.learning.trainer import Trainer

@@ -27,9 +27,9 @@ import numpy as np
 from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.labeling.level import Level
-from thalweg.learned_potentials.linear.growing import GrowingFit
 from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.recipe import Recipe
+from thalweg.learned_potentials.recipes.growing import GrowingFit
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learning.calibration import ErrorOdds
 from thalweg.learning.storage import load_tree, save_tree

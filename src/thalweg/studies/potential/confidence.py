@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from thalweg.interop.files.configurations import read_labeled
+from thalweg.learned_potentials.confidence.envelope import Envelope, verdict_of
 from thalweg.learned_potentials.frames.duplicates import contacts
 from thalweg.learned_potentials.frames.errors import residuals
 from thalweg.learned_potentials.uncertainty.calibrated import root_mean_squares
-from thalweg.learned_potentials.uncertainty.envelope import Envelope, verdict_of
 from thalweg.learning.calibration import roc_area
 from thalweg.learning.splits import random_split
 from thalweg.machine.links import check_links
