@@ -116,6 +116,7 @@ from .long_range.point_charges import point_charges as point_charges
 from .long_range.whole_frames import FrameEnergy as FrameEnergy
 from .long_range.whole_frames import FrameTerm as FrameTerm
 from .long_range.whole_frames import WholeFrame as WholeFrame
+from .long_range.whole_frames import whole_frame as whole_frame
 from .networks.element_networks import ElementNetworks as ElementNetworks
 from .networks.element_networks import Network as Network
 from .networks.element_networks import standardizing_axes as standardizing_axes

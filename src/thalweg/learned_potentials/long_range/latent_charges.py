@@ -175,6 +175,7 @@ class _LabeledFrames(eqx.Module):
     frames : side by side on the first axis
     energies, forces, virials : labels; virials are stresses times volumes [kJ/mol]
     energy_weights, force_weights, virial_weights : what squares are multiplied with
+    strained : whether any frame has a stress
     """
 
     frames: WholeFrame
@@ -184,6 +185,7 @@ class _LabeledFrames(eqx.Module):
     energy_weights: Float[Array, " frames"]
     force_weights: Float[Array, " frames"]
     virial_weights: Float[Array, " frames"]
+    strained: bool = eqx.field(static=True)
 
     @property
     def null(self) -> float:
@@ -206,7 +208,8 @@ class _RelativeFrameError(eqx.Module):
 
     def __call__(self, term: FrameTerm, batch: _LabeledFrames) -> jax.Array:
         def energy(points, strain, frame):
-            return term.frame_energy(replace(frame, points=points).strained(strain))
+            moved = replace(frame, points=points)
+            return term.frame_energy(moved.strained(strain) if batch.strained else moved)
 
         def of_one(frame):
             still = jnp.zeros((3, 3), frame.points.dtype)
@@ -242,7 +245,8 @@ def _labeled(configurations, frames, weights):
         if frame.stress is not None:
             virials[k] = frame.stress * frame.volume
             of_each[2, k] = 1 / (len(frame) * weights.stress**2)
-    return _LabeledFrames(_single(frames), energies, forces, virials, *of_each)
+    strained = bool(of_each[2].any())
+    return _LabeledFrames(_single(frames), energies, forces, virials, *of_each, strained)
 
 
 def _single(frames):
