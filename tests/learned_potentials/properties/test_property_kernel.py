@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from thalweg.learned_potentials.properties.property_kernel import PropertyKernel, PropertyModel, left_out
+from thalweg.learned_potentials.properties.left_out_labels import left_out
+from thalweg.learned_potentials.properties.property_kernel import PropertyKernel, PropertyModel
 from thalweg.learned_potentials.properties.readouts import (
     AttentionPooled,
     Dipole,

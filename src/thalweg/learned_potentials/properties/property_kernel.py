@@ -20,6 +20,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, qr, solve_triangular
 
 from thalweg.learned_potentials.properties.attention import with_attention
+from thalweg.learned_potentials.properties.left_out_labels import left_out
 from thalweg.learned_potentials.properties.property_errors import PropertyErrors, property_errors
 from thalweg.learned_potentials.properties.readouts import AttentionPooled, Readout, total_charge
 from thalweg.learned_potentials.properties.site_products import (
@@ -105,12 +106,12 @@ class PropertyKernel(Method):
         """
         labeled, notes = _labeled(frames, self.readout)
         representation = (self.representation or FCHL19()).over(elements_of(labeled))
-        described = principal_combinations(representation, labeled, self.lost)
+        described = _principal_combinations(representation, labeled, self.lost)
         readout = self.readout.over(representation.elements, labeled)
         generator = np.random.default_rng(seed)
         if isinstance(self.readout, AttentionPooled) and self.readout.scores is None:
             readout = with_attention(readout, labeled, described, generator)
-        sites = sites_of(labeled, readout, described)
+        sites = _sites_of(labeled, readout, described)
         y = readout.rows(labeled)
         scale = float(np.sqrt((y**2).mean())) or 1.0
         y, owners = y / scale, _frames_of_rows(readout, labeled)
@@ -273,7 +274,7 @@ class PropertyModel(Model):
             self.readout.shape(frame)
         for start in range(0, len(frames), together):
             some = frames[start : start + together]
-            yield some, sites_of(some, self.readout, self.described)
+            yield some, _sites_of(some, self.readout, self.described)
 
     @cached_property
     def _weights(self):
@@ -285,7 +286,7 @@ class PropertyModel(Model):
         return cho_factor(matrix + self.noise * np.eye(len(matrix)), lower=True)
 
 
-def principal_combinations(
+def _principal_combinations(
     representation: Representation, frames: Sequence[Configuration], lost: float
 ) -> PrincipalFeatures:
     """Combinations of features in which sites of ``frames`` differ, in units of their typical distance."""
@@ -306,7 +307,7 @@ def principal_combinations(
     return PrincipalFeatures(representation, tuple(centers), tuple(axes / scale for axes in vectors))
 
 
-def sites_of(frames: Sequence[Configuration], readout: Readout, described: PrincipalFeatures) -> Sites:
+def _sites_of(frames: Sequence[Configuration], readout: Readout, described: PrincipalFeatures) -> Sites:
     """Atoms of ``frames`` as ``readout`` sees them."""
     representation = described.representation
     kinds = element_kinds(np.concatenate([frame.numbers for frame in frames]), representation.elements)
@@ -317,24 +318,6 @@ def sites_of(frames: Sequence[Configuration], readout: Readout, described: Princ
     )
     owners = readout.owners(frames)
     return Sites(kinds, features, readout.tensors(frames, kinds, features), owners, int(owners[-1]) + 1)
-
-
-def left_out(
-    inverse: Float[np.ndarray, "labels labels"], y: Float[np.ndarray, " labels"], groups: np.ndarray
-) -> tuple[Float[np.ndarray, " labels"], Float[np.ndarray, " labels"]]:
-    """Errors of labels, and their claimed deviations, when fitted without their group.
-
-    ``inverse`` is that of the covariance of all labels with noise; errors are ``(K^-1)_gg^-1 (K^-1 y)_g`` and their
-    covariance ``(K^-1)_gg^-1`` [rasmussen2006]. Labels of a group stand together.
-    """
-    solution = inverse @ y
-    errors, deviations = np.empty(len(y)), np.empty(len(y))
-    edges = np.flatnonzero(np.diff(groups)) + 1
-    for own in np.split(np.arange(len(y)), edges):
-        block = np.linalg.inv(inverse[np.ix_(own, own)])
-        errors[own] = block @ solution[own]
-        deviations[own] = np.sqrt(np.maximum(np.diag(block), 1e-300))
-    return errors, deviations
 
 
 def _projected(across, matrix, noise, y):
