@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from thalweg.learned_potentials.linear.learner import Linear
+from thalweg.learned_potentials.linear.normal_equations import NormalEquations, Sums
+from thalweg.learned_potentials.linear.problem import LinearProblem
 from thalweg.learned_potentials.linear.sparse_kernel import SparseKernel
 from thalweg.learned_potentials.parametric.free_atoms import USUAL, FreeAtoms
 from thalweg.learned_potentials.parametric.imagined_frames import (
@@ -17,6 +19,7 @@ from thalweg.learned_potentials.parametric.imagined_frames import (
 )
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.learned_potentials.terms.term import Weights
 from thalweg.learned_potentials.uncertainty.graded import graded
 from thalweg.representations.expansions.ace import ACE
 from thalweg.representations.expansions.soap import SOAP
@@ -105,6 +108,44 @@ def test_labels_are_left_as_they_are_but_for_a_constant():
     labels = FreeAtoms().binding(frames).evaluate(frames)
     assert np.ptp(labels.energies) == pytest.approx(0, abs=1e-9 * abs(labels.energies[0]))
     assert np.abs(labels.forces).max() < 1e-9
+
+
+def test_atoms_nearer_than_any_seen_that_are_not_bonded_feel_no_well():
+    frames = molecules(60)
+    term = FreeAtoms().binding(frames)
+    # fluorine leans over until a hydrogen is a tenth nearer to it than ever
+    seen = min(np.linalg.norm(frame.positions[2] - frame.positions[1]) for frame in frames)
+    numbers, places = FLUOROMETHANE
+    leaning = []
+    for angle in np.linspace(0, 0.6, 60):
+        turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+        positions = places.copy()
+        positions[1] = turn @ places[1]
+        leaning.append(Configuration(numbers, positions))
+    near = [f for f in leaning if 0.93 * seen < np.linalg.norm(f.positions[2] - f.positions[1]) < seen]
+    assert near
+    assert max(np.abs(forces[0]).max() for forces in term.evaluate(near).forces) < 1e-9
+
+
+def test_labels_do_not_pay_for_frames_nobody_computed():
+    """Where imagined atoms stand among the labels and count more than all of these, they are trusted less."""
+    random = np.random.default_rng(0)
+    folds = tuple({"energy": Sums(2)} for _ in range(4))
+    for fold in folds:
+        rows = random.normal(size=(20, 2))
+        fold["energy"].add(rows, rows @ [3.0, -2.0] + 0.1 * random.normal(size=20))
+        fold["energy"].flush()
+    imagined = Sums(2)
+    imagined.add(np.array([[10.0, 0.0]]), np.zeros(1))
+    imagined.flush()
+    usual = Weights(energy=0.1)
+    learner = Linear(ACE(cutoff=0.3, levels=(4,)))
+    for times, left in ((0.01, "as they are"), (1e4, "trusted less")):
+        equations = NormalEquations(folds, imagined=imagined * times)
+        problem = LinearProblem((), equations, np.ones(2), (1.0,), (None,))
+        found, solution = learner._solved(problem, usual)
+        assert (found is problem) == (left == "as they are")
+        np.testing.assert_allclose(solution.coefficients, [3.0, -2.0], atol=0.1)
 
 
 def test_energies_of_isolated_atoms_decide_depths():

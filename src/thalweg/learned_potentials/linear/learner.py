@@ -19,16 +19,19 @@ from thalweg.learned_potentials.frames.typical_cutoff import with_neighbors
 from thalweg.learned_potentials.linear.design import Part, feature_count
 from thalweg.learned_potentials.linear.linear_term import PlainFeatures
 from thalweg.learned_potentials.linear.problem import LinearProblem, PartLearner, linear_problem
-from thalweg.learned_potentials.linear.regularization import (
-    CrossValidated,
-    Regularization,
-)
+from thalweg.learned_potentials.linear.regularization import CrossValidated, Regularization, Solution
 from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm, Imagined
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.representation import Representation
 from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.units import InCode
+
+LOOSER = (10.0, 100.0)
+"""How much less imagined frames may be trusted where labels left out pay for them."""
+
+COST = 0.02
+"""What they may pay: errors larger by this part."""
 
 
 class OnePass:
@@ -41,7 +44,8 @@ class OnePass:
     force_sites: int | None = None
     imagined: Imagined | None = None
     usual_trust: ClassVar[float] = 1000.0
-    """Energy [kJ/mol] that an atom of an imagined frame may have: less costs molecules that are fitted closely."""
+    """Energy [kJ/mol] that an atom of an imagined frame may have: less costs molecules that are fitted closely. Where
+    labels left out pay for this, too, it is `LOOSER`."""
 
     def vanishing(self, imagined: Imagined) -> OnePass:
         """The same, which learns next to no energy of the atoms of ``imagined`` frames."""
@@ -80,12 +84,24 @@ class OnePass:
                 f"solving for {problem.equations.coefficients:,} coefficients, once for each strength tried",
                 1.0,
             )
-        solution = self.regularization.solve(problem.equations, problem.prior, weights)
+        problem, solution = self._solved(problem, weights)
         chosen = {"strength": float(solution.strength), "noise": float(solution.noise)}
         crossed = partial(problem.crossed, solution) if len(problem.equations.folds) > 1 else None
         return FittedTerm(
             problem.term(solution), FitInfo(chosen, solution.held_out, problem, crossed=crossed)
         )
+
+    def _solved(self, problem: LinearProblem, weights: Weights) -> tuple[LinearProblem, Solution]:
+        """The solution nearest to nothing in imagined frames that costs labels left out next to nothing."""
+        looser = [problem]
+        if problem.equations.imagined is not None and len(problem.equations.folds) > 1:
+            looser += [problem.trusting_imagined(times) for times in LOOSER]
+        for each in looser[:-1]:
+            solution = self.regularization.solve(each.equations, each.prior, weights)
+            free = solution.held_out_of(looser[-1].equations)
+            if all(rms <= (1 + COST) * free[label] for label, rms in solution.held_out.items()):
+                return each, solution
+        return looser[-1], self.regularization.solve(looser[-1].equations, problem.prior, weights)
 
 
 @dataclass(frozen=True)

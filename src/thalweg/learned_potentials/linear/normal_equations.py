@@ -77,6 +77,13 @@ class Sums:
         total.square, total.count = self.square + other.square, self.count + other.count
         return total
 
+    def __mul__(self, factor: float) -> Sums:
+        """Sums over rows that count so many times as much."""
+        total = Sums(len(self.moment))
+        total.gram, total.moment = factor * self.gram, factor * self.moment
+        total.square, total.count = factor * self.square, self.count
+        return total
+
 
 @dataclass(frozen=True)
 class NormalEquations:

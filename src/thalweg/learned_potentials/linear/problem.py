@@ -82,6 +82,11 @@ class LinearProblem:
             priors=tuple(float(solution.noise / (solution.strength * scale)) for scale in self.scales),
         )
 
+    def trusting_imagined(self, times: float) -> LinearProblem:
+        """The same with so many times larger energies of atoms of imagined frames."""
+        assert self.equations.imagined is not None
+        return replace(self, equations=replace(self.equations, imagined=self.equations.imagined * times**-2))
+
     def crossed(self, solution: Solution) -> Crossed:
         """For each fold the potential that a ``solution``'s settings make of the others, and the frames left out.
 

@@ -57,6 +57,21 @@ class Solution:
         sums = equations.weighted(self.weights, without=fold)
         return _solved(sums, self.weights, self.prior, self.strength)
 
+    def held_out_of(
+        self, equations: NormalEquations, times: Sequence[float] = (1.0, 10.0)
+    ) -> dict[str, float]:
+        """The least held-out errors of other ``equations`` with its strength and multiples of that; see `held_out`.
+
+        Where those are not positive definite, its own.
+        """
+        assert self.prior is not None
+        strengths = [self.strength * each for each in times]
+        try:
+            errors = _held_out_errors(equations, self.prior, self.weights, strengths)
+        except np.linalg.LinAlgError:
+            return self.held_out
+        return {label: min(each[label][0] for each in errors if each) for label in self.held_out}
+
 
 @runtime_checkable
 class Regularization(Protocol):

@@ -4,12 +4,12 @@
     n_i = sum_j s,    p = max(e^{a (l - r)} - 1, 0).
 
 Elements that are bonded in the training frames have wells with flat bottoms: ``s`` is one, and there is no force, up to
-somewhat beyond the longest bond seen, and falls to zero before the next atoms are met, over a low barrier, as what is
-not bonded keeps apart. Nearer than the shortest distance seen, ``l``, atoms repel each other, bonded or not. So labels
-are left as they are but for a constant. Where bonds and what is not bonded are not apart, as with short hydrogen bonds,
-``s`` falls slowly from the mean length on. No atom has more bonds than it was seen to have: beyond ``N``, the most in
-the training frames, each costs more than it is worth, ``q(x) = x^3 / (x^2 + 0.003)`` from zero on, so that an atom
-between two others does not win both.
+somewhat beyond the longest bond seen, and falls to zero well before the next atoms are met, over a low barrier, as what
+is not bonded keeps apart. Nearer than the shortest distance seen, ``l``, atoms repel each other, bonded or not. So
+labels are left as they are but for a constant. Where bonds and what is not bonded are not apart, as with short hydrogen
+bonds, ``s`` falls slowly from the mean length on. No atom has more bonds than it was seen to have: beyond ``N``, the
+most in the training frames, each costs more than it is worth, ``q(x) = x^3 / (x^2 + 0.003)`` from zero on, so that an
+atom between two others does not win both.
 
 Frames near equilibrium do not decide depths. But bonds are Morse curves [morse1929], more or less, whose rates differ
 little, and with `RATE` the stiffness ``k = 2 D a^2`` that forces have tells depths within some tens of per cent of bond
@@ -53,6 +53,9 @@ LEAST = 0.02
 GAP, FARTHEST, SLOWLY = 1.15, 2.0, 2.5
 """Wells end before what is not bonded if that is further by this factor than the longest bond, and at most at this
 multiple of the mean length; at this one if it is not."""
+
+BEFORE = 0.6
+"""They end at this part of the way from the longest bond to what is not bonded."""
 
 BONDED = 1.3
 """Atoms nearer than this multiple of the sum of their covalent radii are bonded."""
@@ -242,7 +245,9 @@ def _unfitted(frames, elements):
     longest = mean + np.maximum((1 + MARGIN) * (longest - mean), LEAST * mean)
     shortest = mean - np.maximum((1 + MARGIN) * (mean - shortest), LEAST * mean)
     apart = np.minimum(bonds.next, FARTHEST * mean) > GAP * longest
-    ends = np.where(apart, np.minimum(bonds.next, FARTHEST * mean), SLOWLY * mean)
+    # other frames have atoms nearer than any seen
+    next_ = longest + BEFORE * (np.minimum(bonds.next, FARTHEST * mean) - longest)
+    ends = np.where(apart, next_, SLOWLY * mean)
     contacts = np.minimum(radii + CONTACT, nearest_distances(frames, elements, float(radii.max()) + CONTACT))
     return BindingTerm(
         tuple(elements),
