@@ -36,7 +36,7 @@ from thalweg.learning.trainer import Trainer
 from thalweg.report.benchmark import Row
 from thalweg.representations.expansions.ace import ACE
 from thalweg.representations.expansions.lode import LODE
-from thalweg.representations.expansions.soap import SOAP
+from thalweg.representations.symmetry_functions import SymmetryFunctions, radial_grid
 from thalweg.systems.configuration import Configuration
 from thalweg.units import COULOMB, unit
 
@@ -173,7 +173,7 @@ def _models() -> dict[str, Learner]:
         "local, 0.5 nm": Linear(LOCAL),
         "local and LODE": Together((Linear(LOCAL), Linear(FAR))),
         "latent charges": LatentCharges(
-            SOAP(cutoff=0.5, radial=4, degree=2, normalized=False), training=training
+            SymmetryFunctions(0.5, radial=radial_grid(0.5, 8), narrow=(), wide=()), training=training
         ),
     }
 
