@@ -27,11 +27,8 @@ from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.units import InCode
 
-LOOSER = (10.0, 100.0)
-"""How much less imagined frames may be trusted where labels left out pay for them."""
-
 COST = 0.02
-"""What they may pay: errors larger by this part."""
+"""What labels left out may pay for imagined frames: errors larger by this part."""
 
 
 class OnePass:
@@ -45,7 +42,8 @@ class OnePass:
     imagined: Imagined | None = None
     usual_trust: ClassVar[float] = 1000.0
     """Energy [kJ/mol] that an atom of an imagined frame may have: less costs molecules that are fitted closely. Where
-    labels left out pay for this, too, it is `LOOSER`."""
+    labels left out pay for this, too, it is ``looser`` times as much."""
+    looser: ClassVar[tuple[float, ...]] = (10.0, 100.0)
 
     def vanishing(self, imagined: Imagined) -> OnePass:
         """The same, which learns next to no energy of the atoms of ``imagined`` frames."""
@@ -95,7 +93,7 @@ class OnePass:
         """The solution nearest to nothing in imagined frames that costs labels left out next to nothing."""
         looser = [problem]
         if problem.equations.imagined is not None and len(problem.equations.folds) > 1:
-            looser += [problem.trusting_imagined(times) for times in LOOSER]
+            looser += [problem.trusting_imagined(times) for times in self.looser]
         for each in looser[:-1]:
             solution = self.regularization.solve(each.equations, each.prior, weights)
             free = solution.held_out_of(looser[-1].equations)
