@@ -118,7 +118,7 @@ class SparseKernel(OnePass):
     """
 
     usual_trust: ClassVar[float] = 50.0
-    looser: ClassVar[tuple[float, ...]] = ()  # kernels fade by themselves: labels pay next to nothing
+    looser: ClassVar[tuple[float, ...]] = ()
     """Kernels vanish far from their points by themselves: to ask for it costs nothing."""
 
     representation: Representation
