@@ -18,7 +18,16 @@ from thalweg.learning.storage import load_tree, save_tree, tree_digest
 from thalweg.sampling.campaign import CampaignObserver, drive
 from thalweg.sampling.policy import Task
 from thalweg.sampling.store import Store
-from thalweg.sampling.tasks.fly import SETUP, FlightPlan, FlownLeg, FlyLeg, LabelCall, OnTheFly, leg_entry
+from thalweg.sampling.tasks.fly import (
+    SETUP,
+    FlightPlan,
+    FlownLeg,
+    FlyLeg,
+    LabelCall,
+    OnTheFly,
+    leg_entry,
+    undated,
+)
 from thalweg.sampling.tasks.label import StoredLabel, asked
 from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration
@@ -64,7 +73,7 @@ class FitToAll:
         # the last of every so many: the first frames lie about the start and span what follows
         kept = [frame for k, frame in enumerate(labeled) if k % HELD_OUT == HELD_OUT - 1]
         taught = [frame for k, frame in enumerate(labeled) if k % HELD_OUT != HELD_OUT - 1]
-        potential = plan.settings.recipe.fit(taught, validation=kept, seed=plan.settings.seed)
+        potential = undated(plan.settings.recipe.fit(taught, validation=kept, seed=plan.settings.seed))
         store.commit(entry, lambda folder: potential.save(folder / "model.thalweg"))
 
 
