@@ -79,6 +79,7 @@ def cluster(dipole, quadrupole, step):
     return np.array(places), np.array(charges)
 
 
+@pytest.mark.long
 def test_dipoles_and_quadrupoles_are_small_clusters_of_charges_in_the_open_and_in_a_cell():
     random = np.random.default_rng(0)
     charges, dipoles = np.array([0.7, -0.7]), 0.1 * random.normal(size=(3, 2))
@@ -143,6 +144,7 @@ def test_the_mesh_has_the_energy_and_gradient_of_the_waves_and_errs_by_its_toler
             assert abs(float(value - energy)) < 20 * tolerance * abs(float(energy))
 
 
+@pytest.mark.long
 def test_the_mesh_strains_as_the_waves_do():
     points, charges, box = random_cell(12)
     alpha = splitting(0.8, 1e-6)
