@@ -272,7 +272,7 @@ def leg_entry(number: int) -> str:
 
 
 def undated(potential: LearnedPotential) -> LearnedPotential:
-    """The same without the day of its fit on the card, so that equal runs leave equal bytes; the diary knows the time."""
+    """The same without the day of its fit on the card, so that equal runs leave equal bytes."""
     return replace(potential, card={name: said for name, said in potential.card.items() if name != "date"})
 
 
