@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from thalweg.report.of_spectra import spectrum_figure
+from thalweg.report.of_spectra import vibrational_figure
 from thalweg.spectra.harmonic import HarmonicSpectrum
 from thalweg.spectra.time_correlation import Infrared
 from thalweg.time_series.trajectories import Trajectories
@@ -16,7 +16,7 @@ def test_bands_of_dynamics_and_normal_modes_lie_on_one_axis_that_falls():
     runs = [np.cos(1700 * WAVENUMBER * time + phase) * np.array([0.0, 0.0, 0.01]) for phase in range(4)]
     spectrum = Infrared(300.0).fit(Trajectories(runs, dt=0.001))
     harmonic = HarmonicSpectrum(np.array([1700.0]), np.array([100.0]), None, None, "a spring")
-    figure = spectrum_figure(spectrum, harmonic)
+    figure = vibrational_figure(spectrum, harmonic)
     dynamics, modes = figure.data[-2:]
     assert abs(dynamics.x[np.argmax(dynamics.y)] - modes.x[np.argmax(modes.y)]) < 2
     assert figure.layout.xaxis.range[0] > figure.layout.xaxis.range[1]

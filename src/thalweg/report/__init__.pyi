@@ -25,7 +25,7 @@ from .of_runs.files import write_report as write_report
 from .of_runs.free_energies import Weighted as Weighted
 from .of_runs.kinetic_picture import KineticPicture as KineticPicture
 from .of_runs.page import page as page
-from .of_spectra import spectrum_figure as spectrum_figure
+from .of_spectra import vibrational_figure as vibrational_figure
 from .page_parts import Figures as Figures
 from .page_parts import table as table
 from .results import Axis as Axis

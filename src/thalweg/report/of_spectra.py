@@ -10,7 +10,7 @@ from thalweg.spectra.harmonic import HarmonicSpectrum
 from thalweg.spectra.time_correlation import Spectrum
 
 
-def spectrum_figure(
+def vibrational_figure(
     spectrum: Spectrum, harmonic: HarmonicSpectrum | None = None, low: float = 200.0, high: float = 4000.0
 ) -> go.Figure:
     """A spectrum of dynamics with twice its standard error, from ``high`` to ``low`` [1/cm], and a harmonic one.

@@ -18,7 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import minimize
 
-from thalweg.learned_potentials.properties.readouts import SCORED, AttentionPooled, frames_of_sites, scored
+from thalweg.learned_potentials.properties.readouts import (
+    SCORED,
+    AttentionPooled,
+    frames_of_sites,
+    attention_inputs,
+)
 from thalweg.representations.environments import element_kinds
 from thalweg.representations.principal_features import PrincipalFeatures
 from thalweg.systems.configuration import Configuration
@@ -65,7 +70,7 @@ def with_attention(
 def _cost(features, kinds, owners, y):
     """Minus the logarithm of the likelihood of ``y`` and its gradient, as a function of all scores."""
     count, places = len(y), [np.flatnonzero(kinds == kind) for kind in range(len(features))]
-    seen = [scored(columns) for columns in features]
+    seen = [attention_inputs(columns) for columns in features]
     kernels = []
     for columns in features:
         squares = (columns**2).sum(1)[:, None] + (columns**2).sum(1) - 2 * columns @ columns.T

@@ -191,7 +191,7 @@ class AttentionPooled:
     def tensors(self, frames, kinds, features) -> np.ndarray:
         score = np.empty(len(kinds))
         for kind, (weights, columns) in enumerate(zip(self.scores, features)):
-            score[kinds == kind] = scored(columns) @ weights
+            score[kinds == kind] = attention_inputs(columns) @ weights
         owners = frames_of_sites(frames)
         highest = np.full(len(frames), -np.inf)
         np.maximum.at(highest, owners, score)
@@ -311,7 +311,7 @@ def frames_of_sites(frames: Sequence[Configuration]) -> np.ndarray:
     return np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
 
 
-def scored(features: np.ndarray) -> np.ndarray:
+def attention_inputs(features: np.ndarray) -> np.ndarray:
     """What attention sees of sites: one, and the first `SCORED` features, zero where there are fewer."""
     seen = np.zeros((len(features), 1 + SCORED))
     seen[:, 0] = 1.0
