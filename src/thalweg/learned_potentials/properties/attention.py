@@ -21,8 +21,8 @@ from scipy.optimize import minimize
 from thalweg.learned_potentials.properties.readouts import (
     SCORED,
     AttentionPooled,
-    frames_of_sites,
     attention_inputs,
+    frames_of_sites,
 )
 from thalweg.representations.environments import element_kinds
 from thalweg.representations.principal_features import PrincipalFeatures
