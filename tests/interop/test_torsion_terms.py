@@ -49,6 +49,10 @@ def test_terms_of_mmff94_sum_to_its_energy_and_forces_are_its_slope(frames):
     np.testing.assert_allclose(level.terms(frames).sum(1), [each.energy for each in labeled], atol=1e-6)
     step = np.zeros(frames[0].positions.shape)
     step[3, 1] = 1e-5
+    # forces are of the frame asked about, whichever was asked about before
+    for frame in frames[::-1]:
+        np.testing.assert_allclose(level.label(frame).forces, MMFF94(SMILES).label(frame).forces, atol=1e-9)
+        assert np.abs(level.label(frame).forces).max() < 10
     up, down = (
         level.label(replace(frames[0], positions=frames[0].positions + sign * step)) for sign in (1, -1)
     )

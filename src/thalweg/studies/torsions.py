@@ -18,7 +18,7 @@ from thalweg.labeling.level import Level
 from thalweg.learning.storage import load_tree, save_tree, tree_digest
 from thalweg.machine.links import check_links
 from thalweg.report.accounting import citations
-from thalweg.report.of_torsions import TorsionResults, write_torsion_report
+from thalweg.report.of_molecules.torsions import TorsionResults, write_torsion_report
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
 from thalweg.sampling.store import Store
@@ -100,7 +100,7 @@ def torsion_study(wanted: TorsionStudy, folder: Path, progress: Callable[[str], 
 
 
 class _Kept:
-    """Relaxations that are looked up where they were made before."""
+    """Relaxations, failed ones too, that are looked up where they were made before."""
 
     def __init__(self, store: Store, told: Callable[[int], None]):
         self.store, self.told, self.done = store, told, 0
@@ -115,11 +115,17 @@ class _Kept:
     ) -> Configuration:
         entry = f"relaxations/{tree_digest((level, asked(frame), torsion, angle, force))[:DIGITS]}"
         if not self.store.has(entry):
-            relaxed = minimum_at_angle(asked(frame), torsion, angle, level, force)
+            try:
+                relaxed = minimum_at_angle(asked(frame), torsion, angle, level, force)
+            except RuntimeError as error:
+                relaxed = str(error)
             self.store.commit(entry, lambda folder: save_tree(folder / RELAXED, relaxed))
         self.done += 1
         self.told(self.done)
-        return load_tree(self.store.file(entry, RELAXED))
+        found = load_tree(self.store.file(entry, RELAXED))
+        if isinstance(found, str):
+            raise RuntimeError(found)
+        return found
 
 
 def _level(wanted: TorsionStudy) -> Level:

@@ -10,6 +10,7 @@ import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from thalweg.labeling.level import LabelFailed, formula, geometry_trouble
 from thalweg.shapes import Float
 from thalweg.systems.configuration import Configuration
 from thalweg.units import ANGSTROM, KILOCALORIE
+
+if TYPE_CHECKING:
+    from rdkit import Chem
 
 TERMS = ("bond", "angle", "stretch-bend", "out of plane", "torsion", "van der Waals", "electrostatic")
 """What its energy is a sum of."""
@@ -91,10 +95,12 @@ class MMFF94:
         self.check(frame)
         _, field = _placed(self.smiles, self.variant, tuple(SETTERS))
         places = _places(frame)
+        # RDKit keeps distances of the last energy, and gradients are of these: the energy goes first
+        energy = field.CalcEnergy(places)
         gradient = np.array(field.CalcGrad(places)).reshape(-1, 3)
         return replace(
             frame,
-            energy=field.CalcEnergy(places) * KILOCALORIE,
+            energy=energy * KILOCALORIE,
             forces=-gradient * KILOCALORIE / ANGSTROM,
             stress=None,
             properties={},
@@ -111,7 +117,7 @@ class MMFF94:
         return energies * KILOCALORIE
 
 
-def molecule_in_order(smiles: str):
+def molecule_in_order(smiles: str) -> Chem.Mol:
     """RDKit's molecule with hydrogens, its atoms in the order of their maps where they have such.
 
     Raises
