@@ -18,14 +18,14 @@ from thalweg.cli.surroundings import data_folder, prepare
 from thalweg.registry import name_files
 
 if TYPE_CHECKING:
-    from thalweg.report.of_labels import LabelResults
     from thalweg.report.of_landscapes.langevin_results import LangevinResults
     from thalweg.report.of_landscapes.results import MapResults
+    from thalweg.report.of_molecules.labels import LabelResults
+    from thalweg.report.of_molecules.torsions import TorsionResults
     from thalweg.report.of_potentials.campaigns import CampaignResults
     from thalweg.report.of_potentials.envelopes import EnvelopeResults
     from thalweg.report.of_potentials.on_the_fly import OnTheFlyResults
     from thalweg.report.of_potentials.results import PotentialResults
-    from thalweg.report.of_torsions import TorsionResults
     from thalweg.report.results import Results
     from thalweg.studies.tables.study import Study
 

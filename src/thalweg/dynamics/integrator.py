@@ -44,7 +44,9 @@ class Integrator(Protocol):
     """
 
     dt: Picoseconds
-    supports_constraints: bool
+
+    @property
+    def supports_constraints(self) -> bool: ...
 
     def step(
         self, phase: Phase, forces_at: ForceFunction, bonds: BondConstraints, noise: NoiseFunction

@@ -93,6 +93,9 @@ from .quantum.tight_binding import TightBindingEnergy as TightBindingEnergy
 from .rdkit.conformers import conformers as conformers
 from .rdkit.mmff import MMFF94 as MMFF94
 from .rdkit.mmff import molecule_in_order as molecule_in_order
+from .rdkit.smiles import MolecularGraph as MolecularGraph
+from .rdkit.smiles import molecular_graph as molecular_graph
+from .rdkit.smiles import smiles_of as smiles_of
 from .rdkit.torsion_types import proper_torsions as proper_torsions
 from .rdkit.torsion_types import scaffold as scaffold
 from .rdkit.torsion_types import turnable_torsion as turnable_torsion
@@ -101,6 +104,3 @@ from .smirnoff.torsion_terms import torsion_force as torsion_force
 from .smirnoff.torsion_terms import with_torsions as with_torsions
 from .smirnoff.torsion_terms import write_offxml as write_offxml
 from .smirnoff.torsion_terms import write_system as write_system
-from .rdkit.smiles import MolecularGraph as MolecularGraph
-from .rdkit.smiles import molecular_graph as molecular_graph
-from .rdkit.smiles import smiles_of as smiles_of

@@ -102,11 +102,11 @@ from .linear.sparse_kernel import KernelBasis as KernelBasis
 from .linear.sparse_kernel import SparseKernel as SparseKernel
 from .long_range.charge_equilibration import ChargeEquilibration as ChargeEquilibration
 from .long_range.charge_equilibration import EquilibratedCharges as EquilibratedCharges
-from .long_range.coulomb import GaussianCharges as GaussianCharges
 from .long_range.coulomb import BareCharges as BareCharges
+from .long_range.coulomb import GaussianCharges as GaussianCharges
 from .long_range.coulomb import Thole as Thole
+from .long_range.coulomb import charge_interactions as charge_interactions
 from .long_range.coulomb import coulomb_energy as coulomb_energy
-from .long_range.coulomb import coulomb_matrix as coulomb_matrix
 from .long_range.induced_dipoles import Charged as Charged
 from .long_range.induced_dipoles import InducedDipoles as InducedDipoles
 from .long_range.latent_charges import LatentCharges as LatentCharges
@@ -200,7 +200,7 @@ from .terms.term import Weights as Weights
 from .terms.term import reach as reach
 from .torsions.fourier_terms import FourierTerms as FourierTerms
 from .torsions.fourier_terms import TorsionFit as TorsionFit
-from .torsions.fourier_terms import waves as waves
+from .torsions.fourier_terms import torsion_waves as torsion_waves
 from .torsions.profiles import ProperTorsions as ProperTorsions
 from .torsions.profiles import TorsionProfile as TorsionProfile
 from .torsions.profiles import centered as centered

@@ -2,6 +2,7 @@ from .benchmark import Row as Row
 from .drawing import figure as figure
 from .drawing import write_figures as write_figures
 from .json_values import jsonable as jsonable
+from .of_molecules.spectra import vibrational_figure as vibrational_figure
 from .of_potentials.analysis import by_element as by_element
 from .of_potentials.analysis import courses as courses
 from .of_potentials.analysis import front as front
@@ -25,7 +26,6 @@ from .of_runs.files import write_report as write_report
 from .of_runs.free_energies import Weighted as Weighted
 from .of_runs.kinetic_picture import KineticPicture as KineticPicture
 from .of_runs.page import page as page
-from .of_spectra import vibrational_figure as vibrational_figure
 from .page_parts import Figures as Figures
 from .page_parts import table as table
 from .results import Axis as Axis

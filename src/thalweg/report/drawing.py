@@ -59,7 +59,7 @@ from thalweg.report.of_models import (
     sets_figure,
     singular_figure,
 )
-from thalweg.report.of_torsions import scan_figure
+from thalweg.report.of_scans import scan_figure
 from thalweg.report.results import Candidate, ChapmanKolmogorov, ModelChoice, ReportedTimescales
 from thalweg.report.style import PALETTE, band, styled
 from thalweg.time_series.cross_validation import CrossValidation

@@ -22,7 +22,7 @@ from thalweg.learned_potentials.frames.duplicates import duplicates
 from thalweg.learning.storage import load_tree, save_tree, tree_digest
 from thalweg.machine.links import check_links
 from thalweg.report.accounting import citations
-from thalweg.report.of_labels import LabelResults, write_label_report
+from thalweg.report.of_molecules.labels import LabelResults, write_label_report
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
 from thalweg.sampling.executors import processes, serial

@@ -98,7 +98,9 @@ def test_dipoles_and_quadrupoles_are_small_clusters_of_charges_in_the_open_and_i
         moments = Multipoles(charges, dipoles, quadrupoles)
         r = (points[1] - points[0])[:, None]
         kernel = point_kernel(np.linalg.norm(r, axis=0), 4)
-        exact = float(multipole_energy(kernel, jnp.asarray(r), moments.of(np.array([0])), moments.of(np.array([1])))[0])
+        exact = float(
+            multipole_energy(kernel, jnp.asarray(r), moments.of(np.array([0])), moments.of(np.array([1])))[0]
+        )
         i, j = np.nonzero((owners[:, None] == 0) & (owners[None] == 1))
         apart = np.linalg.norm(places[i] - places[j], axis=1)
         assert exact == pytest.approx((values[i] * values[j] / apart).sum(), rel=1e-3)

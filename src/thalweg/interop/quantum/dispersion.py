@@ -69,7 +69,7 @@ class Dispersion:
         """Energies, forces and stresses; D4 takes the charge that a frame says, ``info["charge"]``."""
         energies, forces, stresses = [], [], []
         for frame in configurations:
-            charge = float(frame.info.get("charge", 0.0))
+            charge = float(str(frame.info.get("charge", 0.0)))
             energy, gradient, virial = self.of(
                 frame.numbers, frame.positions, frame.box, frame.periodic, charge
             )

@@ -362,7 +362,9 @@ def _shieldings(field) -> np.ndarray:
             warnings.simplefilter("ignore")  # its other modules say that they are under testing
             from pyscf.prop.nmr import rhf
     except ImportError as error:
-        raise ImportError("shieldings need pyscf-properties; pip install 'thalweg[quantum]'") from error
+        raise ImportError(
+            "shieldings need pyscf-properties, which has no wheel: pip install pyscf-properties"
+        ) from error
     if field.mol.spin:
         raise LabelFailed("shieldings are of closed shells, and electrons of this molecule are unpaired")
     orbitals, occupied = field.mo_coeff, field.mo_coeff[:, field.mo_occ > 0]

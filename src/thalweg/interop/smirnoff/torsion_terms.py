@@ -123,7 +123,7 @@ def with_torsions(
 
 
 def write_system(path: str | Path, system: openmm.System) -> Path:
-    """Write an OpenMM ``System`` as XML, whole or not at all; `system_document` reads it back.
+    """Write an OpenMM ``System`` as XML, whole or not at all; OpenMM reads it back.
 
     Raises
     ------

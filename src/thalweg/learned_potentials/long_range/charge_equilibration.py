@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from thalweg.learned_potentials.long_range.coulomb import GaussianCharges, coulomb_matrix, of_kinds
+from thalweg.learned_potentials.long_range.coulomb import GaussianCharges, charge_interactions, of_kinds
 from thalweg.learned_potentials.long_range.whole_frames import FrameTerm, WholeFrame, side_by_side
 from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm
 from thalweg.learned_potentials.terms.term import Weights
@@ -86,7 +86,7 @@ class EquilibratedCharges(FrameTerm):
     def _system(self, frame):
         """``A = J + eta``, one on the diagonal of what only fills a block, ``chi``, and which sites are atoms."""
         there = frame.kinds >= 0
-        matrix = coulomb_matrix(frame, self.alpha, self.pairs_within, GaussianCharges(self.widths))
+        matrix = charge_interactions(frame, self.alpha, self.pairs_within, GaussianCharges(self.widths))
         diagonal = jnp.where(there, of_kinds(self.hardnesses, frame.kinds, frame.points), 1.0)
         slopes = of_kinds(self.electronegativities, frame.kinds, frame.points)
         return matrix + jnp.diag(diagonal), slopes, there

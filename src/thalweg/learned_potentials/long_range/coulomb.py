@@ -125,7 +125,7 @@ def _nearby(frame, moments, alpha, cutoff, kernel):
     return 0.5 * jnp.where(own_kinds >= 0, energies, 0.0).sum()
 
 
-def coulomb_matrix(
+def charge_interactions(
     frame: WholeFrame, alpha: float, cutoff: float, kernel: RadialKernel
 ) -> Float[Array, "sites sites"]:
     """``J``, for which `coulomb_energy` of charges is ``q . J q / 2`` [kJ/mol/e^2], zero for what fills a block."""

@@ -91,7 +91,9 @@ class PerAtom:
     def over(self, elements: Sequence[int], frames: Sequence[Configuration]) -> PerAtom:
         return self
 
-    def tensors(self, frames, kinds, features) -> np.ndarray:
+    def tensors(
+        self, frames: Sequence[Configuration], kinds: np.ndarray, features: Sequence[np.ndarray]
+    ) -> np.ndarray:
         return np.ones((len(kinds), 1, 1))
 
     def owners(self, frames: Sequence[Configuration]) -> np.ndarray:
@@ -122,7 +124,9 @@ class Summed:
     def over(self, elements: Sequence[int], frames: Sequence[Configuration]) -> Summed:
         return self
 
-    def tensors(self, frames, kinds, features) -> np.ndarray:
+    def tensors(
+        self, frames: Sequence[Configuration], kinds: np.ndarray, features: Sequence[np.ndarray]
+    ) -> np.ndarray:
         return np.ones((len(kinds), 1, 1))
 
     def owners(self, frames: Sequence[Configuration]) -> np.ndarray:
@@ -150,7 +154,9 @@ class Pooled:
     def over(self, elements: Sequence[int], frames: Sequence[Configuration]) -> Pooled:
         return self
 
-    def tensors(self, frames, kinds, features) -> np.ndarray:
+    def tensors(
+        self, frames: Sequence[Configuration], kinds: np.ndarray, features: Sequence[np.ndarray]
+    ) -> np.ndarray:
         owners = frames_of_sites(frames)
         return (1 / np.bincount(owners))[owners][:, None, None]
 
@@ -188,7 +194,9 @@ class AttentionPooled:
             return self
         return replace(self, scores=tuple(np.zeros(1 + SCORED) for _ in elements))
 
-    def tensors(self, frames, kinds, features) -> np.ndarray:
+    def tensors(
+        self, frames: Sequence[Configuration], kinds: np.ndarray, features: Sequence[np.ndarray]
+    ) -> np.ndarray:
         score = np.empty(len(kinds))
         for kind, (weights, columns) in enumerate(zip(self.scores, features)):
             score[kinds == kind] = attention_inputs(columns) @ weights
@@ -242,7 +250,9 @@ class Dipole:
         scales = (_typical(_about_centroid(frames)[:, None]), _typical(neighbors.of(frames)))
         return replace(self, neighbors=neighbors, scales=scales)
 
-    def tensors(self, frames, kinds, features) -> np.ndarray:
+    def tensors(
+        self, frames: Sequence[Configuration], kinds: np.ndarray, features: Sequence[np.ndarray]
+    ) -> np.ndarray:
         places = _about_centroid(frames)[:, None] / self.scales[0]
         return np.concatenate([places, self.neighbors.of(frames) / self.scales[1]], axis=1)
 
@@ -284,7 +294,9 @@ class Polarizability:
         neighbors = NeighborTensors(tuple(elements), 2, self.radial, self.cutoff)
         return replace(self, neighbors=neighbors, scale=_typical(neighbors.of(frames)))
 
-    def tensors(self, frames, kinds, features) -> np.ndarray:
+    def tensors(
+        self, frames: Sequence[Configuration], kinds: np.ndarray, features: Sequence[np.ndarray]
+    ) -> np.ndarray:
         identity = np.broadcast_to(flattened(np.eye(3)) / np.sqrt(3), (len(kinds), 1, 6))
         return np.concatenate([identity, self.neighbors.of(frames) / self.scale], axis=1)
 

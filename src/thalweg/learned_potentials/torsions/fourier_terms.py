@@ -88,7 +88,7 @@ class FourierTerms(Model):
         self, torsions: ProperTorsions, positions: Float[np.ndarray, "frames atoms 3"]
     ) -> Float[np.ndarray, " frames"]:
         """Energy of the torsions of a molecule in frames [kJ/mol]."""
-        return np.einsum("ftn,tn->f", waves(torsions, positions), self.amplitudes_of(torsions))
+        return np.einsum("ftn,tn->f", torsion_waves(torsions, positions), self.amplitudes_of(torsions))
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class TorsionFit(Method):
         return FourierTerms(types, start + change, start, (True,) * len(types), strength, held_out)
 
 
-def waves(
+def torsion_waves(
     torsions: ProperTorsions, positions: Float[np.ndarray, "frames atoms 3"]
 ) -> Float[np.ndarray, "frames torsions 6"]:
     """``1 + cos(n phi - phase_n)`` of each torsion in each frame."""
@@ -154,7 +154,7 @@ def _starts(profiles):
 def _rows(profile, types, start, softness):
     """Rows of a profile, what the start leaves of their labels, both times the root of weights; the sum of these."""
     place = {name: k for k, name in enumerate(types)}
-    of_torsions = waves(profile.torsions, np.stack([frame.positions for frame in profile.frames]))
+    of_torsions = torsion_waves(profile.torsions, np.stack([frame.positions for frame in profile.frames]))
     columns = np.zeros((len(profile), len(types), HIGHEST))
     for t, name in enumerate(profile.torsions.types):
         columns[:, place[name]] += of_torsions[:, t]

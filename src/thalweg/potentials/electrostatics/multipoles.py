@@ -97,6 +97,7 @@ def multipole_energy(
     if own.quadrupoles is None:
         return energy
     m_i, m_j = own.quadrupoles, partner.quadrupoles
+    assert m_j is not None
     v_i, v_j = (m_i * r).sum(1), (m_j * r).sum(1)
     s_i, s_j = (v_i * r).sum(0), (v_j * r).sum(0)
     energy += 0.5 * (q_i * s_j + q_j * s_i) * b[2]

@@ -36,7 +36,9 @@ def mesh_size(box: Box, alpha: float, tolerance: float = 1e-6) -> tuple[int, int
     (36, 36, 50)
     """
     spacing = 1.6 * tolerance ** (1 / ORDER) / alpha
-    return tuple(_smooth_number(ceil(np.linalg.norm(vector) / spacing)) for vector in np.asarray(box, float))
+    lengths = np.linalg.norm(np.asarray(box, float), axis=1)
+    first, second, third = (_smooth_number(ceil(length / spacing)) for length in lengths)
+    return first, second, third
 
 
 def _smooth_number(least: int) -> int:

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import plotly.graph_objects as go
 
-from thalweg.labeling.geometries.torsion_scans import TorsionScan
 from thalweg.report.json_values import jsonable
+from thalweg.report.of_scans import drawn_profiles
 from thalweg.report.page_parts import Figures, citation_list, document, in_order, provenance, summary, table
 from thalweg.report.results import Diagnosis
-from thalweg.report.style import PALETTE, styled
 from thalweg.report.written_files import write_files
 from thalweg.shapes import Shaped
-from thalweg.units import DEGREE
 
 
 @dataclass(frozen=True)
@@ -66,28 +63,6 @@ def write_torsion_report(results: TorsionResults, folder: Path) -> Path:
     )
 
 
-def scan_figure(scan: TorsionScan) -> go.Figure:
-    """Energies of a scan above the lowest; hollow where neighbors lead to different minima."""
-    return _drawn(scan.angles / DEGREE, ((scan.level, scan.profile),), scan.hysteresis)
-
-
-def _drawn(angles, profiles, hysteresis):
-    """Profiles by name; of the first, points with hysteresis are hollow."""
-    drawn = go.Figure()
-    for color, (name, energies) in zip(PALETTE, profiles):
-        first = name == profiles[0][0]
-        hollow = np.nan_to_num(hysteresis) > 1.0 if first else np.zeros(len(angles), bool)
-        marker = {"size": 7, "symbol": ["circle-open" if each else "circle" for each in hollow]}
-        drawn.add_trace(
-            go.Scatter(
-                x=angles, y=energies, mode="lines+markers", name=name, marker=marker, line={"color": color}
-            )
-        )
-    drawn.update_xaxes(title={"text": "torsion [degrees]"}, range=[-185, 185], dtick=60)
-    drawn.update_yaxes(title={"text": "energy [kJ/mol]"}, rangemode="tozero")
-    return styled(drawn, height=420)
-
-
 def _summary(results: TorsionResults, _: Figures) -> str:
     answers = (
         ("What was asked", results.asked),
@@ -103,7 +78,7 @@ def _profiles(results: TorsionResults, numbered: Figures) -> str:
         "from the two neighbors relax to different minima."
     )
     return "<h2>Profile</h2>" + numbered(
-        lambda each: _drawn(each.angles, each.profiles, each.hysteresis), caption, results
+        lambda each: drawn_profiles(each.angles, each.profiles, each.hysteresis), caption, results
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from thalweg.report.of_spectra import vibrational_figure
+from thalweg.report.of_molecules.spectra import vibrational_figure
 from thalweg.spectra.harmonic import HarmonicSpectrum
 from thalweg.spectra.time_correlation import Infrared
 from thalweg.time_series.trajectories import Trajectories
