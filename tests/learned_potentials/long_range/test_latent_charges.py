@@ -45,7 +45,7 @@ def learner(epochs):
 
 @pytest.mark.long
 def test_ions_beyond_the_cutoff_are_learned_and_their_tail_is_coulombs():
-    term = learner(150).fit(pairs(np.linspace(0.4, 0.9, 16)), seed=1).term
+    term = learner(400).fit(pairs(np.linspace(0.4, 0.9, 16)), seed=1).term
     asked = pairs(np.array([1.2, 1.5]), seed=2)
     energies = term.evaluate(asked).energies
     truth = np.array([one.energy for one in asked])

@@ -126,7 +126,7 @@ class LatentCharges:
             If no frame has a label that is not zero, or a frame repeats in one or two directions only.
         """
         training, aside = self.training.split(configurations, validation, seed)
-        start = self.start([*training, *aside], seed)
+        start = _settled(self.start([*training, *aside], seed), training)
         batches = _batches(start, training, weights, self.training.frames)
         null = sum(batch.null for batch in batches) / len(batches)
         if not null > 0:
@@ -147,11 +147,28 @@ class LatentCharges:
             checkpoint=self.training.file(seed),
             progress=progress,
         )
-        return FittedTerm(trained.model, FitInfo(histories={seed: trained.history}))
+        return FittedTerm(_settled(trained.model, training), FitInfo(histories={seed: trained.history}))
 
     def with_checkpoints(self, folder: Path) -> LatentCharges:
         """See `thalweg.learned_potentials.terms.learner.Resumable`."""
         return replace(self, training=replace(self.training, checkpoint=folder))
+
+
+def _settled(term: LatentChargeTerm, configurations: Sequence[Configuration]) -> LatentChargeTerm:
+    """The term with the constants of elements that fit energies best.
+
+    Charges have energies of hundreds of kJ/mol within a molecule, which steps of training follow late; of constants the
+    least squares are known.
+    """
+    labeled = [frame for frame in configurations if frame.energy is not None]
+    if not labeled:
+        return term
+    off = np.array([frame.energy for frame in labeled]) - term.evaluate(labeled).energies
+    counts = np.array([[np.sum(frame.numbers == z) for z in term.elements] for frame in labeled], float)
+    root = np.sqrt([len(frame) for frame in labeled])
+    constants = np.linalg.lstsq(counts / root[:, None], off / root, rcond=None)[0]
+    shift = term.energies.shift + constants / np.asarray(term.energies.scale)
+    return eqx.tree_at(lambda t: t.energies.shift, term, jnp.asarray(shift, term.energies.shift.dtype))
 
 
 def _charge_readout(like: ElementNetworks, widths: tuple[int, ...], seed: int) -> ElementNetworks:
