@@ -184,9 +184,10 @@ def peptide_without_order(quick: bool) -> Iterator[Row]:
 
     from thalweg.geometry.torsions import backbone_dihedrals
     from thalweg.geometry.variables import Dihedrals
+    from thalweg.interop.openmm.molecules import alanine_dipeptide
 
     for seed in range(1 if quick else SEEDS):
-        positions, topology = simulated("vacuum", seed, 500.0, 40 if quick else 200, 16)
+        positions, topology = simulated(alanine_dipeptide(), seed, 500.0, 40 if quick else 200, 16)
         found = backbone_dihedrals(topology)
         angles = Dihedrals(np.concatenate([found["phi"], found["psi"]]), topology)
         runs = []
