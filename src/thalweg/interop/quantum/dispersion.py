@@ -48,7 +48,7 @@ class Dispersion:
     --------
     >>> argon = Configuration(np.array([18, 18]), np.array([[0, 0, 0], [0.4, 0, 0]]))
     >>> Dispersion("pbe0").evaluate([argon]).energies.round(2).tolist()
-    [-0.58]
+    [-0.88]
     """
 
     functional: str = "pbe0"

@@ -54,7 +54,7 @@ class NeighborTensors(eqx.Module):
         --------
         >>> pair = Configuration(np.array([1, 1]), np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.1]]))
         >>> NeighborTensors((1,), 1, radial=1).of([pair])[:, 0].round(2).tolist()
-        [[0.0, 0.0, 0.54], [0.0, 0.0, -0.54]]
+        [[0.0, 0.0, 0.87], [0.0, 0.0, -0.87]]
         """
         found: list = [None] * len(frames)
         with jax.enable_x64(True):

@@ -26,14 +26,14 @@ ORDER = 6
 
 
 def mesh_size(box: Box, alpha: float, tolerance: float = 1e-6) -> tuple[int, int, int]:
-    """BareCharges along each box vector, products of 2, 3 and 5: about what makes forces right to ``tolerance``.
+    """Points along each box vector, products of 2, 3 and 5: about what makes forces right to ``tolerance``.
 
     The error of splines of order 6 falls as ``(alpha spacing)^6``; the constant was measured on random charges.
 
     Examples
     --------
     >>> mesh_size(np.diag([3.0, 3.0, 4.0]), 3.5, 1e-4)
-    (36, 36, 50)
+    (32, 32, 45)
     """
     spacing = 1.6 * tolerance ** (1 / ORDER) / alpha
     lengths = np.linalg.norm(np.asarray(box, float), axis=1)
@@ -59,7 +59,7 @@ def _splines(fraction: Float[Array, " *atoms"], order: int = ORDER) -> jax.Array
 
     Examples
     --------
-    >>> np.asarray(_splines(jnp.asarray(0.0), 4)).round(4).tolist()
+    >>> np.asarray(_splines(jnp.asarray(0.0), 4), float).round(4).tolist()
     [0.1667, 0.6667, 0.1667, 0.0]
     """
     # M_2 at w + 1 and w, then M_p(u) = (u M_(p-1)(u) + (p - u) M_(p-1)(u - 1)) / (p - 1)
