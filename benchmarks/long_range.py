@@ -159,7 +159,7 @@ def charged_dimer(seeds: Sequence[int]) -> Iterator[Row]:
             "meV",
         )  # fmt: skip
         for model, found in errors.items():
-            local = model.startswith("local")
+            local = model.startswith("local,")
             yield Row(
                 f"{name}, {model}: mean absolute error", float(np.mean(found)), "meV",
                 spread=float(np.ptp(found) / 2), target=None if local else "<= 10",
@@ -171,7 +171,7 @@ def _models() -> dict[str, Learner]:
     training = GradientTraining(Trainer(EPOCHS, Adam(5e-3)), frames=16, held_out=0.1)
     return {
         "local, 0.5 nm": Linear(LOCAL),
-        "local and LODE": Together((Linear(LOCAL), Linear(FAR))),
+        "expansion and LODE": Together((Linear(LOCAL), Linear(FAR))),
         "latent charges": LatentCharges(
             SymmetryFunctions(0.5, radial=radial_grid(0.5, 8), narrow=(), wide=()), training=training
         ),
