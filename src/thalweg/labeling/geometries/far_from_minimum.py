@@ -77,9 +77,14 @@ class FarFromMinimum:
         return ~(self.lost <= LOST)
 
     @property
+    def faults(self) -> int:
+        """How many copies found a false minimum or did not conserve energy."""
+        return int((self.exploded | self.false).sum())
+
+    @property
     def holds(self) -> bool:
         """Whether nothing exploded and there is no false minimum."""
-        return not (self.exploded.any() or self.false.any())
+        return not self.faults
 
     def __str__(self) -> str:
         count = len(self.ways)

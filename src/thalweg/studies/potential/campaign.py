@@ -83,7 +83,7 @@ def potential_study(study: LearnedStudy, folder: Path, progress: Callable[[str],
     )
     potential = _finished(mended, known)
     potential.save(folder / MODEL)
-    write_configurations(folder / LABELS, [*known, *mended.labels])
+    write_configurations(folder / LABELS, [*known, *mended.bought])
     write_configurations(folder / START, [begun.minimum])
     verdict = verdict_on(potential, mended.far, begun, study, progress("trying"))
     results = _results(study, store, level, begun, replace(mended, potential=potential), verdict)
@@ -206,13 +206,19 @@ def _results(
 
 def _mended(mended: Repaired, store: Store) -> tuple[str, ...]:
     """What large displacements cost, and the error afterwards."""
-    if not mended.labels:
+    if not mended.bought:
         return ()
+    began = (
+        f"Large displacements led below the start or did not conserve energy; {len(mended.bought)} labels more were "
+        "bought there"
+    )
+    if not mended.labels:
+        return (f"{began}, but no potential that was taught them did better: the one before is kept.",)
     test = labels_of(store, (TEST,))
     error = errors_of(test, mended.potential.evaluate(test)).forces.rmse / unit("meV/Å", "force")
     return (
-        f"Large displacements led below the start or did not conserve energy; {len(mended.labels)} labels more were "
-        f"bought there and taught. Forces on the test frames are off by {error:.1f} meV/Å since then.",
+        f"{began}, and {len(mended.labels)} of them taught. Forces on the test frames are off by {error:.1f} meV/Å since "
+        "then.",
     )
 
 

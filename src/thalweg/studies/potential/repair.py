@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from thalweg.labeling.geometries.far_from_minimum import FarFromMinimum, far_from_minimum
 from thalweg.labeling.level import Level
@@ -28,11 +28,13 @@ class Repaired:
     potential : taught what was wrong far out
     far : what large displacements showed at last; None where there is a cell
     labels : frames that were labeled for it
+    bought : all that were, also those that only made it worse
     """
 
     potential: LearnedPotential
     far: FarFromMinimum | None
-    labels: tuple[Configuration, ...]
+    labels: tuple[Configuration, ...] = ()
+    bought: tuple[Configuration, ...] = ()
 
 
 def repaired(
@@ -52,8 +54,9 @@ def repaired(
     known : labels it was taught, and those held out
     """
     if begun.modes is None:
-        return Repaired(potential, None, ())
+        return Repaired(potential, None)
     far, taught = far_from_minimum(potential, begun.modes, level), []
+    best = Repaired(potential, far)
     for k in range(REPAIRS):
         if far.holds:
             break
@@ -67,5 +70,9 @@ def repaired(
             [*fitted, *taught], validation=held_out, seed=seed, inspected=True
         ).term
         far = far_from_minimum(potential, begun.modes, level)
-    told(str(far), 1.0)
-    return Repaired(potential, far, tuple(taught))
+        # energies of torn molecules are large, and a potential that was taught them may be worse elsewhere
+        assert best.far is not None
+        if far.faults < best.far.faults:
+            best = Repaired(potential, far, tuple(taught))
+    told(str(best.far), 1.0)
+    return replace(best, bought=tuple(taught))
