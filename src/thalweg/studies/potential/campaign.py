@@ -217,8 +217,8 @@ def _mended(mended: Repaired, store: Store) -> tuple[str, ...]:
     test = labels_of(store, (TEST,))
     error = errors_of(test, mended.potential.evaluate(test)).forces.rmse / unit("meV/Å", "force")
     return (
-        f"{began}, and {len(mended.labels)} of them taught. Forces on the test frames are off by {error:.1f} meV/Å since "
-        "then.",
+        f"{began}, and {len(mended.labels)} of them taught. Forces on the test frames are off by {error:.1f} meV/Å "
+        "since then.",
     )
 
 
