@@ -166,7 +166,7 @@ def test_a_field_that_came_later_takes_its_default_and_one_without_is_missed(tmp
     with pytest.raises(ValueError, match="lacks numbers"):
         load_tree(_archive(tmp_path / "a", tree))
     fields["color"] = "red"
-    with pytest.raises(ValueError, match="has color"):
+    with pytest.raises(ValueError, match="has 'color'"):
         load_tree(_archive(tmp_path / "a", tree))
 
 
