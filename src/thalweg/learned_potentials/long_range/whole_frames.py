@@ -270,7 +270,7 @@ class FrameEnergy(Energy):
         points = positions.reshape(*positions.shape[:2], -1).transpose(2, 1, 0)
         if self.listless:
             near, charge = (
-                _everyone(np.asarray(self.kinds), self.term.pairs_within),
+                _everyone(self.kinds, self.term.pairs_within),
                 jnp.zeros((), points.dtype),
             )
             values = jax.vmap(lambda one: self.term.frame_energy(WholeFrame(one, near, charge)))(points)
@@ -337,7 +337,7 @@ def _kept(before, now):
     return before if all(b >= n for b, n in zip(before, now)) else now
 
 
-def _everyone(kinds: Int[np.ndarray, " atoms"], cutoff: float) -> Neighborhoods:
+def _everyone(kinds: Int[Array, " atoms"], cutoff: float) -> Neighborhoods:
     """Every atom near every other, one frame."""
     atoms = len(kinds)
     shifts = np.arange(1, max(atoms, 2))
