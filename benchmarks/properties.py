@@ -59,7 +59,7 @@ PERFECT = {4: 0.19094, 6: 0.57452}
 """Order of the perfect crystal, twelve neighbors, by degree [steinhardt1983]."""
 
 SMALL = (
-    "CO CN C=O C#N CF CCl C=C CC CCO CCN CC=O CC#N CCF CCCl CC=C C#CC CC(=O)O CC(=O)N CC(C)O CC(C)=O COC CNC CC(C)N "
+    "CO CN C=O C#N C=C CC CCO CCN CC=O CC#N CC=C C#CC CC(=O)O CC(=O)N CC(C)O CC(C)=O COC CNC CC(C)N "
     "CCC COCC CC(=O)OC CCC=O CCCO C=CC=C C=CC=O CC(C)=C NC=O OC=O c1ccco1 c1cc[nH]c1 OCCO NCCO"
 ).split()
 
@@ -67,7 +67,7 @@ LARGE = (
     "CCCCCCO CCCCCCN CCCC(=O)CCC CCCCCC=O CCCCCC(=O)O CCCCC(=O)N CC(C)CC(C)C CCCCC#N c1ccccc1C=O c1ccccc1O "
     "CCCCC=C C=CC=CC=C CCCCOCCC NCCCCCO CCCCC(=O)OC"
 ).split()
-"""Molecules to learn gaps of, and molecules twice their size."""
+"""Molecules to learn gaps of, and molecules twice their size, of hydrogen, carbon, nitrogen and oxygen."""
 
 GEOMETRIES, RATTLE = 4, 0.003
 """Of each molecule, and how far atoms are displaced [nm]."""
