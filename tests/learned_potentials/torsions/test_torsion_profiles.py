@@ -67,7 +67,7 @@ def test_a_correction_common_to_molecules_is_learned_and_others_are_unsure():
         return lambda angles: known(angles) + a * np.cos(angles) + b * np.sin(2 * angles)
 
     profiles = [profile(OXYGEN, with_own(0.3), str(k)) for k in range(8)]
-    model = TorsionCorrection(steps=8).fit(profiles)
+    model = TorsionCorrection().fit(profiles)
     new = profile(OXYGEN, known, "new")
     found, error = model.correction_and_error(new)
     assert np.sqrt(np.mean((found - centered(known(ANGLES))) ** 2)) < 0.3

@@ -2,21 +2,23 @@
 
 The correction of a molecule is a sum over its torsions outside rings,
 
-    d(x) = sum_t sum_{n=1}^{4} g_n(t) cos(n phi_t),    cov(g_n(t), g_n(t')) = s_n k(t, t'),
+    d(x) = sum_t sum_{n=1}^{3} g_n(t) cos(n phi_t),    cov(g_n(t), g_n(t')) = s k(t, t'),
 
 whose coefficients are alike for torsions of like types: ``k`` is a product over the four atoms and the bond in the
 middle of factors that are one where element, number of bonded atoms and aromaticity agree, and weights between zero and
-one where they do not. Whatever is no such sum (interactions through space, above all) is smooth along a profile and
-knows nothing of other profiles: a second process, ``own exp((cos(phi - phi') - 1) / width^2)`` within each profile. It
-keeps two dozen points of one molecule from counting as two dozen, and it makes the error bars of new molecules what
-they are. White noise is third. A constant of each profile is open: covariances and labels are less their means over
-profiles.
+one where they do not (`ALIKE`). Whatever is no such sum (interactions through space, above all) is smooth along a
+profile and knows nothing of other profiles: a second process, ``own exp((cos(phi - phi') - 1) / width^2)`` within each
+profile. It keeps two dozen points of one molecule from counting as two dozen, and it makes the error bars of new
+molecules what they are. White noise is third. A constant of each profile is open: covariances and labels
+are less their means over profiles.
 
-Weights, ``s_n``, ``own``, ``width`` and noise are those that make the labels most likely; nothing is set.
+``s``, ``own`` and noise are those with which molecules left out are told best, errors and error bars. The weights are
+set: fifty molecules do not decide seven of them.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,17 +27,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
-from scipy.optimize import minimize
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.sparse import csr_array
 
 from thalweg.geometry.internal import dihedrals
-from thalweg.learned_potentials.torsions.profiles import TorsionProfile, centered
+from thalweg.learned_potentials.torsions.profiles import TorsionProfile, centered, folds_by_group
 from thalweg.learning.models import Method, Model
 from thalweg.shapes import Float
 from thalweg.units import Count
 
-ORDERS = 4
+ORDERS = 3
 """Multiplicities."""
 
 ATOM = re.compile(r"\[#(\d+)X(\d+)([aA])([+-]\d+):\d\]")
@@ -45,15 +46,18 @@ BOND = re.compile(r"\]([-=#:~]);!@\[")
 JITTER = 1e-7
 """Types that differ in charge alone are alike, and their covariance singular; this makes it regular."""
 
-SPREAD = 3.0
-"""Logarithms of settings are believed to be so near to where they begin."""
+ALIKE = (0.3, 0.3, 0.55, 0.8, 0.8, 0.9, 0.5)
+"""How alike torsions are that differ in element, bonded atoms or aromaticity of an inner, then of an outer atom, or in
+the bond."""
 
-FARTHEST = 6.0
-"""Nor further than this."""
+WIDTH = 0.5
+"""Over which what is left to a profile is smooth [rad]."""
 
-BEGIN = np.array([0.0, 1.0, 1.0, 2.0, 2.0, 2.0, 0.0] + [0.0] * ORDERS + [1.5, -0.7, -2.0])
-"""Logits of the weights of element, bonded atoms and aromaticity of inner, then of outer atoms and of the bond;
-logarithms of ``s_n``, ``own`` and noise [(kJ/mol)^2], and ``width``, which is the last but one."""
+TRIED = (0.03, 0.1, 0.3, 1.0, 3.0), (0.3, 1.0, 3.0, 10.0), (0.03, 0.1, 0.3, 1.0)
+"""``s``, ``own`` and noise that are tried [(kJ/mol)^2]."""
+
+FOLDS = 5
+"""Parts of the molecules that are left out in turn."""
 
 
 @dataclass(frozen=True)
@@ -62,26 +66,25 @@ class TorsionCorrectionModel(Model):
 
     Attributes
     ----------
-    settings : (settings,) in the order of `BEGIN`
+    settings : ``s``, ``own`` and noise [(kJ/mol)^2]
     types : of torsions, in the order of ``coefficients``
-    coefficients : (types, 4) mean ``g_n`` [kJ/mol]
-    covariance : (4 types, 4 types) of the coefficients of training types, order by order [(kJ/mol)^2]
+    coefficients : (types, 3) mean ``g_n`` [kJ/mol]
+    covariance : (3 types, 3 types) of the coefficients of training types, order by order [(kJ/mol)^2]
     profiles : number that it was learned from
     """
 
     settings: Float[np.ndarray, " settings"]
     types: tuple[str, ...]
-    coefficients: Float[np.ndarray, "types 4"]
+    coefficients: Float[np.ndarray, "types 3"]
     covariance: Float[np.ndarray, "_ _"]
     profiles: int
 
     def headline(self) -> Mapping[str, Any]:
-        own, width, noise = np.exp(self.settings[-3:])
+        _, own, noise = self.settings
         return {
             "profiles": self.profiles,
             "types": len(self.types),
             "left to each profile [kJ/mol]": float(np.sqrt(own)),
-            "over [degrees]": float(np.degrees(width)),
             "noise [kJ/mol]": float(np.sqrt(noise)),
         }
 
@@ -105,20 +108,19 @@ class TorsionCorrectionModel(Model):
         if not names:
             mean, variance = np.zeros(len(profile)), np.zeros((len(profile),) * 2)
         else:
-            between = _likeness(names, self.types, self.settings) if self.types else np.zeros((len(names), 0))
-            within = _likeness(self.types, self.types, self.settings)
-            here = _likeness(names, names, self.settings)
+            between = _likeness(names, self.types) if self.types else np.zeros((len(names), 0))
+            within, here = _likeness(self.types, self.types), _likeness(names, names)
             # coefficients of new types, given those of known ones
             passed = np.linalg.solve(within + JITTER * np.eye(len(within)), between.T).T
             mean = centered(np.einsum("pta,ta->p", sums, passed @ self.coefficients))
             left = here - passed @ between.T
-            strengths = np.exp(self.settings[7 : 7 + ORDERS])
+            strength = self.settings[0]
             variance = sum(
-                s * sums[:, :, n] @ left @ sums[:, :, n].T for n, s in enumerate(strengths)
+                strength * sums[:, :, n] @ left @ sums[:, :, n].T for n in range(ORDERS)
             ) + _quadratic(sums, passed, self.covariance)
         variance = variance + _own(profile.angles, profile.angles, self.settings)
         variance = centered(centered(variance).T)
-        noise = np.exp(self.settings[-1])
+        noise = self.settings[-1]
         return mean, np.sqrt(np.maximum(np.diag(variance), 0) + noise)
 
 
@@ -129,11 +131,11 @@ class TorsionCorrection(Method):
     Parameters
     ----------
     every : settings are chosen on each so-manyeth point of the profiles, all of which are then used
-    steps : of the search for settings
+    seed : of how molecules are dealt to folds
     """
 
     every: Count = 3
-    steps: Count = 15
+    seed: int = 0
 
     def fit(self, profiles: Sequence[TorsionProfile]) -> TorsionCorrectionModel:
         """The correction of ``profiles`` with reference energies.
@@ -155,7 +157,11 @@ class TorsionCorrection(Method):
             [each.angles[:: self.every] for each in profiles],
             [centered(one[:: self.every]) for one in wanted],
         )
-        settings = _most_likely(types, sparse, self.steps)
+        groups = [each.group for each in profiles]
+        if len(set(groups)) < 2:  # each molecule for itself
+            groups = [str(k) for k in range(len(profiles))]
+        fold_of = folds_by_group(groups, FOLDS, self.seed)
+        settings = _best_left_out(types, sparse, np.repeat(fold_of, np.diff(sparse.ends)))
         whole = _Labels(sums, [each.angles for each in profiles], wanted)
         coefficients, covariance = _posterior(types, whole, settings)
         return TorsionCorrectionModel(settings, types, coefficients, covariance, len(profiles))
@@ -174,47 +180,54 @@ class _Labels:
 
     def own(self, settings) -> np.ndarray:
         """Covariance of what is left to each profile, and noise."""
-        matrix = np.exp(settings[-1]) * np.eye(len(self.values))
+        matrix = settings[-1] * np.eye(len(self.values))
         for start, stop, angles in zip(self.ends, self.ends[1:], self.angles):
             block = _own(angles, angles, settings)
             matrix[start:stop, start:stop] += centered(centered(block).T)
         return matrix
 
     def covariance(self, types, settings) -> np.ndarray:
-        likeness = _likeness(types, types, settings)
-        strengths = np.exp(settings[7 : 7 + ORDERS])
-        known = (s * (sums @ (sums @ likeness).T) for s, sums in zip(strengths, self.sums))
-        return self.own(settings) + sum(known)
+        likeness = _likeness(types, types)
+        known = sum(sums @ (sums @ likeness).T for sums in self.sums)
+        return self.own(settings) + settings[0] * known
 
 
-def _most_likely(types, labels, steps):
-    """Settings of the largest posterior density."""
+def _best_left_out(types, labels, fold_of) -> np.ndarray:
+    """Settings with which labels of molecules left out are most likely, one by one.
 
-    def loss(settings):
-        try:
-            factor = cholesky(labels.covariance(types, settings), lower=True)
-        except LinAlgError:
-            return 1e10
-        misfit = solve_triangular(factor, labels.values, lower=True)
-        prior = np.sum(((settings - BEGIN) / SPREAD) ** 2)
-        return 0.5 * (misfit @ misfit + prior) + np.log(np.diag(factor)).sum()
+    Likelihood of all labels together would trust that profiles are smooth to the last digit, and take what is not for
+    torsions.
+    """
+    known = labels.covariance(types, (1.0, 0.0, 0.0))
+    own = labels.own((0.0, 1.0, 0.0))
 
-    reach = [(value - FARTHEST, value + FARTHEST) for value in BEGIN]
-    return minimize(loss, BEGIN, method="L-BFGS-B", bounds=reach, options={"maxiter": steps}).x
+    def density(settings):
+        strength, share, noise = settings
+        whole = strength * known + share * own + noise * np.eye(len(known))
+        total = 0.0
+        for fold in np.unique(fold_of):
+            out = fold_of == fold
+            factor = cholesky(whole[np.ix_(~out, ~out)], lower=True)
+            half = solve_triangular(factor, strength * known[np.ix_(~out, out)], lower=True)
+            mean = half.T @ solve_triangular(factor, labels.values[~out], lower=True)
+            variance = np.diag(whole)[out] - (half**2).sum(0)
+            total -= 0.5 * np.sum((labels.values[out] - mean) ** 2 / variance + np.log(variance))
+        return total
+
+    return np.array(max(itertools.product(*TRIED), key=density))
 
 
 def _posterior(types, labels, settings):
     """Mean and covariance of the coefficients of all types, given the labels.
 
     ==========  ===================================================================
-    ``prior``   ``s_n k(t, t')``, (orders types, orders types)
+    ``prior``   ``s k(t, t')``, (orders types, orders types)
     ``cross``   covariance of coefficients with labels, (orders types, labels)
     ==========  ===================================================================
     """
-    likeness = _likeness(types, types, settings)
-    strengths = np.exp(settings[7 : 7 + ORDERS])
-    cross = np.concatenate([s * (sums @ likeness).T for s, sums in zip(strengths, labels.sums)])
-    prior = np.kron(np.diag(strengths), likeness)
+    likeness, strength = _likeness(types, types), settings[0]
+    cross = strength * np.concatenate([(sums @ likeness).T for sums in labels.sums])
+    prior = strength * np.kron(np.eye(ORDERS), likeness)
     factor = cholesky(labels.covariance(types, settings), lower=True)
     mean = cross @ cho_solve((factor, True), labels.values)
     half = solve_triangular(factor, cross.T, lower=True)
@@ -250,17 +263,16 @@ def _over(types, profile):
     return whole
 
 
-def _likeness(first, second, settings) -> np.ndarray:
+def _likeness(first, second) -> np.ndarray:
     """``k`` of types, one for a type with itself: the sum over both ways to read a torsion, normalized."""
-    weights = 1 / (1 + np.exp(-np.asarray(settings[:7])))
 
     def one_way(a, b):
-        product = np.where(a[:, None, -1] == b[None, :, -1], 1.0, weights[6])
+        product = np.where(a[:, None, -1] == b[None, :, -1], 1.0, ALIKE[6])
         for atom in range(4):
             shift = 0 if atom in (1, 2) else 3
             for k in range(3):
                 same = a[:, None, 3 * atom + k] == b[None, :, 3 * atom + k]
-                product = product * np.where(same, 1.0, weights[shift + k])
+                product = product * np.where(same, 1.0, ALIKE[shift + k])
         return product
 
     def both(a, b):
@@ -290,5 +302,5 @@ def _reversed(rows):
 
 def _own(first, second, settings) -> np.ndarray:
     """Covariance of what is left to a profile between its angles."""
-    own, width = np.exp(settings[-3:-1])
-    return own * np.exp((np.cos(np.asarray(first)[:, None] - np.asarray(second)[None]) - 1) / width**2)
+    apart = np.asarray(first)[:, None] - np.asarray(second)[None]
+    return settings[1] * np.exp((np.cos(apart) - 1) / WIDTH**2)
