@@ -7,9 +7,9 @@ Elements that are bonded in the training frames have wells with flat bottoms: ``
 somewhat beyond the longest bond seen, and falls to zero well before the next atoms are met, over a low barrier, as what
 is not bonded keeps apart. Nearer than the shortest distance seen, ``l``, atoms repel each other, bonded or not. So
 labels are left as they are but for a constant. Where bonds and what is not bonded are not apart, as with short hydrogen
-bonds, ``s`` falls slowly from the mean length on. No atom has more bonds than it was seen to have: beyond ``N``, the
-most in the training frames, each costs more than it is worth, ``q(x) = x^3 / (x^2 + 0.003)`` from zero on, so that an
-atom between two others does not win both.
+bonds, ``s`` falls slowly from the mean length on. No atom has more bonds than it was seen to have:
+beyond ``N``, the most in the training frames and a little more, each costs more than it is worth,
+``q(x) = x^3 / (x^2 + 0.003)`` from zero on, so that an atom between two others does not win both.
 
 Frames near equilibrium do not decide depths. But bonds are Morse curves [morse1929], more or less, whose rates differ
 little, and with `RATE` the stiffness ``k = 2 D a^2`` that forces have tells depths within some tens of per cent of bond
@@ -74,6 +74,10 @@ WALL = 1200.0
 
 CROWDED = 1.2
 """A bond too many costs this multiple of the deepest one of its element."""
+
+SLACK = 0.1
+"""So much of a bond more than any atom was seen to have costs nothing; or twice how far the most are above the
+nineteenth of twenty."""
 
 LIKELY = (0.3, 3.0)
 """Energies of isolated atoms are believed if frames are bound by so many times what stiffness says."""
@@ -338,16 +342,18 @@ def _by_energies(term: BindingTerm, frames, bonded, references):
 
 
 def _numbers_of_bonds(term: BindingTerm, configurations) -> np.ndarray:
-    """The most bonds an atom of each element has in any frame."""
-    most = np.zeros(len(term.elements))
+    """The most bonds an atom of each element has in any frame, and `SLACK` beyond."""
+    seen: list[list[np.ndarray]] = [[] for _ in term.elements]
     for chosen, near in batches(configurations, term.elements, term.cutoff):
         points = points_of([configurations[k] for k in chosen], len(near.kinds))
         distances = np.linalg.norm(points[:, near.partners] - points[:, None] + near.offsets, axis=0)
         pairs = pair_kinds(near.kinds, near.kinds[near.partners])
         bonds = np.asarray(term.curves(jnp.asarray(distances), jnp.asarray(pairs))[1].sum(0))
-        present = near.kinds >= 0
-        np.maximum.at(most, near.kinds[present], bonds[present])
-    return most
+        for kind, found in enumerate(seen):
+            found.append(bonds[near.kinds == kind])
+    numbers = [np.concatenate(found) for found in seen]
+    # where bonds end slowly their number is no whole one, and other frames have more of them
+    return np.array([n.max() + max(SLACK, 2 * (n.max() - np.quantile(n, 0.95))) for n in numbers])
 
 
 def _deepest(term: BindingTerm) -> np.ndarray:
