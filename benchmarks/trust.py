@@ -33,7 +33,7 @@ from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.validation.bootstrap import timescale_errors
 from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
 from thalweg.report.benchmark import Row
-from thalweg.testsystems.chain import sampled_states, timescales
+from thalweg.testsystems.chain import lumped_timescales, rough_chain, sampled_states, timescales
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.wells import PrinzPotential
 from thalweg.time_series.trajectories import Trajectories
@@ -70,16 +70,6 @@ def rows(data: Path, quick: bool) -> Iterator[Row]:
 
 
 # error bars
-
-
-def rough_chain(random: np.random.Generator, size: int, kT: float) -> np.ndarray:
-    """A reversible walk of up to three states at a time on a ring whose energies are drawn at random."""
-    energies = random.normal(0, kT, size)
-    matrix = np.zeros((size, size))
-    for step in (-3, -2, -1, 1, 2, 3):
-        other = (np.arange(size) + step) % size
-        matrix[np.arange(size), other] = np.exp(np.minimum(0, energies - energies[other])) / 7
-    return matrix + np.diag(1 - matrix.sum(axis=1))
 
 
 def random_chains(count: int) -> Iterator[Row]:
@@ -174,17 +164,7 @@ def _lumped_prinz(seed: int) -> tuple[Any, dict[int, float], float]:
     chain, pi = PRINZ.transition_matrix(0.01), PRINZ.stationary_distribution
     path = sampled_states(chain, 1, 40_000, pi, np.random.default_rng(seed))[0]
     scan = ImpliedTimescales(lags, n_processes=1, samples=30).fit([states[path]])
-    return scan, dict(zip(lags, lumped(chain, pi, states, lags))), timescales(chain, 1)[0]
-
-
-def lumped(chain: np.ndarray, pi: np.ndarray, states: np.ndarray, lags: tuple[int, ...]) -> list[float]:
-    """Exact slowest implied time of a stationary chain seen through fewer states, for each lag [steps]."""
-    onto = np.eye(states.max() + 1)[states]
-    found = []
-    for lag in lags:
-        flows = onto.T @ (pi[:, None] * np.linalg.matrix_power(chain, lag)) @ onto
-        found.append(float(timescales(flows / flows.sum(axis=1, keepdims=True), 1, lag)[0]))
-    return found
+    return scan, dict(zip(lags, lumped_timescales(chain, pi, states, lags))), timescales(chain, 1)[0]
 
 
 def _alanine(folder: Path) -> Iterator[tuple[Any, dict[int, float], float]]:
@@ -204,7 +184,7 @@ def _alanine(folder: Path) -> Iterator[tuple[Any, dict[int, float], float]]:
     for seen in (phi // 3 * 10 + psi // 3, phi // 6 * 5 + psi // 6, psi // 5):
         states = np.unique(seen, return_inverse=True)[1]
         for lags in ((1, 2, 5, 10, 20), (5, 10, 20, 50)):
-            exact = dict(zip(lags, lumped(chain, pi, states, lags)))
+            exact = dict(zip(lags, lumped_timescales(chain, pi, states, lags)))
             for frames in (10_000, 30_000):
                 for walk in sampled_states(chain, 10, frames, pi, random):
                     scan = ImpliedTimescales(lags, n_processes=1).fit(DiscreteTrajectories([states[walk]]))

@@ -8,7 +8,7 @@ import pytest
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.validation.implied_timescales import ImpliedTimescales
-from thalweg.testsystems.chain import sampled_states, timescales
+from thalweg.testsystems.chain import lumped_timescales, sampled_states, timescales
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +59,3 @@ def test_timescales_of_few_crossings_are_not_called_flat_too_early(angles):
                     wrong += bool(np.isfinite(begin) and exact[round(begin)] < 0.92 * slowest)
                     scans += 1
     assert wrong <= scans / 20
-
-
-def lumped_timescales(chain, pi, states, lags):
-    """Exact slowest implied timescales of a stationary chain seen through fewer states."""
-    onto = np.eye(states.max() + 1)[states]
-    found = []
-    for lag in lags:
-        flows = onto.T @ (pi[:, None] * np.linalg.matrix_power(chain, lag)) @ onto
-        found.append(timescales(flows / flows.sum(axis=1, keepdims=True), 1, lag)[0])
-    return found

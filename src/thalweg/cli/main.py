@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,6 +86,20 @@ def main() -> None:
 def _stop(*_: object) -> None:
     """A polite request to stop ends as Ctrl-C does: the folder is left in order, and how to go on is said."""
     raise KeyboardInterrupt
+
+
+@contextmanager
+def _going_on() -> Iterator[Callable[[str], Callable[[str, float], None]]]:
+    """Bars for work that the same command goes on with where it is stopped, which then is said."""
+    from thalweg.studies.progress import watched
+
+    console = Console(stderr=True, soft_wrap=True)
+    try:
+        with watched(console) as progress:
+            yield progress
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on", markup=False)
+        raise typer.Exit(130) from None
 
 
 def _version(wanted: bool) -> bool:
@@ -212,7 +228,6 @@ def analyze(
     Give --features, --tica-lag, --dim or --states more than once, and every combination is scored on data left out.
     """
     from thalweg.studies.analyzing import Analysis, report_of_files
-    from thalweg.studies.progress import watched
 
     asked = Analysis(
         tuple(files),
@@ -226,13 +241,8 @@ def analyze(
         tuple(states or [100]),
         sets,
     )
-    console = Console(stderr=True, soft_wrap=True)
-    try:
-        with watched(console) as progress:
-            results = report_of_files(asked, out, progress)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on", markup=False)
-        raise typer.Exit(130) from None
+    with _going_on() as progress:
+        results = report_of_files(asked, out, progress)
     _show(results, out)
 
 
@@ -326,7 +336,6 @@ def label_frames(
 ) -> None:
     """Energies and forces of a molecule's or crystal's frames by a quantum program; goes on where it was stopped."""
     from thalweg.studies.labeling import LabelStudy, label_study
-    from thalweg.studies.progress import watched
 
     asked = LabelStudy(
         tuple(what),
@@ -341,13 +350,8 @@ def label_frames(
         processes,
         days,
     )
-    console = Console(stderr=True, soft_wrap=True)
-    try:
-        with watched(console) as progress:
-            results = label_study(asked, out, progress)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on", markup=False)
-        raise typer.Exit(130) from None
+    with _going_on() as progress:
+        results = label_study(asked, out, progress)
     _say(results, out)
     typer.echo(f"frames: {out / 'labels.xyz'}")
 
@@ -389,17 +393,11 @@ def on_the_fly(
 ) -> None:
     """Dynamics that buys labels where its potential is unsure and learns them at once; goes on where it was stopped."""
     from thalweg.studies.potential.on_the_fly import carry_out_on_the_fly, load_on_the_fly
-    from thalweg.studies.progress import watched
 
     _require_file(study)
     asked, folder = load_on_the_fly(study), out or Path(study.stem)
-    console = Console(stderr=True, soft_wrap=True)
-    try:
-        with watched(console) as progress:
-            results = carry_out_on_the_fly(asked, folder, progress)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on", markup=False)
-        raise typer.Exit(130) from None
+    with _going_on() as progress:
+        results = carry_out_on_the_fly(asked, folder, progress)
     _say(results, folder)
     typer.echo(f"model: {folder / 'model.thalweg'}")
 
@@ -430,7 +428,6 @@ def potential_of(
 ) -> None:
     """A potential of a molecule or crystal by active learning, tried before it is called done; goes on where it was."""
     from thalweg.studies.potential.campaign import MODEL, START, potential_study
-    from thalweg.studies.progress import watched
     from thalweg.studies.tables.potential_study import load_potential_study, potential_study_from_table
 
     if len(what) == 1 and what[0].endswith(".toml"):
@@ -451,13 +448,8 @@ def potential_of(
         study = potential_study_from_table(
             {"potential": asked, "learning": {"error": error, "labels": labels}}
         )
-    console = Console(stderr=True, soft_wrap=True)
-    try:
-        with watched(console) as progress:
-            results = potential_study(study, out, progress)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on", markup=False)
-        raise typer.Exit(130) from None
+    with _going_on() as progress:
+        results = potential_study(study, out, progress)
     _say(results, out)
     typer.echo(f"model: {out / MODEL}; try thalweg md {out / MODEL} {out / START}")
 
@@ -480,7 +472,6 @@ def scan_torsion(
     ),
 ) -> None:
     """The energy of a molecule along a torsion, all else relaxed; goes on where it was stopped."""
-    from thalweg.studies.progress import watched
     from thalweg.studies.tables.language import StudyError
     from thalweg.studies.torsions import TorsionStudy, torsion_study
 
@@ -489,13 +480,8 @@ def scan_torsion(
     except ValueError:
         raise StudyError(f'--torsion "{torsion}" is no row of atoms; give four, such as 0-1-2-3') from None
     asked = TorsionStudy(smiles, level, four, points, conformers, seed)
-    console = Console(stderr=True, soft_wrap=True)
-    try:
-        with watched(console) as progress:
-            results = torsion_study(asked, out, progress)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on", markup=False)
-        raise typer.Exit(130) from None
+    with _going_on() as progress:
+        results = torsion_study(asked, out, progress)
     _say(results, out)
     typer.echo(f"frames: {out / 'scan.xyz'}")
 

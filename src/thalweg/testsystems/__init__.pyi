@@ -5,6 +5,8 @@ from .chain import chain_mean_first_passage_time as chain_mean_first_passage_tim
 from .chain import chain_stationary_distribution as chain_stationary_distribution
 from .chain import eigenvalues as eigenvalues
 from .chain import hop_chain as hop_chain
+from .chain import lumped_timescales as lumped_timescales
+from .chain import rough_chain as rough_chain
 from .chain import sampled_states as sampled_states
 from .chain import three_state_chain as three_state_chain
 from .chain import timescales as timescales

@@ -7,6 +7,8 @@ fast.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from thalweg.shapes import Shaped
@@ -80,6 +82,41 @@ def timescales(matrix: np.ndarray, count: int, lag: float = 1.0) -> np.ndarray:
     lag : lag time of the matrix
     """
     return -lag / np.log(np.abs(eigenvalues(matrix, count + 1)[1:]))
+
+
+def rough_chain(random: np.random.Generator, size: int, kT: float) -> np.ndarray:
+    """A reversible walk of up to three states at a time on a ring whose energies are drawn at random.
+
+    Parameters
+    ----------
+    random : what draws
+    size : number of states
+    kT : deviation of the energies, in units of the thermal energy
+    """
+    energies = random.normal(0, kT, size)
+    matrix = np.zeros((size, size))
+    for step in (-3, -2, -1, 1, 2, 3):
+        other = (np.arange(size) + step) % size
+        matrix[np.arange(size), other] = np.exp(np.minimum(0, energies - energies[other])) / 7
+    return matrix + np.diag(1 - matrix.sum(axis=1))
+
+
+def lumped_timescales(
+    matrix: np.ndarray, stationary: np.ndarray, states: np.ndarray, lags: Sequence[int]
+) -> list[float]:
+    """Exact slowest implied timescales of a stationary chain seen through fewer states, one for each lag [steps].
+
+    Parameters
+    ----------
+    stationary : distribution of the chain (fine states,)
+    states : what each of its states is seen as (fine states,) int
+    """
+    onto = np.eye(states.max() + 1)[states]
+    found = []
+    for lag in lags:
+        flows = onto.T @ (stationary[:, None] * np.linalg.matrix_power(matrix, lag)) @ onto
+        found.append(float(timescales(flows / flows.sum(axis=1, keepdims=True), 1, lag)[0]))
+    return found
 
 
 def chain_committor(matrix: np.ndarray, in_a: np.ndarray, in_b: np.ndarray) -> np.ndarray:

@@ -10,17 +10,7 @@ import pytest
 from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.kinetics.validation.bootstrap import timescale_errors
-from thalweg.testsystems.chain import sampled_states
-
-
-def rough_chain(random, size, kT):
-    """A reversible walk of up to three states at a time on a ring whose energies are drawn at random."""
-    energies = random.normal(0, kT, size)
-    matrix = np.zeros((size, size))
-    for step in (-3, -2, -1, 1, 2, 3):
-        other = (np.arange(size) + step) % size
-        matrix[np.arange(size), other] = np.exp(np.minimum(0, energies - energies[other])) / 7
-    return matrix + np.diag(1 - matrix.sum(axis=1))
+from thalweg.testsystems.chain import rough_chain, sampled_states
 
 
 def walk(matrix, frames, random):

@@ -575,7 +575,7 @@ def _leak_notes(*found: _Solved) -> tuple[str, ...]:
     notes = []
     for each in found:
         assert each.cells is not None
-        slowest = each.cells.leaks.min(initial=1.0)
+        slowest = each.cells.leaks.min()
         if slowest < strongest_ridge(each.forms) and each.forms.changes.shape[1] == 1:
             seen = slowest * each.forms.independent
             notes.append(

@@ -113,21 +113,16 @@ class PerAtom:
 
 
 @dataclass(frozen=True)
-class Summed:
-    """A scalar that is a sum over atoms."""
+class _OfMolecule:
+    """A scalar of a whole molecule, whatever its atoms count."""
 
     name: str
 
     def shape(self, frame: Configuration) -> tuple[int, ...]:
         return ()
 
-    def over(self, elements: Sequence[int], frames: Sequence[Configuration]) -> Summed:
+    def over(self, elements: Sequence[int], frames: Sequence[Configuration]) -> Readout:
         return self
-
-    def tensors(
-        self, frames: Sequence[Configuration], kinds: np.ndarray, features: Sequence[np.ndarray]
-    ) -> np.ndarray:
-        return np.ones((len(kinds), 1, 1))
 
     def owners(self, frames: Sequence[Configuration]) -> np.ndarray:
         return frames_of_sites(frames)
@@ -143,16 +138,18 @@ class Summed:
 
 
 @dataclass(frozen=True)
-class Pooled:
+class Summed(_OfMolecule):
+    """A scalar that is a sum over atoms."""
+
+    def tensors(
+        self, frames: Sequence[Configuration], kinds: np.ndarray, features: Sequence[np.ndarray]
+    ) -> np.ndarray:
+        return np.ones((len(kinds), 1, 1))
+
+
+@dataclass(frozen=True)
+class Pooled(_OfMolecule):
     """A scalar that is a mean over atoms: it does not grow with the molecule."""
-
-    name: str
-
-    def shape(self, frame: Configuration) -> tuple[int, ...]:
-        return ()
-
-    def over(self, elements: Sequence[int], frames: Sequence[Configuration]) -> Pooled:
-        return self
 
     def tensors(
         self, frames: Sequence[Configuration], kinds: np.ndarray, features: Sequence[np.ndarray]
@@ -160,21 +157,9 @@ class Pooled:
         owners = frames_of_sites(frames)
         return (1 / np.bincount(owners))[owners][:, None, None]
 
-    def owners(self, frames: Sequence[Configuration]) -> np.ndarray:
-        return frames_of_sites(frames)
-
-    def rows(self, frames: Sequence[Configuration]) -> np.ndarray:
-        return _scalars(self.name, frames)
-
-    def labels(self, rows: np.ndarray, frames: Sequence[Configuration]) -> list[np.ndarray]:
-        return [np.array(value) for value in rows[:, 0]]
-
-    def deviations(self, rows: np.ndarray, frames: Sequence[Configuration]) -> list[np.ndarray]:
-        return [np.array(value) for value in rows[:, 0]]
-
 
 @dataclass(frozen=True)
-class AttentionPooled:
+class AttentionPooled(_OfMolecule):
     """A scalar that is a weighted mean over atoms, weights ``softmax_i(b_a + s_a . f_i)`` within each molecule.
 
     Parameters
@@ -183,13 +168,9 @@ class AttentionPooled:
     scores : ``(b_a, s_a)`` of each element, (1 + `SCORED`,) each; made likely by the labels unless given
     """
 
-    name: str
     scores: InCode[tuple[np.ndarray, ...] | None] = None
 
-    def shape(self, frame: Configuration) -> tuple[int, ...]:
-        return ()
-
-    def over(self, elements: Sequence[int], frames: Sequence[Configuration]) -> AttentionPooled:
+    def over(self, elements: Sequence[int], frames: Sequence[Configuration]) -> Readout:
         if self.scores is not None:
             return self
         return replace(self, scores=tuple(np.zeros(1 + SCORED) for _ in elements))
@@ -205,18 +186,6 @@ class AttentionPooled:
         np.maximum.at(highest, owners, score)
         raised = np.exp(score - highest[owners])
         return (raised / np.bincount(owners, raised)[owners])[:, None, None]
-
-    def owners(self, frames: Sequence[Configuration]) -> np.ndarray:
-        return frames_of_sites(frames)
-
-    def rows(self, frames: Sequence[Configuration]) -> np.ndarray:
-        return _scalars(self.name, frames)
-
-    def labels(self, rows: np.ndarray, frames: Sequence[Configuration]) -> list[np.ndarray]:
-        return [np.array(value) for value in rows[:, 0]]
-
-    def deviations(self, rows: np.ndarray, frames: Sequence[Configuration]) -> list[np.ndarray]:
-        return [np.array(value) for value in rows[:, 0]]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,15 @@ import numpy as np
 import plotly.graph_objects as go
 
 from thalweg.report.json_values import jsonable
-from thalweg.report.page_parts import Figures, citation_list, document, in_order, provenance, summary, table
+from thalweg.report.page_parts import (
+    Figures,
+    asked_and_found,
+    document,
+    in_order,
+    made_from,
+    table,
+    works_cited,
+)
 from thalweg.report.results import Diagnosis
 from thalweg.report.style import PALETTE, styled
 from thalweg.report.written_files import write_files
@@ -69,16 +77,9 @@ def write_label_report(results: LabelResults, folder: Path) -> Path:
 
 def _page(results: LabelResults) -> str:
     """The whole page; what is absent is left out."""
-    return document(results.title, in_order(results, (_summary, _frames, _failures, _provenance, _citations)))
-
-
-def _summary(results: LabelResults, _: Figures) -> str:
-    answers = (
-        ("What was asked", results.asked),
-        ("What was found", results.found),
-        ("How sure", results.certainty),
+    return document(
+        results.title, in_order(results, (asked_and_found, _frames, _failures, made_from, works_cited))
     )
-    return summary(results.title, results.subtitle, answers, results.diagnoses)
 
 
 def _frames(results: LabelResults, numbered: Figures) -> str:
@@ -117,11 +118,3 @@ def _failures(results: LabelResults, _: Figures) -> str:
     more = len(results.failures) - len(rows)
     after = f'<p class="caption">And {more} more.</p>' if more else ""
     return "<h2>Frames without a label</h2>" + table(("frame", "why"), rows) + after
-
-
-def _provenance(results: LabelResults, _: Figures) -> str:
-    return provenance(results.provenance)
-
-
-def _citations(results: LabelResults, _: Figures) -> str:
-    return citation_list(results.citations)

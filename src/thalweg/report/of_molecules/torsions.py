@@ -10,7 +10,15 @@ import numpy as np
 
 from thalweg.report.json_values import jsonable
 from thalweg.report.of_scans import drawn_profiles
-from thalweg.report.page_parts import Figures, citation_list, document, in_order, provenance, summary, table
+from thalweg.report.page_parts import (
+    Figures,
+    asked_and_found,
+    document,
+    in_order,
+    made_from,
+    table,
+    works_cited,
+)
 from thalweg.report.results import Diagnosis
 from thalweg.report.written_files import write_files
 from thalweg.shapes import Shaped
@@ -57,19 +65,11 @@ def write_torsion_report(results: TorsionResults, folder: Path) -> Path:
         {
             "results/report.json": lambda: json.dumps(jsonable(results), indent=1) + "\n",
             "report.html": lambda: document(
-                results.title, in_order(results, (_summary, _profiles, _numbers, _provenance, _citations))
+                results.title,
+                in_order(results, (asked_and_found, _profiles, _numbers, made_from, works_cited)),
             ),
         },
     )
-
-
-def _summary(results: TorsionResults, _: Figures) -> str:
-    answers = (
-        ("What was asked", results.asked),
-        ("What was found", results.found),
-        ("How sure", results.certainty),
-    )
-    return summary(results.title, results.subtitle, answers, results.diagnoses)
 
 
 def _profiles(results: TorsionResults, numbered: Figures) -> str:
@@ -90,11 +90,3 @@ def _numbers(results: TorsionResults, _: Figures) -> str:
     return "<h2>Numbers</h2>" + table(
         ("degrees", *(f"{name} [kJ/mol]" for name, _ in results.profiles)), rows
     )
-
-
-def _provenance(results: TorsionResults, _: Figures) -> str:
-    return provenance(results.provenance)
-
-
-def _citations(results: TorsionResults, _: Figures) -> str:
-    return citation_list(results.citations)

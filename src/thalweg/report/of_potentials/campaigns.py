@@ -9,7 +9,15 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from thalweg.report.json_values import jsonable
-from thalweg.report.page_parts import Figures, citation_list, document, in_order, provenance, summary, table
+from thalweg.report.page_parts import (
+    Figures,
+    asked_and_found,
+    document,
+    in_order,
+    made_from,
+    table,
+    works_cited,
+)
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
 from thalweg.report.style import PALETTE, styled
@@ -71,17 +79,8 @@ def write_campaign_report(results: CampaignResults, folder: Path) -> Path:
 
 def _page(results: CampaignResults) -> str:
     """The whole page; what is absent is left out."""
-    sections = (_summary, _course, _cycles, _checks, _card, _provenance, _citations)
+    sections = (asked_and_found, _course, _cycles, _checks, _card, made_from, works_cited)
     return document(results.title, in_order(results, sections))
-
-
-def _summary(results: CampaignResults, _: Figures) -> str:
-    answers = (
-        ("What was asked", results.asked),
-        ("What was found", results.found),
-        ("How sure", results.certainty),
-    )
-    return summary(results.title, results.subtitle, answers, results.diagnoses)
 
 
 def _course(results: CampaignResults, numbered: Figures) -> str:
@@ -165,11 +164,3 @@ def _checks(results: CampaignResults, _: Figures) -> str:
 
 def _card(results: CampaignResults, _: Figures) -> str:
     return "<h2>Card of the model</h2>" + table(("", ""), results.card.items()) if results.card else ""
-
-
-def _provenance(results: CampaignResults, _: Figures) -> str:
-    return provenance(results.provenance)
-
-
-def _citations(results: CampaignResults, _: Figures) -> str:
-    return citation_list(results.citations)

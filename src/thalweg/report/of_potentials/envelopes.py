@@ -12,7 +12,15 @@ import plotly.graph_objects as go
 
 from thalweg.report.csv_text import csv_text
 from thalweg.report.json_values import jsonable
-from thalweg.report.page_parts import Figures, citation_list, document, in_order, provenance, summary, table
+from thalweg.report.page_parts import (
+    Figures,
+    asked_and_found,
+    document,
+    in_order,
+    made_from,
+    table,
+    works_cited,
+)
 from thalweg.report.results import Diagnosis, ViewerMolecule
 from thalweg.report.rounding import significant
 from thalweg.report.style import PALETTE, styled
@@ -96,24 +104,15 @@ def write_envelope_report(results: EnvelopeResults, folder: Path) -> Path:
 def _page(results: EnvelopeResults) -> str:
     """The whole page; what is absent is left out."""
     sections: Sequence[Callable[[EnvelopeResults, Figures], str]] = (
-        _summary,
+        asked_and_found,
         _map,
         _structures,
         _errors,
         _frames,
-        _provenance,
-        _citations,
+        made_from,
+        works_cited,
     )
     return document(results.title, in_order(results, sections), in_order(results, (_viewer,)))
-
-
-def _summary(results: EnvelopeResults, _: Figures) -> str:
-    answers = (
-        ("What was asked", results.asked),
-        ("What was found", results.found),
-        ("How sure", results.certainty),
-    )
-    return summary(results.title, results.subtitle, answers, results.diagnoses)
 
 
 def _map(results: EnvelopeResults, numbered: Figures) -> str:
@@ -260,11 +259,3 @@ def _table_of_frames(results: EnvelopeResults) -> tuple[Sequence[str], list]:
         results.errors,
     )
     return header, [tuple(row) for row in rows]
-
-
-def _provenance(results: EnvelopeResults, _: Figures) -> str:
-    return provenance(results.provenance)
-
-
-def _citations(results: EnvelopeResults, _: Figures) -> str:
-    return citation_list(results.citations)

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from thalweg.report.csv_text import csv_text
 from thalweg.report.json_values import jsonable
-from thalweg.report.page_parts import Figures, citation_list, document, in_order, provenance, summary, table
+from thalweg.report.page_parts import Figures, document, in_order, made_from, summary, table, works_cited
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
 from thalweg.report.style import PALETTE, styled
@@ -106,8 +106,8 @@ def _page(results: OnTheFlyResults) -> str:
         _claims,
         _jumps,
         _ledger,
-        _provenance,
-        _citations,
+        made_from,
+        works_cited,
     )
     return document(results.title, in_order(results, sections))
 
@@ -196,11 +196,3 @@ def _ledger(results: OnTheFlyResults, _: Figures) -> str:
     more = f"The last {LISTED} of {len(rows)} calls; all" if len(rows) > LISTED else "All"
     note = f'<p class="caption">{more} are in results/ledger.csv.</p>'
     return "<h2>The ledger</h2>" + table(header, cells) + note
-
-
-def _provenance(results: OnTheFlyResults, _: Figures) -> str:
-    return provenance(results.provenance)
-
-
-def _citations(results: OnTheFlyResults, _: Figures) -> str:
-    return citation_list(results.citations)
