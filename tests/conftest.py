@@ -15,6 +15,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from importlib import util
 from pathlib import Path
@@ -24,6 +25,7 @@ import jax
 import pytest
 
 from thalweg.cli.surroundings import data_folder
+from thalweg.machine import make_room_for_programs
 
 PROGRAMS = pytest.StashKey[str]()
 """The folder of compiled programs that this process made and removes."""
@@ -58,6 +60,16 @@ def pytest_configure(config: pytest.Config) -> None:
         told = config.stash[PROGRAMS] = tempfile.mkdtemp(prefix="thalweg-programs-")
     jax.config.update("jax_compilation_cache_dir", told)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item):
+    """A worker compiles more programs than a process may hold; tests that are quick add few."""
+    began = time.perf_counter()
+    result = yield
+    if time.perf_counter() - began > 0.5:
+        make_room_for_programs()
+    return result
 
 
 @pytest.hookimpl(optionalhook=True)

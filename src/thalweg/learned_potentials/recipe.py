@@ -28,6 +28,7 @@ from thalweg.learned_potentials.uncertainty.calibrated import calibrated
 from thalweg.learned_potentials.uncertainty.committee import Committee
 from thalweg.learned_potentials.uncertainty.left_out import left_out_forces
 from thalweg.learning.splits import random_split
+from thalweg.machine.programs import make_room_for_programs
 from thalweg.systems.configuration import Configuration, elements_of
 
 NAMED = ("learner", "baseline", "core_repulsion", "fall_back")
@@ -96,6 +97,7 @@ class Recipe:
             If there are no frames, labels are not numbers, or forces are clearly not the gradient of the energies, or
             stresses not their derivative by strain: see `thalweg.learned_potentials.frames.inspection`.
         """
+        make_room_for_programs()
         if not inspected:
             require_sound(configurations)
         core = () if self.core_repulsion is None else (self.core_repulsion.for_frames(configurations),)

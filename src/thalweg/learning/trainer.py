@@ -33,6 +33,7 @@ import numpy as np
 from thalweg.learning.checkpoint import entry, restored, save
 from thalweg.learning.optimizers import LBFGS, Adam
 from thalweg.learning.schedules import Constant, Cosine, Plateau
+from thalweg.machine.programs import make_room_for_programs
 from thalweg.shapes import Float
 
 Model = TypeVar("Model", bound=eqx.Module)
@@ -195,6 +196,7 @@ class Trainer:
         >>> round(float(trained.model.weight[0, 0]), 1)
         3.0
         """
+        make_room_for_programs()
         source = Shuffled(batches) if isinstance(batches, Sequence) else batches
         weights, constants = eqx.partition(model, trainable)
         count = _counted(

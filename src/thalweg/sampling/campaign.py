@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from thalweg.machine import disk
+from thalweg.machine.programs import make_room_for_programs
 from thalweg.sampling.executors import serial
 from thalweg.sampling.plans import from_plain, plain, planned
 from thalweg.sampling.policy import Planner, Task
@@ -165,6 +166,7 @@ def _perform(entry: str, work: Any, path: Path, lease: str | None = None) -> flo
     store = Store(path, lease)
     began = time.perf_counter()
     if not store.has(entry):
+        make_room_for_programs()
         from_plain(work)(store, entry)
     return time.perf_counter() - began
 
