@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from thalweg.labeling.geometries.normal_modes import normal_modes
 from thalweg.labeling.geometries.relaxation import nearest_minimum
@@ -100,8 +101,65 @@ def test_runs_that_give_no_spectrum_are_refused(data, told):
 
 
 def test_few_coarse_runs_are_told():
-    found = Infrared(TEMPERATURE).fit(Trajectories(oscillators(0.005, 500)[:1], dt=0.005))
-    assert [note.split()[0] for note in found.notes] == ["errors", "the", "frames"]
+    found = Infrared(TEMPERATURE).fit(Trajectories(oscillators(0.005, 200)[:1], dt=0.005))
+    assert [note.split()[0] for note in found.notes] == ["errors", "the", "the", "frames"]
+    assert np.isnan(found.peak_errors()).all()
+
+
+def noise(runs: int, frames: int, seed: int, dt: float = 0.002):
+    """Dipoles whose rates have a flat spectrum."""
+    random = np.random.default_rng(seed)
+    return Trajectories([np.cumsum(random.normal(size=(frames, 3)), 0) for _ in range(runs)], dt=dt)
+
+
+def band(wavenumber: float, seed: int, frames: int = 2500, dt: float = 0.002, lifetime: float = 1.0):
+    """A damped spring along x that noise drives: a complex amplitude that forgets its phase, exactly."""
+    random = np.random.default_rng(seed)
+    kept = np.exp(-dt / lifetime)
+    kicks = np.sqrt((1 - kept**2) / 2) * random.normal(size=(frames, 2)) @ np.array([1, 1j])
+    kicks[0] /= np.sqrt(1 - kept**2)
+    swing = lfilter([1.0], [1.0, -kept], kicks)
+    phase = np.exp(1j * wavenumber * WAVENUMBER * dt * np.arange(frames))
+    return np.outer((swing * phase).real, [1.0, 0.0, 0.0])
+
+
+def test_noise_without_lines_has_no_peaks():
+    spectra = [Infrared(TEMPERATURE).fit(noise(runs, 2500, seed)) for runs in (2, 6) for seed in range(20)]
+    assert (
+        sum(len(each.peaks(0.0)) > 0 for each in spectra) <= 5
+    )  # of 40, at 5 % each: by chance once in a hundred
+    maxima = [np.sum(np.diff(np.sign(np.diff(each.values))) < 0) for each in spectra]
+    assert min(maxima) > 50
+
+
+def test_the_number_of_independent_pieces_is_that_which_noise_was_cut_into():
+    found = [Infrared(TEMPERATURE, resolution=40.0).fit(noise(6, 2500, seed)) for seed in range(5)]
+    count = 7  # pieces of 1.2 ps in 5 ps, half over each other, under Hann's window [percival1993]
+    pieces = 6 * 3 * 18 * count**2 / (19 * count - 1)
+    assert np.mean([each.independent_pieces for each in found]) == pytest.approx(pieces, rel=0.05)
+
+
+def test_lines_that_noise_drives_are_found_where_they_are_and_no_others():
+    lines, off = np.array([600.0, 1000.0, 1150.0, 3000.0]), []
+    for seed in range(8):
+        runs = [
+            sum(
+                band(each, 1000 * seed + 10 * run + k) * (1.0, 0.7, 1.0, 0.2)[k]
+                for k, each in enumerate(lines)
+            )
+            for run in range(6)
+        ]
+        found = Infrared(TEMPERATURE).fit(Trajectories(runs, dt=0.002))
+        places, errors = found.peaks(0.0), found.peak_errors(0.0)
+        assert len(places) == len(lines)
+        off.append((places - lines) / errors)
+    assert np.abs(off).max() < 6
+    assert np.sqrt(np.mean(np.square(off))) == pytest.approx(1.2, abs=0.5)  # Student's t of five degrees
+
+
+def test_the_resolution_is_what_the_time_affords():
+    found = [Infrared(TEMPERATURE).fit(noise(4, frames, 0)).resolution for frames in (300, 2500, 20000)]
+    assert found == pytest.approx([80.0, 24.0, 10.0], rel=0.03)
 
 
 BOND = KnownPotential(
