@@ -26,8 +26,12 @@ from thalweg.kinetics.galerkin.solution import Trial
 from thalweg.kinetics.reactions.stopped_windows import StoppedWindows
 from thalweg.shapes import Shaped
 
-LEAST_VARIANCE = 1e-8
-"""Variance of combinations of functions, relative to the largest, below which they do not follow the cells' steps."""
+LEAST_VARIANCE = 1e-4
+"""Variance of combinations of functions, relative to the largest, below which they do not follow the cells' steps, and
+with them the chance in cells of few windows."""
+
+IN_FULL = 1e-8
+"""The same where the cells decide: what functions do not follow at the rim of a well would decide about all of it."""
 
 
 def _cell_values(
@@ -133,15 +137,13 @@ class CellSums:
         own = (np.ones(len(first)), (first, np.arange(len(first))))
         self.tests += (scipy.sparse.csr_array(own, (size, len(first))) @ weighted).T
 
-    def answer(self, forms: Forms) -> CellAnswer:
+    def answer(self, forms: Forms, least: float = LEAST_VARIANCE) -> CellAnswer:
         """The answer in functions whose sums over the same windows these are: the nearest in the mean square."""
         scale = given_ridge(forms, 0.0).scale
         correlation = forms.total.mass[0] / scale[:, None] / scale
         largest = float(scipy.linalg.eigvalsh(correlation, subset_by_index=[len(scale) - 1] * 2)[0])
         right = np.column_stack([self.tests, self.guess]) / scale[:, None]
-        found = scipy.linalg.solve(
-            correlation + LEAST_VARIANCE * largest * np.eye(len(scale)), right, assume_a="pos"
-        )
+        found = scipy.linalg.solve(correlation + least * largest * np.eye(len(scale)), right, assume_a="pos")
         found = found / scale[:, None]
         values = self.trial.boundary.values
         return CellAnswer(values, self.counts, self.accrued, found[:, :-1], found[:, -1])

@@ -28,7 +28,7 @@ from thalweg.collective_variables.covariances.stationarity import FALSE_ALARMS
 from thalweg.kinetics.committors.martingale import MartingaleTest, martingale_test
 from thalweg.kinetics.galerkin.adapted_kernels import AdaptedKernels, Adapting
 from thalweg.kinetics.galerkin.boundary import boundary
-from thalweg.kinetics.galerkin.cell_answer import CellAnswer, CellSums
+from thalweg.kinetics.galerkin.cell_answer import IN_FULL, CellAnswer, CellSums
 from thalweg.kinetics.galerkin.cell_chain import (
     cell_counts,
     chance_of_change,
@@ -482,6 +482,7 @@ class _Passes(NamedTuple):
         cells = chain.answer(forms)
         strongest = strongest_ridge(forms)
         if slow := int((cells.leaks < strongest).sum()):
+            cells = chain.answer(forms, IN_FULL)
             ridge = given_ridge(forms, strongest, slow)
         elif strength is None:
             ridge = chosen_ridge(forms, cells.coefficients)
