@@ -185,6 +185,15 @@ def test_errors_drawn_at_scores_exceed_a_limit_as_often_as_the_odds_say():
     assert np.mean(drawn > 1.0, axis=0) == pytest.approx(odds.exceeding(scores, 1.0), abs=0.03)
 
 
+def test_what_is_not_known_of_the_law_adds_to_the_scatter_in_quadrature():
+    odds, random = ErrorOdds(2.0, 0.3, 100000), np.random.default_rng(5)
+    scores = np.array([0.5, 1.0, 2.0])
+    errors = 2.0 * scores * np.exp(random.normal(size=(40000, 3)) * [0.3, 0.5, 1.3])
+    unknown = np.array([0.0, 0.4, np.sqrt(1.3**2 - 0.3**2)])
+    assert odds.exceeding(scores, 3.0, unknown) == pytest.approx((errors > 3.0).mean(0), abs=0.01)
+    assert odds.exceeding(scores, 4.0, unknown)[2] == pytest.approx(0.5)  # the median stays
+
+
 def test_false_alarms_at_a_share_caught_are_a_point_of_the_receiver_operating_characteristic():
     bad = RANDOM.random(2000) < 0.3
     scores = RANDOM.normal(size=2000) + 2 * bad

@@ -319,8 +319,14 @@ class ErrorOdds:
         noise = np.random.default_rng(seed).normal(size=(draws, len(scores)))
         return self.medians(scores) * np.exp(self.scatter * noise)
 
-    def exceeding(self, scores: Float[Array, " values *kinds"], limit: float) -> np.ndarray:
+    def exceeding(
+        self, scores: Float[Array, " values *kinds"], limit: float, unknown: Many | float = 0.0
+    ) -> np.ndarray:
         """Probability that the error at each score exceeds ``limit``.
+
+        Parameters
+        ----------
+        unknown : standard deviation of the logarithm that comes to the scatter, of all or of each
 
         Examples
         --------
@@ -328,7 +334,7 @@ class ErrorOdds:
         >>> odds.exceeding(np.array([1.0, 2.0]), 4.0).round(2).tolist()
         [0.14, 0.5]
         """
-        width = max(self.scatter * np.sqrt(1 + 1 / self.count), 1e-12)
+        width = np.maximum(np.hypot(self.scatter * np.sqrt(1 + 1 / self.count), unknown), 1e-12)
         with np.errstate(divide="ignore"):
             far = np.log(self.medians(scores) / limit)
         return stdtr(self.count - len(self.shares) + PRIOR_COUNT, far / width)

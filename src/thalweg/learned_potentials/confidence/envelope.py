@@ -9,13 +9,16 @@ large the force error may be, before any label is there,
     delta    how far the forces of the two potentials are apart [schran2020],
 
 root mean squares over components. By held-out frames it is learned how errors scatter about ``sigma^(1-w) delta^w``
-(`ErrorOdds`). Where the strangest atom is ``d`` times as far from the training environments as that of hardly any
-held-out frame, errors are taken to be ``d`` times larger: nothing that was seen speaks of them.
+(`ErrorOdds`). Both grow as errors do far from what was taught, over orders of magnitude, so that the law of the
+held-out frames is that of others, too. Where the strangest atom is ``d > 1`` times as far from the training
+environments as that of hardly any held-out frame, the law is less sure, the logarithm of the error by `STRANGER`
+``log d`` more, and the error is ``d`` times the usual one at least: both scores vanish where atoms have left.
 
 Two expansions miss the same things, and their distance says little: beside a linear potential stands a network.
 
 A frame is *outside* where an error of more than ``limit`` times the usual one is more probable than not, *inside*
-where it is at most as probable as `INSIDE`, and on the *border* between these.
+where it is at most as probable as `INSIDE`, and on the *border* between these. What is not inside is to be doubted:
+the alarm of who minds a bad frame that is missed nine times as much as a good one that is doubted.
 """
 
 from __future__ import annotations
@@ -57,6 +60,9 @@ INSIDE, OUTSIDE = 0.1, 0.5
 HARDLY_ANY = 0.95
 """Share of the held-out frames whose strangest atoms are nearer than distances are counted from."""
 
+STRANGER = 0.3
+"""Standard deviation of what a factor ``e`` of the distance beyond that may add to the logarithm of the error."""
+
 REMEMBERED = 6000
 """Training environments to which distances are taken, at most."""
 
@@ -77,7 +83,7 @@ class Envelope:
     environments : of the training frames
     errors : how force errors of held-out frames scatter about the two scores
     usual : force error of these, root mean square [kJ/mol/nm]
-    far : distance of the strangest atom from which on errors grow with the distance
+    far : distance of the strangest atom from which on less is known of errors
     limit : multiple of the usual error that is too much
     notes : what one should know
     """
@@ -164,19 +170,14 @@ class Envelope:
 
         Root mean square over components. What ranks frames by how much they are to be distrusted.
         """
-        known = self._known(frames)
-        expected = np.full(len(frames), np.inf)
-        if known.any():
-            some = [frame for frame, one in zip(frames, known) if one]
-            farther = np.maximum(self.distances(some) / max(self.far, 1e-12), 1.0)
-            expected[known] = self.errors.medians(self.opinions(some)) * farther
-        return np.nan_to_num(expected, nan=np.inf, posinf=np.inf)
+        return self._expected(frames)[0]
 
     def probabilities(self, frames: Sequence[Configuration]) -> Float[np.ndarray, " frames"]:
         """That the force error of each frame is more than ``limit`` times the usual one, (frames,)."""
+        expected, stranger = self._expected(frames)
         alone = replace(self.errors, ratio=1.0, shares=(1.0,))
-        expected = np.minimum(self.score(frames), 1e12 * self.usual)
-        return alone.exceeding(expected, self.limit * self.usual)
+        unknown = STRANGER * np.log(np.clip(stranger, 1.0, 1e12))
+        return alone.exceeding(np.minimum(expected, 1e12 * self.usual), self.limit * self.usual, unknown)
 
     def verdicts(self, frames: Sequence[Configuration]) -> list[Verdict]:
         """Whether each frame is ``"inside"``, on the ``"border"`` or ``"outside"``."""
@@ -216,6 +217,18 @@ class Envelope:
             raise ValueError(f"{path} holds no envelope; make one by: thalweg envelope MODEL TRAIN.xyz")
         envelope, one = kept
         return replace(envelope, potential=envelope.second) if one else envelope
+
+    def _expected(self, frames: Sequence[Configuration]) -> tuple[np.ndarray, np.ndarray]:
+        """Medians of errors, and how many times farther than usual the strangest atoms are, at least once."""
+        known = self._known(frames)
+        expected, stranger = np.full(len(frames), np.inf), np.ones(len(frames))
+        if known.any():
+            some = [frame for frame, one in zip(frames, known) if one]
+            farther = self.distances(some) / max(self.far, 1e-12)
+            least = np.where(farther > 1, self.usual * farther, 0.0)
+            expected[known] = np.maximum(self.errors.medians(self.opinions(some)), least)
+            stranger[known] = np.maximum(farther, 1.0)
+        return np.nan_to_num(expected, nan=np.inf, posinf=np.inf), np.nan_to_num(stranger, nan=1.0)
 
     def _known(self, frames: Sequence[Configuration]) -> Bool[np.ndarray, " frames"]:
         """Frames of known elements.
