@@ -170,6 +170,22 @@ def test_of_two_scores_each_counts_by_what_it_tells():
         ErrorOdds.of(errors[:2], scores[:2])
 
 
+def test_no_kind_of_score_counts_against_itself():
+    random = np.random.default_rng(11)
+    first = np.exp(random.normal(size=60))
+    second = first * np.exp(0.2 * random.normal(size=60))
+    third = first * np.exp(0.3 * random.normal(size=60))
+    errors = first**1.5 / second**0.5 * np.exp(0.1 * random.normal(size=60))
+    odds = ErrorOdds.of(errors, np.stack([first, second], 1))
+    assert odds.shares == pytest.approx((1.0, 0.0))
+    assert odds.ratio == pytest.approx(ErrorOdds.of(errors, first).ratio)
+    both = first**0.6 * third**0.4 * np.exp(0.1 * random.normal(size=60))
+    shares = ErrorOdds.of(both, np.stack([second, first, third], 1)).shares
+    assert min(shares) >= 0
+    assert sum(shares) == pytest.approx(1.0)
+    assert shares[1:] == pytest.approx((0.6, 0.4), abs=0.15)
+
+
 def test_the_odds_of_a_large_error_are_how_often_it_comes():
     errors = 0.7 * CLAIMED * np.exp(0.3 * RANDOM.normal(size=len(CLAIMED)))
     odds = ErrorOdds.of(errors[:200], CLAIMED[:200])

@@ -219,7 +219,8 @@ class ErrorOdds:
     """How errors scatter about scores: ``log(error / score)`` is normal, its mean and deviation estimated.
 
     Of several kinds of scores, each as large as errors are, their geometric mean counts, each kind with a share that is
-    estimated too. Shares add up to one: errors and scores twice as large are as probable.
+    estimated too. Shares add up to one: errors and scores twice as large are as probable. None is negative: that a
+    larger score of one kind should mean a smaller error is chance, and far off where it is believed elsewhere.
     Not knowing these better makes the next error distributed like Student's t.
 
     Attributes
@@ -342,19 +343,31 @@ class ErrorOdds:
 
 def _most_likely(logs, unknown, scores, count, held):
     """Odds for ``logs`` of errors, known up to variances ``unknown``; ``held`` where scores are right a priori."""
-    kinds, shown = scores.shape[1], np.log(scores)
-    left = logs - shown[:, 0]
-    rows = np.column_stack([np.ones(len(left)), shown[:, 1:] - shown[:, :1]])
-    if held:  # as by so many errors more, at their scores
-        left, rows = np.append(left, 0.0), np.vstack([rows, np.sqrt(PRIOR_COUNT) * np.eye(1, kinds)])
-    coefficients = np.linalg.lstsq(rows, left, rcond=None)[0]
+    shown, counted = np.log(scores), list(range(scores.shape[1]))
+    while True:
+        coefficients, rows, left = _regressed(logs, shown[:, counted], held)
+        shares = np.array([1 - coefficients[1:].sum(), *coefficients[1:]])
+        if shares.min() >= 0:
+            break
+        counted.pop(int(shares.argmin()))
     off = _winsorized((left - rows @ coefficients)[: len(logs)])
     if not held:
         coefficients[0] += off.mean()
     known = np.sum((off - off.mean()) ** 2 + unknown) + PRIOR_COUNT * PRIOR_SCATTER**2
-    scatter = np.sqrt(known / (len(logs) - kinds + PRIOR_COUNT))
-    shares = (1 - coefficients[1:].sum(), *coefficients[1:])
-    return ErrorOdds(float(np.exp(coefficients[0])), float(scatter), count, tuple(map(float, shares)))
+    scatter = np.sqrt(known / (len(logs) - len(counted) + PRIOR_COUNT))
+    all_shares = np.zeros(scores.shape[1])
+    all_shares[counted] = shares
+    return ErrorOdds(float(np.exp(coefficients[0])), float(scatter), count, tuple(map(float, all_shares)))
+
+
+def _regressed(logs, shown, held):
+    """Logarithm of the ratio and the shares but the first, with rows and left sides of the least squares."""
+    left = logs - shown[:, 0]
+    rows = np.column_stack([np.ones(len(left)), shown[:, 1:] - shown[:, :1]])
+    if held:  # as by so many errors more, at their scores
+        left = np.append(left, 0.0)
+        rows = np.vstack([rows, np.sqrt(PRIOR_COUNT) * np.eye(1, shown.shape[1])])
+    return np.linalg.lstsq(rows, left, rcond=None)[0], rows, left
 
 
 def _winsorized(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thalweg.learned_potentials.confidence.envelope import Envelope, verdict_of
+from thalweg.learned_potentials.confidence.envelope import (
+    DOUBTED,
+    INSIDE,
+    OUTSIDE,
+    Envelope,
+    _doubted,
+    verdict_of,
+)
 from thalweg.learned_potentials.networks.element_networks import Network
 from thalweg.learned_potentials.networks.gradient_training import GradientTraining
 from thalweg.learned_potentials.parametric.pair_terms import morse
@@ -50,6 +57,9 @@ def test_scores_tell_frames_of_large_errors_from_others(envelope):
     verdicts = np.array(envelope.verdicts([*like, *hot]))
     assert (verdicts[:40] == "inside").mean() > 0.8
     assert (verdicts[bad] != "inside").mean() > 0.9
+    own = errors > 3 * envelope.usual
+    expected = envelope.probabilities([*like, *hot]).sum()
+    assert expected == pytest.approx(own.sum(), rel=0.25)  # of some 30, known to two of its deviations
 
 
 @pytest.mark.long
@@ -95,6 +105,18 @@ def test_verdicts_are_probabilities_in_words():
         "border",
         "outside",
     ]
+
+
+def test_one_in_twenty_of_frames_like_those_held_out_is_doubted_and_not_more():
+    random = np.random.default_rng(3)
+    held_out, new = random.uniform(0, 0.4, (200, 39)), random.uniform(0, 0.4, (200, 500))
+    inside = [_doubted(each) for each in held_out]
+    assert min(inside) >= INSIDE
+    assert np.mean([(each > t).mean() for each, t in zip(new, inside)]) == pytest.approx(
+        1 / DOUBTED, abs=0.01
+    )
+    assert _doubted(held_out[0, :18]) == INSIDE  # too few to promise it
+    assert _doubted(np.full(39, 0.9)) == OUTSIDE
 
 
 def test_what_cannot_calibrate_is_refused():

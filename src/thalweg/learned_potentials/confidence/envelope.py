@@ -17,8 +17,10 @@ environments as that of hardly any held-out frame, the law is less sure, the log
 Two expansions miss the same things, and their distance says little: beside a linear potential stands a network.
 
 A frame is *outside* where an error of more than ``limit`` times the usual one is more probable than not, *inside*
-where it is at most as probable as `INSIDE`, and on the *border* between these. What is not inside is to be doubted:
-the alarm of who minds a bad frame that is missed nine times as much as a good one that is doubted.
+where it is at most as probable as `INSIDE`, or as in all but one in `DOUBTED` of the held-out frames, and on the
+*border* between these. What is not inside is to be doubted, and that is the alarm: of who minds a bad frame that is
+missed nine times as much as a good one that is doubted, or else does not want more false alarms than one in `DOUBTED`
+over frames like those held out, however widely their errors scatter [angelopoulos2023].
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ from thalweg.learned_potentials.uncertainty.calibrated import (
 from thalweg.learned_potentials.uncertainty.committee import CommitteeTerm
 from thalweg.learned_potentials.uncertainty.distance_to_training import KnownEnvironments
 from thalweg.learned_potentials.uncertainty.label_noise import label_noise
-from thalweg.learning.calibration import ErrorOdds
+from thalweg.learning.calibration import ErrorOdds, alarm_threshold
 from thalweg.learning.storage import load_tree, save_tree
 from thalweg.representations.expansions.ace import ACE
 from thalweg.representations.representation import Representation
@@ -56,6 +58,9 @@ from thalweg.systems.configuration import Configuration, elements_of
 
 INSIDE, OUTSIDE = 0.1, 0.5
 """Probabilities of a large error up to which a frame is inside, and from which it is outside."""
+
+DOUBTED = 20
+"""Of so many frames like those held out one may be doubted in any case."""
 
 HARDLY_ANY = 0.95
 """Share of the held-out frames whose strangest atoms are nearer than distances are counted from."""
@@ -85,6 +90,7 @@ class Envelope:
     usual : force error of these, root mean square [kJ/mol/nm]
     far : distance of the strangest atom from which on less is known of errors
     limit : multiple of the usual error that is too much
+    inside : probability of that up to which a frame is inside
     notes : what one should know
     """
 
@@ -95,6 +101,7 @@ class Envelope:
     usual: float
     far: float
     limit: float = 3.0
+    inside: float = INSIDE
     notes: tuple[str, ...] = ()
 
     @staticmethod
@@ -157,13 +164,14 @@ class Envelope:
         notes = (
             () if told.sum() >= FEW else (f"{told.sum()} held-out frames say little of how errors scatter.",)
         )
-        return replace(
+        made = replace(
             untried,
             errors=odds,
             usual=usual_error(odds.true_errors(errors[told], scores[told], noise, sizes)),
             far=float(np.quantile(untried.distances(labeled), HARDLY_ANY)),
             notes=notes,
         )
+        return replace(made, inside=_doubted(made.probabilities(labeled)))
 
     def score(self, frames: Sequence[Configuration]) -> Float[np.ndarray, " frames"]:
         """Median of what the force error of each frame may be, (frames,) [kJ/mol/nm]; infinite of unknown elements.
@@ -181,7 +189,7 @@ class Envelope:
 
     def verdicts(self, frames: Sequence[Configuration]) -> list[Verdict]:
         """Whether each frame is ``"inside"``, on the ``"border"`` or ``"outside"``."""
-        return [verdict_of(one) for one in self.probabilities(frames)]
+        return [verdict_of(one, self.inside) for one in self.probabilities(frames)]
 
     def opinions(self, frames: Sequence[Configuration]) -> Float[np.ndarray, "frames kinds"]:
         """Claimed deviations, and where there are two models their distance: root mean squares [kJ/mol/nm]."""
@@ -245,8 +253,8 @@ class Envelope:
         return np.array([set(map(int, frame.numbers)) <= known for frame in frames], bool)
 
 
-def verdict_of(probability: float) -> Verdict:
-    """What the probability of a large error makes of a frame.
+def verdict_of(probability: float, inside: float = INSIDE) -> Verdict:
+    """What the probability of a large error makes of a frame, ``inside`` that up to which it is inside.
 
     Examples
     --------
@@ -255,7 +263,14 @@ def verdict_of(probability: float) -> Verdict:
     """
     if probability > OUTSIDE:
         return "outside"
-    return "border" if probability > INSIDE else "inside"
+    return "border" if probability > inside else "inside"
+
+
+def _doubted(probabilities: Float[np.ndarray, " frames"]) -> float:
+    """The probability that all but one in `DOUBTED` frames like these stay below, if that is more than `INSIDE`."""
+    if len(probabilities) + 1 < DOUBTED:  # so few promise nothing
+        return INSIDE
+    return float(np.clip(alarm_threshold(probabilities, 1 / DOUBTED), INSIDE, OUTSIDE))
 
 
 def _expansion(training: Sequence[Configuration]) -> Representation:

@@ -102,7 +102,9 @@ def _results(
     frames = [frame for some in sets.values() for frame in some]
     names = [name for name, some in sets.items() for _ in some]
     expected, odds = envelope.score(frames), envelope.probabilities(frames)
-    verdicts = ["" if name == "training" else verdict_of(one) for name, one in zip(names, odds)]
+    verdicts = [
+        "" if name == "training" else verdict_of(one, envelope.inside) for name, one in zip(names, odds)
+    ]
     coordinates, explained = _on_map(envelope, sets["training"], frames)
     errors = _errors(envelope, frames, expected) / MEV_PER_ANGSTROM
     limit = envelope.limit * envelope.usual / MEV_PER_ANGSTROM
@@ -136,7 +138,7 @@ def _results(
         structures=tuple(np.asarray(frame.positions, float) for frame in frames),
         asked=(
             f"Where {asked.model} may be believed: outside is a force error of more than {envelope.limit:g} times the "
-            "usual one more probable than not, inside at most 10 %.",
+            f"usual one more probable than not, inside at most {100 * envelope.inside:.0f} %.",
         ),
         found=tuple(found),
         certainty=tuple(certainty),
