@@ -9,6 +9,9 @@ is worth something if it reaches with half the labels what random frames reach.
 Frames of a pool are as likely as dynamics visits them, and so are those to judge by: where both are alike, random
 frames are hard to beat, and a root mean square over all frames is what they are best at. So the error of the worst
 twentieth of the test frames stands beside it.
+
+Of molecules that nothing was designed with, campaigns of 100 labels end with large displacements along modes and bonds:
+how many lead below the start or do not conserve energy, with the kernel in bounds (`KernelBound`) and without.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -33,12 +37,27 @@ from thalweg.labeling.choice import (
     RandomFrames,
     choose_frames,
 )
+from thalweg.labeling.geometries.far_from_minimum import far_from_minimum
 from thalweg.learned_potentials.frames.errors import errors_of
 from thalweg.learned_potentials.recipes.molecular import local_gradient_domain
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.uncertainty.calibrated import force_errors
 from thalweg.report.benchmark import Row
+from thalweg.sampling.campaign import drive
+from thalweg.sampling.policies.active_learning import (
+    TEST as JUDGED_BY,
+)
+from thalweg.sampling.policies.active_learning import (
+    begin_learning,
+    cycles_done,
+    lesson_entry,
+    sets_taught,
+)
+from thalweg.sampling.store import Store
+from thalweg.sampling.tasks.teach import Lesson, labels_of
+from thalweg.studies.potential.beginning import beginning_of
 from thalweg.studies.potential.campaign import potential_study
+from thalweg.studies.potential.repair import repaired
 from thalweg.studies.tables.potential_study import potential_study_from_table
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
@@ -56,6 +75,15 @@ FEW, MANY = 500, 1000
 
 HIGHER, TAUGHT, DEAR, DEAR_TEST = "PBE0/def2-SVP", ("ethanol", "malonaldehyde"), 60, 40
 """A level that the difference to is learned of some molecules, with so many labels, and so many to judge by."""
+
+DISPLACED = (
+    ("CO", "C=O", "CN", "C=C"),
+    ("CC=O", "OC=O", "NC=O", "CC#N"),
+    ("CC(=O)O", "CC(=O)N", "CS", "CF"),
+    ("COC",),
+    ("CCC",),
+)
+"""Molecules that are displaced by a lot, those of a part together; the last two have 72 and 144 permutations."""
 
 POOL, TEST = 1000, 300
 """Frames to choose from and to judge by."""
@@ -92,9 +120,12 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         for rule in RULES
     }
     deltas = {f"{name}/{HIGHER} over GFN2-xTB": partial(delta, data, name) for name in TAUGHT}
+    stable = {f"stability/{k}": partial(stability, molecules) for k, molecules in enumerate(DISPLACED, 1)}
     return (
         curves
         | deltas
+        | stable
+        | {"one command": one_command}
         | {
             f"ethanol/{FEW} against {MANY}, seed {seed}": partial(
                 few_against_many, data, "ethanol", "spread", seed
@@ -168,16 +199,57 @@ def delta(data: Path, name: str) -> Iterator[Row]:
     yield Row(f"{name}: a label of {HIGHER}", seconds, "s")
 
 
+def stability(molecules: Sequence[str]) -> Iterator[Row]:
+    """Large displacements of molecules after campaigns of 100 labels, the kernel in bounds and without."""
+    for smiles in molecules:
+        with tempfile.TemporaryDirectory() as folder:
+            yield from _displaced(smiles, Path(folder))
+
+
+def _displaced(smiles: str, folder: Path) -> Iterator[Row]:
+    study = potential_study_from_table({"potential": {"what": [smiles]}, "learning": {"labels": 100}})
+    level, store = level_of("gfn2"), Store(folder / "campaign")
+    begun = beginning_of(study.potential, level, study.learning, None, _quietly)
+    begin_learning(store, begun.first, begun.test, level, begun.recipe)
+    drive(store, study.learning)
+    cycle = cycles_done(store) - 1
+    known, judged = labels_of(store, sets_taught(store, cycle)), labels_of(store, (JUDGED_BY,))
+    last = Lesson.read(store, lesson_entry(cycle)).potential
+    mended = repaired(last, begun, level, Store(folder / "repairs"), known, study.learning.seed, _quietly)
+    free = replace(last, terms=(*last.terms[:-1], replace(last.terms[-1], bound=None)))
+    far = far_from_minimum(free, begun.modes, level)
+    count, bought = f"of {len(far.ways)}", len(mended.bought)
+    lead = f"{smiles}: displacements that lead below the start or explode"
+    yield Row(
+        f"{lead}, {len(known)} + {bought} labels",
+        float(mended.far.faults),
+        count,
+        target="0",
+        met=mended.far.holds,
+    )
+    yield Row(f"{lead}, without bounds", float(far.faults), count)
+    if not mended.far.holds:
+        yield Row(f"{smiles}: {mended.far}", None, "")
+    for what, potential in (("", mended.potential), (", without bounds", free)):
+        error = errors_of(judged, potential.evaluate(judged)).forces.rmse / unit("meV/Å", "force")
+        yield Row(f"{smiles}: forces{what}", error, "meV/Å")
+
+
+def _quietly(_message: str, _fraction: float) -> None:
+    pass
+
+
 def one_command() -> Iterator[Row]:
-    """What ``thalweg potential CCO --level gfn2`` takes and leaves, its two walks side by side on two cores."""
-    study = potential_study_from_table({"potential": {"what": ["CCO"], "workers": 2}})
-    began = time.perf_counter()
+    """What ``thalweg potential CCO --level gfn2`` takes and leaves."""
+    study = potential_study_from_table({"potential": {"what": ["CCO"]}})
+    began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        results = potential_study(study, Path(folder), lambda _: lambda _message, _fraction: None)
-    seconds, end = time.perf_counter() - began, results.cycles[-1]
+        results = potential_study(study, Path(folder), lambda _: _quietly)
+    # no longer on an idle machine than what all threads took together
+    seconds, end = time.process_time() - began, results.cycles[-1]
     error = end.force_error / unit("meV/Å", "force")
     wanted = study.learning.error / unit("meV/Å", "force")
-    yield Row("ethanol by one command", seconds, "s", target="<= 300", met=seconds <= 300)
+    yield Row("ethanol by one command, processor time", seconds, "s", target="<= 300", met=seconds <= 300)
     yield Row("ethanol by one command, labels", float(end.labels), "")
     yield Row(
         "ethanol by one command, forces", error, "meV/Å", target=f"<= {wanted:.0f}", met=bool(error <= wanted)

@@ -47,6 +47,7 @@ from .gradient_domain.kernel_solvers import ClosedForm as ClosedForm
 from .gradient_domain.kernel_solvers import ConjugateGradients as ConjugateGradients
 from .gradient_domain.kernel_solvers import KernelSolution as KernelSolution
 from .gradient_domain.kernel_solvers import ProjectedProcess as ProjectedProcess
+from .gradient_domain.mean_energy import KernelBound as KernelBound
 from .gradient_domain.observations import LabelCovariance as LabelCovariance
 from .gradient_domain.observations import Observed as Observed
 from .gradient_domain.observations import ObservedLabels as ObservedLabels

@@ -7,7 +7,8 @@ With ``K`` the covariance of all training labels (`hessian_kernel`) and ``F`` th
 
 which costs as much per point as a distance; where all frames have energies these are fitted too and add
 ``height k``. The constant is the mean of what training energies leave. The process has a mean energy, fitted to the
-same frames first (`ValencePairs`): the kernel learns what it leaves, and far from all frames it is what remains.
+same frames first (`ValencePairs`): the kernel learns what it leaves, and far from all frames it is what remains. On the
+way there a kernel says anything, and so it is held in bounds (`KernelBound`).
 
 Settings are chosen among candidates, one after the other, by the error that leaving out one frame at a time would give,
 known in closed form, on some of the training frames; nothing else is looked at.
@@ -36,6 +37,7 @@ from thalweg.learned_potentials.gradient_domain.kernel_solvers import (
     ProjectedProcess,
     affordable,
 )
+from thalweg.learned_potentials.gradient_domain.mean_energy import KernelBound
 from thalweg.learned_potentials.gradient_domain.observations import LabelCovariance, Observed, ObservedLabels
 from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
 from thalweg.learned_potentials.parametric.valence_pairs import ValencePairs
@@ -75,6 +77,7 @@ class GradientDomain:
     remembered : about how many force components are kept to answer for uncertainties, which are exact where these are
         those of all frames
     mean : settings of an energy to fall back to far from all frames; None for a constant, as above a good baseline
+    share : of what the mean has risen by that the kernel may take back, or add, far from all frames; None for any
 
     Examples
     --------
@@ -95,6 +98,7 @@ class GradientDomain:
     choosing: int = 800
     remembered: int = 9000
     mean: ValencePairs | None = ValencePairs()  # noqa: RUF009
+    share: float | None = 0.5
 
     def fit(
         self,
@@ -168,7 +172,8 @@ class GradientDomain:
             mean,
         )
         settings = {"covariance": kind, "reach": reach, "relative": relative, "width": width, "noise": noise}
-        return FittedTerm(_with_constant(term, configurations), solved.info(settings, notes))
+        term = _in_bounds(_with_constant(term, configurations), frames, self.share)
+        return FittedTerm(term, solved.info(settings, notes))
 
     def _prior(self, distances, group, covariance, reach, relative, width):
         return Prior(
@@ -200,6 +205,15 @@ def _with_constant(term, configurations):
         return term
     left = np.array([frame.energy for frame in labeled]) - term.evaluate(labeled).energies
     return replace(term, constant=float(left.mean()))
+
+
+def _in_bounds(term, frames, share):
+    """``term``, which takes back a ``share`` of what its mean has risen by at most, and leaves training ``frames``."""
+    if share is None:
+        return term
+    learned = term.learned(frames).energies
+    mean = np.zeros(len(frames)) if term.mean is None else term.mean.evaluate(frames).energies
+    return replace(term, bound=KernelBound.of(share, learned, mean))
 
 
 def frames_that_choose(frames: int, size: float | int, choosing: int, seed: int) -> np.ndarray:

@@ -15,7 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.learned_potentials.gradient_domain.hessian_kernel import Covariance, Prior
-from thalweg.learned_potentials.gradient_domain.mean_energy import labels_over_mean, over_mean
+from thalweg.learned_potentials.gradient_domain.mean_energy import (
+    KernelBound,
+    labels_over_mean,
+    over_mean,
+)
 from thalweg.learned_potentials.gradient_domain.observations import ObservedLabels
 from thalweg.learned_potentials.gradient_domain.posterior import MoleculePosterior
 from thalweg.learned_potentials.parametric.force_field import ForceFieldTerm
@@ -36,7 +40,7 @@ EXACT = 1e-2
 
 class GradientDomainTerm(eqx.Module):
     """``E(x) = mean(x) + constant + sum_{points, c} 2 k'(|x - point|_c^2) <x - point, weight>_c``, see
-    `gradient_domain`.
+    `gradient_domain`; what stands after the mean stays within the ``bound``.
 
     Attributes
     ----------
@@ -49,6 +53,7 @@ class GradientDomainTerm(eqx.Module):
     noise : relative to the mean prior variance of forces
     landmarks : (frames, atoms, 3) training frames kept for uncertainties [nm]
     mean : energy far from all training frames; None for the constant alone
+    bound : how far from it the energy may be; None for any distance
     """
 
     numbers: Int[np.ndarray, " atoms"]
@@ -61,6 +66,7 @@ class GradientDomainTerm(eqx.Module):
     noise: float
     landmarks: Float[np.ndarray, "landmarks atoms 3"]
     mean: ForceFieldTerm | None
+    bound: KernelBound | None = None
 
     @staticmethod
     def of(
@@ -134,13 +140,15 @@ class GradientDomainTerm(eqx.Module):
             (points * weights) @ parts.T,
         )
         learned = GradientDomainEnergy(self.prior.covariance, *(halves(one) for one in arrays), self.constant)
-        return over_mean(learned, self.mean, numbers)
+        return over_mean(learned, self.mean, numbers, self.bound)
 
     def evaluate(self, configurations: Sequence[Configuration]) -> Labels:
-        positions = self._positions(configurations)
-        energies, forces = self._labels(positions)
-        learned = Labels(energies, tuple(forces), tuple(np.full((3, 3), np.nan) for _ in configurations))
-        return labels_over_mean(learned, self.mean, configurations)
+        return labels_over_mean(self.learned(configurations), self.mean, configurations, self.bound)
+
+    def learned(self, configurations: Sequence[Configuration]) -> Labels:
+        """Labels without the mean and without bounds."""
+        energies, forces = self._labels(self._positions(configurations))
+        return Labels(energies, tuple(forces), tuple(np.full((3, 3), np.nan) for _ in configurations))
 
     def forces_at(self, positions: Float[np.ndarray, "frames atoms 3"]) -> np.ndarray:
         """Forces of frames at ``positions`` without those of the mean [kJ/mol/nm], 64 bits."""
@@ -214,7 +222,7 @@ class GradientDomainTerm(eqx.Module):
     def _labels(self, positions):
         energies, forces = np.empty(len(positions)), np.empty(positions.shape)
         with jax.enable_x64(True):
-            energy = jax.tree.map(jnp.asarray, replace(self, mean=None).bind(self.numbers))
+            energy = jax.tree.map(jnp.asarray, replace(self, mean=None, bound=None).bind(self.numbers))
             for start in range(0, len(positions), SIDE_BY_SIDE):
                 chunk = positions[start : start + SIDE_BY_SIDE]
                 filler = np.repeat(chunk[:1], SIDE_BY_SIDE - len(chunk), 0)

@@ -47,7 +47,15 @@ def sgdml(
     (5.0, 10.0, 20.0)
     """
     learner = GradientDomain(
-        (Matern52(),), (float("inf"),), (0.0,), tuple(widths), tuple(noises), solver, permutations, mean=mean
+        (Matern52(),),
+        (float("inf"),),
+        (0.0,),
+        tuple(widths),
+        tuple(noises),
+        solver,
+        permutations,
+        mean=mean,
+        share=None if mean is None else 0.5,
     )
     return Recipe(learner, tuple(baseline), core_repulsion=core_repulsion)
 

@@ -122,7 +122,7 @@ def _foretell(study: LearnedStudy, begun: Beginning, level: Level) -> None:
 
 def _observer(store: Store, learning: ActiveLearning, watch: Told):
     """Tells how far the campaign is: labels, error, threshold, time until walkers are unsure."""
-    latest = ["labeling the first frames"]
+    latest, share = ["labeling the first frames"], [0.0]
 
     def observe(round: int, task: Task, done: int, total: int, seconds: float | None) -> None:
         cycle, phase = divmod(round - 1, PHASES)
@@ -130,12 +130,12 @@ def _observer(store: Store, learning: ActiveLearning, watch: Told):
             lesson = Lesson.read(store, lesson_entry(cycle))
             error = lesson.force_error / unit("meV/Å", "force")
             latest[0] = f"{lesson.labels} labels, {error:.1f} meV/Å on the test frames"
+            share[0] = bought(store, cycle) / learning.labels
         elif round and phase == 1 and done == total:
             latest[0] = str(learning.told(store, cycle))
-        share = bought(store, max(cycle, 0)) / learning.labels
         watch(
             latest[0] + (f"; labeling {done} of {total}" if task.work.kind == "label" else ""),
-            min(share, 0.99),
+            min(share[0], 0.99),
         )
 
     return observe
