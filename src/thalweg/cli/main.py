@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from thalweg.report.of_landscapes.langevin_results import LangevinResults
     from thalweg.report.of_landscapes.results import MapResults
     from thalweg.report.of_molecules.labels import LabelResults
+    from thalweg.report.of_molecules.spectrum_pages import SpectrumResults
     from thalweg.report.of_molecules.torsions import TorsionResults
     from thalweg.report.of_potentials.campaigns import CampaignResults
     from thalweg.report.of_potentials.envelopes import EnvelopeResults
@@ -486,6 +487,36 @@ def scan_torsion(
     typer.echo(f"frames: {out / 'scan.xyz'}")
 
 
+@app.command("spectrum")
+def spectrum_of(
+    what: Annotated[str, typer.Argument(help="A SMILES, or a file of a molecule.", show_default=False)],
+    level: Annotated[
+        str, typer.Option(help="gfn2, gfn1: of dipoles, and of forces where there is no potential.")
+    ] = "gfn2",
+    potential: Annotated[
+        Path | None, typer.Option(help="A model that moves the atoms.", show_default="the level")
+    ] = None,
+    dipole: Annotated[Path | None, typer.Option(help="A model of dipoles.", show_default="the level")] = None,
+    temperature: Annotated[str, typer.Option(help="With its unit.")] = "300 K",
+    duration: Annotated[str, typer.Option(help="Of each run, with its unit.")] = "5 ps",
+    runs: Annotated[int, typer.Option(help="Independent runs; four or more give error bars.")] = 4,
+    charge: Annotated[int, typer.Option(help="Total charge, where SMILES or file do not say.")] = 0,
+    unpaired: Annotated[int, typer.Option(help="Unpaired electrons, likewise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of conformers, momenta and noise.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the runs and report.html.")] = Path("spectrum"),
+) -> None:
+    """The infrared spectrum of a molecule by dynamics and by normal modes; goes on where it was stopped."""
+    from thalweg.studies.molecules.spectra import SpectrumStudy, spectrum_study
+
+    for file in filter(None, (potential, dipole)):
+        _require_file(file, "file")
+    asked = SpectrumStudy(what, level, potential, dipole, temperature, duration, runs, charge, unpaired, seed)
+    with _going_on() as progress:
+        results = spectrum_study(asked, out, progress)
+    _say(results, out)
+    typer.echo(f"spectrum: {out / 'spectrum.thalweg'}")
+
+
 @app.command()
 def fit(
     study: Annotated[
@@ -837,6 +868,7 @@ def _say(
     | CampaignResults
     | EnvelopeResults
     | OnTheFlyResults
+    | SpectrumResults
     | TorsionResults,
     folder: Path,
 ) -> None:
