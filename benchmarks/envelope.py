@@ -15,6 +15,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ from thalweg.interop.rdkit.conformers import conformers
 from thalweg.labeling.geometries.normal_modes import normal_modes
 from thalweg.labeling.geometries.relaxation import nearest_minimum
 from thalweg.labeling.known_potential import KnownPotential
+from thalweg.labeling.level import LabelFailed
 from thalweg.learned_potentials.confidence.envelope import Envelope
 from thalweg.learned_potentials.frames.duplicates import contacts
 from thalweg.learned_potentials.linear.learner import Linear
@@ -177,11 +179,13 @@ def _cell(
     size: float,
     strain: float = 0.0,
 ) -> Configuration:
-    """A cubic cell, strained, with displaced atoms [Å]."""
-    atoms = ase.build.bulk(symbol, cubic=True)
-    atoms.set_cell(atoms.cell.array * (1 + strain), scale_atoms=True)
-    atoms.positions += size * random.normal(size=atoms.positions.shape)
-    return replace(labeled(atoms), stress=None)
+    """A cubic cell, strained, with displaced atoms [Å], drawn again where they are on top of each other."""
+    while True:
+        atoms = ase.build.bulk(symbol, cubic=True)
+        atoms.set_cell(atoms.cell.array * (1 + strain), scale_atoms=True)
+        atoms.positions += size * random.normal(size=atoms.positions.shape)
+        with suppress(LabelFailed):
+            return replace(labeled(atoms), stress=None)
 
 
 def _by_effective_medium(atoms: Atoms) -> Configuration:
