@@ -23,6 +23,7 @@ import numpy as np
 from thalweg.dynamics.engine import Bias, Observer, Recording, StopRun
 from thalweg.dynamics.integrator import Integrator
 from thalweg.dynamics.recording import check_start, farewell, joined
+from thalweg.machine.precision import full_precision
 from thalweg.systems.state import State
 from thalweg.systems.system import System
 
@@ -115,6 +116,7 @@ class _Replica:
     broken: str | None = None
 
 
+@full_precision()
 def run_in_turn(
     walker: Callable[[int, BiasForce], Walker],
     system: System,

@@ -18,6 +18,7 @@ from thalweg.dynamics.loop import Laws, RecordedFrames, Run, advance, begun, tan
 from thalweg.dynamics.path_weights import has_path_weights
 from thalweg.dynamics.phase import Phase
 from thalweg.dynamics.recording import check_integrator, check_kept_box, check_start, farewell, joined
+from thalweg.machine.precision import full_precision
 from thalweg.potentials.energy import EnergyElsewhere
 from thalweg.systems.state import State
 from thalweg.systems.system import System
@@ -79,6 +80,7 @@ class NativeEngine:
             System(particles, np.zeros((n, 3)), np.asarray(masses, float), potential), integrator
         )
 
+    @full_precision()
     def run(
         self,
         state: State,

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.machine.precision import full_precision
 from thalweg.shapes import Array, Float
 
 CHUNK_NUMBERS = 1_000_000
@@ -80,6 +81,7 @@ def _padded(part, length: int) -> np.ndarray:
     )
 
 
+@full_precision()
 @eqx.filter_jit
 def _values(variable, frames, box):
     positions = jnp.moveaxis(jnp.asarray(frames), 0, -1)

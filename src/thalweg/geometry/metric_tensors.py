@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.machine.memory import require_memory
+from thalweg.machine.precision import full_precision
 from thalweg.shapes import Array, Float
 
 CHUNK_NUMBERS = 2_000_000
@@ -68,6 +69,7 @@ def metric_tensors(
     return np.concatenate(parts)
 
 
+@full_precision()
 @eqx.filter_jit
 def _metrics(variable: Callable, frames: Array, mobilities: Array, box: Array | None) -> jax.Array:
     def metric(positions: jax.Array) -> jax.Array:

@@ -33,6 +33,7 @@ import numpy as np
 from thalweg.learning.checkpoint import entry, restored, save
 from thalweg.learning.optimizers import LBFGS, Adam
 from thalweg.learning.schedules import Constant, Cosine, Plateau
+from thalweg.machine.precision import full_precision
 from thalweg.machine.programs import make_room_for_programs
 from thalweg.shapes import Float
 
@@ -154,6 +155,7 @@ class Trainer:
     patience: int | None = None
     mean: Literal["geometric", "arithmetic"] = "geometric"
 
+    @full_precision()
     def fit(
         self,
         model: Model,

@@ -1,5 +1,6 @@
 from .memory import available_memory as available_memory
 from .memory import require_memory as require_memory
+from .precision import full_precision as full_precision
 from .programs import make_room_for_programs as make_room_for_programs
 from .reading import UnreadableFile as UnreadableFile
 from .reading import reading as reading

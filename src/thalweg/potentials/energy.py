@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from thalweg.machine.precision import full_precision
 from thalweg.shapes import Array, Bool, Box, Energies, Forces, Positions
 
 
@@ -65,6 +66,7 @@ class Sum(Energy):
 
     terms: tuple[Energy, ...]
 
+    @full_precision()
     def __call__(self, positions: Positions, box: Box | None = None) -> Energies:
         positions = jnp.asarray(positions)
         return sum((term(positions, box) for term in self.terms), jnp.zeros_like(positions[0, 0]))
@@ -79,6 +81,7 @@ class Sum(Energy):
         )
 
 
+@full_precision()
 def energy_and_forces(
     energy: Callable, positions: Positions, box: Box | None = None
 ) -> tuple[Energies, Forces]:

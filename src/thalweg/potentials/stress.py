@@ -12,9 +12,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from thalweg.machine.precision import full_precision
 from thalweg.shapes import Box, Energies, Float, Forces, Positions
 
 
+@full_precision()
 def energy_forces_and_virial(
     energy: Any, positions: Positions, box: Box
 ) -> tuple[Energies, Forces, Float[jax.Array, "3 3"]]:

@@ -27,6 +27,7 @@ from thalweg.dynamics.engine import Recording
 from thalweg.geometry.evaluation import evaluate
 from thalweg.machine import disk
 from thalweg.machine.arrays import stored_arrays
+from thalweg.machine.precision import full_precision
 from thalweg.machine.reading import read_json
 from thalweg.sampling.apparatus import Apparatus
 from thalweg.sampling.store import Store, write_json
@@ -141,6 +142,7 @@ def walks(segments: Sequence[Segment], quantity: str, skip: int = 0) -> list[Flo
     return [walk[skip:] for walk in done if len(walk) > skip]
 
 
+@full_precision()
 def _features(recording: Recording, apparatus: Apparatus) -> Float[np.ndarray, "walkers frames features"]:
     """Features of all frames, one walker at a time so that every one compiles to the same program."""
     if recording.boxes is not None:

@@ -13,6 +13,7 @@ import numpy as np
 from thalweg.collective_variables.covariances.covariance import covariances
 from thalweg.collective_variables.covariances.whitening import whitening
 from thalweg.learning.perceptron import Perceptron
+from thalweg.machine.precision import full_precision
 from thalweg.time_series.trajectories import Trajectories
 
 Output = Literal["values", "memberships"]
@@ -120,6 +121,7 @@ class Encoder(eqx.Module):
         kind = "state" if self.output == "memberships" else "network"
         return tuple(f"{kind} {k + 1}" for k in range(self.network.layers[-1].weight.shape[1]))
 
+    @full_precision()
     def __call__(self, frames: Any) -> Any:
         """Values ``(..., dim)`` of frames ``(..., features)``: a NumPy array of one, a JAX array otherwise."""
         if isinstance(frames, np.ndarray):

@@ -25,6 +25,7 @@ from thalweg.collective_variables.neural.encoder import SCALES, Scale, Scales
 from thalweg.learning.models import Model, Transforming
 from thalweg.learning.optimizers import Adam
 from thalweg.learning.trainer import History, Trained, Trainer
+from thalweg.machine.precision import full_precision
 from thalweg.machine.surviving import surviving
 from thalweg.shapes import Shaped
 from thalweg.time_series.blocks import PairRange
@@ -252,6 +253,7 @@ class LearnedBasis:
         return float(np.mean([float(_loss(self.objective, module, batch)) for batch in batches]))
 
 
+@full_precision()
 @eqx.filter_jit
 def _loss(objective: Objective, module: Any, batch: Batch) -> jax.Array:
     return objective(module, batch)

@@ -20,6 +20,7 @@ import numpy as np
 from thalweg.collective_variables.neural.encoder import Scale
 from thalweg.kinetics.reactions.regions import Region
 from thalweg.learning.perceptron import Perceptron
+from thalweg.machine.precision import full_precision
 
 NEAREST = 1e-12
 """Distance from a set below which a frame counts as on its border."""
@@ -55,6 +56,7 @@ class LogitNetwork(eqx.Module):
         """Of the one value."""
         return ("committor",)
 
+    @full_precision()
     def logits(self, frames: jax.Array) -> jax.Array:
         """``ln q / (1 - q)`` of frames outside the sets ``(frames,)``; large and of the right sign inside."""
         to_a, to_b = (jnp.maximum(region.distance(frames), NEAREST) for region in (self.a, self.b))
