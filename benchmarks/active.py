@@ -44,15 +44,8 @@ from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.uncertainty.calibrated import force_errors
 from thalweg.report.benchmark import Row
 from thalweg.sampling.campaign import drive
-from thalweg.sampling.policies.active_learning import (
-    TEST as JUDGED_BY,
-)
-from thalweg.sampling.policies.active_learning import (
-    begin_learning,
-    cycles_done,
-    lesson_entry,
-    sets_taught,
-)
+from thalweg.sampling.policies import active_learning
+from thalweg.sampling.policies.active_learning import begin_learning, cycles_done, lesson_entry, sets_taught
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.teach import Lesson, labels_of
 from thalweg.studies.potential.beginning import beginning_of
@@ -213,23 +206,18 @@ def _displaced(smiles: str, folder: Path) -> Iterator[Row]:
     begin_learning(store, begun.first, begun.test, level, begun.recipe)
     drive(store, study.learning)
     cycle = cycles_done(store) - 1
-    known, judged = labels_of(store, sets_taught(store, cycle)), labels_of(store, (JUDGED_BY,))
+    known, judged = labels_of(store, sets_taught(store, cycle)), labels_of(store, (active_learning.TEST,))
     last = Lesson.read(store, lesson_entry(cycle)).potential
     mended = repaired(last, begun, level, Store(folder / "repairs"), known, study.learning.seed, _quietly)
     free = replace(last, terms=(*last.terms[:-1], replace(last.terms[-1], bound=None)))
     far = far_from_minimum(free, begun.modes, level)
     count, bought = f"of {len(far.ways)}", len(mended.bought)
     lead = f"{smiles}: displacements that lead below the start or explode"
-    yield Row(
-        f"{lead}, {len(known)} + {bought} labels",
-        float(mended.far.faults),
-        count,
-        target="0",
-        met=mended.far.holds,
-    )
+    yield Row(lead, float(mended.far.faults), count, target="0", met=mended.far.holds)
     yield Row(f"{lead}, without bounds", float(far.faults), count)
     if not mended.far.holds:
         yield Row(f"{smiles}: {mended.far}", None, "")
+    yield Row(f"{smiles}: labels", float(len(known) + bought), "")
     for what, potential in (("", mended.potential), (", without bounds", free)):
         error = errors_of(judged, potential.evaluate(judged)).forces.rmse / unit("meV/Å", "force")
         yield Row(f"{smiles}: forces{what}", error, "meV/Å")
