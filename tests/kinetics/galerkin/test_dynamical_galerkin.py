@@ -9,6 +9,7 @@ import pytest
 
 from thalweg.collective_variables.bases.indicators import Indicators
 from thalweg.collective_variables.bases.polynomials import Polynomials
+from thalweg.collective_variables.manifold.diffusion_map import DiffusionMap
 from thalweg.kinetics.galerkin.adapted_kernels import AdaptedKernels
 from thalweg.kinetics.galerkin.dynamical_galerkin import DynamicalGalerkin, GalerkinModel
 from thalweg.kinetics.galerkin.forms import Forms, RidgeChoice, solved
@@ -177,3 +178,28 @@ def test_sets_given_by_masks_are_sets():
     inside = PLACES[1:-1]
     known = committor(exact(), [0], [STATES - 1])[1:-1]
     within(model.transform(inside)[:, 0], known, model.committor.error(inside))
+
+
+@pytest.mark.long
+def test_functions_of_a_diffusion_map_are_a_basis_as_any_other():
+    """A double well along a curve that the map finds by itself; the committor is an integral."""
+    random, dt, barrier = np.random.default_rng(0), 2e-3, 3.0
+    x = random.uniform(-1.2, 1.2, 300)
+    frames = [x]
+    for _ in range(60):
+        x = x - dt * 4 * barrier * x * (x**2 - 1) + np.sqrt(2 * dt) * random.standard_normal(len(x))
+        frames.append(x)
+    walks = np.stack(frames[::2], axis=1)
+    curve = np.stack([walks, walks**2, np.sin(2 * walks)], axis=-1)
+    ends = Intervals((-np.inf,), (-0.9,), columns=(0,)), Intervals((0.9,), (np.inf,), columns=(0,))
+    basis = DiffusionMap(dim=8, max_frames=1000)
+    model = DynamicalGalerkin(*ends, 10, basis, n_blocks=10, samples=10).fit(
+        Trajectories(list(curve), dt=2 * dt)
+    )
+    at = np.linspace(-0.9, 0.9, 1801)
+    known = np.cumsum(np.exp(barrier * (at**2 - 1) ** 2))
+    places = np.linspace(-0.7, 0.7, 8)
+    seen = np.stack([places, places**2, np.sin(2 * places)], axis=-1)
+    away = model.transform(seen)[:, 0] - np.interp(places, at, known / known[-1])
+    assert np.abs(away).max() < 0.1
+    assert model.committor.error(seen).max() < 0.1

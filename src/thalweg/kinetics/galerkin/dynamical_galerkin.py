@@ -24,6 +24,7 @@ import numpy as np
 
 from thalweg.collective_variables.bases.basis import Basis, Functions
 from thalweg.collective_variables.bases.linear_map import names_of_features
+from thalweg.collective_variables.bases.remembered import Remembered
 from thalweg.collective_variables.covariances.stationarity import FALSE_ALARMS
 from thalweg.kinetics.committors.martingale import MartingaleTest, martingale_test
 from thalweg.kinetics.galerkin.adapted_kernels import AdaptedKernels, Adapting
@@ -211,7 +212,7 @@ class DynamicalGalerkin(Transforming):
         trajectories.report(self.lagtime)
         where = labels(trajectories, self.a, self.b)
         notes = _entries(trajectories, where, self.lagtime)
-        functions = self.basis.fit(trajectories)
+        functions = Remembered(self.basis.fit(trajectories))
         blocks = affordable_blocks(1 + len(functions.names), 1 + self.memory, self.n_blocks)
         passes = _Passes(self, trajectories, where, blocks, block_count(trajectories, blocks))
         # phi: the basis, turned to the committor where it can be
@@ -246,8 +247,9 @@ class DynamicalGalerkin(Transforming):
             *_passage_notes(*estimates[3:5]),
             *_test_notes(test),
         )
+        found = [_forgetful(each) for each in (future[0], before, future[1], future[2])]
         return GalerkinModel(
-            self, trajectories.dt, future[0], before, future[1], future[2], weights, *estimates,
+            self, trajectories.dt, *found, replace(weights, functions=functions.functions), *estimates,
             martingale=test, notes=(*notes, *trajectories.notes(self.lagtime)),
         )  # fmt: skip
 
@@ -288,7 +290,7 @@ class _Passes(NamedTuple):
         yield "mean passage time to B", (b,), inside[1:], (0.0,), float(dt), TIME
         yield "mean passage time to A", (a,), inside[:1], (0.0,), float(dt), TIME
 
-    def turned(self, functions: Functions) -> Functions:
+    def turned(self, functions: Remembered) -> Remembered:
         """Functions that look along the gradients of the committor found in them, a few times over."""
         basis = self.method.basis
         if not isinstance(basis, Adapting):
@@ -298,7 +300,7 @@ class _Passes(NamedTuple):
             cells = fitted_cells(self.data, functions)
             found = self.onward(functions, cells, *next(self.problems())).function
             basis = basis.adapted(gradients(replace(found, limits=UNLIMITED), outside))
-            functions = basis.fit(self.data)
+            functions = Remembered(basis.fit(self.data))
         return functions
 
     def onward(
@@ -513,6 +515,13 @@ class _Passes(NamedTuple):
         """Share of windows whose weight is negative."""
         counted = [self._weights(each, density) < 0 for each in self._windows()]
         return float(np.concatenate(counted).mean())
+
+
+def _forgetful(function: GalerkinFunction) -> GalerkinFunction:
+    """A function without what its basis remembers of the data."""
+    functions = function.trial.functions
+    kept = functions.functions if isinstance(functions, Remembered) else functions
+    return replace(function, trial=replace(function.trial, functions=kept))
 
 
 def _replicates(
