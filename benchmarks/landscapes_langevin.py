@@ -55,6 +55,7 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
     overdamped = {
         "overdamped/one": partial(overdamped_well, seeds),
         "overdamped/two": partial(muller_brown, seeds),
+        "mass": partial(bent_coordinate, seeds),
     }
     return {**inertial, **overdamped, "rates": partial(rates, seeds)}
 
@@ -151,6 +152,45 @@ def inertial_wells(name: str, top: bool, seeds: int) -> Iterator[Row]:
             peer="exact",
             peer_value=exact,
         )
+
+
+def bent_coordinate(seeds: int) -> Iterator[Row]:
+    """Mass, friction and time of a well seen along a coordinate that is bent: exact, as only the coordinate changes.
+
+    With ``y = x + x^3 / 10`` moving with unit mass, x has the mass ``(dy/dx)^2`` and the free energy
+    ``U(y(x)) - kT ln dy/dx``.
+    """
+    places, dt = np.linspace(-0.9, 0.9, 19), 0.05
+    mass = (1.0 + 0.3 * places**2) ** 2
+    true = BARRIER * ((places + 0.1 * places**3) ** 2 - 1.0) ** 2 - 0.5 * np.log(mass)
+    worst, damped, depth, scores, covered = [], [], [], [], []
+    for seed in range(seeds):
+        y = langevin(20, 2000, dt, 1.0, None, seed, top=False)
+        x = np.linspace(-3.0, 3.0, 4001)
+        runs = [np.interp(run, x + 0.1 * x**3, x)[:, None] for run in y]
+        method = UnderdampedLangevin(1.0, hidden=0, intervals=(20, 8, 6, 6))
+        model = method.fit(Trajectories(runs, dt=dt))
+        found, friction = model.mass(places), model.friction(places)
+        worst.append(np.abs(found.values / mass - 1.0).max())
+        covered.append(np.mean(np.abs(found.values - mass) < 2.0 * found.errors))
+        damped.append(np.abs(friction.values - 1.0).max())
+        gap = model.free_energy(places).values - true
+        depth.append(np.abs(gap - gap.mean()).max() / BARRIER)
+        time = model.timescales(1, 12)
+        scores.append(
+            (np.log(time.value[0] / WELLS["friction 1"][2])) / np.log(time.samples[:, 0]).std(ddof=1)
+        )
+    name = "friction 1 along a bent coordinate"
+    yield _row(f"{name}: mass, which doubles to the wells", worst, "relative error", PROFILE)
+    yield _row(f"{name}: friction", damped, "relative error", PROFILE)
+    yield _row(f"{name}: free energy", depth, "of the barrier", PROFILE)
+    share = float(np.mean(covered))
+    yield Row(
+        f"{name}: places whose mass is within two bars", share, "share", target=">= 0.8", met=share >= 0.8
+    )
+    told = ", ".join(f"{each:.1f}" for each in scores)
+    largest = float(np.abs(scores).max())
+    yield Row(f"{name}: relaxation time", largest, "largest |z|", target=f"<= 3 ({told})", met=largest <= 3.0)
 
 
 def _row(test: str, errors: list[float], unit: str, allowed: float) -> Row:

@@ -14,6 +14,7 @@ import gzip
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from thalweg.interop.rdkit.conformers import conformers
 from thalweg.interop.rdkit.mmff import MMFF94, molecule_in_order
 from thalweg.interop.rdkit.torsion_types import proper_torsions, scaffold
 from thalweg.labeling.geometries.torsion_scans import minimum_at_angle, torsion_scan
+from thalweg.labeling.level import LabelFailed
 from thalweg.learned_potentials.torsions.fourier_terms import TorsionFit
 from thalweg.learned_potentials.torsions.profiles import (
     TorsionProfile,
@@ -337,7 +339,9 @@ def _by_rdkit(level: MMFF94, starts, four, degrees: float) -> float:
             if not field.Minimize(maxIts=1000, forceTol=1e-5, energyTol=1e-9):
                 break
         positions = np.array(molecule.GetConformer().GetPositions()) * ANGSTROM
-        lowest = min(lowest, float(level.label(replace(start, positions=positions)).energy))
+        # from a geometry of another angle the stiff restraint may throw atoms on top of each other
+        with suppress(LabelFailed):
+            lowest = min(lowest, float(level.label(replace(start, positions=positions)).energy))
     return lowest
 
 
