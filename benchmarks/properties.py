@@ -86,7 +86,7 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
     seeds = SEEDS[:1] if quick else SEEDS
     return {
         "ethanol": partial(ethanol, seeds),
-        "spectrum": partial(spectra, 4, 0.8 if quick else 5.0),
+        "spectrum": partial(spectra, 4 if quick else 12, 0.8 if quick else 2.5),
         "gap": partial(gaps, seeds),
         "shieldings": partial(shieldings, seeds, 40 if quick else 80),
         "order": order,
@@ -300,9 +300,7 @@ def _modes(level):
 def _spectrum(frame, term, properties, runs, time, seed) -> tuple[Spectrum, float]:
     """The spectrum, and the CPU time that its runs took."""
     began = process_time()
-    data = property_trajectories(
-        frame, term, properties, 300.0, runs, time, begin=BEGIN, every=SEEN, dt=STEP, seed=seed
-    )
+    data = property_trajectories(frame, term, properties, 300.0, runs, time, every=SEEN, dt=STEP, seed=seed)
     return Infrared(temperature=300.0, step=STEP).fit(data), process_time() - began
 
 

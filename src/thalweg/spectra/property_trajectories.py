@@ -32,7 +32,7 @@ def property_trajectories(
     begin: Picoseconds = 0.5,
     every: Picoseconds = 0.002,
     dt: Picoseconds = 0.0005,
-    friction: PerPicosecond = 0.2,
+    friction: PerPicosecond = 1.0,
     seed: int = 0,
 ) -> Trajectories:
     """What ``properties`` says of the frames of several runs of Langevin dynamics from ``frame``.
@@ -44,7 +44,8 @@ def property_trajectories(
     time, begin : length of each run, and time before it in which it comes to its temperature
     every : time between frames; 0.002 ps see up to 8000 1/cm
     dt : time step, also the ``step`` of `Infrared` and `Raman`
-    friction : small, as lines are wider by ``friction / 2 pi c``, 1 1/cm for 0.2/ps
+    friction : lines are wider by ``friction / 2 pi c``, 5 1/cm for 1/ps; with less, each vibration keeps for longer the
+        energy that it happens to have, and as many runs tell less of the intensities
 
     Raises
     ------
