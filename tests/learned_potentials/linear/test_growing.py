@@ -49,6 +49,22 @@ def test_sums_do_not_depend_on_whether_frames_come_together_or_one_by_one(frames
     assert grown.frames == 12
 
 
+@pytest.mark.long
+def test_settings_are_chosen_anew_when_there_is_a_quarter_more_of_frames(frames):
+    fit = GrowingFit.of(Recipe(Linear(ACE(cutoff=0.3, levels=(6, 5)))), frames[:7])
+    chosen = []
+    for frame in frames[7:]:
+        fit = fit.with_frames([frame])
+        chosen.append(fit.chosen_at)
+    assert chosen == [8, 8, 10, 10, 10]
+    equations, prior = fit.problem.equations, fit.problem.prior
+    gram, moment, *_ = equations.weighted(fit.chosen.weights)
+    whole = np.triu(gram) + np.triu(gram, 1).T + np.diag(fit.chosen.strength * prior)
+    # the equations hold for the coefficients, which are not well known one by one
+    found = whole @ np.asarray(fit.potential.terms[-1].coefficients)
+    np.testing.assert_allclose(found, moment, rtol=1e-6, atol=1e-8 * np.abs(moment).max())
+
+
 def test_kernels_whose_points_would_move_are_refused(frames):
     with pytest.raises(ValueError, match="use Linear"):
         GrowingFit.of(Recipe(SparseKernel(SOAP(cutoff=0.3, radial=3, degree=2), 5)), frames[:6])

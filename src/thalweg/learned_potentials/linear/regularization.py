@@ -57,6 +57,17 @@ class Solution:
         sums = equations.weighted(self.weights, without=fold)
         return _solved(sums, self.weights, self.prior, self.strength)
 
+    def again(self, equations: NormalEquations) -> Solution:
+        """What the same settings make of ``equations`` that have grown.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            If these are not positive definite with them.
+        """
+        sums = equations.weighted(self.weights)
+        return _solved(sums, self.weights, self.prior, self.strength, self.held_out)
+
     def held_out_of(
         self, equations: NormalEquations, times: Sequence[float] = (1.0, 10.0)
     ) -> dict[str, float]:

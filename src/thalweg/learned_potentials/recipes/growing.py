@@ -1,9 +1,12 @@
 """A linear potential that learns a few frames more without going back to those it knows.
 
 The sums ``G = X^T X`` and ``m = X^T y`` over rows of labels (`NormalEquations`) are all that its fit needs. Rows of new
-frames are added to them, and the regularized problem is solved again, strength and noise chosen anew by the folds:
+frames are added to them, and the regularized problem is solved again,
 
     G' = G + x^T x,     m' = m + x^T y,     (G' + strength Lambda) c = m'.
+
+Strength and weights are chosen anew by the folds where frames have become a quarter more since they were, as that costs
+a hundred times what one solution does.
 
 Isolated atoms, bonds, core repulsion and the scale of ``Lambda`` stay as the first fit left them; a whole fit now and
 then renews these too.
@@ -14,13 +17,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from thalweg.learned_potentials.linear.design import design_rows
 from thalweg.learned_potentials.linear.learner import Linear, OnePass
 from thalweg.learned_potentials.linear.normal_equations import NormalEquations
 from thalweg.learned_potentials.linear.problem import LinearProblem
+from thalweg.learned_potentials.linear.regularization import Solution
 from thalweg.learned_potentials.recipe import Recipe, remainder
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.systems.configuration import Configuration
+
+RENEWED = 1.25
+"""So many times as many frames call for a new choice of strength and weights."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,8 @@ class GrowingFit:
     problem : sums of the rows so far, with their prior
     potential : what they make
     frames : how many the sums are of
+    chosen : the last solution whose strength and weights were chosen for it; None before the first
+    chosen_at : how many frames that had
     """
 
     recipe: Recipe
@@ -41,6 +52,8 @@ class GrowingFit:
     problem: LinearProblem
     potential: LearnedPotential
     frames: int
+    chosen: Solution | None = None
+    chosen_at: int = 0
 
     @staticmethod
     def of(recipe: Recipe, frames: Sequence[Configuration], seed: int = 0) -> GrowingFit:
@@ -85,8 +98,27 @@ class GrowingFit:
                 )
             folds[place] = {label: folds[place][label] + own[label] for label in own}
         equations = replace(self.problem.equations, folds=tuple(folds), fold_of=None)
-        problem = replace(self.problem, equations=equations)
-        solution = self.recipe.learner.regularization.solve(equations, problem.prior, self.recipe.weights)
-        term = problem.term(solution)
-        potential = replace(self.potential, terms=(*self.known.terms, term))
-        return GrowingFit(self.recipe, self.known, problem, potential, self.frames + len(frames))
+        problem, count = replace(self.problem, equations=equations), self.frames + len(frames)
+        solution = self._with_settings_kept(equations, count)
+        kept = solution is not None
+        if solution is None:
+            solution = self.recipe.learner.regularization.solve(equations, problem.prior, self.recipe.weights)
+        potential = replace(self.potential, terms=(*self.known.terms, problem.term(solution)))
+        return GrowingFit(
+            self.recipe,
+            self.known,
+            problem,
+            potential,
+            count,
+            self.chosen if kept else solution,
+            self.chosen_at if kept else count,
+        )
+
+    def _with_settings_kept(self, equations: NormalEquations, count: int) -> Solution | None:
+        """The solution with strength and weights as they were; None where these are to be chosen."""
+        if self.chosen is None or count >= RENEWED * self.chosen_at:
+            return None
+        try:
+            return self.chosen.again(equations)
+        except np.linalg.LinAlgError:  # by rounding; a larger strength will do
+            return None
