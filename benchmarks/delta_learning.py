@@ -6,7 +6,7 @@
   over that of GFN2-xTB, the others are its dynamics, so that nobody had to know the answer. Minimum and saddle of the
   learned potential are its own, those of the teacher the teacher's; the saddle is the minimum among structures with a
   mirror between the two oxygens.
-- Formaldehyde at `HIGHEST` over `HIGHER`, of 40 frames drawn along normal modes.
+- Water at `HIGHEST` over `HIGHER`, of 40 frames drawn along normal modes.
 """
 
 from __future__ import annotations
@@ -127,9 +127,9 @@ def proton_transfer() -> Iterator[Row]:
 
 
 def coupled_clusters() -> Iterator[Row]:
-    """Errors of energies of formaldehyde at a level of which forty labels are paid; seeds divide the same frames."""
+    """Errors of energies of water at a level of which forty labels are paid; seeds divide the same frames."""
     level, base = level_of(HIGHEST), level_of(HIGHER)
-    modes = normal_modes(nearest_minimum(conformers("C=O", 1)[0], base, RELAXED), base)
+    modes = normal_modes(nearest_minimum(conformers("O", 1)[0], base, RELAXED), base)
     frames = modes.frames(CLUSTERS + CLUSTERS_TEST, temperature=500.0)
     below = [base.label(frame) for frame in frames]
     began = time.process_time()
@@ -142,7 +142,7 @@ def coupled_clusters() -> Iterator[Row]:
         for labels, errors, mean in ((added, found, None), (above, alone, ValencePairs())):
             taught, judged = ([labels[k] for k in part] for part in (order[:CLUSTERS], order[CLUSTERS:]))
             errors.append(_energy_error(judged, local_gradient_domain(mean=mean).fit(taught)))
-    name = f"formaldehyde: {HIGHEST}"
+    name = f"water: {HIGHEST}"
     yield Row(
         f"{name} over {HIGHER}, {CLUSTERS} labels, energy MAE", float(np.mean(found)), "kcal/mol",
         float(np.std(found, ddof=1)), "<= 0.1 in all", max(found) <= 0.1,
