@@ -89,7 +89,7 @@ class KernelBound(eqx.Module):
         return Labels(np.asarray(energies), forces, learned.stresses)
 
 
-class BoundedEnergy(Energy):
+class _BoundedEnergy(Energy):
     """What was learned and its mean, within a bound.
 
     Attributes
@@ -109,7 +109,7 @@ class BoundedEnergy(Energy):
 
     def refreshed(self, positions: Positions, box: Box | None = None) -> Energy:
         mean = None if self.mean is None else self.mean.refreshed(positions, box)
-        return BoundedEnergy(self.learned.refreshed(positions, box), mean, self.bound)
+        return _BoundedEnergy(self.learned.refreshed(positions, box), mean, self.bound)
 
     def stale(self, positions: Positions, box: Box | None = None) -> Bool[Array, ""] | bool:
         return Sum((self.learned, *(() if self.mean is None else (self.mean,)))).stale(positions, box)
@@ -121,7 +121,7 @@ def over_mean(
     """The energy of atoms ``numbers``: what was ``learned``, within ``bound`` if there is one, and its ``mean``."""
     below = None if mean is None else mean.bind(numbers)
     if bound is not None:
-        return BoundedEnergy(learned, below, bound)
+        return _BoundedEnergy(learned, below, bound)
     return learned if below is None else Sum((learned, below))
 
 
