@@ -67,8 +67,8 @@ class KernelBound(eqx.Module):
         Examples
         --------
         >>> bound = KernelBound(share=0.5, center=0.0, floor=0.0, slack=100.0)
-        >>> [round(float(bound(learned, 900.0)), 1) for learned in (-200.0, -1000.0, -5000.0)]
-        [700.0, 410.4, 398.6]
+        >>> bound(np.array([-200.0, -1000.0, -5000.0]), np.full(3, 900.0)).round().tolist()
+        [700.0, 400.0, 399.0]
         """
         rise, half = mean - self.floor, self.share / 2
         # no less than slack + rise, and positive
