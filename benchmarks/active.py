@@ -66,9 +66,6 @@ TWICE = 2 * SIZES[-1]
 FEW, MANY = 500, 1000
 """Labels chosen, and random ones whose error they are to reach, in the parts that take long."""
 
-HIGHER, TAUGHT, DEAR, DEAR_TEST = "PBE0/def2-SVP", ("ethanol", "malonaldehyde"), 60, 40
-"""A level that the difference to is learned of some molecules, with so many labels, and so many to judge by."""
-
 DISPLACED = (
     ("CO", "C=O", "CN", "C=C"),
     ("CC=O", "OC=O", "NC=O", "CC#N"),
@@ -112,11 +109,9 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         for name in MOLECULES
         for rule in RULES
     }
-    deltas = {f"{name}/{HIGHER} over GFN2-xTB": partial(delta, data, name) for name in TAUGHT}
     stable = {f"stability/{k}": partial(stability, molecules) for k, molecules in enumerate(DISPLACED, 1)}
     return (
         curves
-        | deltas
         | stable
         | {"one command": one_command}
         | {
@@ -166,30 +161,6 @@ def few_against_many(data: Path, name: str, rule: str, seed: int) -> Iterator[Ro
         target=f"<= random, {MANY} labels",
         met=bool(chosen <= goal),
     )
-
-
-def delta(data: Path, name: str) -> Iterator[Row]:
-    """Errors of a potential that stands on GFN2-xTB and learns what a density functional adds."""
-    level, seed = level_of(HIGHER), SEEDS[0]
-    frames, test = _drawn(data, name, seed)
-    began = time.process_time()
-    taught = [level.label(frame.unlabeled) for frame in frames[:DEAR]]
-    seconds = (time.process_time() - began) / DEAR
-    judged = [level.label(frame.unlabeled) for frame in test[:DEAR_TEST]]
-    recipe = local_gradient_domain(baseline=(TightBinding(),), remembered=REMEMBERED)
-    learned = recipe.fit(taught)
-    alone = local_gradient_domain(remembered=REMEMBERED).fit(taught)
-    for what, potential in (("over GFN2-xTB", learned), ("alone", alone)):
-        found = errors_of(judged, potential.evaluate(judged)).forces.mae / unit("meV/Å", "force")
-        wanted = what != "alone"
-        yield Row(
-            f"{name}: {HIGHER} {what}, {DEAR} labels, MAE",
-            found,
-            "meV/Å",
-            target="<= 30" if wanted else "",
-            met=bool(found <= 30) if wanted else None,
-        )
-    yield Row(f"{name}: a label of {HIGHER}", seconds, "s")
 
 
 def stability(molecules: Sequence[str]) -> Iterator[Row]:
