@@ -29,7 +29,7 @@ def full_precision() -> Iterator[None]:
     ...     jax.config.jax_default_matmul_precision
     'tensorfloat32'
     """
-    if jax.config.jax_default_matmul_precision is not None:
+    if jax.config.jax_default_matmul_precision is not None:  # ty: ignore[missing-attribute]
         yield
         return
     with jax.default_matmul_precision("highest"):

@@ -247,9 +247,9 @@ class DynamicalGalerkin(Transforming):
             *_passage_notes(*estimates[3:5]),
             *_test_notes(test),
         )
-        found = [_forgetful(each) for each in (future[0], before, future[1], future[2])]
         return GalerkinModel(
-            self, trajectories.dt, *found, replace(weights, functions=functions.functions), *estimates,
+            self, trajectories.dt, _forgetful(future[0]), _forgetful(before), _forgetful(future[1]),
+            _forgetful(future[2]), replace(weights, functions=functions.functions), *estimates,
             martingale=test, notes=(*notes, *trajectories.notes(self.lagtime)),
         )  # fmt: skip
 
