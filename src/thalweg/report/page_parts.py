@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from thalweg.machine.surviving import reason
-from thalweg.report.results import Diagnosis
+from thalweg.report.results import Diagnosis, PageResults
 
 
 def document(title: str, body: str, scripts: str = "") -> str:
@@ -82,36 +82,7 @@ def _failed(what: str, error: Exception) -> str:
     return f'<p class="warning"><b>Missing.</b> {escape(what)} could not be made: {escape(reason(error))}</p>'
 
 
-@runtime_checkable
-class _Answered(Protocol):
-    """Results whose page begins with three answers and ends with where they come from."""
-
-    @property
-    def title(self) -> str: ...
-
-    @property
-    def subtitle(self) -> str: ...
-
-    @property
-    def asked(self) -> tuple[str, ...]: ...
-
-    @property
-    def found(self) -> tuple[str, ...]: ...
-
-    @property
-    def certainty(self) -> tuple[str, ...]: ...
-
-    @property
-    def diagnoses(self) -> tuple[Diagnosis, ...]: ...
-
-    @property
-    def provenance(self) -> dict[str, dict[str, str]]: ...
-
-    @property
-    def citations(self) -> tuple[str, ...]: ...
-
-
-def asked_and_found(results: _Answered, _: Figures) -> str:
+def asked_and_found(results: PageResults, _: Figures) -> str:
     """The head of a page."""
     answers = (
         ("What was asked", results.asked),
@@ -121,12 +92,12 @@ def asked_and_found(results: _Answered, _: Figures) -> str:
     return summary(results.title, results.subtitle, answers, results.diagnoses)
 
 
-def made_from(results: _Answered, _: Figures) -> str:
+def made_from(results: PageResults, _: Figures) -> str:
     """Settings, versions and data."""
     return provenance(results.provenance)
 
 
-def works_cited(results: _Answered, _: Figures) -> str:
+def works_cited(results: PageResults, _: Figures) -> str:
     """What to cite."""
     return citation_list(results.citations)
 

@@ -258,6 +258,29 @@ class Diagnosis:
     sentence: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class PageResults:
+    """What every page has at its head and end.
+
+    Attributes
+    ----------
+    title, subtitle : of the page
+    asked, found, certainty : sentences of the summary
+    diagnoses : what a careful reader must know
+    provenance : section -> (name -> value): settings, versions, seeds, digest
+    citations : what to cite, as finished references, in order of importance
+    """
+
+    title: str
+    subtitle: str
+    asked: tuple[str, ...]
+    found: tuple[str, ...]
+    certainty: tuple[str, ...]
+    diagnoses: tuple[Diagnosis, ...]
+    provenance: dict[str, dict[str, str]]
+    citations: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Results:
     """A whole report. Whatever was not part of the run is None or empty, and its section is left out.

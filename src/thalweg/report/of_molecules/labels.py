@@ -19,7 +19,7 @@ from thalweg.report.page_parts import (
     table,
     works_cited,
 )
-from thalweg.report.results import Diagnosis
+from thalweg.report.results import PageResults
 from thalweg.report.style import PALETTE, styled
 from thalweg.report.written_files import write_files
 from thalweg.shapes import Shaped
@@ -28,34 +28,22 @@ MOST_ROWS = 20
 """Failures shown on the page; all are in ``results/report.json``."""
 
 
-@dataclass(frozen=True)
-class LabelResults:
+@dataclass(frozen=True, kw_only=True)
+class LabelResults(PageResults):
     """Labels of one level, by where their frames come from.
 
     Attributes
     ----------
-    title, subtitle : of the page
     origins : names of the ways in which frames were made, of each frame
     energies : (frames,) above the lowest of the same atoms, for each atom [kJ/mol]
     forces : (frames,) root mean square of the components [kJ/mol/nm]
     failures : number of a frame and why it has no label
-    asked, found, certainty : sentences of the summary
-    diagnoses : what a careful reader must know
-    provenance, citations : as of all pages
     """
 
-    title: str
-    subtitle: str
     origins: tuple[str, ...]
     energies: Shaped[np.ndarray, " frames"]
     forces: Shaped[np.ndarray, " frames"]
     failures: tuple[tuple[int, str], ...]
-    asked: tuple[str, ...]
-    found: tuple[str, ...]
-    certainty: tuple[str, ...]
-    diagnoses: tuple[Diagnosis, ...]
-    provenance: dict[str, dict[str, str]]
-    citations: tuple[str, ...]
 
 
 def write_label_report(results: LabelResults, folder: Path) -> Path:

@@ -20,7 +20,7 @@ from thalweg.report.page_parts import (
     table,
     works_cited,
 )
-from thalweg.report.results import Diagnosis
+from thalweg.report.results import PageResults
 from thalweg.report.written_files import write_files
 from thalweg.spectra.harmonic import HarmonicSpectrum
 from thalweg.spectra.time_correlation import Spectrum
@@ -29,30 +29,18 @@ ONE_BAND = 5.0
 """A normal mode within so many resolutions of a band may be its origin."""
 
 
-@dataclass(frozen=True)
-class SpectrumResults:
+@dataclass(frozen=True, kw_only=True)
+class SpectrumResults(PageResults):
     """A spectrum of dynamics, and that of normal modes beside it.
 
     Attributes
     ----------
-    title, subtitle : of the page
     spectrum : of dynamics
     harmonic : of normal modes
-    asked, found, certainty : sentences of the summary
-    diagnoses : what a careful reader must know
-    provenance, citations : as of all pages
     """
 
-    title: str
-    subtitle: str
     spectrum: Spectrum
     harmonic: HarmonicSpectrum
-    asked: tuple[str, ...]
-    found: tuple[str, ...]
-    certainty: tuple[str, ...]
-    diagnoses: tuple[Diagnosis, ...]
-    provenance: dict[str, dict[str, str]]
-    citations: tuple[str, ...]
 
 
 def write_spectrum_report(results: SpectrumResults, folder: Path) -> Path:

@@ -19,37 +19,25 @@ from thalweg.report.page_parts import (
     table,
     works_cited,
 )
-from thalweg.report.results import Diagnosis
+from thalweg.report.results import PageResults
 from thalweg.report.written_files import write_files
 from thalweg.shapes import Shaped
 
 
-@dataclass(frozen=True)
-class TorsionResults:
+@dataclass(frozen=True, kw_only=True)
+class TorsionResults(PageResults):
     """A scan, and another of the same torsion beside it.
 
     Attributes
     ----------
-    title, subtitle : of the page
     angles : (points,) [degrees]
     profiles : name of a level and energies above its lowest (points,) [kJ/mol]; the one asked for first
     hysteresis : (points,) of the one asked for [kJ/mol]
-    asked, found, certainty : sentences of the summary
-    diagnoses : what a careful reader must know
-    provenance, citations : as of all pages
     """
 
-    title: str
-    subtitle: str
     angles: Shaped[np.ndarray, " points"]
     profiles: tuple[tuple[str, np.ndarray], ...]
     hysteresis: Shaped[np.ndarray, " points"]
-    asked: tuple[str, ...]
-    found: tuple[str, ...]
-    certainty: tuple[str, ...]
-    diagnoses: tuple[Diagnosis, ...]
-    provenance: dict[str, dict[str, str]]
-    citations: tuple[str, ...]
 
 
 def write_torsion_report(results: TorsionResults, folder: Path) -> Path:

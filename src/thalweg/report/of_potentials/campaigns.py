@@ -18,7 +18,7 @@ from thalweg.report.page_parts import (
     table,
     works_cited,
 )
-from thalweg.report.results import Diagnosis
+from thalweg.report.results import PageResults
 from thalweg.report.rounding import significant
 from thalweg.report.style import PALETTE, styled
 from thalweg.report.written_files import write_files
@@ -26,38 +26,26 @@ from thalweg.sampling.policies.active_learning import CycleRecord
 from thalweg.units import unit
 
 
-@dataclass(frozen=True)
-class CampaignResults:
+@dataclass(frozen=True, kw_only=True)
+class CampaignResults(PageResults):
     """What a campaign came to.
 
     Attributes
     ----------
-    title, subtitle : of the page
     cycles : what each had to tell, in order
     error : force error that was wanted [kJ/mol/nm]
     duration : of walks [ps]
     ended : which rule fired, in words
-    asked, found, certainty : sentences of the summary
     checks : what was tried with the finished potential, and what came of it
     card : what the model says of itself
-    diagnoses : what a careful reader must know
-    provenance, citations : as of all pages
     """
 
-    title: str
-    subtitle: str
     cycles: tuple[CycleRecord, ...]
     error: float
     duration: float
     ended: str
-    asked: tuple[str, ...]
-    found: tuple[str, ...]
-    certainty: tuple[str, ...]
     checks: tuple[tuple[str, str], ...]
     card: dict[str, str]
-    diagnoses: tuple[Diagnosis, ...]
-    provenance: dict[str, dict[str, str]]
-    citations: tuple[str, ...]
 
 
 def write_campaign_report(results: CampaignResults, folder: Path) -> Path:

@@ -21,7 +21,7 @@ from thalweg.report.page_parts import (
     table,
     works_cited,
 )
-from thalweg.report.results import Diagnosis, ViewerMolecule
+from thalweg.report.results import PageResults, ViewerMolecule
 from thalweg.report.rounding import significant
 from thalweg.report.style import PALETTE, styled
 from thalweg.report.viewer import map_viewer
@@ -38,13 +38,12 @@ TURNED = 600
 """Structures on the map that turns points into them, at most."""
 
 
-@dataclass(frozen=True)
-class EnvelopeResults:
+@dataclass(frozen=True, kw_only=True)
+class EnvelopeResults(PageResults):
     """What an envelope says of frames, and where they lie.
 
     Attributes
     ----------
-    title, subtitle : of the page
     sets : (frames,) name of the set of each frame, that of the training frames first
     places : (frames,) number of each in its set
     coordinates : (frames, 2) on the map
@@ -56,13 +55,8 @@ class EnvelopeResults:
     limit : force error that is too much [meV/Å]
     molecules : elements and bonds of each frame
     structures : (atoms, 3) of each frame [nm]
-    asked, found, certainty : sentences of the summary
-    diagnoses : what a careful reader must know
-    provenance, citations : as of all pages
     """
 
-    title: str
-    subtitle: str
     sets: tuple[str, ...]
     places: tuple[int, ...]
     coordinates: Shaped[np.ndarray, "frames 2"]
@@ -74,12 +68,6 @@ class EnvelopeResults:
     limit: float
     molecules: tuple[ViewerMolecule, ...]
     structures: tuple[np.ndarray, ...]
-    asked: tuple[str, ...]
-    found: tuple[str, ...]
-    certainty: tuple[str, ...]
-    diagnoses: tuple[Diagnosis, ...]
-    provenance: dict[str, dict[str, str]]
-    citations: tuple[str, ...]
 
 
 def write_envelope_report(results: EnvelopeResults, folder: Path) -> Path:

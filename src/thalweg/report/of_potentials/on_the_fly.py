@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from thalweg.report.csv_text import csv_text
 from thalweg.report.json_values import jsonable
 from thalweg.report.page_parts import Figures, document, in_order, made_from, summary, table, works_cited
-from thalweg.report.results import Diagnosis
+from thalweg.report.results import PageResults
 from thalweg.report.rounding import significant
 from thalweg.report.style import PALETTE, styled
 from thalweg.report.written_files import write_files
@@ -25,13 +25,12 @@ LISTED = 25
 REASONS = ("start", "unsure", "check", "broken")
 
 
-@dataclass(frozen=True)
-class OnTheFlyResults:
+@dataclass(frozen=True, kw_only=True)
+class OnTheFlyResults(PageResults):
     """A run and its ledger, a line for each call.
 
     Attributes
     ----------
-    title, subtitle : of the page
     numbers, times : (calls,) of each call, and when it was [ps]
     reasons : (calls,) why a label was asked for
     claimed, errors : (calls,) of the worst atom's force, before its label was known and after [meV/Å]
@@ -40,13 +39,8 @@ class OnTheFlyResults:
     failed : (calls,) why there is no label; empty where there is one
     duration : of the run [ps]
     limit : error of an atom that was allowed at the end [meV/Å]
-    asked, found, certainty : sentences of the summary
-    diagnoses : what a careful reader must know
-    provenance, citations : as of all pages
     """
 
-    title: str
-    subtitle: str
     numbers: tuple[int, ...]
     times: Shaped[np.ndarray, " calls"]
     reasons: tuple[str, ...]
@@ -57,12 +51,6 @@ class OnTheFlyResults:
     failed: tuple[str, ...]
     duration: float
     limit: float
-    asked: tuple[str, ...]
-    found: tuple[str, ...]
-    certainty: tuple[str, ...]
-    diagnoses: tuple[Diagnosis, ...]
-    provenance: dict[str, dict[str, str]]
-    citations: tuple[str, ...]
 
 
 def write_on_the_fly_report(results: OnTheFlyResults, folder: Path) -> Path:
