@@ -26,7 +26,7 @@ def make_room_for_programs(most: float = MOST) -> bool:
 
     Examples
     --------
-    >>> make_room_for_programs()
+    >>> make_room_for_programs(most=1.0)
     False
     """
     try:
