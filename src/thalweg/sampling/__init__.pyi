@@ -1,3 +1,4 @@
+from .agenda import Agenda as Agenda
 from .apparatus import Apparatus as Apparatus
 from .apparatus import ApparatusRecipe as ApparatusRecipe
 from .apparatus import ArrayFiles as ArrayFiles

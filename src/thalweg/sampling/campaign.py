@@ -11,15 +11,17 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from thalweg.machine import disk
 from thalweg.machine.programs import make_room_for_programs
+from thalweg.machine.surviving import reason
+from thalweg.sampling.agenda import Agenda
 from thalweg.sampling.executors import serial
-from thalweg.sampling.plans import from_plain, plain, planned
+from thalweg.sampling.plans import from_plain, plain
 from thalweg.sampling.policy import Planner, Task
 from thalweg.sampling.store import MANIFEST, Store, StoreError, sha256
 
@@ -65,16 +67,15 @@ def drive(
         If a task fails, or workers die three times in a row without finishing anything.
     """
     with store.campaign() as held, _restored(held), Pool(executor) as pool:
-        for k in range(policy.rounds if rounds is None else min(rounds, policy.rounds)):
-            tasks = planned(held, policy, k)
-            missing = [task for task in tasks if not held.has(task.id)]
-            for task in tasks:
-                if task not in missing:
-                    _tell(observers, k, task, len(tasks) - len(missing), len(tasks), None)
-            for task, seconds in pool.carry_out(missing, held):
-                missing.remove(task)
+        total = policy.rounds if rounds is None else min(rounds, policy.rounds)
+
+        def tell(k: int, task: Task, done: int, of: int, seconds: float | None) -> None:
+            if seconds is not None:
                 held.note(task=task.id, kind=task.work.kind, seconds=round(seconds, 3), ended=time.time())
-                _tell(observers, k, task, len(tasks) - len(missing), len(tasks), seconds)
+            for observer in observers:
+                observer(k, task, done, of, seconds)
+
+        pool.carry_out(Agenda(held, policy, total, tell), held)
 
 
 @contextmanager
@@ -122,40 +123,61 @@ class Pool:
     def __exit__(self, *exception) -> None:
         self._close()
 
-    def carry_out(self, tasks: Sequence[Task], store: Store) -> Iterator[tuple[Task, float]]:
-        """Tasks and the seconds they took, as they are done."""
-        waiting, deaths = list(tasks), 0
-        while waiting:
-            self._executor = self._executor or self._make()
+    def carry_out(self, agenda: Agenda, store: Store) -> None:
+        """Do the tasks of an agenda, each as soon as what it reads is there."""
+        running: dict[Future, Task] = {}
+        deaths = 0
+        while True:
             try:
-                running = {
-                    self._executor.submit(_perform, task.id, plain(task.work), store.path, store.lease): task
-                    for task in waiting
-                }
-                for future in as_completed(running):
-                    task = running[future]
-                    seconds = future.result()
-                    waiting.remove(task)
-                    deaths = 0
-                    yield task, seconds
+                self._begin(agenda, running, store)
+                if not running:
+                    return
+                ended = wait(running, return_when=FIRST_COMPLETED).done
+                seconds = {future: _seconds(future, running[future], store) for future in ended}
             except BrokenExecutor as error:
                 self._close()
                 deaths += 1
                 if deaths == DEATHS:
-                    names = ", ".join(task.id for task in waiting)
+                    names = ", ".join(task.id for task in running.values())
                     raise CampaignError(
                         f"workers were killed {DEATHS} times in a row while doing {names}, perhaps for lack "
                         "of memory; what is committed is kept: use fewer processes and run again"
                     ) from error
-            except StoreError:
+                agenda.put_back(running.values())
+                running.clear()
+                continue
+            deaths = 0
+            for future in ended:
+                agenda.finish(running.pop(future), seconds[future])
+
+    def _begin(self, agenda: Agenda, running: dict[Future, Task], store: Store) -> None:
+        """Hand out what can be done."""
+        taken = agenda.take()
+        for k, task in enumerate(taken):
+            try:
+                self._executor = self._executor or self._make()
+                work = self._executor.submit(_perform, task.id, plain(task.work), store.path, store.lease)
+            except BrokenExecutor:
+                agenda.put_back(taken[k:])
                 raise
-            except Exception as error:
-                raise CampaignError(f"{task.id} failed: {error}; what is committed is kept") from error
+            running[work] = task
 
     def _close(self) -> None:
         if self._executor is not None:
             self._executor.shutdown(cancel_futures=True)
         self._executor = None
+
+
+def _seconds(future: Future, task: Task, store: Store) -> float:
+    """Seconds that a task took; what went wrong goes to the diary, too."""
+    try:
+        return future.result()
+    except (BrokenExecutor, StoreError):
+        raise
+    except Exception as error:
+        with suppress(StoreError):
+            store.note(failed=task.id, why=reason(error), ended=time.time())
+        raise CampaignError(f"{task.id} failed: {error}; what is committed is kept") from error
 
 
 def _perform(entry: str, work: Any, path: Path, lease: str | None = None) -> float:
@@ -169,8 +191,3 @@ def _perform(entry: str, work: Any, path: Path, lease: str | None = None) -> flo
         make_room_for_programs()
         from_plain(work)(store, entry)
     return time.perf_counter() - began
-
-
-def _tell(observers, *news):
-    for observer in observers:
-        observer(*news)

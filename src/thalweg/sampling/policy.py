@@ -100,7 +100,8 @@ class DrivenVariable(Protocol):
 class Planner(Protocol):
     """All that it takes to drive a campaign: what to do in each of so many rounds.
 
-    The tasks of one round do not depend on each other.
+    The tasks of one round do not depend on each other. Where plans look at nothing that is stored, the attribute
+    ``foreseen`` says so, and a task begins as soon as the entries that it names are there (`Agenda`).
     """
 
     @property

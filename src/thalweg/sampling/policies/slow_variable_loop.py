@@ -72,6 +72,7 @@ class SlowVariableLoop:
     """
 
     cites: ClassVar[tuple[str, ...]] = ("shirts2008", "chodera2007")
+    foreseen: ClassVar[bool] = True
 
     recipe: ApparatusRecipe
     learner: FrameMethod | None = None
