@@ -3,8 +3,11 @@ from .ase.calculator import PotentialCalculator as PotentialCalculator
 from .ase.engine import ASEEngine as ASEEngine
 from .ase.named_calculator import NamedCalculator as NamedCalculator
 from .ase.named_calculator import NamedCalculatorEnergy as NamedCalculatorEnergy
+from .cluster.dask import Cluster as Cluster
+from .cluster.dask import Dask as Dask
 from .cluster.dask import DaskExecutor as DaskExecutor
 from .cluster.dask import dask_executor as dask_executor
+from .cluster.queues import JobQueue as JobQueue
 from .files.colvar import Colvar as Colvar
 from .files.colvar import colvar_trajectories as colvar_trajectories
 from .files.colvar import read_colvar as read_colvar

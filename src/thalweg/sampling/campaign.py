@@ -25,6 +25,9 @@ from thalweg.sampling.plans import from_plain, plain
 from thalweg.sampling.policy import Planner, Task
 from thalweg.sampling.store import MANIFEST, Store, StoreError, sha256
 
+PATIENCE = 600.0
+"""Seconds for which workers that were there and are not to be had any more are waited for."""
+
 DEATHS = 3
 """How often workers may die, nothing being finished in between, before the campaign gives up."""
 
@@ -116,6 +119,7 @@ class Pool:
     def __init__(self, make: Callable[[], Executor]):
         self._make = make
         self._executor: Executor | None = None
+        self._served = False
 
     def __enter__(self) -> Pool:
         return self
@@ -155,12 +159,25 @@ class Pool:
         taken = agenda.take()
         for k, task in enumerate(taken):
             try:
-                self._executor = self._executor or self._make()
-                work = self._executor.submit(_perform, task.id, plain(task.work), store.path, store.lease)
+                work = self._workers().submit(_perform, task.id, plain(task.work), store.path, store.lease)
             except BrokenExecutor:
                 agenda.put_back(taken[k:])
                 raise
             running[work] = task
+
+    def _workers(self) -> Executor:
+        """The executor; one that has served before, as of a scheduler elsewhere, is waited for."""
+        began = time.monotonic()
+        while self._executor is None:
+            try:
+                self._executor = self._make()
+            except OSError as error:
+                if not self._served or time.monotonic() - began > PATIENCE:
+                    raise
+                warnings.warn(f"{error}; waiting for it", stacklevel=2)
+                time.sleep(1.0)
+        self._served = True
+        return self._executor
 
     def _close(self) -> None:
         if self._executor is not None:

@@ -1,7 +1,8 @@
-"""Where tasks run: in this process, or in a pool of processes with one thread each.
+"""Where tasks run: in this process, in a pool of processes with one thread each, or wherever a study says.
 
 Any `concurrent.futures.Executor` serves a campaign. It is given as a function without arguments, so that a
-pool whose worker was killed can be made anew.
+pool whose worker was killed can be made anew. A study names settings that make one: `Processes`, or the workers of
+Dask on this machine or those that a queue gives, in `thalweg.interop.cluster`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from threadpoolctl import threadpool_limits
+
+from thalweg.units import Count
 
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -27,6 +32,43 @@ ONE_THREAD = {
 JAX reads ``XLA_FLAGS`` and ``NPROC``, the size of XLA's pool, when it is first used; with a larger pool a compiled
 loop of small operations takes a third more processor time.
 """
+
+
+@runtime_checkable
+class TaskRunner(Protocol):
+    """Settings of where tasks run: what ``[execution] executor`` of a study names. A frozen dataclass of plain data.
+
+    Attributes
+    ----------
+    workers : how many tasks run at once
+    """
+
+    workers: int
+
+    def executor(self) -> Executor:
+        """Workers, started or connected to.
+
+        Raises
+        ------
+        OSError
+            If none answer.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Processes of one thread each on this machine; with one, tasks run in this process.
+
+    Parameters
+    ----------
+    workers : how many
+    """
+
+    workers: Count = 2
+
+    def executor(self) -> Executor:
+        return serial() if self.workers == 1 else processes(self.workers)()
 
 
 def serial() -> Executor:

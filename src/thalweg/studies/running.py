@@ -25,7 +25,6 @@ from thalweg.machine.whole_files import is_vacant, write_whole
 from thalweg.registry import fingerprints
 from thalweg.sampling.apparatus import Apparatus
 from thalweg.sampling.campaign import drive
-from thalweg.sampling.executors import processes, serial
 from thalweg.sampling.policy import Task
 from thalweg.sampling.store import LOCK, Store, sha256
 from thalweg.studies.apparatus import versions
@@ -157,10 +156,9 @@ def _check_inside(system: Any, run: Path) -> None:
 
 def carry_out(study: Study, run: Path, console: Console) -> Store:
     """Do what is not done yet of ``study`` in ``run``; the store, now complete."""
-    workers = study.execution.workers
     with working_in(run), _progress(study, console) as observer:
         store = store_of(Path.cwd())
-        drive(store, study.campaign, processes(workers) if workers > 1 else serial, observers=(observer,))
+        drive(store, study.campaign, study.execution.runner.executor, observers=(observer,))
         return store
 
 

@@ -1,11 +1,17 @@
 """Campaigns on the workers of Dask end like those in one process, whoever is killed."""
 
+import socket
+import subprocess
+import sys
+import time
+import warnings
 from pathlib import Path
 
 import pytest
 
 from thalweg import registry
-from thalweg.interop.cluster.dask import dask_executor
+from thalweg.interop.cluster.dask import Dask, dask_executor
+from thalweg.interop.cluster.queues import JobQueue
 from thalweg.sampling.campaign import CampaignError, drive
 from thalweg.sampling.executors import processes, serial
 from thalweg.sampling.store import UNFINISHED, Store
@@ -44,3 +50,98 @@ def test_a_task_that_fails_on_a_worker_of_dask_is_named(sums, tmp_path):
 def test_workers_of_dask_that_keep_dying_end_the_campaign_with_a_word(sums, tmp_path):
     with pytest.raises(CampaignError, match="killed 3 times in a row while doing sums/only"):
         drive(Store(tmp_path), sums.Once(sums.KillWorker(times=99)), dask_executor(1))
+
+
+def test_a_scheduler_that_is_not_there_is_told_with_the_commands_that_start_one(monkeypatch):
+    monkeypatch.setattr("thalweg.interop.cluster.dask.ANSWER", 0.5)
+    with pytest.raises(
+        OSError, match=r"no scheduler answers at tcp://127\.0\.0\.1:9 .*start one there: dask scheduler"
+    ):
+        Dask(address="tcp://127.0.0.1:9").executor()
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "lines"), [("slurm", ["-p short", "-A me", "-t 1:00:00"]), ("pbs", ["-q short"])]
+)
+def test_jobs_of_a_queue_ask_for_one_core_and_keep_to_one_thread(scheduler, lines):
+    cluster = JobQueue(scheduler, queue="short", account="me", memory="3 GB", walltime="1:00:00").cluster()
+    try:
+        script = cluster.job_script()
+    finally:
+        cluster.close()
+    assert all(line in script for line in [*lines, "export OMP_NUM_THREADS=1", "--nthreads 1"])
+
+
+@pytest.mark.parametrize("name", ["queue", "account", "memory", "walltime"])
+def test_nothing_of_a_run_file_becomes_a_line_of_a_job_script(name):
+    with pytest.raises(ValueError, match="would become a line of a job script"):
+        JobQueue(**{name: "short\nrm -r /"})
+
+
+def serve(port, log):
+    command = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_scheduler",
+        "--port",
+        str(port),
+        "--host",
+        "127.0.0.1",
+    ]
+    return subprocess.Popen([*command, "--no-dashboard", "--no-show"], stderr=log)
+
+
+def work_for(address, log, folder):
+    command = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_worker",
+        address,
+        "--nthreads",
+        "1",
+        "--no-dashboard",
+    ]
+    return subprocess.Popen([*command, "--death-timeout", "60", "--local-directory", str(folder)], stderr=log)
+
+
+@pytest.mark.long
+def test_a_campaign_outlives_its_scheduler(sums, tmp_path):
+    drive(Store(tmp_path / "here"), sums.Sums(rounds=4, seconds=0.3), serial)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address, log = f"tcp://127.0.0.1:{port}", (tmp_path / "log").open("w")
+    begun = [serve(port, log), work_for(address, log, tmp_path)]
+
+    def kill_once(round, task, done, total, seconds):
+        if task.id == "sums/001-1" and len(begun) == 2:
+            begun[0].kill()
+            begun[0].wait()
+            begun.extend([serve(port, log), work_for(address, log, tmp_path)])
+
+    try:
+        wait_for(port)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it is told that the scheduler is waited for
+            drive(
+                Store(tmp_path / "there"),
+                sums.Sums(rounds=4, seconds=0.3),
+                dask_executor(address),
+                observers=[kill_once],
+            )
+    finally:
+        for process in begun:
+            process.kill()
+            process.wait()
+        log.close()
+    assert len(begun) == 4
+    assert Store(tmp_path / "there").digest() == Store(tmp_path / "here").digest()
+
+
+def wait_for(port):
+    for _ in range(300):
+        with socket.socket() as trial:
+            if trial.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    pytest.fail("the scheduler does not come up")

@@ -9,9 +9,10 @@ from thalweg.collective_variables.bases.basis import Basis
 from thalweg.dynamics.integrator import Integrator
 from thalweg.kinetics.reactions.regions import Region
 from thalweg.sampling.bias.method import BiasMethod
+from thalweg.sampling.executors import TaskRunner
 from thalweg.sampling.features import FeatureSet
 from thalweg.sampling.policy import Policy
-from thalweg.sampling.restart import RestartRule
+from thalweg.sampling.restarts.rule import RestartRule
 from thalweg.sampling.tasks.learned_variable import FrameMethod
 from thalweg.studies.tables.language import Family
 
@@ -20,7 +21,7 @@ def _of(room: str, *names: str) -> dict[str, str]:
     return {name: f"{room}.{name}" for name in names}
 
 
-POLICIES = Family(Policy, _of("sampling", "SlowVariableLoop", "MarkovRestarts", "Shooting"))
+POLICIES = Family(Policy, _of("sampling", "SlowVariableLoop", "MarkovRestarts", "Shooting", "ReplicaExchange"))
 LEARNERS = Family(
     FrameMethod,
     _of(
@@ -37,14 +38,26 @@ BASES = Family(
         "Features", "Polynomials", "Fourier", "Landmarks", "RandomWaves", "SideBySide", "Then",
     ),
 )  # fmt: skip
-BIASES = Family(BiasMethod, _of("sampling", "Metadynamics"))
-RULES = Family(RestartRule, _of("sampling", "LeastCounts", "Uncertainty"))
+BIASES = Family(BiasMethod, _of("sampling", "Metadynamics", "OPES", "OPESExplore"))
+RULES = Family(
+    RestartRule,
+    _of(
+        "sampling",
+        "LeastCounts", "Uncertainty", "RandomRestarts", "Directed", "REAP", "Bandit", "DiffusionMapFrontier",
+        "BoundaryExtrapolation", "RankedRules",
+    ),
+)  # fmt: skip
 REGIONS = Family(Region, _of("kinetics", "Ellipsoid", "Intervals", "Union"))
 FEATURES = Family(
     FeatureSet, _of("sampling", "TorsionFeatures", "DistanceFeatures"), default="TorsionFeatures"
+)
+EXECUTORS = Family(
+    TaskRunner,
+    {"processes": "sampling.Processes", "dask": "interop.Dask", "queue": "interop.JobQueue"},
+    default="processes",
 )
 INTEGRATORS = Family(
     Integrator, _of("dynamics", "Langevin", "ABOBA", "Overdamped", "VelocityVerlet"), default="Langevin"
 )
 
-DOORS = (POLICIES, LEARNERS, BASES, BIASES, RULES, REGIONS, FEATURES, INTEGRATORS)
+DOORS = (POLICIES, LEARNERS, BASES, BIASES, RULES, REGIONS, FEATURES, EXECUTORS, INTEGRATORS)

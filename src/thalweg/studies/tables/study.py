@@ -25,6 +25,7 @@ from typing import Annotated, Any, Literal
 
 from thalweg.dynamics.integrator import Integrator
 from thalweg.sampling.apparatus import ApparatusRecipe
+from thalweg.sampling.executors import Processes, TaskRunner
 from thalweg.sampling.features import FeatureSet
 from thalweg.sampling.policy import Policy
 from thalweg.studies.tables.doors import DOORS, FEATURES, INTEGRATORS, LEARNERS, POLICIES
@@ -150,10 +151,17 @@ class Execution:
 
     Parameters
     ----------
-    workers : processes
+    workers : how many at once, where no executor says so
+    executor : processes of this machine, or workers of Dask here, at an address or in jobs of a queue
     """
 
     workers: Count = 2
+    executor: TaskRunner | None = None
+
+    @property
+    def runner(self) -> TaskRunner:
+        """Where tasks run."""
+        return Processes(self.workers) if self.executor is None else self.executor
 
 
 @dataclass(frozen=True)
@@ -261,7 +269,7 @@ def from_table(table: Mapping[str, Any], title: str = "run") -> Study:
     campaign, tables["campaign"] = _campaign(
         rest.pop("campaign", {}), ApparatusRecipe(FACTORY, settings), dynamics.dt
     )
-    execution, tables["execution"] = read(Execution, rest.pop("execution", {}), "execution")
+    execution, tables["execution"] = read(Execution, rest.pop("execution", {}), "execution", DOORS)
     states, tables["states"] = _regions(rest.pop("states", {}))
     report, tables["report"] = read(Report, rest.pop("report", {}), "report")
     if rest:
