@@ -63,7 +63,7 @@ def plain(work: Any) -> Any:
 
     Examples
     --------
-    >>> from thalweg.sampling.restart import Uncertainty
+    >>> from thalweg.sampling.restarts.uncertainty import Uncertainty
     >>> plain(Uncertainty(transitions=5.0))
     {'is': 'sampling.Uncertainty', 'transitions': 5.0, 'prior': 1.0}
     >>> from_plain(plain(Uncertainty()))

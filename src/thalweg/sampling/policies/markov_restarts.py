@@ -1,8 +1,8 @@
-"""Swarms of short walks, each started where a Markov model of all walks before says that it helps most."""
+"""Swarms of short walks, each started where a rule says, from all walks before, that it helps most."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -16,9 +16,11 @@ from thalweg.sampling.policy import (
     check_seeds,
     check_times,
 )
-from thalweg.sampling.restart import LeastCounts, RestartRule
+from thalweg.sampling.restarts.least_counts import LeastCounts
+from thalweg.sampling.restarts.rule import RestartRule
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.choose_starts import ChooseStarts
+from thalweg.sampling.tasks.pull_to_targets import PullToTargets
 from thalweg.sampling.tasks.simulate import Simulate
 from thalweg.units import Count, Picoseconds, whole_multiple
 
@@ -26,6 +28,9 @@ from thalweg.units import Count, Picoseconds, whole_multiple
 @dataclass(frozen=True)
 class MarkovRestarts:
     """Adaptive sampling: swarm, cluster, count, restart.
+
+    Walks are free of bias and a Markov model of them has the right populations and times, though frames as they lie
+    have not. A rule that names targets has its walkers pulled there first; those ways are not among the walks.
 
     Parameters
     ----------
@@ -37,7 +42,7 @@ class MarkovRestarts:
     save_every : time between frames [ps]
     lagtime : of the transitions counted [ps]
     states : number of clusters
-    rule : `LeastCounts` to explore, `Uncertainty` to pin down the slowest time scale
+    rule : any `RestartRule`: `LeastCounts` to explore, `Uncertainty` to pin down the slowest time scale
 
     Raises
     ------
@@ -45,7 +50,8 @@ class MarkovRestarts:
         If seeds are missing or repeat, a time is no whole number of frames, or a walk is no longer than the lag.
     """
 
-    cites: ClassVar[tuple[str, ...]] = ("bowman2010", "hinrichs2007")
+    cites: ClassVar[tuple[str, ...]] = ("bowman2010",)
+    foreseen: ClassVar[bool] = True
 
     recipe: ApparatusRecipe
     seeds: tuple[int, ...] = (1, 2)
@@ -65,11 +71,21 @@ class MarkovRestarts:
 
     @property
     def rounds(self) -> int:
-        return 2 * self.swarms - 1
+        return len(self._stages) * (self.swarms - 1) + 1
+
+    @property
+    def pull(self) -> Picoseconds:
+        """How long walkers are pulled to the targets of the rule before a swarm [ps]; zero where it names none."""
+        return float(getattr(self.rule, "pull", 0.0))
 
     def plan(self, store: Store, round: int) -> Sequence[Task]:
-        swarm, choosing = divmod(round, 2)
-        return [self._choose(seed, swarm) if choosing else self._swarm(seed, swarm) for seed in self.seeds]
+        swarm, stage = divmod(round, len(self._stages))
+        return [self._stages[stage](seed, swarm) for seed in self.seeds]
+
+    @property
+    def _stages(self) -> list[Callable[[int, int], Task]]:
+        """What is done between one swarm and the next."""
+        return [self._swarm, self._choose, *([self._pull] if self.pull else [])]
 
     def needed(self) -> Sequence[str]:
         return [entry for seed in self.seeds for entry in self.entries(seed)]
@@ -84,7 +100,7 @@ class MarkovRestarts:
         return None
 
     def cost(self) -> float:
-        return len(self.seeds) * self.walkers * self.swarms * self.length
+        return len(self.seeds) * self.walkers * (self.swarms * self.length + (self.swarms - 1) * self.pull)
 
     def in_words(self) -> Sequence[str]:
         rule = type(self.rule).__name__
@@ -95,7 +111,7 @@ class MarkovRestarts:
         return [f"segments/s{seed}-swarm-{k:04d}" for k in range(self.swarms if swarms is None else swarms)]
 
     def _swarm(self, seed: int, swarm: int) -> Task:
-        starts = f"starts/s{seed}-{swarm - 1:04d}" if swarm else None
+        starts = self._starts(seed, swarm - 1, reached=bool(self.pull)) if swarm else None
         frames = whole_multiple(self.length, self.save_every, "length")
         work = Simulate(self.recipe, self.walkers, frames, self.save_every, seed, starts=starts)
         return Task(self.entries(seed)[swarm], work)
@@ -109,5 +125,15 @@ class MarkovRestarts:
             whole_multiple(self.lagtime, self.save_every, "lagtime"),
             seed * self.swarms + swarm,
             self.rule,
+            self._starts(seed, swarm - 1) if swarm else None,
         )
-        return Task(f"starts/s{seed}-{swarm:04d}", work)
+        return Task(self._starts(seed, swarm), work)
+
+    def _pull(self, seed: int, swarm: int) -> Task:
+        work = PullToTargets(self.recipe, self._starts(seed, swarm), self.walkers, self.pull, seed)
+        return Task(self._starts(seed, swarm, reached=True), work)
+
+    @staticmethod
+    def _starts(seed: int, swarm: int, reached: bool = False) -> str:
+        """Entry of the starts chosen after a swarm, or of the places reached from there."""
+        return f"starts/s{seed}-{swarm:04d}" + ("-reached" if reached else "")

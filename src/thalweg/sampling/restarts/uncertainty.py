@@ -1,47 +1,14 @@
-"""Where to start the next trajectories, from the transition counts of a Markov model.
-
-A rule sees how often each pair of states was seen in succession and a seed, and names one state per new
-walker; it is a pure function of both. Only discovered states, those left or entered at least once, can be
-named.
-"""
+"""Restart where more transitions make the slowest time scale most certain [hinrichs2007]."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar
 
 import numpy as np
 
+from thalweg.sampling.restarts.rule import Restarts, SampledFrames, discovered_states
 from thalweg.shapes import Float, Int
-
-
-@runtime_checkable
-class RestartRule(Protocol):
-    """Chooses the states new walkers start from."""
-
-    def choose(self, counts: Float[np.ndarray, "states states"], n: int, seed: int) -> Int[np.ndarray, " n"]:
-        """``n`` states to start from, given ``counts[i, j]`` transitions from i to j."""
-        ...
-
-
-@dataclass(frozen=True)
-class LeastCounts:
-    """The states left least often, ties broken at random [bowman2010].
-
-    With more walkers than states the states take turns. This pushes out a frontier through intermediates; it
-    does not carry a walker over one high barrier.
-
-    Examples
-    --------
-    >>> counts = np.array([[9.0, 1.0, 0.0], [1.0, 3.0, 1.0], [0.0, 0.0, 0.0]])
-    >>> LeastCounts().choose(counts, n=2, seed=0).tolist()
-    [2, 1]
-    """
-
-    def choose(self, counts: Float[np.ndarray, "states states"], n: int, seed: int) -> Int[np.ndarray, " n"]:
-        states = _discovered(counts)
-        order = np.lexsort((np.random.default_rng(seed).random(len(states)), counts[states].sum(1)))
-        return np.resize(states[order], n)
 
 
 @dataclass(frozen=True)
@@ -55,6 +22,8 @@ class Uncertainty:
     to the variance of the second eigenvalue with left and right eigenvectors ``phi, psi``. Walkers are placed
     one after the other, each where it lowers the sum most if it adds ``transitions`` counts to its state.
 
+    This pins down a process that was seen; it does not look for others.
+
     Parameters
     ----------
     transitions : counts that one walker is expected to add to the state it starts from
@@ -62,15 +31,21 @@ class Uncertainty:
 
     Examples
     --------
-    >>> Uncertainty(transitions=50.0).choose(np.array([[90.0, 10.0], [1.0, 4.0]]), n=4, seed=0).tolist()
+    >>> Uncertainty(transitions=50.0).states(np.array([[90.0, 10.0], [1.0, 4.0]]), n=4, seed=0).tolist()
     [1, 1, 1, 0]
     """
+
+    cites: ClassVar[tuple[str, ...]] = ("hinrichs2007",)
 
     transitions: float = 10.0
     prior: float = 1.0
 
-    def choose(self, counts: Float[np.ndarray, "states states"], n: int, seed: int) -> Int[np.ndarray, " n"]:
-        states = _discovered(counts)
+    def choose(self, sampled: SampledFrames, n: int, seed: int) -> Restarts:
+        return Restarts(sampled.frames_in(self.states(sampled.counts, n, seed), seed))
+
+    def states(self, counts: Float[np.ndarray, "states states"], n: int, seed: int) -> Int[np.ndarray, " n"]:
+        """``n`` states to start from, given ``counts[i, j]`` transitions from i to j."""
+        states = discovered_states(counts)
         posterior = counts[np.ix_(states, states)] + self.prior / len(states)
         totals = posterior.sum(1)
         spread = _sensitivity(posterior / totals[:, None])
@@ -95,10 +70,3 @@ def _sensitivity(transition_matrix):
     phi = left[:, np.argmin(np.abs(left_values - values[second]))].real
     variance = transition_matrix @ psi**2 - (transition_matrix @ psi) ** 2
     return (phi / (phi @ psi)) ** 2 * np.maximum(variance, 0)
-
-
-def _discovered(counts):
-    states = np.flatnonzero(counts.sum(0) + counts.sum(1))
-    if len(states) == 0:
-        raise ValueError("no transition was counted; use a lag shorter than the trajectories")
-    return states
