@@ -14,6 +14,7 @@ from thalweg.learning.storage import load_tree, save_tree
 from thalweg.sampling.bias.frozen import FrozenBias
 from thalweg.sampling.bias.metadynamics import Metadynamics, WellTemperedMetadynamics
 from thalweg.sampling.bias.method import BiasMethod, Limits
+from thalweg.sampling.bias.opes import OPES, OPESExplore
 from thalweg.sampling.bias.umbrella import HarmonicRestraint
 
 VARIABLE = Concatenate(Distances([[0, 1]]), Dihedrals([[0, 1, 2, 3]]))
@@ -22,12 +23,19 @@ GROWING = WellTemperedMetadynamics(
     VARIABLE, lower=np.array([0.0, -np.pi]), upper=np.array([1.0, np.pi]), widths=np.array([0.1, 0.4]),
     height=1.5, bias_factor=6.0, kT=KT, stride=10,
 )  # fmt: skip
+LIMITS = Limits(np.array([0.0, -np.pi]), np.array([1.0, np.pi]), np.array([0.05, 0.2]))
 EXAMPLES = {
     "HarmonicRestraint": HarmonicRestraint(VARIABLE, np.array([0.5, 1.0]), np.array([30.0, 4.0])),
     "WellTemperedMetadynamics": GROWING,
+    "EnhancedProbability": OPES(barrier=20.0, stride=0.02).on(VARIABLE, LIMITS, KT, 0.002),
+    "EnhancedProbability: exploring": OPESExplore(barrier=20.0, stride=0.02).on(VARIABLE, LIMITS, KT, 0.002),
     "FrozenBias": FrozenBias(GROWING, GROWING.update(GROWING.init(), jnp.array([[0.4, 0.6], [1.0, 2.0]]))),
 }
-METHODS = {"Metadynamics": Metadynamics(height=1.2, bias_factor=8.0, stride=0.1)}
+METHODS = {
+    "Metadynamics": Metadynamics(height=1.2, bias_factor=8.0, stride=0.1),
+    "OPES": OPES(barrier=30.0, stride=0.1),
+    "OPESExplore": OPESExplore(barrier=30.0, stride=0.1),
+}
 VALUES = np.array([[0.35, 0.52, 0.7], [0.8, 2.1, -1.4]], np.float32)
 """A distance [nm] and an angle [rad] of three replicas."""
 
