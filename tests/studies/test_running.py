@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from thalweg.cli.main import app
+from thalweg.machine import disk
 from thalweg.sampling.store import Store, StoreError
+from thalweg.studies.foretelling import foretell
 from thalweg.studies.running import begin, study_of, working_in
+from thalweg.studies.status import run_status
+from thalweg.studies.tables.study import load
 
 STUDY = """
 title = "A short look at alanine dipeptide"
@@ -66,6 +74,50 @@ def test_a_run_leaves_its_study_its_frames_and_its_report(run):
         assert (run / name).is_file(), name
     assert len(list(run.glob("segments/*/walker-*.dcd"))) == 8
     assert len(list(run.glob("inputs/peptide-*.pdb"))) == 1
+
+
+def test_how_far_a_run_is_can_be_asked_while_it_goes_on_and_when_it_is_over(run):
+    over = run_status(run)
+    assert (over.fraction, over.holder, over.planned, over.failed) == (1.0, None, 3, None)
+    with Store(run).locked():
+        assert run_status(run).holder == f"process {os.getpid()} on {socket.gethostname()}"
+    shown = CliRunner().invoke(app, ["status", str(run), "--watch"])
+    assert shown.exit_code == 0, shown.output
+    assert "0.16 of 0.16 ns (100 %) in 3 tasks; 3 of 3 rounds are planned." in shown.stdout
+
+
+def test_what_failed_last_is_told_until_something_is_done_again(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    Store(copy).note(failed="segments/s3-swarm-0001", why="no space left", ended=time.time())
+    assert run_status(copy).failed == ("segments/s3-swarm-0001", "no space left")
+    assert "segments/s3-swarm-0001 failed: no space left." in list(run_status(copy).in_words())
+    Store(copy).note(task="segments/s3-swarm-0001", seconds=1.0, cost=80.0, ended=time.time())
+    assert run_status(copy).failed is None
+
+
+def test_what_a_run_takes_is_foretold_by_a_trial(run):
+    study = run.parent / "study.toml"
+    found = foretell(load(study), run.parent / "other")
+    size, files = disk.size(run / "segments")
+    assert found.tasks == {"run": 2, "reduce": 1}
+    assert found.simulated == pytest.approx(160.0)
+    assert found.size == pytest.approx(size, rel=0.1)
+    assert abs(found.files - files) <= 8
+    assert found.seconds > 0
+    assert not (run.parent / "other").exists()
+
+
+def test_a_disk_too_small_is_told_before_anything_is_begun(monkeypatch, run, tmp_path):
+    monkeypatch.setattr(
+        "thalweg.studies.foretelling.shutil.disk_usage", lambda path: SimpleNamespace(free=10_000)
+    )
+    shown = CliRunner().invoke(
+        app, ["run", str(run.parent / "study.toml"), "--dry", "--out", str(tmp_path / "run")]
+    )
+    assert shown.exit_code == 2
+    assert "does not fit: save fewer frames" in shown.stdout
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_report_counts_what_was_simulated(run):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,6 +57,9 @@ With = Annotated[
         show_default=False,
     ),
 ]
+LOOK_AGAIN = 2.0
+"""Seconds between looks at a run that is watched."""
+
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -127,6 +131,9 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; the name of the study by default.")
     ] = None,
+    dry: Annotated[
+        bool, typer.Option("--dry", help="Say what it will take, from a trial, and begin nothing.")
+    ] = False,
     with_files: With = None,
 ) -> None:
     """Carry out a study and write its report."""
@@ -134,6 +141,9 @@ def run(
 
     _require_file(study)
     folder = Path(study.stem) if out is None else out
+    if dry:
+        _foretell(study, folder)
+        return
     _finish(begin(study, folder, Console(stderr=True, soft_wrap=True)), folder)
 
 
@@ -146,6 +156,34 @@ def resume(
     from thalweg.studies.running import study_of
 
     _finish(study_of(run), run)
+
+
+@app.command()
+def status(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again every few seconds, until it is done or stopped.")
+    ] = False,
+    with_files: With = None,
+) -> None:
+    """How far a run is, from another shell while it goes on."""
+    from rich.live import Live
+
+    from thalweg.studies.status import run_status
+
+    console, now = Console(soft_wrap=True), run_status(run)
+    if watch and console.is_terminal:
+        with (
+            Live("\n".join(now.in_words()), console=console, auto_refresh=False) as live,
+            suppress(KeyboardInterrupt),
+        ):
+            while now.holder is not None:
+                time.sleep(LOOK_AGAIN)
+                now = run_status(run)
+                live.update(escape("\n".join(now.in_words())), refresh=True)
+        return
+    for sentence in now.in_words():
+        console.print(sentence, markup=False, highlight=False)
 
 
 @app.command()
@@ -818,6 +856,19 @@ def _require_file(path: Path, what: str = "study") -> None:
         raise FileNotFoundError(
             f"there is no {what} {path}" + (f"; there are {', '.join(near)}" if near else "; check the path")
         )
+
+
+def _foretell(study: Path, folder: Path) -> None:
+    """Print what a study will take; a disk too small for it is a mistake."""
+    from thalweg.studies.foretelling import foretell
+    from thalweg.studies.tables.study import load
+
+    with Console(stderr=True).status("a trial of a few frames"):
+        found = foretell(load(study), folder)
+    for sentence in found.in_words():
+        Console(soft_wrap=True).print(sentence, markup=False, highlight=False)
+    if not found.fits:
+        raise typer.Exit(2)
 
 
 def _finish(study: Study, folder: Path) -> None:

@@ -1,11 +1,11 @@
 """The disk: every open, write, flush, rename, removal and listing of a campaign, a fit and a report is made here.
 
 =====================  ================================================================================================
-what asks              `exists`, `listing`, `files`, `opened`, `read_bytes`
+what asks              `exists`, `listing`, `files`, `size`, `opened`, `read_bytes`
 what writes            `created`, `write`, `append`, `write_arrays`
 what makes it last     `force`: of a file its bytes, of a folder the names in it
 what changes names     `make_folder`, `move`, `remove`, `remove_tree`
-what keeps others out  `locked`
+what keeps others out  `locked`, and `holder`, who does
 =====================  ================================================================================================
 
 A file is written through a handle, `created`, that goes to the system in large pieces; NumPy's and zip archives go
@@ -62,6 +62,27 @@ def files(folder: str | os.PathLike) -> list[Path]:
     for found in _found(folder):
         names += files(found.path) if found.is_dir(follow_symlinks=False) else [Path(found.path)]
     return sorted(names)
+
+
+def size(folder: str | os.PathLike) -> tuple[int, int]:
+    """Bytes of all files in ``folder`` and its folders, and how many files and folders these are, itself included.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> folder = Path(mkdtemp())
+    >>> write(folder / "a", "four")
+    >>> size(folder)
+    (4, 2)
+    """
+    total, number = 0, 1
+    for found in _found(folder):
+        if found.is_dir(follow_symlinks=False):
+            below, more = size(found.path)
+            total, number = total + below, number + more
+        else:
+            total, number = total + found.stat(follow_symlinks=False).st_size, number + 1
+    return total, number
 
 
 def opened(path: str | os.PathLike) -> io.BufferedReader:
@@ -189,6 +210,20 @@ def locked(path: str | os.PathLike, holder: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def holder(path: str | os.PathLike) -> str | None:
+    """Who keeps other processes from what the file ``path`` stands for (`locked`); None where nobody does."""
+    if not exists(path):
+        return None
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(handle, 200, 0).decode(errors="replace") or "another process"
+    finally:
+        os.close(handle)
+    return None
 
 
 def _found(folder) -> list[os.DirEntry[str]]:

@@ -74,7 +74,13 @@ def drive(
 
         def tell(k: int, task: Task, done: int, of: int, seconds: float | None) -> None:
             if seconds is not None:
-                held.note(task=task.id, kind=task.work.kind, seconds=round(seconds, 3), ended=time.time())
+                held.note(
+                    task=task.id,
+                    kind=task.work.kind,
+                    cost=task.cost,
+                    seconds=round(seconds, 3),
+                    ended=time.time(),
+                )
             for observer in observers:
                 observer(k, task, done, of, seconds)
 
