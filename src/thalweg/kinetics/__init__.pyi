@@ -153,6 +153,8 @@ from .reactions.transition_paths import coarse_grained as coarse_grained
 from .reactions.transition_paths import reactive_flux as reactive_flux
 from .scores import gmrq as gmrq
 from .scores import vamp_score_of_counts as vamp_score_of_counts
+from .set_free_energy import SetFreeEnergy as SetFreeEnergy
+from .set_free_energy import set_free_energy as set_free_energy
 from .states.clustering import Clustering as Clustering
 from .states.clustering import KCenters as KCenters
 from .states.clustering import KMeans as KMeans

@@ -4,6 +4,9 @@ from .apparatus import ApparatusRecipe as ApparatusRecipe
 from .apparatus import ArrayFiles as ArrayFiles
 from .apparatus import TrajectoryFiles as TrajectoryFiles
 from .apparatus import factory as factory
+from .bias.adaptive_force import AdaptiveBiasingForce as AdaptiveBiasingForce
+from .bias.adaptive_force import AdaptiveForceState as AdaptiveForceState
+from .bias.adaptive_force import MeanForceBias as MeanForceBias
 from .bias.frozen import FrozenBias as FrozenBias
 from .bias.grid import BiasGrid as BiasGrid
 from .bias.metadynamics import Metadynamics as Metadynamics
@@ -64,7 +67,7 @@ from .policy import Work as Work
 from .restarts.bandit import Bandit as Bandit
 from .restarts.boundary_extrapolation import BoundaryExtrapolation as BoundaryExtrapolation
 from .restarts.diffusion_frontier import DiffusionMapFrontier as DiffusionMapFrontier
-from .restarts.diffusion_frontier import locally_scaled_map as locally_scaled_map
+from .restarts.diffusion_frontier import diffusion_coordinates as diffusion_coordinates
 from .restarts.directed import Directed as Directed
 from .restarts.least_counts import LeastCounts as LeastCounts
 from .restarts.random_restarts import RandomRestarts as RandomRestarts

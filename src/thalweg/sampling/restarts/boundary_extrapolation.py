@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from thalweg.kinetics.states.clustering import Periods
-from thalweg.sampling.restarts.diffusion_frontier import locally_scaled_map
+from thalweg.sampling.restarts.diffusion_frontier import diffusion_coordinates
 from thalweg.sampling.restarts.rule import Restarts, SampledFrames
 from thalweg.shapes import Float, Int
 from thalweg.units import Picoseconds
@@ -63,7 +63,7 @@ class BoundaryExtrapolation:
 
     def choose(self, sampled: SampledFrames, n: int, seed: int) -> Restarts:
         covering = sampled.spread_frames(self.points)
-        coordinates = locally_scaled_map(sampled.points[covering], self.dim, self.neighbors)
+        coordinates = diffusion_coordinates(sampled.points[covering], self.dim, self.neighbors)
         chosen = np.resize(self._boundary(coordinates, n), n)
         places, features = sampled.points[covering], sampled.features[covering]
         near = KDTree(places).query(places[chosen], self.neighbors + 1)[1][:, 1:]

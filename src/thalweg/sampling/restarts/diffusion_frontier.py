@@ -1,13 +1,14 @@
 r"""Restart at the frontier of the first diffusion coordinates: diffusion-map-directed dynamics.
 
-Coordinates are the slowest functions of a random walk on points that cover the visited region evenly, its steps as long
-as the distance to near neighbors is at each place: a locally scaled diffusion map [rohrdanz2011].
+Coordinates are the slowest functions of a random walk on points that cover the visited region evenly:
 
-.. math::  K_{ij} = \exp\Big(-\frac{|x_i - x_j|^2}{2\, \epsilon_i \epsilon_j}\Big), \qquad
+.. math::  K_{ij} = \exp\Big(-\frac{|x_i - x_j|^2}{2\, \epsilon^2}\Big), \qquad
     \tilde K_{ij} = \frac{K_{ij}}{q_i q_j},\; q_i = \sum_j K_{ij}, \qquad
     \sum_j \tilde K_{ij}\, \psi(x_j) = \lambda \sum_j \tilde K_{ij}\; \psi(x_i)
 
-Frames where a coordinate is largest or smallest are the ends of what was explored [zheng2013, preto2014].
+Frames where a coordinate is largest or smallest are the ends of what was explored [zheng2013, preto2014]. Published
+maps scale the kernel locally [rohrdanz2011], which frames of uneven density need. Points spread evenly have one scale;
+a larger one at lone points would draw the ends of the coordinates inwards.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class DiffusionMapFrontier:
     ----------
     dim : diffusion coordinates whose ends are taken
     points : frames that the map rests on, spread evenly; the time of a choice grows with their third power
-    neighbors : the distance to this neighbor is the local scale
+    neighbors : the median distance to this neighbor is the scale of the kernel
 
     Examples
     --------
@@ -61,7 +62,7 @@ class DiffusionMapFrontier:
 
     def choose(self, sampled: SampledFrames, n: int, seed: int) -> Restarts:
         covering = sampled.spread_frames(self.points)
-        coordinates = locally_scaled_map(sampled.points[covering], self.dim, self.neighbors)
+        coordinates = diffusion_coordinates(sampled.points[covering], self.dim, self.neighbors)
         ends = [order for column in coordinates.T for order in (np.argsort(-column), np.argsort(column))]
         return Restarts(covering[_dealt(ends, n)])
 
@@ -79,7 +80,7 @@ def _dealt(orders: list[Int[np.ndarray, " points"]], n: int) -> Int[np.ndarray, 
 
 
 @on_one_thread
-def locally_scaled_map(
+def diffusion_coordinates(
     points: Float[np.ndarray, "points coordinates"], dim: int, neighbors: int
 ) -> Float[np.ndarray, "points dim"]:
     """The first diffusion coordinates of points.
@@ -87,7 +88,7 @@ def locally_scaled_map(
     Parameters
     ----------
     dim : number of coordinates, slowest first, the constant left out
-    neighbors : the distance to this neighbor is the local scale
+    neighbors : the median distance to this neighbor is the scale of the kernel
 
     Raises
     ------
@@ -100,8 +101,8 @@ def locally_scaled_map(
             "save frames more often, or begin with longer walks"
         )
     squares = squareform(pdist(points, "sqeuclidean"))
-    scale = np.sqrt(np.partition(squares, neighbors, axis=1)[:, neighbors])
-    kernel = np.exp(-squares / (2 * np.outer(scale, scale)))
+    scale = np.median(np.partition(squares, neighbors, axis=1)[:, neighbors])
+    kernel = np.exp(-squares / (2 * scale))
     density = kernel.sum(axis=1)
     kernel /= np.outer(density, density)
     root = np.sqrt(kernel.sum(axis=1))

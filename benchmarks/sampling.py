@@ -1,0 +1,360 @@
+"""The race of restart rules and whole loops: the same landscapes, walkers, budgets and 20 seeds for everybody.
+
+Scores of a seed: steps of all walkers until one is at the target; share of the low cells visited; Jensen-Shannon
+divergence of estimated from exact populations of cells, at most ln 2; and the free energy of a set. Populations are
+those of a Markov model of all walks (k-means and k-centers states), or of reweighted frames where walks were biased. A
+free energy that is refused, for too few walks there and back, is counted and is in neither bias nor spread.
+
+Plain walks are compared by their exact mean passage time, which they would need 9.9 million steps each to show.
+Rules are raced in memory, all seeds in one run of the engine; ``drive`` does the same in a store. A file of yours
+joins: ``thalweg bench sampling --with mine.py --part muller-brown/MyRule``. Every public class in it that is a
+`RestartRule` is an entry, with its defaults; a function ``raced(recipe, landscape)`` that returns a `Policy` is one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sampling_systems import LANDSCAPES, WALKERS, Landscape
+from scipy.spatial.distance import jensenshannon
+
+from thalweg import registry
+from thalweg.free_energies.difference import free_energy_difference
+from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
+from thalweg.kinetics.set_free_energy import set_free_energy
+from thalweg.kinetics.states.clustering import KMeansAndCenters
+from thalweg.report.benchmark import Row
+from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe
+from thalweg.sampling.bias.frozen import FrozenBias
+from thalweg.sampling.bias.metadynamics import WellTemperedMetadynamics
+from thalweg.sampling.campaign import drive
+from thalweg.sampling.plans import read_plan
+from thalweg.sampling.policy import Policy
+from thalweg.sampling.restarts.bandit import Bandit
+from thalweg.sampling.restarts.boundary_extrapolation import BoundaryExtrapolation
+from thalweg.sampling.restarts.diffusion_frontier import DiffusionMapFrontier
+from thalweg.sampling.restarts.directed import Directed
+from thalweg.sampling.restarts.least_counts import LeastCounts
+from thalweg.sampling.restarts.random_restarts import RandomRestarts
+from thalweg.sampling.restarts.ranked_rules import RankedRules
+from thalweg.sampling.restarts.reap import REAP
+from thalweg.sampling.restarts.rule import RestartRule, Restarts, sampled_frames
+from thalweg.sampling.restarts.uncertainty import Uncertainty
+from thalweg.sampling.segment import Segment
+from thalweg.sampling.store import Store
+from thalweg.sampling.tasks.pull_to_targets import pulled
+from thalweg.sampling.tasks.reweigh import WeightedFrames
+from thalweg.sampling.tasks.simulate import seed_of
+from thalweg.systems.state import State, thermal_state
+
+SEEDS = 20
+STATES, LAG = 60, 5
+"""Clusters, and lag in frames, that rules choose by and that statistics rest on."""
+
+PULL = 40
+"""Steps that a walker is pulled to its target."""
+
+SYSTEMS_FILE = Path(__file__).parent / "sampling_systems.py"
+
+
+def rules(landscape: Landscape) -> dict[str, RestartRule | None]:
+    """Entries that restart swarms; None lets walkers go on. Settings are the defaults but for units of length."""
+    feature, larger = landscape.goal
+    pull = PULL * landscape.dt
+    own: dict[str, RestartRule | None] = {
+        "PlainWalks": None,
+        "RandomRestarts": RandomRestarts(),
+        "LeastCounts": LeastCounts(),
+        "Uncertainty": Uncertainty(),
+        "Directed": Directed(feature, larger),
+        "REAP": REAP(),
+        "Bandit": Bandit(),
+        "DiffusionMapFrontier": DiffusionMapFrontier(),
+        "BoundaryExtrapolation": BoundaryExtrapolation(pull=pull),
+        "RankedRules": RankedRules((LeastCounts(), REAP(), DiffusionMapFrontier())),
+    }
+    return own | {name: thing() for name, thing in _strangers().items() if _is_rule(thing)}
+
+
+def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
+    """Every landscape with every entry; ``quick`` takes two seeds."""
+    seeds = 2 if quick else SEEDS
+    found: dict[str, Callable[[], Iterator[Row]]] = {}
+    for key, landscape in LANDSCAPES.items():
+        for name, rule in rules(landscape).items():
+            found[f"{key}/{name}"] = partial(
+                _rows_of, landscape, name, partial(swarms, landscape, rule, seeds)
+            )
+        biased = partial(metadynamics, landscape, seeds)
+        found[f"{key}/Metadynamics"] = partial(_rows_of, landscape, "Metadynamics", biased)
+        for name, thing in _strangers().items():
+            if name == "raced":
+                whole = partial(campaign, key, thing, seeds)
+                found[f"{key}/{name}"] = partial(_rows_of, landscape, thing.__module__, whole)
+    return found
+
+
+def rows(data: Path, quick: bool) -> Iterator[Row]:
+    """All parts one after the other."""
+    for name, part in parts(data, quick).items():
+        for row in part():
+            yield Row(**{**row.__dict__, "part": name})
+
+
+def _strangers() -> dict[str, Any]:
+    """What files that the user named offer."""
+    modules = [registry.plugin(path.stem) for path in registry.named_files() if path != SYSTEMS_FILE]
+    return {name: getattr(module, name) for module in modules for name in registry.public(module)}
+
+
+def _is_rule(thing: Any) -> bool:
+    return isinstance(thing, type) and hasattr(thing, "choose")
+
+
+# what entries do
+
+
+@dataclass
+class Course:
+    """What the walkers of one seed did.
+
+    Attributes
+    ----------
+    walks : (frames, 2) each, in order of rounds
+    rounds, walkers : of each walk
+    begun : steps of all walkers before each walk's round
+    weighted : walks and log weights of their frames that statistics rest on; None for a Markov model of all walks
+    """
+
+    walks: list[np.ndarray] = field(default_factory=list)
+    rounds: list[int] = field(default_factory=list)
+    walkers: list[int] = field(default_factory=list)
+    begun: list[int] = field(default_factory=list)
+    weighted: tuple[list[np.ndarray], list[np.ndarray]] | None = None
+    memory: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, walks: np.ndarray, round: int, begun: int) -> None:
+        """Walks ``(walkers, frames, 2)`` of a round."""
+        self.walks += list(walks)
+        self.rounds += [round] * len(walks)
+        self.walkers += range(len(walks))
+        self.begun += [begun] * len(walks)
+
+    def restarts(self, rule: RestartRule, names: tuple[str, ...], seed: int) -> Restarts:
+        """What a rule chooses now."""
+        sampled = sampled_frames(
+            self.walks, self.rounds, self.walkers, STATES, LAG, names, memory=self.memory
+        )
+        answer = rule.choose(sampled, WALKERS, seed)
+        self.memory = answer.memory
+        return answer
+
+
+def swarms(landscape: Landscape, rule: RestartRule | None, seeds: int) -> list[Course]:
+    """Rounds of short walks, restarted by a rule; the walkers of all seeds in one run of the engine."""
+    apparatus, courses = landscape.apparatus(), [Course() for _ in range(seeds)]
+    places = np.tile(np.array(landscape.start), (seeds * WALKERS, 1))
+    names = tuple(apparatus.features.names)
+    pull = getattr(rule, "pull", 0.0)
+    each, spent = WALKERS * (landscape.length + round(pull / landscape.dt)), 0
+    for k in range(landscape.rounds):
+        run = apparatus.engine.run
+        recording = run(_begun(apparatus, places, k), landscape.length, save_every=landscape.save_every)
+        frames = recording.positions[:, :, 0].reshape(seeds, WALKERS, -1, 2)
+        for course, walks in zip(courses, frames):
+            course.add(walks, k, spent)
+        spent += each
+        if k == landscape.rounds - 1:
+            break
+        if rule is None:
+            places = frames[:, :, -1].reshape(-1, 2)
+            continue
+        answers = [c.restarts(rule, names, seed_of(s, k)) for s, c in enumerate(courses)]
+        places = np.concatenate([np.concatenate(c.walks)[a.frames] for c, a in zip(courses, answers)])
+        if pull:
+            targets = [np.full((WALKERS, 2), np.nan) if a.targets is None else a.targets for a in answers]
+            reached, arrived = pulled(
+                apparatus, _begun(apparatus, places, -k - 1), np.concatenate(targets), pull
+            )
+            places[arrived] = np.asarray(reached.positions)[0].T[arrived]
+    return courses
+
+
+def _begun(apparatus: Apparatus, places: np.ndarray, round: int) -> State:
+    key = jax.random.key(seed_of("race", round))
+    positions = jnp.asarray(places.T[None], jnp.float32)
+    return thermal_state(positions, apparatus.masses, apparatus.kT, key)
+
+
+def metadynamics(landscape: Landscape, seeds: int) -> list[Course]:
+    """Well-tempered metadynamics on both coordinates for half of the budget, its bias held for the other half."""
+    apparatus, (lower, upper) = landscape.apparatus(), np.array(landscape.potential.domain).T
+    bias = WellTemperedMetadynamics(
+        apparatus.features, lower, upper, [0.15, 0.15], height=0.3 * landscape.kT, bias_factor=8.0,
+        kT=landscape.kT, stride=landscape.save_every,
+    )  # fmt: skip
+    steps = landscape.length * landscape.rounds // 2
+    run, places, courses = apparatus.engine.run, np.tile(np.array(landscape.start), (WALKERS, 1)), []
+    for seed in range(seeds):
+        course = Course()
+        growing = run(_begun(apparatus, places, seed), steps, save_every=landscape.save_every, bias=bias)
+        held = FrozenBias(bias, growing.bias_state)
+        holding = run(growing.state, steps, save_every=landscape.save_every, bias=held)
+        for k, recording in enumerate((growing, holding)):
+            course.add(recording.positions[:, :, 0], k, k * steps * WALKERS)
+        logs = list(holding.bias_energy.astype(float) / landscape.kT)
+        course.weighted = course.walks[WALKERS:], logs
+        courses.append(course)
+    return courses
+
+
+def campaign(key: str, raced: Callable[..., Policy], seeds: int) -> list[Course]:
+    """A whole policy, driven in a store of its own."""
+    registry.name_files([SYSTEMS_FILE])
+    policy = raced(ApparatusRecipe("sampling_systems.landscape", {"name": key}), LANDSCAPES[key])
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        drive(store, policy)
+        return courses_of(store, policy, LANDSCAPES[key])[:seeds]
+
+
+def courses_of(store: Store, policy: Policy, landscape: Landscape) -> list[Course]:
+    """What each seed of a finished campaign did, in the order in which its tasks were planned."""
+    courses = {seed: Course() for seed in policy.seeds}
+    spent = dict.fromkeys(policy.seeds, 0)
+    for k in range(policy.rounds):
+        for task in read_plan(store.file(f"plans/{k:05d}", "plan.json")):
+            seed = getattr(task.work, "seed", None)
+            if seed in courses and (store.folder(task.id) / "segment.json").exists():
+                walks = Segment.read(store, task.id).features
+                courses[seed].add(walks, k, spent[seed])
+            if seed in courses:
+                spent[seed] += round(task.cost / landscape.dt)
+    if (entry := policy.evidence(store).weights) is not None:
+        weights = WeightedFrames.read(store, entry)
+        for run, seed in enumerate(policy.seeds):
+            courses[seed].weighted = weights.walks("features", run), weights.walks("log_weights", run)
+    return list(courses.values())
+
+
+# scores
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of one seed: steps until the first visit or the whole budget, whether there was one, and the rest."""
+
+    steps: float
+    arrived: bool
+    coverage: float
+    divergence: float
+    free_energy: float
+    error: float
+
+
+def score(landscape: Landscape, course: Course) -> Score:
+    """How one seed did; the free energy is NaN where it is refused."""
+    first, end = np.inf, 0
+    for walk, begun in zip(course.walks, course.begun):
+        there = np.flatnonzero(landscape.target(walk.T))
+        every = WALKERS * landscape.save_every
+        end = max(end, begun + every * len(walk))
+        if len(there):
+            first = min(first, begun + every * (there[0] + 1))
+    visited = np.histogram2d(*np.concatenate(course.walks).T, bins=landscape.edges)[0] > 0
+    coverage = visited[landscape.worth_a_visit].mean()
+    frames, weights, value, error = _statistics(landscape, course)
+    found = np.histogram2d(*frames.T, bins=landscape.edges, weights=weights)[0]
+    divergence = jensenshannon(found.ravel(), landscape.populations.ravel()) ** 2
+    return Score(min(first, end), bool(np.isfinite(first)), float(coverage), float(divergence), value, error)
+
+
+def _statistics(landscape: Landscape, course: Course) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Frames, their weights, and the free energy of the side with its error."""
+    if course.weighted is None:
+        model = markov_model(course.walks)
+        states = np.concatenate(model.trajectories.blocks)
+        weights = (model.stationary_distribution / np.bincount(states, minlength=model.n_states).clip(1))[
+            states
+        ]
+        inside = [landscape.side(walk.T) for walk in course.walks]
+        found = set_free_energy(model, inside, landscape.kT, samples=30)
+        value = np.nan if found.shortcomings else found.value
+        return np.concatenate(course.walks), weights, value, found.error
+    walks, logs = course.weighted
+    joined = np.concatenate(logs)
+    weights = np.exp(joined - joined.max())
+    inside = [landscape.side(walk.T) for walk in walks]
+    try:
+        held = free_energy_difference(inside, [~one for one in inside], logs, landscape.kT)
+    except ValueError:
+        return np.concatenate(walks), weights, np.nan, np.nan
+    return np.concatenate(walks), weights, np.nan if held.shortcomings else held.value, held.error
+
+
+def markov_model(walks: list[np.ndarray]) -> MarkovModel:
+    """A Markov model of all walks, whose counts are kept walk by walk."""
+    walks = [walk.astype(float) for walk in walks]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        states = KMeansAndCenters(STATES).fit(walks).transform(walks)
+        return MarkovStateModel(LAG, n_blocks=len(walks)).fit(states)
+
+
+def _rows_of(landscape: Landscape, name: str, race: Callable[[], list[Course]]) -> Iterator[Row]:
+    scores = [score(landscape, course) for course in race()]
+    seeds, arrived = len(scores), sum(one.arrived for one in scores)
+    # of exponential times cut off at the budget, the likeliest mean is all time over the arrivals
+    mean = sum(one.steps for one in scores) / max(arrived, 1)
+    sketch, head = landscape.sketch.get(name), f"{landscape.name}, {name}"
+    ratio = landscape.passage / mean if arrived else None
+    yield Row(
+        f"{head}: steps to the first visit ({arrived} of {seeds} seeds arrived)",
+        mean if arrived else None,
+        "steps",
+        spread=mean / np.sqrt(arrived) if arrived else None,
+        target=f"{sketch:g}x plain" if sketch else "none arrived" if not arrived else None,
+        met=bool(ratio and ratio >= sketch) if sketch else None,
+        peer="plain, exact",
+        peer_value=landscape.passage,
+        ratio=ratio,
+    )
+    for what, unit in (("coverage", "share"), ("divergence", "nats")):
+        values = np.array([getattr(one, what) for one in scores])
+        yield Row(f"{head}: {what}", float(values.mean()), unit, spread=float(values.std()))
+    yield from _free_energy_rows(landscape, head, scores)
+
+
+def _free_energy_rows(landscape: Landscape, head: str, scores: list[Score]) -> Iterator[Row]:
+    """Bias and spread of the free energies that were given, and whether their errors are right."""
+    kept = [one for one in scores if np.isfinite(one.free_energy)]
+    told = f"{len(kept)} of {len(scores)} seeds, others refused"
+    if len(kept) < 2:
+        yield Row(f"{head}: free energy", None, "kT", target=f"refused in all but {len(kept)} seeds")
+        return
+    off = np.array([one.free_energy - landscape.free_energy for one in kept]) / landscape.kT
+    errors = np.array([one.error for one in kept]) / landscape.kT
+    yield Row(
+        f"{head}: free energy, bias ({told})",
+        float(off.mean()),
+        "kT",
+        spread=float(off.std() / len(off) ** 0.5),
+    )
+    yield Row(f"{head}: free energy, spread over seeds", float(off.std()), "kT")
+    within = float(np.mean(np.abs(off) < 2 * errors))
+    yield Row(
+        f"{head}: free energies within two of their errors",
+        within,
+        "share",
+        target=">= 0.8",
+        met=within >= 0.8,
+    )
