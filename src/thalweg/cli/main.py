@@ -808,6 +808,7 @@ def bench(
         list[str] | None,
         typer.Option("--part", help="Only this part (repeatable); its rows replace those written before."),
     ] = None,
+    with_files: With = None,
     as_json: AsJSON = False,
 ) -> None:
     """Run a benchmark beside its peers, print its table and write it under benchmarks/results."""
