@@ -118,7 +118,7 @@ MULLER_BROWN = Landscape(
     cells=(24, 24),
     length=1000,
     save_every=50,
-    rounds=50,
+    rounds=30,
     sketch={"REAP": 80, "BoundaryExtrapolation": 67, "LeastCounts": 65, "DiffusionMapFrontier": 39},
 )
 WELLS = Landscape(
@@ -133,7 +133,7 @@ WELLS = Landscape(
     cells=(20, 20),
     length=250,
     save_every=10,
-    rounds=50,
+    rounds=30,
     sketch={},
 )
 LANDSCAPES = {"muller-brown": MULLER_BROWN, "wells": WELLS}

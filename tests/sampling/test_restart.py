@@ -240,6 +240,6 @@ def test_walkers_are_pulled_beyond_the_boundary_and_let_go_there(toy, tmp_path):
     chosen, reached = (np.load(store.file(f"starts/s0-0000{end}", "starts.npz")) for end in ("", "-reached"))
     before = np.linalg.norm(chosen["positions"][:, 0] - chosen["targets"], axis=1)
     after = np.linalg.norm(reached["positions"][:, 0] - chosen["targets"], axis=1)
-    assert np.median(after) < 0.5 * np.median(before)
+    assert np.median(after) < 0.6 * np.median(before)
     first = Segment.read(store, policy.entries(0)[1]).features[:, 0]
     assert np.median(np.linalg.norm(first - reached["positions"][:, 0], axis=1)) < 0.2

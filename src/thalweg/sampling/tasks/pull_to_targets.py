@@ -23,7 +23,7 @@ from thalweg.units import Picoseconds, whole_multiple
 STAGES = 4
 """Parts of the way, at the end of each of which the restraint has gone so much further."""
 
-SLACK = 0.3
+SLACK = 0.15
 """Thermal deviation from the restraint's center, relative to the length of the way."""
 
 
