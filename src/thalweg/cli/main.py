@@ -23,14 +23,8 @@ from thalweg.registry import name_files
 if TYPE_CHECKING:
     from thalweg.report.of_landscapes.langevin_results import LangevinResults
     from thalweg.report.of_landscapes.results import MapResults
-    from thalweg.report.of_molecules.labels import LabelResults
-    from thalweg.report.of_molecules.spectrum_pages import SpectrumResults
-    from thalweg.report.of_molecules.torsions import TorsionResults
-    from thalweg.report.of_potentials.campaigns import CampaignResults
-    from thalweg.report.of_potentials.envelopes import EnvelopeResults
-    from thalweg.report.of_potentials.on_the_fly import OnTheFlyResults
     from thalweg.report.of_potentials.results import PotentialResults
-    from thalweg.report.results import Results
+    from thalweg.report.results import PageResults, Results
     from thalweg.studies.tables.study import Study
 
 app = typer.Typer(
@@ -184,6 +178,30 @@ def status(
         return
     for sentence in now.in_words():
         console.print(sentence, markup=False, highlight=False)
+
+
+@app.command()
+def loop(
+    study: Annotated[
+        Path,
+        typer.Argument(
+            help="A study in TOML: molecule, level, how to sample; see docs/loop.md.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of all parts.", show_default="name of the study")
+    ] = None,
+    with_files: With = None,
+) -> None:
+    """From a molecule and a level of theory to free energies: labels, potential, sampling, and back where unsure."""
+    from thalweg.studies.tables.loop_study import load_loop_study
+    from thalweg.studies.whole_loop import whole_loop
+
+    _require_file(study)
+    asked, folder = load_loop_study(study), out or Path(study.stem)
+    with _going_on() as progress:
+        results = whole_loop(asked, folder, Console(stderr=True, soft_wrap=True), progress)
+    _say(results, folder)
 
 
 @app.command()
@@ -913,18 +931,8 @@ def _show(results: Results, folder: Path) -> None:
     console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)
 
 
-def _say(
-    results: MapResults
-    | LangevinResults
-    | LabelResults
-    | CampaignResults
-    | EnvelopeResults
-    | OnTheFlyResults
-    | SpectrumResults
-    | TorsionResults,
-    folder: Path,
-) -> None:
-    """The summary of a landscape, and where the whole report is."""
+def _say(results: PageResults | MapResults | LangevinResults, folder: Path) -> None:
+    """The summary of a page, and where the whole report is."""
     console = Console(soft_wrap=True)
     for sentence in (*results.found, *results.certainty):
         console.print(sentence, markup=False, highlight=False)

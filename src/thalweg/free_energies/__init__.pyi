@@ -26,9 +26,14 @@ from .landscapes.spline_flow import Coupling as Coupling
 from .landscapes.spline_flow import FlowEnergy as FlowEnergy
 from .landscapes.spline_flow import SplineFlow as SplineFlow
 from .landscapes.spline_flow import drawn_points as drawn_points
+from .perturbation import Perturbation as Perturbation
+from .perturbation import perturbation as perturbation
+from .perturbation import systematic_draw as systematic_draw
 from .reweighting import MBAR as MBAR
 from .reweighting import MBARModel as MBARModel
 from .reweighting import effective_sample_size as effective_sample_size
 from .reweighting import exponential_weights as exponential_weights
 from .surface import FreeEnergySurface as FreeEnergySurface
 from .surface import FreeEnergySurfaceModel as FreeEnergySurfaceModel
+from .work import WorkEstimate as WorkEstimate
+from .work import free_energy_from_work as free_energy_from_work

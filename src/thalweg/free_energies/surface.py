@@ -29,7 +29,7 @@ class FreeEnergySurfaceModel(Model):
         frame
     """
 
-    centers: tuple[Float[np.ndarray, " bins"], ...]
+    centers: tuple[Float[np.ndarray, " _"], ...]
     free_energy: Float[np.ndarray, " *bins"]
     error: Float[np.ndarray, " *bins"]
 

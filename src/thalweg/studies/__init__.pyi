@@ -36,6 +36,7 @@ from .tables.study import BundledMolecule as BundledMolecule
 from .tables.study import Dynamics as Dynamics
 from .tables.study import Execution as Execution
 from .tables.study import Files as Files
+from .tables.study import LearnedMolecule as LearnedMolecule
 from .tables.study import Report as Report
 from .tables.study import Study as Study
 from .tables.study import TorsionRegion as TorsionRegion

@@ -131,7 +131,7 @@ def relaxed_frame(
         If the potential does not know an element of the start.
     """
     box = start.box if any(start.periodic) else None
-    energy = _bound(potential, start)
+    energy = bound_energy(potential, start)
     with jax.enable_x64(True):
         cell = None if box is None else jnp.asarray(box, float)
         found = minimized(
@@ -148,7 +148,7 @@ def relaxation(minimum: Minimum) -> str:
     return f"Relaxed, but not to the end: a force component is still {force:.2g} meV/Å."
 
 
-def _bound(potential: LearnedPotential, start: Configuration) -> Energy:
+def bound_energy(potential: LearnedPotential, start: Configuration) -> Energy:
     """The energy of the atoms of the start, without that of isolated atoms.
 
     Raises
@@ -182,7 +182,7 @@ def simulate(
         If the potential does not know an element of the start.
     """
     numbers, box = np.asarray(start.numbers, int), start.box if any(start.periodic) else None
-    masses, kT, energy = MASSES[numbers], thermal_energy(plan.temperature), _bound(potential, start)
+    masses, kT, energy = MASSES[numbers], thermal_energy(plan.temperature), bound_energy(potential, start)
     reference = sum(potential.references[int(z)] for z in numbers)
     integrator = (
         VelocityVerlet(dt=plan.dt)

@@ -30,7 +30,7 @@ from thalweg.sampling.store import LOCK, Store, sha256
 from thalweg.studies.apparatus import versions
 from thalweg.studies.progress import bars
 from thalweg.studies.tables.language import StudyError
-from thalweg.studies.tables.study import FILE_KEYS, BundledMolecule, Files, Study, from_table, kept, load
+from thalweg.studies.tables.study import Files, SimulatedSystem, Study, files_of, from_table, kept, load
 
 RUN_FILE = "run.toml"
 INPUTS = "inputs"
@@ -142,10 +142,9 @@ def _check_plugins(made_with: Any, run: Path) -> None:
 
 def _check_inside(system: Any, run: Path) -> None:
     """Whether the files of a run are in its folder, where `begin` has put them."""
-    if not isinstance(system, Files):
-        return
-    named = [path for path in (system.pdb, system.prmtop, system.inpcrd, system.xml) if path is not None]
-    named += [name for name in system.forcefield or () if name not in available_force_fields()]
+    named: list[Path | str] = [*files_of(system).values()]
+    if isinstance(system, Files):
+        named += [name for name in system.forcefield or () if name not in available_force_fields()]
     for path in named:
         if not (run / path).resolve().is_relative_to(run.resolve()):
             raise StudyError(
@@ -207,10 +206,8 @@ def _progress(study: Study, console: Console) -> Iterator[Callable[..., None]]:
         yield observer
 
 
-def _kept_files(system: BundledMolecule | Files, run: Path) -> dict[str, Any]:
+def _kept_files(system: SimulatedSystem, run: Path) -> dict[str, Any]:
     """New names of the files of ``system``, which are copied into the run folder and named by what is in them."""
-    if isinstance(system, BundledMolecule):
-        return {}
 
     def keep(path: Path) -> str:
         content = disk.read_bytes(path)
@@ -219,9 +216,8 @@ def _kept_files(system: BundledMolecule | Files, run: Path) -> dict[str, Any]:
         write_whole(run / INPUTS / f"{path.stem}-{digest}{path.suffix}", content)
         return f"{INPUTS}/{path.stem}-{digest}{path.suffix}"
 
-    given = {name: getattr(system, name) for name in FILE_KEYS}
-    names: dict[str, Any] = {name: keep(path) for name, path in given.items() if path is not None}
-    if system.forcefield is not None:
+    names: dict[str, Any] = {name: keep(path) for name, path in files_of(system).items()}
+    if isinstance(system, Files) and system.forcefield is not None:
         own = [Path(name) for name in system.forcefield if Path(name).is_absolute()]
         names["forcefield"] = [keep(Path(name)) if Path(name) in own else name for name in system.forcefield]
         _keep_neighbors(own, run / INPUTS)
