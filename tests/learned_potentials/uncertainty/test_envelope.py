@@ -10,16 +10,21 @@ import pytest
 from thalweg.learned_potentials.confidence.envelope import (
     DOUBTED,
     INSIDE,
+    LABELS,
     OUTSIDE,
     Envelope,
     _doubted,
+    _some,
+    _vague,
     verdict_of,
 )
+from thalweg.learned_potentials.gradient_domain.site_term import SiteGradientDomainTerm
+from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.networks.element_networks import Network
 from thalweg.learned_potentials.networks.gradient_training import GradientTraining
 from thalweg.learned_potentials.parametric.pair_terms import morse
 from thalweg.learned_potentials.recipe import Recipe
-from thalweg.learned_potentials.uncertainty.calibrated import force_errors
+from thalweg.learned_potentials.uncertainty.calibrated import force_errors, usual_error
 from thalweg.learning.calibration import rank_correlation, roc_area
 from thalweg.learning.optimizers import Adam
 from thalweg.learning.trainer import Trainer
@@ -97,6 +102,35 @@ def test_a_network_gets_an_envelope_through_a_representation():
     assert envelope.opinions(like).shape == (40, 2)
 
 
+@pytest.mark.long
+def test_a_second_opinion_that_errs_less_shows_the_error_itself():
+    train = triangles(40, 0.004, 1)
+    coarse = Recipe(Linear(ACE(cutoff=0.4, levels=(3,)))).fit(train)
+    envelope = Envelope.of(coarse, train, triangles(20, 0.004, 2), SMALL)
+    assert isinstance(envelope.second.terms[-1], SiteGradientDomainTerm)
+    hot = triangles(40, 0.012, 4)
+    errors, second = (force_errors(one, hot) for one in (coarse, envelope.second))
+    assert np.median(second) < 0.2 * np.median(errors)
+    np.testing.assert_allclose(np.median(envelope.opinions(hot)[:, 1] / errors), 1.0, atol=0.1)
+    assert rank_correlation(envelope.score(hot), errors) > 0.95
+
+
+def test_a_kernel_is_taught_some_frames_of_many_and_each_element():
+    big = [Configuration(np.ones(200, int), np.zeros((200, 3)), forces=np.zeros((200, 3)))] * 50
+    rare = Configuration(np.array([1, 8]), np.eye(3)[:2], forces=np.zeros((2, 3)))
+    chosen = _some([*big[:7], rare, *big[7:]])
+    assert any(frame is rare for frame in chosen)
+    assert 0.8 * LABELS < 3 * sum(map(len, chosen)) < LABELS + 12
+    assert len(_some([rare] * 30)) == 30
+    assert _some([*big, replace(rare, forces=None)]) == []  # nothing is known of oxygen
+
+
+def test_the_usual_error_of_a_few_frames_is_known_to_its_standard_error():
+    drawn = np.exp(0.4 * np.random.default_rng(0).normal(size=(2000, 40)))
+    usual = np.log([usual_error(each) for each in drawn])
+    assert np.mean([_vague(each) for each in drawn]) == pytest.approx(usual.std(), rel=0.1)
+
+
 def test_verdicts_are_probabilities_in_words():
     assert [verdict_of(p) for p in (0.0, 0.1, 0.11, 0.5, 0.51)] == [
         "inside",
@@ -107,14 +141,16 @@ def test_verdicts_are_probabilities_in_words():
     ]
 
 
-def test_one_in_twenty_of_frames_like_those_held_out_is_doubted_and_not_more():
+def test_one_in_twenty_of_good_frames_like_those_held_out_is_doubted_and_not_more():
     random = np.random.default_rng(3)
-    held_out, new = random.uniform(0, 0.4, (200, 39)), random.uniform(0, 0.4, (200, 500))
+    held_out, new = random.uniform(0, 0.4, (400, 100)), random.uniform(0, 0.4, (400, 500))
+    good = random.uniform(size=new.shape) > new
     inside = [_doubted(each) for each in held_out]
     assert min(inside) >= INSIDE
-    assert np.mean([(each > t).mean() for each, t in zip(new, inside)]) == pytest.approx(
-        1 / DOUBTED, abs=0.01
-    )
+    doubted = [(each[one] > t).mean() for each, one, t in zip(new, good, inside)]
+    assert np.mean(doubted) == pytest.approx(1 / DOUBTED, abs=0.005)
+    few_are_wide = np.append(np.full(38, 0.01), [0.45, 0.3])  # 1.25 good ones among them, of 38.9
+    assert _doubted(few_are_wide) == INSIDE
     assert _doubted(held_out[0, :18]) == INSIDE  # too few to promise it
     assert _doubted(np.full(39, 0.9)) == OUTSIDE
 

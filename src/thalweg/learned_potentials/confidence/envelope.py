@@ -3,9 +3,9 @@
 A second potential, of another family and taught the same frames, is asked beside it. Two numbers of a frame say how
 large the force error may be, before any label is there,
 
-    sigma    the deviations that the potential claims, or else those of the posterior of a linear model in the features
-             of a representation, ``sigma^2 = noise x^T A^-1 x`` of rows ``x`` of forces: how thin the training frames
-             are about there [bigi2024],
+    sigma    the deviations that the potential claims, or else those of the posterior of the second one; of linear
+             models ``sigma^2 = noise x^T A^-1 x`` of rows ``x`` of forces: how thin the training frames are about there
+             [bigi2024],
     delta    how far the forces of the two potentials are apart [schran2020],
 
 root mean squares over components. By held-out frames it is learned how errors scatter about ``sigma^(1-w) delta^w``
@@ -14,13 +14,16 @@ held-out frames is that of others, too. Where the strangest atom is ``d > 1`` ti
 environments as that of hardly any held-out frame, the law is less sure, the logarithm of the error by `STRANGER`
 ``log d`` more, and the error is ``d`` times the usual one at least: both scores vanish where atoms have left.
 
-Two expansions miss the same things, and their distance says little: beside a linear potential stands a network.
+A second opinion is worth most where it errs less than the potential, as what is between them is the error itself then;
+of one that errs more it is the error of the other, and of one of the same family neither, as both miss the same. So a
+kernel stands beside expansions and networks that is expanded in its derivatives at training frames: nothing learns more
+from few [christensen2020]. Beside kernels of that sort stands a linear model.
 
 A frame is *outside* where an error of more than ``limit`` times the usual one is more probable than not, *inside*
-where it is at most as probable as `INSIDE`, or as in all but one in `DOUBTED` of the held-out frames, and on the
+where it is at most as probable as `INSIDE`, or as in all but one in `DOUBTED` of the good ones held out, and on the
 *border* between these. What is not inside is to be doubted, and that is the alarm: of who minds a bad frame that is
-missed nine times as much as a good one that is doubted, or else does not want more false alarms than one in `DOUBTED`
-over frames like those held out, however widely their errors scatter [angelopoulos2023].
+missed nine times as much as a good one that is doubted, or else does not want to doubt more than one in `DOUBTED` of
+the good frames like those held out, however widely their errors scatter.
 """
 
 from __future__ import annotations
@@ -29,13 +32,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import UnionType
 from typing import Literal
 
 import numpy as np
 
+from thalweg.learned_potentials.gradient_domain.site_term import SiteGradientDomainTerm
+from thalweg.learned_potentials.gradient_domain.term import GradientDomainTerm
 from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.linear.linear_term import LinearTerm
 from thalweg.learned_potentials.recipe import Recipe
+from thalweg.learned_potentials.recipes.molecular import fchl19
 from thalweg.learned_potentials.recipes.networks import behler_parrinello
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.term import NoUncertainty
@@ -49,7 +56,7 @@ from thalweg.learned_potentials.uncertainty.calibrated import (
 from thalweg.learned_potentials.uncertainty.committee import CommitteeTerm
 from thalweg.learned_potentials.uncertainty.distance_to_training import KnownEnvironments
 from thalweg.learned_potentials.uncertainty.label_noise import label_noise
-from thalweg.learning.calibration import ErrorOdds, alarm_threshold
+from thalweg.learning.calibration import ErrorOdds
 from thalweg.learning.storage import load_tree, save_tree
 from thalweg.representations.expansions.ace import ACE
 from thalweg.representations.representation import Representation
@@ -60,7 +67,7 @@ INSIDE, OUTSIDE = 0.1, 0.5
 """Probabilities of a large error up to which a frame is inside, and from which it is outside."""
 
 DOUBTED = 20
-"""Of so many frames like those held out one may be doubted in any case."""
+"""Of so many good frames like those held out one may be doubted in any case."""
 
 HARDLY_ANY = 0.95
 """Share of the held-out frames whose strangest atoms are nearer than distances are counted from."""
@@ -71,8 +78,14 @@ STRANGER = 0.3
 REMEMBERED = 6000
 """Training environments to which distances are taken, at most."""
 
+LABELS = 6000
+"""Force components that a kernel beside a potential is taught at most, some half a minute's work."""
+
+ANSWERING = 2000
+"""Of these about so many answer for its uncertainty, where the potential claims none."""
+
 EPOCHS = 25
-"""Of the training of a network beside a linear potential, which need not be good to be another opinion."""
+"""Of the training of a network beside a linear potential of cells too large for a kernel."""
 
 Verdict = Literal["inside", "border", "outside"]
 
@@ -91,6 +104,7 @@ class Envelope:
     far : distance of the strangest atom from which on less is known of errors
     limit : multiple of the usual error that is too much
     inside : probability of that up to which a frame is inside
+    vague : standard error of the logarithm of the usual error, which a few held-out frames tell to a part only
     notes : what one should know
     """
 
@@ -102,6 +116,7 @@ class Envelope:
     far: float
     limit: float = 3.0
     inside: float = INSIDE
+    vague: float = 0.0
     notes: tuple[str, ...] = ()
 
     @staticmethod
@@ -122,8 +137,9 @@ class Envelope:
         training : labeled frames it was fitted to, or a fair part of them
         held_out : labeled frames of the same kind that it was not fitted to
         representation : in which training frames are dense or thin; None for a small expansion to 0.5 nm
-        second : taught the training frames in another way; None to teach one: a small network beside linear potentials,
-            a linear model in the representation beside all others
+        second : taught the training frames in another way; None to teach one: a kernel of environments, to `LABELS`
+            force components of frames evenly among them; a linear model in the representation beside such kernels, and
+            where the components of so many are of fewer than `FEW` frames, and then a network beside linear potentials
 
         Raises
         ------
@@ -146,8 +162,7 @@ class Envelope:
         _check_apart(training, labeled)
         chosen = _expansion(training) if representation is None else representation
         if second is None:
-            recipe = behler_parrinello(epochs=EPOCHS) if _is_linear(potential) else Recipe(Linear(chosen))
-            second = recipe.fit(training, seed=seed)
+            second = _second(potential, training, chosen, seed)
         judged = second if potential is None else potential
         known = KnownEnvironments.of(chosen, training, REMEMBERED)
         untried = Envelope(judged, second, known, ErrorOdds(1.0, 1.0, 4), 1.0, np.inf, limit)
@@ -161,13 +176,15 @@ class Envelope:
         noise = label_noise([*training, *labeled])
         sizes = np.array([max(3.0 * len(frame) - 3, 1.0) for frame in labeled])[told]
         odds = ErrorOdds.of(errors[told], scores[told], noise, sizes)
+        true = odds.true_errors(errors[told], scores[told], noise, sizes)
         notes = (
             () if told.sum() >= FEW else (f"{told.sum()} held-out frames say little of how errors scatter.",)
         )
         made = replace(
             untried,
             errors=odds,
-            usual=usual_error(odds.true_errors(errors[told], scores[told], noise, sizes)),
+            usual=usual_error(true),
+            vague=_vague(true),
             far=float(np.quantile(untried.distances(labeled), HARDLY_ANY)),
             notes=notes,
         )
@@ -184,7 +201,7 @@ class Envelope:
         """That the force error of each frame is more than ``limit`` times the usual one, (frames,)."""
         expected, stranger = self._expected(frames)
         alone = replace(self.errors, ratio=1.0, shares=(1.0,))
-        unknown = STRANGER * np.log(np.clip(stranger, 1.0, 1e12))
+        unknown = np.hypot(STRANGER * np.log(np.clip(stranger, 1.0, 1e12)), self.vague)
         return alone.exceeding(np.minimum(expected, 1e12 * self.usual), self.limit * self.usual, unknown)
 
     def verdicts(self, frames: Sequence[Configuration]) -> list[Verdict]:
@@ -196,7 +213,7 @@ class Envelope:
         try:
             claimed = force_deviations(self.potential, frames)
         except NoUncertainty:
-            claimed = force_deviations(self.second, frames)  # of a linear model, unless another was given
+            claimed = force_deviations(self.second, frames)
         if self.potential is self.second:
             return claimed[:, None]
         ours, theirs = (one.evaluate(frames).forces for one in (self.potential, self.second))
@@ -267,10 +284,16 @@ def verdict_of(probability: float, inside: float = INSIDE) -> Verdict:
 
 
 def _doubted(probabilities: Float[np.ndarray, " frames"]) -> float:
-    """The probability that all but one in `DOUBTED` frames like these stay below, if that is more than `INSIDE`."""
-    if len(probabilities) + 1 < DOUBTED:  # so few promise nothing
+    """`INSIDE`, or the least probability above which one in `DOUBTED` of the good frames is, as expected of these.
+
+    A frame that is bad with a probability ``p`` counts ``1 - p`` as a good one.
+    """
+    if len(probabilities) < DOUBTED:  # so few say nothing of one in so many
         return INSIDE
-    return float(np.clip(alarm_threshold(probabilities, 1 / DOUBTED), INSIDE, OUTSIDE))
+    falling = np.sort(probabilities)[::-1]
+    good = 1 - falling
+    doubted = int(np.searchsorted(np.cumsum(good), good.sum() / DOUBTED, side="right"))
+    return float(np.clip(falling[min(doubted, len(falling) - 1)], INSIDE, OUTSIDE))
 
 
 def _expansion(training: Sequence[Configuration]) -> Representation:
@@ -280,13 +303,47 @@ def _expansion(training: Sequence[Configuration]) -> Representation:
     return ACE(cutoff=0.5, levels=levels, channels=3 if len(elements) > 3 else None).over(elements)
 
 
-def _is_linear(potential: LearnedPotential | None) -> bool:
-    """Whether what is fitted is linear in functions of environments, as the usual second one is."""
-    terms = () if potential is None else potential.terms
-    members = [
-        one for term in terms for one in (term.members if isinstance(term, CommitteeTerm) else (term,))
-    ]
-    return any(isinstance(one, LinearTerm) for one in members)
+def _second(
+    potential: LearnedPotential | None,
+    training: Sequence[Configuration],
+    representation: Representation,
+    seed: int,
+) -> LearnedPotential:
+    """A potential of another family, or a linear one where there is none yet."""
+    some = _some(training)
+    kernels = GradientDomainTerm | SiteGradientDomainTerm
+    if potential is not None and not _has(potential, kernels) and len(some) >= FEW:
+        recipe = fchl19(representation.cutoff, (2.0, 4.0), (1e-6, 1e-8), choosing=900, remembered=ANSWERING)
+        return recipe.fit(some, seed=seed)
+    if potential is not None and _has(potential, LinearTerm):
+        return behler_parrinello(epochs=EPOCHS).fit(training, seed=seed)
+    return Recipe(Linear(representation)).fit(training, seed=seed)
+
+
+def _has(potential: LearnedPotential, kind: type | UnionType) -> bool:
+    """Whether a term is of the ``kind``, or members of its committee are."""
+    return any(
+        isinstance(one, kind)
+        for term in potential.terms
+        for one in (term.members if isinstance(term, CommitteeTerm) else (term,))
+    )
+
+
+def _some(training: Sequence[Configuration]) -> list[Configuration]:
+    """Frames whose forces are `LABELS` components at most, evenly among those that have any, each element in one."""
+    labeled = [frame for frame in training if frame.forces is not None and len(frame) > 1]
+    components = 3 * sum(len(frame) for frame in labeled)
+    count = min(LABELS * len(labeled) // max(components, 1), len(labeled))
+    chosen = [labeled[k] for k in np.linspace(0, len(labeled) - 1, count).astype(int)]
+    for z in set(elements_of(training)) - set(elements_of(chosen)):
+        chosen += [frame for frame in labeled if z in frame.numbers][:1]
+    return chosen if set(elements_of(chosen)) == set(elements_of(training)) else []
+
+
+def _vague(errors: Float[np.ndarray, " frames"]) -> float:
+    """Standard error of the logarithm of `usual_error`."""
+    squares = np.minimum(errors, 10 * np.median(errors)) ** 2
+    return float(squares.std(ddof=1) / squares.mean() / 2 / np.sqrt(len(squares)))
 
 
 def _check_apart(training: Sequence[Configuration], held_out: Sequence[Configuration]) -> None:
