@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from thalweg import registry
+from thalweg.collective_variables.manifold.embeddings.isomap import Isomap
+from thalweg.collective_variables.neural.autoencoders import Autoencoder, VariationalAutoencoder
 from thalweg.geometry.variables import Coordinates
 from thalweg.kinetics.reactions.regions import Intervals
 from thalweg.references import references
@@ -17,6 +19,10 @@ from thalweg.sampling.bias.metadynamics import Metadynamics
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.plans import from_plain, plain
 from thalweg.sampling.policies.markov_restarts import MarkovRestarts
+from thalweg.sampling.policies.mesa import MESA
+from thalweg.sampling.policies.rave import RAVE
+from thalweg.sampling.policies.replica_exchange import ReplicaExchange
+from thalweg.sampling.policies.sandcv import SandCV
 from thalweg.sampling.policies.shooting import Shooting
 from thalweg.sampling.policies.slow_variable_loop import SlowVariableLoop
 from thalweg.sampling.policy import CampaignRecord, DrivenVariable, Policy, Work
@@ -31,6 +37,25 @@ EXAMPLES = {
     "SlowVariableLoop": SlowVariableLoop(
         RECIPE, seeds=(0, 3), walkers=4, cycles=1, swarm=0.2, drive=0.4, produce=0.4, segment=0.2, save_every=0.004,
         lagtime=0.02, skip=0.0, bias=Metadynamics(height=0.5, bias_factor=8.0, stride=0.01), states=10,
+    ),
+    "MESA": MESA(
+        RECIPE, seeds=(0, 3), walkers=4, cycles=2, swarm=0.2, drive=0.2, produce=0.2, segment=0.2, save_every=0.004,
+        lagtime=0.02, states=10, settled=1.0,
+        learner=Autoencoder(dim=2, hidden=(8,), steps=50, restarts=1),
+        bias=Metadynamics(height=0.5, bias_factor=8.0, stride=0.01),
+    ),
+    "SandCV": SandCV(
+        RECIPE, seeds=(0, 3), walkers=4, cycles=2, swarm=0.2, drive=0.2, produce=0.2, segment=0.2, save_every=0.004,
+        lagtime=0.02, states=10, settled=1.0,
+        learner=Isomap(dim=1, landmarks=60), bias=Metadynamics(height=0.5, bias_factor=8.0, stride=0.01),
+    ),
+    "RAVE": RAVE(
+        RECIPE, seeds=(0, 3), walkers=4, cycles=2, swarm=0.2, drive=0.2, produce=0.2, segment=0.2, save_every=0.004,
+        lagtime=0.02, states=10, learner=VariationalAutoencoder(dim=1, hidden=(8,), steps=50, restarts=1), directions=4,
+    ),
+    "ReplicaExchange": ReplicaExchange(
+        RECIPE, seeds=(0, 3), walkers=4, hottest=480.0, pilot=0.08, length=0.16, segment=0.08, exchange_every=0.004,
+        save_every=0.004, skip=0.04, swarm=0.08, lagtime=0.004,
     ),
     "Shooting": Shooting(
         RECIPE, Intervals((2.0,), (9.0,), (1,)), Intervals((-9.0,), (0.5,), (1,)), points=2, shots=6, volley=3,

@@ -14,7 +14,7 @@ def toys(monkeypatch):
     """Plug-ins by name."""
     monkeypatch.delenv(registry.WITH, raising=False)
     monkeypatch.setenv(registry.WITH, "")
-    registry.name_files([HERE / "toy_campaign.py", HERE / "toy_sums.py"])
+    registry.name_files([HERE / "toy_campaign.py", HERE / "toy_sums.py", HERE / "toy_wells.py"])
     return registry.plugin
 
 
@@ -22,6 +22,12 @@ def toys(monkeypatch):
 def toy(toys):
     """Campaigns on the Müller-Brown surface."""
     return toys("toy_campaign")
+
+
+@pytest.fixture
+def wells(toys):
+    """Replica exchange in a double well."""
+    return toys("toy_wells")
 
 
 @pytest.fixture

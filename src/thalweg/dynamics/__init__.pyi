@@ -4,6 +4,7 @@ from .constraints import Clusters as Clusters
 from .constraints import Tangent as Tangent
 from .engine import Bias as Bias
 from .engine import Engine as Engine
+from .engine import Exchanging as Exchanging
 from .engine import Observer as Observer
 from .engine import Recording as Recording
 from .engine import StopRun as StopRun

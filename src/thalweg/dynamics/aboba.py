@@ -42,7 +42,7 @@ class ABOBA(eqx.Module):
         dt, halfway = self.dt, self.place_of_force(phase, bonds)  # A
         forces = forces_at(halfway)
         keep = jnp.exp(-self.friction * dt)
-        width = jnp.sqrt((1.0 - keep**2) * self.kT * bonds.masses)[:, None, None]
+        width = jnp.sqrt((1.0 - keep**2) * self.kT * bonds.masses[:, None, None])
         momenta = keep * (phase.momenta + dt / 2 * forces) + width * noise(forces.shape, forces.dtype)  # B, O
         momenta = momenta + dt / 2 * forces  # B
         return Phase(halfway + dt / 2 * bonds.velocities(momenta), momenta, forces)  # A

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from thalweg.shapes import Box, Energies, Positions, Values
+from thalweg.shapes import Array, Box, Energies, Float, Int, Positions, Values
 from thalweg.systems.state import State
 
 
@@ -60,6 +60,37 @@ class Bias(Protocol):
         ...
 
 
+@runtime_checkable
+class Exchanging(Protocol):
+    """A `Bias` whose replicas stand on the rungs of a ladder, of temperatures or of biases, and change places.
+
+    Every ``stride`` steps an engine asks for `exchanged` where it would let a bias be updated. A replica that comes to
+    another temperature keeps its direction: its momenta are scaled by ``sqrt(T_new / T_old)``.
+    """
+
+    def rungs(self, bias_state: Any) -> Int[Array, " replicas"]:
+        """On which rung each replica stands."""
+        ...
+
+    def temperatures(self, bias_state: Any) -> Float[Array, " replicas"]:
+        """``kT`` of each replica's bath [kJ/mol]."""
+        ...
+
+    def exchanged(self, bias_state: Any, energy: Energies, values: Values) -> Any:
+        """The bias state after neighbors have tried to change places.
+
+        Parameters
+        ----------
+        energy : (replicas,) without bias [kJ/mol]; NaN of one that has diverged, which stays where it is
+        values : (values, replicas) of the variable
+        """
+        ...
+
+    def alone(self, bias_state: Any, replica: int) -> Any:
+        """The bias state as one replica sees it, for engines that know one at a time."""
+        ...
+
+
 @dataclass(frozen=True)
 class Recording:
     """What a run of an engine leaves: frames of every replica and where each stopped.
@@ -80,6 +111,7 @@ class Recording:
     dt_frames : time between frames [ps]
     diverged : replica index -> sentence saying when and how it broke
     boxes : (replicas, frames, 3, 3) float32, box vectors of every frame [nm]; None where the box of ``state`` stays
+    rungs : (replicas, frames) int, on which rung of a ladder a frame was made; None where replicas change no places
     log_path : (replicas, frames), running logarithm of the weight that the path since the start has without the
         bias, the column of `Trajectories`; None where paths have none, see `thalweg.dynamics.path_weights`
     """
@@ -95,6 +127,7 @@ class Recording:
     diverged: dict[int, str] = field(default_factory=dict)
     log_path: np.ndarray | None = None
     boxes: np.ndarray | None = None
+    rungs: np.ndarray | None = None
 
 
 @runtime_checkable

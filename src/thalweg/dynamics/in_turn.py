@@ -20,9 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.dynamics.engine import Bias, Observer, Recording, StopRun
+from thalweg.dynamics.engine import Bias, Exchanging, Observer, Recording, StopRun
 from thalweg.dynamics.integrator import Integrator
-from thalweg.dynamics.recording import check_start, farewell, joined
+from thalweg.dynamics.recording import check_ladder, check_start, farewell, joined
 from thalweg.machine.precision import full_precision
 from thalweg.systems.state import State
 from thalweg.systems.system import System
@@ -44,12 +44,14 @@ class Place:
     positions, momenta : (atoms, dims) [nm, amu nm/ps]
     box : (3, 3) box vectors as rows [nm], or None
     energy : without bias [kJ/mol]
+    kT : of the replica's bath [kJ/mol]; None where that is the integrator's
     """
 
     positions: np.ndarray
     momenta: np.ndarray
     box: np.ndarray | None
     energy: float = np.nan
+    kT: float | None = None
 
 
 @runtime_checkable
@@ -68,15 +70,45 @@ class Walker(Protocol):
 
 
 class BiasForce:
-    """The bias as another program wants it, of one structure (atoms, dims) [nm]; it grows by `deposit`."""
+    """The bias as another program wants it, of one structure (atoms, dims) [nm]; it grows by `deposit`.
+
+    On a ladder it is that of the rung of the replica whose turn it is, which `turn_of` says.
+    """
 
     def __init__(self, bias: Bias | None, bias_state: Any):
         self.bias = bias
         self.state = bias.init() if bias is not None and bias_state is None else bias_state
+        self.replica = 0
+
+    @property
+    def acts(self) -> bool:
+        """Whether there is a force at all; a ladder of temperatures alone has none."""
+        return self.bias is not None and len(self.bias.variable.names) > 0
+
+    @property
+    def kT(self) -> float | None:
+        """Of the bath of the replica whose turn it is [kJ/mol]; None where the integrator knows."""
+        if not isinstance(self.bias, Exchanging):
+            return None
+        return float(self.bias.temperatures(self.state)[self.replica])
+
+    @property
+    def rung(self) -> int:
+        """Of the replica whose turn it is; zero without a ladder."""
+        return int(self.bias.rungs(self.state)[self.replica]) if isinstance(self.bias, Exchanging) else 0
+
+    def turn_of(self, replica: int) -> BiasForce:
+        """This force, from now on as the replica of that number feels it."""
+        self.replica = replica
+        return self
+
+    def _own(self) -> Any:
+        """The bias state as the replica sees it whose turn it is."""
+        return self.bias.alone(self.state, self.replica) if isinstance(self.bias, Exchanging) else self.state
 
     def check(self, positions: np.ndarray, box: np.ndarray | None) -> None:
         """Raise ValueError if the bias is not the same for all replicas."""
-        shape = np.shape(0.0 if self.bias is None else _bias_energy(self.bias, self.state, positions, box))
+        shape = np.shape(0.0 if self.bias is None else _bias_energy(self.bias, self._own(), positions, box))
         if shape != ():
             raise ValueError(
                 f"the bias gives {shape} energies for one replica: it treats replicas differently, which only the "
@@ -85,14 +117,14 @@ class BiasForce:
 
     def __call__(self, positions: np.ndarray, box: np.ndarray | None) -> tuple[float, np.ndarray]:
         """Energy [kJ/mol] and forces [kJ/mol/nm]."""
-        energy, _, gradient = _bias_at(self.bias, self.state, *_single(positions, box))
+        energy, _, gradient = _bias_at(self.bias, self._own(), *_single(positions, box))
         return float(energy), -np.asarray(gradient, float)
 
     def seen(self, positions: np.ndarray, box: np.ndarray | None) -> tuple[float, np.ndarray]:
         """Energy and values of the variable; none without a bias."""
         if self.bias is None:
             return 0.0, np.zeros(0, np.float32)
-        energy, values, _ = _bias_at(self.bias, self.state, *_single(positions, box))
+        energy, values, _ = _bias_at(self.bias, self._own(), *_single(positions, box))
         return float(energy), np.asarray(values)
 
     def steps_to_deposit(self, step: int) -> int | float:
@@ -105,6 +137,15 @@ class BiasForce:
         """Let replicas at ``values`` (values, replicas) deposit; NaN deposits nothing."""
         self.state = _updated(self.bias, self.state, jnp.asarray(values, jnp.float32))
 
+    def exchange(self, energy: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Let replicas change places on their ladder; what their momenta are to be scaled by ``(replicas,)``."""
+        assert isinstance(self.bias, Exchanging)
+        before = self.bias.temperatures(self.state)
+        self.state = self.bias.exchanged(
+            self.state, jnp.asarray(energy, jnp.float32), jnp.asarray(values, jnp.float32)
+        )
+        return np.sqrt(np.asarray(self.bias.temperatures(self.state) / before, float))
+
 
 @dataclass(frozen=True)
 class _Replica:
@@ -114,6 +155,7 @@ class _Replica:
     bias_energy: float = 0.0
     values: np.ndarray | None = None
     broken: str | None = None
+    rung: int = 0
 
 
 @full_precision()
@@ -135,6 +177,11 @@ def run_in_turn(
     """
     check_start(state, steps, save_every, len(system.masses))
     force = BiasForce(bias, bias_state)
+    check_ladder(bias, force.state, state.positions.shape[2], integrator)
+    if isinstance(bias, Exchanging) and system.barostat is not None:
+        raise ValueError(
+            "replicas cannot change places under a barostat: their volumes would count as well; hold the volume"
+        )
     begun = _places(state)
     force.check(begun[0].positions, begun[0].box)
     key, seeding = jax.random.split(state.key)
@@ -142,20 +189,25 @@ def run_in_turn(
 
     fastest = integrator.reach(system.masses) / integrator.dt
     begin = step = int(state.step)
-    now = good = [_observed(_Replica(place), force) for place in begun]
+    now = good = [_observed(_Replica(place), force.turn_of(k)) for k, place in enumerate(begun)]
     frames, chunks, looked = [], [], time.perf_counter()
     while step < begin + steps:
         # all replicas go on to the next frame or deposit, whichever comes first, one after the other
         block = min(save_every - (step - begin) % save_every, force.steps_to_deposit(step))
         trouble = partial(farewell, step=step, dt=integrator.dt)
         now = [
-            _advanced(walks, system, fastest, k, one, block, partial(trouble, k)) for k, one in enumerate(now)
+            _advanced(walks, system, fastest, force.turn_of(k), one, block, partial(trouble, k))
+            for k, one in enumerate(now)
         ]
         step += block
-        now = [_observed(one, force) for one in now]
+        now = [_observed(one, force.turn_of(k)) for k, one in enumerate(now)]
         if force.steps_to_deposit(step - 1) == 1:
             # one deposit of all replicas at once; NaN of a broken one deposits nothing
-            force.deposit(np.stack([one.values * (np.nan if one.broken else 1.0) for one in now], 1))
+            values = np.stack([one.values * (np.nan if one.broken else 1.0) for one in now], 1)
+            if isinstance(bias, Exchanging):
+                now = _exchanged(now, force, values)
+            else:
+                force.deposit(values)
         if (step - begin) % save_every:
             continue
         # a replica that broke since its last frame is put back there, and stays
@@ -167,7 +219,10 @@ def run_in_turn(
         if over or time.perf_counter() - looked > CHUNK_SECONDS:
             boxes_move = system.barostat is not None
             end = _state(now, jax.random.fold_in(key, step), step, state, boxes_move)
-            chunks.append(_recording(frames, end, force.state, save_every * integrator.dt, boxes_move))
+            on_ladder = isinstance(bias, Exchanging)
+            chunks.append(
+                _recording(frames, end, force.state, save_every * integrator.dt, boxes_move, on_ladder)
+            )
             frames, looked = [], time.perf_counter()
             try:
                 for observer in observers:
@@ -204,7 +259,7 @@ def _advanced(
     walker: Walker,
     system: System,
     fastest: np.ndarray,
-    replica: int,
+    force: BiasForce,
     one: _Replica,
     steps: int,
     farewell: Callable,
@@ -213,7 +268,7 @@ def _advanced(
     if one.broken:
         return one
     try:
-        place = walker.advance(replica, one.place, steps)
+        place = walker.advance(force.replica, replace(one.place, kT=force.kT), steps)
         _refuse_thrown(system, fastest, place)
     except Broken as broken:
         return replace(one, broken=farewell(atom=str(broken)))
@@ -232,11 +287,26 @@ def _refuse_thrown(system: System, fastest: np.ndarray, place: Place) -> None:
 
 def _observed(one: _Replica, force: BiasForce) -> _Replica:
     bias_energy, values = force.seen(one.place.positions, one.place.box)
-    return replace(one, bias_energy=bias_energy, values=values)
+    return replace(one, bias_energy=bias_energy, values=values, rung=force.rung)
+
+
+def _exchanged(replicas: list[_Replica], force: BiasForce, values: np.ndarray) -> list[_Replica]:
+    """The replicas after they have changed places on their ladder, momenta scaled to their new temperatures."""
+    energy = np.array([np.nan if one.broken else one.place.energy for one in replicas])
+    scales = force.exchange(energy, values)
+    return [
+        one if one.broken else replace(one, place=replace(one.place, momenta=scale * one.place.momenta))
+        for one, scale in zip(replicas, scales)
+    ]
 
 
 def _recording(
-    frames: list[list[_Replica]], state: State, bias_state: Any, dt_frames: float, boxes_move: bool
+    frames: list[list[_Replica]],
+    state: State,
+    bias_state: Any,
+    dt_frames: float,
+    boxes_move: bool,
+    on_ladder: bool,
 ) -> Recording:
     def gathered(quantity):
         return np.array([[quantity(one) for one in replica] for replica in zip(*frames)], np.float32)
@@ -252,6 +322,7 @@ def _recording(
         bias_state=bias_state,
         dt_frames=dt_frames,
         diverged={r: one.broken for r, one in enumerate(frames[-1]) if one.broken},
+        rungs=np.array([[one.rung for one in replica] for replica in zip(*frames)]) if on_ladder else None,
     )
 
 

@@ -47,7 +47,7 @@ class Langevin(eqx.Module):
         )  # B, and that of the step before
         halfway = phase.positions + dt / 2 * bonds.velocities(momenta)  # A
         keep = jnp.exp(-self.friction * dt)
-        width = jnp.sqrt((1.0 - keep**2) * self.kT * bonds.masses)[:, None, None]
+        width = jnp.sqrt((1.0 - keep**2) * self.kT * bonds.masses[:, None, None])
         momenta = keep * momenta + bonds.projected(width * noise(momenta.shape, momenta.dtype), tangents)  # O
         free = halfway + dt / 2 * bonds.velocities(momenta)  # A
         positions, momenta = bonds.restored(free, momenta, tangents, dt)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import UInt32
 
 from thalweg.dynamics.constraints import BondConstraints
+from thalweg.dynamics.engine import Exchanging
 from thalweg.dynamics.integrator import Integrator
 from thalweg.dynamics.noise import normal
 from thalweg.dynamics.path_weights import has_path_weights, log_weight_of_step
@@ -65,6 +66,12 @@ class Laws(eqx.Module):
         values = self.bias.variable(positions, self.box)
         return energy, self.bias.energy(bias_state, values), values
 
+    def in_baths(self, bias_state: Any) -> Integrator:
+        """The integrator; on a ladder, every replica in a bath of the temperature of its rung."""
+        if not isinstance(self.bias, Exchanging):
+            return self.integrator
+        return eqx.tree_at(lambda one: one.kT, self.integrator, self.bias.temperatures(bias_state))
+
     def bias_energy(self, bias_state: Any, positions: Positions) -> Energies:
         """Energy of the bias alone."""
         return self.bias.energy(bias_state, self.bias.variable(positions, self.box))
@@ -111,6 +118,7 @@ class RecordedFrames(eqx.Module):
     values : (frames, values, replicas)
     alive : (frames, replicas)
     log_weight : (frames, replicas), of the path since the frame before
+    rungs : (frames, replicas), zero where replicas change no places
     """
 
     positions: Float[Array, "frames atoms dims replicas"]
@@ -119,13 +127,16 @@ class RecordedFrames(eqx.Module):
     values: Float[Array, "frames values replicas"]
     alive: Bool[Array, "frames replicas"]
     log_weight: Float[Array, "frames replicas"]
+    rungs: Int[Array, "frames replicas"]
 
     @staticmethod
     def of(laws: Laws, run: Run) -> RecordedFrames:
         """The present frame."""
         seen = laws.seen(run.phase.positions, run.bias_state)
+        on_ladder = isinstance(laws.bias, Exchanging)
+        rungs = laws.bias.rungs(run.bias_state) if on_ladder else jnp.zeros(run.alive.shape, jnp.int32)
         return RecordedFrames(
-            *(array[None] for array in (run.phase.positions, *seen, run.alive, run.log_weight))
+            *(array[None] for array in (run.phase.positions, *seen, run.alive, run.log_weight, rungs))
         )
 
     @staticmethod
@@ -226,7 +237,7 @@ def _one_step(laws: Laws, run: Run) -> Run:
     def forces_at(positions):
         return forces(jnp.where(started, positions, before.positions))
 
-    after = laws.integrator.step(before, forces_at, laws.bonds, noise)
+    after = laws.in_baths(run.bias_state).step(before, forces_at, laws.bonds, noise)
     after = _chosen(started, after, replace(before, forces=after.forces))
     moved = ((after.positions - before.positions) ** 2).sum(1)
     alive = run.alive & (moved < (laws.reach**2)[:, None]).all(0)
@@ -254,8 +265,21 @@ def _judged(laws: Laws, run: Run, save_every: Int[Array, ""]) -> Run:
 
 def _deposited(laws: Laws, run: Run) -> Run:
     """The run after all replicas have deposited; a broken one shows NaN, which deposits nothing."""
+    if isinstance(laws.bias, Exchanging):
+        return _exchanged(laws, run)
     values = laws.bias.variable(run.phase.positions, laws.box)
     return replace(run, bias_state=laws.bias.update(run.bias_state, jnp.where(run.alive, values, jnp.nan)))
+
+
+def _exchanged(laws: Laws, run: Run) -> Run:
+    """The run after neighbors on a ladder have tried to change places; forces are then those of the new biases."""
+    bias, phase = laws.bias, run.phase
+    energy, _, values = laws.seen(phase.positions, run.bias_state)
+    state = bias.exchanged(run.bias_state, jnp.where(run.alive, energy, jnp.nan), values)
+    # momenta go from the Maxwell distribution of one temperature to that of the other
+    scale = jnp.sqrt(bias.temperatures(state) / bias.temperatures(run.bias_state))
+    phase = replace(phase, momenta=phase.momenta * scale.astype(phase.momenta.dtype))
+    return replace(run, phase=phase, bias_state=state, started=jnp.array(False))
 
 
 def _chosen(alive, new: Phase, old: Phase) -> Phase:

@@ -12,12 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.dynamics.constraints import BondConstraints
-from thalweg.dynamics.engine import Bias, Observer, Recording, StopRun
+from thalweg.dynamics.engine import Bias, Exchanging, Observer, Recording, StopRun
 from thalweg.dynamics.integrator import Integrator
 from thalweg.dynamics.loop import Laws, RecordedFrames, Run, advance, begun, tangent_momenta
 from thalweg.dynamics.path_weights import has_path_weights
 from thalweg.dynamics.phase import Phase
-from thalweg.dynamics.recording import check_integrator, check_kept_box, check_start, farewell, joined
+from thalweg.dynamics.recording import (
+    check_integrator,
+    check_kept_box,
+    check_ladder,
+    check_start,
+    farewell,
+    joined,
+)
 from thalweg.machine.precision import full_precision
 from thalweg.potentials.energy import EnergyElsewhere
 from thalweg.systems.state import State
@@ -104,6 +111,7 @@ class NativeEngine:
             )
         if bias is not None and bias_state is None:
             bias_state = bias.init()
+        check_ladder(bias, bias_state, state.positions.shape[2], self.integrator)
         laws = self._laws(state, bias)
         run = begun(laws, jax.tree.map(jnp.asarray, state), bias_state, jnp.int32(save_every))
         begin, capacity = int(run.step), _capacity(run.phase)
@@ -162,6 +170,7 @@ class NativeEngine:
             bias_state=run.bias_state,
             dt_frames=save_every * dt,
             diverged={r: farewell(r, int(run.last[r]), dt, label) for r, label in labels.items()},
+            rungs=replicas_first(frames.rungs) if isinstance(laws.bias, Exchanging) else None,
             log_path=np.cumsum(replicas_first(frames.log_weight), axis=1, dtype=float)
             if has_path_weights(self.integrator, laws.bias)
             else None,

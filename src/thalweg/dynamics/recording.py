@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from thalweg.dynamics.engine import Recording
+from thalweg.dynamics.engine import Exchanging, Recording
 from thalweg.dynamics.integrator import Integrator
 from thalweg.systems.state import State
 from thalweg.systems.system import Constraints, System
@@ -70,6 +70,21 @@ def check_start(state: State, steps: int, save_every: int, n_atoms: int) -> None
             )
 
 
+def check_ladder(bias: object, bias_state: object, replicas: int, integrator: object) -> None:
+    """Raise ValueError if replicas cannot change places on the ladder ``bias``; nothing else is looked at."""
+    if not isinstance(bias, Exchanging):
+        return
+    if not hasattr(integrator, "kT"):
+        raise ValueError(
+            f"{type(integrator).__name__} dynamics has no temperature, which replicas on a ladder need; use Langevin"
+        )
+    standing = np.shape(bias.rungs(bias_state))
+    if standing != (replicas,):
+        raise ValueError(
+            f"{replicas} replicas for a ladder on which {standing[0] if standing else 1} stand; start as many"
+        )
+
+
 def joined(chunks: Sequence[Recording]) -> Recording:
     """Consecutive recordings as one."""
     arrays = {
@@ -78,6 +93,8 @@ def joined(chunks: Sequence[Recording]) -> Recording:
     }
     if chunks[0].boxes is not None:
         arrays["boxes"] = np.concatenate([chunk.boxes for chunk in chunks], axis=1)
+    if chunks[0].rungs is not None:
+        arrays["rungs"] = np.concatenate([chunk.rungs for chunk in chunks], axis=1)
     if chunks[0].log_path is not None:
         ends = np.cumsum(
             [np.zeros(len(chunks[0].valid)), *(chunk.log_path[:, -1:].sum(1) for chunk in chunks[:-1])],

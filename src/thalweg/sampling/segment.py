@@ -2,8 +2,8 @@
 
 ===================  ===============================================================================
 ``frames.npz``       per walker and frame: features, biased values, potential energy, bias energy, log
-                     weight ``bias energy / kT``, and box vectors where they change; and how many frames of
-                     each walker are valid
+                     weight ``bias energy / kT``, box vectors where they change, and rungs where walkers stand on
+                     those of a ladder; and how many frames of each walker are valid
 ``state.npz``        where all walkers stopped, random key included, and the bias as grown so far
 ``segment.json``     how it came about: arguments, parents and their digests, versions, what diverged
 trajectories         positions in the format of the apparatus
@@ -48,6 +48,7 @@ class Segment:
     log_weights: Float[np.ndarray, "walkers frames"]
     valid: Int[np.ndarray, " walkers"]
     boxes: Float[np.ndarray, "walkers frames 3 3"] | None = None
+    rungs: Int[np.ndarray, "walkers frames"] | None = None
 
     @staticmethod
     def read(store: Store, entry: str) -> Segment:
@@ -68,6 +69,7 @@ def write_segment(folder: Path, recording: Recording, apparatus: Apparatus, card
         "valid": recording.valid,
     }
     frames |= {} if recording.boxes is None else {"boxes": recording.boxes}
+    frames |= {} if recording.rungs is None else {"rungs": recording.rungs}
     disk.write_arrays(folder / "frames.npz", frames)
     state = recording.state
     arrays = {"positions": state.positions, "momenta": state.momenta, "step": state.step}
@@ -126,7 +128,9 @@ def final_bias_state(store: Store, entry: str, like: Any) -> Any:
     return jax.tree.unflatten(structure, leaves)
 
 
-def walks(segments: Sequence[Segment], quantity: str, skip: int = 0) -> list[Float[np.ndarray, "frames ..."]]:
+def walks(
+    segments: Sequence[Segment], quantity: str, skip: int = 0
+) -> list[Float[np.ndarray, "frames ..."] | Int[np.ndarray, "frames ..."]]:
     """One array per walker of a quantity along consecutive segments, without the first ``skip`` frames.
 
     A walker that diverged ends there: the walk that took its place is another trajectory.

@@ -77,7 +77,7 @@ class ASEEngine:
     ) -> Recording:
         """Advance all replicas by ``steps``; see `thalweg.dynamics.engine.Engine.run`."""
         return run_in_turn(
-            lambda seed, force: _Atoms(self, seed, None if bias is None else force, state.box is not None),
+            lambda seed, force: _Atoms(self, seed, force if force.acts else None, state.box is not None),
             self.system,
             self.integrator,
             state,
@@ -145,6 +145,8 @@ class _Atoms:
             atoms.set_cell(np.asarray(place.box, float) / ANGSTROM)
         atoms.set_positions(place.positions / ANGSTROM, apply_constraint=False)
         atoms.set_momenta(place.momenta * MOMENTUM, apply_constraint=False)
+        if place.kT is not None:
+            self.dynamics.set_temperature(temperature_K=place.kT / BOLTZMANN)
         with np.errstate(all="ignore"):
             try:
                 self.dynamics.run(steps)

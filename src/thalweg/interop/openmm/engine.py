@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import openmm
 
-from thalweg.dynamics.engine import Bias, Observer, Recording
+from thalweg.dynamics.engine import Bias, Exchanging, Observer, Recording
 from thalweg.dynamics.in_turn import BiasForce, Broken, Place, run_in_turn
 from thalweg.dynamics.integrator import Integrator
 from thalweg.dynamics.langevin import Langevin
@@ -95,11 +95,17 @@ class OpenMMEngine:
     ) -> Recording:
         """Advance all replicas by ``steps``; see `thalweg.dynamics.engine.Engine.run`."""
 
+        if isinstance(bias, Exchanging) and not hasattr(openmm_integrator(self.integrator), "setTemperature"):
+            raise ValueError(
+                f"{type(self.integrator).__name__} dynamics keeps one temperature in OpenMM; use Langevin where "
+                "replicas change places"
+            )
+
         def walker(seed: int, force: BiasForce) -> _Contexts:
             periodic = state.box is not None
 
             def own() -> list[openmm.Force]:
-                forces = [] if bias is None else [_python_force(force, BIAS_GROUP, periodic)]
+                forces = [_python_force(force, BIAS_GROUP, periodic)] if force.acts else []
                 if self.added is not None:
                     forces.append(_python_force(_OnAtoms(self.added), 0, periodic))
                 return forces
@@ -137,6 +143,8 @@ class _Contexts:
         velocities = np.divide(place.momenta, self.masses, out=np.zeros_like(place.momenta), where=moving)
         try:
             _put(context, place.positions, place.box)
+            if place.kT is not None:
+                context.getIntegrator().setTemperature(place.kT / BOLTZMANN)
             context.setVelocities(velocities)
             context.applyConstraints(CONSTRAINT_TOLERANCE)
             context.computeVirtualSites()

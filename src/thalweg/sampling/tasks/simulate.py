@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,24 @@ from thalweg.sampling.store import MANIFEST, Store, sha256
 from thalweg.sampling.tasks.learned_variable import LearnedVariable
 from thalweg.systems.state import State, thermal_state
 from thalweg.units import Picoseconds, whole_multiple
+
+
+@runtime_checkable
+class PlannedBias(Protocol):
+    """A bias as a plan names it: plain data, from which a worker makes the bias and where it is taken up."""
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Entries it is made from."""
+        ...
+
+    def build(self, store: Store, apparatus: Apparatus) -> Bias:
+        """The bias."""
+        ...
+
+    def state(self, store: Store, bias: Any) -> Any:
+        """Its state at the beginning."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -93,7 +111,7 @@ class Simulate:
     seed: int
     after: str | None = None
     starts: str | None = None
-    bias: GrowingBias | HeldBias | None = None
+    bias: PlannedBias | None = None
 
     @property
     def cost(self) -> float:

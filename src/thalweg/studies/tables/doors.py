@@ -6,6 +6,7 @@ Each family lists what this package offers; what the user's plug-ins offer of th
 from __future__ import annotations
 
 from thalweg.collective_variables.bases.basis import Basis
+from thalweg.collective_variables.interpretation.surrogate import Likeness
 from thalweg.dynamics.integrator import Integrator
 from thalweg.kinetics.reactions.regions import Region
 from thalweg.sampling.bias.method import BiasMethod
@@ -21,13 +22,27 @@ def _of(room: str, *names: str) -> dict[str, str]:
     return {name: f"{room}.{name}" for name in names}
 
 
-POLICIES = Family(Policy, _of("sampling", "SlowVariableLoop", "MarkovRestarts", "Shooting", "ReplicaExchange"))
+POLICIES = Family(
+    Policy,
+    _of(
+        "sampling",
+        "SlowVariableLoop",
+        "MESA",
+        "SandCV",
+        "RAVE",
+        "MarkovRestarts",
+        "Shooting",
+        "ReplicaExchange",
+    ),
+)
 LEARNERS = Family(
     FrameMethod,
     _of(
         "collective_variables",
         "TICA", "SparseTICA", "KernelTICA", "VAC", "IntegratedVAC", "VAMP", "PCA", "SRV", "VAMPnet", "DCCA", "VDE",
-        "TimeLaggedAutoencoder", "Autoencoder", "VariationalAutoencoder",
+        "TimeLaggedAutoencoder", "Autoencoder", "VariationalAutoencoder", "Isomap", "DiffusionMap", "KernelPCA",
+        "ClassicalMDS", "MetricMDS", "SketchMap", "LocallyLinearEmbedding", "LTSA", "HessianEigenmaps",
+        "LaplacianEigenmaps", "MaximumVarianceUnfolding", "ICA",
     ),
     default="TICA",
 )  # fmt: skip
@@ -38,7 +53,7 @@ BASES = Family(
         "Features", "Polynomials", "Fourier", "Landmarks", "RandomWaves", "SideBySide", "Then",
     ),
 )  # fmt: skip
-BIASES = Family(BiasMethod, _of("sampling", "Metadynamics", "OPES", "OPESExplore"))
+BIASES = Family(BiasMethod, _of("sampling", "Metadynamics", "OPES", "OPESExplore", "AdaptiveBiasingForce", "Kolmogorov"))
 RULES = Family(
     RestartRule,
     _of(
@@ -47,6 +62,7 @@ RULES = Family(
         "BoundaryExtrapolation", "RankedRules",
     ),
 )  # fmt: skip
+LIKENESSES = Family(Likeness, _of("collective_variables", "ByDistribution", "ByCorrelation"))
 REGIONS = Family(Region, _of("kinetics", "Ellipsoid", "Intervals", "Union"))
 FEATURES = Family(
     FeatureSet, _of("sampling", "TorsionFeatures", "DistanceFeatures"), default="TorsionFeatures"
@@ -60,4 +76,4 @@ INTEGRATORS = Family(
     Integrator, _of("dynamics", "Langevin", "ABOBA", "Overdamped", "VelocityVerlet"), default="Langevin"
 )
 
-DOORS = (POLICIES, LEARNERS, BASES, BIASES, RULES, REGIONS, FEATURES, EXECUTORS, INTEGRATORS)
+DOORS = (POLICIES, LEARNERS, BASES, BIASES, RULES, LIKENESSES, REGIONS, FEATURES, EXECUTORS, INTEGRATORS)
