@@ -1,6 +1,9 @@
+from .ase.calculated_system import calculated_system as calculated_system
 from .ase.calculator import EnergyCalculator as EnergyCalculator
 from .ase.calculator import PotentialCalculator as PotentialCalculator
+from .ase.calculator_level import CalculatorLevel as CalculatorLevel
 from .ase.engine import ASEEngine as ASEEngine
+from .ase.level_calculator import LevelCalculator as LevelCalculator
 from .ase.named_calculator import NamedCalculator as NamedCalculator
 from .ase.named_calculator import NamedCalculatorEnergy as NamedCalculatorEnergy
 from .cluster.dask import Cluster as Cluster
@@ -9,7 +12,9 @@ from .cluster.dask import DaskExecutor as DaskExecutor
 from .cluster.dask import dask_executor as dask_executor
 from .cluster.queues import JobQueue as JobQueue
 from .files.colvar import Colvar as Colvar
+from .files.colvar import columns_of as columns_of
 from .files.colvar import colvar_trajectories as colvar_trajectories
+from .files.colvar import plumed_number as plumed_number
 from .files.colvar import read_colvar as read_colvar
 from .files.configurations import LabeledFile as LabeledFile
 from .files.configurations import from_atoms as from_atoms
@@ -21,6 +26,10 @@ from .files.dcd import DCD as DCD
 from .files.evidence_of_files import check_given_once as check_given_once
 from .files.evidence_of_files import time_between_frames as time_between_frames
 from .files.file_units import FileUnits as FileUnits
+from .files.hills import Hills as Hills
+from .files.hills import hills_of as hills_of
+from .files.hills import read_hills as read_hills
+from .files.hills import write_hills as write_hills
 from .files.netcdf import NetCDF as NetCDF
 from .files.structures import structures as structures
 from .files.trajectories import OpenTrajectory as OpenTrajectory
@@ -43,7 +52,12 @@ from .formulas.formulas import Apply as Apply
 from .formulas.formulas import Input as Input
 from .formulas.formulas import Step as Step
 from .formulas.plumed import plumed_input as plumed_input
+from .formulas.plumed_biases import gromacs_lines as gromacs_lines
+from .formulas.plumed_biases import plumed_bias_input as plumed_bias_input
+from .formulas.plumed_biases import write_plumed_grid as write_plumed_grid
 from .formulas.traced import NoFormula as NoFormula
+from .lammps.biasing import BiasInLAMMPS as BiasInLAMMPS
+from .lammps.biasing import bias_lammps as bias_lammps
 from .lammps.driver import cell_of as cell_of
 from .lammps.driver import drive_lammps as drive_lammps
 from .lammps.driver import open_lammps as open_lammps
@@ -77,6 +91,7 @@ from .openmm.molecules import alanine_tetrapeptide as alanine_tetrapeptide
 from .openmm.molecules import met_enkephalin as met_enkephalin
 from .openmm.molecules import proline_dipeptide as proline_dipeptide
 from .openmm.molecules import water_box as water_box
+from .openmm.plumed_force import plumed_force as plumed_force
 from .openmm.system import particle_masses as particle_masses
 from .openmm.system import system_constraints as system_constraints
 from .openmm.system import system_from_openmm as system_from_openmm

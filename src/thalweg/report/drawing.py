@@ -59,9 +59,11 @@ from thalweg.report.of_models import (
     sets_figure,
     singular_figure,
 )
+from thalweg.report.of_paths import path_figure
 from thalweg.report.of_scans import scan_figure
 from thalweg.report.results import Candidate, ChapmanKolmogorov, ModelChoice, ReportedTimescales
 from thalweg.report.style import PALETTE, band, styled
+from thalweg.sampling.paths.reaction_path import ReactionPath
 from thalweg.time_series.cross_validation import CrossValidation
 from thalweg.units import InFrames, unit_of
 
@@ -76,8 +78,8 @@ def figure(result: Any) -> go.Figure:
     Models: Markov and hidden Markov models, lumped ones, slow coordinates, principal components, metastable sets,
     clusters, reactive flux and pathways, free energies, committors. Results: a scan of implied timescales, lag times,
     memories or models, a Chapman-Kolmogorov test, scores by name, importances of features, a front of formulas,
-    outcomes of shots, committors on a surface, a ranking of variables by shots, Langevin models, their kernels, rates
-    and rankings.
+    outcomes of shots, committors on a surface, paths between minima, a ranking of variables by shots, Langevin models,
+    their kernels, rates and rankings.
 
     Raises
     ------
@@ -120,6 +122,7 @@ def _(result: ScanTable) -> go.Figure:
 
 
 figure.register(MarkovModel, markov_figure)
+figure.register(ReactionPath, path_figure)
 figure.register(OverdampedModel, langevin_figure)
 figure.register(UnderdampedModel, langevin_figure)
 figure.register(VolterraKernel, kernel_figure)

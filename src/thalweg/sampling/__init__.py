@@ -3,6 +3,7 @@
 A *policy* (``policies/``) plans tasks from what is stored; a *task* (``tasks/``) simulates, learns, chooses or weighs
 and commits one entry; `Store` keeps entries whole or not at all; `drive` carries a campaign out, and the same call goes
 on with one that was killed. Biases (``bias/``) act on any differentiable variable.
+Ways between two states, their saddles and the coordinates along them are in ``paths/``.
 """
 
 import lazy_loader
