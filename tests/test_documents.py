@@ -30,6 +30,7 @@ from thalweg.interop import read_topology, read_trajectory, write_configurations
 from thalweg.learned_potentials import LearnedPotential, stillinger_weber_silicon
 from thalweg.learning.familiar_names import FAMILIAR
 from thalweg.studies import fit_from_table, load, potential_study_from_table
+from thalweg.studies.tables.loop_study import loop_study_from_table
 from thalweg.systems import Configuration
 
 CHECKOUT = Path(__file__).parents[1]
@@ -156,6 +157,8 @@ def test_a_study_on_a_page_is_read(block, folder, monkeypatch):
     table = tomllib.loads(block.text)
     if "data" in table:
         assert fit_from_table(table, block.page.stem).learner is not None
+    elif "potential" in table and "campaign" in table:
+        assert loop_study_from_table(table).sampling["campaign"]["kind"]
     elif "potential" in table:
         assert potential_study_from_table(table).potential.what
     else:
