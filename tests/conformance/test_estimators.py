@@ -15,6 +15,7 @@ import pytest
 import thalweg.collective_variables
 from thalweg.collective_variables.bases.basis import Basis
 from thalweg.collective_variables.bases.indicators import Indicators
+from thalweg.collective_variables.interpretation.surrogate import ByCorrelation, Surrogate
 from thalweg.collective_variables.linear.dynamic_modes import DMD, EDMD
 from thalweg.collective_variables.linear.integrated_vac import IntegratedVAC
 from thalweg.collective_variables.linear.kernel_tica import KernelTICA
@@ -54,6 +55,7 @@ EXAMPLES = {
     "VDE": VDE(5, dim=1, **SMALL),
     "DeepMarkovModel": DeepMarkovModel(5, states=2, **SMALL),
     "FuzzyMarkovStateModel": FuzzyMarkovStateModel(5, Indicators(TWO)),
+    "Surrogate": Surrogate(PCA(1), ByCorrelation()),
 }
 """A small example of each method."""
 

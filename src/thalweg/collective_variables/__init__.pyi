@@ -47,6 +47,12 @@ from .interpretation.importance import LinearModel as LinearModel
 from .interpretation.importance import feature_labels as feature_labels
 from .interpretation.importance import gradient_importance as gradient_importance
 from .interpretation.importance import loading_importance as loading_importance
+from .interpretation.surrogate import ByCorrelation as ByCorrelation
+from .interpretation.surrogate import ByDistribution as ByDistribution
+from .interpretation.surrogate import Candidate as Candidate
+from .interpretation.surrogate import Likeness as Likeness
+from .interpretation.surrogate import Surrogate as Surrogate
+from .interpretation.surrogate import SurrogateModel as SurrogateModel
 from .interpretation.symbolic_regression import FormulaFront as FormulaFront
 from .interpretation.symbolic_regression import SymbolicRegression as SymbolicRegression
 from .linear.dynamic_modes import DMD as DMD

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.collective_variables.bases.polynomials import Polynomials
+from thalweg.collective_variables.neural.learned_basis import Learned
 from thalweg.dynamics.engine import Bias, Variable
 from thalweg.geometry.composed_variables import Composed
 from thalweg.learning.storage import load_tree, save_tree
@@ -83,6 +85,17 @@ class ScaledModel(eqx.Module):
         return values / jnp.asarray(self.scale, values.dtype).reshape(-1, *(1,) * (features.ndim - 1))
 
 
+class _ScaledNetwork(eqx.Module):
+    """`ScaledModel` of a network, whose numbers are arrays of the tree: compiled once for all of its shape."""
+
+    network: eqx.Module
+    scale: Float[Array, " values"]
+
+    def __call__(self, features: Float[Array, " features *replicas"]) -> Values:
+        frames = features.reshape(len(features), -1).T
+        return (self.network(frames) / self.scale).T.reshape(-1, *features.shape[1:])
+
+
 @dataclass(frozen=True, eq=False)
 class LearnedVariable:
     """A learned map of features and the limits within which it should be biased.
@@ -95,7 +108,7 @@ class LearnedVariable:
     card : what it was learned from, and how
     """
 
-    map: Projection | ScaledModel
+    map: Projection | ScaledModel | _ScaledNetwork
     limits: Limits
     timescales: Float[np.ndarray, " values"]
     card: dict[str, Any]
@@ -103,7 +116,7 @@ class LearnedVariable:
     @property
     def names(self) -> tuple[str, ...]:
         """What the values are called."""
-        return tuple(f"{self.card.get('called', 'slow')} {i + 1}" for i in range(self.map.dim))
+        return tuple(f"{self.card.get('called', 'slow')} {i + 1}" for i in range(len(self.timescales)))
 
     def values(self, features: Float[np.ndarray, "frames features"]) -> Float[np.ndarray, "frames values"]:
         """Its values at frames."""
@@ -111,17 +124,20 @@ class LearnedVariable:
 
     def variable(self, features: Variable) -> Composed:
         """The variable of positions, in 64 bits, for biases and other programs."""
-        if isinstance(self.map, Projection):
-            return Composed(self.map, features, self.names)
-        return Composed(lambda values: self.map(values), features, self.names)
+        if isinstance(self.map, ScaledModel):
+            return Composed(lambda values: self.map(values), features, self.names)
+        return Composed(self.map, features, self.names)
 
     def biased(self, apparatus: Apparatus, method: BiasMethod) -> Bias:
         """A bias of it, not yet grown.
 
-        Numbers of an affine map are JAX arrays of 32 bits, so that one compiled loop serves many variables.
+        Numbers of an affine map or a network are JAX arrays of 32 bits, so that one compiled loop serves many
+        variables.
         """
         function = self.map
-        if isinstance(function, Projection):
+        if isinstance(function, ScaledModel) and isinstance(function.model, Learned):
+            function = _ScaledNetwork(function.model.functions, function.scale)
+        if not isinstance(function, ScaledModel):
             function = jax.tree.map(lambda each: jnp.asarray(each, jnp.float32), function)
         variable = replace(self, map=function).variable(apparatus.features)
         return method.on(variable, self.limits, apparatus.kT, apparatus.dt)
@@ -141,13 +157,15 @@ class LearnedVariable:
 
 @dataclass(frozen=True)
 class LearnVariable:
-    """Learn a variable of the features from walks free of bias.
+    """Learn a variable of the features from walks.
 
     Attributes
     ----------
     recipe : of the apparatus
     swarms : for each swarm, the entries of its consecutive segments
     method : what learns it
+    weighted : whether frames weigh as much as they would without the bias they were made under
+    before : entry of an earlier variable, of which this one may be a function (`explained_share`); None not to ask
     """
 
     kind: ClassVar[str] = "train"
@@ -155,13 +173,16 @@ class LearnVariable:
     recipe: ApparatusRecipe
     swarms: tuple[tuple[str, ...], ...]
     method: FrameMethod
+    weighted: bool = False
+    before: str | None = None
 
     def __call__(self, store: Store, entry: str) -> None:
         apparatus = self.recipe.build()
         swarms = [[Segment.read(store, name) for name in swarm] for swarm in self.swarms]
         trajectories = [walk.astype(float) for swarm in swarms for walk in walks(swarm, "features")]
         dt = swarms[0][0].card["dt_frames"]
-        model = self.method.fit(Trajectories(trajectories, dt=dt))
+        weights = _weights(swarms) if self.weighted else None
+        model = self.method.fit(Trajectories(trajectories, dt=dt, weights=weights))
         function = _scaled(model, trajectories)
         bounds = None
         if apparatus.bounds is not None and isinstance(function, Projection):
@@ -183,11 +204,52 @@ class LearnVariable:
             "timescales": [None if np.isnan(t) else float(t) for t in timescales],
             "swarms": self.swarms,
         }
+        if self.before is not None:
+            frames = np.concatenate(trajectories)
+            earlier = LearnedVariable.read(store, self.before)
+            card["explained"] = explained_share(earlier.values(frames), function.of_frames(frames))
         store.commit(entry, LearnedVariable(function, limits, timescales, card).write)
 
 
+def explained_share(
+    given: Float[np.ndarray, "frames given"], values: Float[np.ndarray, "frames values"]
+) -> float:
+    """Share of the variance that the best cubic polynomial of ``given`` explains, of the value that it explains least.
+
+    Parameters
+    ----------
+    given : values of one variable
+    values : of another one, at the same frames
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((1000, 2))
+    >>> round(explained_share(x[:, :1], 2 * x[:, :1] + x[:, :1] ** 2), 3), round(explained_share(x[:, :1], x), 1)
+    (1.0, 0.0)
+    """
+    functions = Polynomials(3).fit(Trajectories([given]))
+    design = np.concatenate([np.ones((len(given), 1)), functions(given)], axis=1)
+    missed = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    return float(1 - (missed.var(0) / np.maximum(values.var(0), 1e-300)).max())
+
+
+def _weights(runs: list[list[Segment]]) -> list[Float[np.ndarray, " frames"]] | None:
+    """Weights without bias along all walks, of mean one; None where no frame was made under a bias."""
+    logs = [walk.astype(float) for run in runs for walk in walks(run, "log_weights")]
+    together = np.concatenate(logs)
+    if not together.any():
+        return None
+    norm = np.logaddexp.reduce(together) - np.log(len(together))
+    return [np.exp(each - norm) for each in logs]
+
+
 def _timescales(model: FrameModel) -> Float[np.ndarray, " values"]:
-    """Timescales [ps] that a model may be quoted with; NaN for processes that the data do not show often enough."""
+    """Timescales [ps] that a model may be quoted with; NaN for processes that the data do not show often enough.
+
+    Those of a map that was told no diffusion coefficient are no times.
+    """
+    if getattr(getattr(model, "method", None), "diffusion", 0.0) is None:
+        return np.zeros(0)
     known = np.array(getattr(model, "timescales", ()), float)
     for k, process in enumerate(getattr(model, "processes", ())[: len(known)]):
         known[k] = known[k] if process.sampled else np.nan

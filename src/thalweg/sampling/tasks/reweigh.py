@@ -16,6 +16,7 @@ from thalweg.machine.reading import read_json
 from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.segment import Segment, walks
 from thalweg.sampling.store import Store, write_json
+from thalweg.sampling.tasks.flatten import FlatteningBias
 from thalweg.sampling.tasks.learned_variable import LearnedVariable
 from thalweg.sampling.tasks.simulate import HeldBias
 from thalweg.shapes import Float, Int
@@ -62,7 +63,7 @@ class Reweigh:
     ----------
     recipe : of the apparatus
     runs : for each run, the entries of its consecutive segments
-    biases : the held bias of each run
+    biases : of each run, one that does not grow
     skip : frames left out at the beginning of each walk, before the walkers have forgotten how the bias grew
     """
 
@@ -70,7 +71,7 @@ class Reweigh:
 
     recipe: ApparatusRecipe
     runs: tuple[tuple[str, ...], ...]
-    biases: tuple[HeldBias, ...]
+    biases: tuple[HeldBias | FlatteningBias, ...]
     skip: int = 0
 
     def __call__(self, store: Store, entry: str) -> None:
@@ -113,5 +114,6 @@ class Reweigh:
     def _energies(self, store, apparatus, held, features):
         """Energies of one bias at all frames [kJ/mol]."""
         bias = held.build(store, apparatus)
-        values = LearnedVariable.read(store, held.grown.model).values(features)
+        model = held.model if isinstance(held, FlatteningBias) else held.grown.model
+        values = LearnedVariable.read(store, model).values(features)
         return np.asarray(bias.energy(bias.init(), jnp.asarray(values.T, jnp.float32)), float)

@@ -1,0 +1,198 @@
+"""Loops that learn a variable and drive it, each as one campaign, against free energies that are known.
+
+Müller-Brown/10 in kT, from a fine grid; alanine dipeptide in vacuum (ff14SB, 300 K): free energy of the left-handed
+basin, 0 < phi < 126 degrees, less that of the rest, as it was found by long metadynamics of phi and psi with errors of
+less than 0.1 kJ/mol. Loops know of the surface its two coordinates, of the molecule sines and cosines of its two
+torsions. Settings are defaults but for lengths, the heights of hills, and smaller networks on the surface.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from sampling_systems import LANDSCAPES
+
+from thalweg import registry
+from thalweg.collective_variables.manifold.embeddings.isomap import Isomap
+from thalweg.collective_variables.neural.autoencoders import Autoencoder, VariationalAutoencoder
+from thalweg.free_energies.difference import FreeEnergyDifference, agreement, free_energy_difference
+from thalweg.machine.reading import read_json
+from thalweg.report.benchmark import Row
+from thalweg.sampling.apparatus import ApparatusRecipe
+from thalweg.sampling.bias.metadynamics import Metadynamics
+from thalweg.sampling.campaign import drive
+from thalweg.sampling.plans import read_plan
+from thalweg.sampling.policies.learn_and_drive import WEIGHTS, LearnAndDrive
+from thalweg.sampling.policies.mesa import MESA
+from thalweg.sampling.policies.rave import RAVE
+from thalweg.sampling.policies.sandcv import SandCV
+from thalweg.sampling.policies.slow_variable_loop import SlowVariableLoop
+from thalweg.sampling.store import Store
+from thalweg.sampling.tasks.reweigh import WeightedFrames
+from thalweg.studies.tables.study import from_table
+
+SYSTEMS_FILE = Path(__file__).parent / "sampling_systems.py"
+SEEDS = (1, 2, 3)
+LOOPS = {each.__name__: each for each in (SlowVariableLoop, MESA, SandCV, RAVE)}
+
+LEFT_HANDED = 8.69
+"""Free energy of the left-handed basin of alanine dipeptide in vacuum [kJ/mol]."""
+
+ON_SURFACE = {
+    "seeds": SEEDS, "walkers": 8, "swarm": 2.0, "drive": 8.0, "produce": 24.0, "segment": 8.0, "save_every": 0.01,
+    "lagtime": 0.1, "states": 60, "skip": 4.0,
+}  # fmt: skip
+"""Lengths on the surface, in its units of time."""
+
+NETWORK = {"hidden": (16, 16), "steps": 300, "restarts": 1}
+LEARNERS = {
+    "MESA": Autoencoder(dim=2, **NETWORK),
+    "SandCV": Isomap(dim=2, landmarks=100),
+    "RAVE": VariationalAutoencoder(dim=1, **NETWORK),
+}
+"""On the surface."""
+
+MOLECULE = {
+    "system": {"molecule": "alanine_dipeptide", "constraints": "hbonds"},
+    "dynamics": {"engine": "native", "temperature": "300 K", "dt": "2 fs"},
+    "features": {"kind": "TorsionFeatures"},
+}
+ON_MOLECULE = {
+    "seeds": list(SEEDS), "walkers": 16, "swarm": "50 ps", "drive": "150 ps", "produce": "400 ps", "segment": "100 ps",
+    "save_every": "1 ps", "lagtime": "5 ps", "skip": "50 ps",
+}  # fmt: skip
+HILLS = {"kind": "Metadynamics", "height": "1 kJ/mol", "bias_factor": 12.0, "stride": "1 ps"}
+
+
+def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
+    """Each loop on each system; ``quick`` takes two seeds of a fifth of the length."""
+    del data
+    found: dict[str, Callable[[], Iterator[Row]]] = {}
+    for name in LOOPS:
+        found[f"muller-brown/{name}"] = partial(surface, name, quick)
+    for name in LOOPS:
+        found[f"alanine/{name}"] = partial(molecule, name, quick)
+    return found
+
+
+def rows(data: Path, quick: bool) -> Iterator[Row]:
+    """Rows of all `parts`."""
+    for part in parts(data, quick).values():
+        yield from part()
+
+
+def surface(name: str, quick: bool) -> Iterator[Row]:
+    """A loop on Müller-Brown/10."""
+    registry.name_files([SYSTEMS_FILE])
+    landscape = LANDSCAPES["muller-brown"]
+    settings = ON_SURFACE | ({"learner": LEARNERS[name]} if name in LEARNERS else {})
+    if "bias" in LOOPS[name].__dataclass_fields__:
+        settings["bias"] = Metadynamics(height=0.5, bias_factor=8.0, stride=0.02)
+    if quick:
+        settings |= {
+            "seeds": SEEDS[:2],
+            "swarm": 0.4,
+            "drive": 1.6,
+            "produce": 4.8,
+            "skip": 0.8,
+            "segment": 1.6,
+        }
+    policy = LOOPS[name](ApparatusRecipe("sampling_systems.landscape", {"name": "muller-brown"}), **settings)
+    yield from _measured(
+        f"Müller-Brown/10, {name}", policy, lambda x: landscape.side(x.T), landscape.free_energy, "kT", quick
+    )
+
+
+def molecule(name: str, quick: bool) -> Iterator[Row]:
+    """A loop on alanine dipeptide in vacuum."""
+    table = {"kind": name, **ON_MOLECULE}
+    if "bias" in LOOPS[name].__dataclass_fields__:
+        table["bias"] = HILLS
+    if quick:
+        table |= {
+            "seeds": [1, 2],
+            "walkers": 4,
+            "swarm": "40 ps",
+            "drive": "40 ps",
+            "produce": "80 ps",
+            "skip": "0 ps",
+        }
+    policy = from_table({**MOLECULE, "campaign": table}).campaign
+    names = policy.recipe.build().features.names
+    columns = [
+        next(k for k, each in enumerate(names) if word in each and "phi" in each) for word in ("sin", "cos")
+    ]
+
+    def left_handed(x: np.ndarray) -> np.ndarray:
+        phi = np.degrees(np.arctan2(x[:, columns[0]], x[:, columns[1]]))
+        return (phi > 0) & (phi < 126)
+
+    yield from _measured(
+        f"alanine dipeptide, vacuum, {name}", policy, left_handed, LEFT_HANDED, "kJ/mol", quick
+    )
+
+
+def _measured(
+    head: str,
+    policy: LearnAndDrive,
+    side: Callable[[np.ndarray], np.ndarray],
+    exact: float,
+    unit: str,
+    quick: bool,
+) -> Iterator[Row]:
+    began = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        drive(store, policy)
+        frames = WeightedFrames.read(store, WEIGHTS)
+        kT = frames.card["kT"]
+        found = [_difference(frames, run, side, kT) for run in range(len(policy.seeds))]
+        models = [
+            entry for seed in policy.seeds for entry in policy.entries(seed, "learn") if store.has(entry)
+        ]
+        cards = [read_json(store.file(entry, "card.json"), "a variable") for entry in models]
+        plans = [store.file(f"plans/{k:05d}", "plan.json") for k in range(policy.rounds)]
+        cost = sum(task.cost for plan in plans for task in read_plan(plan))
+    seconds = time.process_time() - began
+    told = [each for each in found if each is not None]
+    for seed, each in zip(policy.seeds, found):
+        yield Row(
+            f"{head}, seed {seed}: free energy of the rarer side",
+            None if each is None else each.value,
+            unit,
+            spread=None if each is None else each.error,
+            target="never crossed" if each is None else "within 1 and 3 errors",
+            met=False if each is None else bool(abs(each.value - exact) < min(1.0, 3 * each.error)),
+            peer="exact" if unit == "kT" else "long metadynamics",
+            peer_value=exact,
+        )
+    values = np.array([each.value for each in told])
+    yield Row(
+        f"{head}: mean of {len(told)} seeds ({agreement(told) if len(told) > 1 else 'too few to agree'})",
+        float(values.mean()) if len(told) else None,
+        unit,
+        spread=float(values.std(ddof=1) / np.sqrt(len(values))) if len(told) > 1 else None,
+        target="within 1",
+        met=bool(len(told) and abs(values.mean() - exact) < 1.0),
+        peer="exact" if unit == "kT" else "long metadynamics",
+        peer_value=exact,
+    )
+    yield Row(f"{head}: variables learned, all seeds", len(cards), "", target=f"at most {policy.cycles} each")
+    yield Row(f"{head}: simulated, all walkers", cost, "ps")
+    yield Row(f"{head}: CPU time", seconds, "s")
+
+
+def _difference(
+    frames: WeightedFrames, run: int, side: Callable[[np.ndarray], np.ndarray], kT: float
+) -> FreeEnergyDifference | None:
+    """Of one seed; None where its production has not been on both sides."""
+    inside = [side(walk) for walk in frames.walks("features", run)]
+    try:
+        return free_energy_difference(inside, [~x for x in inside], frames.walks("log_weights", run), kT)
+    except ValueError:
+        return None

@@ -1,0 +1,108 @@
+r"""The static bias that undoes a distribution: minus the free energy of a learned variable, as far as it is known.
+
+.. math::  V(s) = -\min\bigl(F(s),\, F_{max}\bigr), \qquad F(s) = -kT \ln \hat p(s) + \text{const}, \qquad \min F = 0
+
+with the density :math:`\hat p` of frames, weighted by what undoes the bias that each was made under, seen through
+Gaussians as wide as half a state. Where fewer than `FEWEST` effective frames carry it, nothing is known: there
+:math:`V = -F_{max}`, level with the highest place that is. A constant is added by which weights ``exp(V / kT)`` of
+equilibrated frames have the mean one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+from thalweg.sampling.apparatus import Apparatus
+from thalweg.sampling.bias.frozen import FrozenBias
+from thalweg.sampling.bias.metadynamics import (
+    Metadynamics,
+    MetadynamicsState,
+    WellTemperedMetadynamics,
+)
+from thalweg.sampling.segment import Segment, walks
+from thalweg.sampling.store import Store
+from thalweg.sampling.tasks.learned_variable import LearnedVariable
+from thalweg.shapes import Float
+
+FEWEST = 10.0
+"""Effective frames under a Gaussian from which on the density there is known."""
+
+CHUNK = 4096
+"""Frames laid on the grid at a time."""
+
+
+@dataclass(frozen=True)
+class FlatteningBias:
+    """What makes the distribution of frames along a variable flat.
+
+    Attributes
+    ----------
+    model : entry of the learned variable, which also has the limits and widths
+    runs : for each run, the entries of its consecutive segments
+    highest : free energy [kT] above the minimum up to which it is undone
+    """
+
+    model: str
+    runs: tuple[tuple[str, ...], ...]
+    highest: float
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        return (self.model, *(entry for run in self.runs for entry in run))
+
+    def build(self, store: Store, apparatus: Apparatus) -> FrozenBias:
+        """It is kept on a grid and read as a bias of metadynamics is that grows no more."""
+        learned = LearnedVariable.read(store, self.model)
+        bias = learned.biased(apparatus, Metadynamics(stride=apparatus.dt))
+        return FrozenBias(bias, self._flattening(bias, *self._frames(store)))
+
+    def state(self, store: Store, bias: FrozenBias) -> MetadynamicsState:
+        return bias.init()
+
+    def _flattening(self, bias: WellTemperedMetadynamics, values, weights) -> MetadynamicsState:
+        """Minus the free energy at the nodes, and what makes the mean weight one."""
+        density, carrying = _density(bias, values, weights)
+        known = carrying >= FEWEST
+        if not known.any():
+            raise ValueError(
+                f"{len(values)} frames of {self.model} nowhere are {FEWEST:g} effective ones within a width: give "
+                "longer walks"
+            )
+        free = -np.log(np.where(known, density, 1.0))
+        free = np.where(known, free - free[known].min(), np.inf)
+        level = min(self.highest, float(free[known].max()))
+        table = -np.minimum(free, level)
+        share = density / density.sum()
+        offset = -np.log((share * np.exp(-table)).sum())
+        return MetadynamicsState(
+            jnp.asarray(bias.kT * table, jnp.float32), jnp.asarray(bias.kT * offset, jnp.float32)
+        )
+
+    def _frames(self, store: Store):
+        """Values ``(frames, values)`` and weights ``(frames,)`` of mean one."""
+        learned, values, logs = LearnedVariable.read(store, self.model), [], []
+        for run in self.runs:
+            segments = [Segment.read(store, name) for name in run]
+            values += [learned.values(walk.astype(float)) for walk in walks(segments, "features")]
+            logs += walks(segments, "log_weights")
+        together = np.concatenate(logs).astype(float)
+        norm = np.logaddexp.reduce(together) - np.log(len(together))
+        return np.concatenate(values), np.exp(together - norm)
+
+
+def _density(
+    bias: WellTemperedMetadynamics,
+    values: Float[np.ndarray, "frames values"],
+    weights: Float[np.ndarray, " frames"],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weight under a Gaussian at each node, and how many effective frames carry it."""
+    grid, widths = bias.grid, bias.widths
+    sums, squares = np.zeros(grid.shape), np.zeros(grid.shape)
+    for start in range(0, len(values), CHUNK):
+        part, w = jnp.asarray(values[start : start + CHUNK].T), jnp.asarray(weights[start : start + CHUNK])
+        sums += np.asarray(grid.gaussians(part, widths, w), float)
+        squares += np.asarray(grid.gaussians(part, widths / np.sqrt(2), w**2), float)
+    return sums, sums**2 / np.maximum(squares, 1e-300)

@@ -1,0 +1,141 @@
+"""Loops that learn a variable and drive it: what is left out once it is settled, kills, and exact free energies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from thalweg.collective_variables.linear.pca import PCA
+from thalweg.collective_variables.manifold.embeddings.isomap import Isomap
+from thalweg.collective_variables.neural.autoencoders import Autoencoder, VariationalAutoencoder
+from thalweg.free_energies.difference import agreement, free_energy_difference
+from thalweg.machine.reading import read_json
+from thalweg.sampling.agenda import foreseen
+from thalweg.sampling.apparatus import ApparatusRecipe
+from thalweg.sampling.bias.metadynamics import Metadynamics
+from thalweg.sampling.campaign import drive
+from thalweg.sampling.policies.learn_and_drive import WEIGHTS
+from thalweg.sampling.policies.mesa import MESA
+from thalweg.sampling.policies.rave import RAVE
+from thalweg.sampling.policies.sandcv import SandCV
+from thalweg.sampling.store import Store
+from thalweg.sampling.tasks.learned_variable import LearnedVariable, explained_share
+from thalweg.sampling.tasks.reweigh import WeightedFrames
+from thalweg.studies.tables.language import StudyError
+from thalweg.studies.tables.study import from_table
+
+RECIPE = ApparatusRecipe("toy_campaign.muller_brown")
+MULLER_BROWN = 3.634
+"""F(y < 0.75) - F(y > 0.75) of Müller-Brown / 10, in kT."""
+
+HILLS = Metadynamics(height=0.5, bias_factor=8.0, stride=0.02)
+SHORT = {
+    "seeds": (0, 3), "walkers": 4, "swarm": 0.2, "drive": 0.2, "produce": 0.2, "segment": 0.2, "save_every": 0.004,
+    "lagtime": 0.02, "states": 10,
+}  # fmt: skip
+WHOLE = {
+    "seeds": (0, 1), "walkers": 16, "swarm": 2.0, "drive": 8.0, "produce": 20.0, "segment": 10.0, "save_every": 0.01,
+    "lagtime": 0.1, "states": 60, "skip": 4.0,
+}  # fmt: skip
+
+
+def test_a_variable_is_a_function_of_another_if_a_cubic_gives_it_back():
+    x = np.random.default_rng(0).uniform(-1, 1, (2000, 2))
+    turned = x @ [[0.6, 0.8], [-0.8, 0.6]]
+    assert explained_share(x, turned + 0.3 * turned**3) > 0.999
+    # of the value that is explained least: nothing of the second is in the first
+    assert abs(explained_share(x[:, :1], x)) < 0.02
+
+
+def test_loops_without_an_end_are_foreseen_and_others_are_not(toy):
+    assert foreseen(RAVE(RECIPE))
+    assert not foreseen(MESA(RECIPE))
+    assert not foreseen(SandCV(RECIPE))
+    assert foreseen(MESA(RECIPE, settled=None))
+    with pytest.raises(ValueError, match=r"settled = 1\.5; give a share"):
+        MESA(RECIPE, settled=1.5)
+    with pytest.raises(ValueError, match="give a free energy above zero"):
+        RAVE(RECIPE, highest=0.0)
+
+
+@pytest.mark.parametrize("kind", ["MESA", "SandCV", "RAVE"])
+def test_a_study_names_them_and_what_they_learn_by(kind):
+    table = {"system": {"molecule": "alanine_dipeptide"}, "campaign": {"kind": kind, "walkers": 4}}
+    assert type(from_table(table).campaign).__name__ == kind
+    table["campaign"]["learner"] = {"kind": "DiffusionMap", "dim": 1}
+    assert from_table(table).campaign.learner.dim == 1
+    table["campaign"]["setled"] = 0.9
+    with pytest.raises(StudyError, match="settled" if kind != "RAVE" else "has no key"):
+        from_table(table)
+
+
+@pytest.mark.long
+def test_nothing_more_is_learned_once_the_variable_is_what_it_was(toy, tmp_path):
+    """Two principal components of two features are the features, however long one looks."""
+    policy = MESA(RECIPE, **SHORT, cycles=4, learner=PCA(dim=2), bias=HILLS)
+    store = Store(tmp_path)
+    drive(store, policy)
+    for seed in policy.seeds:
+        assert [store.has(policy.model(seed, cycle)) for cycle in range(4)] == [True, True, False, False]
+        assert [any(map(store.has, policy.entries(seed, "drive", cycle))) for cycle in range(4)] == [
+            True
+        ] + 3 * [False]
+        card = read_json(store.file(policy.model(seed, 1), "card.json"), "a variable")
+        assert card["explained"] > 0.999
+    assert policy.variable(store).card["swarms"] == [policy.entries(0, "swarm")]
+    assert store.has(WEIGHTS)
+
+
+@pytest.mark.long
+def test_a_loop_that_is_stopped_anywhere_goes_on_to_the_same_end(toy, tmp_path):
+    learner = VariationalAutoencoder(dim=1, hidden=(4,), steps=20, restarts=1)
+    policy = RAVE(RECIPE, **SHORT, cycles=2, directions=2, learner=learner)
+    drive(Store(tmp_path / "undisturbed"), policy)
+    stopped = Store(tmp_path / "stopped")
+
+    class Stop(BaseException):
+        pass
+
+    for after in (1, 2, 3):
+        left = [after]
+
+        def stop(round, task, done, total, seconds, left=left):
+            left[0] -= seconds is not None
+            if left[0] == 0:
+                raise Stop
+
+        with pytest.raises(Stop):
+            drive(stopped, policy, observers=[stop])
+    drive(stopped, policy)
+    assert stopped.digest() == Store(tmp_path / "undisturbed").digest()
+
+
+NETWORK = {"hidden": (16, 16), "steps": 300, "restarts": 1}
+LOOPS = {
+    "MESA": MESA(RECIPE, **WHOLE, cycles=3, bias=HILLS, learner=Autoencoder(dim=2, **NETWORK)),
+    "SandCV": SandCV(RECIPE, **WHOLE, cycles=3, bias=HILLS, learner=Isomap(dim=2, landmarks=100)),
+    "RAVE": RAVE(RECIPE, **WHOLE, learner=VariationalAutoencoder(dim=1, **NETWORK)),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", LOOPS)
+def test_every_loop_finds_the_exact_free_energy_from_one_well(name, toy, tmp_path):
+    """Plain walks need 1981 to leave the well; each seed has 16 walkers for less than 80."""
+    store, policy = Store(tmp_path), LOOPS[name]
+    drive(store, policy)
+    frames, found = WeightedFrames.read(store, WEIGHTS), []
+    for run in range(len(policy.seeds)):
+        lower = [walk[:, 1] < 0.75 for walk in frames.walks("features", run)]
+        weights = frames.walks("log_weights", run)
+        found.append(free_energy_difference(lower, [~x for x in lower], weights, kT=1.0))
+        assert abs(found[-1].value - MULLER_BROWN) < 3 * found[-1].error
+        assert found[-1].error < 0.6
+    assert agreement(found).startswith("2 estimates agree")
+    if name == "RAVE":
+        held = policy.held(0, policy.cycles - 1)
+        learned = LearnedVariable.read(store, held.model)
+        values = np.concatenate([learned.values(walk)[:, 0] for walk in frames.walks("features", 0)])
+        shares = np.histogram(values, bins=10)[0] / len(values)
+        # flat within the known: no tenth of the range holds half of the frames
+        assert shares.max() < 0.5
