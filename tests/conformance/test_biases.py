@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,11 +13,19 @@ from thalweg.dynamics.engine import Bias
 from thalweg.geometry.composed_variables import Concatenate
 from thalweg.geometry.variables import Dihedrals, Distances
 from thalweg.learning.storage import load_tree, save_tree
+from thalweg.sampling.bias.adaptive_force import AdaptiveBiasingForce
 from thalweg.sampling.bias.frozen import FrozenBias
+from thalweg.sampling.bias.kolmogorov import Kolmogorov
 from thalweg.sampling.bias.metadynamics import Metadynamics, WellTemperedMetadynamics
 from thalweg.sampling.bias.method import BiasMethod, Limits
+from thalweg.sampling.bias.moving import MovingRestraint
 from thalweg.sampling.bias.opes import OPES, OPESExplore
+from thalweg.sampling.bias.static import StaticBias
+from thalweg.sampling.bias.sum_of_biases import SumOfBiases
 from thalweg.sampling.bias.umbrella import HarmonicRestraint
+from thalweg.sampling.bias.walls import Walls
+from thalweg.studies.tables.doors import BIASES, DOORS
+from thalweg.studies.tables.language import choose
 
 VARIABLE = Concatenate(Distances([[0, 1]]), Dihedrals([[0, 1, 2, 3]]))
 KT = 2.5
@@ -27,15 +37,31 @@ LIMITS = Limits(np.array([0.0, -np.pi]), np.array([1.0, np.pi]), np.array([0.05,
 EXAMPLES = {
     "HarmonicRestraint": HarmonicRestraint(VARIABLE, np.array([0.5, 1.0]), np.array([30.0, 4.0])),
     "WellTemperedMetadynamics": GROWING,
+    "MeanForceBias": AdaptiveBiasingForce(full_samples=1, stride=0.02).on(VARIABLE, LIMITS, KT, 0.002),
     "EnhancedProbability": OPES(barrier=20.0, stride=0.02).on(VARIABLE, LIMITS, KT, 0.002),
     "EnhancedProbability: exploring": OPESExplore(barrier=20.0, stride=0.02).on(VARIABLE, LIMITS, KT, 0.002),
+    "Walls": Walls(VARIABLE, [0.4, -1.0], [0.6, 2.0], [300.0, 30.0]),
+    "StaticBias": StaticBias(VARIABLE, lambda values: 5 * values[0] * jnp.cos(values[1])),
+    "MovingRestraint": MovingRestraint(VARIABLE, [0.5, 1.0], [1.5, 1.0], [30.0, 4.0], jumps=3, stride=10),
+    "KolmogorovBias": Kolmogorov().on(VARIABLE.variables[0], None, KT, 0.002),
+    "SumOfBiases": SumOfBiases(
+        Metadynamics(height=1.5, bias_factor=6.0, stride=0.02).on(
+            VARIABLE.variables[0], Limits(*(x[:1] for x in LIMITS)), KT, 0.002
+        ),
+        Walls(VARIABLE.variables[1], [-1.0], [2.0], [30.0]),
+    ),
     "FrozenBias": FrozenBias(GROWING, GROWING.update(GROWING.init(), jnp.array([[0.4, 0.6], [1.0, 2.0]]))),
 }
 METHODS = {
     "Metadynamics": Metadynamics(height=1.2, bias_factor=8.0, stride=0.1),
+    "AdaptiveBiasingForce": AdaptiveBiasingForce(full_samples=10, stride=0.1),
+    "Kolmogorov": Kolmogorov(strength=1.0, floor=1e-4),
     "OPES": OPES(barrier=30.0, stride=0.1),
     "OPESExplore": OPESExplore(barrier=30.0, stride=0.1),
 }
+OF_ONE_VALUE = {"Kolmogorov"}
+"""Methods for variables of one value."""
+
 VALUES = np.array([[0.35, 0.52, 0.7], [0.8, 2.1, -1.4]], np.float32)
 """A distance [nm] and an angle [rad] of three replicas."""
 
@@ -116,12 +142,13 @@ def test_a_broken_replica_deposits_nothing(bias):
 
 
 def test_a_static_bias_stays_and_a_growing_one_pushes_away(bias):
-    before = bias.energy(bias.init(), jnp.asarray(VALUES))
-    after = bias.energy(grown(bias), jnp.asarray(VALUES))
+    before, after = (bias.energy(s, jnp.asarray(VALUES)) for s in (bias.init(), grown(bias)))
     if bias.stride is None:
         np.testing.assert_array_equal(after, before)
-    else:
-        assert (after > before + 0.5).all()
+    else:  # compared with where nobody was: constants push nowhere
+        elsewhere = jnp.array([[0.95], [-3.0]])
+        constant = bias.energy(grown(bias), elsewhere) - bias.energy(bias.init(), elsewhere)
+        assert (after > before + constant + 0.5).all()
 
 
 def test_what_has_grown_is_saved_and_goes_on_as_before(bias, tmp_path):
@@ -135,7 +162,16 @@ def test_what_has_grown_is_saved_and_goes_on_as_before(bias, tmp_path):
 def test_settings_make_a_bias_of_any_variable_that_has_not_grown_yet(method):
     limits = Limits(np.array([0.1, -np.pi]), np.array([0.9, np.pi]), np.array([0.05, 0.3]))
     assert isinstance(METHODS[method], BiasMethod)
-    bias = METHODS[method].on(VARIABLE, limits, KT, 0.002)
+    bias = METHODS[method].on(
+        VARIABLE.variables[0] if method in OF_ONE_VALUE else VARIABLE, limits, KT, 0.002
+    )
     assert isinstance(bias, Bias)
     energies = bias.energy(bias.init(), jnp.asarray(VALUES))
     assert np.isfinite(energies).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_study_may_name_it_and_say_nothing_else(method):
+    bias, resolved = choose(BIASES, {"kind": method}, "campaign.bias", DOORS)
+    assert isinstance(bias, BiasMethod)
+    assert set(resolved) == {"kind", *(each.name for each in fields(bias))}

@@ -14,7 +14,7 @@ import numpy as np
 from thalweg.shapes import Float, Int
 
 
-def statistical_inefficiency(trajectories: Sequence[Float[np.ndarray, " frames"]]) -> float:
+def statistical_inefficiency(trajectories: Sequence[Float[np.ndarray, " _"]]) -> float:
     """``g`` [frames] of one quantity along trajectories that share a mean; at least one, at most the longest
     of them.
 

@@ -69,9 +69,9 @@ class FreeEnergyDifference:
 
 
 def free_energy_difference(
-    in_a: Sequence[Bool[np.ndarray, " frames"]],
-    in_b: Sequence[Bool[np.ndarray, " frames"]],
-    log_weights: Sequence[Float[np.ndarray, " frames"]],
+    in_a: Sequence[Bool[np.ndarray, " _"]],
+    in_b: Sequence[Bool[np.ndarray, " _"]],
+    log_weights: Sequence[Float[np.ndarray, " _"]],
     kT: float,
     *,
     samples: int = 200,

@@ -111,6 +111,16 @@ class MBARModel(Model):
         return tuple(tuple(np.flatnonzero(part == number).tolist()) for number in range(parts))
 
     @property
+    def closest_apart(self) -> tuple[int, int]:
+        """The two ensembles of different parts that share most: the gap to be filled lies between them."""
+        part = np.empty(len(self.overlap), int)
+        for number, members in enumerate(self.parts):
+            part[list(members)] = number
+        links = np.where(part[:, None] == part, -1.0, np.maximum(self.overlap, self.overlap.T))
+        first, second = np.unravel_index(links.argmax(), links.shape)
+        return int(min(first, second)), int(max(first, second))
+
+    @property
     def doubts(self) -> tuple[str, ...]:
         """What is wrong with the numbers: equations not solved, ensembles without overlap."""
         found = []
@@ -118,10 +128,11 @@ class MBARModel(Model):
             found.append("the equations of MBAR were not solved to the tolerance; give more iterations")
         if self.least_overlap < LEAST_OVERLAP:
             parts = " | ".join(", ".join(map(str, part)) for part in self.parts)
+            first, second = self.closest_apart
             found.append(
                 f"the ensembles fall apart into {parts} with hardly a frame in common (overlap "
                 f"{self.least_overlap:.1g}, needed is {LEAST_OVERLAP}): free energies between these mean nothing; "
-                "sample under biases in between"
+                f"sample under biases between {first} and {second}, which come closest"
             )
         return tuple(found)
 

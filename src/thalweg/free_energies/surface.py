@@ -80,8 +80,8 @@ class FreeEnergySurface(Method):
 
     def fit(
         self,
-        values: Sequence[Float[np.ndarray, "frames variables"]],
-        log_weights: Sequence[Float[np.ndarray, " frames"]] | None = None,
+        values: Sequence[Float[np.ndarray, "_ variables"]],
+        log_weights: Sequence[Float[np.ndarray, " _"]] | None = None,
     ) -> FreeEnergySurfaceModel:
         """The surface of ``values``, one array for each trajectory, with log weights up to a common constant.
 

@@ -15,6 +15,7 @@ from .bias.kolmogorov import LogSquaredGradient as LogSquaredGradient
 from .bias.metadynamics import Metadynamics as Metadynamics
 from .bias.metadynamics import MetadynamicsState as MetadynamicsState
 from .bias.metadynamics import WellTemperedMetadynamics as WellTemperedMetadynamics
+from .bias.metadynamics import limits_and_widths as limits_and_widths
 from .bias.method import BiasMethod as BiasMethod
 from .bias.method import Limits as Limits
 from .bias.moving import MovingRestraint as MovingRestraint
@@ -50,6 +51,7 @@ from .model_variable import FrameModel as FrameModel
 from .model_variable import model_variable as model_variable
 from .paths.dimer import Dimer as Dimer
 from .paths.dimer import SaddlePoint as SaddlePoint
+from .paths.elastic_band import FirstPath as FirstPath
 from .paths.elastic_band import NudgedElasticBand as NudgedElasticBand
 from .paths.ends import Ends as Ends
 from .paths.ends import matched_ends as matched_ends
@@ -70,6 +72,7 @@ from .policies.label_frames import LabelSets as LabelSets
 from .policies.label_frames import label as label
 from .policies.learn_and_drive import LearnAndDrive as LearnAndDrive
 from .policies.learn_and_drive import Stage as Stage
+from .policies.local_diffusion_map_loop import LocalDiffusionMapLoop as LocalDiffusionMapLoop
 from .policies.markov_restarts import MarkovRestarts as MarkovRestarts
 from .policies.mesa import MESA as MESA
 from .policies.on_the_fly import FitToAll as FitToAll
@@ -119,6 +122,7 @@ from .tasks.climb import WeighRungs as WeighRungs
 from .tasks.climb import placed_ladder as placed_ladder
 from .tasks.explore import ChooseFrames as ChooseFrames
 from .tasks.explore import ExploreWith as ExploreWith
+from .tasks.find_exits import FindExits as FindExits
 from .tasks.flatten import FlatteningBias as FlatteningBias
 from .tasks.fly import FlightPlan as FlightPlan
 from .tasks.fly import FlownLeg as FlownLeg

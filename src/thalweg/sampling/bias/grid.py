@@ -21,6 +21,10 @@ GHOSTS = 6
 """Nodes beyond each limit of a bounded axis; two of them serve the interpolation at the very end."""
 
 
+MANY_BEYOND = 0.05
+"""Share of deposits beyond the limits from which on it is told."""
+
+
 class BiasGrid(eqx.Module):
     """Nodes of a rectangular grid.
 
@@ -96,15 +100,47 @@ class BiasGrid(eqx.Module):
         """Node values of the sum over replicas, the one trailing axis, of Gaussians ``height exp(-|s - s_r|^2
         / 2 width^2)``.
         """
-        factors = []
+        apart = self._apart(values)
+        return _product([jnp.exp(-0.5 * (x / width) ** 2) for x, width in zip(apart, widths)], heights)
+
+    def gaussians_with_slopes(
+        self, values: Values, widths: Float[Array, " variables"], heights: Energies
+    ) -> tuple[Array, Array]:
+        """`gaussians`, and their derivatives ``(variables, *nodes)`` by the place of the node."""
+        apart = self._apart(values)
+        factors = [jnp.exp(-0.5 * (x / width) ** 2) for x, width in zip(apart, widths)]
+        slopes = []
+        for axis, (x, width) in enumerate(zip(apart, widths)):
+            steep = -x / width**2 * factors[axis]
+            slopes.append(_product([*factors[:axis], steep, *factors[axis + 1 :]], heights))
+        return _product(factors, heights), jnp.stack(slopes)
+
+    def walls(self, values: Values, widths: Float[Array, " variables"], kT: float) -> Energies:
+        """Quadratic walls beyond the limits [kJ/mol], 5 ``kT`` at one width beyond."""
+        return (5 * kT * (self.outside(values).T / widths) ** 2).sum(-1).T
+
+    def doubts(self, number: int, beyond: int, what: str = "deposits") -> tuple[str, ...]:
+        """What it means that of so many deposits, or frames, some were ``beyond`` the limits; empty where few were."""
+        if beyond <= MANY_BEYOND * number:
+            return ()
+        limits = ", ".join(
+            f"{low:.4g} to {high:.4g}" for low, high in zip(np.asarray(self.lower), np.asarray(self.upper))
+        )
+        return (
+            f"{beyond} of {number} {what} were beyond the limits ({limits}), where only walls act: the grid has "
+            "been left behind; widen the limits or start within them",
+        )
+
+    def _apart(self, values):
+        """Distances ``(nodes, replicas)`` of the nodes of each axis from the values, of nearest images."""
+        found = []
         for axis, (center, wraps) in enumerate(zip(self.inside(values), self.periodic)):
             apart = self.nodes(axis)[:, None] - center
             if wraps:
                 period = self.upper[axis] - self.lower[axis]
                 apart = apart - period * jnp.round(apart / period)
-            factors.append(jnp.exp(-0.5 * (apart / widths[axis]) ** 2))
-        axes = "ijk"[: len(factors)]
-        return jnp.einsum(f"r,{','.join(axis + 'r' for axis in axes)}->{axes}", heights, *factors)
+            found.append(apart)
+        return found
 
     def _limits(self, values):
         trailing = (-1,) + (1,) * (values.ndim - 1)
@@ -115,6 +151,12 @@ class BiasGrid(eqx.Module):
         reach = (GHOSTS - 2) * self.spacing[axis]
         over, under = jnp.maximum(x - upper, 0), jnp.minimum(x - lower, 0)
         return jnp.clip(x, lower, upper) + reach * (jnp.tanh(over / reach) + jnp.tanh(under / reach))
+
+
+def _product(factors, heights):
+    """Sum over replicas of products of one factor ``(nodes, replicas)`` for each axis."""
+    axes = "ijk"[: len(factors)]
+    return jnp.einsum(f"r,{','.join(axis + 'r' for axis in axes)}->{axes}", heights, *factors)
 
 
 def _cubic(t):

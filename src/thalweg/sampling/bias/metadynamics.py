@@ -113,8 +113,9 @@ class WellTemperedMetadynamics(eqx.Module):
 
     def potential(self, bias_state: MetadynamicsState, values: Values) -> Energies:
         """The sum of all Gaussians and the walls, ``V(s, t)`` [kJ/mol], without the offset."""
-        walls = (5 * self.kT * (self.grid.outside(values).T / self.widths) ** 2).sum(-1).T
-        return self.grid.interpolated(bias_state.table, values) + walls
+        return self.grid.interpolated(bias_state.table, values) + self.grid.walls(
+            values, self.widths, self.kT
+        )
 
     def energy(self, bias_state: MetadynamicsState, values: Values) -> Energies:
         return self.potential(bias_state, values) - bias_state.offset

@@ -30,6 +30,7 @@ POLICIES = Family(
         "MESA",
         "SandCV",
         "RAVE",
+        "LocalDiffusionMapLoop",
         "MarkovRestarts",
         "Shooting",
         "ReplicaExchange",
@@ -53,7 +54,9 @@ BASES = Family(
         "Features", "Polynomials", "Fourier", "Landmarks", "RandomWaves", "SideBySide", "Then",
     ),
 )  # fmt: skip
-BIASES = Family(BiasMethod, _of("sampling", "Metadynamics", "OPES", "OPESExplore", "AdaptiveBiasingForce", "Kolmogorov"))
+BIASES = Family(
+    BiasMethod, _of("sampling", "Metadynamics", "OPES", "OPESExplore", "AdaptiveBiasingForce", "Kolmogorov")
+)
 RULES = Family(
     RestartRule,
     _of(
