@@ -21,11 +21,15 @@ from thalweg.interop.files.trajectories import write_trajectory
 from thalweg.interop.openmm import molecules
 from thalweg.interop.openmm.build import build_system
 from thalweg.interop.openmm.relaxation import relaxed
+from thalweg.labeling.level import Level
 from thalweg.sampling.apparatus import Apparatus, factory
+from thalweg.studies.tables.language import StudyError
 from thalweg.studies.tables.study import (
     BundledMolecule,
+    CalculatedMolecule,
     Dynamics,
-    Files,
+    LearnedMolecule,
+    SimulatedSystem,
     read_dynamics,
     read_features,
     read_system,
@@ -40,8 +44,9 @@ def apparatus(
 ) -> Apparatus:
     """The apparatus that the tables ``[system]``, ``[dynamics]`` and ``[features]`` of a study describe."""
     settings, integrator, _ = read_dynamics(dynamics)
-    molecule = _system_from(read_system(system)[0])
-    engine = _engine_from(molecule, settings, integrator)
+    described = read_system(system)[0]
+    molecule = _system_from(described, settings)
+    engine = _engine_from(molecule, settings, integrator, described)
     measured, _ = read_features(features)
     variable = measured.variable(molecule.topology)
     return Apparatus(
@@ -59,7 +64,7 @@ def apparatus(
     )
 
 
-def _system_from(settings: BundledMolecule | Files) -> System:
+def _system_from(settings: SimulatedSystem, dynamics: Dynamics) -> System:
     """The system of a ``[system]`` table; what comes from files is relaxed first.
 
     Raises
@@ -67,6 +72,24 @@ def _system_from(settings: BundledMolecule | Files) -> System:
     BuildError
         If the files or settings do not make a system.
     """
+    if isinstance(settings, LearnedMolecule):
+        from thalweg.studies.learned_system import learned_system
+
+        if dynamics.engine != "native":
+            raise StudyError(
+                f'[dynamics] engine = "{dynamics.engine}" does not run a learned potential here; leave the native one'
+            )
+        return learned_system(settings.potential, settings.start, dynamics.dt)
+    if isinstance(settings, CalculatedMolecule):
+        from thalweg.interop.ase.calculated_system import calculated_system
+        from thalweg.studies.learned_system import first_frame, topology_of
+
+        if dynamics.engine != "ase":
+            raise StudyError(
+                f'[dynamics] engine = "{dynamics.engine}" cannot ask {settings.level} for energies; use engine = "ase"'
+            )
+        first = first_frame(settings.start, dynamics.dt)
+        return calculated_system(first, topology_of(first), _level(settings))
     given = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
     if isinstance(settings, BundledMolecule):
         build = getattr(molecules, given.pop("molecule"))
@@ -82,10 +105,28 @@ def _card(settings: Dynamics, engine: Engine) -> dict[str, Any]:
     return {"engine": settings.engine} | ({} if platform is None else {"platform": platform})
 
 
-def _engine_from(system: System, settings: Dynamics, integrator: Integrator) -> Engine:
+def _level(settings: CalculatedMolecule) -> Level:
+    """The level of theory of a ``[system]`` table."""
+    from thalweg.interop.quantum.levels import level_of
+
+    try:
+        return level_of(settings.level, settings.charge, settings.unpaired)
+    except ValueError as error:
+        raise StudyError(f"[system] level: {error}") from None
+
+
+def _engine_from(
+    system: System, settings: Dynamics, integrator: Integrator, described: SimulatedSystem
+) -> Engine:
     """The engine of a ``[dynamics]`` table."""
     if settings.engine == "native":
         return NativeEngine(system, integrator)
+    if settings.engine == "ase":
+        from thalweg.interop.ase.engine import ASEEngine
+        from thalweg.interop.ase.level_calculator import LevelCalculator
+
+        calculated = isinstance(described, CalculatedMolecule)
+        return ASEEngine(system, integrator, LevelCalculator(_level(described)) if calculated else None)
     from thalweg.interop.openmm.engine import OpenMMEngine
 
     return OpenMMEngine(system, integrator, settings.platform, threads=settings.threads)

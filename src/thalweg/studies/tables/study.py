@@ -48,7 +48,7 @@ from thalweg.units import (
 FACTORY = "studies.apparatus"
 """What worker processes call to build their engine."""
 
-FILE_KEYS = ("pdb", "prmtop", "inpcrd", "xml")
+FILE_KEYS = ("pdb", "prmtop", "inpcrd", "xml", "potential", "start")
 """Keys of ``[system]`` that are files."""
 
 SLOWEST = {"kind": "TICA", "dim": 2, "scaling": "unit"}
@@ -111,6 +111,42 @@ class Files:
 
 
 @dataclass(frozen=True)
+class LearnedMolecule:
+    """A molecule or crystal that a learned potential holds together; the native engine runs it, all bonds free.
+
+    Parameters
+    ----------
+    potential : a model, as ``thalweg potential`` and ``thalweg fit`` leave it
+    start : file whose first frame to start from; it is relaxed first
+    """
+
+    potential: Path
+    start: Path
+
+
+@dataclass(frozen=True)
+class CalculatedMolecule:
+    """A molecule or crystal whose energies another program calculates, through ASE; all bonds are free.
+
+    Parameters
+    ----------
+    level : of theory: ``gfn2``, ``PBE0-D3BJ/def2-SVP``, or a calculator of ASE as ``ase:emt``
+    start : file whose first frame to start from; it is relaxed first
+    charge : in all [e]
+    unpaired : number of unpaired electrons
+    """
+
+    level: str
+    start: Path
+    charge: int = 0
+    unpaired: int = 0
+
+
+SimulatedSystem = BundledMolecule | Files | LearnedMolecule | CalculatedMolecule
+"""What a ``[system]`` may be."""
+
+
+@dataclass(frozen=True)
 class Dynamics:
     """The engine, its bath and its time step; the integrator has a table of its own.
 
@@ -123,7 +159,7 @@ class Dynamics:
     threads : of OpenMM's CPU platform in each worker; with more than one, a run cannot be had again exactly
     """
 
-    engine: Literal["native", "openmm"] = "native"
+    engine: Literal["native", "openmm", "ase"] = "native"
     temperature: Kelvin = 300.0
     dt: Picoseconds = 0.002
     platform: Literal["Reference", "CPU", "CUDA", "OpenCL", "HIP"] | None = None
@@ -209,7 +245,7 @@ class Study:
     """
 
     title: str
-    system: BundledMolecule | Files
+    system: SimulatedSystem
     dynamics: Dynamics
     integrator: Integrator
     features: FeatureSet
@@ -260,7 +296,8 @@ def from_table(table: Mapping[str, Any], title: str = "run") -> Study:
     tables: dict[str, Any] = {"title": given}
     if not isinstance(rest.get("system"), Mapping):
         raise StudyError(
-            'there is no table [system]; give one with molecule = "alanine_dipeptide", or with files'
+            'there is no table [system]; give one with molecule = "alanine_dipeptide", with files, or with a learned '
+            "potential"
         )
     system, tables["system"] = read_system(rest.pop("system"))
     dynamics, integrator, tables["dynamics"] = read_dynamics(rest.pop("dynamics", {}))
@@ -280,10 +317,18 @@ def from_table(table: Mapping[str, Any], title: str = "run") -> Study:
     return Study(given, system, dynamics, integrator, features, campaign, execution, states, report, tables)
 
 
-def read_system(table: Any) -> tuple[BundledMolecule | Files, dict[str, Any]]:
+def read_system(table: Any) -> tuple[SimulatedSystem, dict[str, Any]]:
     """The ``[system]`` of a study, and its table in full."""
-    bundled = isinstance(table, Mapping) and "molecule" in table
-    return read(BundledMolecule if bundled else Files, table, "system")
+    given = table if isinstance(table, Mapping) else {}
+    marks = {"molecule": BundledMolecule, "potential": LearnedMolecule, "level": CalculatedMolecule}
+    kind = next((marks[key] for key in marks if key in given), Files)
+    return read(kind, table, "system")
+
+
+def files_of(system: SimulatedSystem) -> dict[str, Path]:
+    """Files that a system is made of, by their keys; force fields are left out."""
+    named = {name: getattr(system, name, None) for name in FILE_KEYS}
+    return {name: path for name, path in named.items() if path is not None}
 
 
 def read_dynamics(table: Any) -> tuple[Dynamics, Integrator, dict[str, Any]]:
