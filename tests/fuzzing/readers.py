@@ -14,6 +14,7 @@ import openmm.app as app
 
 from thalweg.interop.files.colvar import colvar_trajectories
 from thalweg.interop.files.configurations import read_configurations, write_configurations
+from thalweg.interop.files.hills import read_hills
 from thalweg.interop.files.trajectories import (
     TrajectoryFile,
     read_topology,
@@ -27,7 +28,7 @@ from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learning.storage import load_tree, save_tree
 from thalweg.machine.arrays import stored_arrays
 from thalweg.sampling.plans import VERSION, plain, read_plan
-from thalweg.sampling.restart import Uncertainty
+from thalweg.sampling.restarts.uncertainty import Uncertainty
 from thalweg.sampling.store import write_json
 from thalweg.studies.tables.fit_study import load_fit
 from thalweg.studies.tables.study import load
@@ -71,6 +72,21 @@ COLVAR = "\n".join(
         "#! SET min_phi -pi",
         "#! SET max_phi pi",
         *(f" {0.2 * k:.6f} {0.1 * k - 1:.6f} {1.5 + 0.01 * k:.6f} {0.3 * k:.6f}" for k in range(20)),
+        "",
+    ]
+)
+
+HILLS = "\n".join(
+    [
+        "#! FIELDS time phi d.x sigma_phi sigma_d.x height biasf",
+        "#! SET multivariate false",
+        "#! SET kerneltype stretched-gaussian",
+        "#! SET min_phi -pi",
+        "#! SET max_phi pi",
+        *(
+            f" {k + 1} {0.1 * k - 1:.6f} {1.5 + 0.01 * k:.6f} 0.35 0.02 {1.2 - 0.05 * k:.6f} 10"
+            for k in range(20)
+        ),
         "",
     ]
 )
@@ -243,5 +259,6 @@ READERS = {
         "arrays.npz", lambda folder: np.savez(folder / "arrays.npz", x=np.arange(5), y=np.eye(3)), arrays
     ),
     "COLVAR": Reader("COLVAR", lambda folder: (folder / "COLVAR").write_text(COLVAR), colvar),
+    "HILLS": Reader("HILLS", lambda folder: (folder / "HILLS").write_text(HILLS), read_hills),
     "plan": Reader("plan.json", write_plan, read_plan),
 }

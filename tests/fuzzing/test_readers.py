@@ -25,7 +25,7 @@ PATIENCE = 300.0
 
 NAMES = (
     "extxyz", "DCD", "XTC", "TRR", "NetCDF", "mdcrd", "lammpstrj", "GRO", "PDB", "PDB trajectory", "mmCIF", "prmtop",
-    "inpcrd", "PSF", "System XML", "study", "fit study", "model", "tree", "arrays", "plan", "COLVAR",
+    "inpcrd", "PSF", "System XML", "study", "fit study", "model", "tree", "arrays", "plan", "COLVAR", "HILLS",
 )  # fmt: skip
 
 

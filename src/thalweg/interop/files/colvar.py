@@ -63,7 +63,8 @@ def read_colvar(path: str | Path) -> Colvar:
     path = Path(path)
     with reading(path, "a COLVAR file", ADVICE):
         lines = path.read_text("utf-8").split("\n")
-        fields, ranges, rows = _parsed(path, lines)
+        fields, settings, rows = columns_of(path, lines)
+        ranges = {name: plumed_number(text) for name, text in settings.items() if re.match("min_|max_", name)}
     if fields is None or not rows:
         raise UnreadableFile(
             f"{path} has no frames under a line of FIELDS; give a COLVAR file of PLUMED or Colvars"
@@ -115,10 +116,18 @@ def colvar_trajectories(paths: Sequence[str | Path], dt: Picoseconds | None = No
     return Trajectories(blocks, dt=1.0 if dt is None else dt, names=names)
 
 
-def _parsed(path: Path, lines: Sequence[str]):
-    """Names of the columns, ranges by name, and rows; an incomplete last line is left out."""
+def columns_of(
+    path: Path, lines: Sequence[str]
+) -> tuple[tuple[str, ...] | None, dict[str, str], list[list[float]]]:
+    """Names of the columns, what is ``SET`` by name, and rows; an incomplete last line is left out.
+
+    Raises
+    ------
+    UnreadableFile
+        If columns change on the way, or a line is damaged; the line is named.
+    """
     fields: tuple[str, ...] | None = None
-    ranges: dict[str, float] = {}
+    settings: dict[str, str] = {}
     rows: list[list[float]] = []
     for number, line in enumerate(lines, start=1):
         words = line.split()
@@ -129,8 +138,8 @@ def _parsed(path: Path, lines: Sequence[str]):
                     f"{path}, line {number}: other columns than before; split the file there"
                 )
             fields = named or fields
-            if words[1:2] == ["SET"] and len(words) == 4 and re.match("min_|max_", words[2]):
-                ranges[words[2]] = _angle(words[3])
+            if words[1:2] == ["SET"] and len(words) == 4:
+                settings[words[2]] = words[3]
         elif words and fields is not None:
             if len(words) != len(fields) and number == len(lines):
                 continue  # killed while it wrote
@@ -142,7 +151,7 @@ def _parsed(path: Path, lines: Sequence[str]):
                 rows.append([float(word) for word in words])
         elif words:
             raise UnreadableFile(f"{path}, line {number}: numbers before a line of FIELDS; {ADVICE}")
-    return fields, ranges, rows
+    return fields, settings, rows
 
 
 def _fields(words: Sequence[str]) -> tuple[str, ...] | None:
@@ -151,8 +160,14 @@ def _fields(words: Sequence[str]) -> tuple[str, ...] | None:
     return names if len(names) > 1 and names[0] in CLOCKS else None
 
 
-def _angle(text: str) -> float:
-    """A number, or a multiple of pi as PLUMED writes it."""
+def plumed_number(text: str) -> float:
+    """A number, or a multiple of pi as PLUMED writes it.
+
+    Examples
+    --------
+    >>> plumed_number("-pi"), plumed_number("0.5")
+    (-3.141592653589793, 0.5)
+    """
     if not text.endswith("pi"):
         return float(text)
     factor = text.removesuffix("pi").removesuffix("*")
