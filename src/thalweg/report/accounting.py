@@ -19,7 +19,9 @@ ITSELF = f"The Thalweg authors, Thalweg {__version__}: molecular simulation and 
 ANALYSIS = ("perezhernandez2013", "wu2017", "prinz2011", "efron1994")
 """Works behind time scales and states of any trajectories."""
 
-DYNAMICS = {"native": ("leimkuhler2013",), "openmm": ("eastman2024", "leimkuhler2013")}
+DYNAMICS = {
+    "native": ("leimkuhler2013",), "openmm": ("eastman2024", "leimkuhler2013"), "ase": ("larsen2017",),
+}  # fmt: skip
 FORCE_FIELDS = {"ff14SB": "maier2015", "tip3p": "jorgensen1983", "obc2": "onufriev2004"}
 """Part of a force field's or solvent's name -> its reference."""
 
