@@ -45,7 +45,7 @@ def test_a_growing_bias_a_row_of_windows_and_a_plain_run_give_one_exact_differen
     frames = reweighted(runs, [growing, row, None], kT=1.0)
     assert len(frames.free_energies) == 10
     found = frames.difference(right)
-    assert abs(found.value - EXACT) < 3 * found.error < 0.6
+    assert abs(found.value - EXACT) < 3 * found.error < 0.9
     mean, error = frames.mean([walk[:, 0] for walk in frames.along(LINE)])
     x = np.linspace(-2.5, 2.5, 5001)
     weight = np.exp(-5 * (x**2 - 1) ** 2 - x / 2)
@@ -53,14 +53,14 @@ def test_a_growing_bias_a_row_of_windows_and_a_plain_run_give_one_exact_differen
 
 
 def test_windows_without_overlap_and_frames_without_value_are_told_with_their_place():
-    row = HarmonicRestraint(LINE, np.array([[-1.0, -0.9, 1.0]]), [500.0])
-    run = ENGINE.run(start([-1.0, -0.9, 1.0]), 1000, save_every=10, bias=row)
+    row = HarmonicRestraint(LINE, np.array([[-1.0, -0.9, -0.3]]), [500.0])
+    run = ENGINE.run(start([-1.0, -0.9, -0.3]), 1000, save_every=10, bias=row)
     values = run.values.copy()
     values[2, 80] = np.nan
     frames = reweighted([replace(run, values=values)], [row], kT=1.0)
     told = " ".join(frames.notes)
     assert "undefined at 1 frames, first at frame 80 of replica 0" not in told
-    assert "run 2: the variable ('x 0',) is undefined at 1 frames, first at frame 80 of replica 2" in told
+    assert "run 2: the variable ('0 x',) is undefined at 1 frames, first at frame 80 of replica 2" in told
     assert "between 1 and 2, which come closest" in told
     assert frames.least_overlap < 0.01
     assert [len(walk) for walk in frames.log_weights] == [75, 75, 74]
@@ -74,7 +74,7 @@ def test_a_bias_that_still_grows_is_told():
 
 
 def test_frames_beyond_the_grid_of_a_bias_are_counted_and_told():
-    limits = Limits(np.array([0.0]), np.array([2.0]), np.array([0.5]))
+    limits = Limits(np.array([0.0]), np.array([2.0]), np.array([2.0]))
     beside = Metadynamics(height=0.1, bias_factor=8.0, stride=0.1).on(LINE, limits, 1.0, 1e-3)
     run = ENGINE.run(start([-1.0, -1.0]), 1000, save_every=10, bias=beside)
     told = " ".join(reweighted([run], [beside], kT=1.0).notes)

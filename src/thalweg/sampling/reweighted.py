@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import logsumexp
 
 from thalweg.dynamics.engine import Bias, Recording, Variable
-from thalweg.free_energies.blocks import block_labels, resamples, statistical_inefficiency
+from thalweg.free_energies.blocks import block_labels, statistical_inefficiency
 from thalweg.free_energies.difference import FreeEnergyDifference, free_energy_difference
 from thalweg.free_energies.reweighting import MBAR, effective_sample_size, exponential_weights
 from thalweg.learning.models import Model
@@ -45,6 +46,7 @@ class ReweightedFrames(Model):
     least_overlap : of the ensembles, see `MBARModel`
     effective_frames : Kish's number of frames that carry averages, were they independent
     effective_by_run : (runs,) the same of each run by itself
+    members : (runs, frames) the chance of each frame to be of each run, judged by its energies
     kT : [kJ/mol]
     notes : what one should know
     """
@@ -56,6 +58,7 @@ class ReweightedFrames(Model):
     least_overlap: float
     effective_frames: float
     effective_by_run: Float[np.ndarray, " runs"]
+    members: Float[np.ndarray, "runs frames"]
     kT: float
     notes: tuple[str, ...] = ()
 
@@ -73,24 +76,54 @@ class ReweightedFrames(Model):
         """Values ``(frames, values)`` of a variable along each walk."""
         return [_values(variable, walk, box).T for walk in self.positions]
 
-    def mean(self, quantity: Sequence[np.ndarray], samples: int = 200, seed: int = 0) -> tuple[float, float]:
-        """Average without bias of one quantity along each walk, and its error by bootstrap of blocks."""
-        lengths = [len(walk) for walk in quantity]
+    def mean(self, quantity: Sequence[np.ndarray]) -> tuple[float, float]:
+        """Average without bias of one quantity along each walk, and its standard error."""
         each, logs = np.concatenate(quantity).astype(float), np.concatenate(self.log_weights)
         weights = np.exp(logs - logs.max())
-        mean = weights @ each / weights.sum()
-        influence = np.split(weights * (each - mean), np.cumsum(lengths)[:-1])
-        correlated = max(statistical_inefficiency(influence), statistical_inefficiency(list(quantity)))
-        labels = np.concatenate(block_labels(lengths, int(np.ceil(5 * correlated))))
-        sums = np.stack([np.bincount(labels, weights * each), np.bincount(labels, weights)])
-        drawn = resamples(sums.shape[1], samples, seed) @ sums.T
-        error = float(np.std(drawn[:, 0] / drawn[:, 1])) if sums.shape[1] > 1 else np.inf
-        return float(mean), error
+        weights /= weights.sum()
+        mean = float(weights @ each)
+        return mean, self._error(weights * (each - mean), each)
 
     def difference(self, inside: Callable[[np.ndarray], np.ndarray]) -> FreeEnergyDifference:
         """``F(inside) - F(outside)``, with its error, of a region of positions ``(frames, atoms, dims)``."""
-        a = [np.asarray(inside(walk), bool) for walk in self.positions]
-        return free_energy_difference(a, [~each for each in a], self.log_weights, self.kT)
+        return self.difference_of([np.asarray(inside(walk), bool) for walk in self.positions])
+
+    def difference_of(self, inside: Sequence[np.ndarray]) -> FreeEnergyDifference:
+        """``F(inside) - F(outside)``, with its error, where frames inside are told walk by walk."""
+        found = free_energy_difference(
+            inside, [~each for each in inside], self.log_weights, self.kT, samples=2
+        )
+        a, logs = np.concatenate(inside), np.concatenate(self.log_weights)
+        weights = np.exp(logs - logs.max())
+        shares = weights * ~a / (weights @ ~a) - weights * a / (weights @ a)
+        return replace(found, error=self.kT * self._error(shares, a.astype(float)))
+
+    def _error(self, shares: np.ndarray, quantity: np.ndarray) -> float:
+        """Standard error of a number that depends on the logarithm of each frame's weight by these ``shares``.
+
+        The weights depend on all frames through the free energies f of the ensembles: by the equations of MBAR,
+        ``N_k = sum_n p_nk``, one frame more moves f by ``C^-1 (e_k(n) - p_n)`` and the number by ``psi_n = c_n - (sum_m
+        c_m p_m) C^-1 (e_k(n) - p_n)``, with ``C = diag(sum_n p_n) - sum_n p_n p_n^T``. Sums of ``psi`` over blocks
+        several correlation times long vary independently within each run.
+        """
+        members = np.asarray(self.members, float)
+        curvature = np.diag(members.sum(1)) - members @ members.T
+        slope = np.linalg.pinv(curvature, rcond=1e-12, hermitian=True) @ (members @ shares)
+        lengths = np.array([len(walk) for walk in self.log_weights])
+        of_run = np.repeat(self.run, lengths)
+        influence = shares - (slope[of_run] - slope @ members)
+        variance, ends = 0.0, np.cumsum(lengths)
+        for number in np.unique(self.run):
+            walks = [slice(ends[w] - lengths[w], ends[w]) for w in np.flatnonzero(self.run == number)]
+            mean = np.mean(np.concatenate([influence[walk] for walk in walks]))
+            parts = [influence[walk] - mean for walk in walks]
+            correlated = max(statistical_inefficiency(x) for x in (parts, [quantity[walk] for walk in walks]))
+            # at least four blocks of a run, or nothing could vary
+            block = min(int(np.ceil(5 * correlated)), max(1, sum(map(len, parts)) // 4))
+            labels = np.concatenate(block_labels([len(part) for part in parts], block))
+            sums = np.bincount(labels, np.concatenate(parts))
+            variance += (sums**2).sum() * len(sums) / max(1, len(sums) - 1)
+        return float(np.sqrt(variance))
 
 
 def reweighted(
@@ -157,6 +190,9 @@ def reweighted(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # told by the notes
         model = MBAR(kT).fit(energies, counts)
+    # p_nk = N_k exp(f_k - u_kn) w_n
+    members = np.log(counts)[:, None] + (model.free_energies[:, None] - energies) / kT + model.log_weights
+    members = np.exp(members - logsumexp(members, axis=0)).astype(np.float32)
     lengths = [len(walk) for walk in everywhere]
     own = [exponential_weights(np.concatenate(run.recorded), kT) for run in runs]
     return ReweightedFrames(
@@ -167,6 +203,7 @@ def reweighted(
         least_overlap=model.least_overlap,
         effective_frames=effective_sample_size(model.log_weights),
         effective_by_run=np.array([effective_sample_size(logs) for logs in own]),
+        members=members,
         kT=kT,
         notes=(*notes, *model.doubts),
     )
