@@ -371,7 +371,10 @@ def _learner(table: Any, policy: Policy) -> Any:
         return table
     full = {**SLOWEST, **(table or {})} if not table or "kind" not in table else dict(table)
     found = LEARNERS.find(full["kind"]) if isinstance(full["kind"], str) else None
-    asks = found is not None and "lagtime" in parameters(found[1], DOORS)
+    known = () if found is None else parameters(found[1], DOORS)
+    asks = "lagtime" in known
+    if "scaling" in known:  # what is driven is scaled by its spread: none may be scaled to nothing
+        full.setdefault("scaling", "unit")
     if asks and "lagtime" not in full and hasattr(policy, "lagtime"):
         full["lagtime"] = whole_multiple(policy.lagtime, policy.save_every, "lagtime")
     return full
