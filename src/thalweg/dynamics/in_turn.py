@@ -79,6 +79,7 @@ class BiasForce:
         self.bias = bias
         self.state = bias.init() if bias is not None and bias_state is None else bias_state
         self.replica = 0
+        self._read_rungs()
 
     @property
     def acts(self) -> bool:
@@ -88,19 +89,23 @@ class BiasForce:
     @property
     def kT(self) -> float | None:
         """Of the bath of the replica whose turn it is [kJ/mol]; None where the integrator knows."""
-        if not isinstance(self.bias, Exchanging):
-            return None
-        return float(self.bias.temperatures(self.state)[self.replica])
+        return None if self._temperatures is None else float(self._temperatures[self.replica])
 
     @property
     def rung(self) -> int:
         """Of the replica whose turn it is; zero without a ladder."""
-        return int(self.bias.rungs(self.state)[self.replica]) if isinstance(self.bias, Exchanging) else 0
+        return 0 if self._rungs is None else int(self._rungs[self.replica])
 
     def turn_of(self, replica: int) -> BiasForce:
         """This force, from now on as the replica of that number feels it."""
         self.replica = replica
         return self
+
+    def _read_rungs(self) -> None:
+        """Look up who stands where, once for all replicas."""
+        on_ladder = isinstance(self.bias, Exchanging)
+        self._rungs = np.asarray(self.bias.rungs(self.state)) if on_ladder else None
+        self._temperatures = np.asarray(self.bias.temperatures(self.state), float) if on_ladder else None
 
     def _own(self) -> Any:
         """The bias state as the replica sees it whose turn it is."""
@@ -122,7 +127,7 @@ class BiasForce:
 
     def seen(self, positions: np.ndarray, box: np.ndarray | None) -> tuple[float, np.ndarray]:
         """Energy and values of the variable; none without a bias."""
-        if self.bias is None:
+        if self.bias is None or not self.acts:
             return 0.0, np.zeros(0, np.float32)
         energy, values, _ = _bias_at(self.bias, self._own(), *_single(positions, box))
         return float(energy), np.asarray(values)
@@ -140,11 +145,13 @@ class BiasForce:
     def exchange(self, energy: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Let replicas change places on their ladder; what their momenta are to be scaled by ``(replicas,)``."""
         assert isinstance(self.bias, Exchanging)
-        before = self.bias.temperatures(self.state)
-        self.state = self.bias.exchanged(
-            self.state, jnp.asarray(energy, jnp.float32), jnp.asarray(values, jnp.float32)
-        )
-        return np.sqrt(np.asarray(self.bias.temperatures(self.state) / before, float))
+        before = self._temperatures
+        # differences of energies matter: their mean would cost digits of 32 bits
+        center = energy[np.isfinite(energy)].mean() if np.isfinite(energy).any() else 0.0
+        centered = jnp.asarray(energy - center, jnp.float32)
+        self.state = _exchanged_state(self.bias, self.state, centered, jnp.asarray(values, jnp.float32))
+        self._read_rungs()
+        return np.sqrt(self._temperatures / before)
 
 
 @dataclass(frozen=True)
@@ -343,6 +350,11 @@ def _bias_at(bias: Bias, state: Any, positions: jax.Array, box: jax.Array | None
 
 def _bias_energy(bias: Bias, state: Any, positions: np.ndarray, box: np.ndarray | None) -> jax.Array:
     return bias.energy(state, bias.variable(*_single(positions, box)))
+
+
+@eqx.filter_jit
+def _exchanged_state(bias: Exchanging, state: Any, energy: jax.Array, values: jax.Array) -> Any:
+    return bias.exchanged(state, energy, values)
 
 
 @eqx.filter_jit
