@@ -12,8 +12,8 @@ from .cluster.dask import DaskExecutor as DaskExecutor
 from .cluster.dask import dask_executor as dask_executor
 from .cluster.queues import JobQueue as JobQueue
 from .files.colvar import Colvar as Colvar
-from .files.colvar import columns_of as columns_of
 from .files.colvar import colvar_trajectories as colvar_trajectories
+from .files.colvar import plumed_columns as plumed_columns
 from .files.colvar import plumed_number as plumed_number
 from .files.colvar import read_colvar as read_colvar
 from .files.configurations import LabeledFile as LabeledFile

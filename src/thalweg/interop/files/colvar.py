@@ -63,7 +63,7 @@ def read_colvar(path: str | Path) -> Colvar:
     path = Path(path)
     with reading(path, "a COLVAR file", ADVICE):
         lines = path.read_text("utf-8").split("\n")
-        fields, settings, rows = columns_of(path, lines)
+        fields, settings, rows = plumed_columns(path, lines)
         ranges = {name: plumed_number(text) for name, text in settings.items() if re.match("min_|max_", name)}
     if fields is None or not rows:
         raise UnreadableFile(
@@ -116,7 +116,7 @@ def colvar_trajectories(paths: Sequence[str | Path], dt: Picoseconds | None = No
     return Trajectories(blocks, dt=1.0 if dt is None else dt, names=names)
 
 
-def columns_of(
+def plumed_columns(
     path: Path, lines: Sequence[str]
 ) -> tuple[tuple[str, ...] | None, dict[str, str], list[list[float]]]:
     """Names of the columns, what is ``SET`` by name, and rows; an incomplete last line is left out.

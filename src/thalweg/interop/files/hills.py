@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.dynamics.engine import Variable
-from thalweg.interop.files.colvar import columns_of, plumed_number
+from thalweg.interop.files.colvar import plumed_columns, plumed_number
 from thalweg.interop.files.evidence_of_files import check_given_once
 from thalweg.machine.reading import UnreadableFile, reading
 from thalweg.machine.whole_files import write_whole
@@ -287,7 +287,7 @@ def _nearest(apart: np.ndarray, period: float | None) -> np.ndarray:
 def _read(path: Path) -> Hills:
     with reading(path, "a HILLS file", ADVICE):
         lines = path.read_text("utf-8").split("\n")
-        fields, settings, rows = columns_of(path, lines)
+        fields, settings, rows = plumed_columns(path, lines)
     if fields is None or not rows:
         raise UnreadableFile(f"{path} has no Gaussians under a line of FIELDS; {ADVICE}")
     if settings.get("multivariate", "false") != "false":
