@@ -58,8 +58,12 @@ from .paths.ends import matched_ends as matched_ends
 from .paths.optimizers import FIRE as FIRE
 from .paths.optimizers import Descent as Descent
 from .paths.optimizers import QuasiNewton as QuasiNewton
+from .paths.path_variables import PathVariables as PathVariables
+from .paths.path_variables import along_frames as along_frames
+from .paths.path_variables import along_values as along_values
 from .paths.reaction_path import ReactionPath as ReactionPath
 from .paths.rigid_motion import Freedom as Freedom
+from .paths.string_method import StringMethod as StringMethod
 from .paths.surface import surface_of as surface_of
 from .plans import from_plain as from_plain
 from .plans import plain as plain

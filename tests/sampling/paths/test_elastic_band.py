@@ -18,6 +18,7 @@ from thalweg.sampling.paths.initial_path import pair_potential, straight_path
 from thalweg.sampling.paths.optimizers import FIRE
 from thalweg.sampling.paths.reaction_path import ReactionPath
 from thalweg.sampling.paths.rigid_motion import Freedom
+from thalweg.sampling.paths.string_method import StringMethod
 from thalweg.systems.configuration import Configuration
 from thalweg.testsystems.muller_brown import MullerBrown, WithHarmonicDimensions
 from thalweg.testsystems.stationary_points import stationary_points
@@ -110,7 +111,9 @@ def test_ends_not_at_minima_are_relaxed_or_told():
 
 def test_atoms_in_another_order_are_refused_with_the_pairs_or_put_in_order():
     swapped = methane((0, 2, 1, 3, 4), turned=0.3)
-    with pytest.raises(ValueError, match=r"changed places between the ends: \d \(H\) ends where \d started, \d \(H\)"):
+    with pytest.raises(
+        ValueError, match=r"changed places between the ends: \d \(H\) ends where \d started, \d \(H\)"
+    ):
         matched_ends(methane(), swapped)
     # matched and turned back they are one arrangement, so the ends must differ in something else
     stretched = Configuration(swapped.numbers, 1.05 * swapped.positions)
@@ -241,3 +244,13 @@ def test_a_dimer_in_ten_dimensions_finds_its_axis_from_nothing_and_a_minimum_is_
     stuck = Dimer(iterations=1).climb(MullerBrown(), WELLS[0])
     assert not stuck.converged
     assert "no curvature is negative: a minimum" in str(stuck)
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_string_ends_at_the_saddle_of_the_surface_with_images_at_equal_distances(step):
+    path = StringMethod(images=15, tolerance=0.5).connect(MullerBrown(), WELLS[step], WELLS[step + 1])
+    assert path.converged, path.notes
+    assert path.energies.max() == pytest.approx(HEIGHTS[step], abs=1e-3)
+    # all but those beside the saddle, which took the place of the highest image
+    steps = np.delete(np.diff(path.lengths), [path.highest - 1, path.highest])
+    np.testing.assert_allclose(steps, steps.mean(), rtol=0.02)

@@ -96,7 +96,7 @@ class Dimer:
         the largest force at the start for model systems
     separation : half the length of the dimer [nm]
     rotations : of the axis in one move at most, two calls for the first and one for each further
-    turned : angle below which the axis is not turned further [radian]
+    turned : angle below which the axis is not turned further [radian]; five degrees as in [heyden2005]
     longest : how far an atom moves in a step at most [nm]
     fixed : atoms that do not move
     iterations : moves at most
@@ -105,7 +105,7 @@ class Dimer:
     Notes
     -----
     It climbs along the mode that it is given, or finds: which saddle that leads to is not known before. From a minimum
-    without a mode it goes over the softest one.
+    without a mode it climbs along the softest one, one way or the other, and not always to a saddle.
 
     Examples
     --------
@@ -118,7 +118,7 @@ class Dimer:
     tolerance: KilojoulesPerMolePerNanometer | None = None
     separation: Nanometers = 1e-3
     rotations: Count = 4
-    turned: float = 0.03
+    turned: float = 0.087
     longest: Nanometers = 0.01
     fixed: tuple[int, ...] = ()
     iterations: Count = 300

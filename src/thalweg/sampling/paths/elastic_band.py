@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -49,6 +49,29 @@ SLIDE = 0.15
 
 PathObserver = Callable[[ReactionPath], None]
 """Sees the path after every move: to keep it, to show it."""
+
+
+class FirstPath(NamedTuple):
+    """What bands and strings begin with.
+
+    Attributes
+    ----------
+    surface : what is asked for energies and forces
+    like : the atoms and their cell
+    positions : (images, atoms, dims) [nm]
+    tolerance : force to be left at most [kJ/mol/nm]
+    descent : how images move
+    notes : what was done to the ends
+    calls : arrangements asked about so far
+    """
+
+    surface: Surface
+    like: Configuration
+    positions: Shaped[np.ndarray, "images atoms dims"]
+    tolerance: float
+    descent: Descent
+    notes: tuple[str, ...]
+    calls: int
 
 
 @dataclass(frozen=True)
@@ -126,6 +149,20 @@ class NudgedElasticBand:
         LabelFailed
             If a level gives no label for an end.
         """
+        first = self.prepare(energy, start, end)
+        band = replace(self, tolerance=first.tolerance, descent=first.descent)
+        return band._relaxed(first.surface, first.like, first.positions, first.notes, first.calls, observers)
+
+    def prepare(self, energy: Any, start: Arrangement, end: Arrangement) -> FirstPath:
+        """What the band begins with: the ends at rest and in one frame of reference, and the first guess between.
+
+        Raises
+        ------
+        ValueError
+            If the ends do not fit each other, or relax to the same minimum.
+        LabelFailed
+            If a level gives no label for an end.
+        """
         first = arrangement(start)
         surface = surface_of(energy, first)
         first, last, notes = matched_ends(start, end, self.order, self.fixed)
@@ -139,7 +176,28 @@ class NudgedElasticBand:
             notes, calls = notes + told, calls + asked
         # relaxing may have turned the ends
         first, last, more = matched_ends(moved[0], moved[1], "given", self.fixed)
-        return band._relaxed(surface, first, band._guess(first, last), notes + more, calls, observers)
+        guess = band._guess(first, last)
+        return FirstPath(surface, first, guess, band.tolerance, band.descent, notes + more, calls)
+
+    def follow(
+        self,
+        energy: Any,
+        images: ReactionPath | Sequence[Arrangement] | Shaped[np.ndarray, "images atoms dims"],
+    ) -> FirstPath:
+        """`prepare` from given images, whose ends stay where they are.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than three, or neighbors are not of the same atoms in the same order.
+        """
+        frames = images.frames() if isinstance(images, ReactionPath) else list(images)
+        if len(frames) < 3:
+            raise ValueError(f"{len(frames)} images leave none between the ends; give at least 3")
+        like, positions, notes = _followed(frames, self.order, self.fixed)
+        surface = surface_of(energy, like)
+        band, calls = self._settled(surface, like, positions)
+        return FirstPath(surface, like, positions, band.tolerance, band.descent, notes, calls)
 
     def relax(
         self,
@@ -160,13 +218,9 @@ class NudgedElasticBand:
         ValueError
             If there are fewer than three, or neighbors are not of the same atoms in the same order.
         """
-        frames = images.frames() if isinstance(images, ReactionPath) else list(images)
-        if len(frames) < 3:
-            raise ValueError(f"{len(frames)} images leave none between the ends; give at least 3")
-        like, positions, notes = _followed(frames, self.order, self.fixed)
-        surface = surface_of(energy, like)
-        band, calls = self._settled(surface, like, positions)
-        return band._relaxed(surface, like, positions, notes, calls, observers)
+        first = self.follow(energy, images)
+        band = replace(self, tolerance=first.tolerance, descent=first.descent)
+        return band._relaxed(first.surface, first.like, first.positions, first.notes, first.calls, observers)
 
     def _settled(
         self, surface: Surface, like: Configuration, line: np.ndarray

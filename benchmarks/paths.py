@@ -1,0 +1,272 @@
+"""Paths between minima: bands, strings and dimers beside ASE's on the Müller-Brown surface and on molecules; transition
+path sampling beside exact answers.
+
+Calls are arrangements whose energy and forces were asked for; those of ASE are counted by the calculator. ASE's band
+climbs from its first step, with the improved tangent (its default, ``aseneb``, in a row of its own). Barriers of one
+molecule by several methods are of the same ends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import ase
+import numpy as np
+from ase.calculators.calculator import Calculator, all_changes
+from ase.mep import NEB, DimerControl, MinModeAtoms, MinModeTranslate
+from ase.optimize import FIRE as FIREOfASE
+
+from thalweg.geometry.torsions import backbone_dihedrals
+from thalweg.interop.files.configurations import to_atoms
+from thalweg.interop.openmm.molecules import alanine_dipeptide
+from thalweg.interop.quantum.levels import level_of
+from thalweg.labeling.geometries.torsion_scans import turned
+from thalweg.report.benchmark import Row
+from thalweg.sampling.paths.dimer import Dimer
+from thalweg.sampling.paths.elastic_band import NudgedElasticBand
+from thalweg.sampling.paths.initial_path import straight_path
+from thalweg.sampling.paths.optimizers import FIRE
+from thalweg.sampling.paths.reaction_path import ReactionPath
+from thalweg.sampling.paths.string_method import StringMethod
+from thalweg.systems.configuration import Configuration
+from thalweg.systems.elements import SYMBOLS
+from thalweg.testsystems.muller_brown import MullerBrown
+from thalweg.units import ANGSTROM, ELECTRONVOLT
+
+WELLS = ((-0.558, 1.442), (-0.05, 0.467), (0.6235, 0.028))
+HEIGHTS = (-40.6648, -72.2489)
+STARTS = (((-0.75, 0.65), (1.0, -1.0)), ((0.1, 0.4), (1.0, -1.0)))
+"""Where dimers start, and which way."""
+
+FORCE = 0.5
+"""Largest force left on the surface."""
+
+IMAGES = 9
+ASE_FORCE = 0.05
+"""Largest force left on an atom of a molecule [eV/Å], for all that are compared."""
+
+
+def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
+    """Each part alone."""
+    return {
+        "surface": surface,
+        "alanine": alanine,
+        "molecules": molecules,
+    }
+
+
+def rows(data: Path, quick: bool) -> Iterator[Row]:
+    """Rows of all `parts`."""
+    for part in parts(data, quick).values():
+        yield from part()
+
+
+def surface() -> Iterator[Row]:
+    """Saddles of the Müller-Brown surface."""
+    methods = {
+        "band, L-BFGS": NudgedElasticBand(IMAGES, tolerance=FORCE),
+        "band, FIRE": NudgedElasticBand(IMAGES, tolerance=FORCE, descent=FIRE(longest=0.05)),
+        "string and dimer": StringMethod(15, tolerance=FORCE),
+    }
+    for step, height in enumerate(HEIGHTS):
+        ends = WELLS[step : step + 2]
+        peer, asked = _band_of_ase(ends, "improvedtangent")
+        for name, method in methods.items():
+            path = method.connect(MullerBrown(), *ends)
+            told = f"Müller-Brown, saddle {step + 1}, {name}"
+            yield _error(f"{told}: error of its height", path.energies.max() - height, path.converged)
+            yield _calls(told, path.calls, asked, "NEB of ASE, FIRE, improvedtangent")
+        yield Row(
+            f"Müller-Brown, saddle {step + 1}, NEB of ASE: error of its height", abs(peer - height), "kJ/mol"
+        )
+        old, _ = _band_of_ase(ends, "aseneb")
+        told = f"Müller-Brown, saddle {step + 1}, NEB of ASE, its default tangent: error of its height"
+        yield Row(told, abs(old - height), "kJ/mol")
+        start, mode = STARTS[step]
+        saddle = Dimer(tolerance=FORCE).climb(MullerBrown(), start, mode)
+        told = f"Müller-Brown, saddle {step + 1}, dimer"
+        yield _error(f"{told}: error of its height", saddle.energy - height, saddle.converged)
+        peer, asked = _dimer_of_ase(start, mode)
+        yield _calls(told, saddle.calls, asked, f"dimer of ASE (error {abs(peer - height):.1e})")
+
+
+def alanine() -> Iterator[Row]:
+    """From C7eq to C7ax in vacuum, ff14SB."""
+    system = alanine_dipeptide("vacuum", constraints="none")
+    numbers = np.array([SYMBOLS.index(symbol) for symbol in system.topology.elements])
+    start = Configuration(numbers, np.asarray(system.positions, float))
+    end = start
+    for name, degrees in (("phi", 60.0), ("psi", -40.0)):
+        torsion = tuple(int(atom) for atom in backbone_dihedrals(system.topology)[name][0])
+        end = Configuration(numbers, turned(end, torsion, np.radians(degrees)))
+    found = {}
+    for name, method in {
+        "band": NudgedElasticBand(15, order="given", iterations=2000),
+        "string": StringMethod(25, order="given", iterations=20000),
+    }.items():
+        begun = time.process_time()
+        found[name] = path = method.connect(system.energy, start, end)
+        spent, told = time.process_time() - begun, f"alanine dipeptide, vacuum, C7eq to C7ax, {name}"
+        why = "converged" if path.converged else "converged; " + "; ".join(path.notes)
+        yield Row(f"{told}: barrier", path.barrier, "kJ/mol", target=why, met=path.converged)
+        yield Row(f"{told}: calls", float(path.calls), "")
+        yield Row(f"{told}: time", spent, "CPU s")
+    off = abs(found["band"].barrier - found["string"].barrier)
+    yield Row(
+        "alanine dipeptide: barrier of band and string apart", off, "kJ/mol", target="<= 0.5", met=off <= 0.5
+    )
+    top = Configuration(numbers, found["band"].saddle)
+    tangent = found["band"].positions[found["band"].highest + 1] - found["band"].saddle
+    saddle = Dimer().climb(system.energy, top, mode=tangent)
+    yield Row(
+        "alanine dipeptide: negative curvatures at the band's saddle, by the dimer",
+        float((saddle.curvatures < 0).sum()),
+        "",
+        target="1",
+        met=saddle.converged,
+    )
+
+
+def molecules() -> Iterator[Row]:
+    """HCN to HNC and the proton of malonaldehyde at GFN2-xTB."""
+    level = level_of("gfn2")
+    tolerance = ASE_FORCE * ELECTRONVOLT / ANGSTROM
+    for name, (start, end) in {"HCN to HNC": _hydrogen_cyanide(), "malonaldehyde": _malonaldehyde()}.items():
+        band = NudgedElasticBand(IMAGES, tolerance=tolerance)
+        path = band.connect(level, start, end)
+        told = f"{name}, GFN2-xTB, band"
+        yield Row(f"{told}: barrier", path.barrier, "kJ/mol", target="converged", met=path.converged)
+        yield Row(f"{told}: barrier back", path.barrier_back, "kJ/mol")
+        first = band.prepare(level, path.frames()[0], path.frames()[-1])
+        peer, asked = _molecule_of_ase(level, path, first.positions)
+        yield Row(
+            f"{told}: its barrier beside ASE's",
+            path.barrier,
+            "kJ/mol",
+            peer=f"ASE {ase.__version__}",
+            peer_value=peer,
+            target="within 0.5",
+            met=abs(peer - path.barrier) <= 0.5,
+        )
+        yield _calls(
+            told, path.calls, asked, "NEB of ASE, FIRE, improvedtangent, same guess, ends not counted"
+        )
+        top = path.frames()[path.highest].unlabeled
+        tangent = path.positions[path.highest + 1] - path.positions[path.highest - 1]
+        saddle = Dimer(tolerance=tolerance).climb(level, top, mode=tangent)
+        yield Row(
+            f"{name}, GFN2-xTB, negative curvatures at the saddle, by the dimer",
+            float((saddle.curvatures < 0).sum()),
+            "",
+            target="1",
+            met=saddle.converged,
+        )
+
+
+def _error(told: str, error: float, converged: bool) -> Row:
+    return Row(
+        told,
+        abs(float(error)),
+        "kJ/mol",
+        target="<= 1e-3",
+        met=bool(abs(error) <= 1e-3 and converged),
+        peer="exact",
+    )
+
+
+def _calls(told: str, calls: int, asked: int, peer: str) -> Row:
+    return Row(f"{told}: calls", float(calls), "", peer=peer, peer_value=float(asked), ratio=asked / calls)
+
+
+class _Counted(Calculator):
+    """Counts what is asked of a function from positions [Å] to energies [eV] and forces [eV/Å]."""
+
+    implemented_properties: ClassVar = ["energy", "forces"]
+
+    def __init__(self, function: Callable, counter: list[int]):
+        super().__init__()
+        self.function, self.counter = function, counter
+
+    def calculate(
+        self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        self.counter[0] += 1
+        energy, forces = self.function(self.atoms.positions)
+        self.results = {"energy": energy, "forces": forces}
+
+
+def _muller_brown(positions: np.ndarray) -> tuple[float, np.ndarray]:
+    x = positions[0, :2]
+    forces = np.zeros((1, 3))
+    forces[0, :2] = -MullerBrown().gradient(x[:, None])[:, 0]
+    return float(MullerBrown().energy(x)), forces
+
+
+def _band_of_ase(ends: tuple, tangent: str) -> tuple[float, int]:
+    """Height of the saddle by ASE's band, and calls."""
+    counter = [0]
+    line = straight_path(np.array([ends[0]]), np.array([ends[1]]), IMAGES)
+    images = [ase.Atoms("H", [[*x[0], 0.0]], calculator=_Counted(_muller_brown, counter)) for x in line]
+    band = NEB(images, k=1000.0, climb=True, method=tangent)
+    FIREOfASE(band, logfile=None, maxstep=0.05).run(fmax=FORCE, steps=1000)
+    return max(image.get_potential_energy() for image in images), counter[0]
+
+
+def _dimer_of_ase(start: tuple, mode: tuple) -> tuple[float, int]:
+    counter = [0]
+    atoms = ase.Atoms("H", [[*start, 0.0]], calculator=_Counted(_muller_brown, counter))
+    along = np.array([[*mode, 0.0]]) / np.linalg.norm(mode)
+    control = DimerControl(
+        initial_eigenmode_method="displacement",
+        displacement_method="vector",
+        logfile=None,
+        eigenmode_logfile=None,
+    )
+    pair = MinModeAtoms(atoms, control, eigenmodes=[along], random_seed=0)
+    MinModeTranslate(pair, logfile=None).run(fmax=FORCE, steps=500)
+    return float(atoms.get_potential_energy()), counter[0]
+
+
+def _molecule_of_ase(level: Any, path: ReactionPath, guess: np.ndarray) -> tuple[float, int]:
+    """Barrier by ASE's band from the same guess, and calls."""
+    counter = [0]
+    like = path.frames()[0].unlabeled
+
+    def function(positions: np.ndarray) -> tuple[float, np.ndarray]:
+        frame = level.label(Configuration(like.numbers, positions * ANGSTROM))
+        return frame.energy / ELECTRONVOLT, frame.forces * ANGSTROM / ELECTRONVOLT
+
+    images = []
+    for x in guess:
+        atoms = to_atoms(Configuration(like.numbers, x))
+        atoms.calc = _Counted(function, counter)
+        images.append(atoms)
+    band = NEB(images, k=0.1, climb=True, method="improvedtangent", remove_rotation_and_translation=True)
+    FIREOfASE(band, logfile=None).run(fmax=ASE_FORCE, steps=300)
+    energies = [image.get_potential_energy() for image in images]
+    return (max(energies) - energies[0]) * ELECTRONVOLT, counter[0] - 2
+
+
+def _hydrogen_cyanide() -> tuple[Configuration, Configuration]:
+    numbers = np.array([1, 6, 7])
+    first = np.array([[-0.107, 0, 0], [0, 0, 0], [0.115, 0, 0]])
+    return Configuration(numbers, first), Configuration(
+        numbers, first * 0 + [[0.217, 0, 0], [0, 0, 0], [0.117, 0, 0]]
+    )
+
+
+def _malonaldehyde() -> tuple[Configuration, Configuration]:
+    """The enol with its proton at one oxygen, and its mirror image with the proton at the other."""
+    numbers = np.array([8, 6, 6, 6, 8, 1, 1, 1, 1])
+    left = ANGSTROM * np.array(
+        [
+            [-1.30, 1.15, 0.0], [-1.20, -0.17, 0.0], [0.0, -0.83, 0.0], [1.23, -0.12, 0.0], [1.28, 1.12, 0.0],
+            [-0.37, 1.46, 0.0], [-2.16, -0.67, 0.0], [0.03, -1.91, 0.0], [2.15, -0.75, 0.0],
+        ]
+    )  # fmt: skip
+    mirror = left[[4, 3, 2, 1, 0, 5, 8, 7, 6]] * [-1, 1, 1]
+    return Configuration(numbers, left), Configuration(numbers, mirror)
