@@ -53,7 +53,12 @@ class DaskExecutor(Executor):
         """
         promised: Future = Future()
         here = (str(Path.cwd()), os.environ.get(WITH, ""))
-        running = self._client.submit(_as_here, *here, function, *arguments, pure=False)
+        try:
+            running = self._client.submit(_as_here, *here, function, *arguments, pure=False)
+        except Exception as error:
+            if self._client.status == "running":
+                raise
+            raise BrokenExecutor(f"the scheduler is gone: {error}") from error
 
         def settle(done) -> None:
             if not promised.set_running_or_notify_cancel():
