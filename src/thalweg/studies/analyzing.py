@@ -16,6 +16,7 @@ from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.model_scan import Combination, ModelScan, ScanTable
 from thalweg.machine.links import check_links
 from thalweg.machine.reading import quietly
+from thalweg.machine.versions import versions
 from thalweg.report.accounting import ANALYSIS, citations
 from thalweg.report.drawing import drawn_choice
 from thalweg.report.of_runs.analysis import KINETIC_DIM, Question, analyze_run
@@ -24,7 +25,6 @@ from thalweg.report.of_runs.files import write_report
 from thalweg.report.of_runs.kinetic_picture import SHOWN
 from thalweg.report.results import ModelChoice, Results
 from thalweg.report.rounding import significant
-from thalweg.studies.apparatus import versions
 from thalweg.studies.tables.language import StudyError
 from thalweg.systems.topology import Topology
 from thalweg.time_series.trajectories import Trajectories

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from thalweg import __version__
 from thalweg.dynamics.engine import Engine
 from thalweg.dynamics.integrator import Integrator
 from thalweg.dynamics.native_engine import NativeEngine
@@ -22,6 +19,7 @@ from thalweg.interop.openmm import molecules
 from thalweg.interop.openmm.build import build_system
 from thalweg.interop.openmm.relaxation import relaxed
 from thalweg.labeling.level import Level
+from thalweg.machine.versions import versions
 from thalweg.sampling.apparatus import Apparatus, factory
 from thalweg.studies.tables.language import StudyError
 from thalweg.studies.tables.study import (
@@ -145,13 +143,3 @@ class DCDFiles:
 
     def read(self, folder: Path, walker: int, frame: int) -> np.ndarray:
         return open_dcd(folder / f"walker-{walker:03d}.dcd").positions(frame, frame + 1)[0]
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides the numbers of a run."""
-    packages = ("jax", "jaxlib", "numpy", "openmm")
-    return {
-        "thalweg": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-    }

@@ -18,6 +18,7 @@ from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.term import Labels
 from thalweg.learned_potentials.uncertainty.calibrated import calibration_in_words
 from thalweg.machine.links import check_links
+from thalweg.machine.versions import versions
 from thalweg.machine.whole_files import is_vacant
 from thalweg.report.accounting import citations
 from thalweg.report.of_potentials.analysis import by_element, claims_in_words, courses, judged
@@ -26,7 +27,6 @@ from thalweg.report.of_potentials.results import PotentialResults
 from thalweg.report.of_potentials.trust import trust, trust_sentences
 from thalweg.report.results import Diagnosis
 from thalweg.studies.analyses import Analyses
-from thalweg.studies.apparatus import versions
 from thalweg.studies.citing import cited
 from thalweg.studies.fitting import (
     accuracy,

@@ -26,6 +26,7 @@ from thalweg.learned_potentials.uncertainty.graded import graded
 from thalweg.machine import disk
 from thalweg.machine.links import check_links
 from thalweg.machine.reading import read_toml
+from thalweg.machine.versions import versions
 from thalweg.machine.whole_files import is_vacant, write_whole
 from thalweg.registry import fingerprints
 from thalweg.report.accounting import citations
@@ -44,7 +45,6 @@ from thalweg.report.of_potentials.results import ForceUncertainty, Front, Judged
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
 from thalweg.studies.analyses import Analyses
-from thalweg.studies.apparatus import versions
 from thalweg.studies.citing import cited
 from thalweg.studies.frames import FitFrames, frames_of
 from thalweg.studies.progress import watched

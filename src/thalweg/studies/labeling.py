@@ -21,6 +21,7 @@ from thalweg.labeling.level import Level, charge_and_unpaired, formula
 from thalweg.learned_potentials.frames.duplicates import duplicates
 from thalweg.learning.storage import load_tree, save_tree, tree_digest
 from thalweg.machine.links import check_links
+from thalweg.machine.versions import versions
 from thalweg.report.accounting import citations
 from thalweg.report.of_molecules.labels import LabelResults, write_label_report
 from thalweg.report.results import Diagnosis
@@ -31,7 +32,6 @@ from thalweg.sampling.policy import Task
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.label import DIGITS, FRAMES
 from thalweg.studies.analyzing import Told
-from thalweg.studies.apparatus import versions
 from thalweg.studies.tables.language import StudyError
 from thalweg.systems.configuration import Configuration
 from thalweg.units import quantity

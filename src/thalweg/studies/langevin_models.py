@@ -18,6 +18,7 @@ from thalweg.kinetics.langevin.rates import RatesTable, rates_table
 from thalweg.kinetics.langevin.whiteness import Whiteness, step_scan, whiteness
 from thalweg.machine.links import check_links
 from thalweg.machine.reading import reading
+from thalweg.machine.versions import versions
 from thalweg.report.accounting import citations
 from thalweg.report.of_landscapes.files import write_langevin_report
 from thalweg.report.of_landscapes.langevin_results import DrawnProfile, LangevinResults, RouteRates
@@ -26,7 +27,6 @@ from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant, with_error
 from thalweg.studies.analyses import Analyses
 from thalweg.studies.analyzing import Told
-from thalweg.studies.apparatus import versions
 from thalweg.studies.tables.language import StudyError
 from thalweg.time_series.trajectories import Trajectories
 from thalweg.units import quantity, thermal_energy, whole_multiple

@@ -22,6 +22,7 @@ from thalweg.interop.measured.feature_sets import FEATURE_SETS
 from thalweg.interop.measured.frame_features import values_of_frames
 from thalweg.machine.links import check_links
 from thalweg.machine.reading import quietly, reading
+from thalweg.machine.versions import versions
 from thalweg.registry import resolve
 from thalweg.report.accounting import citations
 from thalweg.report.drawn_structures import drawn_atoms, molecule, turned_onto
@@ -32,7 +33,6 @@ from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
 from thalweg.studies.analyses import Analyses
 from thalweg.studies.analyzing import Told, measured
-from thalweg.studies.apparatus import versions
 from thalweg.studies.tables.language import StudyError
 from thalweg.systems.elements import MASSES, SYMBOLS
 from thalweg.systems.topology import Topology

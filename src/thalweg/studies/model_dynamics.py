@@ -27,10 +27,10 @@ from thalweg.dynamics.velocity_verlet import VelocityVerlet
 from thalweg.interop.files.configurations import write_configurations
 from thalweg.interop.files.trajectories import write_trajectory
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
+from thalweg.machine.versions import versions
 from thalweg.machine.whole_files import write_whole
 from thalweg.potentials.energy import Energy
 from thalweg.report.json_values import jsonable
-from thalweg.studies.apparatus import versions
 from thalweg.studies.course_trust import trust_along, trust_said
 from thalweg.studies.tables.language import StudyError
 from thalweg.systems.configuration import Configuration

@@ -21,13 +21,13 @@ from thalweg.interop.openmm.checked_xml import included_neighbors
 from thalweg.interop.openmm.force_fields import SHIPPED, available_force_fields
 from thalweg.machine import disk
 from thalweg.machine.links import check_links
+from thalweg.machine.versions import versions
 from thalweg.machine.whole_files import is_vacant, write_whole
 from thalweg.registry import fingerprints
 from thalweg.sampling.apparatus import Apparatus
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.policy import Task
 from thalweg.sampling.store import LOCK, Store, sha256
-from thalweg.studies.apparatus import versions
 from thalweg.studies.progress import bars
 from thalweg.studies.tables.language import StudyError
 from thalweg.studies.tables.study import Files, SimulatedSystem, Study, files_of, from_table, kept, load

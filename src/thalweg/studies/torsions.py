@@ -17,6 +17,7 @@ from thalweg.labeling.geometries.torsion_scans import JUMP, TorsionScan, minimum
 from thalweg.labeling.level import Level
 from thalweg.learning.storage import load_tree, save_tree, tree_digest
 from thalweg.machine.links import check_links
+from thalweg.machine.versions import versions
 from thalweg.report.accounting import citations
 from thalweg.report.of_molecules.torsions import TorsionResults, write_torsion_report
 from thalweg.report.results import Diagnosis
@@ -24,7 +25,6 @@ from thalweg.report.rounding import significant
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.label import DIGITS, asked
 from thalweg.studies.analyzing import Told
-from thalweg.studies.apparatus import versions
 from thalweg.studies.tables.language import StudyError
 from thalweg.systems.configuration import Configuration
 from thalweg.units import DEGREE

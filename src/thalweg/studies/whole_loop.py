@@ -36,6 +36,7 @@ from thalweg.learning.storage import load_tree, save_tree
 from thalweg.machine import disk
 from thalweg.machine.links import check_links
 from thalweg.machine.reading import read_json
+from thalweg.machine.versions import versions
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.accounting import citations
 from thalweg.report.of_runs.evidence import RunEvidence, from_campaign
@@ -47,7 +48,7 @@ from thalweg.sampling.policies.label_frames import label
 from thalweg.sampling.store import Store, sha256, write_json
 from thalweg.sampling.tasks.teach import beginning, parted
 from thalweg.studies.analyzing import Told
-from thalweg.studies.apparatus import DCDFiles, versions
+from thalweg.studies.apparatus import DCDFiles
 from thalweg.studies.potential.campaign import LABELS, MODEL, START, potential_study
 from thalweg.studies.reporting import report_of_run
 from thalweg.studies.running import RUN_FILE, begin, carry_out, store_of, study_of

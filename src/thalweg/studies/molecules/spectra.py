@@ -20,6 +20,7 @@ from thalweg.learned_potentials.properties.property_kernel import PropertyModel
 from thalweg.learned_potentials.terms.term import Term
 from thalweg.learning.storage import load_tree, save_tree, tree_digest
 from thalweg.machine.links import check_links
+from thalweg.machine.versions import versions
 from thalweg.report.accounting import citations
 from thalweg.report.of_molecules.spectrum_pages import SpectrumResults, write_spectrum_report
 from thalweg.report.page_parts import sentence
@@ -31,7 +32,6 @@ from thalweg.spectra.harmonic import HarmonicSpectrum, harmonic_spectrum
 from thalweg.spectra.property_trajectories import property_trajectories
 from thalweg.spectra.time_correlation import Infrared, Spectrum
 from thalweg.studies.analyzing import Told
-from thalweg.studies.apparatus import versions
 from thalweg.studies.evaluating import load_potential
 from thalweg.studies.tables.language import StudyError
 from thalweg.systems.configuration import Configuration

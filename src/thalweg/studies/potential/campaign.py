@@ -15,6 +15,7 @@ from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.uncertainty.graded import graded
 from thalweg.learning.storage import load_tree, save_tree, tree_digest
 from thalweg.machine.links import check_links
+from thalweg.machine.versions import versions
 from thalweg.report.accounting import citations
 from thalweg.report.of_potentials.campaigns import CampaignResults, write_campaign_report
 from thalweg.report.results import Diagnosis
@@ -36,7 +37,6 @@ from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.label import DIGITS, StoredLabel
 from thalweg.sampling.tasks.teach import Lesson, labels_of, parted
 from thalweg.studies.analyzing import Told
-from thalweg.studies.apparatus import versions
 from thalweg.studies.potential.beginning import Beginning, beginning_of
 from thalweg.studies.potential.repair import Repaired, repaired
 from thalweg.studies.potential.verdict import Verdict, verdict_on

@@ -16,13 +16,13 @@ from thalweg.learned_potentials.uncertainty.calibrated import root_mean_squares
 from thalweg.learning.calibration import roc_area
 from thalweg.learning.splits import random_split
 from thalweg.machine.links import check_links
+from thalweg.machine.versions import versions
 from thalweg.machine.whole_files import is_vacant
 from thalweg.report.accounting import citations
 from thalweg.report.of_potentials.envelopes import EnvelopeResults, write_envelope_report
 from thalweg.report.results import Diagnosis, ViewerMolecule
 from thalweg.report.rounding import significant
 from thalweg.studies.analyzing import Told
-from thalweg.studies.apparatus import versions
 from thalweg.studies.evaluating import load_potential
 from thalweg.studies.tables.language import StudyError
 from thalweg.systems.configuration import Configuration

@@ -33,6 +33,7 @@ from thalweg.learned_potentials.recipe import Recipe
 from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learning.storage import load_tree
 from thalweg.machine.links import check_links
+from thalweg.machine.versions import versions
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.accounting import citations
 from thalweg.report.of_potentials.on_the_fly import OnTheFlyResults, write_on_the_fly_report
@@ -43,7 +44,6 @@ from thalweg.sampling.policy import Task
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.fly import REMEMBERED, SETUP, OnTheFly
 from thalweg.studies.analyzing import Told
-from thalweg.studies.apparatus import versions
 from thalweg.studies.labeling import cheap_level
 from thalweg.studies.tables.families import FAMILIES, LEARNERS
 from thalweg.studies.tables.language import StudyError, choose, did_you_mean, read
