@@ -248,7 +248,7 @@ ALANINE: dict[str, BiasMethod] = {
     "metadynamics": Metadynamics(height=0.6, bias_factor=15.0, stride=0.5),
     "OPES": OPES(barrier=50.0, stride=0.5),
     "OPES explore": OPESExplore(barrier=50.0, stride=0.5),
-    "ABF": AdaptiveBiasingForce(stride=0.1),
+    "ABF": AdaptiveBiasingForce(stride=0.2),
 }
 TORSION_LIMITS = Limits(np.full(2, -np.pi), np.full(2, np.pi), np.full(2, 0.175))
 

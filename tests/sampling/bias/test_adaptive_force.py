@@ -108,7 +108,7 @@ def test_a_grid_that_was_left_behind_is_told():
 
 
 def test_too_large_a_grid_is_refused_with_its_size():
-    with pytest.raises(ValueError, match="512 x 512 x 512"):
+    with pytest.raises(ValueError, match="400 x 400 x 400"):
         made(Coordinates([0]), [-1.0] * 3, [1.0] * 3, [0.01] * 3)
 
 

@@ -54,7 +54,7 @@ from thalweg.shapes import Array, Energies, Float, Int, Values
 from thalweg.units import Count, Picoseconds, whole_multiple
 
 NODES_PER_WIDTH = 2
-"""Least nodes per width of the spring; numbers of nodes are powers of two, so that few loops are compiled."""
+"""Least nodes per width of the spring; numbers of nodes are multiples of 16, so that few loops are compiled."""
 
 MOST_NODES = 2**19
 """Nodes of the grid from which on it is refused."""
@@ -142,9 +142,7 @@ class MeanForceBias(eqx.Module):
         _check(variable, lower, upper, widths)
         if not (full_samples >= 1 and stride >= 1):
             raise ValueError(f"full_samples={full_samples:g}, stride={stride}; give at least 1 of each")
-        bins = tuple(
-            2 ** max(3, int(np.ceil(np.log2(NODES_PER_WIDTH * x)))) for x in (upper - lower) / widths
-        )
+        bins = tuple(16 * int(np.ceil(NODES_PER_WIDTH * x / 16)) for x in (upper - lower) / widths)
         if (nodes := np.prod(bins)) > MOST_NODES:
             raise ValueError(
                 f"a grid of {' x '.join(map(str, bins))} = {nodes:.1g} nodes is too large, at most {MOST_NODES}; give "
@@ -312,7 +310,12 @@ class MeanForceBias(eqx.Module):
         place = tuple(jnp.where(inside, index, 0) for index in place)
         here = inside.astype(state.visits.dtype)
         doubled = (state.updates & (state.updates - 1)) == 0
-        kept = [jnp.where(doubled, jnp.roll(x, -1, 0).at[1].set(0), x) for x in (state.visits, state.slopes)]
+        kept = jax.lax.cond(
+            doubled,
+            lambda sums: [jnp.roll(x, -1, 0).at[1].set(0) for x in sums],
+            lambda sums: sums,
+            [state.visits, state.slopes],
+        )
         left = (jnp.abs(self.grid.outside(values)) > 0).any(0) & finite
         return replace(
             state,
@@ -385,13 +388,13 @@ class AdaptiveBiasingForce:
     >>> limits = Limits(np.array([-np.pi]), np.array([np.pi]), np.array([0.15]))
     >>> bias = AdaptiveBiasingForce().on(Dihedrals([[0, 1, 2, 3]]), limits, kT=2.5, dt=0.002)
     >>> bias.grid.bins, bias.stride
-    ((128,), 50)
+    ((96,), 100)
     """
 
     cites: ClassVar[tuple[str, ...]] = ("darve2008", "lesage2017", "henin2021")
 
     full_samples: Count = 200
-    stride: Picoseconds = 0.1
+    stride: Picoseconds = 0.2
     resolution: float = 1.0
 
     def __post_init__(self):
