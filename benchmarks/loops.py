@@ -24,6 +24,7 @@ from thalweg.free_energies.difference import FreeEnergyDifference, agreement, fr
 from thalweg.machine.reading import read_json
 from thalweg.report.benchmark import Row
 from thalweg.sampling.apparatus import ApparatusRecipe
+from thalweg.sampling.bias.adaptive_force import AdaptiveBiasingForce
 from thalweg.sampling.bias.metadynamics import Metadynamics
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.plans import read_plan
@@ -92,7 +93,8 @@ def surface(name: str, quick: bool) -> Iterator[Row]:
     landscape = LANDSCAPES["muller-brown"]
     settings = ON_SURFACE | ({"learner": LEARNERS[name]} if name in LEARNERS else {})
     if "bias" in LOOPS[name].__dataclass_fields__:
-        settings["bias"] = Metadynamics(height=0.5, bias_factor=8.0, stride=0.02)
+        hills = Metadynamics(height=0.5, bias_factor=8.0, stride=0.02)
+        settings["bias"] = AdaptiveBiasingForce(stride=0.01) if name == "SandCV" else hills
     if quick:
         settings |= {
             "seeds": SEEDS[:2],
@@ -111,7 +113,7 @@ def surface(name: str, quick: bool) -> Iterator[Row]:
 def molecule(name: str, quick: bool) -> Iterator[Row]:
     """A loop on alanine dipeptide in vacuum."""
     table = {"kind": name, **ON_MOLECULE}
-    if "bias" in LOOPS[name].__dataclass_fields__:
+    if "bias" in LOOPS[name].__dataclass_fields__ and name != "SandCV":
         table["bias"] = HILLS
     if quick:
         table |= {

@@ -18,6 +18,7 @@ from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.bias.metadynamics import Metadynamics
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.plans import from_plain, plain
+from thalweg.sampling.policies.local_diffusion_map_loop import LocalDiffusionMapLoop
 from thalweg.sampling.policies.markov_restarts import MarkovRestarts
 from thalweg.sampling.policies.mesa import MESA
 from thalweg.sampling.policies.rave import RAVE
@@ -52,6 +53,10 @@ EXAMPLES = {
     "RAVE": RAVE(
         RECIPE, seeds=(0, 3), walkers=4, cycles=2, swarm=0.2, drive=0.2, produce=0.2, segment=0.2, save_every=0.004,
         lagtime=0.02, states=10, learner=VariationalAutoencoder(dim=1, hidden=(8,), steps=50, restarts=1), directions=4,
+    ),
+    "LocalDiffusionMapLoop": LocalDiffusionMapLoop(
+        RECIPE, seeds=(0, 3), walkers=4, visits=1, swarm=0.2, drive=0.1, free=0.04, tries=1, save_every=0.004,
+        lagtime=0.02, bias=Metadynamics(height=0.5, bias_factor=8.0, stride=0.01),
     ),
     "ReplicaExchange": ReplicaExchange(
         RECIPE, seeds=(0, 3), walkers=4, hottest=480.0, pilot=0.08, length=0.16, segment=0.08, exchange_every=0.004,

@@ -15,6 +15,7 @@ from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.bias.metadynamics import Metadynamics
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.policies.learn_and_drive import WEIGHTS
+from thalweg.sampling.policies.local_diffusion_map_loop import LocalDiffusionMapLoop
 from thalweg.sampling.policies.mesa import MESA
 from thalweg.sampling.policies.rave import RAVE
 from thalweg.sampling.policies.sandcv import SandCV
@@ -111,6 +112,31 @@ def test_a_loop_that_is_stopped_anywhere_goes_on_to_the_same_end(toy, tmp_path):
 
 
 NETWORK = {"hidden": (16, 16), "steps": 300, "restarts": 1}
+
+
+@pytest.mark.long
+def test_a_state_is_left_along_its_slowest_function_and_the_next_visit_begins_outside(toy, tmp_path):
+    """A plain walker needs 1981 to leave the well: in the 42 of all in a visit, one does in 2 % of cases."""
+    policy = LocalDiffusionMapLoop(
+        RECIPE, seeds=(0, 3), walkers=8, visits=2, swarm=1.0, drive=0.5, free=0.2, tries=6, save_every=0.01,
+        lagtime=0.05, bias=HILLS,
+    )  # fmt: skip
+    store = Store(tmp_path)
+    drive(store, policy)
+    for seed in policy.seeds:
+        left = policy.exits(store, seed, 0)
+        assert left is not None
+        with np.load(store.folder(left) / "starts.npz") as arrays:
+            # the state is above y = 0.9 or so
+            assert (arrays["positions"][:, 0, 1] < 0.8).all()
+        number = int(left[-3:])
+        assert not store.has(left[:-3] + f"{number + 1:03d}")
+        learned = read_json(store.file(f"models/s{seed}-v0-learn-000", "card.json"), "a variable")
+        assert learned["method"] == "Surrogate"
+    moving = policy.evidence(store).moving
+    assert moving[0].segments == ("segments/s0-v0-swarm-000",)
+
+
 LOOPS = {
     "MESA": MESA(RECIPE, **WHOLE, cycles=3, bias=HILLS, learner=Autoencoder(dim=2, **NETWORK)),
     "SandCV": SandCV(RECIPE, **WHOLE, cycles=3, bias=HILLS, learner=Isomap(dim=2, landmarks=100)),

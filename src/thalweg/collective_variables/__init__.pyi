@@ -123,6 +123,7 @@ from .manifold.landmarks import landmarks_of as landmarks_of
 from .manifold.local_states import LocalState as LocalState
 from .manifold.local_states import StateVerdict as StateVerdict
 from .manifold.local_states import StateWatch as StateWatch
+from .manifold.local_states import local_state as local_state
 from .manifold.local_states import watched_run as watched_run
 from .manifold.mahalanobis import Mahalanobis as Mahalanobis
 from .manifold.map_points import MapPoints as MapPoints

@@ -66,7 +66,12 @@ class ByDistribution:
     bins: int = 32
     tails: float = 1e-3
 
-    def __call__(self, candidate, coordinate, weights) -> float:
+    def __call__(
+        self,
+        candidate: Shaped[np.ndarray, " frames"],
+        coordinate: Shaped[np.ndarray, " frames"],
+        weights: Shaped[np.ndarray, " frames"],
+    ) -> float:
         counts = weights.sum() ** 2 / (weights**2).sum()
         found, wanted = (self._histogram(x, weights, counts) for x in (candidate, coordinate))
         return float(min((wanted * np.log(wanted / each)).sum() for each in (found, found[::-1])))
@@ -83,7 +88,12 @@ class ByDistribution:
 class ByCorrelation:
     """What the candidate leaves of the variance of the coordinate, one less the squared correlation."""
 
-    def __call__(self, candidate, coordinate, weights) -> float:
+    def __call__(
+        self,
+        candidate: Shaped[np.ndarray, " frames"],
+        coordinate: Shaped[np.ndarray, " frames"],
+        weights: Shaped[np.ndarray, " frames"],
+    ) -> float:
         return 1 - _correlation(candidate, coordinate, weights) ** 2
 
 

@@ -96,6 +96,26 @@ class LocalState(Model):
         return Dictionary().fit(data, np.asarray(self.map(np.asarray(frames, float))), periods)
 
 
+def local_state(data: TrajectoryData, map: DiffusionMap = DiffusionMap(dim=1)) -> LocalState:  # noqa: B008
+    """The state that frames fill, taken for known; `StateWatch` asks whether it is.
+
+    Parameters
+    ----------
+    data : frames of the state
+    map : of them
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((600, 2))
+    >>> local_state(x).holds(np.array([[0.1, 0.2], [9.0, 9.0]])).tolist()
+    [True, False]
+    """
+    trajectories = as_trajectories(data)
+    model = map.fit(trajectories.strided(MOST_MAPPED).astype(float))
+    values = [np.asarray(model(_frames(trajectories, k)), float)[:, 0] for k in range(len(trajectories))]
+    return LocalState(model, _reach(model), statistical_inefficiency(values) / 2)
+
+
 @dataclass(frozen=True, eq=False)
 class StateVerdict(Model):
     """What can be said of where a simulation is.

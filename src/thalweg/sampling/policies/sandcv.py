@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from thalweg.collective_variables.manifold.embeddings.isomap import Isomap
-from thalweg.sampling.bias.metadynamics import Metadynamics
+from thalweg.sampling.bias.adaptive_force import AdaptiveBiasingForce
 from thalweg.sampling.bias.method import BiasMethod
 from thalweg.sampling.policies.learn_and_drive import LearnAndDrive
 from thalweg.sampling.tasks.learned_variable import FrameMethod
@@ -65,7 +65,7 @@ class SandCV(LearnAndDrive):
     cycles: Count = 4
     settled: float | None = 0.95
     learner: FrameMethod = field(default_factory=lambda: Isomap(dim=2, landmarks=LANDMARKS))
-    bias: BiasMethod = field(default_factory=Metadynamics)
+    bias: BiasMethod = field(default_factory=AdaptiveBiasingForce)
 
     @property
     def method(self) -> FrameMethod:

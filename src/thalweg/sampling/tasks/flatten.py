@@ -3,9 +3,10 @@ r"""The static bias that undoes a distribution: minus the free energy of a learn
 .. math::  V(s) = -\min\bigl(F(s),\, F_{max}\bigr), \qquad F(s) = -kT \ln \hat p(s) + \text{const}, \qquad \min F = 0
 
 with the density :math:`\hat p` of frames, weighted by what undoes the bias that each was made under, seen through
-Gaussians as wide as half a state. Where fewer than `FEWEST` effective frames carry it, nothing is known: there
-:math:`V = -F_{max}`, level with the highest place that is. A constant is added by which weights ``exp(V / kT)`` of
-equilibrated frames have the mean one.
+Gaussians as wide as half a state. Where fewer than `FEWEST` effective frames carry it, nothing is known: there F is
+that of the nearest place where it is, so that walkers that come to the border feel what keeps them back and no step;
+all is smoothed by one more such Gaussian. A constant is added by which weights ``exp(V / kT)`` of equilibrated frames
+have the mean one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
+from scipy import ndimage
 
 from thalweg.sampling.apparatus import Apparatus
 from thalweg.sampling.bias.frozen import FrozenBias
@@ -72,9 +74,9 @@ class FlatteningBias:
                 "longer walks"
             )
         free = -np.log(np.where(known, density, 1.0))
-        free = np.where(known, free - free[known].min(), np.inf)
-        level = min(self.highest, float(free[known].max()))
-        table = -np.minimum(free, level)
+        beside = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+        free = np.minimum(free - free[known].min(), self.highest)[tuple(beside)]
+        table = -ndimage.gaussian_filter(free, np.asarray(bias.widths / bias.grid.spacing), mode="nearest")
         share = density / density.sum()
         offset = -np.log((share * np.exp(-table)).sum())
         return MetadynamicsState(

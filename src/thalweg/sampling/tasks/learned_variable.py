@@ -233,7 +233,7 @@ def explained_share(
     return float(1 - (missed.var(0) / np.maximum(values.var(0), 1e-300)).max())
 
 
-def _weights(runs: list[list[Segment]]) -> list[Float[np.ndarray, " frames"]] | None:
+def _weights(runs: list[list[Segment]]) -> list[Float[np.ndarray, " _"]] | None:
     """Weights without bias along all walks, of mean one; None where no frame was made under a bias."""
     logs = [walk.astype(float) for run in runs for walk in walks(run, "log_weights")]
     together = np.concatenate(logs)
@@ -257,7 +257,7 @@ def _timescales(model: FrameModel) -> Float[np.ndarray, " values"]:
 
 
 def _scaled(
-    model: FrameModel, trajectories: list[Float[np.ndarray, "frames features"]]
+    model: FrameModel, trajectories: list[Float[np.ndarray, "_ features"]]
 ) -> Projection | ScaledModel:
     """The map to the model's coordinates, each in units of its standard deviation along ``trajectories``."""
     values = np.concatenate([np.asarray(model.transform(walk), float) for walk in trajectories])
