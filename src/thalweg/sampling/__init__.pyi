@@ -65,6 +65,8 @@ from .paths.reaction_path import ReactionPath as ReactionPath
 from .paths.rigid_motion import Freedom as Freedom
 from .paths.string_method import StringMethod as StringMethod
 from .paths.surface import surface_of as surface_of
+from .paths.transition_path_sampling import TransitionPathEnsemble as TransitionPathEnsemble
+from .paths.transition_path_sampling import TransitionPathSampling as TransitionPathSampling
 from .plans import from_plain as from_plain
 from .plans import plain as plain
 from .plans import read_plan as read_plan
