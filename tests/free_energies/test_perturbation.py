@@ -44,7 +44,7 @@ def test_energies_that_have_little_to_do_with_each_other_are_told():
 @pytest.mark.parametrize("bad", [[1.0], [1.0, np.nan, 2.0]])
 def test_too_few_or_impossible_energies_are_refused(bad):
     with pytest.raises(ValueError, match="state b has"):
-        perturbation([0.0, 1.0], bad, KT)
+        perturbation(np.array([0.0, 1.0]), np.array(bad), KT)
 
 
 def test_frames_are_drawn_by_their_weights():

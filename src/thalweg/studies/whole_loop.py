@@ -375,7 +375,7 @@ def _results(
                 f"{one.name} against the rest: {with_error(one.value, one.error, 'kJ/mol')}."
                 for one in states
             ),
-            *ran.found,
+            *(sentence for sentence in ran.found if "against the rest" not in sentence),
             f"{total} labels in all, {later} of them after the first potential.",
         ),
         certainty=(
