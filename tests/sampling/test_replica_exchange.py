@@ -87,6 +87,7 @@ def test_a_ladder_that_always_accepts_carries_replicas_from_end_to_end_without_t
     assert mixing.round_trips == pytest.approx(8, abs=3)
 
 
+@pytest.mark.long
 def test_windows_change_places_as_often_as_they_overlap_and_mbar_undoes_them():
     stiffness, apart, copies = 4.0, 0.7, 48
     x = Coordinates([0], dims=1)
@@ -111,6 +112,7 @@ def test_windows_change_places_as_often_as_they_overlap_and_mbar_undoes_them():
     )
 
 
+@pytest.mark.long
 def test_every_temperature_has_the_exact_populations_of_an_asymmetric_double_well_and_so_have_weights():
     well, kT, copies = DoubleWell(barrier=5.0, tilt=0.5), [0.8, 1.3, 2.0, 3.5], 32
     ladder = Ladder(kT, stride=20, copies=copies)
@@ -138,6 +140,7 @@ def test_every_temperature_has_the_exact_populations_of_an_asymmetric_double_wel
         assert found.error < 0.2 * temperature
 
 
+@pytest.mark.long
 def test_more_crossings_at_the_lowest_temperature_than_without_exchange():
     well, copies = DoubleWell(barrier=8.0), 16
     ladder = Ladder([1.0, 1.6, 2.6, 4.0], stride=20, copies=copies)
@@ -245,6 +248,7 @@ def test_what_cannot_be_a_ladder_is_told(wells):
         replace(wells.EXCHANGE, temperatures=(100.0, 200.0, 300.0), walkers=8)
 
 
+@pytest.mark.long
 def test_a_campaign_weighs_all_temperatures_and_lets_walkers_go_where_they_weigh(wells, tmp_path):
     store = Store(tmp_path)
     drive(store, wells.EXCHANGE)
