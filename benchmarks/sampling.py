@@ -99,7 +99,7 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         for name, thing in _strangers().items():
             if name == "raced":
                 whole = partial(campaign, key, thing, seeds)
-                found[f"{key}/{name}"] = partial(_rows_of, landscape, thing.__module__, whole)
+                found[f"{key}/{name}"] = partial(_rows_of, landscape, name, whole)
     return found
 
 
