@@ -141,7 +141,7 @@ def test_every_temperature_has_the_exact_populations_of_an_asymmetric_double_wel
 
 
 @pytest.mark.long
-def test_more_crossings_at_the_lowest_temperature_than_without_exchange():
+def test_frames_of_the_lowest_temperature_change_their_well_far_more_often_than_without_exchange():
     well, copies = DoubleWell(barrier=8.0), 16
     ladder = Ladder([1.0, 1.6, 2.6, 4.0], stride=20, copies=copies)
     climbing = engine(well, dt=0.03).run(particles(4 * copies, -1.0), 12_000, save_every=20, bias=ladder)

@@ -109,7 +109,7 @@ class Ladder(eqx.Module):
     kT: Float[Array, " rungs"]
     stride: int = eqx.field(static=True)
     copies: int = eqx.field(static=True)
-    seed: int = eqx.field(static=True)
+    stream: Array
     kind: Any
     own: tuple[Array, ...]
 
@@ -132,7 +132,9 @@ class Ladder(eqx.Module):
             raise ValueError(
                 f"kT = {kT.tolist()}, stride = {stride}, copies = {copies}; give positive numbers"
             )
-        self.kT, self.stride, self.copies, self.seed = jnp.asarray(kT), stride, copies, seed
+        self.kT, self.stride, self.copies = jnp.asarray(kT), stride, copies
+        # an array, so that ladders of all seeds share a compiled loop
+        self.stream = jax.random.key_data(jax.random.key(seed))
         self.variable = biases[0].variable if biases else Unbiased()
         self.kind, self.own = _taken_together(biases) if biases else (None, ())
 
@@ -147,7 +149,7 @@ class Ladder(eqx.Module):
         return _looked_at(
             LadderState(
                 standing=jnp.tile(jnp.arange(self.count, dtype=jnp.int32), self.copies),
-                stream=jax.random.key_data(jax.random.key(self.seed)),
+                stream=self.stream,
                 attempts=jnp.zeros((), jnp.int32),
                 tried=none,
                 accepted=none,
