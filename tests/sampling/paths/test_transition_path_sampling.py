@@ -41,7 +41,7 @@ def exact():
 def test_paths_last_and_dwell_as_those_of_the_exact_chain(shooting):
     frames, shares, (x, q) = exact()
     method = TransitionPathSampling(
-        A, B, chains=64, moves=60, shooting=shooting, offset=4, longest=20.0, save_every=DT, seed=1
+        A, B, chains=64, moves=24, shooting=shooting, offset=4, longest=20.0, save_every=DT, seed=1
     )
     found = method.sample(line())
     mean, error = found.mean_duration

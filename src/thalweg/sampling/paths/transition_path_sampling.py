@@ -43,8 +43,7 @@ class TransitionPathEnsemble(Model):
 
     Attributes
     ----------
-    features : one (frames, features) for each path that was kept, from its last frame in A or before the first one
-        saved outside, to its first in B; a path that was kept for several moves is there once
+    features : one (frames, features) for each path that was kept, from its last frame in A to its first in B; a path that was kept for several moves is there once
     chain : (paths,) of which chain each is
     weight : (paths,) for how many moves it was the current one, those left out at the beginning not counted
     frames : one (frames, atoms, dims) for each chain, its last path, from which the walk can go on [nm]
@@ -73,7 +72,8 @@ class TransitionPathEnsemble(Model):
     @property
     def mean_duration(self) -> tuple[float, float]:
         """Mean time between the sets and its standard error, from the scatter of chains [ps]."""
-        return self.average([np.array(duration) for duration in self.durations])
+        mean, error = self.average([np.array(duration) for duration in self.durations])
+        return float(mean), float(error)
 
     def average(self, of_paths: Sequence[np.ndarray]) -> tuple[Any, Any]:
         """The mean over paths of a quantity of each, and its standard error from the scatter of chains.
