@@ -28,15 +28,11 @@ from thalweg.learned_potentials.linear.learner import Linear, Together
 from thalweg.learned_potentials.long_range.charge_equilibration import ChargeEquilibration
 from thalweg.learned_potentials.long_range.latent_charges import LatentCharges
 from thalweg.learned_potentials.long_range.point_charges import point_charges
-from thalweg.learned_potentials.networks.gradient_training import GradientTraining
 from thalweg.learned_potentials.terms.learner import Learner
 from thalweg.learned_potentials.terms.term import Term, Weights
-from thalweg.learning.optimizers import Adam
-from thalweg.learning.trainer import Trainer
 from thalweg.report.benchmark import Row
 from thalweg.representations.expansions.ace import ACE
 from thalweg.representations.expansions.lode import LODE
-from thalweg.representations.symmetry_functions import SymmetryFunctions, radial_grid
 from thalweg.systems.configuration import Configuration
 from thalweg.units import COULOMB, unit
 
@@ -51,9 +47,6 @@ SALTS = {
 
 NEAR = 8
 """Distances of each pair of molecules that are learned, of thirteen."""
-
-EPOCHS = 150
-"""Of latent charges."""
 
 LOCAL = ACE(cutoff=0.5, levels=(8, 6))
 FAR = LODE(cutoff=4.0, degree=1)
@@ -168,13 +161,10 @@ def charged_dimer(seeds: Sequence[int]) -> Iterator[Row]:
 
 
 def _models() -> dict[str, Learner]:
-    training = GradientTraining(Trainer(EPOCHS, Adam(5e-3)), frames=16, held_out=0.1)
     return {
         "local, 0.5 nm": Linear(LOCAL),
         "expansion and LODE": Together((Linear(LOCAL), Linear(FAR))),
-        "latent charges": LatentCharges(
-            SymmetryFunctions(0.5, radial=radial_grid(0.5, 8), narrow=(), wide=()), training=training
-        ),
+        "latent charges": LatentCharges(Linear(LOCAL)),
     }
 
 

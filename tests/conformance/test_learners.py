@@ -64,7 +64,7 @@ EXAMPLES = {
     "Morse": Morse(0.5, depths=(100.0,)),
     "StillingerWeber": StillingerWeber(0.3, strengths=(300.0,)),
     "ChargeEquilibration": ChargeEquilibration(),
-    "LatentCharges": LatentCharges(SITES, (3,), training=BRIEF),
+    "LatentCharges": LatentCharges(Linear(SITES), starts=1),
 }
 """A small example of each learner."""
 

@@ -82,6 +82,10 @@ class LinearProblem:
             priors=tuple(float(solution.noise / (solution.strength * scale)) for scale in self.scales),
         )
 
+    def rows(self, configurations: Sequence[Configuration]) -> Iterator[Rows]:
+        """Rows of ``configurations`` in the coordinates of the equations."""
+        return _rows_of(self.parts, self.coordinates, configurations)
+
     def trusting_imagined(self, times: float) -> LinearProblem:
         """The same with so many times larger energies of atoms of imagined frames."""
         assert self.equations.imagined is not None
@@ -137,8 +141,7 @@ def linear_problem(
         cholesky(part.basis.prior(), lower=False) if isinstance(part.basis, Sparse) else None
         for part in parts
     )
-    energies_alone = [k for k, f in enumerate(configurations) if f.forces is None and f.stress is None]
-    rows = _independent(design_rows(parts, configurations, energies_alone), _columns(parts, coordinates))
+    rows = _rows_of(parts, coordinates, configurations)
     equations = NormalEquations.of(rows, configurations, sum(counts), folds, seed, progress, divisors)
     gram, _, _, count = equations.weighted(USUAL)
     if imagined is not None and imagined.frames:
@@ -189,6 +192,12 @@ def _whitened(x: np.ndarray, columns) -> np.ndarray:
     for own, root in columns:
         result[:, own] = solve_triangular(root, x[:, own].T, trans="T", lower=False).T
     return result
+
+
+def _rows_of(parts, coordinates, configurations):
+    """Rows of frames in ``coordinates``, those without derivatives where a frame has only an energy."""
+    energies_alone = [k for k, f in enumerate(configurations) if f.forces is None and f.stress is None]
+    return _independent(design_rows(parts, configurations, energies_alone), _columns(parts, coordinates))
 
 
 def _independent(

@@ -49,6 +49,26 @@ class GaussianCharges(eqx.Module):
         return smooth_kernel(r, 1 / jnp.sqrt(2 * (squares[own] + squares[partner])), order)
 
 
+class DistantCharges(eqx.Module):
+    """``S(r) / r``, where ``S`` rises smoothly from none at ``inner`` to one at ``outer`` [nm]."""
+
+    inner: float = eqx.field(static=True)
+    outer: float = eqx.field(static=True)
+
+    def __call__(self, r: Float[Array, " *pairs"], own: Array, partner: Array, order: int) -> list[jax.Array]:
+        b, width = point_kernel(r, order), self.outer - self.inner
+        x = jnp.clip((r - self.inner) / width, 0, 1)
+        share = x * x * x * (10 - 15 * x + 6 * x * x)
+        values = [share * b[0]]
+        if order:
+            values.append(share * b[1] - 30 * (x * (1 - x)) ** 2 / width * b[0] / r)
+        if order > 1:
+            slope = 30 * (x * (1 - x)) ** 2 / width
+            bend = 60 * x * (1 - x) * (1 - 2 * x) / width**2
+            values.append(share * b[2] + (bend - 3 * slope / r) * b[0] / r**2)
+        return values
+
+
 class Thole(eqx.Module):
     """Fields of smeared charges ``exp(-a u^3)``, ``u = r / (alpha_i alpha_j)^(1/6)`` [thole1981].
 
@@ -123,6 +143,46 @@ def _nearby(frame, moments, alpha, cutoff, kernel):
     energies = multipole_energy(values, present.vectors, own, moments.of(present.partners))
     energies = energies * _fading(distances, cutoff)
     return 0.5 * jnp.where(own_kinds >= 0, energies, 0.0).sum()
+
+
+def fields(
+    frame: WholeFrame, charges: Float[Array, " sites"], alpha: float, cutoff: float, kernel: RadialKernel
+) -> Float[Array, "3 sites"]:
+    """The field of all other ``charges`` at each site, minus the gradient of their potential [kJ/mol/e/nm]."""
+    kinds = frame.kinds
+    if frame.box is None:
+        r, apart, distances = _all_pairs(frame)
+        values = kernel(distances, kinds[:, None], kinds[None, :], 1)[1]
+        return -COULOMB * (r * jnp.where(apart, charges * values, 0.0)).sum(2)
+    present = frame.environments
+    r = present.distances
+    values = kernel(r, kinds[None], present.neighbor_kinds, 1)[1] - smooth_kernel(r, alpha, 1)[1]
+    weights = jnp.asarray(charges)[present.partners] * values * _fading(r, cutoff)
+    return _smooth_fields(frame, charges, alpha) - COULOMB * (present.vectors * weights).sum(1)
+
+
+def _smooth_fields(frame, charges, alpha):
+    """Those of ``erf(a r)/r``, by waves or a mesh."""
+    if frame.mesh is not None:
+        return _fields_of_mesh(frame, charges, alpha)
+
+    def energy(dipoles):
+        return smooth_energy(frame.points, Multipoles(charges, dipoles), frame.box, alpha, frame.waves)
+
+    return -COULOMB * jax.grad(energy)(jnp.zeros_like(frame.points))
+
+
+def _fields_of_mesh(frame, charges, alpha):
+    """Minus the gradient of the energy of unit charges put where the atoms are; that with each other falls out."""
+    probes = jnp.where(frame.kinds >= 0, 1.0, 0.0).astype(charges.dtype)
+
+    def energy(places, sign):
+        points = jnp.concatenate([frame.points, places], 1)
+        return smooth_mesh_energy(
+            points, jnp.concatenate([charges, sign * probes]), frame.box, alpha, frame.mesh
+        )
+
+    return -0.5 * COULOMB * jax.grad(lambda places: energy(places, 1.0) - energy(places, -1.0))(frame.points)
 
 
 def charge_interactions(

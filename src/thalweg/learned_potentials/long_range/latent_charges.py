@@ -1,57 +1,84 @@
 """Latent charges: charges that nobody labeled, read off the surroundings, interact at all distances [cheng2025].
 
-    E = sum_i e(f_i)  +  sum_(i<j) q_i q_j erf(a r_ij) / (4 pi eps0 r_ij),     q_i = q(f_i) + what makes sum_i q_i = Q,
+    E = sum_i e_i  +  sum_(i<j) q_i q_j S(r_ij) / (4 pi eps0 r_ij)  -  sum_i alpha_i |F_i|^2 / 2,
+    q_i = w_z(i) . phi(f_i) + what makes sum_i q_i = Q,
 
-with two readouts ``e`` and ``q`` of one local representation ``f``, trained together on energies and forces. In cells
-the second sum is over waves alone, since smeared charges need no others: Ewald's for small cells, a mesh for large.
+``e`` of any linear learner, charges linear in features of what is bonded, ``F`` the field of the charges, ``alpha`` a
+polarizability of each element. ``S`` leaves out pairs that the local part sees well: charges in a molecule would pull
+at each other by hundreds of kJ/mol, which a local part had to learn to take back. Given charges, that part is one
+linear fit; what it cannot express decides the charges, see `variable_projection`: few parameters, exact derivatives,
+several starts. In cells by Ewald's sum, or a mesh.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
-from pathlib import Path
+from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 
-from thalweg.learned_potentials.long_range.coulomb import coulomb_energy
-from thalweg.learned_potentials.long_range.whole_frames import FrameTerm, WholeFrame, side_by_side
-from thalweg.learned_potentials.networks.element_networks import ElementNetworks, Network
-from thalweg.learned_potentials.networks.gradient_training import GradientTraining
+from thalweg.learned_potentials.frames.forgiving import Forgiving
+from thalweg.learned_potentials.linear.learner import OnePass, forces_of_some, over_elements
+from thalweg.learned_potentials.long_range.coulomb import DistantCharges, coulomb_energy, fields, of_kinds
+from thalweg.learned_potentials.long_range.variable_projection import Expected, fit_beside, without
+from thalweg.learned_potentials.long_range.whole_frames import FrameTerm, WholeFrame
+from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm
 from thalweg.learned_potentials.terms.term import Weights
-from thalweg.learning.perceptron import Perceptron
-from thalweg.learning.trainer import is_parameter
+from thalweg.potentials.electrostatics.ewald import splitting
 from thalweg.potentials.electrostatics.multipoles import Multipoles
 from thalweg.representations.representation import Representation
+from thalweg.representations.symmetry_functions import SymmetryFunctions, radial_grid
 from thalweg.shapes import Array, Float
 from thalweg.systems.configuration import Configuration
-from thalweg.units import Nanometers
+from thalweg.units import COULOMB, Nanometers
 
-FIRST_CHARGE = 0.3
-"""Charges are about so large before training [e]: at zero nothing would pull at them."""
+USUAL_CHARGE = 0.5
+"""Charges of elements are about so large [e]."""
+
+USUAL_CHANGE = 0.25
+"""So much surroundings change them [e]."""
+
+INNER = 0.4
+"""Pairs nearer than this part of the local cutoff, bonded ones mostly, do not feel each other's charges."""
+
+USUAL_POLARIZABILITY = 1e-3
+"""Of an atom [nm^3]."""
+
+WHOLE = 0.15
+"""A molecule alone whose charge is so near to a whole number has that number [e]."""
+
+CONSERVED = 1e-3
+"""Charges read off the surroundings may add up to another charge than the frame's by about so much [e]."""
 
 
 class LatentChargeTerm(FrameTerm):
-    """Energies of sites and of charges, both read off the same features.
+    """The energy of charges read off surroundings, and of the dipoles that their field induces.
 
     Attributes
     ----------
     representation : with elements filled in
-    energies, readout : called with features ``(features, sites)`` and kinds; energies [kJ/mol] and charges [e]
-    smearing : ``s`` of ``a = 1 / (s sqrt(2))`` [nm]
+    constants : charge of each element in mean surroundings [e]
+    slopes : what features change of it, each in units of ``scales`` from ``means`` [e]
+    means, scales : of features, element by element
+    polarizabilities : of each element, as volumes [nm^3]
+    near : up to where the local part sees; pairs count in full from there on [nm]
     tolerance : of Ewald's sum
     """
 
     representation: Representation
-    energies: eqx.Module
-    readout: eqx.Module
-    smearing: Nanometers = eqx.field(static=True, default=0.1)
-    tolerance: float = eqx.field(static=True, default=1e-5)
+    constants: Float[Array, " elements"]
+    slopes: Float[Array, "elements features"]
+    means: Float[Array, "elements features"]
+    scales: Float[Array, "elements features"]
+    polarizabilities: Float[Array, " elements"]
+    near: Nanometers = eqx.field(static=True, default=0.5)
+    tolerance: float = eqx.field(static=True, default=1e-6)
 
     @property
     def elements(self) -> tuple[int, ...]:
@@ -59,55 +86,73 @@ class LatentChargeTerm(FrameTerm):
 
     @property
     def pairs_within(self) -> float:
-        return self.representation.cutoff
+        return max(self.near, self.representation.cutoff)
 
     @property
     def alpha(self) -> float:
-        return 1 / (sqrt(2) * self.smearing)
+        return splitting(self.pairs_within, self.tolerance)
+
+    @property
+    def unsaid_charge(self) -> float:
+        """NaN: in the open the whole number next to the sum of what surroundings say."""
+        return float("nan")
+
+    @property
+    def kernel(self) -> DistantCharges:
+        """``S(r) / r``."""
+        return DistantCharges(INNER * self.near, self.near)
 
     def charges(self, frame: WholeFrame) -> Float[Array, " sites"]:
         """Latent charge of each site; of the net charge of the frame in all [e]."""
-        return self._charges(self.representation(frame.environments), frame)
-
-    def _charges(self, features, frame):
         there = frame.kinds >= 0
-        bare = jnp.where(there, self.readout(features, frame.kinds), 0.0)
-        missing = (frame.charge - bare.sum()) / there.sum()
+        bare = self.bare_charges(frame)
+        total = jnp.where(jnp.isnan(frame.charge), jnp.round(bare.sum()), frame.charge)
+        missing = (total - bare.sum()) / there.sum()
         return jnp.where(there, bare + missing, 0.0)
 
-    def frame_energy(self, frame: WholeFrame) -> jax.Array:
+    def bare_charges(self, frame: WholeFrame) -> Float[Array, " sites"]:
+        """What each site reads off its surroundings, before all are made to add up [e]."""
         features = self.representation(frame.environments)
-        sites = jnp.where(frame.kinds >= 0, self.energies(features, frame.kinds), 0.0)
-        return sites.sum() + coulomb_energy(
-            frame, Multipoles(self._charges(features, frame)), self.alpha, self.pairs_within
-        )
+        bare = of_kinds(self.constants, frame.kinds, frame.points)
+        for kind in range(len(self.elements)):
+            means, slopes = self.means[kind], self.slopes[kind] / self.scales[kind]
+            changes = jnp.asarray(slopes, features.dtype) @ (
+                features - jnp.asarray(means, features.dtype)[:, None]
+            )
+            bare = bare + jnp.where(frame.kinds == kind, changes, 0.0)
+        return bare
+
+    def frame_energy(self, frame: WholeFrame) -> jax.Array:
+        charges, how = self.charges(frame), (self.alpha, self.pairs_within, self.kernel)
+        field = fields(frame, charges, *how)
+        volumes = of_kinds(self.polarizabilities, frame.kinds, frame.points)
+        induced = -0.5 / COULOMB * (volumes * (field * field).sum(0)).sum()
+        return coulomb_energy(frame, Multipoles(charges), *how) + induced
+
+
+def _seen() -> Representation:
+    return SymmetryFunctions(0.3, radial=radial_grid(0.3, 3), narrow=(), wide=())
 
 
 @dataclass(frozen=True)
 class LatentCharges:
-    """Two networks per element on a fixed representation: one for energies, one for charges.
+    """A linear learner for what is near, and charges and polarizabilities that nobody labeled for what is far.
+
+    Where frames are labeled with charges (``properties["charges"]``) these are a start among others, and no more.
 
     Parameters
     ----------
-    representation : of environments; its elements may be left open
-    widths : of the hidden layers
-    smearing : of the charges [nm]: the shorter, the more waves a cell needs; what it leaves out at short range the
-        energies of sites learn
-    training : how they are trained
+    learner : of the local part: `Linear`, `Together`, `SparseKernel`; where it is not `Forgiving`, it becomes so: what
+        is near errs more, and what is far has small forces and decides
+    seen : what charges depend on beside their element: by default who is bonded, at which distance
+    starts : charges at random that fits begin with
+    force_sites : atoms whose forces charges are fitted to at most; the local part takes all
     """
 
-    representation: Representation
-    widths: tuple[int, ...] = (16, 16)
-    smearing: Nanometers = 0.1
-    training: GradientTraining = GradientTraining()  # noqa: RUF009
-
-    def start(self, configurations: Sequence[Configuration], seed: int) -> LatentChargeTerm:
-        """The untrained term."""
-        local = Network(self.representation, self.widths).start(configurations, seed)
-        energies = local.readout
-        return LatentChargeTerm(
-            local.representation, energies, _charge_readout(energies, self.widths, seed), self.smearing
-        )
+    learner: OnePass
+    seen: Representation | None = None
+    starts: int = 4
+    force_sites: int = 2000
 
     def fit(
         self,
@@ -118,156 +163,141 @@ class LatentCharges:
         seed: int = 0,
         progress: Callable[[str, float], None] | None = None,
     ) -> FittedTerm:
-        """The `LatentChargeTerm` of the best epoch, and the course of the training.
+        """A `LearnedPotential` of the `LatentChargeTerm` and the learner's term for what that leaves.
 
         Raises
         ------
         ValueError
             If no frame has a label that is not zero, or a frame repeats in one or two directions only.
         """
-        training, aside = self.training.split(configurations, validation, seed)
-        start = _settled(self.start([*training, *aside], seed), training)
-        batches = _batches(start, training, weights, self.training.frames)
-        null = sum(batch.null for batch in batches) / len(batches)
-        if not null > 0:
+        if not any(_tells(frame) for frame in configurations):
             raise ValueError("no frame has a label that is not zero; there is nothing to learn")
-        trainable = jax.tree.map(lambda _: False, start)
-        trainable = eqx.tree_at(
-            lambda term: (term.energies, term.readout),
-            trainable,
-            jax.tree.map(is_parameter, (start.energies, start.readout)),
-        )
-        trained = self.training.trainer.fit(
-            start,
-            _RelativeFrameError(np.asarray(null, np.float32)),
-            batches,
-            held_out=_batches(start, aside, weights, self.training.frames),
-            trainable=trainable,
+        configurations = [_said(frame) for frame in configurations]
+        labeled = [frame for frame in configurations if frame.energy is not None or frame.forces is not None]
+        few = forces_of_some(labeled, self.force_sites, seed)
+        start = self.start(configurations, seed)
+        term_of = partial(_with, start)
+        learner = self.learner
+        if learner.forgiving is None:
+            learner = replace(learner, forgiving=Forgiving())
+        expected = _expected(start, labeled)
+        random = np.random.default_rng(seed)
+        starts = [expected.drawn(random) for _ in range(self.starts)]
+        whole = partial(_whole, start, labeled, expected)
+        end = fit_beside(learner, term_of, expected, starts, few, weights, seed, progress, whole)
+        term = jax.tree.map(np.asarray, term_of(end.parameters))
+        rest = learner.fit(
+            without(term, configurations),
+            validation=validation,
+            weights=weights,
             seed=seed,
-            checkpoint=self.training.file(seed),
             progress=progress,
         )
-        return FittedTerm(_settled(trained.model, training), FitInfo(histories={seed: trained.history}))
+        potential = LearnedPotential(dict.fromkeys(term.elements, 0.0), (term, rest.term))
+        told = ", ".join(f"{z}: {q:.2f}" for z, q in zip(term.elements, term.constants))
+        note = f"Latent charges of elements in mean surroundings: {told} e."
+        info = FitInfo(rest.info.chosen, rest.info.held_out, converged=end.converged, notes=(note,))
+        return FittedTerm(potential, info)
 
-    def with_checkpoints(self, folder: Path) -> LatentCharges:
-        """See `thalweg.learned_potentials.terms.learner.Resumable`."""
-        return replace(self, training=replace(self.training, checkpoint=folder))
-
-
-def _settled(term: LatentChargeTerm, configurations: Sequence[Configuration]) -> LatentChargeTerm:
-    """The term with the constants of elements that fit energies best.
-
-    Charges have energies of hundreds of kJ/mol within a molecule, which steps of training follow late; of constants the
-    least squares are known.
-    """
-    labeled = [frame for frame in configurations if frame.energy is not None]
-    if not labeled:
-        return term
-    off = np.array([frame.energy for frame in labeled]) - term.evaluate(labeled).energies
-    counts = np.array([[np.sum(frame.numbers == z) for z in term.elements] for frame in labeled], float)
-    root = np.sqrt([len(frame) for frame in labeled])
-    constants = np.linalg.lstsq(counts / root[:, None], off / root, rcond=None)[0]
-    shift = term.energies.shift + constants / np.asarray(term.energies.scale)
-    return eqx.tree_at(lambda t: t.energies.shift, term, jnp.asarray(shift, term.energies.shift.dtype))
+    def start(self, configurations: Sequence[Configuration], seed: int = 0) -> LatentChargeTerm:
+        """The term of no charges, its features scaled."""
+        representation = over_elements(_seen() if self.seen is None else self.seen, configurations)
+        numbers = np.concatenate([frame.numbers for frame in configurations])
+        features = np.concatenate(representation.features(configurations))
+        of_each = [features[numbers == z] for z in representation.elements]
+        count, width = len(of_each), features.shape[1]
+        means = np.stack([rows.mean(0) if len(rows) else np.zeros(width) for rows in of_each])
+        sizes = np.stack([np.sqrt((rows**2).mean(0)) if len(rows) else np.zeros(width) for rows in of_each])
+        nothing = np.zeros((count, width))
+        return LatentChargeTerm(
+            representation, np.zeros(count), nothing, means, np.where(sizes > 1e-9, sizes, 1.0), np.zeros(count),
+            min(addend.part(configurations, seed).representation.cutoff for addend in self.learner.addends),
+        )  # fmt: skip
 
 
-def _charge_readout(like: ElementNetworks, widths: tuple[int, ...], seed: int) -> ElementNetworks:
-    """Networks for charges on the features that those for energies see."""
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(like.networks) + 1)
-    layers = (like.means.shape[1], *widths, 1)
-    nonlinearity = like.networks[0].nonlinearity
+def _said(frame):
+    """The frame; neutral, where it says nothing of its charge."""
+    return replace(frame, info={"charge": 0.0, **frame.info})
+
+
+def _tells(frame):
+    """Whether a label is not zero."""
+    return any(
+        label is not None and np.any(np.asarray(label) != 0)
+        for label in (frame.energy, frame.forces, frame.stress)
+    )
+
+
+def _with(start: LatentChargeTerm, parameters: Float[Array, " parameters"]) -> LatentChargeTerm:
+    """``start`` with constants, slopes and polarizabilities, one after the other."""
+    count, width = start.slopes.shape
+    constants, slopes, volumes = jnp.split(parameters, [count, count * (1 + width)])
     return replace(
-        like,
-        networks=tuple(Perceptron.init(layers, key, nonlinearity, last=0.1) for key in keys[1:]),
-        shift=jax.random.normal(keys[0], like.shift.shape, jnp.float32),
-        scale=np.asarray(FIRST_CHARGE, np.float32),
+        start,
+        constants=constants,
+        slopes=slopes.reshape(count, width),
+        polarizabilities=USUAL_POLARIZABILITY * volumes,
     )
 
 
-class _LabeledFrames(eqx.Module):
-    """Frames of one shape with their labels, missing ones zero and of no weight.
+def _expected(start: LatentChargeTerm, configurations: Sequence[Configuration]) -> Expected:
+    """Charges of usual sizes, which add up to those of the frames; polarizabilities that are not negative."""
+    count, width = start.slopes.shape
+    sums = _sums(start, configurations)
+    charges = np.array([float(frame.info.get("charge", 0.0)) for frame in configurations])
+    spread = np.repeat([USUAL_CHARGE, USUAL_CHANGE, 1.0], [count, count * width, count])
+    return Expected(
+        np.zeros(len(spread)),
+        spread,
+        np.repeat([-np.inf, 0.0], [count * (1 + width), count]),
+        np.pad(sums, ((0, 0), (0, count))) / CONSERVED,
+        charges / CONSERVED,
+    )
 
-    Attributes
-    ----------
-    frames : side by side on the first axis
-    energies, forces, virials : labels; virials are stresses times volumes [kJ/mol]
-    energy_weights, force_weights, virial_weights : what squares are multiplied with
-    strained : whether any frame has a stress
+
+def _whole(
+    start: LatentChargeTerm,
+    configurations: Sequence[Configuration],
+    expected: Expected,
+    parameters: np.ndarray,
+) -> Expected:
+    """The same, and that molecules in the open, out of sight of all others, have charges of whole numbers.
+
+    Energies decide which; what is not near one at ``parameters`` is left as it is.
     """
-
-    frames: WholeFrame
-    energies: Float[Array, " frames"]
-    forces: Float[Array, "frames 3 sites"]
-    virials: Float[Array, "frames 3 3"]
-    energy_weights: Float[Array, " frames"]
-    force_weights: Float[Array, " frames"]
-    virial_weights: Float[Array, " frames"]
-    strained: bool = eqx.field(static=True)
-
-    @property
-    def null(self) -> float:
-        """Weighted squares of the labels."""
-        forces = (self.forces**2).sum((1, 2))
-        virials = (self.virials**2).sum((1, 2))
-        return float(
-            (
-                self.energy_weights * self.energies**2
-                + self.force_weights * forces
-                + self.virial_weights * virials
-            ).sum()
-        )
-
-
-class _RelativeFrameError(eqx.Module):
-    """``chi^2`` of a batch of whole frames over that of a term that says zero, on average."""
-
-    null: Float[Array, ""]
-
-    def __call__(self, term: FrameTerm, batch: _LabeledFrames) -> jax.Array:
-        def energy(points, strain, frame):
-            moved = replace(frame, points=points)
-            return term.frame_energy(moved.strained(strain) if batch.strained else moved)
-
-        def of_one(frame):
-            still = jnp.zeros((3, 3), frame.points.dtype)
-            return jax.value_and_grad(energy, (0, 1))(frame.points, still, frame)
-
-        energies, (gradients, virials) = jax.vmap(of_one)(batch.frames)
-        # sites that only fill a block have neither gradient nor label
-        error = batch.energy_weights * (energies - batch.energies) ** 2
-        error += batch.force_weights * ((gradients + batch.forces) ** 2).sum((1, 2))
-        error += batch.virial_weights * ((virials - batch.virials) ** 2).sum((1, 2))
-        return error.sum() / self.null
-
-
-def _batches(
-    term: FrameTerm, configurations: Sequence[Configuration], weights: Weights, most: int
-) -> list[_LabeledFrames]:
-    """Labeled frames of one shape in blocks of up to ``most``."""
-    return [
-        _labeled([configurations[k] for k in chosen], frames, weights)
-        for chosen, frames in side_by_side(term, configurations, most)
+    open_ones = [frame for frame in configurations if not any(frame.periodic)]
+    rows = [
+        (scaled[molecules == k]).sum(0)
+        for frame, scaled in zip(open_ones, _scaled(start, open_ones))
+        if (molecules := _molecules(frame, start.representation.cutoff)).max() > 0
+        for k in range(molecules.max() + 1)
     ]
-
-
-def _labeled(configurations, frames, weights):
-    count, sites = frames.points.shape[0], frames.points.shape[2]
-    energies, forces = np.zeros(count, np.float32), np.zeros((count, 3, sites), np.float32)
-    virials, of_each = np.zeros((count, 3, 3), np.float32), np.zeros((3, count), np.float32)
-    for k, frame in enumerate(configurations):
-        if frame.energy is not None:
-            energies[k], of_each[0, k] = frame.energy, 1 / (len(frame) * weights.energy**2)
-        if frame.forces is not None:
-            forces[k, :, : len(frame)], of_each[1, k] = frame.forces.T, 1 / weights.force**2
-        if frame.stress is not None:
-            virials[k] = frame.stress * frame.volume
-            of_each[2, k] = 1 / (len(frame) * weights.stress**2)
-    strained = bool(of_each[2].any())
-    return _LabeledFrames(_single(frames), energies, forces, virials, *of_each, strained)
-
-
-def _single(frames):
-    """The same in 32 bits."""
-    return jax.tree.map(
-        lambda leaf: leaf.astype(np.float32) if np.issubdtype(leaf.dtype, np.floating) else leaf, frames
+    if not rows:
+        return expected
+    table = np.pad(np.array(rows), ((0, 0), (0, len(start.elements))))
+    charges = table @ parameters
+    near = np.abs(charges - np.round(charges)) < WHOLE
+    return replace(
+        expected,
+        rows=np.concatenate([expected.rows, table[near] / CONSERVED]),
+        values=np.concatenate([expected.values, np.round(charges[near]) / CONSERVED]),
     )
+
+
+def _molecules(frame, sight):
+    """For each atom the number of its molecule: atoms that see each other, one after the other."""
+    apart = np.linalg.norm(frame.positions[:, None] - frame.positions[None], axis=2)
+    return connected_components(apart < sight, directed=False)[1]
+
+
+def _sums(start, configurations):
+    """Derivatives of the charge of each frame in constants and slopes."""
+    return np.array([scaled.sum(0) for scaled in _scaled(start, configurations)])
+
+
+def _scaled(start, configurations):
+    """Derivatives of the charge of each atom of each frame in constants and slopes."""
+    for frame, features in zip(configurations, start.representation.features(configurations)):
+        mine = frame.numbers[:, None] == np.array(start.elements)
+        scaled = mine[:, :, None] * (features[:, None] - start.means) / start.scales
+        yield np.concatenate([mine, scaled.reshape(len(frame), -1)], 1)

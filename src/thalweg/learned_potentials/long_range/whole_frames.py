@@ -102,6 +102,11 @@ class FrameTerm(eqx.Module):
         """Whether waves may go over a mesh, which knows charges alone."""
         return True
 
+    @property
+    def unsaid_charge(self) -> float:
+        """Net charge of a frame in the open that says none [e]; NaN where the term knows itself."""
+        return 0.0
+
     @abc.abstractmethod
     def frame_energy(self, frame: WholeFrame) -> Float[Array, ""]:
         """Energy of a frame [kJ/mol]."""
@@ -112,7 +117,7 @@ class FrameTerm(eqx.Module):
     def bind(
         self, numbers: np.ndarray, box: np.ndarray | None = None, periodic: Sequence[bool] | None = None
     ) -> Energy:
-        """The energy of neutral atoms ``numbers`` in all; see `Term.bind`."""
+        """The energy of atoms ``numbers``, neutral in all unless the term knows better; see `Term.bind`."""
         flags = (box is not None,) * 3 if periodic is None else tuple(bool(flag) for flag in periodic)
         self.check(numbers, 0.0, _repeats(flags))
         return FrameEnergy(self, element_kinds(numbers, self.elements), _repeats(flags))
@@ -124,7 +129,7 @@ class FrameTerm(eqx.Module):
         stresses = [np.full((3, 3), np.nan)] * count
         with jax.enable_x64(True):
             for chosen, frames in side_by_side(self, configurations):
-                values, gradients, virials = jax.tree.map(np.asarray, _labels(self, frames))
+                values, gradients, virials = jax.tree.map(np.asarray, labels_of_frames(self, frames))
                 energies[chosen] = values[: len(chosen)]
                 for k, gradient, virial in zip(chosen, gradients, virials):
                     forces[k] = -gradient.T[: len(configurations[k])]
@@ -133,7 +138,9 @@ class FrameTerm(eqx.Module):
 
 
 @eqx.filter_jit
-def _labels(term, frames):
+def labels_of_frames(
+    term: FrameTerm, frames: WholeFrame
+) -> tuple[Float[Array, " frames"], Float[Array, "frames 3 sites"], Float[Array, "frames 3 3"]]:
     """Energies, gradients and virials of frames of one shape."""
 
     def energy(points, strain, frame):
@@ -214,7 +221,8 @@ def whole_frame(
     near = Neighborhoods.of([configuration], term.elements, term.pairs_within + skin, 0, sites)
     points = points_of([configuration], len(near.kinds))
     if not periodic:
-        return WholeFrame(points, near, np.asarray(charge, float))
+        said = charge if "charge" in configuration.info else term.unsaid_charge
+        return WholeFrame(points, near, np.asarray(said, float))
     box = np.asarray(configuration.box, float)
     numbers, mesh = _sum_of(term, len(configuration), box)
     return WholeFrame(points, near, np.asarray(charge, float), box, numbers, mesh)
@@ -271,7 +279,7 @@ class FrameEnergy(Energy):
         if self.listless:
             near, charge = (
                 _everyone(self.kinds, self.term.pairs_within),
-                jnp.zeros((), points.dtype),
+                jnp.asarray(self.term.unsaid_charge, points.dtype),
             )
             values = jax.vmap(lambda one: self.term.frame_energy(WholeFrame(one, near, charge)))(points)
             return values.reshape(replicas)
