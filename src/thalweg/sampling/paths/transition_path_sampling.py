@@ -43,7 +43,8 @@ class TransitionPathEnsemble(Model):
 
     Attributes
     ----------
-    features : one (frames, features) for each path that was kept, from its last frame in A to its first in B; a path that was kept for several moves is there once
+    features : one (frames, features) for each path that was kept, from its last frame in A to its first in B; a path
+        that was kept for several moves is there once
     chain : (paths,) of which chain each is
     weight : (paths,) for how many moves it was the current one, those left out at the beginning not counted
     frames : one (frames, atoms, dims) for each chain, its last path, from which the walk can go on [nm]
