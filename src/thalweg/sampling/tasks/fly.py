@@ -65,8 +65,8 @@ UNTRIED = ErrorOdds(2.0, 0.6, 4)
 """What is thought of claims before enough of them were tried: errors are twice as large, give or take."""
 
 CHECKS, USUAL = 10, 3.0
-"""Of so many last checks the median error, times this, is allowed, however little `OnTheFly.tolerance` allows: what a
-learner misses everywhere no label mends."""
+"""Of so many last checks the median error, times this, is allowed, however little `OnTheFly.tolerance` allows; so is
+that of what was left of errors once labels were learned: what a learner misses everywhere no label mends."""
 
 STRIKES = 5
 """Times in a row that a run is begun anew from where it was sound, with other momenta, before it is given up."""
@@ -193,6 +193,7 @@ class LabelCall:
     why : ``"start"``, ``"unsure"``, ``"check"`` or ``"broken"``, where dynamics left the numbers
     claimed : deviation of the forces on the least known atom, as the posterior claims it [kJ/mol/nm]; NaN at the start
     error : what it turned out to be on the worst atom [kJ/mol/nm]; NaN at the start
+    left : what was left of that error once the label was learned [kJ/mol/nm]; NaN at the start
     jump : energy there by what was learned from it, less that before [kJ/mol]
     label : entry of the label
     failed : why there is none; empty where there is
@@ -204,6 +205,7 @@ class LabelCall:
     why: str
     claimed: float
     error: float
+    left: float
     jump: float
     label: str
     failed: str = ""
@@ -352,15 +354,17 @@ class _Flight:
         frame = self._frame(np.asarray(self.state.positions[..., 0], float))
         labeled, name, failed = self._label(frame)
         number, step = len(self.earlier) + len(self.calls) + 1, int(self.state.step)
-        error = jump = np.nan
+        error = left = jump = np.nan
         if labeled is not None:
             self.strikes = 0
             said = self.fit.potential.evaluate([frame])
             error = float(_worst_atom([said.forces[0] - labeled.forces])[0])
             self._learn(labeled)
-            jump = float(self.fit.potential.evaluate([frame]).energies[0] - said.energies[0])
+            now = self.fit.potential.evaluate([frame])
+            left = float(_worst_atom([now.forces[0] - labeled.forces])[0])
+            jump = float(now.energies[0] - said.energies[0])
         time = step * self.settings.dt
-        self.calls.append(LabelCall(number, step, time, why, claimed, error, jump, name, failed))
+        self.calls.append(LabelCall(number, step, time, why, claimed, error, left, jump, name, failed))
         if labeled is None or why == "broken":
             self._again()
 
@@ -390,7 +394,7 @@ class _Flight:
             labeled, name, failed = self._label(self._frame(np.asarray(self.plan.start.positions) + moved))
             if labeled is not None:
                 self.known.append(labeled)
-            self.calls.append(LabelCall(k + 1, 0, 0.0, "start", np.nan, np.nan, np.nan, name, failed))
+            self.calls.append(LabelCall(k + 1, 0, 0.0, "start", np.nan, np.nan, np.nan, np.nan, name, failed))
 
     def _label(self, frame: Configuration) -> tuple[Configuration | None, str, str]:
         """The label of a frame, its entry, and why there is none; bought if it is not there, committed at once."""
@@ -471,9 +475,11 @@ class _Flight:
 
     def _limit(self) -> float:
         """Error of an atom that is no reason to ask [kJ/mol/nm]."""
-        checks = [call.error for call in (*self.earlier, *self.calls) if call.why == "check"]
-        checks = [error for error in checks if error > 0][-CHECKS:]
-        return max(self.settings.tolerance, USUAL * float(np.median(checks)) if checks else 0.0)
+        calls = (*self.earlier, *self.calls)
+        checks = [call.error for call in calls if call.why == "check" and call.error > 0][-CHECKS:]
+        left = [call.left for call in calls if call.left > 0][-CHECKS:]
+        usual = max((float(np.median(errors)) for errors in (checks, left) if errors), default=0.0)
+        return max(self.settings.tolerance, USUAL * usual)
 
     def _keep(self, frames: list[Configuration], first: int) -> None:
         """Those of the ``frames`` after step ``first`` that are to be kept."""
