@@ -11,7 +11,9 @@ weights ``exp(V / kT)``, are what the next cycle learns from. In the end the las
 drive has found of it, and production is weighed.
 
 A static bias exerts the forces of equilibrium: weights need no time to settle, and each cycle reaches a few kT beyond
-the one before. A drive must be long enough for a walker to cross what was made flat. Variables may be distributed
+the one before. A drive must be long enough for walkers to cross what was made flat, there and back: one that has
+crossed only once says too little of the other side, and the next variable is learned from weights in which that side
+hardly counts. Variables may be distributed
 alike and not be related (a note of the learned variable says so), and one of two features may not tell three states
 apart: give the autoencoder a second value then.
 """

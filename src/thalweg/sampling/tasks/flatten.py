@@ -100,11 +100,12 @@ def _density(
     values: Float[np.ndarray, "frames values"],
     weights: Float[np.ndarray, " frames"],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weight under a Gaussian at each node, and how many effective frames carry it."""
+    """Weight under a Gaussian at each node, and how many frames carry it: effective ones, and not by its far tail."""
     grid, widths = bias.grid, bias.widths
-    sums, squares = np.zeros(grid.shape), np.zeros(grid.shape)
+    sums, squares, counts = (np.zeros(grid.shape) for _ in range(3))
     for start in range(0, len(values), CHUNK):
         part, w = jnp.asarray(values[start : start + CHUNK].T), jnp.asarray(weights[start : start + CHUNK])
         sums += np.asarray(grid.gaussians(part, widths, w), float)
         squares += np.asarray(grid.gaussians(part, widths / np.sqrt(2), w**2), float)
-    return sums, sums**2 / np.maximum(squares, 1e-300)
+        counts += np.asarray(grid.gaussians(part, widths, jnp.ones_like(w)), float)
+    return sums, np.minimum(sums**2 / np.maximum(squares, 1e-300), counts)
