@@ -114,7 +114,8 @@ def double_well(quick: bool) -> Iterator[Row]:
     )  # fmt: skip
     yield Row("their bars, largest", float(max(bars)), "kJ/mol", peer="exact")
     yield Row(
-        "changes of well in the frames of the lowest temperature, a step, over those without exchange", float(np.mean(gained)), "",
+        "changes of well in the frames of the lowest temperature, a step, over those without exchange",
+        float(np.mean(gained)), "",
         spread=float(np.ptp(gained) / 2), target="> 1", met=min(gained) > 1,
     )  # fmt: skip
     yield Row(
