@@ -53,6 +53,7 @@ from .paths.dimer import Dimer as Dimer
 from .paths.dimer import SaddlePoint as SaddlePoint
 from .paths.elastic_band import FirstPath as FirstPath
 from .paths.elastic_band import NudgedElasticBand as NudgedElasticBand
+from .paths.elastic_band import improved_tangents as improved_tangents
 from .paths.ends import Ends as Ends
 from .paths.ends import matched_ends as matched_ends
 from .paths.optimizers import FIRE as FIRE

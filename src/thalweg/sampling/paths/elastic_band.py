@@ -302,11 +302,11 @@ class NudgedElasticBand:
                 x, energies, forces = good
                 break
             calls += len(x) - 2
-            force = band_forces(x, energies, forces, self.spring, freedom, climbs)
+            force = _band_forces(x, energies, forces, self.spring, freedom, climbs)
             residual = _residual(force, energies, climbs)
             if self.climbing and not climbs and residual < CLIMBS_BELOW * self.tolerance:
                 climbs, state = True, self.descent.init()
-                force = band_forces(x, energies, forces, self.spring, freedom, climbs)
+                force = _band_forces(x, energies, forces, self.spring, freedom, climbs)
                 residual = _residual(force, energies, climbs)
             good = x.copy(), energies.copy(), forces.copy()
             path = _path(like, *good, residual, residual < self.tolerance, iteration, calls, notes)
@@ -325,7 +325,7 @@ class NudgedElasticBand:
         return replace(path, notes=(*notes, *([why] if why else []), *_findings(path)))
 
 
-def band_forces(
+def _band_forces(
     x: Shaped[np.ndarray, "images atoms dims"],
     energies: Shaped[np.ndarray, " images"],
     forces: Shaped[np.ndarray, "images atoms dims"],

@@ -107,14 +107,14 @@ def matched_ends(
             "the end lists its elements in another order; its atoms were numbered as those of the start"
         )
     second = _nearest(first, second, notes)
-    second = aligned(first, second, fixed)
+    second = _aligned(first, second, fixed)
     if known and order != "given":
         second = _in_order(first, second, order, fixed, notes)
     _require_apart(first, second, fixed)
     return Ends(first, second, tuple(notes))
 
 
-def aligned(reference: Configuration, frame: Configuration, fixed: Sequence[int] = ()) -> Configuration:
+def _aligned(reference: Configuration, frame: Configuration, fixed: Sequence[int] = ()) -> Configuration:
     """A frame shifted and turned onto another as far as that costs nothing: not at all where atoms are fixed or the
     elements are unknown, shifted in a cell, both for a molecule.
     """
@@ -123,11 +123,11 @@ def aligned(reference: Configuration, frame: Configuration, fixed: Sequence[int]
     center = reference.positions.mean(0)
     moved = frame.positions - frame.positions.mean(0)
     if not any(reference.periodic):
-        moved = moved @ rotation_onto(moved, reference.positions - center)
+        moved = moved @ _rotation_onto(moved, reference.positions - center)
     return replace(frame, positions=moved + center)
 
 
-def rotation_onto(
+def _rotation_onto(
     positions: Shaped[np.ndarray, "atoms 3"], reference: Shaped[np.ndarray, "atoms 3"]
 ) -> np.ndarray:
     """The proper rotation ``R`` for which ``positions @ R`` is closest to ``reference``, both centered [kabsch1976]."""
@@ -194,7 +194,7 @@ def _in_order(
     """The end with atoms in the order of the start: refused or done where they seem exchanged."""
     places = _assigned(first, second) if len(fixed) else _order_of(first, second)
     changed = np.flatnonzero(places != np.arange(len(places)))
-    ordered = aligned(first, _nearest(first, _reordered(second, places), []), fixed)
+    ordered = _aligned(first, _nearest(first, _reordered(second, places), []), fixed)
     own, other = (np.linalg.norm(end.positions - first.positions, axis=1) for end in (second, ordered))
     if not len(changed) or own.max() < EXCHANGED or (other**2).sum() > SHORTER * (own**2).sum():
         return second
@@ -253,7 +253,7 @@ def _settled_order(
         again = _assigned(first, replace(second, positions=theirs @ turn))
         if np.array_equal(again, places):
             break
-        places, turn = again, rotation_onto(theirs[again], first.positions)
+        places, turn = again, _rotation_onto(theirs[again], first.positions)
     return places, float(((theirs[places] @ turn - first.positions) ** 2).sum())
 
 
