@@ -24,7 +24,7 @@ PANELS = {
 }
 """What a row tells -> the axis it is drawn along."""
 
-TIMES = (1, 3, 10, 30, 100, 300)
+TIMES = (1, 3, 10, 30, 100, 300, 1000)
 """Ticks of the first panel."""
 
 FEWEST = 5
@@ -83,7 +83,7 @@ def figure(rows: list[Mapping[str, Any]]) -> go.Figure:
     drawn.update_xaxes(
         type="log", col=1, tickmode="array", tickvals=TIMES, ticktext=[f"{n:g}" for n in TIMES]
     )
-    drawn.update_xaxes(range=np.log10([0.3, 500.0]).tolist(), col=1)
+    drawn.update_xaxes(range=np.log10([0.3, 1000.0]).tolist(), col=1)
     drawn.update_yaxes(tickmode="array", tickvals=list(range(len(fastest))), ticktext=fastest)
     for column, line in ((1, 1.0), (4, 0.0)):
         drawn.add_vline(x=line, line={"color": INK, "width": 1, "dash": "dot"}, col=column)
