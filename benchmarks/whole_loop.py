@@ -19,8 +19,8 @@ from rich.console import Console
 from thalweg.report.benchmark import Row
 from thalweg.report.of_runs.loop_page import LoopResults
 from thalweg.sampling.store import Store
+from thalweg.studies.runs.whole_loop import whole_loop
 from thalweg.studies.tables.loop_study import loop_study_from_table
-from thalweg.studies.whole_loop import whole_loop
 
 SEEDS = (1, 2, 3)
 HOUR = 3600.0

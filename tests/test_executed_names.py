@@ -45,7 +45,7 @@ from thalweg.sampling.apparatus import ApparatusRecipe, ArrayFiles
 from thalweg.sampling.plans import from_plain, planned
 from thalweg.sampling.segment import Segment, final_state
 from thalweg.sampling.store import BEGUN, MANIFEST, Store, StoreError, sha256
-from thalweg.studies.running import begin
+from thalweg.studies.runs.running import begin
 
 PEPTIDE = files("thalweg.testsystems") / "structures" / "alanine_dipeptide.pdb"
 THALWEG = Path(sys.executable).parent / "thalweg"
@@ -626,7 +626,7 @@ SHADOWS = ("multiprocessing", "random", "json", "thalweg", "numpy", "jax", "open
 POOL = """
 import contextlib, pathlib, sys
 from thalweg.sampling.executors import processes
-from thalweg.studies.running import working_in
+from thalweg.studies.runs.running import working_in
 
 if __name__ == "__main__":
     enter = {"guarded": working_in, "plain": contextlib.chdir}[sys.argv[1]]

@@ -23,7 +23,7 @@ from thalweg.cli.main import app
 from thalweg.cli.mistakes import notes_shown
 from thalweg.interop.files.trajectories import read_topology, write_trajectory
 from thalweg.sampling.store import Store, write_json
-from thalweg.studies.running import begin
+from thalweg.studies.runs.running import begin
 
 PEPTIDE = files("thalweg.testsystems") / "structures" / "alanine_dipeptide.pdb"
 

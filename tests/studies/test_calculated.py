@@ -9,7 +9,7 @@ from rich.console import Console
 
 from thalweg.interop.files.trajectories import read_topology, read_trajectory
 from thalweg.sampling.segment import Segment
-from thalweg.studies.running import begin, carry_out
+from thalweg.studies.runs.running import begin, carry_out
 from thalweg.studies.tables.language import StudyError
 from thalweg.studies.tables.study import from_table
 from thalweg.units import ANGSTROM, ELECTRONVOLT

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from thalweg import registry
 from thalweg.cli.main import app
 from thalweg.sampling.store import Store
-from thalweg.studies.running import study_of
+from thalweg.studies.runs.running import study_of
 from thalweg.studies.tables.language import StudyError
 from thalweg.studies.tables.study import from_table
 

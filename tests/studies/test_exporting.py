@@ -11,7 +11,7 @@ from thalweg.cli.main import app
 from thalweg.sampling.bias.method import Limits
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.learned_variable import LearnedVariable, Projection
-from thalweg.studies.running import begin
+from thalweg.studies.runs.running import begin
 
 STUDY = """
 [system]

@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 from thalweg.cli.main import app
 from thalweg.machine import disk
 from thalweg.sampling.store import Store, StoreError
-from thalweg.studies.foretelling import foretell
-from thalweg.studies.running import begin, study_of, working_in
-from thalweg.studies.status import run_status
+from thalweg.studies.runs.foretelling import foretell
+from thalweg.studies.runs.running import begin, study_of, working_in
+from thalweg.studies.runs.status import run_status
 from thalweg.studies.tables.study import load
 
 STUDY = """
@@ -110,7 +110,7 @@ def test_what_a_run_takes_is_foretold_by_a_trial(run):
 
 def test_a_disk_too_small_is_told_before_anything_is_begun(monkeypatch, run, tmp_path):
     monkeypatch.setattr(
-        "thalweg.studies.foretelling.shutil.disk_usage", lambda path: SimpleNamespace(free=10_000)
+        "thalweg.studies.runs.foretelling.shutil.disk_usage", lambda path: SimpleNamespace(free=10_000)
     )
     shown = CliRunner().invoke(
         app, ["run", str(run.parent / "study.toml"), "--dry", "--out", str(tmp_path / "run")]
@@ -147,7 +147,7 @@ def test_a_run_that_was_killed_while_it_began_may_be_begun_again(run, tmp_path, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as at:
-        at.setattr("thalweg.studies.running.write_trajectory", killed)
+        at.setattr("thalweg.studies.runs.running.write_trajectory", killed)
         with pytest.raises(KeyboardInterrupt):
             begin(study, tmp_path / "run")
     assert (tmp_path / "run" / "inputs").is_dir()

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from thalweg.interop.rdkit.conformers import conformers
 from thalweg.sampling.store import Store
-from thalweg.studies.learned_system import learned_system, topology_of
+from thalweg.studies.runs.learned_system import learned_system, topology_of
+from thalweg.studies.runs.whole_loop import whole_loop
 from thalweg.studies.tables.language import StudyError
 from thalweg.studies.tables.loop_study import loop_study_from_table
-from thalweg.studies.whole_loop import whole_loop
 from thalweg.systems.configuration import Configuration
 
 pytest.importorskip("tblite")
@@ -85,6 +85,6 @@ def test_steps_too_long_for_free_hydrogens_are_refused(tmp_path, monkeypatch):
     from thalweg.interop.files.configurations import write_configurations
 
     write_configurations(tmp_path / "start.xyz", conformers("C", 1))
-    monkeypatch.setattr("thalweg.studies.learned_system.load_potential", lambda path: None)
+    monkeypatch.setattr("thalweg.studies.runs.learned_system.load_potential", lambda path: None)
     with pytest.raises(StudyError, match=r'dt = 2 fs, and bonds to hydrogen are free .*at most "1 fs"'):
         learned_system(tmp_path / "model.thalweg", tmp_path / "start.xyz", 0.002)

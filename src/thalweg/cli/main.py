@@ -131,7 +131,7 @@ def run(
     with_files: With = None,
 ) -> None:
     """Carry out a study and write its report."""
-    from thalweg.studies.running import begin
+    from thalweg.studies.runs.running import begin
 
     _require_file(study)
     folder = Path(study.stem) if out is None else out
@@ -147,7 +147,7 @@ def resume(
     with_files: With = None,
 ) -> None:
     """Go on with a run that was stopped or killed, however it ended."""
-    from thalweg.studies.running import study_of
+    from thalweg.studies.runs.running import study_of
 
     _finish(study_of(run), run)
 
@@ -163,7 +163,7 @@ def status(
     """How far a run is, from another shell while it goes on."""
     from rich.live import Live
 
-    from thalweg.studies.status import run_status
+    from thalweg.studies.runs.status import run_status
 
     console, now = Console(soft_wrap=True), run_status(run)
     if watch and console.is_terminal:
@@ -194,8 +194,8 @@ def loop(
     with_files: With = None,
 ) -> None:
     """From a molecule and a level of theory to free energies: labels, potential, sampling, and back where unsure."""
+    from thalweg.studies.runs.whole_loop import whole_loop
     from thalweg.studies.tables.loop_study import load_loop_study
-    from thalweg.studies.whole_loop import whole_loop
 
     _require_file(study)
     asked, folder = load_loop_study(study), out or Path(study.stem)
@@ -211,7 +211,7 @@ def demo(
     """Alanine dipeptide from one structure to free energies and time scales; resumes if it was stopped."""
     from importlib.resources import as_file, files
 
-    from thalweg.studies.running import RUN_FILE, begin, study_of
+    from thalweg.studies.runs.running import RUN_FILE, begin, study_of
 
     if (out / RUN_FILE).exists():
         _finish(study_of(out), out)
@@ -226,8 +226,8 @@ def report(
     with_files: With = None,
 ) -> None:
     """Analyze a finished run again and write its report."""
-    from thalweg.studies.reporting import report_of_run
-    from thalweg.studies.running import study_of
+    from thalweg.studies.runs.reporting import report_of_run
+    from thalweg.studies.runs.running import study_of
 
     _show(report_of_run(study_of(run), run), run)
 
@@ -242,8 +242,8 @@ def export(
 ) -> None:
     """Write the slow variables that a run has learned as input of another program."""
     from thalweg.machine.whole_files import write_whole
-    from thalweg.studies.exporting import export_variable
-    from thalweg.studies.running import study_of
+    from thalweg.studies.runs.exporting import export_variable
+    from thalweg.studies.runs.running import study_of
 
     text = export_variable(study_of(run), run, program, name)
     if out is None:
@@ -879,7 +879,7 @@ def _require_file(path: Path, what: str = "study") -> None:
 
 def _foretell(study: Path, folder: Path) -> None:
     """Print what a study will take; a disk too small for it is a mistake."""
-    from thalweg.studies.foretelling import foretell
+    from thalweg.studies.runs.foretelling import foretell
     from thalweg.studies.tables.study import load
 
     with Console(stderr=True).status("a trial of a few frames"):
@@ -894,8 +894,8 @@ def _finish(study: Study, folder: Path) -> None:
     """Carry out what is not done, then report."""
     from thalweg.sampling.campaign import CampaignError
     from thalweg.sampling.store import StoreError
-    from thalweg.studies.reporting import report_of_run
-    from thalweg.studies.running import carry_out
+    from thalweg.studies.runs.reporting import report_of_run
+    from thalweg.studies.runs.running import carry_out
 
     console = Console(stderr=True)
     try:

@@ -1,6 +1,4 @@
 from .analyzing import Analysis as Analysis
-from .apparatus import DCDFiles as DCDFiles
-from .apparatus import apparatus as apparatus
 from .baselines import earlier_potential as earlier_potential
 from .baselines import force_field as force_field
 from .frames import FitFrames as FitFrames
@@ -12,8 +10,10 @@ from .model_dynamics import simulate as simulate
 from .potential.beginning import Beginning as Beginning
 from .potential.campaign import potential_study as potential_study
 from .potential.on_the_fly import OnTheFlyStudy as OnTheFlyStudy
-from .running import begin as begin
-from .running import working_in as working_in
+from .runs.apparatus import DCDFiles as DCDFiles
+from .runs.apparatus import apparatus as apparatus
+from .runs.running import begin as begin
+from .runs.running import working_in as working_in
 from .tables.fit_study import Curve as Curve
 from .tables.fit_study import Data as Data
 from .tables.fit_study import FitStudy as FitStudy

@@ -31,7 +31,7 @@ from thalweg.interop.openmm.relaxation import relaxed
 from thalweg.sampling.bias.metadynamics import WellTemperedMetadynamics
 from thalweg.sampling.segment import Segment
 from thalweg.sampling.store import Store
-from thalweg.studies.running import begin, carry_out, study_of
+from thalweg.studies.runs.running import begin, carry_out, study_of
 from thalweg.units import BAR, thermal_energy
 
 KT = thermal_energy(300.0)

@@ -10,7 +10,7 @@ from thalweg.interop.files.trajectories import read_topology
 from thalweg.interop.formulas.colvars import colvars_input
 from thalweg.interop.formulas.plumed import plumed_input
 from thalweg.interop.openmm.variables import openmm_xml
-from thalweg.studies.running import store_of
+from thalweg.studies.runs.running import store_of
 from thalweg.studies.tables.study import Study
 
 PROGRAMS: dict[str, Callable[[Variable, str], str]] = {

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from thalweg.machine import disk
 from thalweg.sampling.store import LOCK, Store
-from thalweg.studies.foretelling import amount_of_data, time_span
-from thalweg.studies.running import study_of
+from thalweg.studies.runs.foretelling import amount_of_data, time_span
+from thalweg.studies.runs.running import study_of
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from thalweg.report.rounding import significant
 from thalweg.sampling.policy import CampaignRecord, Policy
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.reweigh import WeightedFrames
-from thalweg.studies.running import RUN_FILE, store_of
+from thalweg.studies.runs.running import RUN_FILE, store_of
 from thalweg.studies.tables.study import BundledMolecule, Files, LearnedMolecule, Study
 from thalweg.systems.topology import Topology
 from thalweg.units import whole_multiple

@@ -48,10 +48,10 @@ from thalweg.sampling.policies.label_frames import label
 from thalweg.sampling.store import Store, sha256, write_json
 from thalweg.sampling.tasks.teach import beginning, parted
 from thalweg.studies.analyzing import Told
-from thalweg.studies.apparatus import DCDFiles
 from thalweg.studies.potential.campaign import LABELS, MODEL, START, potential_study
-from thalweg.studies.reporting import report_of_run
-from thalweg.studies.running import RUN_FILE, begin, carry_out, store_of, study_of
+from thalweg.studies.runs.apparatus import DCDFiles
+from thalweg.studies.runs.reporting import report_of_run
+from thalweg.studies.runs.running import RUN_FILE, begin, carry_out, store_of, study_of
 from thalweg.studies.tables.language import StudyError
 from thalweg.studies.tables.loop_study import LoopStudy
 from thalweg.studies.tables.study import Study, TorsionRegion

@@ -71,7 +71,7 @@ def _system_from(settings: SimulatedSystem, dynamics: Dynamics) -> System:
         If the files or settings do not make a system.
     """
     if isinstance(settings, LearnedMolecule):
-        from thalweg.studies.learned_system import learned_system
+        from thalweg.studies.runs.learned_system import learned_system
 
         if dynamics.engine != "native":
             raise StudyError(
@@ -80,7 +80,7 @@ def _system_from(settings: SimulatedSystem, dynamics: Dynamics) -> System:
         return learned_system(settings.potential, settings.start, dynamics.dt)
     if isinstance(settings, CalculatedMolecule):
         from thalweg.interop.ase.calculated_system import calculated_system
-        from thalweg.studies.learned_system import first_frame, topology_of
+        from thalweg.studies.runs.learned_system import first_frame, topology_of
 
         if dynamics.engine != "ase":
             raise StudyError(
