@@ -169,7 +169,9 @@ def _measured(
             unit,
             spread=None if each is None else each.error,
             target="never crossed" if each is None else "within 1 and 3 errors",
-            met=False if each is None else bool(abs(each.value - exact) < min(1.0, 3 * each.error)),
+            met=each is not None
+            and not each.shortcomings
+            and bool(abs(each.value - exact) < min(1.0, 3 * each.error)),
             peer="exact" if unit == "kT" else "long metadynamics",
             peer_value=exact,
         )

@@ -18,8 +18,8 @@ from thalweg.sampling.bias.frozen import FrozenBias
 from thalweg.sampling.bias.metadynamics import Metadynamics, WellTemperedMetadynamics
 from thalweg.sampling.bias.umbrella import HarmonicRestraint
 from thalweg.sampling.campaign import drive
-from thalweg.sampling.policies.markov_restarts import MarkovRestarts
 from thalweg.sampling.policies.learn_and_drive import WEIGHTS
+from thalweg.sampling.policies.markov_restarts import MarkovRestarts
 from thalweg.sampling.segment import Segment
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.learned_variable import LearnedVariable

@@ -145,6 +145,7 @@ from .tasks.learned_variable import Projection as Projection
 from .tasks.learned_variable import ScaledModel as ScaledModel
 from .tasks.learned_variable import explained_share as explained_share
 from .tasks.pull_to_targets import PullToTargets as PullToTargets
+from .tasks.pull_to_targets import pulled as pulled
 from .tasks.reweigh import Reweigh as Reweigh
 from .tasks.reweigh import WeightedFrames as WeightedFrames
 from .tasks.shoot import Fan as Fan

@@ -26,12 +26,12 @@ def foreseen(policy: Planner) -> bool:
     return bool(getattr(policy, "foreseen", False))
 
 
-def entries_named(content: Any) -> Iterator[str]:
+def _entries_named(content: Any) -> Iterator[str]:
     """Texts in `plain` data that may name entries of a store.
 
     Examples
     --------
-    >>> list(entries_named({"is": "sampling.Add", "before": ["sums/000-1", 3], "seed": 1}))
+    >>> list(_entries_named({"is": "sampling.Add", "before": ["sums/000-1", 3], "seed": 1}))
     ['sums/000-1']
     """
     if isinstance(content, str):
@@ -39,10 +39,10 @@ def entries_named(content: Any) -> Iterator[str]:
             yield content
     elif isinstance(content, dict):
         for value in content.values():
-            yield from entries_named(value)
+            yield from _entries_named(value)
     elif isinstance(content, list):
         for value in content:
-            yield from entries_named(value)
+            yield from _entries_named(value)
 
 
 @dataclass
@@ -128,7 +128,7 @@ class Agenda:
         missing = [task for task in tasks if not self._store.has(task.id)]
         round = _Round(k, len(tasks), len(missing))
         for task in missing:
-            named = entries_named(plain(task.work)) if self._open else ()
+            named = _entries_named(plain(task.work)) if self._open else ()
             waits = {name for name in named if name in self._round_of}
             if not waits:
                 self._ready.append(task)

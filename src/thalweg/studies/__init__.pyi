@@ -12,8 +12,13 @@ from .potential.campaign import potential_study as potential_study
 from .potential.on_the_fly import OnTheFlyStudy as OnTheFlyStudy
 from .runs.apparatus import DCDFiles as DCDFiles
 from .runs.apparatus import apparatus as apparatus
+from .runs.foretelling import Foretold as Foretold
+from .runs.foretelling import foretell as foretell
 from .runs.running import begin as begin
 from .runs.running import working_in as working_in
+from .runs.status import RunStatus as RunStatus
+from .runs.status import run_status as run_status
+from .runs.whole_loop import whole_loop as whole_loop
 from .tables.fit_study import Curve as Curve
 from .tables.fit_study import Data as Data
 from .tables.fit_study import FitStudy as FitStudy
@@ -28,6 +33,10 @@ from .tables.language import parameters as parameters
 from .tables.language import read as read
 from .tables.language import written as written
 from .tables.language import written_kind as written_kind
+from .tables.loop_study import LoopStudy as LoopStudy
+from .tables.loop_study import Returns as Returns
+from .tables.loop_study import load_loop_study as load_loop_study
+from .tables.loop_study import loop_study_from_table as loop_study_from_table
 from .tables.potential_study import LearnedStudy as LearnedStudy
 from .tables.potential_study import PotentialStudy as PotentialStudy
 from .tables.potential_study import load_potential_study as load_potential_study
