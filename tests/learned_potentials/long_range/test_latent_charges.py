@@ -20,6 +20,7 @@ from thalweg.potentials.electrostatics.multipoles import Multipoles
 from thalweg.potentials.electrostatics.particle_mesh import mesh_size
 from thalweg.representations.symmetry_functions import SymmetryFunctions
 from thalweg.systems.configuration import Configuration
+from thalweg.units import COULOMB
 
 SIGHT = SymmetryFunctions(0.3, radial=((60.0, 0.1),), narrow=(), wide=())
 IONS = point_charges({11: 0.5, 17: -0.5})
@@ -84,21 +85,21 @@ def test_far_from_an_ion_an_atom_has_the_energy_of_its_polarizability():
     r, volume = 0.8, 2e-3
     frame = Configuration(np.array([11, 17]), np.array([[0, 0, 0], [r, 0, 0]]), info={"charge": 1.0})
     bare, soft = (ions([1.0, 0.0], (0.0, v)).evaluate([frame]).energies[0] for v in (0.0, volume))
-    assert soft - bare == pytest.approx(-0.5 * 138.935458 * volume / r**4, rel=1e-6)
+    assert soft - bare == pytest.approx(-0.5 * COULOMB * volume / r**4, rel=1e-6)
 
 
 def test_rock_salt_in_a_cell_of_any_choice_has_its_energy_of_points_where_no_pair_is_near():
     box = 0.8 * (np.ones((3, 3)) - np.eye(3))
     salt = Configuration(np.array([11, 17]), np.array([[0, 0, 0], [0.8, 0, 0]]), box, (True,) * 3)
     energy = ions([1.0, -1.0]).evaluate([salt]).energies[0]
-    assert energy == pytest.approx(-1.7475645946331822 * 138.935458 / 0.8, rel=1e-5)
+    assert energy == pytest.approx(-1.7475645946331822 * COULOMB / 0.8, rel=1e-5)
 
 
 def test_an_ion_in_the_open_has_its_charge_whether_its_frame_says_so_or_not():
     pair = Configuration(np.array([11, 11]), np.array([[0, 0, 0], [0.9, 0, 0]]))
     term = ions([0.999, -1.0])
     said = term.evaluate([pair, replace(pair, info={"charge": 2.0})])
-    assert said.energies[0] == said.energies[1] == pytest.approx(138.935458 / 0.9, rel=1e-9)
+    assert said.energies[0] == said.energies[1] == pytest.approx(COULOMB / 0.9, rel=1e-9)
     bound = term.bind(pair.numbers)
     assert float(bound(pair.positions)) == pytest.approx(said.energies[0], rel=1e-5)
 
