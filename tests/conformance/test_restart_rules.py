@@ -18,7 +18,7 @@ from thalweg.sampling.restarts.least_counts import LeastCounts
 from thalweg.sampling.restarts.random_restarts import RandomRestarts
 from thalweg.sampling.restarts.ranked_rules import RankedRules
 from thalweg.sampling.restarts.reap import REAP
-from thalweg.sampling.restarts.rule import RestartRule, sampled_frames
+from thalweg.sampling.restarts.rule import RestartRule, clustered_frames
 from thalweg.sampling.restarts.uncertainty import Uncertainty
 
 EXAMPLES = {
@@ -45,7 +45,7 @@ def walks(seed=0, count=6, length=80):
 def seen(frames=None, memory=None, **changes):
     frames = walks() if frames is None else frames
     rounds, walkers = np.arange(len(frames)) // 3, np.arange(len(frames)) % 3
-    found = sampled_frames(frames, rounds, walkers, 12, 2, ("x", "y"), memory=memory)
+    found = clustered_frames(frames, rounds, walkers, 12, 2, ("x", "y"), memory=memory)
     return dataclasses.replace(found, **changes)
 
 

@@ -108,7 +108,9 @@ class Lost:
 
 
 def test_a_policy_that_raises_is_named_with_its_round_and_the_rest_is_kept(sums, tmp_path):
-    with pytest.raises(RuntimeError, match=r"Lost failed to plan round 1: KeyError: 'next'; what is committed"):
+    with pytest.raises(
+        RuntimeError, match=r"Lost failed to plan round 1: KeyError: 'next'; what is committed"
+    ):
         drive(Store(tmp_path), Lost(sums.Add(())))
     assert Store(tmp_path).has("sums/first")
 

@@ -14,7 +14,7 @@ from thalweg.sampling.restarts.directed import Directed
 from thalweg.sampling.restarts.least_counts import LeastCounts
 from thalweg.sampling.restarts.ranked_rules import RankedRules, relative_entropy
 from thalweg.sampling.restarts.reap import REAP
-from thalweg.sampling.restarts.rule import SampledFrames, sampled_frames
+from thalweg.sampling.restarts.rule import SampledFrames, clustered_frames
 from thalweg.sampling.restarts.uncertainty import Uncertainty
 from thalweg.sampling.segment import Segment
 from thalweg.sampling.store import Store
@@ -79,7 +79,7 @@ def test_uncertainty_lowers_the_variance_of_the_slowest_eigenvalue_more_than_eve
 def seen(walks, states=20, memory=None, periods=None, rounds=None):
     rounds = np.zeros(len(walks), int) if rounds is None else rounds
     names = tuple("xyz"[: walks[0].shape[1]])
-    return sampled_frames(walks, rounds, np.arange(len(walks)), states, 1, names, periods, memory)
+    return clustered_frames(walks, rounds, np.arange(len(walks)), states, 1, names, periods, memory)
 
 
 def in_states(*walks, counts, **given):

@@ -49,9 +49,9 @@ from .interpretation.importance import gradient_importance as gradient_importanc
 from .interpretation.importance import loading_importance as loading_importance
 from .interpretation.surrogate import ByCorrelation as ByCorrelation
 from .interpretation.surrogate import ByDistribution as ByDistribution
-from .interpretation.surrogate import Candidate as Candidate
 from .interpretation.surrogate import Likeness as Likeness
 from .interpretation.surrogate import Surrogate as Surrogate
+from .interpretation.surrogate import SurrogateCandidate as SurrogateCandidate
 from .interpretation.surrogate import SurrogateModel as SurrogateModel
 from .interpretation.symbolic_regression import FormulaFront as FormulaFront
 from .interpretation.symbolic_regression import SymbolicRegression as SymbolicRegression

@@ -1,6 +1,6 @@
 """What a run took, and what to cite for it.
 
-Beside the package: the engine, OpenMM [eastman2024] or BAOAB [leimkuhler2013]; metadynamics
+Beside the package: the engine, OpenMM [eastman2024], ASE [larsen2017] or BAOAB [leimkuhler2013]; metadynamics
 [barducci2008] with several walkers [raiteri2006]; slow coordinates [perezhernandez2013].
 """
 

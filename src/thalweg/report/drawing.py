@@ -45,7 +45,6 @@ from thalweg.machine.whole_files import write_whole
 from thalweg.report.figures import chapman_kolmogorov_figure, choice_figure, timescales_figure
 from thalweg.report.of_committors import committor_figure, distribution_figure, ranking_figure, shots_figure
 from thalweg.report.of_galerkin import galerkin_figure, martingale_figure
-from thalweg.report.of_landscapes.paths import path_figure
 from thalweg.report.of_langevin import kernel_figure, langevin_figure, rates_figure, relaxation_figure
 from thalweg.report.of_models import (
     clusters_figure,
@@ -60,6 +59,7 @@ from thalweg.report.of_models import (
     sets_figure,
     singular_figure,
 )
+from thalweg.report.of_paths import path_figure
 from thalweg.report.of_scans import scan_figure
 from thalweg.report.results import Candidate, ChapmanKolmogorov, ModelChoice, ReportedTimescales
 from thalweg.report.style import PALETTE, band, styled

@@ -112,7 +112,7 @@ from .restarts.reap import REAP as REAP
 from .restarts.rule import RestartRule as RestartRule
 from .restarts.rule import Restarts as Restarts
 from .restarts.rule import SampledFrames as SampledFrames
-from .restarts.rule import sampled_frames as sampled_frames
+from .restarts.rule import clustered_frames as clustered_frames
 from .restarts.uncertainty import Uncertainty as Uncertainty
 from .reweighted import ReweightedFrames as ReweightedFrames
 from .reweighted import reweighted as reweighted

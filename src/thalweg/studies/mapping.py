@@ -25,9 +25,9 @@ from thalweg.machine.reading import quietly, reading
 from thalweg.machine.versions import versions
 from thalweg.registry import resolve
 from thalweg.report.accounting import citations
-from thalweg.report.drawn_structures import drawn_atoms, molecule, turned_onto
 from thalweg.report.of_landscapes.files import write_map_report
 from thalweg.report.of_landscapes.results import MapResults, RankedVariable, ShownFrames
+from thalweg.report.of_runs.drawn_structures import drawn_atoms, molecule, turned_onto
 from thalweg.report.page_parts import sentence
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant

@@ -97,7 +97,7 @@ class ByCorrelation:
         return 1 - _correlation(candidate, coordinate, weights) ** 2
 
 
-class Candidate(NamedTuple):
+class SurrogateCandidate(NamedTuple):
     """A physical variable that was judged.
 
     Attributes
@@ -131,7 +131,7 @@ class SurrogateModel(Model):
     mean: Shaped[np.ndarray, " features"]
     loadings: Shaped[np.ndarray, "features dim"]
     names: tuple[str, ...]
-    candidates: tuple[tuple[Candidate, ...], ...]
+    candidates: tuple[tuple[SurrogateCandidate, ...], ...]
     correlations: Shaped[np.ndarray, " dim"]
     learned: Model
     features: tuple[str, ...] | None = None
@@ -220,15 +220,15 @@ class Surrogate(Transforming):
             ranked,
             correlations,
             learned,
-            trajectories.names,
+            None if trajectories.names is None else tuple(trajectories.names),
             notes,
         )
 
-    def _judged(self, scaled, coordinate, weights, names, varies) -> list[Candidate]:
+    def _judged(self, scaled, coordinate, weights, names, varies) -> list[SurrogateCandidate]:
         """All candidates for a coordinate, best first: the features, and directions of the best of them."""
 
-        def judged(name: str, loadings: np.ndarray) -> Candidate:
-            return Candidate(name, loadings, self.likeness(scaled @ loadings, coordinate, weights))
+        def judged(name: str, loadings: np.ndarray) -> SurrogateCandidate:
+            return SurrogateCandidate(name, loadings, self.likeness(scaled @ loadings, coordinate, weights))
 
         unit = np.eye(len(names))
         single = sorted((judged(names[j], unit[j]) for j in np.flatnonzero(varies)), key=_unlike)
@@ -259,9 +259,9 @@ def _sample(data: Trajectories) -> tuple[np.ndarray, np.ndarray]:
     return frames, np.concatenate(data.weights)[:: -(-data.n_frames // MOST_FRAMES)].astype(float)
 
 
-def _chosen(judged: list[list[Candidate]], scaled: np.ndarray) -> list[Candidate]:
+def _chosen(judged: list[list[SurrogateCandidate]], scaled: np.ndarray) -> list[SurrogateCandidate]:
     """The best candidate of each coordinate that is not, within a tenth of the variance, one chosen before."""
-    chosen: list[Candidate] = []
+    chosen: list[SurrogateCandidate] = []
     for candidates in judged:
         for each in candidates:
             if all(_correlation(scaled @ each.loadings, scaled @ c.loadings) ** 2 < 0.9 for c in chosen):
@@ -275,7 +275,7 @@ def _chosen(judged: list[list[Candidate]], scaled: np.ndarray) -> list[Candidate
     return chosen
 
 
-def _unlike(candidate: Candidate) -> float:
+def _unlike(candidate: SurrogateCandidate) -> float:
     return candidate.unlikeness
 
 
@@ -285,7 +285,7 @@ def _correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None
     return float(np.average(x * y, weights=weights) / np.sqrt(max(norm, 1e-300)))
 
 
-def _unrelated(chosen: list[Candidate], correlations: np.ndarray) -> list[str]:
+def _unrelated(chosen: list[SurrogateCandidate], correlations: np.ndarray) -> list[str]:
     return [
         f"{each.name} was chosen but correlates only {abs(r):.2f} with what was learned: alike may be by chance"
         for each, r in zip(chosen, correlations)

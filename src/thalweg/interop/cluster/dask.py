@@ -103,7 +103,7 @@ class Dask:
                     f"no scheduler answers at {self.address} ({error}); start one there: dask scheduler, and workers: "
                     f"dask worker {self.address} --nthreads 1"
                 ) from error
-        cluster = LocalCluster(
+        cluster: Any = LocalCluster(
             n_workers=self.workers,
             threads_per_worker=1,
             processes=True,

@@ -141,7 +141,7 @@ class Hills:
     def _check(self, variable: Variable) -> None:
         ours = tuple(variable.periods)
         same = len(ours) == len(self.periods) and all(
-            (a is None) == (b is None) and (a is None or abs(a - b) < 1e-4 * abs(b))
+            a is b if a is None or b is None else abs(a - b) < 1e-4 * abs(b)
             for a, b in zip(ours, self.periods)
         )
         if not same:
@@ -156,7 +156,7 @@ class Hills:
         low = self.centers.min(0) - room if lower is None else np.array(lower, float)
         high = self.centers.max(0) + room if upper is None else np.array(upper, float)
         for k, (period, start) in enumerate(zip(self.periods, self.lower)):
-            if period is not None:
+            if period is not None and start is not None:
                 low[k], high[k] = start, start + period
             elif out := np.count_nonzero((self.centers[:, k] < low[k]) | (self.centers[:, k] > high[k])):
                 raise ValueError(
@@ -174,7 +174,7 @@ class Hills:
             apart = [_nearest(x - c, p) / w for x, c, w, p in zip(nodes, center, width, self.periods)]
             near = [np.flatnonzero(np.abs(x) < reach) for x in apart]
             half_squares = [0.5 * x[k] ** 2 for x, k in zip(apart, near)]
-            half_square = sum(np.meshgrid(*half_squares, indexing="ij", sparse=True))
+            half_square = np.asarray(sum(np.meshgrid(*half_squares, indexing="ij", sparse=True)))
             table[np.ix_(*near)] += height * self._kernel(half_square)
         return table
 
@@ -235,7 +235,7 @@ def write_hills(path: str | Path, hills: Hills) -> Path:
         f"#! SET kerneltype {'stretched-gaussian' if hills.stretched else 'gaussian'}",
     ]
     for name, period, low in zip(hills.names, hills.periods, hills.lower):
-        if period is not None:
+        if period is not None and low is not None:
             lines += [f"#! SET min_{name} {low:.15g}", f"#! SET max_{name} {low + period:.15g}"]
     table = np.column_stack(
         [hills.clock, hills.centers, hills.widths, scale * hills.heights, np.full(len(hills), factor or 1.0)]

@@ -49,6 +49,7 @@ class BiasInLAMMPS:
         cell, periodic = cell_of(lammps)
         box = cell * ANGSTROM if all(periodic) else None
         places = positions[order] * ANGSTROM
+        assert self.force.bias is not None
         stride = self.force.bias.stride
         if stride is not None and step % stride == 0 and step > self.grown_at:
             self.force.deposit(np.asarray(self.force.seen(places, box)[1])[:, None])

@@ -73,7 +73,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Projected:
+class _Projected:
     """A fit that ended: parameters, what is left of labels, and how."""
 
     parameters: np.ndarray
@@ -93,7 +93,7 @@ def fit_beside(
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
     more: Callable[[np.ndarray], Expected] | None = None,
-) -> Projected:
+) -> _Projected:
     """Parameters of ``term_of`` that leave least to labels of ``configurations`` beside the best of the ``learner``.
 
     All ``starts`` are followed for some steps, the best ones to their ends. From the best of these it goes on with what
@@ -206,7 +206,7 @@ class _Problem:
             pull, cost = self._pull(parameters, noise)
             if converged:
                 break
-        return Projected(parameters, squares + cost, noise, float(strength), bool(converged))
+        return _Projected(parameters, squares + cost, noise, float(strength), bool(converged))
 
     def _left(self, parameters, factor, strength):
         """What the best coefficients leave, and the sum of squares with their prior."""

@@ -11,7 +11,7 @@ import numpy as np
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.linear.vac import VACModel
 from thalweg.machine.surviving import reason, surviving
-from thalweg.report.drawn_structures import drawn_atoms, molecule
+from thalweg.report.of_runs.drawn_structures import drawn_atoms, molecule
 from thalweg.report.of_runs.evidence import RunEvidence
 from thalweg.report.of_runs.free_energies import (
     Weighted,

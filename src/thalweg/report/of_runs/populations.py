@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from thalweg.report.drawn_structures import turned_onto
+from thalweg.report.of_runs.drawn_structures import turned_onto
 from thalweg.report.of_runs.evidence import RunEvidence
 from thalweg.report.of_runs.free_energies import Weighted, difference
 from thalweg.report.results import MolecularState, ReportedNumber

@@ -45,9 +45,9 @@ class BoundaryExtrapolation:
 
     Examples
     --------
-    >>> from thalweg.sampling.restarts.rule import sampled_frames
+    >>> from thalweg.sampling.restarts.rule import clustered_frames
     >>> line = np.outer(np.random.default_rng(0).uniform(0, 1, 400), [3.0, 4.0])
-    >>> sampled = sampled_frames([line], [0], [0], states=20, lagtime=1, names=("x", "y"))
+    >>> sampled = clustered_frames([line], [0], [0], states=20, lagtime=1, names=("x", "y"))
     >>> found = BoundaryExtrapolation(step=1.0, dim=1).choose(sampled, n=2, seed=0)
     >>> bool(np.allclose(found.targets @ [4.0, -3.0], 0)), sorted((found.targets[:, 0] < 0).tolist())
     (True, [False, True])

@@ -45,10 +45,10 @@ class DiffusionMapFrontier:
 
     Examples
     --------
-    >>> from thalweg.sampling.restarts.rule import sampled_frames
+    >>> from thalweg.sampling.restarts.rule import clustered_frames
     >>> turn = np.random.default_rng(0).uniform(0.5, 5.5, 400)
     >>> arc = np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    >>> sampled = sampled_frames([arc], [0], [0], states=20, lagtime=1, names=("x", "y"))
+    >>> sampled = clustered_frames([arc], [0], [0], states=20, lagtime=1, names=("x", "y"))
     >>> chosen = DiffusionMapFrontier(dim=1).choose(sampled, n=2, seed=0).frames
     >>> sorted(turn[chosen].round(1).tolist())
     [0.5, 5.5]

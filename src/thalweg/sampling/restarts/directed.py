@@ -33,9 +33,9 @@ class Directed:
 
     Examples
     --------
-    >>> from thalweg.sampling.restarts.rule import sampled_frames
+    >>> from thalweg.sampling.restarts.rule import clustered_frames
     >>> walk = np.array([[0.0], [0.0], [1.0], [2.0], [2.0], [2.0]])
-    >>> sampled = sampled_frames([walk], [0], [0], states=3, lagtime=1, names=("x",))
+    >>> sampled = clustered_frames([walk], [0], [0], states=3, lagtime=1, names=("x",))
     >>> chosen = Directed("x", exploration=0.1).choose(sampled, n=2, seed=0).frames
     >>> sampled.features[chosen, 0].tolist()
     [2.0, 1.0]

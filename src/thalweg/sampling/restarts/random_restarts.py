@@ -23,9 +23,9 @@ class RandomRestarts:
 
     Examples
     --------
-    >>> from thalweg.sampling.restarts.rule import sampled_frames
+    >>> from thalweg.sampling.restarts.rule import clustered_frames
     >>> walk = np.array([[0.0], [0.0], [0.0], [1.0]])
-    >>> sampled = sampled_frames([walk], [0], [0], states=2, lagtime=1, names=("x",))
+    >>> sampled = clustered_frames([walk], [0], [0], states=2, lagtime=1, names=("x",))
     >>> chosen = RandomRestarts(evenly=True).choose(sampled, n=1000, seed=0)
     >>> bool(abs(np.mean(chosen.frames == 3) - 0.5) < 0.05)
     True

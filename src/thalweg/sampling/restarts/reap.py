@@ -33,10 +33,10 @@ class REAP:
 
     Examples
     --------
-    >>> from thalweg.sampling.restarts.rule import sampled_frames
+    >>> from thalweg.sampling.restarts.rule import clustered_frames
     >>> random = np.random.default_rng(0)
     >>> walk = random.standard_normal((500, 2)) + np.outer(np.linspace(0, 1, 500) ** 8 * 9, [1, 0])
-    >>> sampled = sampled_frames([walk], [0], [0], states=30, lagtime=1, names=("x", "y"))
+    >>> sampled = clustered_frames([walk], [0], [0], states=30, lagtime=1, names=("x", "y"))
     >>> REAP(step=0.1).choose(sampled, n=4, seed=0).memory
     {'weights': [0.6, 0.4]}
     """

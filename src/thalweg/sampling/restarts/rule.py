@@ -140,7 +140,7 @@ def discovered_states(counts: Float[np.ndarray, "states states"]) -> Int[np.ndar
     return states
 
 
-def sampled_frames(
+def clustered_frames(
     walks: Sequence[Float[np.ndarray, "_ features"]],
     rounds: Sequence[int] | np.ndarray,
     walkers: Sequence[int] | np.ndarray,
@@ -161,7 +161,7 @@ def sampled_frames(
     Examples
     --------
     >>> walk = np.array([[0.0], [0.1], [2.0], [0.0]])
-    >>> sampled = sampled_frames([walk], [0], [0], states=2, lagtime=1, names=("x",))
+    >>> sampled = clustered_frames([walk], [0], [0], states=2, lagtime=1, names=("x",))
     >>> sampled.state.tolist(), sampled.counts.tolist()
     ([0, 0, 1, 0], [[1.0, 1.0], [1.0, 0.0]])
     """

@@ -12,7 +12,7 @@ from thalweg.machine import disk
 from thalweg.machine.reading import read_json
 from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe
 from thalweg.sampling.restarts.least_counts import LeastCounts
-from thalweg.sampling.restarts.rule import RestartRule, SampledFrames, sampled_frames
+from thalweg.sampling.restarts.rule import RestartRule, SampledFrames, clustered_frames
 from thalweg.sampling.segment import Segment
 from thalweg.sampling.store import Store, write_json
 
@@ -67,7 +67,7 @@ class ChooseStarts:
     def _sampled(self, store: Store, segments: Sequence[Segment], apparatus: Apparatus) -> SampledFrames:
         """What the rule is shown."""
         kept = [(s, int(w)) for s, one in enumerate(segments) for w in np.flatnonzero(one.valid)]
-        return sampled_frames(
+        return clustered_frames(
             [segments[s].features[w, : segments[s].valid[w]] for s, w in kept],
             [s for s, _ in kept],
             [w for _, w in kept],

@@ -12,6 +12,7 @@ have the mean one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -61,7 +62,7 @@ class FlatteningBias:
         bias = learned.biased(apparatus, Metadynamics(stride=apparatus.dt))
         return FrozenBias(bias, self._flattening(bias, *self._frames(store)))
 
-    def state(self, store: Store, bias: FrozenBias) -> MetadynamicsState:
+    def state(self, store: Store, bias: Any) -> MetadynamicsState:
         return bias.init()
 
     def _flattening(self, bias: WellTemperedMetadynamics, values, weights) -> MetadynamicsState:

@@ -151,7 +151,7 @@ def _results(
             },
             "versions": versions(),
         },
-        citations=citations(("bigi2024", "schran2020")),
+        citations=citations(("bigi2024", "schran2020", "christensen2020")),
     )
 
 
