@@ -47,7 +47,7 @@ from thalweg.sampling.restarts.least_counts import LeastCounts
 from thalweg.sampling.restarts.random_restarts import RandomRestarts
 from thalweg.sampling.restarts.ranked_rules import RankedRules
 from thalweg.sampling.restarts.reap import REAP
-from thalweg.sampling.restarts.rule import RestartRule, Restarts, sampled_frames
+from thalweg.sampling.restarts.rule import RestartRule, Restarts, clustered_frames
 from thalweg.sampling.restarts.uncertainty import Uncertainty
 from thalweg.sampling.segment import Segment
 from thalweg.sampling.store import Store
@@ -151,7 +151,7 @@ class Course:
 
     def restarts(self, rule: RestartRule, names: tuple[str, ...], seed: int) -> Restarts:
         """What a rule chooses now."""
-        sampled = sampled_frames(
+        sampled = clustered_frames(
             self.walks, self.rounds, self.walkers, STATES, LAG, names, memory=self.memory
         )
         answer = rule.choose(sampled, WALKERS, seed)

@@ -42,7 +42,7 @@ class BiasInLAMMPS:
 
     def act(
         self, lammps: Any, step: int, atoms: int, tags: np.ndarray, positions: np.ndarray, forces: np.ndarray
-    ):
+    ) -> None:
         """What LAMMPS calls at every step: forces are written into ``forces``."""
         # LAMMPS sorts its atoms as it likes; variables go by tags
         order = np.argsort(tags)

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import ndimage
 
+from thalweg.dynamics.engine import Bias
 from thalweg.sampling.apparatus import Apparatus
 from thalweg.sampling.bias.frozen import FrozenBias
 from thalweg.sampling.bias.metadynamics import (
@@ -56,7 +57,7 @@ class FlatteningBias:
     def parents(self) -> tuple[str, ...]:
         return (self.model, *(entry for run in self.runs for entry in run))
 
-    def build(self, store: Store, apparatus: Apparatus) -> FrozenBias:
+    def build(self, store: Store, apparatus: Apparatus) -> Bias:
         """It is kept on a grid and read as a bias of metadynamics is that grows no more."""
         learned = LearnedVariable.read(store, self.model)
         bias = learned.biased(apparatus, Metadynamics(stride=apparatus.dt))
