@@ -41,12 +41,26 @@ def quietly(name):
     return lambda message, fraction: None
 
 
-def done(folder, table=STUDY):
-    return whole_loop(loop_study_from_table(table), folder, Console(quiet=True), quietly)
+def stopping_at(name):
+    """Stops the loop where it begins to do what is called so."""
+
+    def progress(task):
+        if task == name:
+            raise KeyboardInterrupt
+        return quietly(task)
+
+    return progress
+
+
+def done(folder, table=STUDY, progress=quietly):
+    return whole_loop(loop_study_from_table(table), folder, Console(quiet=True), progress)
 
 
 @pytest.mark.long
-def test_from_a_name_to_a_free_energy_and_the_same_again_without_a_label(tmp_path):
+def test_from_a_name_to_a_free_energy_stopped_twice_and_the_same_again_without_a_label(tmp_path):
+    for name in ("judging sampling-0", "correcting"):
+        with pytest.raises(KeyboardInterrupt):
+            done(tmp_path, progress=stopping_at(name))
     results = done(tmp_path)
     (trans,) = results.states
     assert trans.added is not None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.linear.vac import VACModel
+from thalweg.kinetics.set_free_energy import set_free_energy
 from thalweg.machine.surviving import reason, surviving
 from thalweg.report.of_runs.drawn_structures import drawn_atoms, molecule
 from thalweg.report.of_runs.evidence import RunEvidence
@@ -97,7 +98,9 @@ def analyze_run(evidence: RunEvidence, question: Question, learned: Learned | No
     differences = _each(
         "free energy differences",
         members,
-        lambda name, member: difference(f"free energy of {name} against the rest", member, frames),
+        lambda name, member: _knowing_of_the_model(
+            difference(f"free energy of {name} against the rest", member, frames), member, evidence, kinetics
+        ),
         doubts,
     )
     meaning = _meaning(evidence, names, values) if names else None
@@ -229,6 +232,17 @@ def _weights(evidence: RunEvidence, picture: KineticPicture | None, labels: Sequ
         for weights in picture.log_weights([label], [o for s, o in zip(seeds, labels) if s == seed])
     ]
     return Weighted(seeds, pooled, own, evidence.kT, evidence.dt)
+
+
+def _knowing_of_the_model(
+    number: ReportedNumber, members: Sequence[np.ndarray], evidence: RunEvidence, kinetics: _Kinetics
+) -> ReportedNumber:
+    """A difference whose error knows that populations were estimated, where a Markov model gave frames weights."""
+    if evidence.pooled is not None or kinetics.picture is None or not np.isfinite(number.value):
+        return number
+    found = set_free_energy(kinetics.picture.model, members, evidence.kT)
+    error = max(number.error, found.error) if np.isfinite(found.error) else np.nan
+    return replace(number, error=error, remark="; ".join([number.remark, *found.shortcomings]))
 
 
 def _meaning(
