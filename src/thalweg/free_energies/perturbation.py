@@ -70,7 +70,7 @@ def perturbation(
     --------
     >>> rng = np.random.default_rng(0)                     # of a Gaussian, -kT ln <exp(-x / kT)> = mean - var / 2 kT
     >>> print(perturbation(rng.normal(3.0, 0.5, 4000), rng.normal(1.0, 0.5, 4000), kT=2.5))
-    +2.00 ± 0.01 kJ/mol
+    +1.99 ± 0.01 kJ/mol
     """
     states = [np.asarray(added_a, float), np.asarray(added_b, float)]
     for name, added in zip("ab", states):

@@ -67,7 +67,7 @@ def free_energy_from_work(
     --------
     >>> rng = np.random.default_rng(0)                                # Gaussian works: F = 4 - 2^2 / (2 * 1)
     >>> print(free_energy_from_work(rng.normal(4.0, 2.0, 1000), 1.0, rng.normal(0.0, 2.0, 1000)))
-    1.99 ± 0.06 kJ/mol
+    2.00 ± 0.05 kJ/mol
     """
     there = np.asarray(forward, float)
     back = None if backward is None else np.asarray(backward, float)

@@ -70,9 +70,9 @@ def plumed_bias_input(
     --------
     >>> from thalweg.geometry.variables import Distances
     >>> print(plumed_bias_input(HarmonicRestraint(Distances([[0, 1]]), [0.3], [500.0])))
-    # cv: distance 0-1
+    # cv: 0..1
     d0_1: DISTANCE ATOMS=1,2
-    cv: COMBINE ARG=d0_1 COEFFICIENTS=1 PERIODIC=NO
+    cv: CUSTOM ARG=d0_1 VAR=d0_1 FUNC=d0_1 PERIODIC=NO
     restraint: RESTRAINT ARG=cv AT=0.3 KAPPA=500
     """
     count = len(bias.variable.names)

@@ -348,7 +348,7 @@ class OPES:
     >>> state = bias.update(bias.init(), jnp.array([[3.1, -3.1]]))     # two walkers, each side of the border
     >>> int(state.count)                                               # are near each other: one kernel
     1
-    >>> bias.energy(state, jnp.array([0.0, np.pi])).round(1).tolist()  # nobody was at 0
+    >>> bias.energy(state, jnp.array([[0.0, np.pi]])).round(1).tolist()  # nobody was at 0
     [-30.0, 0.0]
     """
 

@@ -163,9 +163,8 @@ def along_values(
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> angle = SimpleNamespace(periods=(2 * np.pi,), names=("phi",))
-    >>> path = along_values(angle, np.array([[2.9], [3.1], [-3.0832]]))
+    >>> from thalweg.geometry.variables import Dihedrals
+    >>> path = along_values(Dihedrals([[0, 1, 2, 3]]), np.array([[2.9], [3.1], [-2.9832]]))
     >>> [round(float(each), 2) for each in path.of_values(jnp.array([3.1]))][:1]
     [0.5]
     """

@@ -145,8 +145,8 @@ def time_span(seconds: float) -> str:
 
     Examples
     --------
-    >>> time_span(12.3), time_span(4000.0), time_span(3e5)
-    ('12 s', '1.1 h', '3.5 days')
+    >>> time_span(12.3), time_span(8000.0), time_span(3e5)
+    ('12 s', '2.2 h', '3.5 days')
     """
     for limit, unit, size in ((120.0, "s", 1.0), (5400.0, "min", 60.0), (172800.0, "h", 3600.0)):
         if seconds < limit:
