@@ -80,7 +80,7 @@ class PathVariables(eqx.Module):
         )
         return self._squares_of(off)
 
-    def of_values(self, values: Float[Array, " values *points"]) -> Float[Array, "2 *points"]:
+    def of_values(self, values: Float[Array, " values *points"]) -> Float[Array, " both *points"]:
         """``s`` and ``z`` of values of the variable, where the path is one of values."""
         images = jnp.asarray(self.images, values.dtype)
         off = values[None] - images.reshape(*images.shape, *(1,) * (values.ndim - 1))
