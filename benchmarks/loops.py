@@ -94,7 +94,8 @@ def surface(name: str, quick: bool) -> Iterator[Row]:
     settings = ON_SURFACE | ({"learner": LEARNERS[name]} if name in LEARNERS else {})
     if "bias" in LOOPS[name].__dataclass_fields__:
         hills = Metadynamics(height=0.5, bias_factor=8.0, stride=0.02)
-        settings["bias"] = AdaptiveBiasingForce(stride=0.01) if name == "SandCV" else hills
+        force = AdaptiveBiasingForce(stride=0.01, barrier=15.0)
+        settings["bias"] = force if name == "SandCV" else hills
     if quick:
         settings |= {
             "seeds": SEEDS[:2],

@@ -23,9 +23,11 @@ symbol                   meaning
 :math:`\rho(s)`          histogram of the variable under the bias
 =======================  ===========================================================================
 
-In several variables V is the potential whose gradient comes nearest to the mean forces [henin2021]. The free energy of
-the variable itself, of which A is a smoothed picture, follows bin by bin from what was sampled under the bias at each
-time, converged or not [lesage2017]: :math:`F'(s) = -kT\,d\ln\rho/ds - \langle W'(s, t)\rangle_s`.
+W is never more than the barrier below its highest place: where the variable has no end, flooding all of it would only
+lead ever higher up. In several variables V is the potential whose gradient comes nearest to the mean forces
+[henin2021]. The free energy of the variable itself, of which A is a smoothed picture, follows bin by bin from what was
+sampled under the bias at each time, converged or not [lesage2017]:
+:math:`F'(s) = -kT\,d\ln\rho/ds - \langle W'(s, t)\rangle_s`.
 
 The recorded bias energy is ``W - c(t)`` with the offset of metadynamics, so that a frame weighs
 ``exp(bias_energy / kT)``; leave the first part out.
@@ -51,7 +53,7 @@ from thalweg.free_energies.surface import FreeEnergySurfaceModel
 from thalweg.sampling.bias.grid import BiasGrid
 from thalweg.sampling.bias.method import Limits
 from thalweg.shapes import Array, Energies, Float, Int, Values
-from thalweg.units import Count, Picoseconds, whole_multiple
+from thalweg.units import Count, KilojoulesPerMole, Picoseconds, whole_multiple
 
 NODES_PER_WIDTH = 2
 """Least nodes per width of the spring; numbers of nodes are multiples of 16, so that few loops are compiled."""
@@ -64,6 +66,9 @@ GROUPS = 8
 
 RUN_OF_GROUP = 256
 """Consecutive deposits of a walker in one group, where there are fewer walkers than groups."""
+
+HIGHEST = 1e4
+"""Barrier, in ``kT``, beyond any."""
 
 FEWEST = 10
 """Deposits in a bin that has a mean force."""
@@ -111,6 +116,7 @@ class MeanForceBias(eqx.Module):
     full_samples : deposits within reach of a spring from which on its mean force is trusted
     kT : [kJ/mol]
     stride : steps between deposits
+    barrier : free energy up to which the surface is made flat [kJ/mol]
 
     Raises
     ------
@@ -126,6 +132,7 @@ class MeanForceBias(eqx.Module):
     spread: tuple[Array, ...]
     full_samples: float
     kT: float
+    barrier: float
     stride: int = eqx.field(static=True)
 
     def __init__(
@@ -137,9 +144,12 @@ class MeanForceBias(eqx.Module):
         full_samples: float,
         kT: float,
         stride: int,
+        barrier: float = np.inf,
     ):
         lower, upper, widths = (np.atleast_1d(np.asarray(x, float)) for x in (lower, upper, widths))
         _check(variable, lower, upper, widths)
+        if not barrier > 0:
+            raise ValueError(f"barrier={barrier:g}; give more than 0 kJ/mol, inf for all of the surface")
         if not (full_samples >= 1 and stride >= 1):
             raise ValueError(f"full_samples={full_samples:g}, stride={stride}; give at least 1 of each")
         bins = tuple(16 * int(np.ceil(NODES_PER_WIDTH * x / 16)) for x in (upper - lower) / widths)
@@ -156,6 +166,7 @@ class MeanForceBias(eqx.Module):
         self.stiffness = tuple(jnp.asarray(np.maximum(values, 0)) for values, _ in solved)
         self.spread = tuple(jnp.asarray(_springs(grid, axis, width)) for axis, width in enumerate(widths))
         self.full_samples, self.kT, self.stride = float(full_samples), float(kT), stride
+        self.barrier = float(min(barrier, HIGHEST * kT))
 
     @property
     def _nodes(self) -> tuple[int, ...]:
@@ -295,7 +306,9 @@ class MeanForceBias(eqx.Module):
         weights = jnp.exp(-(potential - lowest) / self.kT)
         for axis, spread in enumerate(self.spread):
             weights = _applied_along(spread.astype(weights.dtype), weights, axis)
-        return lowest - self.kT * jnp.log(weights)
+        felt = lowest - self.kT * jnp.log(weights)
+        # smoothly no more than the barrier below the highest place
+        return jnp.logaddexp(felt / self.kT, (felt.max() - self.barrier) / self.kT) * self.kT
 
     def _counted(self, state: AdaptiveForceState, values: Values, finite: Array, slopes: Values):
         """The histogram and the slopes in it, after these deposits."""
@@ -373,14 +386,15 @@ class AdaptiveBiasingForce:
     ----------
     full_samples : deposits within reach of a spring from which on the mean force there is trusted; less is ramped
     stride : time between deposits [ps]
+    barrier : free energy up to which the surface is made flat, which keeps walkers from ever higher places
     resolution : width of the springs, in half spreads of the variable within a state; wider ones settle sooner and
         leave features narrower than they are unbiased
 
     Raises
     ------
     ValueError
-        If the resolution is not positive, or, in `on`, the stride is no whole number of steps, or there are more than
-        three values or too many nodes.
+        If the resolution or the barrier is not positive, or, in `on`, the stride is no whole number of steps, or there
+        are more than three values or too many nodes.
 
     Examples
     --------
@@ -395,17 +409,21 @@ class AdaptiveBiasingForce:
 
     full_samples: Count = 200
     stride: Picoseconds = 0.2
+    barrier: KilojoulesPerMole = 60.0
     resolution: float = 1.0
 
     def __post_init__(self):
-        if not self.resolution > 0:
-            raise ValueError(f"resolution = {self.resolution}; give more than 0")
+        for name in ("resolution", "barrier"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} = {getattr(self, name)}; give more than 0")
 
     def on(self, variable: Variable, limits: Limits, kT: float, dt: float) -> MeanForceBias:
         """The bias of ``variable`` before anything was averaged."""
         widths = self.resolution * np.asarray(limits.widths)
         stride = whole_multiple(self.stride, dt, "stride")
-        return MeanForceBias(variable, limits.lower, limits.upper, widths, self.full_samples, kT, stride)
+        return MeanForceBias(
+            variable, limits.lower, limits.upper, widths, self.full_samples, kT, stride, self.barrier
+        )
 
 
 def _check(variable: Variable, lower: np.ndarray, upper: np.ndarray, widths: np.ndarray) -> None:

@@ -205,7 +205,8 @@ class LearnVariable:
             "swarms": self.swarms,
         }
         if self.before is not None:
-            frames = np.concatenate(trajectories)
+            # where the last run led: what was known before does not tell whether there is more to learn
+            frames = np.concatenate(walks(swarms[-1], "features")).astype(float)
             earlier = LearnedVariable.read(store, self.before)
             card["explained"] = explained_share(earlier.values(frames), function.of_frames(frames))
         store.commit(entry, LearnedVariable(function, limits, timescales, card).write)
