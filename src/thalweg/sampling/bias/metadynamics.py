@@ -51,8 +51,8 @@ class WellTemperedMetadynamics(eqx.Module):
     ----------
     variable : the biased variable; its periodic values wrap around
     lower, upper : (values,) limits of the grid. On a periodic value they must be one period apart. Beyond the
-        limits of a bounded value the bias levels off smoothly within one width and a quadratic wall, 5 ``kT``
-        at one width beyond, leads back.
+        limits of a bounded value the bias levels off smoothly within one width, a quadratic wall, 5 ``kT``
+        at one width beyond, leads back, and nothing is added.
     widths : (values,) standard deviations of the Gaussians, in the variable's units
     height : height of the first Gaussian [kJ/mol]; with many walkers all of them add one at a time
     bias_factor : ``gamma`` > 1; the free energy is explored as if at ``gamma`` times the temperature
@@ -125,7 +125,9 @@ class WellTemperedMetadynamics(eqx.Module):
         values = jnp.where(finite, values, 0)
         tempered = self.kT * (self.bias_factor - 1)
         here = self.grid.interpolated(bias_state.table, values)
-        heights = jnp.where(finite, self.height * jnp.exp(-here / tempered), 0)
+        # beyond the limits no force of a Gaussian leads back: there they would only pile up
+        within = finite & ~(jnp.abs(self.grid.outside(values)) > 0).any(0)
+        heights = jnp.where(within, self.height * jnp.exp(-here / tempered), 0)
         table = bias_state.table + self.grid.gaussians(values, self.widths, heights)
         filled = table[self.grid.interior] / tempered
         offset = self.kT * (logsumexp(self.bias_factor * filled) - logsumexp(filled))

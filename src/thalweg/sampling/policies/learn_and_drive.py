@@ -9,8 +9,8 @@ A variable has *settled* when it is a function of that of the cycle before,
 
 .. math::  R^2 = 1 - \frac{\langle |s' - f(s)|^2 \rangle}{\langle |s' - \bar s'|^2 \rangle} \ge R^2_{settled}
 
-for the best cubic polynomial f, in the least well explained of its values. What is left of the cycles is then left
-out.
+for the best cubic polynomial f, in the least well explained of its values, over the frames of the last drive, and
+none of these lie beyond the limits that were set for it. What is left of the cycles is then left out.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ from thalweg.sampling.tasks.learned_variable import FrameMethod, LearnedVariable
 from thalweg.sampling.tasks.reweigh import Reweigh
 from thalweg.sampling.tasks.simulate import HeldBias, PlannedBias, Simulate
 from thalweg.units import AtLeast, Count, Picoseconds, whole_multiple
+
+ASTRAY = 1e-3
+"""Share of the frames of a drive beyond the limits of its variable, above which there is more to be found."""
 
 WEIGHTS = "results/weights"
 """Entry of the weighted production frames of all seeds."""
@@ -249,7 +252,7 @@ class LearnAndDrive(abc.ABC):
             if not store.has(entry := self.model(seed, cycle)):
                 return None
             card = read_json(store.file(entry, "card.json"), "what a variable says of itself")
-            if card["explained"] >= self.settled:
+            if card["explained"] >= self.settled and card["beyond"] <= ASTRAY:
                 return cycle
         return None
 

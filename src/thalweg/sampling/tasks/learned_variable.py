@@ -165,7 +165,8 @@ class LearnVariable:
     swarms : for each swarm, the entries of its consecutive segments
     method : what learns it
     weighted : whether frames weigh as much as they would without the bias they were made under
-    before : entry of an earlier variable, of which this one may be a function (`explained_share`); None not to ask
+    before : entry of an earlier variable, of which this one may be a function (`explained_share`), and beyond whose
+        limits the last run may have led; None not to ask
     """
 
     kind: ClassVar[str] = "train"
@@ -208,7 +209,10 @@ class LearnVariable:
             # where the last run led: what was known before does not tell whether there is more to learn
             frames = np.concatenate(walks(swarms[-1], "features")).astype(float)
             earlier = LearnedVariable.read(store, self.before)
-            card["explained"] = explained_share(earlier.values(frames), function.of_frames(frames))
+            before = earlier.values(frames)
+            card["explained"] = explained_share(before, function.of_frames(frames))
+            ends = earlier.limits
+            card["beyond"] = float(((before < ends.lower) | (before > ends.upper)).any(1).mean())
         store.commit(entry, LearnedVariable(function, limits, timescales, card).write)
 
 
