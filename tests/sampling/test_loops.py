@@ -38,7 +38,7 @@ SHORT = {
     "lagtime": 0.02, "states": 10,
 }  # fmt: skip
 WHOLE = {
-    "seeds": (0, 1), "walkers": 16, "swarm": 2.0, "drive": 8.0, "produce": 20.0, "segment": 10.0, "save_every": 0.01,
+    "seeds": (0, 1), "walkers": 16, "swarm": 2.0, "drive": 8.0, "produce": 40.0, "segment": 10.0, "save_every": 0.01,
     "lagtime": 0.1, "states": 60, "skip": 4.0,
 }  # fmt: skip
 
