@@ -85,8 +85,8 @@ class AdaptiveForceState(eqx.Module):
     table : ``W`` at all nodes of the grid [kJ/mol]
     offset : ``c(t)`` [kJ/mol]
     visits : ``(2, groups, *nodes)``, the histogram of the variable, up to the last update whose number is a power of
-        two and since; with each power of two the older one is forgotten, so that the first quarter to half of a run, when
-        all walkers went the same way, never counts
+        two and since; with each power of two the older one is forgotten, so that the first quarter to half of a run,
+        when all walkers went the same way, never counts
     slopes : ``(2, groups, values, *nodes)``, sums of ``W'`` there [kJ/mol per unit]
     updates : how often all walkers have deposited
     deposits, beyond : of all walkers, and those beyond the limits
