@@ -114,7 +114,7 @@ def test_what_is_drawn_meets_what_is_known():
 @pytest.mark.long
 def test_ions_beyond_the_cutoff_are_learned_and_their_tail_is_coulombs():
     learner = LatentCharges(Linear(SIGHT), SIGHT, starts=2)
-    term = learner.fit(pairs(np.linspace(0.4, 0.9, 16)), seed=1).term
+    term = learner.fit(pairs(np.concatenate([[0.25, 0.27], np.linspace(0.4, 0.9, 16)])), seed=1).term
     asked = pairs(np.array([1.2, 1.5, 3.0]), seed=2)
     truth = np.array([one.energy for one in asked])
     np.testing.assert_allclose(term.evaluate(asked).energies, truth, rtol=1e-3)

@@ -38,6 +38,9 @@ FIRST = 6
 BEST = 2
 """So many."""
 
+LEAST = 1e-9
+"""Curvature along a parameter, as a share of the largest, below which it is damped as if it had that."""
+
 CONVERGED = 1e-4
 """Steps end where the sum of squares falls by less than this part of it."""
 
@@ -164,7 +167,16 @@ class _Problem:
 
     def weak(self):
         """The strength that is taken before one is chosen."""
-        return Ridge().strength * np.trace(self.gram) / np.trace(self.prior)
+        gram, prior = np.trace(self.gram), np.trace(self.prior)
+        # where no atom sees another, nothing local is learned and any strength will do
+        return Ridge().strength * (gram / prior if gram > 0 and prior > 0 else 1.0)
+
+    def _factored(self, strength):
+        """Of the local equations; a function that is nothing in all frames has no coefficient to speak of."""
+        matrix = self.gram + strength * self.prior
+        nowhere = np.flatnonzero(np.diagonal(matrix) == 0)
+        matrix[nowhere, nowhere] = 1.0
+        return cho_factor(matrix)
 
     def descended(self, start, strength, steps):
         """Levenberg and Marquardt's ``steps`` down from ``start``, in what is not held at its bound.
@@ -175,7 +187,7 @@ class _Problem:
         ``P``          ``known``: curvature of what is expected, whose pull is ``back``
         =============  ==============================================================================
         """
-        factor = cho_factor(self.gram + strength * self.prior)
+        factor = self._factored(strength)
         parameters, damping, converged = np.maximum(start, self.expected.least), 1e-2, False
         left, squares = self._left(parameters, factor, strength)
         noise = squares / max(len(left), 1)
@@ -190,7 +202,9 @@ class _Problem:
             gained = False
             while damping < 1e8 and not gained:
                 trial = parameters.copy()
-                damped = curvature + damping * np.diag(np.diagonal(curvature))
+                # parameters on which nothing depends stay where they are
+                steep = np.diagonal(curvature)
+                damped = curvature + damping * np.diag(np.maximum(steep, LEAST * steep.max(initial=1e-300)))
                 trial[free] += np.linalg.solve(damped, slope)
                 trial = np.maximum(trial, self.expected.least)
                 trial_left, trial_squares = self._left(trial, factor, strength)
