@@ -16,6 +16,9 @@ from thalweg.sampling.store import Store
 from thalweg.shapes import Float
 from thalweg.units import Picoseconds, whole_multiple
 
+WEIGHTS = "results/weights"
+"""Entry of the weighted frames of all seeds, in campaigns that leave some."""
+
 MOST_ROUNDS = 100_000
 """Rounds of a campaign at most."""
 

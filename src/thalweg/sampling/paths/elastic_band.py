@@ -74,6 +74,10 @@ class FirstPath(NamedTuple):
     calls: int
 
 
+NAME = "nudged elastic band"
+"""What found a path."""
+
+
 @dataclass(frozen=True)
 class NudgedElasticBand:
     """A path of least energy and its saddle, by images on a band.
@@ -309,7 +313,9 @@ class NudgedElasticBand:
                 force = _band_forces(x, energies, forces, self.spring, freedom, climbs)
                 residual = _residual(force, energies, climbs)
             good = x.copy(), energies.copy(), forces.copy()
-            path = _path(like, *good, residual, residual < self.tolerance, iteration, calls, notes)
+            path = ReactionPath.of_atoms(
+                NAME, like, *good, residual, residual < self.tolerance, iteration, calls, notes
+            )
             for observer in observers:
                 observer(path)
             if path.converged or iteration == self.iterations:
@@ -321,7 +327,9 @@ class NudgedElasticBand:
         why = trouble or (
             "" if converged else _why_not(residual, self.tolerance, self.iterations, self.images)
         )
-        path = _path(like, x, energies, forces, residual, converged, iteration, calls, notes)
+        path = ReactionPath.of_atoms(
+            NAME, like, x, energies, forces, residual, converged, iteration, calls, notes
+        )
         return replace(path, notes=(*notes, *([why] if why else []), *_findings(path)))
 
 
@@ -407,33 +415,6 @@ def _descended(
     found = minimize(objective, np.zeros(start.size), jac=True, method="L-BFGS-B", options=options)
     left = np.linalg.norm(found.jac.reshape(start.shape) / scale, axis=-1).max()
     return start + scale * found.x.reshape(start.shape), float(found.fun + first), float(left), found.nfev + 1
-
-
-def _path(
-    like: Configuration,
-    x: np.ndarray,
-    energies: np.ndarray,
-    forces: np.ndarray,
-    residual: float,
-    converged: bool,
-    iterations: int,
-    calls: int,
-    notes: tuple[str, ...],
-) -> ReactionPath:
-    return ReactionPath(
-        x,
-        energies.copy(),
-        forces.copy(),
-        np.asarray(like.numbers),
-        None if like.box is None else np.asarray(like.box, float),
-        tuple(map(bool, like.periodic)),
-        "nudged elastic band",
-        float(residual),
-        bool(converged),
-        iterations,
-        calls,
-        notes,
-    )
 
 
 def _largest(forces: np.ndarray) -> float:

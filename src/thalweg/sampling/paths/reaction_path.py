@@ -47,6 +47,35 @@ class ReactionPath(Model):
     calls: int
     notes: tuple[str, ...] = ()
 
+    @staticmethod
+    def of_atoms(
+        found_by: str,
+        like: Configuration,
+        positions: Shaped[np.ndarray, "images atoms dims"],
+        energies: Shaped[np.ndarray, " images"],
+        forces: Shaped[np.ndarray, "images atoms dims"],
+        residual: float,
+        converged: bool,
+        iterations: int,
+        calls: int,
+        notes: tuple[str, ...],
+    ) -> ReactionPath:
+        """Images of the atoms and the cell of ``like``; energies and forces are copied."""
+        return ReactionPath(
+            positions,
+            energies.copy(),
+            forces.copy(),
+            np.asarray(like.numbers),
+            None if like.box is None else np.asarray(like.box, float),
+            tuple(map(bool, like.periodic)),
+            found_by,
+            float(residual),
+            bool(converged),
+            iterations,
+            calls,
+            notes,
+        )
+
     @property
     def highest(self) -> int:
         """Which image is highest."""

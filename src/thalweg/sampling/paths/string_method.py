@@ -36,6 +36,9 @@ FORGOTTEN = 0.99
 CAREFUL = 0.5
 """``h`` in inverse largest curvatures: images circle where a string bends in a steep place, and must not spiral out."""
 
+NAME = "string method"
+"""What found a path."""
+
 
 @dataclass(frozen=True)
 class StringMethod:
@@ -123,7 +126,9 @@ class StringMethod:
             residual = float(np.linalg.norm(across, axis=-1).max())
             good = x.copy(), energies.copy(), forces.copy()
             for observer in observers:
-                observer(_string(like, *good, residual, False, iteration, calls, first.notes))
+                observer(
+                    ReactionPath.of_atoms(NAME, like, *good, residual, False, iteration, calls, first.notes)
+                )
             if residual < goal or iteration == self.iterations:
                 break
             stiffest = _stiffest(stiffest, before, x[1:-1], across)
@@ -142,7 +147,9 @@ class StringMethod:
                 f"not converged: the largest force across the string is {residual:.3g} kJ/mol/nm after {iteration} "
                 f"moves, asked for is {goal:.3g}; go on with `relax` from this path"
             )
-        path = _string(like, x, energies, forces, residual, at_rest, iteration, calls, tuple(notes))
+        path = ReactionPath.of_atoms(
+            NAME, like, x, energies, forces, residual, at_rest, iteration, calls, tuple(notes)
+        )
         return self._with_saddle(energy, path, first.tolerance, longest) if self.saddle and at_rest else path
 
     def _with_saddle(self, energy: Any, path: ReactionPath, tolerance: float, longest: float) -> ReactionPath:
@@ -208,30 +215,3 @@ def _spread_evenly(x: Shaped[np.ndarray, "images atoms dims"], count: int | None
 def _arc(x: np.ndarray) -> np.ndarray:
     pieces = np.linalg.norm(np.diff(x, axis=0).reshape(len(x) - 1, -1), axis=1)
     return np.concatenate([[0.0], np.cumsum(np.maximum(pieces, 1e-12))])
-
-
-def _string(
-    like: Configuration,
-    x: np.ndarray,
-    energies: np.ndarray,
-    forces: np.ndarray,
-    residual: float,
-    converged: bool,
-    iterations: int,
-    calls: int,
-    notes: tuple[str, ...],
-) -> ReactionPath:
-    return ReactionPath(
-        x,
-        energies.copy(),
-        forces.copy(),
-        np.asarray(like.numbers),
-        None if like.box is None else np.asarray(like.box, float),
-        tuple(map(bool, like.periodic)),
-        "string method",
-        residual,
-        converged,
-        iterations,
-        calls,
-        notes,
-    )

@@ -17,12 +17,15 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, NamedTuple
 
 from thalweg.machine.reading import read_json
 from thalweg.sampling.apparatus import ApparatusRecipe
+from thalweg.sampling.bias.metadynamics import Metadynamics
+from thalweg.sampling.bias.method import BiasMethod
 from thalweg.sampling.policy import (
+    WEIGHTS,
     CampaignRecord,
     Task,
     Walkers,
@@ -36,14 +39,11 @@ from thalweg.sampling.tasks.choose_starts import ChooseStarts
 from thalweg.sampling.tasks.flatten import FlatteningBias
 from thalweg.sampling.tasks.learned_variable import FrameMethod, LearnedVariable, LearnVariable
 from thalweg.sampling.tasks.reweigh import Reweigh
-from thalweg.sampling.tasks.simulate import HeldBias, PlannedBias, Simulate
+from thalweg.sampling.tasks.simulate import GrowingBias, HeldBias, PlannedBias, Simulate
 from thalweg.units import AtLeast, Count, Picoseconds, whole_multiple
 
 ASTRAY = 1e-3
 """Share of the frames of a drive beyond the limits of its variable, above which there is more to be found."""
-
-WEIGHTS = "results/weights"
-"""Entry of the weighted production frames of all seeds."""
 
 
 class Stage(NamedTuple):
@@ -278,6 +278,24 @@ class LearnAndDrive(abc.ABC):
 
     def _parts(self, name: str) -> int:
         return -(-self._frames(name) // self._frames("segment"))
+
+
+@dataclass(frozen=True)
+class GrowAndHold(LearnAndDrive):
+    """The loop whose bias grows as it drives and is held in production.
+
+    Parameters
+    ----------
+    bias : drives the variable
+    """
+
+    bias: BiasMethod = field(default_factory=Metadynamics)
+
+    def driving(self, seed: int, cycle: int, after: str | None) -> GrowingBias:
+        return GrowingBias(self.model(seed, cycle), self.bias, after)
+
+    def held(self, seed: int, cycle: int) -> HeldBias:
+        return HeldBias(self.driving(seed, cycle, self.entries(seed, "drive", cycle)[-1]))
 
 
 def _entry(seed: int, stage: Stage) -> str:

@@ -23,16 +23,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from thalweg.collective_variables.neural.autoencoders import Autoencoder
-from thalweg.sampling.bias.metadynamics import Metadynamics
-from thalweg.sampling.bias.method import BiasMethod
-from thalweg.sampling.policies.learn_and_drive import LearnAndDrive
+from thalweg.sampling.policies.learn_and_drive import GrowAndHold
 from thalweg.sampling.tasks.learned_variable import FrameMethod
-from thalweg.sampling.tasks.simulate import GrowingBias, HeldBias
 from thalweg.units import Count
 
 
 @dataclass(frozen=True)
-class MESA(LearnAndDrive):
+class MESA(GrowAndHold):
     """Drive the bottleneck of an autoencoder, train it again, until it stays what it is.
 
     Times are those of each walker: ``swarm`` once, ``drive`` in every cycle, ``produce`` once at the end.
@@ -60,19 +57,12 @@ class MESA(LearnAndDrive):
         As of `SlowVariableLoop`.
     """
 
-    cites: ClassVar[tuple[str, ...]] = ("chen2018", *LearnAndDrive.cites)
+    cites: ClassVar[tuple[str, ...]] = ("chen2018", *GrowAndHold.cites)
 
     cycles: Count = 4
     settled: float | None = 0.95
     learner: FrameMethod = field(default_factory=lambda: Autoencoder(dim=2))
-    bias: BiasMethod = field(default_factory=Metadynamics)
 
     @property
     def method(self) -> FrameMethod:
         return self.learner
-
-    def driving(self, seed: int, cycle: int, after: str | None) -> GrowingBias:
-        return GrowingBias(self.model(seed, cycle), self.bias, after)
-
-    def held(self, seed: int, cycle: int) -> HeldBias:
-        return HeldBias(self.driving(seed, cycle, self.entries(seed, "drive", cycle)[-1]))

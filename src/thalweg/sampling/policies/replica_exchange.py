@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar
 
 from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.policy import (
+    WEIGHTS,
     CampaignRecord,
     Task,
     Walkers,
@@ -28,9 +29,6 @@ from thalweg.units import AtLeast, Kelvin, Picoseconds, whole_multiple
 
 LADDER = "ladders/temperatures"
 """Entry of the temperatures that were placed, for all seeds."""
-
-WEIGHTS = "results/weights"
-"""Entry of the weighted frames of all seeds."""
 
 
 @dataclass(frozen=True)

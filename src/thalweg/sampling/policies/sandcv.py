@@ -22,9 +22,8 @@ from typing import ClassVar
 from thalweg.collective_variables.manifold.embeddings.isomap import Isomap
 from thalweg.sampling.bias.adaptive_force import AdaptiveBiasingForce
 from thalweg.sampling.bias.method import BiasMethod
-from thalweg.sampling.policies.learn_and_drive import LearnAndDrive
+from thalweg.sampling.policies.learn_and_drive import GrowAndHold
 from thalweg.sampling.tasks.learned_variable import FrameMethod
-from thalweg.sampling.tasks.simulate import GrowingBias, HeldBias
 from thalweg.units import Count
 
 LANDMARKS = 300
@@ -32,7 +31,7 @@ LANDMARKS = 300
 
 
 @dataclass(frozen=True)
-class SandCV(LearnAndDrive):
+class SandCV(GrowAndHold):
     """Drive the coordinates of the sheet that frames lie on, lay it out again, until it stays what it is.
 
     Times are those of each walker: ``swarm`` once, ``drive`` in every cycle, ``produce`` once at the end.
@@ -60,7 +59,7 @@ class SandCV(LearnAndDrive):
         As of `SlowVariableLoop`.
     """
 
-    cites: ClassVar[tuple[str, ...]] = ("hashemian2013", *LearnAndDrive.cites)
+    cites: ClassVar[tuple[str, ...]] = ("hashemian2013", *GrowAndHold.cites)
 
     cycles: Count = 4
     settled: float | None = 0.95
@@ -70,9 +69,3 @@ class SandCV(LearnAndDrive):
     @property
     def method(self) -> FrameMethod:
         return self.learner
-
-    def driving(self, seed: int, cycle: int, after: str | None) -> GrowingBias:
-        return GrowingBias(self.model(seed, cycle), self.bias, after)
-
-    def held(self, seed: int, cycle: int) -> HeldBias:
-        return HeldBias(self.driving(seed, cycle, self.entries(seed, "drive", cycle)[-1]))

@@ -7,18 +7,15 @@ swarms so far.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from thalweg.collective_variables.linear.tica import TICA
-from thalweg.sampling.bias.metadynamics import Metadynamics
-from thalweg.sampling.bias.method import BiasMethod
-from thalweg.sampling.policies.learn_and_drive import LearnAndDrive
+from thalweg.sampling.policies.learn_and_drive import GrowAndHold
 from thalweg.sampling.tasks.learned_variable import FrameMethod
-from thalweg.sampling.tasks.simulate import GrowingBias, HeldBias
 
 
 @dataclass(frozen=True)
-class SlowVariableLoop(LearnAndDrive):
+class SlowVariableLoop(GrowAndHold):
     """The loop of learning and driving what is slow.
 
     Times are those of each walker: ``swarm`` and ``drive`` in every cycle, ``produce`` once at the end.
@@ -48,7 +45,6 @@ class SlowVariableLoop(LearnAndDrive):
     """
 
     learner: FrameMethod | None = None
-    bias: BiasMethod = field(default_factory=Metadynamics)
 
     @property
     def method(self) -> FrameMethod:
@@ -62,12 +58,6 @@ class SlowVariableLoop(LearnAndDrive):
 
     def learned_from(self, seed: int, cycle: int) -> tuple[tuple[str, ...], ...]:
         return tuple(tuple(self.entries(seed, "swarm", each)) for each in range(cycle + 1))
-
-    def driving(self, seed: int, cycle: int, after: str | None) -> GrowingBias:
-        return GrowingBias(self.model(seed, cycle), self.bias, after)
-
-    def held(self, seed: int, cycle: int) -> HeldBias:
-        return HeldBias(self.driving(seed, cycle, self.entries(seed, "drive", cycle)[-1]))
 
     def in_words(self) -> tuple[str, ...]:
         return (

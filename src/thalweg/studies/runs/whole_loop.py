@@ -45,6 +45,7 @@ from thalweg.report.of_runs.loop_page import LoopResults, Return, StateAtLevel, 
 from thalweg.report.results import Diagnosis, ReportedNumber, Results
 from thalweg.report.rounding import with_error
 from thalweg.sampling.policies.label_frames import label
+from thalweg.sampling.policy import WEIGHTS
 from thalweg.sampling.store import Store, sha256, write_json
 from thalweg.sampling.tasks.teach import beginning, parted
 from thalweg.studies.analyzing import Told
@@ -59,9 +60,6 @@ from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
 
 LOOP_FILE = "loop.toml"
-
-WEIGHED = "results/weights"
-"""Entry of weighted frames in campaigns that leave some."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def whole_loop(
 
 def _bind(study: LoopStudy, folder: Path) -> None:
     """Remember what the folder was begun for; refuse another study from then on."""
-    if not any(entry.startswith(WEIGHED) for entry in _planned_entries(study)):
+    if WEIGHTS not in _planned_entries(study):
         raise StudyError(
             "[campaign] leaves no weighted frames, of which free energies and the envelope are made here; use kind = "
             '"SlowVariableLoop" or another that drives a variable'
