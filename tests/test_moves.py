@@ -19,7 +19,7 @@ MOVES = {
     "collective_variables/linear/vac": "collective_variables/covariances/variational",
     "collective_variables/linear/tica": "collective_variables/slowest",
     "sampling/tasks/simulate": "sampling/bias/simulating",
-    "sampling/restart": "sampling/policies/restart",
+    "sampling/policies/markov_restarts": "sampling/restarts/markov",
 }
 """Module -> where it goes."""
 
