@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
@@ -79,6 +79,7 @@ class BiasForce:
         self.bias = bias
         self.state = bias.init() if bias is not None and bias_state is None else bias_state
         self.replica = 0
+        self._held: tuple[Any, int, Callable] | None = None
         self._read_rungs()
 
     @property
@@ -111,9 +112,21 @@ class BiasForce:
         """The bias state as the replica sees it whose turn it is."""
         return self.bias.alone(self.state, self.replica) if isinstance(self.bias, Exchanging) else self.state
 
+    def _at(self, positions: np.ndarray, box: np.ndarray | None) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Energy, values and gradient by energy; bias and state are taken apart once for all steps until a deposit."""
+        if self._held is None or self._held[0] is not self.state or self._held[1] != self.replica:
+            arrays, rest = eqx.partition((self.bias, self._own()), eqx.is_array)
+            leaves, structure = jax.tree.flatten(rest)
+            compiled = _compiled(tuple(leaves), structure)
+            self._held = (self.state, self.replica, partial(compiled, jax.tree.map(jnp.asarray, arrays)))
+        box = None if box is None else np.asarray(box, np.float32)
+        return self._held[2](np.asarray(positions, np.float32), box)
+
     def check(self, positions: np.ndarray, box: np.ndarray | None) -> None:
         """Raise ValueError if the bias is not the same for all replicas."""
-        shape = np.shape(0.0 if self.bias is None else _bias_energy(self.bias, self._own(), positions, box))
+        if self.bias is None:
+            return
+        shape = eqx.filter_eval_shape(_bias_energy, self.bias, self._own(), *_single(positions, box)).shape
         if shape != ():
             raise ValueError(
                 f"the bias gives {shape} energies for one replica: it treats replicas differently, which only the "
@@ -122,14 +135,14 @@ class BiasForce:
 
     def __call__(self, positions: np.ndarray, box: np.ndarray | None) -> tuple[float, np.ndarray]:
         """Energy [kJ/mol] and forces [kJ/mol/nm]."""
-        energy, _, gradient = _bias_at(self.bias, self._own(), *_single(positions, box))
+        energy, _, gradient = self._at(positions, box)
         return float(energy), -np.asarray(gradient, float)
 
     def seen(self, positions: np.ndarray, box: np.ndarray | None) -> tuple[float, np.ndarray]:
         """Energy and values of the variable; none without a bias."""
         if self.bias is None or not self.acts:
             return 0.0, np.zeros(0, np.float32)
-        energy, values, _ = _bias_at(self.bias, self._own(), *_single(positions, box))
+        energy, values, _ = self._at(positions, box)
         return float(energy), np.asarray(values)
 
     def steps_to_deposit(self, step: int) -> int | float:
@@ -338,18 +351,30 @@ def _single(positions: np.ndarray, box: np.ndarray | None) -> tuple[jax.Array, j
     return jnp.asarray(positions, jnp.float32), None if box is None else jnp.asarray(box, jnp.float32)
 
 
-@eqx.filter_jit
-def _bias_at(bias: Bias, state: Any, positions: jax.Array, box: jax.Array | None):
-    def energy(positions):
-        values = bias.variable(positions, box)
-        return bias.energy(state, values), values
+@lru_cache(maxsize=64)
+def _compiled(leaves: tuple, structure: Any) -> Callable:
+    """``(arrays, positions, box) -> energy, values, gradient`` for all biases that are alike but for their arrays.
 
-    (energy, values), gradient = jax.value_and_grad(energy, has_aux=True)(positions)
-    return energy, values, gradient
+    `equinox.filter_jit` would take bias and state apart, and compare all that is no array, at every step.
+    """
+    rest = jax.tree.unflatten(structure, leaves)
+
+    @jax.jit
+    def at(arrays: Any, positions: jax.Array, box: jax.Array | None):
+        bias, state = eqx.combine(arrays, rest)
+
+        def energy(positions):
+            values = bias.variable(positions, box)
+            return bias.energy(state, values), values
+
+        (energy, values), gradient = jax.value_and_grad(energy, has_aux=True)(positions)
+        return energy, values, gradient
+
+    return at
 
 
-def _bias_energy(bias: Bias, state: Any, positions: np.ndarray, box: np.ndarray | None) -> jax.Array:
-    return bias.energy(state, bias.variable(*_single(positions, box)))
+def _bias_energy(bias: Bias, state: Any, positions: jax.Array, box: jax.Array | None) -> jax.Array:
+    return jnp.asarray(bias.energy(state, bias.variable(positions, box)))
 
 
 @eqx.filter_jit
