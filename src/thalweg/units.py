@@ -77,6 +77,7 @@ DIMENSIONS = {
     "mass": {"amu": 1.0, "Da": 1.0, "dalton": 1.0},
     "concentration": {"M": MOLAR, "mM": 1e-3 * MOLAR, "mol/l": MOLAR, "/nm^3": 1.0},
     "angle": {"rad": 1.0, "deg": DEGREE, "degrees": DEGREE},
+    "data": {"GB": 1.0, "MB": 1e-3, "TB": 1e3},
 }
 """Accepted units of each dimension, as multiples of the internal one."""
 
@@ -162,6 +163,7 @@ SquareNanometersPerPicosecond = Annotated[float, Dimension("diffusion")]
 KilojoulesPerMole = Annotated[float, Dimension("energy")]
 Daltons = Annotated[float, Dimension("mass")]
 Radians = Annotated[float, Dimension("angle")]
+Gigabytes = Annotated[float, Dimension("data")]
 KilojoulesPerMolePerCubicNanometer = Annotated[float, Dimension("stress")]
 PerCubicNanometer = Annotated[float, Dimension("concentration")]
 KilojoulesPerMolePerNanometer = Annotated[float, Dimension("force")]

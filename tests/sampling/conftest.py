@@ -14,7 +14,8 @@ def toys(monkeypatch):
     """Plug-ins by name."""
     monkeypatch.delenv(registry.WITH, raising=False)
     monkeypatch.setenv(registry.WITH, "")
-    registry.name_files([HERE / "toy_campaign.py", HERE / "toy_sums.py", HERE / "toy_wells.py"])
+    names = ("toy_campaign", "toy_fillings", "toy_sums", "toy_wells")
+    registry.name_files([HERE / f"{name}.py" for name in names])
     return registry.plugin
 
 

@@ -120,6 +120,24 @@ def test_a_disk_too_small_is_told_before_anything_is_begun(monkeypatch, run, tmp
     assert not (tmp_path / "run").exists()
 
 
+def test_a_limit_of_the_study_is_held_before_it_begins_and_while_it_runs_and_raised_when_going_on(
+    run, tmp_path
+):
+    study = tmp_path / "study.toml"
+    shutil.copy(run.parent / "peptide.pdb", tmp_path)
+    study.write_text(STUDY.replace("workers = 1", 'workers = 1\ndisk_limit = "0.4 MB"'))
+    dry = CliRunner().invoke(app, ["run", str(study), "--dry"])
+    assert dry.exit_code == 2
+    assert "400 kB allowed (disk_limit)" in dry.stdout
+    assert "does not fit: save fewer frames (save_every = " in dry.stdout
+    begun = tmp_path / "begun"
+    refused = CliRunner().invoke(app, ["run", str(study), "--out", str(begun)])
+    assert refused.exit_code == 2
+    assert "0.0004 GB; all that is committed is kept: allow more (--disk-limit)" in refused.output
+    assert CliRunner().invoke(app, ["resume", str(begun), "--disk-limit", "1 GB"]).exit_code == 0
+    assert Store(begun).digest() == Store(run).digest()
+
+
 def test_the_report_counts_what_was_simulated(run):
     report = json.loads((run / "results" / "report.json").read_text())
     assert report["cost"]["steps"] == 2 * 4 * 10_000

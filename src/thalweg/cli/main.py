@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -144,12 +145,21 @@ def run(
 @app.command()
 def resume(
     run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
+    disk_limit: Annotated[
+        str | None,
+        typer.Option(help='What it may take up from now on, "40 GB"; what its study says by default.'),
+    ] = None,
     with_files: With = None,
 ) -> None:
     """Go on with a run that was stopped or killed, however it ended."""
     from thalweg.studies.runs.running import study_of
+    from thalweg.units import quantity
 
-    _finish(study_of(run), run)
+    study = study_of(run)
+    if disk_limit is not None:
+        limit = quantity(disk_limit, "data")
+        study = replace(study, execution=replace(study.execution, disk_limit=limit))
+    _finish(study, run)
 
 
 @app.command()

@@ -20,10 +20,12 @@ from thalweg.machine import disk
 from thalweg.machine.programs import make_room_for_programs
 from thalweg.machine.surviving import reason
 from thalweg.sampling.agenda import Agenda
+from thalweg.sampling.disk_budget import DiskBudget
 from thalweg.sampling.executors import serial
 from thalweg.sampling.plans import from_plain, plain
 from thalweg.sampling.policy import Planner, Task
 from thalweg.sampling.store import MANIFEST, Store, StoreError, sha256
+from thalweg.units import Gigabytes
 
 PATIENCE = 600.0
 """Seconds for which workers that were there and are not to be had any more are waited for."""
@@ -51,6 +53,7 @@ def drive(
     executor: Callable[[], Executor] = serial,
     rounds: int | None = None,
     observers: Sequence[CampaignObserver] = (),
+    disk_limit: Gigabytes | None = None,
 ) -> None:
     """Carry out the rounds of ``policy``, all or the first ``rounds``; do again only what is not committed.
 
@@ -61,13 +64,15 @@ def drive(
     ----------
     executor : called for a `concurrent.futures.Executor`, such as `serial` or ``processes(2)``; called again
         when its workers were killed
+    disk_limit : what the store may take up [GB], see `DiskBudget`; None for no bound
 
     Raises
     ------
     StoreError
         If the store is in use, cannot be written, or was damaged.
     CampaignError
-        If a task fails, or workers die three times in a row without finishing anything.
+        If a task fails, workers die three times in a row without finishing anything, or the next task would pass the
+        limit of the disk.
     """
     with store.campaign() as held, _restored(held), Pool(executor) as pool:
         total = policy.rounds if rounds is None else min(rounds, policy.rounds)
@@ -84,7 +89,8 @@ def drive(
             for observer in observers:
                 observer(k, task, done, of, seconds)
 
-        pool.carry_out(Agenda(held, policy, total, tell), held)
+        budget = None if disk_limit is None else DiskBudget(held, disk_limit)
+        pool.carry_out(Agenda(held, policy, total, tell), held, budget)
 
 
 @contextmanager
@@ -133,13 +139,13 @@ class Pool:
     def __exit__(self, *exception) -> None:
         self._close()
 
-    def carry_out(self, agenda: Agenda, store: Store) -> None:
+    def carry_out(self, agenda: Agenda, store: Store, budget: DiskBudget | None = None) -> None:
         """Do the tasks of an agenda, each as soon as what it reads is there."""
         running: dict[Future, Task] = {}
         deaths = 0
         while True:
             try:
-                self._begin(agenda, running, store)
+                self._begin(agenda, running, store, budget)
                 if not running:
                     return
                 ended = wait(running, return_when=FIRST_COMPLETED).done
@@ -158,12 +164,22 @@ class Pool:
                 continue
             deaths = 0
             for future in ended:
-                agenda.finish(running.pop(future), seconds[future])
+                task = running.pop(future)
+                if budget is not None:
+                    budget.count(task)
+                agenda.finish(task, seconds[future])
 
-    def _begin(self, agenda: Agenda, running: dict[Future, Task], store: Store) -> None:
-        """Hand out what can be done."""
+    def _begin(
+        self, agenda: Agenda, running: dict[Future, Task], store: Store, budget: DiskBudget | None
+    ) -> None:
+        """Hand out what can be done, as far as the disk has room for it."""
         taken = agenda.take()
         for k, task in enumerate(taken):
+            if budget is not None and not budget.admits(task, running.values()):
+                agenda.put_back(taken[k:])
+                if not running:
+                    raise CampaignError(budget.refusal(task))
+                return
             try:
                 work = self._workers().submit(_perform, task.id, plain(task.work), store.path, store.lease)
             except BrokenExecutor:

@@ -16,23 +16,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.dynamics.engine import Recording
+from thalweg.dynamics.engine import Recording, Variable
 from thalweg.geometry.evaluation import evaluate
 from thalweg.machine import disk
 from thalweg.machine.arrays import stored_arrays
 from thalweg.machine.precision import full_precision
 from thalweg.machine.reading import read_json
 from thalweg.sampling.apparatus import Apparatus
-from thalweg.sampling.store import Store, write_json
-from thalweg.shapes import Float, Int
+from thalweg.sampling.store import MANIFEST, Store, write_json
+from thalweg.shapes import Box, Float, Int, Positions, Values
 from thalweg.systems.state import State
+
+FRAMES = "frames.npz"
+
+SMALL = 1 << 16
+"""Bytes of the frames of a segment that is kept in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +61,21 @@ class Segment:
     def read(store: Store, entry: str) -> Segment:
         """A committed segment, checked against its digest."""
         card = read_json(store.file(entry, "segment.json"), "what a segment says of itself")
-        with stored_arrays(store.file(entry, "frames.npz")) as arrays:
+        with stored_arrays(store.file(entry, FRAMES)) as arrays:
             return Segment(entry, card, **arrays)
+
+    @staticmethod
+    def read_again(store: Store, entry: str) -> Segment:
+        """The same for who reads all segments in every round: a small one is read and checked once in a process."""
+        if disk.exists(path := store.folder(entry) / FRAMES) and path.stat().st_size <= SMALL:
+            return _kept(store.path, entry, disk.read_bytes(store.folder(entry) / MANIFEST))
+        return Segment.read(store, entry)
+
+
+@lru_cache(maxsize=1 << 13)
+def _kept(path: Path, entry: str, manifest: bytes) -> Segment:
+    """Read once; one that is made anew differently has another manifest."""
+    return Segment.read(Store(path), entry)
 
 
 def write_segment(folder: Path, recording: Recording, apparatus: Apparatus, card: dict[str, Any]) -> None:
@@ -70,7 +90,7 @@ def write_segment(folder: Path, recording: Recording, apparatus: Apparatus, card
     }
     frames |= {} if recording.boxes is None else {"boxes": recording.boxes}
     frames |= {} if recording.rungs is None else {"rungs": recording.rungs}
-    disk.write_arrays(folder / "frames.npz", frames)
+    disk.write_arrays(folder / FRAMES, frames)
     state = recording.state
     arrays = {"positions": state.positions, "momenta": state.momenta, "step": state.step}
     arrays |= {"key": jax.random.key_data(state.key)} | ({} if state.box is None else {"box": state.box})
@@ -154,5 +174,11 @@ def _features(recording: Recording, apparatus: Apparatus) -> Float[np.ndarray, "
         return np.stack([evaluate(apparatus.features, positions, boxes) for positions, boxes in pairs])
     positions = recording.positions
     box = None if apparatus.box is None else jnp.asarray(apparatus.box, positions.dtype)
-    measure = jax.jit(lambda x: apparatus.features(x, box))
-    return np.stack([np.asarray(measure(walker.transpose(1, 2, 0))).T for walker in positions])
+    walks = [walker.transpose(1, 2, 0) for walker in positions]
+    return np.stack([np.asarray(_measured(apparatus.features, walk, box)).T for walk in walks])
+
+
+@eqx.filter_jit
+def _measured(features: Variable, positions: Positions, box: Box | None) -> Values:
+    """Compiled once for all segments of a campaign."""
+    return features(positions, box)

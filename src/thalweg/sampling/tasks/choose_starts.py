@@ -49,7 +49,7 @@ class ChooseStarts:
 
     def __call__(self, store: Store, entry: str) -> None:
         apparatus = self.recipe.build()
-        segments = [Segment.read(store, name) for name in self.segments]
+        segments = [Segment.read_again(store, name) for name in self.segments]
         sampled = self._sampled(store, segments, apparatus)
         restarts = self.rule.choose(sampled, self.walkers, self.seed)
         frames = _places(sampled, restarts.frames)

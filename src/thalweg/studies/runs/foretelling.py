@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import time
@@ -12,10 +13,12 @@ from pathlib import Path
 
 from thalweg.machine import disk
 from thalweg.sampling.agenda import foreseen
+from thalweg.sampling.disk_budget import BYTES
 from thalweg.sampling.policy import Policy
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.simulate import Simulate
 from thalweg.studies.tables.study import Study
+from thalweg.units import duration
 
 TRIAL = (2, 6)
 """Frames of each walker in the two trials, whose difference says what a frame costs."""
@@ -41,6 +44,9 @@ class Foretold:
     size : on disk [bytes]
     files : on disk
     free : on the disk [bytes]
+    limit : that the study sets to what the run takes up [bytes]; None for none
+    of_frames : part of the size that grows with the number of frames [bytes]
+    save_every : time between frames [ps]
     """
 
     rounds: int
@@ -51,6 +57,9 @@ class Foretold:
     size: float
     files: int
     free: int
+    limit: float | None
+    of_frames: float
+    save_every: float
 
     def in_words(self) -> Iterator[str]:
         """Sentences for a terminal."""
@@ -64,15 +73,31 @@ class Foretold:
             f"Processor time: {time_span(self.seconds)}, {shared} with {self.workers} at once where each has a core, "
             "and what is learned in between."
         )
-        share = f"of {amount_of_data(self.free)} free"
+        bound = "" if self.limit is None else f", and {amount_of_data(self.limit)} allowed (disk_limit)"
+        share = f"of {amount_of_data(self.free)} free{bound}"
+        other = "another disk (--out)" if self.limit is None else "another disk (--out) or limit"
         yield f"Disk: {amount_of_data(self.size)} in {self.files:,} files, {share}."
-        if self.size > 0.9 * self.free:
-            yield "That does not fit: save fewer frames (save_every), take shorter times, or another disk (--out)."
+        if not self.fits:
+            yield f"That does not fit: save fewer frames (save_every{self._apart()}), take shorter times, or {other}."
+
+    @property
+    def room(self) -> float:
+        """What the run may take up [bytes]: nine tenths of what is free, or less if the study says so."""
+        free = 0.9 * self.free
+        return free if self.limit is None else min(free, self.limit)
 
     @property
     def fits(self) -> bool:
-        """Whether the disk has room."""
-        return self.size <= 0.9 * self.free
+        """Whether the run has room."""
+        return self.size <= self.room
+
+    def _apart(self) -> str:
+        """How far apart frames would have to be, where that alone is a way out."""
+        others = self.size - self.of_frames
+        if others >= self.room:
+            return ""
+        times = math.ceil(self.of_frames / (self.room - others))
+        return f" = {duration(times * self.save_every)} or more"
 
 
 def foretell(study: Study, out: Path) -> Foretold:
@@ -83,7 +108,7 @@ def foretell(study: Study, out: Path) -> Foretold:
     ValueError
         If the study cannot be built.
     """
-    policy = study.campaign
+    policy, limit = study.campaign, study.execution.disk_limit
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         tasks = _planned(policy, store) if foreseen(policy) else None
@@ -99,6 +124,9 @@ def foretell(study: Study, out: Path) -> Foretold:
         size=frames * per_frame + segments * per_segment,
         files=segments * files + policy.rounds * 2,
         free=shutil.disk_usage(_there(out)).free,
+        limit=None if limit is None else limit * BYTES,
+        of_frames=frames * per_frame,
+        save_every=policy.save_every,
     )
 
 
@@ -150,8 +178,8 @@ def time_span(seconds: float) -> str:
     """
     for limit, unit, size in ((120.0, "s", 1.0), (5400.0, "min", 60.0), (172800.0, "h", 3600.0)):
         if seconds < limit:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds / 86400.0:.2g} days"
+            return f"{_rough(seconds / size)} {unit}"
+    return f"{_rough(seconds / 86400.0)} days"
 
 
 def amount_of_data(size: float) -> str:
@@ -159,10 +187,15 @@ def amount_of_data(size: float) -> str:
 
     Examples
     --------
-    >>> amount_of_data(999), amount_of_data(2.34e9)
-    ('1 kB', '2.3 GB')
+    >>> amount_of_data(999), amount_of_data(4.04e5), amount_of_data(2.34e9)
+    ('1 kB', '400 kB', '2.3 GB')
     """
     for limit, unit, one in ((1e6, "kB", 1e3), (1e9, "MB", 1e6), (1e12, "GB", 1e9)):
         if size < limit:
-            return f"{size / one:.2g} {unit}" if size >= one else f"1 {unit}"
-    return f"{size / 1e12:.2g} TB"
+            return f"{_rough(size / one)} {unit}" if size >= one else f"1 {unit}"
+    return f"{_rough(size / 1e12)} TB"
+
+
+def _rough(number: float) -> str:
+    """Two digits."""
+    return f"{float(f'{number:.2g}'):g}"

@@ -157,7 +157,8 @@ def carry_out(study: Study, run: Path, console: Console) -> Store:
     """Do what is not done yet of ``study`` in ``run``; the store, now complete."""
     with working_in(run), _progress(study, console) as observer:
         store = store_of(Path.cwd())
-        drive(store, study.campaign, study.execution.runner.executor, observers=(observer,))
+        execution = study.execution
+        drive(store, study.campaign, execution.runner.executor, None, (observer,), execution.disk_limit)
         return store
 
 

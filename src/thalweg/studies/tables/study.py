@@ -35,6 +35,7 @@ from thalweg.units import (
     AtLeast,
     Count,
     Daltons,
+    Gigabytes,
     Kelvin,
     KilojoulesPerMolePerCubicNanometer,
     Nanometers,
@@ -189,10 +190,12 @@ class Execution:
     ----------
     workers : how many at once, where no executor says so
     executor : processes of this machine, or workers of Dask here, at an address or in jobs of a queue
+    disk_limit : what the run folder may take up [GB]: tasks that would pass it are refused; None for no bound
     """
 
     workers: Count = 2
     executor: TaskRunner | None = None
+    disk_limit: Gigabytes | None = None
 
     @property
     def runner(self) -> TaskRunner:
