@@ -41,6 +41,7 @@ from .exchange.mixing import LadderMixing as LadderMixing
 from .exchange.mixing import second_eigenvalue as second_eigenvalue
 from .exchange.scaled_bias import ScaledBias as ScaledBias
 from .exchange.temperatures import EnergyQuantiles as EnergyQuantiles
+from .disk_budget import DiskBudget as DiskBudget
 from .executors import Processes as Processes
 from .executors import TaskRunner as TaskRunner
 from .executors import processes as processes
