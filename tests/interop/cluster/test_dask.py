@@ -5,12 +5,15 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from distributed import Client
 
 from thalweg import registry
-from thalweg.interop.cluster.dask import Dask, dask_executor
+from thalweg.interop.cluster.dask import Dask, DaskExecutor, dask_executor
 from thalweg.interop.cluster.queues import JobQueue
 from thalweg.sampling.campaign import CampaignError, drive
 from thalweg.sampling.executors import processes, serial
@@ -50,6 +53,25 @@ def test_a_task_that_fails_on_a_worker_of_dask_is_named(sums, tmp_path):
 def test_workers_of_dask_that_keep_dying_end_the_campaign_with_a_word(sums, tmp_path):
     with pytest.raises(CampaignError, match="killed 3 times in a row while doing sums/only"):
         drive(Store(tmp_path), sums.Once(sums.KillWorker(times=99)), dask_executor(1))
+
+
+def test_what_was_done_when_the_scheduler_went_away_counts_as_broken_and_is_not_waited_for():
+    class Gone:
+        """Of a task that was done, a result that nobody can fetch any more."""
+
+        status = "finished"
+
+        def result(self):
+            raise OSError("connection closed")
+
+        def add_done_callback(self, settle):
+            settle(self)
+
+    client = Mock(spec=Client)
+    client.submit.return_value = Gone()
+    promised = DaskExecutor(client).submit(len, ())
+    with pytest.raises(BrokenExecutor, match="scheduler is gone"):
+        promised.result(timeout=1.0)
 
 
 def test_a_scheduler_that_is_not_there_is_told_with_the_commands_that_start_one(monkeypatch):

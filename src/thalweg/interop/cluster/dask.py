@@ -63,10 +63,14 @@ class DaskExecutor(Executor):
         def settle(done) -> None:
             if not promised.set_running_or_notify_cancel():
                 return
-            if done.status == "finished":
-                promised.set_result(done.result())
-                return
-            promised.set_exception(_meant(done.exception()) if done.status == "error" else BrokenExecutor())
+            try:
+                if done.status == "finished":
+                    promised.set_result(done.result())
+                    return
+                failed = _meant(done.exception()) if done.status == "error" else BrokenExecutor()
+            except Exception as error:  # the scheduler went before it had handed over what came of it
+                failed = BrokenExecutor(f"the scheduler is gone: {error}")
+            promised.set_exception(failed)
 
         running.add_done_callback(settle)
         return promised
