@@ -19,6 +19,7 @@ from thalweg.learned_potentials.linear.polynomials import PolynomialFit
 from thalweg.learned_potentials.linear.sparse_kernel import SparseKernel
 from thalweg.learned_potentials.long_range.charge_equilibration import ChargeEquilibration
 from thalweg.learned_potentials.long_range.induced_dipoles import InducedDipoles
+from thalweg.learned_potentials.long_range.labeled_charges import LabeledCharges
 from thalweg.learned_potentials.long_range.latent_charges import LatentCharges
 from thalweg.learned_potentials.long_range.point_charges import point_charges
 from thalweg.learned_potentials.networks.element_networks import Network
@@ -65,6 +66,7 @@ EXAMPLES = {
     "StillingerWeber": StillingerWeber(0.3, strengths=(300.0,)),
     "ChargeEquilibration": ChargeEquilibration(),
     "LatentCharges": LatentCharges(Linear(SITES), starts=1),
+    "LabeledCharges": LabeledCharges(near=0.1),
 }
 """A small example of each learner."""
 
@@ -76,7 +78,6 @@ KNOWN = {
     "BindingTerm": lambda frames: FreeAtoms().binding(frames),
     "KernelSites": lambda frames: EXAMPLES["SiteGradientDomain"].fit(frames).term.sites,
     "LearnedPotential": lambda frames: Recipe(Linear(SITES), core_repulsion=None).fit(frames),
-    "LatentChargeTerm": lambda frames: EXAMPLES["LatentCharges"].fit(frames).term.terms[0],
 }
 """Terms that come from no learner alone."""
 

@@ -108,10 +108,11 @@ from .long_range.coulomb import GaussianCharges as GaussianCharges
 from .long_range.coulomb import Thole as Thole
 from .long_range.coulomb import charge_interactions as charge_interactions
 from .long_range.coulomb import coulomb_energy as coulomb_energy
+from .long_range.environment_charges import EnvironmentCharges as EnvironmentCharges
 from .long_range.induced_dipoles import Charged as Charged
 from .long_range.induced_dipoles import InducedDipoles as InducedDipoles
+from .long_range.labeled_charges import LabeledCharges as LabeledCharges
 from .long_range.latent_charges import LatentCharges as LatentCharges
-from .long_range.latent_charges import LatentChargeTerm as LatentChargeTerm
 from .long_range.point_charges import PointCharges as PointCharges
 from .long_range.point_charges import point_charges as point_charges
 from .long_range.whole_frames import FrameEnergy as FrameEnergy

@@ -12,7 +12,8 @@ import pytest
 
 from thalweg.learned_potentials.linear.learner import Linear
 from thalweg.learned_potentials.long_range.coulomb import DistantCharges, coulomb_energy, fields
-from thalweg.learned_potentials.long_range.latent_charges import LatentCharges, LatentChargeTerm
+from thalweg.learned_potentials.long_range.environment_charges import EnvironmentCharges
+from thalweg.learned_potentials.long_range.latent_charges import LatentCharges
 from thalweg.learned_potentials.long_range.point_charges import point_charges
 from thalweg.learned_potentials.long_range.variable_projection import Expected
 from thalweg.learned_potentials.long_range.whole_frames import whole_frame
@@ -42,7 +43,7 @@ def pairs(distances, seed=0):
 def ions(charges, polarizabilities=(0.0, 0.0)):
     """A term whose charges are those of elements."""
     none = np.zeros((2, 2))
-    return LatentChargeTerm(
+    return EnvironmentCharges(
         SIGHT.over((11, 17)), np.array(charges), none, none, none + 1, np.array(polarizabilities), 0.3
     )
 

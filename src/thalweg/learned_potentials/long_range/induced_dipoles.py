@@ -28,7 +28,7 @@ CONVERGED = 0.6
 
 @runtime_checkable
 class Charged(Protocol):
-    """Whatever says which charges atoms have: `PointCharges`, `EquilibratedCharges`, `LatentChargeTerm`."""
+    """Whatever says which charges atoms have: `PointCharges`, `EquilibratedCharges`, `EnvironmentCharges`."""
 
     def charges(self, frame: WholeFrame) -> Float[Array, " sites"]:
         """Charge of each site [e]."""
