@@ -16,6 +16,7 @@ from .generator import Rates as Rates
 from .grid import Grid as Grid
 from .muller_brown import MullerBrown as MullerBrown
 from .muller_brown import WithHarmonicDimensions as WithHarmonicDimensions
+from .narrowing import WithNarrowingDimension as WithNarrowingDimension
 from .oscillator import DampedOscillator as DampedOscillator
 from .oscillator import MemoryOscillator as MemoryOscillator
 from .oscillator import OrnsteinUhlenbeck as OrnsteinUhlenbeck

@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from thalweg.labeling.level import LabelFailed
 from thalweg.sampling.paths.dimer import Dimer
 from thalweg.sampling.paths.elastic_band import FirstPath, NudgedElasticBand, PathObserver
 from thalweg.sampling.paths.ends import Arrangement, Order
 from thalweg.sampling.paths.reaction_path import ReactionPath
+from thalweg.sampling.paths.reparametrization import spread_evenly, string_tangents
 from thalweg.sampling.paths.rigid_motion import Freedom
 from thalweg.shapes import Shaped
 from thalweg.systems.configuration import Configuration
@@ -104,7 +104,7 @@ class StringMethod:
 
     def _relaxed(self, energy: Any, first: FirstPath, observers: Sequence[PathObserver]) -> ReactionPath:
         surface, like, freedom = first.surface, first.like, Freedom.of(first.like, self.fixed)
-        x, calls, goal = _spread_evenly(first.positions), first.calls + 2, first.tolerance
+        x, calls, goal = spread_evenly(first.positions), first.calls + 2, first.tolerance
         energies, forces = np.zeros(len(x)), np.zeros(x.shape)
         for k in (0, -1):
             (energies[k],), (forces[k],) = surface(x[k][None])
@@ -120,7 +120,7 @@ class StringMethod:
                 break
             calls += len(x) - 2
             force = freedom.projected(forces[1:-1], x[1:-1])
-            tangents = freedom.projected(_string_tangents(x)[1:-1], x[1:-1])
+            tangents = freedom.projected(string_tangents(x)[1:-1], x[1:-1])
             tangents /= np.linalg.norm(tangents, axis=(1, 2), keepdims=True)
             across = force - (force * tangents).sum((1, 2), keepdims=True) * tangents
             residual = float(np.linalg.norm(across, axis=-1).max())
@@ -139,7 +139,7 @@ class StringMethod:
             ]
             x = x.copy()
             x[1:-1] += move
-            x = _spread_evenly(x)
+            x = spread_evenly(x)
         notes = [*first.notes, *([trouble] if trouble else [])]
         at_rest = residual < goal and not trouble
         if not at_rest and not trouble:
@@ -160,7 +160,7 @@ class StringMethod:
             return replace(path, notes=(*path.notes, note))
         frame = Configuration(path.numbers, x[top], path.box, path.periodic)
         dimer = Dimer(tolerance, longest=0.5 * longest, fixed=self.fixed)
-        found = dimer.climb(energy, frame, mode=_string_tangents(x)[top])
+        found = dimer.climb(energy, frame, mode=string_tangents(x)[top])
         calls = path.calls + found.calls
         spacing = path.lengths[-1] / (len(x) - 1)
         apart = np.linalg.norm(found.positions - x[top])
@@ -186,32 +186,3 @@ def _stiffest(known: float, before: tuple | None, x: np.ndarray, across: np.ndar
         FORGOTTEN * known if known < FIRST_CURVATURE else 0.0,
         float((turned / np.maximum(moved, 1e-12)).max()),
     )
-
-
-def _string_tangents(x: Shaped[np.ndarray, "images atoms dims"]) -> np.ndarray:
-    """Unit tangents of a cubic spline through images."""
-    at = _arc(x)
-    along = CubicSpline(at, x)(at, 1)
-    return along / np.linalg.norm(along, axis=(1, 2), keepdims=True)
-
-
-def _spread_evenly(x: Shaped[np.ndarray, "images atoms dims"], count: int | None = None) -> np.ndarray:
-    """Images at equal distances along a cubic spline through ``x``; ends stay.
-
-    Examples
-    --------
-    >>> _spread_evenly(np.array([0.0, 0.2, 1.0]).reshape(3, 1, 1)).ravel().round(6).tolist()
-    [0.0, 0.5, 1.0]
-    """
-    at = _arc(x)
-    curve, fine = CubicSpline(at, x), np.linspace(0.0, at[-1], 20 * len(x))
-    lengths = _arc(curve(fine))
-    wanted = np.linspace(0.0, lengths[-1], count or len(x))
-    spread = curve(np.interp(wanted, lengths, fine))
-    spread[0], spread[-1] = x[0], x[-1]
-    return spread
-
-
-def _arc(x: np.ndarray) -> np.ndarray:
-    pieces = np.linalg.norm(np.diff(x, axis=0).reshape(len(x) - 1, -1), axis=1)
-    return np.concatenate([[0.0], np.cumsum(np.maximum(pieces, 1e-12))])
