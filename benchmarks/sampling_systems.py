@@ -6,7 +6,7 @@ Also a plug-in: its apparatuses are named by the plans of campaigns.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -75,6 +75,12 @@ class Landscape:
         return float(self.exact.interpolated(times, np.array([self.start]))[0]) / self.dt
 
     @cached_property
+    def leaving(self) -> float:
+        """Mean steps of a walker from the start to the side, exact."""
+        times = self.exact.mean_first_passage_time(self.side)
+        return float(self.exact.interpolated(times, np.array([self.start]))[0]) / self.dt
+
+    @cached_property
     def edges(self) -> list[np.ndarray]:
         """Of the cells."""
         return [np.linspace(*ends, n + 1) for ends, n in zip(self.potential.domain, self.cells)]
@@ -136,10 +142,13 @@ WELLS = Landscape(
     rounds=30,
     sketch={},
 )
+DEEP = replace(MULLER_BROWN, name="Müller-Brown/6", potential=MullerBrown(6.0), dt=1e-4)
+"""The same surface with wells deeper by two thirds; not in the race."""
+
 LANDSCAPES = {"muller-brown": MULLER_BROWN, "wells": WELLS}
 
 
 @factory
 def landscape(name: str) -> Apparatus:
-    """The apparatus of a landscape by its name in the table of parts."""
-    return LANDSCAPES[name].apparatus()
+    """The apparatus of a landscape by its name in the table of parts, or the deep one."""
+    return DEEP.apparatus() if name == "deep" else LANDSCAPES[name].apparatus()

@@ -14,6 +14,7 @@ from thalweg.geometry.composed_variables import Concatenate
 from thalweg.geometry.variables import Dihedrals, Distances
 from thalweg.learning.storage import load_tree, save_tree
 from thalweg.sampling.bias.adaptive_force import AdaptiveBiasingForce
+from thalweg.sampling.bias.committor_bias import CommittorBias
 from thalweg.sampling.bias.frozen import FrozenBias
 from thalweg.sampling.bias.kolmogorov import Kolmogorov
 from thalweg.sampling.bias.metadynamics import Metadynamics, WellTemperedMetadynamics
@@ -58,6 +59,7 @@ METHODS = {
     "Metadynamics": Metadynamics(height=1.2, bias_factor=8.0, stride=0.1),
     "AdaptiveBiasingForce": AdaptiveBiasingForce(full_samples=10, stride=0.1),
     "Kolmogorov": Kolmogorov(strength=1.0, floor=1e-4),
+    "CommittorBias": CommittorBias(OPES(barrier=30.0, stride=0.1), strength=0.5),
     "OPES": OPES(barrier=30.0, stride=0.1),
     "OPESExplore": OPESExplore(barrier=30.0, stride=0.1),
 }

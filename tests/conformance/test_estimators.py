@@ -29,6 +29,7 @@ from thalweg.collective_variables.memberships.deep_markov import DeepMarkovModel
 from thalweg.collective_variables.memberships.fuzzy_markov_model import FuzzyMarkovStateModel
 from thalweg.collective_variables.neural.autoencoders import Autoencoder, VariationalAutoencoder
 from thalweg.collective_variables.neural.slow_networks import DCCA, SRV, VDE, TimeLaggedAutoencoder, VAMPnet
+from thalweg.collective_variables.neural.spib import SPIB
 from thalweg.learning.storage import load_tree, save_tree
 from thalweg.time_series.trajectories import Trajectories
 
@@ -53,6 +54,7 @@ EXAMPLES = {
     "DCCA": DCCA(5, dim=1, **SMALL),
     "TimeLaggedAutoencoder": TimeLaggedAutoencoder(5, dim=1, **SMALL),
     "VDE": VDE(5, dim=1, **SMALL),
+    "SPIB": SPIB(5, dim=1, states=6, **SMALL),
     "DeepMarkovModel": DeepMarkovModel(5, states=2, **SMALL),
     "FuzzyMarkovStateModel": FuzzyMarkovStateModel(5, Indicators(TWO)),
     "Surrogate": Surrogate(PCA(1), ByCorrelation()),

@@ -11,13 +11,16 @@ import pytest
 from thalweg import registry
 from thalweg.collective_variables.manifold.embeddings.isomap import Isomap
 from thalweg.collective_variables.neural.autoencoders import Autoencoder, VariationalAutoencoder
+from thalweg.collective_variables.neural.learned_basis import Training
 from thalweg.geometry.variables import Coordinates
 from thalweg.kinetics.reactions.regions import Intervals
 from thalweg.references import references
 from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.bias.metadynamics import Metadynamics
+from thalweg.sampling.bias.opes import OPES
 from thalweg.sampling.campaign import drive
 from thalweg.sampling.plans import from_plain, plain
+from thalweg.sampling.policies.committor_loop import CommittorLoop
 from thalweg.sampling.policies.local_diffusion_map_loop import LocalDiffusionMapLoop
 from thalweg.sampling.policies.markov_restarts import MarkovRestarts
 from thalweg.sampling.policies.mesa import MESA
@@ -57,6 +60,11 @@ EXAMPLES = {
     "LocalDiffusionMapLoop": LocalDiffusionMapLoop(
         RECIPE, seeds=(0, 3), walkers=4, visits=1, swarm=0.2, drive=0.1, free=0.04, tries=1, save_every=0.004,
         lagtime=0.02, bias=Metadynamics(height=0.5, bias_factor=8.0, stride=0.01),
+    ),
+    "CommittorLoop": CommittorLoop(
+        RECIPE, seeds=(0, 3), walkers=4, cycles=2, swarm=0.2, drive=0.2, produce=0.2, segment=0.2, save_every=0.004,
+        lagtime=0.02, states=10, settled=1.0, a=Intervals((1.5,), (9.0,), (1,)), b=Intervals((-9.0,), (1.35,), (1,)),
+        training=Training(hidden=(8,), steps=50, restarts=1), bias=OPES(barrier=5.0, stride=0.01),
     ),
     "ReplicaExchange": ReplicaExchange(
         RECIPE, seeds=(0, 3), walkers=4, hottest=480.0, pilot=0.08, length=0.16, segment=0.08, exchange_every=0.004,

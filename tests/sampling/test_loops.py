@@ -10,12 +10,17 @@ import pytest
 from thalweg.collective_variables.linear.pca import PCA
 from thalweg.collective_variables.manifold.embeddings.isomap import Isomap
 from thalweg.collective_variables.neural.autoencoders import Autoencoder, VariationalAutoencoder
+from thalweg.collective_variables.neural.learned_basis import Training
 from thalweg.free_energies.difference import agreement, free_energy_difference
+from thalweg.kinetics.committors.gradient_rate import gradient_rates
+from thalweg.kinetics.reactions.regions import Ellipsoid
 from thalweg.machine.reading import read_json
 from thalweg.sampling.agenda import foreseen
 from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.bias.metadynamics import Metadynamics, WellTemperedMetadynamics
+from thalweg.sampling.bias.opes import OPES
 from thalweg.sampling.campaign import drive
+from thalweg.sampling.policies.committor_loop import CommittorLoop
 from thalweg.sampling.policies.learn_and_drive import WEIGHTS
 from thalweg.sampling.policies.local_diffusion_map_loop import LocalDiffusionMapLoop
 from thalweg.sampling.policies.mesa import MESA
@@ -23,14 +28,20 @@ from thalweg.sampling.policies.rave import RAVE
 from thalweg.sampling.policies.sandcv import SandCV
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.flatten import FlatteningBias
-from thalweg.sampling.tasks.learned_variable import explained_share
+from thalweg.sampling.tasks.learned_variable import LearnedVariable, explained_share
 from thalweg.sampling.tasks.reweigh import WeightedFrames
 from thalweg.studies.tables.language import StudyError
 from thalweg.studies.tables.study import from_table
+from thalweg.testsystems.generator import Generator
+from thalweg.testsystems.muller_brown import MullerBrown
+from thalweg.time_series.trajectories import Trajectories
 
 RECIPE = ApparatusRecipe("toy_campaign.muller_brown")
 MULLER_BROWN = 3.634
 """F(y < 0.75) - F(y > 0.75) of Müller-Brown / 10, in kT."""
+
+SETS = Ellipsoid((-0.558, 1.442), 0.2), Ellipsoid((0.623, 0.028), 0.2)
+"""Discs around two of its minima."""
 
 HILLS = Metadynamics(height=0.5, bias_factor=8.0, stride=0.02)
 SHORT = {
@@ -60,6 +71,16 @@ def test_loops_without_an_end_are_foreseen_and_others_are_not(toy):
         MESA(RECIPE, settled=1.5)
     with pytest.raises(ValueError, match="give a free energy above zero"):
         RAVE(RECIPE, highest=0.0)
+
+
+def test_a_committor_needs_two_sets_and_weights_that_make_sense(toy, tmp_path):
+    with pytest.raises(ValueError, match="a and b missing; give regions"):
+        CommittorLoop(RECIPE).plan(Store(tmp_path), 0)
+    with pytest.raises(ValueError, match="strength = 1, floor = 0; give"):
+        CommittorLoop(RECIPE, floor=0.0)
+    a, b = SETS
+    first = CommittorLoop(RECIPE, a=a, b=b).plan(Store(tmp_path), 0)
+    assert [task.id for task in first] == ["starts/s1-c-1-starts-000", "starts/s2-c-1-starts-000"]
 
 
 @pytest.mark.parametrize("kind", ["MESA", "SandCV", "RAVE"])
@@ -131,6 +152,37 @@ def test_a_loop_that_is_stopped_anywhere_goes_on_to_the_same_end(toy, tmp_path):
             drive(stopped, policy, observers=[stop])
     drive(stopped, policy)
     assert stopped.digest() == Store(tmp_path / "undisturbed").digest()
+
+
+@pytest.mark.long
+def test_the_committor_its_rate_and_free_energies_are_exact_where_all_three_are_known(toy, tmp_path):
+    """The rate of overdamped dynamics is in the functional; exact ones are those of the grid."""
+    ends = tmp_path / "ends.npy"
+    np.save(ends, np.repeat([[one.center] for one in SETS], 4, axis=0))
+    policy = CommittorLoop(
+        RECIPE, **WHOLE | {"walkers": 8, "produce": 24.0, "segment": 24.0}, cycles=3, a=SETS[0], b=SETS[1],
+        frames=str(ends), bias=OPES(barrier=15.0, stride=0.02), training=Training(**NETWORK),
+    )  # fmt: skip
+    store = Store(tmp_path / "store")
+    drive(store, policy)
+    inside = [lambda x, one=one: np.asarray(one.distance(x.T)) <= 0 for one in SETS]
+    grid = Generator(MullerBrown(10.0), MullerBrown(10.0).domain, (144, 136), kT=1.0)
+    exact, rate = grid.committor(*inside), grid.rate(*inside).forward
+    undecided = (exact > 0.02) & (exact < 0.98) & (grid.reduced_energy < grid.reduced_energy.min() + 14)
+    frames = WeightedFrames.read(store, WEIGHTS)
+    for run, seed in enumerate(policy.seeds):
+        last = [entry for entry in policy.entries(seed, "learn") if store.has(entry)][-1]
+        model = LearnedVariable.read(store, last).map.model.model
+        missed = model.transform(grid.points.T)[:, 0] - exact
+        assert np.sqrt((missed[undecided] ** 2).mean()) < 0.1
+        logs = frames.walks("log_weights", run)
+        weights = [np.exp(walk - frames.log_weights.max()) for walk in logs]
+        found = gradient_rates(model, Trajectories(frames.walks("features", run), weights=weights), 1.0)
+        assert abs(found.forward.value - rate) < 3 * found.errors[1]
+        assert found.errors[1] < 0.5 * rate
+        lower = [walk[:, 1] < 0.75 for walk in frames.walks("features", run)]
+        difference = free_energy_difference(lower, [~x for x in lower], logs, kT=1.0)
+        assert abs(difference.value - MULLER_BROWN) < 3 * difference.error
 
 
 NETWORK = {"hidden": (16, 16), "steps": 300, "restarts": 1}

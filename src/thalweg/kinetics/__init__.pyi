@@ -1,4 +1,5 @@
 from .artificial_dynamics import artificial_dynamics as artificial_dynamics
+from .committors.committor_coordinates import CommittorCoordinates as CommittorCoordinates
 from .committors.gradient_rate import ReactionRates as ReactionRates
 from .committors.gradient_rate import gradient_rates as gradient_rates
 from .committors.logit_network import LogitNetwork as LogitNetwork

@@ -7,6 +7,7 @@ from .apparatus import factory as factory
 from .bias.adaptive_force import AdaptiveBiasingForce as AdaptiveBiasingForce
 from .bias.adaptive_force import AdaptiveForceState as AdaptiveForceState
 from .bias.adaptive_force import MeanForceBias as MeanForceBias
+from .bias.committor_bias import CommittorBias as CommittorBias
 from .bias.frozen import FrozenBias as FrozenBias
 from .bias.grid import BiasGrid as BiasGrid
 from .bias.kolmogorov import Kolmogorov as Kolmogorov
@@ -57,6 +58,8 @@ from .paths.elastic_band import NudgedElasticBand as NudgedElasticBand
 from .paths.elastic_band import improved_tangents as improved_tangents
 from .paths.ends import Ends as Ends
 from .paths.ends import matched_ends as matched_ends
+from .paths.finite_temperature_string import FiniteTemperatureString as FiniteTemperatureString
+from .paths.free_energy_path import FreeEnergyPath as FreeEnergyPath
 from .paths.optimizers import FIRE as FIRE
 from .paths.optimizers import Descent as Descent
 from .paths.optimizers import QuasiNewton as QuasiNewton
@@ -64,7 +67,12 @@ from .paths.path_variables import PathVariables as PathVariables
 from .paths.path_variables import along_frames as along_frames
 from .paths.path_variables import along_values as along_values
 from .paths.reaction_path import ReactionPath as ReactionPath
+from .paths.reparametrization import arc_lengths as arc_lengths
+from .paths.reparametrization import smoothed as smoothed
+from .paths.reparametrization import spread_evenly as spread_evenly
+from .paths.reparametrization import string_tangents as string_tangents
 from .paths.rigid_motion import Freedom as Freedom
+from .paths.string_in_variables import StringInVariables as StringInVariables
 from .paths.string_method import StringMethod as StringMethod
 from .paths.surface import surface_of as surface_of
 from .paths.transition_path_sampling import TransitionPathEnsemble as TransitionPathEnsemble
@@ -75,6 +83,7 @@ from .plans import read_plan as read_plan
 from .policies.active_learning import ActiveLearning as ActiveLearning
 from .policies.active_learning import CycleRecord as CycleRecord
 from .policies.active_learning import begin_learning as begin_learning
+from .policies.committor_loop import CommittorLoop as CommittorLoop
 from .policies.label_frames import LabeledFrames as LabeledFrames
 from .policies.label_frames import LabelSets as LabelSets
 from .policies.label_frames import label as label
@@ -139,6 +148,7 @@ from .tasks.fly import LabelCall as LabelCall
 from .tasks.fly import OnTheFly as OnTheFly
 from .tasks.label import LabelFrame as LabelFrame
 from .tasks.label import StoredLabel as StoredLabel
+from .tasks.learn_committor import LearnCommittor as LearnCommittor
 from .tasks.learned_variable import FrameMethod as FrameMethod
 from .tasks.learned_variable import LearnedVariable as LearnedVariable
 from .tasks.learned_variable import LearnVariable as LearnVariable

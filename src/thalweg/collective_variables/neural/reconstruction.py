@@ -98,7 +98,7 @@ class VariationalReconstruction:
         first, last, weights = batch.ends(module.encoder.scaling(batch.frames))
         center, width = module.encoder.network(first), module.spread.network(first)
         # z = E(x) + e^s xi; relative entropy of N(E, e^{2s}) against N(0, 1), (E^2 + e^{2s} - 1 - 2 s) / 2 per value
-        noise = jax.random.normal(jax.random.key(_bits(first)), center.shape)
+        noise = jax.random.normal(jax.random.key(noise_seed(first)), center.shape)
         given = module.decoder(center + jnp.exp(width) * noise)
         entropy = 0.5 * (center**2 + jnp.exp(2 * width) - 1 - 2 * width).sum(axis=1)
         loss = _average(_squares(given, last) + self.capacity * entropy, weights)
@@ -127,6 +127,6 @@ def _autocorrelation(first: jax.Array, last: jax.Array, weights: jax.Array) -> j
     return ((share * x * y).sum(axis=0) / scale).mean()
 
 
-def _bits(frames: jax.Array) -> jax.Array:
+def noise_seed(frames: jax.Array) -> jax.Array:
     """A seed that is another one for other frames, so that equal runs have equal noise."""
     return jax.lax.bitcast_convert_type(frames.sum(), jnp.int32).astype(jnp.uint32)

@@ -30,6 +30,7 @@ POLICIES = Family(
         "MESA",
         "SandCV",
         "RAVE",
+        "CommittorLoop",
         "LocalDiffusionMapLoop",
         "MarkovRestarts",
         "Shooting",
@@ -41,7 +42,7 @@ LEARNERS = Family(
     _of(
         "collective_variables",
         "TICA", "SparseTICA", "KernelTICA", "VAC", "IntegratedVAC", "VAMP", "PCA", "SRV", "VAMPnet", "DCCA", "VDE",
-        "TimeLaggedAutoencoder", "Autoencoder", "VariationalAutoencoder", "Isomap", "DiffusionMap", "KernelPCA",
+        "SPIB", "TimeLaggedAutoencoder", "Autoencoder", "VariationalAutoencoder", "Isomap", "DiffusionMap", "KernelPCA",
         "ClassicalMDS", "MetricMDS", "SketchMap", "LocallyLinearEmbedding", "LTSA", "HessianEigenmaps",
         "LaplacianEigenmaps", "MaximumVarianceUnfolding", "ICA",
     ),
@@ -55,8 +56,12 @@ BASES = Family(
     ),
 )  # fmt: skip
 BIASES = Family(
-    BiasMethod, _of("sampling", "Metadynamics", "OPES", "OPESExplore", "AdaptiveBiasingForce", "Kolmogorov")
-)
+    BiasMethod,
+    _of(
+        "sampling",
+        "Metadynamics", "OPES", "OPESExplore", "AdaptiveBiasingForce", "Kolmogorov", "CommittorBias",
+    ),
+)  # fmt: skip
 RULES = Family(
     RestartRule,
     _of(
