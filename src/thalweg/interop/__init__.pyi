@@ -61,6 +61,8 @@ from .lammps.biasing import bias_lammps as bias_lammps
 from .lammps.driver import cell_of as cell_of
 from .lammps.driver import drive_lammps as drive_lammps
 from .lammps.driver import open_lammps as open_lammps
+from .lammps.engine import LAMMPSEngine as LAMMPSEngine
+from .lammps.lammps_input import LAMMPSInput as LAMMPSInput
 from .lammps.snap_files import write_snap as write_snap
 from .measured.feature_sets import feature_set as feature_set
 from .measured.frame_features import FeaturesAlongFile as FeaturesAlongFile

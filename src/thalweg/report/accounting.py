@@ -21,6 +21,7 @@ ANALYSIS = ("perezhernandez2013", "wu2017", "prinz2011", "efron1994")
 
 DYNAMICS = {
     "native": ("leimkuhler2013",), "openmm": ("eastman2024", "leimkuhler2013"), "ase": ("larsen2017",),
+    "lammps": ("thompson2022",),
 }  # fmt: skip
 FORCE_FIELDS = {"ff14SB": "maier2015", "tip3p": "jorgensen1983", "obc2": "onufriev2004"}
 """Part of a force field's or solvent's name -> its reference."""

@@ -10,3 +10,4 @@ from .state import thermal_state as thermal_state
 from .system import Constraints as Constraints
 from .system import System as System
 from .topology import Topology as Topology
+from .topology import molecules_of as molecules_of

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from thalweg.shapes import Int
 
 
 @dataclass(frozen=True)
@@ -59,3 +63,29 @@ class Topology:
 def _letter(chain: int) -> str:
     """A, B, ... of a chain, its number after Z."""
     return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[chain] if chain < 26 else str(chain)
+
+
+def molecules_of(symbols: tuple[str, ...], bonds: Int[np.ndarray, "bonds 2"]) -> Topology:
+    """A topology where nothing but elements and bonds is known: a residue ``MOL`` for every molecule.
+
+    Parameters
+    ----------
+    symbols : (atoms,) of the elements, ``""`` for a particle that is no atom
+    bonds : (bonds, 2) pairs of atoms
+
+    Examples
+    --------
+    >>> two = molecules_of(("H", "H", "O"), np.array([[0, 1]]))
+    >>> two.names, two.residue_ids
+    (('H1', 'H2', 'O3'), (1, 1, 2))
+    """
+    count, bonds = len(symbols), np.asarray(bonds, int).reshape(-1, 2)
+    linked = coo_array((np.ones(len(bonds)), bonds.T), (count, count))
+    return Topology(
+        names=tuple(f"{symbol or 'X'}{k}" for k, symbol in enumerate(symbols, 1)),
+        elements=symbols,
+        residue_names=("MOL",) * count,
+        residue_ids=tuple(int(number) + 1 for number in connected_components(linked, directed=False)[1]),
+        chains=(0,) * count,
+        bonds=np.sort(bonds, axis=1),
+    )

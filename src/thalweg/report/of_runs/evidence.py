@@ -136,7 +136,7 @@ class _SegmentReader:
 
     def __init__(self, store: Store, topology: Topology, torsions: Mapping[str, np.ndarray]):
         self.store, self.topology, self.names = store, topology, tuple(torsions)
-        self.angles = Dihedrals(np.array(list(torsions.values())), topology)
+        self.angles = Dihedrals(np.array(list(torsions.values()), int).reshape(-1, 4), topology)
         self.card: dict = {}
         self.folders: list[Path] = []
 

@@ -15,6 +15,7 @@ from thalweg.dynamics.integrator import Integrator
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.interop.files.dcd import open_dcd
 from thalweg.interop.files.trajectories import write_trajectory
+from thalweg.interop.lammps.lammps_input import LAMMPSInput
 from thalweg.interop.openmm import molecules
 from thalweg.interop.openmm.build import build_system
 from thalweg.interop.openmm.relaxation import relaxed
@@ -27,6 +28,7 @@ from thalweg.studies.tables.study import (
     CalculatedMolecule,
     Dynamics,
     LearnedMolecule,
+    ScriptedMolecule,
     SimulatedSystem,
     read_dynamics,
     read_features,
@@ -88,6 +90,21 @@ def _system_from(settings: SimulatedSystem, dynamics: Dynamics) -> System:
             )
         first = first_frame(settings.start, dynamics.dt)
         return calculated_system(first, topology_of(first), _level(settings))
+    if isinstance(settings, ScriptedMolecule):
+        from thalweg.studies.runs.learned_system import check_step
+
+        if dynamics.engine != "lammps":
+            raise StudyError(
+                f'[dynamics] engine = "{dynamics.engine}" knows nothing of scripts of LAMMPS; use engine = "lammps"'
+            )
+        scripted = _lammps_input(settings).system()
+        check_step(dynamics.dt, scripted.topology.elements)
+        return scripted
+    if dynamics.engine == "lammps":
+        raise StudyError(
+            '[dynamics] engine = "lammps" runs what a script and a data file describe: give lammps and data in '
+            "[system], or use another engine"
+        )
     given = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
     if isinstance(settings, BundledMolecule):
         build = getattr(molecules, given.pop("molecule"))
@@ -101,6 +118,14 @@ def _card(settings: Dynamics, engine: Engine) -> dict[str, Any]:
     """Which program, and where in it, made the numbers."""
     platform = getattr(engine, "platform", None)
     return {"engine": settings.engine} | ({} if platform is None else {"platform": platform})
+
+
+def _lammps_input(settings: ScriptedMolecule) -> LAMMPSInput:
+    """The script and the data of a ``[system]`` table."""
+    try:
+        return LAMMPSInput.read(settings.lammps, settings.data)
+    except (ValueError, OSError) as error:
+        raise StudyError(f"[system] lammps: {error}") from None
 
 
 def _level(settings: CalculatedMolecule) -> Level:
@@ -125,6 +150,10 @@ def _engine_from(
 
         calculated = isinstance(described, CalculatedMolecule)
         return ASEEngine(system, integrator, LevelCalculator(_level(described)) if calculated else None)
+    if isinstance(described, ScriptedMolecule):
+        from thalweg.interop.lammps.engine import LAMMPSEngine
+
+        return LAMMPSEngine(system, integrator, _lammps_input(described))
     from thalweg.interop.openmm.engine import OpenMMEngine
 
     return OpenMMEngine(system, integrator, settings.platform, threads=settings.threads)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from thalweg.dynamics.structure_watch import StructureWatch
 from thalweg.interop.files.configurations import read_labeled
@@ -16,7 +15,7 @@ from thalweg.studies.tables.language import StudyError
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import MASSES, SYMBOLS
 from thalweg.systems.system import System
-from thalweg.systems.topology import Topology
+from thalweg.systems.topology import Topology, molecules_of
 from thalweg.units import Picoseconds
 
 LONGEST_STEP = 0.001
@@ -56,12 +55,23 @@ def first_frame(start: Path, dt: Picoseconds) -> Configuration:
     if not frames:
         raise StudyError(f"{start} holds no frame to start from")
     first = frames[0].unlabeled
-    if dt > LONGEST_STEP and 1 in first.numbers:
+    check_step(dt, [SYMBOLS[z] for z in first.numbers])
+    return first
+
+
+def check_step(dt: Picoseconds, elements: Sequence[str]) -> None:
+    """Whether bonds to hydrogen, all free, can be followed in steps of ``dt``.
+
+    Raises
+    ------
+    StudyError
+        If not.
+    """
+    if dt > LONGEST_STEP and "H" in elements:
         raise StudyError(
             f"[dynamics] dt = {1e3 * dt:g} fs, and bonds to hydrogen are free here; give "
             '"0.5 fs", at most "1 fs"'
         )
-    return first
 
 
 def topology_of(frame: Configuration) -> Topology:
@@ -74,17 +84,5 @@ def topology_of(frame: Configuration) -> Topology:
     >>> topology_of(two).residue_ids, topology_of(two).label(3), len(topology_of(two).bonds)
     ((1, 1, 1, 2, 2, 2), 'MOL2-O4', 4)
     """
-    bonds, count = StructureWatch.of(frame, crystal=False).bonds, len(frame)
-    linked = (
-        coo_array((np.ones(len(bonds)), bonds.T), (count, count)) if len(bonds) else coo_array((count, count))
-    )
-    molecules = connected_components(linked, directed=False)[1]
-    symbols = tuple(SYMBOLS[z] for z in frame.numbers)
-    return Topology(
-        names=tuple(f"{symbol}{k}" for k, symbol in enumerate(symbols, 1)),
-        elements=symbols,
-        residue_names=("MOL",) * count,
-        residue_ids=tuple(int(number) + 1 for number in molecules),
-        chains=(0,) * count,
-        bonds=np.sort(bonds, axis=1),
-    )
+    bonds = StructureWatch.of(frame, crystal=False).bonds
+    return molecules_of(tuple(SYMBOLS[z] for z in frame.numbers), bonds)

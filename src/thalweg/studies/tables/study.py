@@ -49,7 +49,7 @@ from thalweg.units import (
 FACTORY = "studies.apparatus"
 """What worker processes call to build their engine."""
 
-FILE_KEYS = ("pdb", "prmtop", "inpcrd", "xml", "potential", "start")
+FILE_KEYS = ("pdb", "prmtop", "inpcrd", "xml", "potential", "start", "lammps", "data")
 """Keys of ``[system]`` that are files."""
 
 SLOWEST = {"kind": "TICA", "dim": 2, "scaling": "unit"}
@@ -143,7 +143,21 @@ class CalculatedMolecule:
     unpaired: int = 0
 
 
-SimulatedSystem = BundledMolecule | Files | LearnedMolecule | CalculatedMolecule
+@dataclass(frozen=True)
+class ScriptedMolecule:
+    """What a script of LAMMPS and the data file that it reads describe; all bonds are free.
+
+    Parameters
+    ----------
+    lammps : script of styles and coefficients with one ``read_data``; it describes the system and runs nothing
+    data : what it reads, atoms at the places where walkers start
+    """
+
+    lammps: Path
+    data: Path
+
+
+SimulatedSystem = BundledMolecule | Files | LearnedMolecule | CalculatedMolecule | ScriptedMolecule
 """What a ``[system]`` may be."""
 
 
@@ -160,7 +174,7 @@ class Dynamics:
     threads : of OpenMM's CPU platform in each worker; with more than one, a run cannot be had again exactly
     """
 
-    engine: Literal["native", "openmm", "ase"] = "native"
+    engine: Literal["native", "openmm", "ase", "lammps"] = "native"
     temperature: Kelvin = 300.0
     dt: Picoseconds = 0.002
     platform: Literal["Reference", "CPU", "CUDA", "OpenCL", "HIP"] | None = None
@@ -323,7 +337,10 @@ def from_table(table: Mapping[str, Any], title: str = "run") -> Study:
 def read_system(table: Any) -> tuple[SimulatedSystem, dict[str, Any]]:
     """The ``[system]`` of a study, and its table in full."""
     given = table if isinstance(table, Mapping) else {}
-    marks = {"molecule": BundledMolecule, "potential": LearnedMolecule, "level": CalculatedMolecule}
+    marks = {
+        "molecule": BundledMolecule, "potential": LearnedMolecule, "level": CalculatedMolecule,
+        "lammps": ScriptedMolecule,
+    }  # fmt: skip
     kind = next((marks[key] for key in marks if key in given), Files)
     return read(kind, table, "system")
 
