@@ -136,9 +136,13 @@ from .model_scan import ScanTable as ScanTable
 from .pipeline import MarkovPipeline as MarkovPipeline
 from .pipeline import PipelineModel as PipelineModel
 from .reactions.committor import committor as committor
+from .reactions.exit_times import ExitTimes as ExitTimes
+from .reactions.exit_times import exit_times as exit_times
 from .reactions.hitting import PassageTimes as PassageTimes
 from .reactions.hitting import first_hits as first_hits
 from .reactions.hitting import passage_times as passage_times
+from .reactions.passage_rate import PassageRate as PassageRate
+from .reactions.passage_rate import passage_rate as passage_rate
 from .reactions.passage_times import first_passage_times as first_passage_times
 from .reactions.passage_times import mean_first_passage_time as mean_first_passage_time
 from .reactions.pathways import Pathway as Pathway

@@ -10,6 +10,7 @@ from .bias.adaptive_force import MeanForceBias as MeanForceBias
 from .bias.committor_bias import CommittorBias as CommittorBias
 from .bias.frozen import FrozenBias as FrozenBias
 from .bias.grid import BiasGrid as BiasGrid
+from .bias.independent_biases import IndependentBiases as IndependentBiases
 from .bias.kolmogorov import Kolmogorov as Kolmogorov
 from .bias.kolmogorov import KolmogorovBias as KolmogorovBias
 from .bias.kolmogorov import LogSquaredGradient as LogSquaredGradient
@@ -63,6 +64,9 @@ from .paths.free_energy_path import FreeEnergyPath as FreeEnergyPath
 from .paths.optimizers import FIRE as FIRE
 from .paths.optimizers import Descent as Descent
 from .paths.optimizers import QuasiNewton as QuasiNewton
+from .paths.path_search import FoundPath as FoundPath
+from .paths.path_search import PathSearch as PathSearch
+from .paths.path_search import without_loops as without_loops
 from .paths.path_variables import PathVariables as PathVariables
 from .paths.path_variables import along_frames as along_frames
 from .paths.path_variables import along_values as along_values
