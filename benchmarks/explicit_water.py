@@ -71,7 +71,7 @@ SETTLING = 0.2
 def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
     """All parts; ``quick`` simulates a hundredth."""
     return {
-        "phi": partial(phi, 20.0 if quick else 1000.0),
+        "phi": partial(phi, 20.0 if quick else 800.0),
         "learned": partial(learned, 10.0 if quick else 1000.0, 20.0 if quick else 200.0),
         "cost": cost,
         "agreement": agreement,
