@@ -71,7 +71,7 @@ SETTLING = 0.2
 def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
     """All parts; ``quick`` simulates a hundredth."""
     return {
-        "phi": partial(phi, 20.0 if quick else 800.0),
+        "phi": partial(phi, 20.0 if quick else 2000.0),
         "learned": partial(learned, 10.0 if quick else 1000.0, 20.0 if quick else 200.0),
         "cost": cost,
         "agreement": agreement,
@@ -245,11 +245,11 @@ def cost() -> Iterator[Row]:
     def ours(bias) -> Callable[[int], None]:
         return lambda steps: apparatus.engine.run(state, steps, save_every=steps, bias=bias)
 
-    ratio, spread = _ratio(ours(held), ours(None), 400)
+    ratio, spread = _ratio(ours(held), ours(None), 200)
     name = f"{len(apparatus.masses)} atoms, a step under OPES of two learned variables over one without"
     yield Row(f"{name}, by our engine", ratio, "", spread=spread, target="<= 1.5", met=ratio <= 1.5)
     plain, exported = _context(apparatus, None), _context(apparatus, variable)
-    ratio, spread = _ratio(exported.getIntegrator().step, plain.getIntegrator().step, 400)
+    ratio, spread = _ratio(exported.getIntegrator().step, plain.getIntegrator().step, 200)
     name = f"{len(apparatus.masses)} atoms, a step under springs on two learned variables, exported, over one without"
     yield Row(f"{name}, by OpenMM alone", ratio, "", spread=spread, target="<= 1.5", met=ratio <= 1.5)
 

@@ -33,9 +33,13 @@ class DiskBudget:
     Examples
     --------
     >>> import tempfile
-    >>> from thalweg.sampling.policy import Task
-    >>> DiskBudget(Store(tempfile.mkdtemp()), 0.001).admits(Task("segments/a", len), running=())
-    True
+    >>> from thalweg.sampling.apparatus import ApparatusRecipe
+    >>> from thalweg.sampling.tasks.simulate import Simulate
+    >>> swarm = Simulate(ApparatusRecipe("mine.apparatus"), walkers=4, frames=10, save_every=1.0, seed=0)
+    >>> first, second = (Task(f"segments/{name}", swarm) for name in "ab")
+    >>> budget = DiskBudget(Store(tempfile.mkdtemp()), 0.001)
+    >>> budget.admits(first, running=()), budget.admits(second, running=[first])    # until the first is measured
+    (True, False)
     """
 
     def __init__(self, store: Store, limit: Gigabytes):
