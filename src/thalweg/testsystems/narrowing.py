@@ -7,8 +7,6 @@ The energy of x, with z at rest, is U; its free energy is tilted by entropy alon
 
 from __future__ import annotations
 
-import numpy as np
-
 from thalweg.shapes import Array
 from thalweg.testsystems.potential import Domain, ModelEnergies, Potential
 
@@ -20,6 +18,7 @@ class WithNarrowingDimension(Potential):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from thalweg.testsystems.wells import ObliqueDoubleWell
     >>> narrowing = WithNarrowingDimension(ObliqueDoubleWell(), growth=(0.0, 3.0), stiffness=20.0)
     >>> float(narrowing.energy(np.array([0.0, 0.0, 0.1]))) - float(narrowing.energy(np.zeros(3)))

@@ -1,4 +1,4 @@
-"""Strings that walkers pull along: where entropy moves the way off that of least energy, both find it, and its height."""
+"""Strings that walkers pull along: both find the way that entropy moves off that of least energy, and its height."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from thalweg.units import thermal_energy
 
 WELL = DoubleWell(4.0)
 NARROWING = WithNarrowingDimension(WithHarmonicDimensions(WELL, 1, 30.0), growth=(0.0, 8.0), stiffness=100.0)
-"""Least energy along y = 0; least free energy, ``4 (x^2 - 1)^2 + 15 y^2 + 4 y``, along y = -2/15, as high as the well."""
+"""Least energy along y = 0; least free energy, ``4 (x^2 - 1)^2 + 15 y^2 + 4 y``, along y = -2/15."""
 
 FLOOR = -2 / 15
 GUESS = [[-1.0, 0.0], [0.0, 0.2], [1.0, 0.0]]
@@ -110,9 +110,7 @@ def test_a_string_that_follows_exact_means_of_its_cells_comes_to_the_floor():
 @pytest.mark.long
 def test_mean_forces_on_torsions_are_the_same_through_openmm_and_the_native_engine():
     system = alanine_dipeptide("vacuum")
-    rows = [
-        tuple(int(a) for a in backbone_dihedrals(system.topology)[name][0]) for name in ("phi", "psi")
-    ]
+    rows = [tuple(int(a) for a in backbone_dihedrals(system.topology)[name][0]) for name in ("phi", "psi")]
     torsions, kT = Dihedrals(rows), thermal_energy(300.0)
     integrator = Langevin(kT=kT, dt=0.002, friction=5.0)
     method = StringInVariables(
@@ -134,7 +132,9 @@ def test_mean_forces_on_torsions_are_the_same_through_openmm_and_the_native_engi
     first, second = found
     np.testing.assert_allclose(first.images, second.images, atol=0.06)
     assert abs(first.images[-1, 1] - first.images[0, 1]) < 1.0
-    np.testing.assert_allclose(first.metrics, second.metrics, rtol=0.1, atol=0.05 * np.abs(first.metrics).max())
+    np.testing.assert_allclose(
+        first.metrics, second.metrics, rtol=0.1, atol=0.05 * np.abs(first.metrics).max()
+    )
     apart = np.abs(first.free_energy - second.free_energy)[1:]
     np.testing.assert_array_less(apart, 4 * np.hypot(first.errors, second.errors)[1:] + 0.1)
 
@@ -157,9 +157,9 @@ def test_what_no_string_can_go_through_is_refused():
         method.connect(plane(), Plane(), [[0.0, 0.0], [0.0, 0.0]])
     with pytest.raises(ValueError, match=r"stiffness = \(50.0,\) for the values 0 x, 0 y; give 2"):
         StringInVariables((50.0,)).connect(plane(), Plane(), GUESS)
-    with pytest.raises(ValueError, match="widths = .*; give 2 positive numbers"):
+    with pytest.raises(ValueError, match=r"widths = .*; give 2 positive numbers"):
         FiniteTemperatureString((1.0, -1.0)).connect(plane(), Plane(), GUESS)
-    with pytest.raises(ValueError, match="produce = 0.04 ps is 2 frames; give at least 4"):
+    with pytest.raises(ValueError, match=r"produce = 0.04 ps is 2 frames; give at least 4"):
         StringInVariables((50.0, 50.0), produce=0.04)
 
 

@@ -208,12 +208,12 @@ class _Cells:
     def entered(self, string: Values, state: State, stiffness: np.ndarray, pull: Picoseconds) -> State:
         """All walkers in their cells; those that are not are pulled there, the others stay."""
         centers, own = string * self.units.widths, self.own(len(string))
-        steps = max(1, whole_multiple(pull, self.row.apparatus.dt, "pull") // ATTEMPTS)
+        frames = max(1, self.row.frames(pull, "pull") // ATTEMPTS)
         inside, held = self.of(string, state)[0] == own, state
         for _ in range(ATTEMPTS):
             if inside.all():
                 return state
-            held = self.row.restrained(held, steps, centers, stiffness, exchanging=False).state
+            _, held = self.row.restrained(held, frames, centers, stiffness)
             arrived = ~inside & (self.of(string, held)[0] == own)
             state = _chosen(arrived, held, state)
             inside |= arrived
@@ -287,8 +287,9 @@ def _weights(passages: Shaped[np.ndarray, "images images"]) -> Shaped[np.ndarray
     equations = np.concatenate([shares.T - np.eye(count), np.ones((1, count))])
     weights = np.linalg.lstsq(equations, np.append(np.zeros(count), 1.0), rcond=None)[0]
     if not (weights > 0).all() or np.linalg.matrix_rank(shares - np.eye(count)) < count - 1:
+        entered = passages.sum(0) - np.diag(passages)
         raise ValueError(
-            f"walkers of the cells {np.flatnonzero(passages.sum(0) - np.diag(passages) == 0).tolist()} were seen from no "
-            "other cell: cells are not connected; produce for longer, or take more images"
+            f"the cells {np.flatnonzero(entered == 0).tolist()} were entered from no other: cells are not connected; "
+            "produce for longer, or take more images"
         )
     return weights

@@ -109,7 +109,7 @@ class StringInVariables:
     >>> well = ObliqueDoubleWell()
     >>> engine = NativeEngine.for_potential(well, np.ones(1), Overdamped(kT=1.0, dt=0.002))
     >>> apparatus = Apparatus(engine, Coordinates([0], dims=2), np.array([[-1.0, -0.3]]), np.ones(1), kT=1.0)
-    >>> string = StringInVariables((50.0, 50.0), images=12, moves=5, average=0.4, equilibrate=0.1, produce=4.0, pull=0.9)
+    >>> string = StringInVariables((50.0, 50.0), images=12, moves=5, average=0.4, equilibrate=0.1, produce=4.0)
     >>> path = string.connect(apparatus, apparatus.features, [[-1.0, -0.3], [1.0, 0.3]])
     >>> abs(path.barrier[0] - 6.0) < 1.0
     True
@@ -195,10 +195,8 @@ class StringInVariables:
     ) -> tuple[_Held, State]:
         """What walkers tell that are held at the images of a string, and where they are then."""
         stiffness = np.asarray(self.stiffness, float)
-        frames = whole_multiple(time, self.save_every, "time")
-        run = row.restrained(state, frames * row.stride, string * units.widths, stiffness)
-        state = _in_order(run.state, np.asarray(run.bias_state.standing), len(string))
-        skip = whole_multiple(self.equilibrate, self.save_every, "equilibrate")
+        run, state = row.restrained(state, row.frames(time, "time"), string * units.widths, stiffness)
+        skip = row.frames(self.equilibrate, "equilibrate")
         return _Held.of(run, row, units, string, skip), state
 
     def _move(self, string: Values, held: _Held) -> Values:
@@ -258,14 +256,6 @@ class _Held:
         )
         metrics = metrics.reshape(count, -1, *metrics.shape[1:]).mean(1).astype(float)
         return _Held(means, spreads, metrics / np.outer(units.widths, units.widths))
-
-
-def _in_order(state: State, standing: np.ndarray, images: int) -> State:
-    """Walkers in the order of the images whose springs hold them."""
-    order = np.argsort(standing.reshape(-1, images), axis=1)
-    order = (order + images * np.arange(len(order))[:, None]).ravel()
-    box = state.box if state.box is None or np.ndim(state.box) == 2 else state.box[..., order]
-    return State(state.positions[..., order], state.momenta[..., order], state.key, state.step, box)
 
 
 def _integrated(images: Values, slopes: Values) -> Shaped[np.ndarray, " images"]:

@@ -23,9 +23,6 @@ from thalweg.units import Picoseconds, whole_multiple
 STAGES = 8
 """Parts of the way on which walkers are pulled to their images."""
 
-NEVER = 2**30
-"""Steps between exchanges of walkers that are not to exchange."""
-
 RESTLESS = 0.5
 """Distances between images by which a string that rests does not move any more."""
 
@@ -112,19 +109,29 @@ class Row:
     seed: int
 
     def restrained(
-        self, state: State, steps: int, centers: Values, stiffness: np.ndarray, exchanging: bool = True
-    ) -> Recording:
-        """A run in which the walkers of every image are held at its center; neighbors exchange at every frame, if at all.
+        self, state: State, frames: int, centers: Values, stiffness: np.ndarray
+    ) -> tuple[Recording, State]:
+        """A run in which walkers are held at the centers of images and exchange with neighbors at every frame.
+
+        Returns
+        -------
+        the run, whose rungs say which image held whom; and the walkers at its end, in the order of their images again
 
         Raises
         ------
         ValueError
-            If a walker diverges.
+            If a walker breaks.
         """
         biases = [HarmonicRestraint(self.variable, center, stiffness) for center in centers]
-        every, save_every = (self.stride, self.stride) if exchanging else (NEVER, steps)
-        ladder = Ladder(self.apparatus.kT, every, biases, self.walkers, self.seed)
-        return sound(self.apparatus.engine.run(state, steps, save_every=save_every, bias=ladder))
+        # draws of their own in every run
+        seed = self.seed + int(state.step)
+        ladder = Ladder(self.apparatus.kT, self.stride, biases, self.walkers, seed)
+        run = sound(
+            self.apparatus.engine.run(state, frames * self.stride, save_every=self.stride, bias=ladder)
+        )
+        standing = np.asarray(run.bias_state.standing).reshape(-1, len(centers))
+        order = np.argsort(standing, axis=1) + len(centers) * np.arange(len(standing))[:, None]
+        return run, _in_order(run.state, order.ravel())
 
     def placed(self, images: Values, stiffness: np.ndarray, pull: Picoseconds) -> State:
         """Walkers at all images, pulled there from where the apparatus starts."""
@@ -140,10 +147,14 @@ class Row:
         )
         begun = np.asarray(self.variable(state.positions[..., 0], box), float)
         way = periodic_difference(images, begun[None], tuple(self.variable.periods))
-        steps = max(1, whole_multiple(pull, apparatus.dt, "pull") // (STAGES + 1))
+        frames = max(1, self.frames(pull, "pull") // (STAGES + 1))
         for share in [*np.linspace(0.0, 1.0, STAGES + 1)[1:], 1.0]:
-            state = self.restrained(state, steps, begun + share * way, stiffness, exchanging=False).state
+            _, state = self.restrained(state, frames, begun + share * way, stiffness)
         return state
+
+    def frames(self, time: Picoseconds, name: str) -> int:
+        """Frames in a time [ps], a parameter called ``name``."""
+        return whole_multiple(time, self.stride * self.apparatus.dt, name)
 
 
 def sound(run: Recording) -> Recording:
@@ -160,6 +171,12 @@ def sound(run: Recording) -> Recording:
             "pull more slowly, or hold images less stiffly"
         )
     return run
+
+
+def _in_order(state: State, order: np.ndarray) -> State:
+    """Walkers in another order."""
+    box = state.box if state.box is None or np.ndim(state.box) == 2 else state.box[..., order]
+    return State(state.positions[..., order], state.momenta[..., order], state.key, state.step, box)
 
 
 def settled(
