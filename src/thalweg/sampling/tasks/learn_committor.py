@@ -170,8 +170,9 @@ def _metrics(store: Store, apparatus: Apparatus, segment: Segment) -> Segment:
     """The segment with the metric of its features in place of them, row by row."""
     read, folder, count = apparatus.trajectories.read, store.folder(segment.entry), segment.features.shape[2]
     found = np.zeros((*segment.features.shape[:2], count**2))
-    for walker, valid in enumerate(segment.valid):
-        frames = np.stack([read(folder, walker, k) for k in range(valid)])
+    for walker in np.flatnonzero(segment.valid):
+        valid = int(segment.valid[walker])
+        frames = np.stack([read(folder, int(walker), k) for k in range(valid)])
         # a box that breathes changes a metric by a per mille
         box = apparatus.box if segment.boxes is None else segment.boxes[walker, 0]
         metrics = metric_tensors(apparatus.features, frames, 1 / np.asarray(apparatus.masses), box)
