@@ -133,7 +133,8 @@ def test_a_limit_of_the_study_is_held_before_it_begins_and_while_it_runs_and_rai
     begun = tmp_path / "begun"
     refused = CliRunner().invoke(app, ["run", str(study), "--out", str(begun)])
     assert refused.exit_code == 2
-    assert "0.0004 GB; all that is committed is kept: allow more (--disk-limit)" in refused.output
+    assert "0.0004 GB; all that is committed is kept" in refused.output
+    assert f"allow more (--disk-limit); then: thalweg resume {begun}" in refused.output
     assert CliRunner().invoke(app, ["resume", str(begun), "--disk-limit", "1 GB"]).exit_code == 0
     assert Store(begun).digest() == Store(run).digest()
 

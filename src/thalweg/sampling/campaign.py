@@ -7,6 +7,7 @@ exists are done.
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 import warnings
@@ -178,7 +179,9 @@ class Pool:
             if budget is not None and not budget.admits(task, running.values()):
                 agenda.put_back(taken[k:])
                 if not running:
-                    raise CampaignError(budget.refusal(task))
+                    raise CampaignError(budget.refusal(task)) from OSError(
+                        errno.EDQUOT, "the limit of the disk"
+                    )
                 return
             try:
                 work = self._workers().submit(_perform, task.id, plain(task.work), store.path, store.lease)

@@ -70,8 +70,8 @@ class DiskBudget:
         needed = f"{task.id} needs some {expected / BYTES:.3g} GB" if expected else f"{task.id} is to be done"
         return (
             f"{self.used / BYTES:.3g} GB are in {self.store.path} and {needed}, but the run may take up "
-            f"{self.limit / BYTES:.3g} GB; all that is committed is kept: allow more (--disk-limit), or begin anew "
-            "with fewer frames (save_every) or shorter times"
+            f"{self.limit / BYTES:.3g} GB; all that is committed is kept: begin anew with fewer frames (save_every) or "
+            "shorter times, or allow more (--disk-limit)"
         )
 
     def _expected(self, task: Task) -> float:
