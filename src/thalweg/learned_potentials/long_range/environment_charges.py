@@ -25,13 +25,9 @@ from thalweg.learned_potentials.long_range.whole_frames import FrameTerm, WholeF
 from thalweg.potentials.electrostatics.ewald import splitting
 from thalweg.potentials.electrostatics.multipoles import Multipoles
 from thalweg.representations.representation import Representation
-from thalweg.representations.symmetry_functions import SymmetryFunctions, radial_grid
 from thalweg.shapes import Array, Float
 from thalweg.systems.configuration import Configuration
 from thalweg.units import COULOMB, Nanometers
-
-BONDED = SymmetryFunctions(0.3, radial=radial_grid(0.3, 3), narrow=(), wide=())
-"""What charges depend on unless something else is said: who is bonded, at which distance."""
 
 USUAL_CHANGE = 0.25
 """Surroundings change charges by about so much [e]."""
@@ -126,16 +122,16 @@ class EnvironmentCharges(FrameTerm):
 
 
 def no_charges(
-    configurations: Sequence[Configuration], seen: Representation | None, near: Nanometers
+    configurations: Sequence[Configuration], seen: Representation, near: Nanometers
 ) -> EnvironmentCharges:
     """The term of no charges, with features scaled as they vary over ``configurations``.
 
     Parameters
     ----------
-    seen : what charges depend on beside their element; by default who is bonded, at which distance
+    seen : what charges depend on beside their element
     near : up to where a local part sees [nm]
     """
-    representation = over_elements(BONDED if seen is None else seen, configurations)
+    representation = over_elements(seen, configurations)
     numbers = np.concatenate([frame.numbers for frame in configurations])
     features = np.concatenate(representation.features(configurations))
     of_each = [features[numbers == z] for z in representation.elements]

@@ -21,6 +21,7 @@ from thalweg.learned_potentials.long_range.environment_charges import (
 )
 from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm
 from thalweg.learned_potentials.terms.term import Weights
+from thalweg.representations.expansions.ace import ACE
 from thalweg.representations.representation import Representation
 from thalweg.systems.configuration import Configuration
 from thalweg.units import Nanometers
@@ -31,12 +32,13 @@ class LabeledCharges:
     """Fits `EnvironmentCharges` to charges, dipoles and polarizabilities that frames are labeled with.
 
     Frames have ``properties["charges"]`` [e], ``properties["dipole"]`` [e nm], or both, and may have
-    ``properties["polarizability"]`` [nm^3]; energies and forces are not looked at. Take molecules alone, and together.
+    ``properties["polarizability"]`` [nm^3]; energies and forces are not looked at. Take molecules alone, with dipoles,
+    and some that touch, without: what surroundings say of a molecule that touches another has been seen, too, then.
 
     Parameters
     ----------
     near : up to where the learner on top sees; pairs of charges count in full from there on [nm]
-    seen : what charges depend on beside their element: by default who is bonded, at which distance
+    seen : what charges depend on beside their element, without products of many neighbors
     trust : error of a charge [e] that one would be content with
     dipole_trust : of a dipole [e nm]
 
@@ -55,7 +57,7 @@ class LabeledCharges:
     """
 
     near: Nanometers = 0.5
-    seen: Representation | None = None
+    seen: Representation = ACE(cutoff=0.3, levels=(6, 4))  # noqa: RUF009
     trust: float = 0.02
     dipole_trust: float = 2e-4
 

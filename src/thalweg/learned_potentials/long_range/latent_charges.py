@@ -30,8 +30,12 @@ from thalweg.learned_potentials.terms.learned_potential import LearnedPotential
 from thalweg.learned_potentials.terms.learner import FitInfo, FittedTerm
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.representation import Representation
+from thalweg.representations.symmetry_functions import SymmetryFunctions, radial_grid
 from thalweg.shapes import Array, Float
 from thalweg.systems.configuration import Configuration
+
+BONDED = SymmetryFunctions(0.3, radial=radial_grid(0.3, 3), narrow=(), wide=())
+"""Who is bonded, at which distance: little, since energies say little of it."""
 
 USUAL_CHARGE = 0.5
 """Charges of elements are about so large [e]."""
@@ -59,7 +63,7 @@ class LatentCharges:
     """
 
     learner: OnePass
-    seen: Representation | None = None
+    seen: Representation = BONDED
     starts: int = 4
     force_sites: int = 2000
 
