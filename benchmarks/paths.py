@@ -1,5 +1,5 @@
 """Paths between minima: bands, strings and dimers beside ASE's on the Müller-Brown surface and on molecules; transition
-path sampling beside exact answers.
+path sampling and strings of walkers beside exact answers.
 
 Calls are arrangements whose energy and forces were asked for; those of ASE are counted by the calculator. ASE's band
 climbs from its first step, with the improved tangent (its default, ``aseneb``, in a row of its own). Barriers of one
@@ -20,10 +20,12 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.mep import NEB, DimerControl, MinModeAtoms, MinModeTranslate
 from ase.optimize import FIRE as FIREOfASE
 
+from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.overdamped import Overdamped
+from thalweg.geometry.composed_variables import Composed
 from thalweg.geometry.torsions import backbone_dihedrals
-from thalweg.geometry.variables import Coordinates
+from thalweg.geometry.variables import Coordinates, Dihedrals
 from thalweg.interop.files.configurations import to_atoms
 from thalweg.interop.openmm.molecules import alanine_dipeptide
 from thalweg.interop.quantum.levels import level_of
@@ -33,18 +35,21 @@ from thalweg.report.benchmark import Row
 from thalweg.sampling.apparatus import Apparatus
 from thalweg.sampling.paths.dimer import Dimer
 from thalweg.sampling.paths.elastic_band import NudgedElasticBand
+from thalweg.sampling.paths.finite_temperature_string import FiniteTemperatureString
 from thalweg.sampling.paths.initial_path import straight_path
 from thalweg.sampling.paths.optimizers import FIRE
 from thalweg.sampling.paths.reaction_path import ReactionPath
+from thalweg.sampling.paths.string_in_variables import StringInVariables
 from thalweg.sampling.paths.string_method import StringMethod
 from thalweg.sampling.paths.transition_path_sampling import TransitionPathSampling
 from thalweg.systems.configuration import Configuration
 from thalweg.systems.elements import SYMBOLS
 from thalweg.testsystems.chain import chain_committor, chain_stationary_distribution
 from thalweg.testsystems.euler_chain import EulerChain
-from thalweg.testsystems.muller_brown import MullerBrown
+from thalweg.testsystems.muller_brown import MullerBrown, WithHarmonicDimensions
+from thalweg.testsystems.narrowing import WithNarrowingDimension
 from thalweg.testsystems.wells import DoubleWell
-from thalweg.units import ANGSTROM, ELECTRONVOLT
+from thalweg.units import ANGSTROM, ELECTRONVOLT, thermal_energy
 
 WELLS = ((-0.558, 1.442), (-0.05, 0.467), (0.6235, 0.028))
 HEIGHTS = (-40.6648, -72.2489)
@@ -69,6 +74,8 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "alanine": alanine,
         "molecules": molecules,
         "transition paths": partial(transition_paths, 1 if quick else SEEDS),
+        "strings of walkers": partial(strings_of_walkers, 1 if quick else SEEDS),
+        "alanine string": partial(alanine_string, 1 if quick else 2),
     }
 
 
@@ -207,6 +214,108 @@ def transition_paths(seeds: int) -> Iterator[Row]:
                 time.process_time() - begun,
                 "CPU s",
             )
+
+
+def strings_of_walkers(seeds: int) -> Iterator[Row]:
+    """Two strings where entropy moves the way off that of least energy: from y = 0 to y = -2/15, exactly straight."""
+    well, floor = DoubleWell(4.0), -2 / 15
+    narrowing = WithNarrowingDimension(
+        WithHarmonicDimensions(well, 1, 30.0), growth=(0.0, 8.0), stiffness=100.0
+    )
+    engine = NativeEngine.for_potential(narrowing, np.ones(1), Overdamped(kT=1.0, dt=5e-4))
+    plane = Composed(lambda values: values[:2], Coordinates([0], dims=3), ("x", "y"))
+    apparatus = Apparatus(engine, plane, np.array([[-1.0, 0.0, 0.0]]), np.ones(1), kT=1.0)
+    settings: dict[str, Any] = {"pull": 0.9, "save_every": 0.01}
+    for seed in range(seeds):
+        springs = StringInVariables(
+            (60.0, 60.0), images=15, moves=60, step=1.0, equilibrate=0.05, average=0.25, produce=8.0, seed=seed,
+            **settings,
+        )  # fmt: skip
+        cells = FiniteTemperatureString(
+            (1.0, 1.0), images=9, walkers=16, moves=16, average=0.3, produce=4.0, seed=seed, **settings
+        )
+        for name, method in {"string in variables": springs, "finite-temperature string": cells}.items():
+            begun = time.process_time()
+            path = method.connect(apparatus, plane, [[-1.0, 0.0], [0.0, 0.2], [1.0, 0.0]])
+            told = f"narrowing double well, {name}, seed {seed}"
+            off = float(np.abs(path.images[:, 1] - floor).max())
+            yield Row(
+                f"{told}: farthest image off the exact path", off, "nm", target="<= 0.07", met=off <= 0.07
+            )
+            exact = (
+                _cells(narrowing, path.images)
+                if name.startswith("finite")
+                else np.asarray(narrowing.free_energy(path.images.T, 1.0))
+            )
+            away = np.abs(path.free_energy - (exact - exact[0]))[1:] / path.errors[1:]
+            yield Row(
+                f"{told}: farthest free energy off the exact one",
+                float(away.max()),
+                "errors",
+                target="<= 4",
+                met=bool(away.max() <= 4),
+            )
+            top = int(exact.argmax())
+            yield Row(
+                f"{told}: free energy at the top",
+                float(path.free_energy[top]),
+                "kJ/mol",
+                float(path.errors[top]),
+                peer="exact integral",
+                peer_value=float(exact[top] - exact[0]),
+            )
+            yield Row(f"{told}: time", time.process_time() - begun, "CPU s")
+
+
+def alanine_string(seeds: int) -> Iterator[Row]:
+    """From C7eq to C7ax in vacuum, ff14SB, 300 K, in phi and psi."""
+    system, kT = alanine_dipeptide("vacuum"), thermal_energy(300.0)
+    backbone = backbone_dihedrals(system.topology)
+    torsions = Dihedrals([tuple(int(atom) for atom in backbone[name][0]) for name in ("phi", "psi")])
+    engine = NativeEngine(system, Langevin(kT=kT, dt=0.002, friction=5.0))
+    masses, positions = np.asarray(system.masses, float), np.asarray(system.positions, float)
+    apparatus = Apparatus(engine, torsions, positions, masses, kT, constraints=system.constraints)
+    found = []
+    for seed in range(seeds):
+        begun = time.process_time()
+        string = StringInVariables(
+            (200.0, 200.0), walkers=2, equilibrate=0.2, average=0.8, produce=16.0, pull=7.2, seed=seed
+        )
+        path = string.connect(apparatus, torsions, np.radians([[-82.0, 70.0], [65.0, -50.0]]))
+        barrier, error = path.barrier
+        found.append((barrier, error))
+        told = f"alanine dipeptide, vacuum, string in phi and psi, seed {seed}"
+        yield Row(
+            f"{told}: barrier of the path in two variables",
+            barrier,
+            "kJ/mol",
+            error,
+            peer="metadynamics, barrier of F(phi), one variable",
+            peer_value=38.9,
+        )
+        phi = float(np.degrees(path.images[path.highest, 0]))
+        yield Row(f"{told}: phi at the top", phi, "degrees")
+        yield Row(f"{told}: drift", path.drift, "distances between images")
+        yield Row(f"{told}: time", time.process_time() - begun, "CPU s")
+    if len(found) > 1:
+        (first, one), (second, two) = found
+        apart, error = abs(first - second), float(np.hypot(one, two))
+        yield Row(
+            "alanine dipeptide, string in phi and psi: barriers of two seeds apart",
+            apart,
+            "kJ/mol",
+            error,
+            "within 3 errors",
+            apart <= 3 * error,
+        )
+
+
+def _cells(narrowing: WithNarrowingDimension, images: np.ndarray) -> np.ndarray:
+    """Free energies of the cells of images, by sums on a grid."""
+    x, y = (each.ravel() for each in np.meshgrid(np.linspace(-2, 2, 401), np.linspace(-1.8, 1.4, 321)))
+    weight = np.exp(-narrowing.free_energy(np.stack([x, y]), 1.0))
+    own = ((np.stack([x, y], 1)[:, None] - images) ** 2).sum(-1).argmin(1)
+    return -np.log(np.bincount(own, weight, len(images)))
 
 
 def _error(told: str, error: float, converged: bool) -> Row:
