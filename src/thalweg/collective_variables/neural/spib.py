@@ -159,8 +159,9 @@ class SPIB(Training):
                 f"one state is left at lagtime={self.lagtime}, so that the coordinate tells nothing; give a shorter "
                 "lagtime, or longer walks",
             )
-        parts = {each.name: getattr(learned, each.name) for each in fields(learned)}
-        return SPIBModel(**parts | {"notes": notes}, labels=labels, changed=np.array(changed))
+        parts: dict[str, Any] = {each.name: getattr(learned, each.name) for each in fields(learned)}
+        parts["notes"] = notes
+        return SPIBModel(**parts, labels=labels, changed=np.array(changed))
 
     def _centers(
         self, scaled: Float[np.ndarray, "frames features"], frames: Float[np.ndarray, "frames features"]

@@ -100,7 +100,7 @@ def _coordinates(
     frames: Float[Array, "frames features"],
 ) -> Float[Array, "frames 2"]:
     def logit(x: jax.Array) -> jax.Array:
-        learned = sum(member.network(member.scaling(x)) for member in members)[0] / len(members)
+        learned = jnp.stack([member.network(member.scaling(x)) for member in members]).mean()
         away = [region.distance(x[None])[0] for region in (members[0].a, members[0].b)]
         to_a, to_b = (0.5 * jnp.log(d**2 + softening[k] ** 2) for k, d in enumerate(away))
         return learned + to_a - to_b
