@@ -207,8 +207,9 @@ class _Windows(NamedTuple):
 
 def _stopped(states: DiscreteTrajectories, lagtime: int, b: np.ndarray) -> _Windows:
     """All whole windows of a lag time that begin outside B."""
-    number, keys, walks, lasting = states.n_states + 1, [], [], []
-    inside = np.isin(np.arange(states.n_states), b)
+    last = 1 + max(int(walk.max()) for walk in states)
+    number, keys, walks, lasting = last + 1, [], [], []
+    inside = np.isin(np.arange(last), b)
     for k, walk in enumerate(states):
         there = inside[walk]
         places = np.arange(len(walk))
@@ -217,7 +218,7 @@ def _stopped(states: DiscreteTrajectories, lagtime: int, b: np.ndarray) -> _Wind
         begins = places[: max(len(walk) - lagtime, 0)]
         begins = begins[~there[begins]]
         stops = np.minimum(begins + lagtime, coming[begins])
-        keys.append(walk[begins] * number + np.where(there[stops], states.n_states, walk[stops]))
+        keys.append(walk[begins] * number + np.where(there[stops], last, walk[stops]))
         walks.append(np.full(len(begins), k))
         lasting.append(stops - begins)
     pairs, column = np.unique(np.concatenate(keys), return_inverse=True)
