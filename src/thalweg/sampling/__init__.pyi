@@ -69,7 +69,7 @@ from .paths.path_variables import along_frames as along_frames
 from .paths.path_variables import along_values as along_values
 from .paths.reaction_path import ReactionPath as ReactionPath
 from .paths.reparametrization import arc_lengths as arc_lengths
-from .paths.reparametrization import smoothed as smoothed
+from .paths.reparametrization import smoothed_string as smoothed_string
 from .paths.reparametrization import spread_evenly as spread_evenly
 from .paths.reparametrization import string_tangents as string_tangents
 from .paths.rigid_motion import Freedom as Freedom

@@ -26,8 +26,8 @@ from thalweg.dynamics.engine import Variable
 from thalweg.sampling.apparatus import Apparatus
 from thalweg.sampling.paths.free_energy_path import FreeEnergyPath
 from thalweg.sampling.paths.walkers_on_string import (
-    Row,
     StringUnits,
+    StringWalkers,
     Values,
     one_for_each,
     restless,
@@ -131,7 +131,7 @@ class FiniteTemperatureString:
         """
         units = StringUnits(one_for_each(variable, self.widths, "widths"), tuple(variable.periods))
         stride = whole_multiple(self.save_every, apparatus.dt, "save_every")
-        row = Row(apparatus, variable, self.walkers, stride, self.seed)
+        row = StringWalkers(apparatus, variable, self.walkers, stride, self.seed)
         cells = _Cells(row, units)
         first = units.first(points, self.images)
         stiffness = apparatus.kT / (HELD * np.linalg.norm(first[1] - first[0]) * units.widths) ** 2
@@ -192,7 +192,7 @@ class _Watched:
 class _Cells:
     """The Voronoi cells of images, and walkers in them."""
 
-    row: Row
+    row: StringWalkers
     units: StringUnits
 
     def of(self, string: Values, state: State) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Images of a string: spread evenly along a spline, smoothed, and the directions in which the string goes on.
+"""Images of a string: spread evenly along a spline, smoothed_string, and the directions in which the string goes on.
 
 Images are arrays ``(images, ...)`` of anything that has straight lines: positions of atoms, values of variables that go
 on beyond their period.
@@ -61,12 +61,14 @@ def spread_evenly(
     return spread
 
 
-def smoothed(x: Shaped[np.ndarray, " images *shape"], share: float) -> Shaped[np.ndarray, " images *shape"]:
+def smoothed_string(
+    x: Shaped[np.ndarray, " images *shape"], share: float
+) -> Shaped[np.ndarray, " images *shape"]:
     """Every image between the ends moved by this share of the way to the middle of its neighbors.
 
     Examples
     --------
-    >>> smoothed(np.array([0.0, 3.0, 2.0]), 0.5).tolist()
+    >>> smoothed_string(np.array([0.0, 3.0, 2.0]), 0.5).tolist()
     [0.0, 2.0, 2.0]
     """
     inner = (1 - share) * x[1:-1] + 0.5 * share * (x[:-2] + x[2:])

@@ -44,8 +44,8 @@ from thalweg.sampling.apparatus import Apparatus
 from thalweg.sampling.paths.free_energy_path import FreeEnergyPath
 from thalweg.sampling.paths.reparametrization import arc_lengths, string_tangents
 from thalweg.sampling.paths.walkers_on_string import (
-    Row,
     StringUnits,
+    StringWalkers,
     Values,
     one_for_each,
     restless,
@@ -157,7 +157,7 @@ class StringInVariables:
         stiffness = one_for_each(variable, self.stiffness, "stiffness")
         units = StringUnits(np.sqrt(kT / stiffness), tuple(variable.periods))
         stride = whole_multiple(self.save_every, apparatus.dt, "save_every")
-        row = Row(apparatus, variable, self.walkers, stride, self.seed)
+        row = StringWalkers(apparatus, variable, self.walkers, stride, self.seed)
         first = units.first(points, self.images)
         state = row.placed(first * units.widths, stiffness, self.pull)
         time = self.equilibrate + self.average
@@ -191,7 +191,7 @@ class StringInVariables:
         )
 
     def _held(
-        self, row: Row, units: StringUnits, string: Values, state: State, time: Picoseconds
+        self, row: StringWalkers, units: StringUnits, string: Values, state: State, time: Picoseconds
     ) -> tuple[_Held, State]:
         """What walkers tell that are held at the images of a string, and where they are then."""
         stiffness = np.asarray(self.stiffness, float)
@@ -232,7 +232,7 @@ class _Held:
     metrics: Shaped[np.ndarray, "images values values"]
 
     @staticmethod
-    def of(run: Recording, row: Row, units: StringUnits, string: Values, skip: int) -> _Held:
+    def of(run: Recording, row: StringWalkers, units: StringUnits, string: Values, skip: int) -> _Held:
         count, walkers = len(string), row.walkers
 
         def sorted_by_image(array: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from thalweg.sampling.apparatus import Apparatus
 from thalweg.sampling.bias.umbrella import HarmonicRestraint
 from thalweg.sampling.exchange.ladder import Ladder
 from thalweg.sampling.paths.free_energy_path import FreeEnergyPath
-from thalweg.sampling.paths.reparametrization import smoothed, spread_evenly
+from thalweg.sampling.paths.reparametrization import smoothed_string, spread_evenly
 from thalweg.shapes import Shaped
 from thalweg.systems.state import State, thermal_state
 from thalweg.units import Picoseconds, whole_multiple
@@ -90,7 +90,7 @@ class StringUnits:
 
 
 @dataclass(frozen=True)
-class Row:
+class StringWalkers:
     """Walkers of which number r belongs to image ``r % images``, and what holds them.
 
     Parameters
@@ -194,12 +194,12 @@ def settled(
     state : of the walkers
     move : by how much images move, and the walkers afterwards
     moves : how many
-    smoothing : share of `smoothed` after each
+    smoothing : share of `smoothed_string` after each
     """
     past = [string]
     for _ in range(moves):
         away, state = move(string, state)
-        string = spread_evenly(smoothed(string + away, smoothing))
+        string = spread_evenly(smoothed_string(string + away, smoothing))
         past.append(string)
     half, quarter = (len(past) + 1) // 2, max(1, len(past) // 4)
     mean = spread_evenly(np.mean(past[-half:], axis=0))
