@@ -1,4 +1,4 @@
-"""Images of a string: spread evenly along a spline, smoothed_string, and the directions in which the string goes on.
+"""Images of a string: spread evenly along a spline, smoothed, and the directions in which the string goes on.
 
 Images are arrays ``(images, ...)`` of anything that has straight lines: positions of atoms, values of variables that go
 on beyond their period.
