@@ -147,3 +147,11 @@ def test_processes_seen_too_seldom_are_told_in_one_line(evidence):
         if one.startswith("Process") and "needed are" in one
     ]
     assert len(few) == 1
+
+
+def test_times_between_regions_are_those_of_a_telegraph(evidence):
+    found = {one.name: one for one in analyze_run(evidence, QUESTION).estimates}
+    for pair in ("gauche to trans", "trans to gauche"):
+        number = found[f"mean passage time from {pair}"]
+        assert number.value == pytest.approx(1 / 0.02, abs=3 * 50 / 40**0.5)  # of forty crossings each way
+        assert number.remark.startswith(f"{number.value:.3g} ps")

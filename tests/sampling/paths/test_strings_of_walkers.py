@@ -64,7 +64,7 @@ def exact_cells(images):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_string_of_springs_finds_the_way_of_least_free_energy_and_its_height(seed):
     method = StringInVariables(
-        (60.0, 60.0), images=15, moves=60, step=1.0, equilibrate=0.05, average=0.25, produce=8.0, pull=0.9,
+        (60.0, 60.0), images=15, moves=60, step=1.0, equilibrate=0.05, average=0.25, produce=12.0, pull=0.9,
         save_every=0.01, seed=seed,
     )  # fmt: skip
     path = method.connect(plane(), Plane(), GUESS)

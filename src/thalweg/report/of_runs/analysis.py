@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.linear.vac import VACModel
+from thalweg.kinetics.reactions.passage_rate import passage_rate
 from thalweg.kinetics.set_free_energy import set_free_energy
+from thalweg.kinetics.states.discrete_trajectories import DiscreteTrajectories
 from thalweg.machine.surviving import reason, surviving
 from thalweg.report.of_runs.drawn_structures import drawn_atoms, molecule
 from thalweg.report.of_runs.evidence import RunEvidence
@@ -40,6 +43,9 @@ DEAD = 1e-6
 
 KINETIC_DIM = 4
 """Slow coordinates that clusters are made in."""
+
+REPLICATES = 25
+"""Draws of walks behind the error of a passage time."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,7 @@ def analyze_run(evidence: RunEvidence, question: Question, learned: Learned | No
         ),
         doubts,
     )
+    passages = _passages(evidence, question, kinetics, doubts)
     meaning = _meaning(evidence, names, values) if names else None
     shown = _axes(meaning)
     states = _states(evidence, kinetics, frames, labels, coordinates, members, shown, doubts)
@@ -113,9 +120,9 @@ def analyze_run(evidence: RunEvidence, question: Question, learned: Learned | No
         title="",
         subtitle="",
         simulated=(),
-        found=_found(picture, differences),
-        certainty=(*_certainty(differences), *(picture.certainty() if picture else ())),
-        estimates=(*(picture.estimates() if picture else ()), *differences),
+        found=_found(picture, differences, passages),
+        certainty=(*_certainty((*differences, *passages)), *(picture.certainty() if picture else ())),
+        estimates=(*(picture.estimates() if picture else ()), *passages, *differences),
         diagnoses=(
             *(picture.diagnoses() if picture else ()),
             *_reasons(kinetics.tica, differences),
@@ -245,6 +252,29 @@ def _knowing_of_the_model(
     return replace(number, error=error, remark="; ".join([number.remark, *found.shortcomings]))
 
 
+def _passages(
+    evidence: RunEvidence, question: Question, kinetics: _Kinetics, doubts: list[Diagnosis]
+) -> list[ReportedNumber]:
+    """Mean passage times between named regions, by the walks that are free of bias."""
+    if kinetics.picture is None or len(question.regions) < 2 or len(evidence.moving) < 2:
+        return []
+    labels = [kinetics.assigned(kinetics.coordinates(walk.features)) for walk in evidence.moving]
+    walks = DiscreteTrajectories(labels, dt=evidence.dt)
+    members = {
+        name: [inside_ranges(walk.torsions, evidence.torsion_names, ranges) for walk in evidence.moving]
+        for name, ranges in question.regions.items()
+    }
+
+    def number(name: str, pair: tuple[str, str]) -> ReportedNumber:
+        found = passage_rate(walks, members[pair[0]], members[pair[1]], samples=REPLICATES)
+        known = not found.shortcomings
+        time, error = (found.time, found.time * found.log_error) if known else (np.nan, np.nan)
+        return ReportedNumber(name, time, error, "ps", remark=str(found))
+
+    pairs = {f"mean passage time from {a} to {b}": (a, b) for a, b in permutations(members, 2)}
+    return _each("passage times", pairs, number, doubts)
+
+
 def _meaning(
     evidence: RunEvidence, names: Sequence[str], values: Sequence[np.ndarray]
 ) -> VariableMeaning | None:
@@ -311,14 +341,23 @@ def _states(evidence, kinetics, frames, labels, coordinates, members, shown, dou
     return aligned(states)
 
 
-def _found(picture: KineticPicture | None, differences: Sequence[ReportedNumber]) -> tuple[str, ...]:
+def _found(
+    picture: KineticPicture | None,
+    differences: Sequence[ReportedNumber],
+    passages: Sequence[ReportedNumber],
+) -> tuple[str, ...]:
     sentences = [
         f"{e.name.removeprefix('free energy of ').capitalize()}: {with_error(e.value, e.error, e.unit)}."
         if np.isfinite(e.value)
         else f"{e.name.removeprefix('free energy of ').capitalize()}: no number, {e.remark}."
         for e in differences
     ]
-    return (*sentences, *(picture.found() if picture else ()))
+    times = [
+        f"{e.name[:1].upper()}{e.name[1:]}: {with_error(e.value, e.error, e.unit)}."
+        for e in passages
+        if np.isfinite(e.value)
+    ]
+    return (*sentences, *times, *(picture.found() if picture else ()))
 
 
 def _certainty(estimates: Sequence[ReportedNumber]) -> tuple[str, ...]:
