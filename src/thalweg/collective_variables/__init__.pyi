@@ -163,10 +163,10 @@ from .neural.slow_networks import VAMPnet as VAMPnet
 from .neural.slowness import CanonicalCorrelation as CanonicalCorrelation
 from .neural.slowness import ReversibleScore as ReversibleScore
 from .neural.slowness import TwoEncoders as TwoEncoders
+from .neural.slowness import VAMPScore as VAMPScore
 from .neural.spib import SPIB as SPIB
 from .neural.spib import SPIBModel as SPIBModel
 from .neural.state_prediction import NearestCenters as NearestCenters
 from .neural.state_prediction import PredictedStates as PredictedStates
 from .neural.state_prediction import StatePrediction as StatePrediction
 from .neural.state_prediction import StatePredictor as StatePredictor
-from .neural.slowness import VAMPScore as VAMPScore

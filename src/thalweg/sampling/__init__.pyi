@@ -36,6 +36,7 @@ from .campaign import CampaignError as CampaignError
 from .campaign import CampaignObserver as CampaignObserver
 from .campaign import Pool as Pool
 from .campaign import drive as drive
+from .disk_budget import DiskBudget as DiskBudget
 from .exchange.ladder import Ladder as Ladder
 from .exchange.ladder import LadderState as LadderState
 from .exchange.ladder import Unbiased as Unbiased
@@ -43,7 +44,6 @@ from .exchange.mixing import LadderMixing as LadderMixing
 from .exchange.mixing import second_eigenvalue as second_eigenvalue
 from .exchange.scaled_bias import ScaledBias as ScaledBias
 from .exchange.temperatures import EnergyQuantiles as EnergyQuantiles
-from .disk_budget import DiskBudget as DiskBudget
 from .executors import Processes as Processes
 from .executors import TaskRunner as TaskRunner
 from .executors import processes as processes
