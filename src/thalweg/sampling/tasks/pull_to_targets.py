@@ -10,10 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.dynamics.engine import Bias
 from thalweg.machine import disk
 from thalweg.machine.arrays import stored_arrays
 from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe
 from thalweg.sampling.bias.umbrella import HarmonicRestraint
+from thalweg.sampling.exchange.ladder import Ladder
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.simulate import seed_of
 from thalweg.shapes import Float, Int
@@ -105,11 +107,23 @@ def pulled(
         return state, np.zeros(0, int)
     stiffness = np.full(len(begun), apparatus.kT / (SLACK * length) ** 2)
     total = whole_multiple(pull, apparatus.dt, "pull")
+    never = int(state.step) + total + 1
     fine = wanted.copy()
     for done, until in pairwise(np.linspace(0, total, min(STAGES, total) + 1).astype(int).tolist()):
         center = begun + until / total * np.where(wanted, way, 0.0)
-        restraint = HarmonicRestraint(variable, center, stiffness)
+        restraint = _each_at_its_own(apparatus, center, stiffness, never)
         recording = apparatus.engine.run(state, until - done, save_every=until - done, bias=restraint)
         fine[list(recording.diverged)] = False
         state = recording.state
     return state, np.flatnonzero(fine)
+
+
+def _each_at_its_own(
+    apparatus: Apparatus, centers: Float[np.ndarray, "features walkers"], stiffness: np.ndarray, never: int
+) -> Bias:
+    """Walkers held at one center each: rungs of a ladder on which nobody changes places before the step ``never``.
+
+    That is what engines know that move one replica after another.
+    """
+    restraints = [HarmonicRestraint(apparatus.features, center, stiffness) for center in centers.T]
+    return restraints[0] if len(restraints) == 1 else Ladder(apparatus.kT, never, restraints)
