@@ -1,5 +1,5 @@
 """Paths between minima: bands, strings and dimers beside ASE's on the Müller-Brown surface and on molecules; transition
-path sampling and strings of walkers beside exact answers.
+path sampling, strings of walkers and paths found by reinforcement learning beside exact answers.
 
 Calls are arrangements whose energy and forces were asked for; those of ASE are counted by the calculator. ASE's band
 climbs from its first step, with the improved tangent (its default, ``aseneb``, in a row of its own). Barriers of one
@@ -38,6 +38,7 @@ from thalweg.sampling.paths.elastic_band import NudgedElasticBand
 from thalweg.sampling.paths.finite_temperature_string import FiniteTemperatureString
 from thalweg.sampling.paths.initial_path import straight_path
 from thalweg.sampling.paths.optimizers import FIRE
+from thalweg.sampling.paths.path_search import PathSearch
 from thalweg.sampling.paths.reaction_path import ReactionPath
 from thalweg.sampling.paths.string_in_variables import StringInVariables
 from thalweg.sampling.paths.string_method import StringMethod
@@ -48,7 +49,7 @@ from thalweg.testsystems.chain import chain_committor, chain_stationary_distribu
 from thalweg.testsystems.euler_chain import EulerChain
 from thalweg.testsystems.muller_brown import MullerBrown, WithHarmonicDimensions
 from thalweg.testsystems.narrowing import WithNarrowingDimension
-from thalweg.testsystems.wells import DoubleWell
+from thalweg.testsystems.wells import DoubleWell, TripleWell2D
 from thalweg.units import ANGSTROM, ELECTRONVOLT, thermal_energy
 
 WELLS = ((-0.558, 1.442), (-0.05, 0.467), (0.6235, 0.028))
@@ -76,6 +77,7 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "transition paths": partial(transition_paths, 1 if quick else SEEDS),
         "strings of walkers": partial(strings_of_walkers, 1 if quick else SEEDS),
         "alanine string": partial(alanine_string, 1 if quick else 2),
+        "path search": partial(path_search, 1 if quick else 5),
     }
 
 
@@ -307,6 +309,50 @@ def alanine_string(seeds: int) -> Iterator[Row]:
             error,
             "within 3 errors",
             apart <= 3 * error,
+        )
+
+
+def path_search(seeds: int) -> Iterator[Row]:
+    """First paths by reinforcement learning, then a band, beside a band from a straight line."""
+    cases = {
+        "Müller-Brown": (MullerBrown(), WELLS[0], WELLS[2], 0.12, HEIGHTS[0], FORCE),
+        "triple well": (TripleWell2D(), (-1.048, -0.042), (1.048, -0.042), 0.2, -1.647, 0.05),
+    }
+    for name, (potential, start, end, push, height, tolerance) in cases.items():
+        band, right, calls = NudgedElasticBand(21, tolerance=tolerance), [], []
+        for seed in range(seeds):
+            begun = time.process_time()
+            found = PathSearch(push, pushes=40, seed=seed).connect(
+                potential, Coordinates([0], dims=2), start, end
+            )
+            path = band.relax(potential, found.positions)
+            right.append(path.converged and abs(path.energies.max() - height) <= 0.01)
+            calls.append(found.calls)
+            told = f"{name}, search and band, seed {seed}"
+            yield Row(
+                f"{told}: highest point of the path",
+                float(path.energies.max()),
+                "kJ/mol",
+                peer="lowest saddle that must be crossed",
+                peer_value=height,
+            )
+            yield Row(f"{told}: tries that arrived in the last round", float(100 * found.arrived[-1]), "%")
+            yield Row(f"{told}: time", time.process_time() - begun, "CPU s")
+        yield Row(
+            f"{name}, search and band: seeds that find the lowest way",
+            float(100 * np.mean(right)),
+            "%",
+            target="all",
+            met=all(right),
+        )
+        straight = band.connect(potential, start, end)
+        yield Row(
+            f"{name}: energies asked for by the search, beside a band from a straight line",
+            float(np.mean(calls)),
+            "",
+            peer=f"band alone, highest point {straight.energies.max():.3f} kJ/mol",
+            peer_value=float(straight.calls),
+            ratio=straight.calls / float(np.mean(calls)),
         )
 
 

@@ -64,6 +64,8 @@ from .paths.free_energy_path import FreeEnergyPath as FreeEnergyPath
 from .paths.optimizers import FIRE as FIRE
 from .paths.optimizers import Descent as Descent
 from .paths.optimizers import QuasiNewton as QuasiNewton
+from .paths.path_search import FoundPath as FoundPath
+from .paths.path_search import PathSearch as PathSearch
 from .paths.path_variables import PathVariables as PathVariables
 from .paths.path_variables import along_frames as along_frames
 from .paths.path_variables import along_values as along_values
