@@ -18,6 +18,9 @@ LARGEST_COORDINATE = 1e4
 CUTOFF = 0.9
 """Of direct interactions in a periodic box where nothing else is said [nm]."""
 
+ROUNDING = 1e-6
+"""Of the width of a box on its way through other programs [nm]."""
+
 SHRINKING = 1.05
 """A box that keeps its pressure is at first at least so many times twice the cutoff wide."""
 
@@ -139,11 +142,11 @@ class Summation:
         width = min(np.diag(np.array(box.value_in_unit(unit.nanometer))))
         cutoff = CUTOFF if self.cutoff is None else self.cutoff
         room = 1.0 if self.pressure is None else SHRINKING
-        if 2.0 * room * cutoff > width:
+        if 2.0 * room * cutoff > width - ROUNDING:
             why = "" if self.pressure is None else ", which changes with the pressure and needs some room"
             raise BuildError(
-                f"cutoff = {cutoff} nm is more than half the box ({width:.3f} nm){why}; use at most "
-                f"{int(500 * width / room) / 1000:.3f}, or a wider box"
+                f"cutoff = {cutoff} nm is half the box or more ({width:.3f} nm){why}; use at most "
+                f"{int(500 * (width - ROUNDING) / room) / 1000:.3f}, or a wider box"
             )
         notes = ()
         if silent:
