@@ -77,6 +77,9 @@ EXAMPLES = {
 }  # fmt: skip
 """A small example of each policy."""
 
+SLOW = ("MESA", "RAVE", "SandCV", "CommittorLoop")
+"""Those that teach a variable several times over."""
+
 
 @pytest.fixture(autouse=True)
 def toys(monkeypatch):
@@ -84,7 +87,10 @@ def toys(monkeypatch):
     registry.name_files([TOY])
 
 
-@pytest.fixture(scope="module", params=EXAMPLES)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.long if name in SLOW else ()) for name in EXAMPLES],
+)
 def policy(request):
     return EXAMPLES[request.param]
 
