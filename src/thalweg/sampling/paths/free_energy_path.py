@@ -28,9 +28,8 @@ class FreeEnergyPath(Model):
     simulated : time over all walkers, pulling included [ps]
     mean_forces : (images, values) slopes of the free energy [kJ/mol per unit of the value]; None where not measured
     metrics : (images, values, values) mean metric tensors with inverse masses; None where not measured
-    passages : (images, images) how often a walker of one cell would have gone to another, in ``looks``; None where
-        there are no cells
-    looks : (images,) how often walkers of each cell were looked at
+    passages : (images, images) how often a walker of one cell was seen in another, or in its own; None where there are
+        no cells
     notes : what one should know
     """
 
@@ -46,7 +45,6 @@ class FreeEnergyPath(Model):
     mean_forces: Shaped[np.ndarray, "images values"] | None = None
     metrics: Shaped[np.ndarray, "images values values"] | None = None
     passages: Shaped[np.ndarray, "images images"] | None = None
-    looks: Shaped[np.ndarray, " images"] | None = None
     notes: tuple[str, ...] = ()
 
     @property
