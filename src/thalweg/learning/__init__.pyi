@@ -27,6 +27,7 @@ from .perceptron import shifted_softplus as shifted_softplus
 from .schedules import Constant as Constant
 from .schedules import Cosine as Cosine
 from .schedules import Plateau as Plateau
+from .soft_actor_critic import ActorCritic as ActorCritic
 from .soft_actor_critic import SoftActorCritic as SoftActorCritic
 from .splits import farthest_points as farthest_points
 from .splits import folds as folds

@@ -34,7 +34,7 @@ import numpy as np
 
 from thalweg.dynamics.engine import Variable
 from thalweg.learning.models import Model
-from thalweg.learning.soft_actor_critic import SoftActorCritic, Steps
+from thalweg.learning.soft_actor_critic import ActorCritic, SoftActorCritic, Steps
 from thalweg.sampling.paths.ends import Arrangement, matched_ends
 from thalweg.sampling.paths.initial_path import straight_path
 from thalweg.sampling.paths.reparametrization import smoothed_string, spread_evenly
@@ -306,7 +306,7 @@ def _room(count: int, k: int) -> Steps:
 
 
 @eqx.filter_jit
-def _actions(model: Any, states: Array, key: Array) -> Array:
+def _actions(model: ActorCritic, states: Array, key: Array) -> Array:
     return model.actions(jnp.asarray(states, jnp.float32), key)
 
 
