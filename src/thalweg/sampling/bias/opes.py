@@ -9,7 +9,7 @@ to each other, and the bias raises what is rarely visited, by no more than the b
 ===================  ==================================================================================
 symbol               meaning
 ===================  ==================================================================================
-:math:`G_k`          Gaussian of center :math:`s_k` and its own widths, cut off smoothly
+:math:`G_k`          Gaussian of center :math:`s_k` and its own widths             
 :math:`Z`            mean of the density over the region explored: new regions are pushed into at once
 :math:`\epsilon`     :math:`\exp(-\Delta E / \alpha kT)`: where nobody was yet the bias is :math:`-\Delta E`
 :math:`w_t`          weight of what is deposited, with height :math:`w_t \prod_i \sigma_{0,i} / \sigma_i`
@@ -200,10 +200,9 @@ class EnhancedProbability(eqx.Module):
 
     def _density(self, state: OPESState, values: Values) -> Energies:
         """``P`` at ``values`` ``(values, *replicas)``."""
-        # the cutoff lies where a kernel has fallen by the barrier: subtracting its value there leaves no jump
-        cutoff = jnp.asarray(2 * self.barrier / (self.exponent * self.kT), values.dtype)
+        # whole Gaussians: cut where one has fallen by epsilon, the exploring form (epsilon e^-1, say) has forces that jump
         kernels = [x.astype(values.dtype) for x in (state.centers, state.widths, state.heights)]
-        return _summed(self.variable.periods, *kernels, state.count, cutoff, values) / state.total.astype(
+        return _summed(self.variable.periods, *kernels, state.count, values) / state.total.astype(
             values.dtype
         )
 
@@ -268,9 +267,9 @@ class EnhancedProbability(eqx.Module):
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _summed(periods, centers, widths, heights, count, cutoff, values):
+def _summed(periods, centers, widths, heights, count, values):
     """Sum of the first ``count`` kernels at ``values``; the work grows with their number, not with the capacity."""
-    return _summed_with_slopes(periods, centers, widths, heights, count, cutoff, values)[0]
+    return _summed_with_slopes(periods, centers, widths, heights, count, values)[0]
 
 
 @_summed.defjvp
@@ -279,7 +278,7 @@ def _(periods, primals, tangents):
     return total, (slopes * tangents[-1]).sum(0)  # kernels are constants
 
 
-def _summed_with_slopes(periods, centers, widths, heights, count, cutoff, values):
+def _summed_with_slopes(periods, centers, widths, heights, count, values):
     """The sum ``(*replicas,)`` and its gradient ``(values, *replicas)``, block by block."""
     trailing = (BLOCK, *(1,) * (values.ndim - 1))
 
@@ -292,12 +291,9 @@ def _summed_with_slopes(periods, centers, widths, heights, count, cutoff, values
             _nearest(s - c.reshape(trailing), period) * b.reshape(trailing)
             for s, c, b, period in zip(values, center, steepness, periods)
         ]
-        squared = sum(x**2 for x in apart)
-        inside = squared < cutoff
-        kernel = jnp.where(inside, height * jnp.exp(-0.5 * squared), 0)
+        kernel = height * jnp.exp(-0.5 * sum(x**2 for x in apart))
         slope = [-(kernel * x * b.reshape(trailing)).sum(0) for x, b in zip(apart, steepness)]
-        floor = jnp.where(inside, height * jnp.exp(-0.5 * cutoff), 0)
-        return total + (kernel - floor).sum(0), slopes + jnp.stack(slope)
+        return total + kernel.sum(0), slopes + jnp.stack(slope)
 
     start = jnp.zeros(values.shape[1:], values.dtype), jnp.zeros_like(values)
     return jax.lax.fori_loop(0, (count + BLOCK - 1) // BLOCK, with_block, start)
