@@ -47,6 +47,10 @@ from .interpretation.importance import LinearModel as LinearModel
 from .interpretation.importance import feature_labels as feature_labels
 from .interpretation.importance import gradient_importance as gradient_importance
 from .interpretation.importance import loading_importance as loading_importance
+from .interpretation.ranking import Ranking as Ranking
+from .interpretation.ranking import StabilitySelection as StabilitySelection
+from .interpretation.ranking import group_amplitudes as group_amplitudes
+from .interpretation.ranking import ranked as ranked
 from .interpretation.surrogate import ByCorrelation as ByCorrelation
 from .interpretation.surrogate import ByDistribution as ByDistribution
 from .interpretation.surrogate import Likeness as Likeness
@@ -58,9 +62,14 @@ from .interpretation.symbolic_regression import SymbolicRegression as SymbolicRe
 from .linear.dynamic_modes import DMD as DMD
 from .linear.dynamic_modes import EDMD as EDMD
 from .linear.dynamic_modes import DynamicModes as DynamicModes
+from .linear.functional_modes import FunctionalModeModel as FunctionalModeModel
+from .linear.functional_modes import FunctionalModes as FunctionalModes
 from .linear.integrated_vac import IntegratedModel as IntegratedModel
 from .linear.integrated_vac import IntegratedVAC as IntegratedVAC
 from .linear.kernel_tica import KernelTICA as KernelTICA
+from .linear.least_squares_paths import LeastSquaresPath as LeastSquaresPath
+from .linear.least_squares_paths import PartialLeastSquares as PartialLeastSquares
+from .linear.least_squares_paths import PrincipalComponents as PrincipalComponents
 from .linear.pca import PCA as PCA
 from .linear.pca import PCAModel as PCAModel
 from .linear.scikit import SlowVariables as SlowVariables

@@ -28,6 +28,8 @@ from .residues import residue_pairs as residue_pairs
 from .structure_metric import AlignedRMSD as AlignedRMSD
 from .structure_metric import exchanges_of as exchanges_of
 from .superposition import RMSD as RMSD
+from .superposition import SuperposedCoordinates as SuperposedCoordinates
+from .superposition import mean_structure as mean_structure
 from .switching import LogisticSwitch as LogisticSwitch
 from .switching import RationalSwitch as RationalSwitch
 from .torsions import backbone_dihedrals as backbone_dihedrals

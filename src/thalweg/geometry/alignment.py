@@ -5,7 +5,8 @@ a symmetric 4 x 4 matrix linear in the weighted correlation ``sum_i w_i x_i y_i^
 eigenvector is the unit quaternion of ``R``, a proper rotation by construction. Because ``R`` is optimal, the
 residual does not change to first order when ``R`` does: its exact gradient is that at fixed ``R``. No
 derivative of an eigenvector is taken, so gradients stay finite where eigenvalues cross and where the
-structures coincide. Second derivatives are not available.
+structures coincide. Second derivatives of the residual are not available. The rotation itself has its
+derivative, from the gaps of the largest eigenvalue alone.
 """
 
 from __future__ import annotations
@@ -58,8 +59,23 @@ def optimal_rotation(
 ) -> Float[Array, "3 3 *replicas"]:
     """The proper rotation that brings centered ``positions`` closest to the centered ``reference``."""
     correlation = jnp.einsum("ai...,aj->...ij", positions, weights[:, None] * reference)
-    quaternion = jnp.linalg.eigh(quaternion_matrix(correlation))[1][..., -1]
+    quaternion = _leading_vector(quaternion_matrix(correlation))
     return jnp.moveaxis(rotation_matrix(quaternion), (-2, -1), (0, 1))
+
+
+@jax.custom_jvp
+def _leading_vector(matrix: Float[Array, "*replicas 4 4"]) -> Float[Array, "*replicas 4"]:
+    """The eigenvector of the largest eigenvalue, whose derivative does not ask for gaps of the others."""
+    return jnp.linalg.eigh(matrix)[1][..., -1]
+
+
+@_leading_vector.defjvp
+def _leading_vector_jvp(primals, tangents):
+    # dq = sum_k v_k (v_k . dN q) / (lambda - lambda_k)
+    values, vectors = jnp.linalg.eigh(primals[0])
+    others, leading = vectors[..., :-1], vectors[..., -1]
+    along = jnp.einsum("...ik,...ij,...j->...k", others, tangents[0], leading)
+    return leading, jnp.einsum("...ik,...k->...i", others, along / (values[..., -1:] - values[..., :-1]))
 
 
 def quaternion_matrix(s: Float[Array, "*replicas 3 3"]) -> Float[Array, "*replicas 4 4"]:
