@@ -6,7 +6,8 @@ anew whenever they arrive would need ``1 / error^2`` passages for it, of a mean 
 of their aggregate time and that of the restarted walks.
 
 Escapes: runs from the left of a double well of 8 kT, `exit_times` under metadynamics with rare and with frequent
-deposits and under OPES with a barrier lower than the real one; 40 runs a seed.
+deposits and under OPES with a barrier lower than the real one; 40 runs a seed. The same of a molecule: how long alanine
+dipeptide stays in its left-handed basin, beside runs without a bias.
 """
 
 from __future__ import annotations
@@ -21,9 +22,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.overdamped import Overdamped
-from thalweg.geometry.variables import Coordinates
+from thalweg.dynamics.temperature import thermal_start
+from thalweg.geometry.torsions import backbone_dihedrals
+from thalweg.geometry.variables import Coordinates, Dihedrals
+from thalweg.interop.openmm.molecules import alanine_dipeptide
 from thalweg.kinetics.counts.counts import transition_counts
 from thalweg.kinetics.reactions.exit_times import ExitTimes, exit_times
 from thalweg.kinetics.reactions.passage_rate import passage_rate
@@ -33,12 +38,14 @@ from thalweg.sampling.bias.independent_biases import IndependentBiases
 from thalweg.sampling.bias.metadynamics import WellTemperedMetadynamics
 from thalweg.sampling.bias.method import Limits
 from thalweg.sampling.bias.opes import OPES
+from thalweg.sampling.bias.umbrella import HarmonicRestraint
 from thalweg.sampling.restarts.least_counts import LeastCounts
-from thalweg.systems.state import thermal_state
+from thalweg.systems.state import State, thermal_state
 from thalweg.testsystems.chain import sampled_states
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.potential import Potential
 from thalweg.testsystems.wells import DoubleWell, TripleWell1D
+from thalweg.units import thermal_energy
 
 SEEDS, SAMPLES = 10, 20
 """Campaigns, and replicates behind each error."""
@@ -135,7 +142,10 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
     found: dict[str, Callable[[], Iterator[Row]]] = {
         name: partial(_passage_rows, passage, 2 if quick else SEEDS) for name, passage in PASSAGES.items()
     }
-    return found | {"escapes": partial(_escape_rows, 1 if quick else ESCAPE_SEEDS)}
+    return found | {
+        "escapes": partial(_escape_rows, 1 if quick else ESCAPE_SEEDS),
+        "left-handed basin": partial(_left_handed_rows, 400.0 if quick else 300.0),
+    }
 
 
 def rows(data: Path, quick: bool) -> Iterator[Row]:
@@ -242,3 +252,65 @@ def _escape_rows(seeds: int) -> Iterator[Row]:
             peer="exact",
             peer_value=exact,
         )
+
+
+def _left_handed_rows(temperature: float) -> Iterator[Row]:
+    """How long alanine dipeptide stays left-handed in OBC2: 64 runs without a bias, 64 under each of three."""
+    kT = thermal_energy(temperature)
+    system = alanine_dipeptide("obc2", hydrogen_mass=3.0)
+    quads = backbone_dihedrals(system.topology)
+    torsions = Dihedrals(np.concatenate([quads["phi"], quads["psi"]]), system.topology)
+    phi = Dihedrals(quads["phi"], system.topology)
+    engine = NativeEngine(system, Langevin(kT=kT, dt=0.004))
+    state = thermal_start(system, kT, jax.random.key(0), replicas=64)
+    for degrees in np.linspace(-80, 55, 28):
+        led = HarmonicRestraint(torsions, np.radians([degrees, 40.0]), [300.0, 50.0])
+        state = engine.run(state, 100, save_every=100, bias=led).state
+    start = engine.run(state, 2500, save_every=2500).state
+
+    def metadynamics(stride: int) -> WellTemperedMetadynamics:
+        return WellTemperedMetadynamics(
+            phi, -np.pi, np.pi, 0.15, height=1.0, bias_factor=8.0, kT=kT, stride=stride
+        )
+
+    limits = Limits(np.array([-np.pi]), np.array([np.pi]), np.array([0.1]))
+    flooding = OPES(barrier=10.0, stride=1.0, capacity=64).on(phi, limits, kT, 0.004)
+    plain, *biased = (
+        _left(engine, start, phi, bias, kT) for bias in (None, flooding, metadynamics(2500), metadynamics(50))
+    )
+    head = f"alanine dipeptide, OBC2, {temperature:g} K, leaving the left-handed basin"
+    yield Row(
+        f"{head}: without a bias, {plain.exits} of 64 runs, p = {plain.p_value:.2f}",
+        plain.mean,
+        "ps",
+        plain.error,
+    )
+    for name, one in zip(("OPES flooding of 10 kJ/mol", "a hill in 10 ps", "a hill in 0.2 ps"), biased):
+        apart = abs(np.log(one.mean / plain.mean)) / np.hypot(one.exits**-0.5, plain.exits**-0.5)
+        refused = bool(one.shortcomings)
+        yield Row(
+            f"{head}: {name}, {one.exits} of 64 runs, {one.acceleration:.1f} times faster, "
+            f"{'refused' if refused else 'given'} (p = {one.p_value:.2g})",
+            one.mean, "ps", one.error, target="within 2 standard errors, or refused", met=bool(refused or apart < 2),
+            peer="without a bias", peer_value=plain.mean, ratio=one.mean / plain.mean,
+        )  # fmt: skip
+
+
+def _left(
+    engine: NativeEngine, state: State, phi: Dihedrals, bias: Any, kT: float, most: int = 60
+) -> ExitTimes:
+    """Of 64 runs, until two thirds have left or 6 ns are over."""
+    each = None if bias is None else IndependentBiases(bias, 64)
+    grown, energies, outside = None, [], []
+    for _ in range(most):
+        run = engine.run(state, 25_000, save_every=25, bias=each, bias_state=grown)
+        state, grown = run.state, run.bias_state
+        degrees = np.degrees(
+            np.asarray(phi(jnp.moveaxis(jnp.asarray(run.positions), (0, 1), (-2, -1)), None))[0]
+        )
+        outside.append((degrees < -20) | (degrees > 160))
+        energies.append(np.zeros(degrees.shape) if bias is None else run.bias_energy)
+        if np.concatenate(outside, axis=1).any(axis=1).mean() > 2 / 3:
+            break
+    columns = (list(np.concatenate(each, axis=1)) for each in (energies, outside))
+    return exit_times(*columns, kT=kT, dt=run.dt_frames)

@@ -66,6 +66,19 @@ def test_windows_without_overlap_and_frames_without_value_are_told_with_their_pl
     assert [len(walk) for walk in frames.log_weights] == [75, 75, 74]
 
 
+@pytest.mark.parametrize(
+    ("barrier", "stiffness", "answer"),
+    [(15.0, 30.0, "two minima"), (60.0, 30.0, "nobody is on"), (15.0, 200.0, None)],
+)
+def test_windows_softer_than_the_barrier_bends_down_are_told(barrier, stiffness, answer):
+    """All pulled from the left of a barrier that bends down by four times its height."""
+    engine = NativeEngine.for_potential(DoubleWell(barrier, 0.5), np.ones(1), Overdamped(kT=1.0, dt=5e-4))
+    row = HarmonicRestraint(LINE, np.linspace(-1.2, 1.2, 24)[None], [stiffness])
+    run = engine.run(start(np.full(24, -1.0)), 4000, save_every=10, bias=row)
+    told = " ".join(reweighted([run], [row], kT=1.0).notes)
+    assert (answer in told) if answer else not told
+
+
 def test_a_bias_that_still_grows_is_told():
     limits = Limits(np.array([-2.0]), np.array([2.0]), np.array([0.1]))
     fast = Metadynamics(height=5.0, bias_factor=30.0, stride=0.01).on(LINE, limits, 1.0, 1e-3)

@@ -19,9 +19,11 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from scipy.special import logsumexp
 
 from thalweg.learning.models import Model
@@ -82,20 +84,45 @@ class MBARModel(Model):
     overlap: Float[np.ndarray, "biases biases"]
     converged: bool
 
+    @cached_property
+    def _cuts(self) -> list[tuple[float, np.ndarray, int, int]]:
+        """Each way to take the ensembles apart where the strongest links that hold all together are weakest.
+
+        Of each: the largest chance of a frame of one ensemble to belong to the other part, the ensembles of one part,
+        and the pair of ensembles that shares most across. How many ensembles there are changes none of it, while the
+        second eigenvalue of the overlap falls with the square of a row's length.
+        """
+        links = np.maximum(self.overlap, self.overlap.T)
+        # a link of nothing is still an edge of the tree, whose edges are above zero
+        tree = minimum_spanning_tree(1.0 - np.log(np.maximum(links, 1e-300))).tocoo()
+        found = []
+        for cut in range(tree.nnz):
+            kept = np.arange(tree.nnz) != cut
+            rest = coo_array((tree.data[kept], (tree.row[kept], tree.col[kept])), tree.shape)
+            side = connected_components(rest, directed=False)[1] == 0
+            across = self.overlap[side][:, ~side].sum(1).max(), self.overlap[~side][:, side].sum(1).max()
+            first, second = sorted((int(tree.row[cut]), int(tree.col[cut])))
+            found.append((float(max(across)), side, first, second))
+        return sorted(found, key=lambda each: each[0])
+
     @property
     def least_overlap(self) -> float:
-        """One less the second eigenvalue of the overlap: near 0 the ensembles fall apart in two that share no
-        frame.
+        """How well the ensembles hold together: the largest chance of a frame to belong to the other part, of the two
+        parts that share least.
 
         Below `LEAST_OVERLAP` the free energies between the parts mean little; place more biases in between.
+
+        Examples
+        --------
+        >>> overlap = np.array([[0.6, 0.4, 0.0], [0.4, 0.6, 0.0], [0.0, 0.0, 1.0]])
+        >>> MBARModel(np.zeros(3), np.zeros(3), overlap, converged=True).least_overlap
+        0.0
         """
-        if len(self.free_energies) == 1:
-            return 1.0
-        return float(1.0 - np.sort(np.linalg.eigvals(self.overlap).real)[-2])
+        return self._cuts[0][0] if self._cuts else 1.0
 
     @property
     def parts(self) -> tuple[tuple[int, ...], ...]:
-        """Numbers of the ensembles in the parts that the weakest links hold together.
+        """Numbers of the ensembles in the parts that hardly share a frame; the two that share least if all do.
 
         Examples
         --------
@@ -103,22 +130,18 @@ class MBARModel(Model):
         >>> MBARModel(np.zeros(3), np.zeros(3), overlap, converged=True).parts
         ((0, 1), (2,))
         """
-        links = np.maximum(self.overlap, self.overlap.T)
-        for strength in np.unique(links):
-            parts, part = connected_components(links > strength)
-            if parts > 1:
-                break
-        return tuple(tuple(np.flatnonzero(part == number).tolist()) for number in range(parts))
+        apart = [cut for cut in self._cuts if cut[0] < LEAST_OVERLAP] or self._cuts[:1]
+        sides = np.array([side for _, side, *_ in apart])
+        numbers = range(len(self.overlap))
+        if not len(sides):
+            return (tuple(numbers),)
+        alike = [tuple(sides[:, k]) for k in numbers]
+        return tuple(tuple(k for k in numbers if alike[k] == each) for each in dict.fromkeys(alike))
 
     @property
     def closest_apart(self) -> tuple[int, int]:
         """The two ensembles of different parts that share most: the gap to be filled lies between them."""
-        part = np.empty(len(self.overlap), int)
-        for number, members in enumerate(self.parts):
-            part[list(members)] = number
-        links = np.where(part[:, None] == part, -1.0, np.maximum(self.overlap, self.overlap.T))
-        first, second = np.unravel_index(links.argmax(), links.shape)
-        return int(min(first, second)), int(max(first, second))
+        return self._cuts[0][2:]
 
     @property
     def doubts(self) -> tuple[str, ...]:

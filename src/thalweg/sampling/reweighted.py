@@ -29,6 +29,12 @@ from thalweg.shapes import Box, Float, Int, Positions, Values
 AT_ONCE = 4096
 """Frames whose values are computed at a time."""
 
+TOO_WIDE = 1.5
+"""Spread of a window's frames, in that of its restraint alone, from which on it may have two minima."""
+
+TOO_FAR = 3.0
+"""Distance of the nearest frame from the center of a window, in the same measure, from which on nobody was there."""
+
 LARGEST_DRIFT = 1.0
 """Standard deviation, in kT, of what a bias still grew by at the frames kept, from which on it is told."""
 
@@ -182,7 +188,13 @@ def reweighted(
                 f"run {k} has no frame left after skip={skip:g} and what is undefined; sample longer"
             )
     everywhere = [walk for run in runs for walk in run.positions]
-    energies = np.stack([run.energies(everywhere, box) for run in runs])
+    # windows share a variable, which is evaluated once
+    variables = {id(run.bias.variable): run.bias.variable for run in runs if run.bias is not None}
+    values = {key: _values(each, np.concatenate(everywhere), box) for key, each in variables.items()}
+    energies = np.zeros((len(runs), sum(map(len, everywhere))))
+    for k, run in enumerate(runs):
+        if run.bias is not None:
+            energies[k] = run.energies(values[id(run.bias.variable)])
     counts = np.array([run.count for run in runs])
     ends = np.cumsum(counts)
     for k, run in enumerate(runs):
@@ -205,8 +217,44 @@ def reweighted(
         effective_by_run=np.array([effective_sample_size(logs) for logs in own]),
         members=members,
         kT=kT,
-        notes=(*notes, *model.doubts),
+        notes=(*notes, *_window_doubts(runs, values, kT), *model.doubts),
     )
+
+
+def _window_doubts(runs: Sequence[_Run], values: dict[int, np.ndarray], kT: float) -> list[str]:
+    """Windows that are softer than the surface bends down: they overlap, and yet their frames stay where they came to.
+
+    Such a window has two minima. Those who pull its walker there find it in one of them, and where all are pulled from
+    one side, all look alike: no overlap and no block tells.
+    """
+    wide, far = [], []
+    for k, run in enumerate(runs):
+        if not isinstance(run.bias, HarmonicRestraint):
+            continue
+        widths = np.sqrt(kT / np.maximum(np.asarray(run.bias.stiffness, float), 1e-300))[:, None]
+        center = np.asarray(run.bias.center, float).reshape(-1, 1)
+        own, everyone = (
+            np.stack([
+                row - (0 if period is None else period * np.round(row / period))
+                for row, period in zip(np.asarray(each, float) - center, run.bias.variable.periods)
+            ]) / widths
+            for each in (np.concatenate(run.values, 1), values[id(run.bias.variable)])
+        )  # fmt: skip
+        if (own.std(1) > TOO_WIDE).any():
+            wide.append(k)
+        if not (np.abs(everyone).max(0) < TOO_FAR).any():
+            far.append(k)
+    return [
+        f"{len(each)} of {len(runs)} windows, {', '.join(map(str, each[:5]))}{', ...' if len(each) > 5 else ''}: "
+        f"{what}; restrain by more, with windows closer to each other, or let windows exchange replicas"
+        for each, what in (
+            (wide, f"frames spread more than {TOO_WIDE:g} times as wide as the restraint alone would let them, so that "
+                   "it is softer than the surface bends down there: a window with two minima"),
+            (far, f"no frame of any window lies within {TOO_FAR:g} standard deviations of their centers: what lies "
+                  "beyond a ridge that nobody is on is known by hops from window to window alone"),
+        )
+        if each
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,11 +273,8 @@ class _Run:
     def count(self) -> int:
         return sum(map(len, self.recorded))
 
-    def energies(self, walks: Sequence[np.ndarray], box: Box | None) -> np.ndarray:
-        """Of the last bias at frames of all runs [kJ/mol]."""
-        if self.bias is None:
-            return np.zeros(sum(map(len, walks)))
-        values = _values(self.bias.variable, np.concatenate(walks), box)
+    def energies(self, values: np.ndarray) -> np.ndarray:
+        """Of the last bias where its variable has these ``values`` ``(values, frames)`` [kJ/mol]."""
         energies = _energies(self.bias, self.state, values)
         # a frame at which the variable of another run is undefined has no chance under that run's bias
         return np.where(np.isfinite(energies), energies, np.nanmax(energies) + 1e4)
