@@ -1,0 +1,188 @@
+"""Gaussian process on fingerprints and descriptors [rasmussen2006], one for each task.
+
+The covariance of two molecules is a sum of kernels with amplitudes ``v_f``, one MinMax kernel for each fingerprint and
+one of scaled descriptors ``x`` (D of them) with length ``l``,
+
+    k(i, j) = sum_f v_f minmax_f(i, j) + v_d exp(-|x_i - x_j|^2 / (2 l^2 D)) + n [i = j].
+
+Amplitudes, length and noise ``n`` are those of largest evidence on a random part of the training set: what is of no use
+gets no weight. Labels are centered and scaled. Every molecule is predicted from all others in closed form
+[sundararajan2001],
+
+    mean_i = y_i - (C^-1 y)_i / (C^-1)_ii,    variance_i = 1 / (C^-1)_ii.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
+from scipy.optimize import minimize
+
+from thalweg.binding.ligands.features import LigandFeatures, LigandPrediction, labels_of
+from thalweg.binding.ligands.kernels import DescriptorScale, mean_squared_distances, minmax_kernel
+from thalweg.learning.models import Method, Model
+from thalweg.shapes import Float, Int
+
+LEAST, MOST = np.log(1e-4), np.log(1e3)
+"""Bounds of logarithms of amplitudes, length and noise."""
+
+
+@dataclass(frozen=True)
+class LigandProcess(Method):
+    """Settings of the process.
+
+    Parameters
+    ----------
+    evidence : molecules, drawn at random, whose evidence chooses amplitudes, length and noise
+    iterations : steps uphill in evidence at most
+    seed : of the draw
+
+    Examples
+    --------
+    >>> generator = np.random.default_rng(0)
+    >>> counts = generator.integers(0, 3, (60, 8)).astype(np.uint8)
+    >>> molecules = LigandFeatures({"counts": counts}, counts[:, :2].astype(float))
+    >>> model = LigandProcess().fit(molecules, counts[:, 0] - 0.5 * counts[:, 1])
+    >>> bool(np.std(model.left_out[:, 0] - counts[:, 0] + 0.5 * counts[:, 1]) < 0.3)
+    True
+    """
+
+    evidence: int = 700
+    iterations: int = 40
+    seed: int = 0
+
+    def fit(
+        self, ligands: LigandFeatures, labels: Float[np.ndarray, " molecules *tasks"]
+    ) -> LigandProcessModel:
+        """The processes of all tasks.
+
+        Raises
+        ------
+        ValueError
+            If labels do not fit the molecules, see `labels_of`.
+        """
+        labels = labels_of(labels, len(ligands))
+        scale = DescriptorScale.of(ligands.descriptors)
+        x = scale(ligands.descriptors)
+        kernels = [minmax_kernel(each, each) for each in ligands.counts.values()]
+        squares = mean_squared_distances(x, x)
+        tasks, left_out = [], np.full(labels.shape, np.nan)
+        for task, values in enumerate(labels.T):
+            known = np.flatnonzero(~np.isnan(values))
+            drawn = np.random.default_rng([self.seed, task]).permutation(known)[: self.evidence]
+            mean, spread = float(values[known].mean()), float(values[known].std()) or 1.0
+            y = (values - mean) / spread
+            hyper = self._most_evident(
+                [k[np.ix_(drawn, drawn)] for k in kernels], squares[np.ix_(drawn, drawn)], y[drawn]
+            )
+            own = np.ix_(known, known)
+            covariance = _covariance([k[own] for k in kernels], squares[own], hyper)
+            covariance[np.diag_indices_from(covariance)] += np.exp(hyper[-1])
+            factor = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
+            alpha = cho_solve((factor, True), y[known], check_finite=False)
+            inverse = np.diag(lapack.dpotri(factor, lower=1)[0])
+            left_out[known, task] = mean + spread * (y[known] - alpha / inverse)
+            deviations = spread / np.sqrt(inverse)
+            tasks.append(_Task(known, alpha, factor.astype(np.float32), hyper, mean, spread, deviations))
+        return LigandProcessModel(ligands, scale, tuple(tasks), left_out)
+
+    def _most_evident(self, kernels, squares, y):
+        """Logarithms of amplitudes, the length and the noise."""
+        start = np.log([*[0.5 / (len(kernels) + 1)] * (len(kernels) + 1), 1.0, 0.2])
+        found = minimize(
+            lambda hyper: _minus_evidence(hyper, kernels, squares, y),
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(LEAST, MOST)] * len(start),
+            options={"maxiter": self.iterations},
+        )
+        return found.x
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """The process of one task: molecules it knows, ``C^-1 y``, the factor of ``C`` and what it was scaled by."""
+
+    known: Int[np.ndarray, " known"]
+    alpha: Float[np.ndarray, " known"]
+    factor: Float[np.ndarray, "known known"]
+    hyper: Float[np.ndarray, " hyper"]
+    mean: float
+    spread: float
+    deviations: Float[np.ndarray, " known"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LigandProcessModel(Model):
+    """Processes fitted to a training set.
+
+    Attributes
+    ----------
+    left_out : (molecules, tasks) each training molecule as predicted from all others, NaN without a label
+    """
+
+    ligands: LigandFeatures
+    scale: DescriptorScale
+    tasks: tuple[_Task, ...]
+    left_out: Float[np.ndarray, "molecules tasks"]
+
+    @property
+    def left_out_deviations(self) -> Float[np.ndarray, "molecules tasks"]:
+        """Claimed standard deviations of `left_out`."""
+        found = np.full(self.left_out.shape, np.nan)
+        for task, each in enumerate(self.tasks):
+            found[each.known, task] = each.deviations
+        return found
+
+    def predict(self, ligands: LigandFeatures) -> LigandPrediction:
+        """Labels that other molecules are expected to have, noise included in deviations."""
+        kernels = [minmax_kernel(ligands.counts[name], own) for name, own in self.ligands.counts.items()]
+        squares = mean_squared_distances(
+            self.scale(ligands.descriptors), self.scale(self.ligands.descriptors)
+        )
+        means, deviations = [], []
+        for task in self.tasks:
+            cross = _covariance([k[:, task.known] for k in kernels], squares[:, task.known], task.hyper)
+            prior = np.exp(task.hyper[:-2]).sum() + np.exp(task.hyper[-1])
+            # k** - k* C^-1 k*; the factor is kept in single precision, which is enough for an error bar
+            half = solve_triangular(task.factor, cross.T.astype(np.float32), lower=True, check_finite=False)
+            variance = np.maximum(prior - (half**2).sum(0), np.exp(task.hyper[-1]))
+            means.append(task.mean + task.spread * (cross @ task.alpha))
+            deviations.append(task.spread * np.sqrt(variance))
+        return LigandPrediction(np.stack(means, 1), np.stack(deviations, 1).astype(float))
+
+
+def _covariance(kernels, squares, hyper):
+    """``sum_f v_f minmax_f + v_d exp(-d^2 / (2 l^2))``; ``hyper`` ends with the length and the noise."""
+    found = np.exp(hyper[-3] - squares / (2 * np.exp(2 * hyper[-2])))
+    for log_amplitude, kernel in zip(hyper, kernels):
+        found += np.exp(log_amplitude) * kernel
+    return found
+
+
+def _minus_evidence(hyper, kernels, squares, y):
+    """Negative logarithm of the evidence, up to a constant, and its gradient."""
+    count = len(y)
+    radial = np.exp(hyper[-3] - squares / (2 * np.exp(2 * hyper[-2])))
+    covariance = _covariance(kernels, squares, hyper)
+    covariance[np.diag_indices(count)] += np.exp(hyper[-1])
+    try:
+        factor = cholesky(covariance, lower=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        return 1e10, np.zeros_like(hyper)
+    alpha = cho_solve((factor, True), y, check_finite=False)
+    value = 0.5 * y @ alpha + np.log(np.diag(factor)).sum()
+    # d/dp = -1/2 tr((alpha alpha^T - C^-1) dC/dp)
+    inverse = lapack.dpotri(factor, lower=1)[0]
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    slope = 0.5 * (inverse - np.outer(alpha, alpha))
+    gradient = [
+        *(np.exp(v) * np.vdot(slope, kernel) for v, kernel in zip(hyper, kernels)),
+        np.vdot(slope, radial),
+        np.vdot(slope, radial * squares) * np.exp(-2 * hyper[-2]),
+        np.exp(hyper[-1]) * np.trace(slope),
+    ]
+    return value, np.array(gradient, float)
