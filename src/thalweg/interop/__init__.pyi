@@ -110,7 +110,16 @@ from .quantum.levels import level_of as level_of
 from .quantum.molecular_orbitals import MolecularOrbitals as MolecularOrbitals
 from .quantum.tight_binding import TightBinding as TightBinding
 from .quantum.tight_binding import TightBindingEnergy as TightBindingEnergy
+from .rdkit.activity_cliffs import activity_cliffs as activity_cliffs
+from .rdkit.activity_cliffs import bit_similarities as bit_similarities
+from .rdkit.audit import Audit as Audit
+from .rdkit.audit import StandardMolecule as StandardMolecule
+from .rdkit.audit import audit as audit
+from .rdkit.audit import standard_molecule as standard_molecule
 from .rdkit.conformers import conformers as conformers
+from .rdkit.ligand_features import descriptor_names as descriptor_names
+from .rdkit.ligand_features import ligand_features as ligand_features
+from .rdkit.ligand_features import molecular_graphs as molecular_graphs
 from .rdkit.mmff import MMFF94 as MMFF94
 from .rdkit.mmff import molecule_in_order as molecule_in_order
 from .rdkit.smiles import MolecularGraph as MolecularGraph

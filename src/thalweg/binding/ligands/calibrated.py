@@ -2,7 +2,7 @@
 
 Intervals are conformal [angelopoulos2023]: of training molecules that were left out, ``|y - m| / s`` of mean ``m`` and
 claimed deviation ``s`` tells how many deviations hold a share of them. Probabilities are logistic in the score
-[platt1999], fitted to molecules left out. Both promise something for molecules like those trained on; whether others
+[lin2007], fitted to molecules left out. Both promise something for molecules like those trained on; whether others
 are is asked of the nearest training molecule.
 """
 

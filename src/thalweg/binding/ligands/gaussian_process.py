@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
+from scipy.linalg import cho_solve, cholesky, get_lapack_funcs, solve_triangular
 from scipy.optimize import minimize
 
 from thalweg.binding.ligands.features import LigandFeatures, LigandPrediction, labels_of
@@ -27,6 +27,9 @@ from thalweg.shapes import Float, Int
 
 LEAST, MOST = np.log(1e-4), np.log(1e3)
 """Bounds of logarithms of amplitudes, length and noise."""
+
+LARGE, NOISY = 3000, 0.02
+"""More molecules than this, of at least so much noise (in variances of labels), are solved in single precision."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,14 @@ class LigandProcess(Method):
                 [k[np.ix_(drawn, drawn)] for k in kernels], squares[np.ix_(drawn, drawn)], y[drawn]
             )
             own = np.ix_(known, known)
-            covariance = _covariance([k[own] for k in kernels], squares[own], hyper)
+            # single precision is enough where noise is far above its rounding
+            single = len(known) > LARGE and hyper[-1] > np.log(NOISY)
+            kind = np.float32 if single else np.float64
+            covariance = _covariance([k[own] for k in kernels], squares[own], hyper).astype(kind)
             covariance[np.diag_indices_from(covariance)] += np.exp(hyper[-1])
             factor = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
-            alpha = cho_solve((factor, True), y[known], check_finite=False)
-            inverse = np.diag(lapack.dpotri(factor, lower=1)[0])
+            alpha = cho_solve((factor, True), y[known].astype(kind), check_finite=False).astype(float)
+            inverse = np.diag(_lower_inverse(factor)).astype(float)
             left_out[known, task] = mean + spread * (y[known] - alpha / inverse)
             deviations = spread / np.sqrt(inverse)
             tasks.append(_Task(known, alpha, factor.astype(np.float32), hyper, mean, spread, deviations))
@@ -163,6 +169,12 @@ def _covariance(kernels, squares, hyper):
     return found
 
 
+def _lower_inverse(factor):
+    """Lower triangle of ``C^-1`` from the factor of ``C``."""
+    (potri,) = get_lapack_funcs(("potri",), (factor,))
+    return potri(factor, lower=1)[0]
+
+
 def _minus_evidence(hyper, kernels, squares, y):
     """Negative logarithm of the evidence, up to a constant, and its gradient."""
     count = len(y)
@@ -176,7 +188,7 @@ def _minus_evidence(hyper, kernels, squares, y):
     alpha = cho_solve((factor, True), y, check_finite=False)
     value = 0.5 * y @ alpha + np.log(np.diag(factor)).sum()
     # d/dp = -1/2 tr((alpha alpha^T - C^-1) dC/dp)
-    inverse = lapack.dpotri(factor, lower=1)[0]
+    inverse = _lower_inverse(factor)
     inverse = np.tril(inverse) + np.tril(inverse, -1).T
     slope = 0.5 * (inverse - np.outer(alpha, alpha))
     gradient = [
