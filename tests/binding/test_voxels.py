@@ -131,5 +131,7 @@ def test_a_ligand_that_sticks_out_of_the_grid_is_refused_with_what_would_hold_it
 
 def test_rotations_are_proper_and_orthogonal():
     rotations = random_rotations(jax.random.key(0), 50)
-    np.testing.assert_allclose(rotations @ jnp.swapaxes(rotations, 1, 2), np.tile(np.eye(3), (50, 1, 1)), atol=1e-5)
+    np.testing.assert_allclose(
+        rotations @ jnp.swapaxes(rotations, 1, 2), np.tile(np.eye(3), (50, 1, 1)), atol=1e-5
+    )
     np.testing.assert_allclose(jnp.linalg.det(rotations), 1, atol=1e-5)

@@ -1,8 +1,8 @@
 """Molecules as what binds sees them: atoms in space, typed by what they may do to each other.
 
-An atom counts in one or several of eight pharmacophoric channels [jimenez2018]: it is hydrophobic, aromatic, accepts or
-donates a hydrogen bond, is charged, is a metal; and whatever it is it takes up room. Hydrogens are no atoms here: that an
-atom donates says all of them. Structures and chemistry are read in `thalweg.interop`.
+An atom counts in one or several of eight pharmacophoric channels [jimenez2018]: it is hydrophobic, aromatic, accepts
+or donates a hydrogen bond, is charged, is a metal; and whatever it is it takes up room. Hydrogens are no atoms here:
+that an atom donates says all of them. Structures and chemistry are read in `thalweg.interop`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class TypedAtoms:
     positions : (atoms, 3) [nm]
     numbers : (atoms,) atomic numbers
     channels : (atoms, 8) which of `CHANNELS` an atom is in
-    residues : (atoms,) what people call the part that it belongs to, such as ``"A:HIS57"``; empty where nothing is known
+    residues : (atoms,) what people call the part that it belongs to, such as ``"A:HIS57"``; empty where nothing is
+        known
     rotatable_bonds : single bonds that turn; zero where none are counted, as in proteins
 
     Raises
@@ -70,7 +71,9 @@ class TypedAtoms:
             )
         if not np.isfinite(self.positions).all():
             bad = np.flatnonzero(~np.isfinite(self.positions).all(1))
-            raise ValueError(f"atoms {bad[:5].tolist()} have no position; give numbers for all, or leave them out")
+            raise ValueError(
+                f"atoms {bad[:5].tolist()} have no position; give numbers for all, or leave them out"
+            )
 
     def __len__(self) -> int:
         return len(self.numbers)

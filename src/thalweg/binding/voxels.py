@@ -4,9 +4,10 @@ Every atom is a Gaussian as wide as its radius ``r``, a product of one factor fo
 
     rho_c(x, y, z) = sum_{a in c} g_a(x - x_a) g_a(y - y_a) g_a(z - z_a),   g_a(u) = exp(-2 u^2 / r_a^2)
 
-[ragoza2017], so that the grid of a channel ``c`` is one matrix product over its atoms. Positions are traced: gradients with
-respect to them, to the rotation and to the shift are exact. The occupancy ``1 - exp(-(r / d)^12)`` of the nearest atom
-[jimenez2018] has no such factors and stands here for comparison with published networks; it is some ten times slower.
+[ragoza2017], so that the grid of a channel ``c`` is one matrix product over its atoms. Positions are traced: gradients
+with respect to them, to the rotation and to the shift are exact. The occupancy ``1 - exp(-(r / d)^12)`` of the nearest
+atom [jimenez2018] has no such factors and stands here for comparison with published networks; it is some ten times
+slower.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class GridAtoms(eqx.Module):
 
 def grid_atoms(
     complexes: Sequence[Complex],
-    grid: VoxelGrid = VoxelGrid(),  # noqa: B008
+    grid: VoxelGrid = VoxelGrid(),
     centers: Float[Array, "complexes 3"] | None = None,
 ) -> GridAtoms:
     """A batch of complexes ready to be put on grids around their ligands.
@@ -150,7 +151,7 @@ def _rounded(count):
 
 def voxels(
     atoms: GridAtoms,
-    grid: VoxelGrid = VoxelGrid(),  # noqa: B008
+    grid: VoxelGrid = VoxelGrid(),
     rotation: Float[Array, "3 3"] | None = None,
     shift: Float[Array, " 3"] | None = None,
 ) -> Float[jax.Array, "channels points points points"]:
@@ -181,7 +182,7 @@ def _density(factors, points):
 @eqx.filter_jit
 def voxel_batch(
     atoms: GridAtoms,
-    grid: VoxelGrid = VoxelGrid(),  # noqa: B008
+    grid: VoxelGrid = VoxelGrid(),
     rotations: Float[Array, "complexes 3 3"] | None = None,
     shifts: Float[Array, "complexes 3"] | None = None,
 ) -> Float[jax.Array, "complexes channels points points points"]:
@@ -196,7 +197,7 @@ def voxel_batch(
 
 def occupancies(
     atoms: GridAtoms,
-    grid: VoxelGrid = VoxelGrid(),  # noqa: B008
+    grid: VoxelGrid = VoxelGrid(),
     rotation: Float[Array, "3 3"] | None = None,
     shift: Float[Array, " 3"] | None = None,
 ) -> Float[jax.Array, "channels points points points"]:
@@ -208,7 +209,7 @@ def occupancies(
         squares[:, 0, :, None, None] + squares[:, 1, None, :, None] + squares[:, 2, None, None, :]
     )  # d^2, (atoms, points, points, points)
     ratio = (atoms.radii**2)[:, None, None, None] / jnp.maximum(far, 1e-6)
-    filled = -jnp.expm1(-jnp.minimum(ratio, 10.0) ** 6)
+    filled = -jnp.expm1(-(jnp.minimum(ratio, 10.0) ** 6))
     return jnp.stack(
         [
             filled[members].max(0) if members.shape[0] else jnp.zeros((grid.points,) * 3, placed.dtype)

@@ -1,0 +1,1 @@
+"""Structures of proteins, ligands and their complexes, by gemmi and RDKit."""
