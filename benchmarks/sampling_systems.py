@@ -1,4 +1,5 @@
-"""Landscapes of the race: model potentials whose populations, free energies and passage times are known exactly.
+"""Landscapes of the race: model potentials whose populations, free energies and passage times are known exactly, and a
+molecule whose numbers long runs have found.
 
 Also a plug-in: its apparatuses are named by the plans of campaigns.
 """
@@ -6,15 +7,16 @@ Also a plug-in: its apparatuses are named by the plans of campaigns.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
+from thalweg.dynamics.engine import Variable
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.overdamped import Overdamped
 from thalweg.geometry.variables import Coordinates
-from thalweg.sampling.apparatus import Apparatus, factory
+from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe, factory
 from thalweg.testsystems.generator import Generator
 from thalweg.testsystems.muller_brown import MullerBrown
 from thalweg.testsystems.potential import Potential
@@ -98,6 +100,21 @@ class Landscape:
             height = -np.log(self.populations / self.populations.max())
         return height <= VISITED
 
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of the plane."""
+        lower, upper = np.array(self.potential.domain).T
+        return lower, upper
+
+    @property
+    def variable(self) -> Variable:
+        """What metadynamics biases."""
+        return Coordinates([0], dims=2)
+
+    def points(self, features: np.ndarray) -> np.ndarray:
+        """Of features (frames, features), points (2, frames)."""
+        return features.T
+
     def apparatus(self) -> Apparatus:
         """What simulates it."""
         dynamics = Overdamped(kT=self.kT, dt=self.dt)
@@ -107,7 +124,7 @@ class Landscape:
             positions=np.array([self.start]),
             masses=np.ones(1),
             kT=self.kT,
-            bounds=tuple(np.array(self.potential.domain).T),
+            bounds=self.bounds,
             card={"engine": "native"},
         )
 
@@ -145,7 +162,85 @@ WELLS = Landscape(
 DEEP = replace(MULLER_BROWN, name="Müller-Brown/6", potential=MullerBrown(6.0), dt=1e-4)
 """The same surface with wells deeper by two thirds; not in the race."""
 
+
+ALANINE = ApparatusRecipe(
+    "studies.apparatus",
+    {
+        "system": {"molecule": "alanine_dipeptide", "solvent": "obc2", "hydrogen_mass": "3 amu"},
+        "dynamics": {"engine": "native", "temperature": "400 K", "dt": "4 fs"},
+        "features": {"kind": "TorsionFeatures"},
+    },
+)
+
+
+@dataclass(frozen=True)
+class Molecule:
+    """Alanine dipeptide in OBC2, as hot as makes plain walks arrive now and then; its plane is that of phi and psi.
+
+    Rules know sines and cosines of both. ``passage`` [steps] and ``free_energy`` [kJ/mol] are what the part
+    ``alanine/reference`` printed; other attributes as those of a `Landscape`.
+    """
+
+    passage: float
+    free_energy: float
+    name: str = "alanine dipeptide, OBC2, 400 K"
+    dt: float = 0.004
+    length: int = 2500
+    save_every: int = 125
+    rounds: int = 30
+    goal: tuple[str, bool] = ("sin phi ALA2", True)
+    cells: tuple[int, int] = (18, 18)
+    sketch: dict[str, float] = field(default_factory=dict)
+    populations: None = None
+
+    @property
+    def kT(self) -> float:
+        """[kJ/mol]"""
+        return self.apparatus().kT
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of the plane."""
+        return np.full(2, -np.pi), np.full(2, np.pi)
+
+    @property
+    def worth_a_visit(self) -> np.ndarray:
+        """Every cell."""
+        return np.ones(self.cells, bool)
+
+    @property
+    def edges(self) -> list[np.ndarray]:
+        """Of the cells."""
+        return [np.linspace(-np.pi, np.pi, n + 1) for n in self.cells]
+
+    @property
+    def variable(self) -> Variable:
+        """What metadynamics biases."""
+        return self.apparatus().features.angles
+
+    def target(self, x: np.ndarray) -> np.ndarray:
+        """The middle of the left-handed basin."""
+        phi, psi = np.degrees(x)
+        return (phi > 40) & (phi < 90) & (np.abs(psi - 20) < 60)
+
+    def side(self, x: np.ndarray) -> np.ndarray:
+        """0 < phi < 126 degrees."""
+        return (x[0] > 0) & (x[0] < np.radians(126))
+
+    def points(self, features: np.ndarray) -> np.ndarray:
+        """Phi and psi (2, frames) of their sines and cosines."""
+        return np.arctan2(features[:, :2], features[:, 2:]).T
+
+    def apparatus(self) -> Apparatus:
+        """What simulates it."""
+        return ALANINE.build()
+
+
 LANDSCAPES = {"muller-brown": MULLER_BROWN, "wells": WELLS}
+"""In the race, of particles."""
+
+RACED: dict[str, Landscape | Molecule] = LANDSCAPES | {"alanine": Molecule(np.nan, np.nan)}
+"""All of the race."""
 
 
 @factory
