@@ -122,6 +122,7 @@ from .rdkit.ligand_features import ligand_features as ligand_features
 from .rdkit.ligand_features import molecular_graphs as molecular_graphs
 from .rdkit.mmff import MMFF94 as MMFF94
 from .rdkit.mmff import molecule_in_order as molecule_in_order
+from .rdkit.murcko import murcko_scaffold as murcko_scaffold
 from .rdkit.smiles import MolecularGraph as MolecularGraph
 from .rdkit.smiles import molecular_graph as molecular_graph
 from .rdkit.smiles import smiles_of as smiles_of
