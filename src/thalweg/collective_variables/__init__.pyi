@@ -154,9 +154,17 @@ from .memberships.stretched_memberships import StretchedMemberships as Stretched
 from .neural.autoencoders import Autoencoder as Autoencoder
 from .neural.autoencoders import AutoencoderModel as AutoencoderModel
 from .neural.autoencoders import VariationalAutoencoder as VariationalAutoencoder
+from .neural.boltzmann_machine import BoltzmannMachineModel as BoltzmannMachineModel
+from .neural.boltzmann_machine import ContrastiveDivergence as ContrastiveDivergence
+from .neural.boltzmann_machine import PersistentChains as PersistentChains
+from .neural.boltzmann_machine import RestrictedBoltzmannMachine as RestrictedBoltzmannMachine
 from .neural.encoder import Encoder as Encoder
 from .neural.encoder import Scaling as Scaling
 from .neural.encoder import WhitenedFeatures as WhitenedFeatures
+from .neural.functional_network import FunctionalNetwork as FunctionalNetwork
+from .neural.functional_network import FunctionalNetworkModel as FunctionalNetworkModel
+from .neural.functional_network import FunctionPrediction as FunctionPrediction
+from .neural.functional_network import Prediction as Prediction
 from .neural.learned_basis import Learned as Learned
 from .neural.learned_basis import LearnedBasis as LearnedBasis
 from .neural.learned_basis import Objective as Objective

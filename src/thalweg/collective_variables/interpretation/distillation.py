@@ -142,7 +142,7 @@ class Distillation(Method):
         """
         frames = as_trajectories(data)
         values = values_of(frames, variable)
-        sums = covariances(_beside(frames, values), n_blocks=self.n_blocks)
+        sums = covariances(beside(frames, values), n_blocks=self.n_blocks)
         if sums.n_blocks < 2:
             raise ValueError(
                 "held-out errors need data that can be divided; give longer or more trajectories"
@@ -285,7 +285,7 @@ def values_of(data: Trajectories, variable: Variable) -> Trajectories:
     return along(data, _Named(variable, tuple(f"value {k}" for k in range(shape[1]))))
 
 
-def _beside(data: Trajectories, values: Trajectories) -> Trajectories:
+def beside(data: Trajectories, values: Trajectories) -> Trajectories:
     """Features and values as columns of the same frames."""
     blocks = [_Beside((data, values), k) for k in range(len(data))]
     return replace(data, blocks=blocks, names=None)
