@@ -5,7 +5,8 @@ A series is a set of ligands of one target. The covariance of two ligands is a s
 
     C_ij = sum_k v_k K_k(i, j) + n [i = j],
 
-some zero across series (what a substituent does in this pocket), some not (what is so in every pocket). One constant
+some zero across series (what a substituent does in this pocket), some not (what is so in every pocket); see
+`series_kernels`. One constant
 inside each series lets its mean be anything. Amplitudes are those of largest evidence of all labels together: a kernel
 of no use gets no weight, and small series borrow from large ones. Known ligands are predicted from all others in
 closed form [sundararajan2001], which calibrates intervals (conformal, [angelopoulos2023]).
@@ -13,14 +14,13 @@ closed form [sundararajan2001], which calibrates intervals (conformal, [angelopo
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky
 from scipy.optimize import minimize
 
-from thalweg.binding.complexes import TypedAtoms
 from thalweg.learning.calibration import alarm_threshold
 from thalweg.learning.models import Method, Model
 from thalweg.shapes import Float
@@ -35,7 +35,9 @@ class AffinityProcess(Method):
 
     Parameters
     ----------
+    evidence : ligands, drawn at random, whose evidence chooses amplitudes and noise
     iterations : steps uphill in evidence at most
+    seed : of the draw
 
     Examples
     --------
@@ -46,7 +48,9 @@ class AffinityProcess(Method):
     np.True_
     """
 
+    evidence: int = 1000
     iterations: int = 40
+    seed: int = 0
 
     def fit(
         self,
@@ -78,8 +82,10 @@ class AffinityProcess(Method):
         mean, scale = float(labels[known].mean()), float(labels[known].std()) or 1.0
         y = (labels[known] - mean) / scale
         own = stacked[:, known][:, :, known]
+        drawn = np.random.default_rng(self.seed).permutation(len(y))[: self.evidence]
+        asked = own[:, drawn][:, :, drawn]
         found = minimize(
-            lambda logs: _minus_evidence(logs, own, y),
+            lambda logs: _minus_evidence(logs, asked, y[drawn]),
             np.log([*[1 / (len(kernels) + 1)] * len(kernels), 0.2]),
             jac=True,
             method="L-BFGS-B",
@@ -157,71 +163,3 @@ def _minus_evidence(logs, kernels, y):
         weights[-1] * np.trace(slope),
     ]
     return value, np.array(gradient, float)
-
-
-def within(
-    kernel: Float[np.ndarray, "rows rows"], series: Sequence[Hashable]
-) -> Float[np.ndarray, "rows rows"]:
-    """A kernel that is zero between ligands of different series.
-
-    Examples
-    --------
-    >>> within(np.ones((3, 3)), ["a", "a", "b"]).astype(int).tolist()
-    [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
-    """
-    names = list(dict.fromkeys(series))
-    place = np.array([names.index(each) for each in series])
-    return np.where(place[:, None] == place, kernel, 0.0)
-
-
-def of_ligands(
-    kernel: Float[np.ndarray, "rows rows"], ligands: Sequence[Hashable]
-) -> Float[np.ndarray, "ligands ligands"]:
-    """A kernel between rows as one between ligands, in order of appearance: the mean over their rows.
-
-    Examples
-    --------
-    >>> of_ligands(np.diag([1.0, 3.0, 5.0]), ["x", "x", "y"]).tolist()
-    [[1.0, 0.0], [0.0, 5.0]]
-    """
-    names = list(dict.fromkeys(ligands))
-    share = np.zeros((len(names), len(kernel)))
-    share[[names.index(each) for each in ligands], np.arange(len(kernel))] = 1.0
-    share /= share.sum(1, keepdims=True)
-    return share @ kernel @ share.T
-
-
-def linear_kernel(values: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "rows rows"]:
-    """Mean product of features, each less its mean and over its deviation; features that do not vary are left out."""
-    spread = values.std(0)
-    scaled = (values - values.mean(0))[:, spread > 1e-9] / spread[spread > 1e-9]
-    return scaled @ scaled.T / max(scaled.shape[1], 1)
-
-
-def field_kernel(
-    ligands: Sequence[TypedAtoms], series: Sequence[Hashable], width: float = 0.1
-) -> Float[np.ndarray, "rows rows"]:
-    """How much ligands in one pocket fill the same space with the same channels, one with itself; zero across series.
-
-    Overlap of Gaussians of a ``width`` [nm] about all atoms of each channel, over the geometric mean of both
-    self-overlaps: a comparison of molecular fields [cramer1988] without a grid, between poses that share a frame of
-    coordinates.
-
-    Examples
-    --------
-    >>> carbon = TypedAtoms(np.zeros((1, 3)), np.array([6]), np.ones((1, 8), bool))
-    >>> field_kernel([carbon, carbon.moved(np.array([[0.2, 0.0, 0.0]]))], ["a", "a"]).round(3).tolist()
-    [[1.0, 0.368], [0.368, 1.0]]
-    """
-    found = np.zeros((len(ligands), len(ligands)))
-    for name in dict.fromkeys(series):
-        rows = [k for k, each in enumerate(series) if each == name]
-        own = [ligands[k] for k in rows]
-        positions = np.concatenate([each.positions for each in own])
-        channels = np.concatenate([each.channels for each in own]).astype(float)
-        starts = np.cumsum([0, *(len(each) for each in own)])[:-1]
-        squares = (positions**2).sum(1)[:, None] + (positions**2).sum(1) - 2 * positions @ positions.T
-        overlap = np.exp(-np.maximum(squares, 0) / (4 * width**2)) * (channels @ channels.T)
-        sums = np.add.reduceat(np.add.reduceat(overlap, starts, 0), starts, 1)
-        found[np.ix_(rows, rows)] = sums / np.sqrt(np.outer(np.diag(sums), np.diag(sums)))
-    return found

@@ -134,3 +134,13 @@ from .smirnoff.torsion_terms import torsion_force as torsion_force
 from .smirnoff.torsion_terms import with_torsions as with_torsions
 from .smirnoff.torsion_terms import write_offxml as write_offxml
 from .smirnoff.torsion_terms import write_system as write_system
+from .structures.gnina_types import read_gnina_types as read_gnina_types
+from .structures.ligands import ligand_of as ligand_of
+from .structures.ligands import read_bound_ligand as read_bound_ligand
+from .structures.ligands import read_ligands as read_ligands
+from .structures.ligands import typed_ligand as typed_ligand
+from .structures.proteins import ProteinStructure as ProteinStructure
+from .structures.proteins import read_protein as read_protein
+from .structures.proteins import repaired as repaired
+from .structures.residue_channels import expected_atoms as expected_atoms
+from .structures.residue_channels import residue_channels as residue_channels
