@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from thalweg.shapes import Bool, Float, Int
 
@@ -151,7 +151,7 @@ class Complex:
         ValueError
             If there are none: then the two are not in one frame of coordinates.
         """
-        gaps, _ = cKDTree(self.ligand.positions).query(self.protein.positions, distance_upper_bound=reach)
+        gaps, _ = KDTree(self.ligand.positions).query(self.protein.positions, distance_upper_bound=reach)
         near = np.isfinite(gaps)
         if not near.any():
             raise ValueError(

@@ -56,7 +56,7 @@ class VinaScore:
         """Sums of `TERMS` over pairs, without weights."""
         protein, ligand = complex.protein, complex.ligand
         gaps = cdist(protein.positions, ligand.positions) / ANGSTROM
-        near = (gaps < CUTOFF).any(1)
+        near = np.flatnonzero((gaps < CUTOFF).any(1))
         protein, gaps = protein.taken(near), gaps[near]
         d = gaps - _radii(protein)[:, None] - _radii(ligand)
         greasy = np.outer(_hydrophobic(protein), _hydrophobic(ligand))

@@ -36,7 +36,7 @@ def read_gnina_types(path: str | Path) -> TypedAtoms:
         content = gzip.decompress(content) if str(path).endswith(".gz") else content
         if len(content) % RECORD.itemsize:
             raise ValueError(f"{len(content)} bytes are no whole number of records of {RECORD.itemsize}")
-        records = np.frombuffer(content, RECORD)
+        records: np.ndarray = np.frombuffer(content, dtype=RECORD)
         if len(records) and not 0 <= records["type"].min() <= records["type"].max() < len(TYPES):
             raise ValueError(
                 f"types run from {records['type'].min()} to {records['type'].max()}, known are 0 to 27"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from thalweg.binding.complexes import CHANNELS, Ligand, TypedAtoms
 from thalweg.interop.structures.proteins import (
@@ -248,7 +248,7 @@ def _bound_to(atoms, own, places):
         return ""
     positions = np.array([atom.pos.tolist() for _, _, atom in others]) * ANGSTROM
     radii = COVALENT_RADII[[atom.element.atomic_number for _, _, atom in others]]
-    tree = cKDTree(positions)
+    tree = KDTree(positions)
     for atom in atoms:
         place = np.array(atom.pos.tolist()) * ANGSTROM
         for k in tree.query_ball_point(place, 0.25):
