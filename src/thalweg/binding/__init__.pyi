@@ -1,6 +1,5 @@
 from .affinity_process import AffinityProcess as AffinityProcess
 from .affinity_process import AffinityProcessModel as AffinityProcessModel
-from .complexes import CHANNELS as CHANNELS
 from .complexes import Complex as Complex
 from .complexes import Ligand as Ligand
 from .complexes import TypedAtoms as TypedAtoms
