@@ -17,7 +17,10 @@ frequencies and decay                           `DMD`, `EDMD`
 largest motions                                 `PCA`, `Autoencoder`
 a curved sheet laid flat                        `Isomap`, `LTSA`, `HessianEigenmaps`, `MaximumVarianceUnfolding`
 other maps of large motions                     `KernelPCA`, `ICA`, `MetricMDS`, `SketchMap`, `LaplacianEigenmaps`
+the motion that goes with a function            `FunctionalModes`; not linear: `FunctionalNetwork`
 what a variable means                           `loading_importance`, `Distillation`, `SymbolicRegression`
+which residues make it                          `StabilitySelection`
+contacts that come together                     `RestrictedBoltzmannMachine`
 ==============================================  ============================================================
 
 A method is a frozen dataclass of settings; ``fit(data)`` returns its model, with ``transform``, ``timescales`` and
