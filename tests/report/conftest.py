@@ -17,6 +17,7 @@ from thalweg.report.results import (
     ReportedNumber,
     ReportedTimescales,
     Results,
+    RoundsVisited,
     Surface,
     VariableMeaning,
     ViewerMolecule,
@@ -72,6 +73,7 @@ def everything() -> Results:
         physical,
         ("deg", "deg"),
     )
+    rounds = RoundsVisited("phi", "psi", "deg", (1, 3, 5), tuple(np.full((4, 2), 10.0 * k) for k in range(3)))
     time = np.array([1.0, 2, 3, 4, 6, 8])
     course = Convergence(
         "free energy of the left-handed basin",
@@ -132,6 +134,7 @@ def everything() -> Results:
         states=states,
         molecule=ViewerMolecule(elements, bonds),
         learned=learned,
+        rounds=rounds,
         convergence=(course,),
         cost=Cost(4_000_000, 8.0, 512.0, 48),
         provenance={

@@ -39,6 +39,7 @@ from .results import MolecularState as MolecularState
 from .results import ReportedNumber as ReportedNumber
 from .results import ReportedTimescales as ReportedTimescales
 from .results import Results as Results
+from .results import RoundsVisited as RoundsVisited
 from .results import Surface as Surface
 from .results import VariableMeaning as VariableMeaning
 from .results import ViewerMolecule as ViewerMolecule

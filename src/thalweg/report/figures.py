@@ -15,6 +15,7 @@ from thalweg.report.results import (
     ModelChoice,
     ReportedNumber,
     ReportedTimescales,
+    RoundsVisited,
     Surface,
     VariableMeaning,
 )
@@ -309,6 +310,33 @@ def learned_figure(learned: VariableMeaning) -> go.Figure:
     figure.update_xaxes(title={"text": _label(learned.physical[horizontal], learned.units[horizontal])})
     figure.update_yaxes(title={"text": title})
     return styled(figure, height=420)
+
+
+def rounds_figure(visited: RoundsVisited) -> go.Figure:
+    """Frames of one round, chosen by a slider, over those of all rounds before it."""
+    figure, count = go.Figure(), len(visited.points)
+    earlier: dict[str, Any] = {"size": 3, "color": "#BBBBBB"}
+    for k, points in enumerate(visited.points):
+        marker = earlier | ({"size": 5, "color": PALETTE[0]} if k == count - 1 else {})
+        x, y = compact(points).T
+        figure.add_trace(
+            go.Scattergl(x=x, y=y, mode="markers", name=f"round {visited.numbers[k]}", marker=marker)
+        )
+    steps = []
+    for k in range(count):
+        colors = [earlier["color"]] * k + [PALETTE[0]] * (count - k)
+        sizes = [earlier["size"]] * k + [5] * (count - k)
+        shown = {"visible": [j <= k for j in range(count)], "marker.color": colors, "marker.size": sizes}
+        steps.append({"method": "restyle", "args": [shown], "label": str(visited.numbers[k])})
+    figure.update_xaxes(title={"text": _label(visited.x, visited.unit)}, **_whole_turn(visited.unit))
+    figure.update_yaxes(title={"text": _label(visited.y, visited.unit)}, **_whole_turn(visited.unit))
+    styled(figure, height=500)
+    slider = {"active": count - 1, "currentvalue": {"prefix": "round "}, "pad": {"t": 50}, "steps": steps}
+    return figure.update_layout(sliders=[slider], showlegend=False)
+
+
+def _whole_turn(unit: str) -> dict:
+    return {"range": [-180, 180], "tickvals": [-180, -120, -60, 0, 60, 120, 180]} if unit == "deg" else {}
 
 
 def _label(name: str, unit: str) -> str:

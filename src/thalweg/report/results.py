@@ -200,6 +200,25 @@ class Convergence:
 
 
 @dataclass(frozen=True)
+class RoundsVisited:
+    """Where frames of each round of a campaign lie, whatever bias they were made under.
+
+    Attributes
+    ----------
+    x, y : names of the axes
+    unit : of both
+    numbers : of the rounds shown, from one
+    points : of each of these (frames, 2), a sample
+    """
+
+    x: str
+    y: str
+    unit: str
+    numbers: tuple[int, ...]
+    points: tuple[Shaped[np.ndarray, "frames 2"], ...]
+
+
+@dataclass(frozen=True)
 class VariableMeaning:
     """What a learned variable means in physical terms.
 
@@ -307,6 +326,7 @@ class Results:
     states: tuple[MolecularState, ...] = ()
     molecule: ViewerMolecule | None = None
     learned: VariableMeaning | None = None
+    rounds: RoundsVisited | None = None
     convergence: tuple[Convergence, ...] = ()
     cost: Cost | None = None
     provenance: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -28,7 +28,14 @@ from thalweg.report.of_runs.free_energies import (
 from thalweg.report.of_runs.kinetic_picture import KineticPicture, kinetic_picture
 from thalweg.report.of_runs.meaning import angular_correlation
 from thalweg.report.of_runs.populations import aligned, described
-from thalweg.report.results import Diagnosis, ReportedNumber, Results, Surface, VariableMeaning
+from thalweg.report.results import (
+    Diagnosis,
+    ReportedNumber,
+    Results,
+    RoundsVisited,
+    Surface,
+    VariableMeaning,
+)
 from thalweg.report.rounding import with_error
 from thalweg.time_series.trajectories import Trajectories
 
@@ -134,6 +141,7 @@ def analyze_run(evidence: RunEvidence, question: Question, learned: Learned | No
         states=states,
         molecule=molecule(evidence.topology, drawn_atoms(evidence.topology)),
         learned=meaning,
+        rounds=_rounds(evidence, shown),
         convergence=tuple(courses),
     )
 
@@ -307,6 +315,15 @@ def _axes(meaning: VariableMeaning | None) -> tuple[str, ...]:
         best = max(pairs, key=lambda name: score[name] + score[pairs[name]])
         return best, pairs[best]
     return tuple(sorted(score, key=score.get, reverse=True)[:2])
+
+
+def _rounds(evidence: RunEvidence, shown: Sequence[str]) -> RoundsVisited | None:
+    """Where rounds went, of campaigns of more than one, in the two torsions that are drawn."""
+    if len(evidence.rounds) < 2 or len(shown) != 2:
+        return None
+    columns = [evidence.torsion_names.index(name) for name in shown]
+    points = tuple(np.degrees(each[:, columns]) for each in evidence.rounds.values())
+    return RoundsVisited(*shown, "deg", tuple(k + 1 for k in evidence.rounds), points)
 
 
 def _surfaces(evidence, frames: Weighted, names, values, shown, doubts) -> list[Surface]:

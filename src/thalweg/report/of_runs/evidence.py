@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +18,16 @@ from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.variables import Dihedrals
 from thalweg.interop.files.trajectories import TrajectoryFile, read_trajectory
 from thalweg.interop.measured.frame_features import FeaturesAlongFile
+from thalweg.sampling.plans import read_plan
 from thalweg.sampling.policy import CampaignRecord, Walkers
 from thalweg.sampling.segment import Segment, walks
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.reweigh import WeightedFrames
 from thalweg.systems.topology import Topology
 from thalweg.time_series.trajectories import Trajectories
+
+MOST_ROUNDS, MOST_WALKERS, MOST_DRAWN = 40, 16, 1000
+"""Rounds shown of a campaign, walkers read of each, and frames shown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,7 @@ class RunEvidence:
     pooled : for each weighted walk, log weights among the frames of all seeds; None if not known beforehand
     own : likewise, among the frames of its own seed
     files : where frames lie: ``files[place[0]]`` is a folder of walkers or a trajectory file
+    rounds : torsions (frames, torsions) [rad] of some frames of some rounds of a campaign, by number, biased or not
     """
 
     topology: Topology
@@ -72,6 +77,7 @@ class RunEvidence:
     pooled: tuple[np.ndarray, ...] | None
     own: tuple[np.ndarray, ...] | None
     files: tuple[Path, ...]
+    rounds: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -98,11 +104,12 @@ def from_campaign(
     """The evidence of a finished campaign, as its policy names it."""
     reader = _SegmentReader(store, topology, torsions)
     moving = reader.walks(course.moving)
+    rounds = reader.rounds()
     if course.weights is None:
-        return reader.evidence(moving, moving, None, None)
+        return reader.evidence(moving, moving, None, None, rounds)
     weights = WeightedFrames.read(store, course.weights)
     weighted = reader.walks(course.weighted)
-    return reader.evidence(moving, weighted, weights.walks("pooled"), weights.walks("log_weights"))
+    return reader.evidence(moving, weighted, weights.walks("pooled"), weights.walks("log_weights"), rounds)
 
 
 def from_files(
@@ -151,7 +158,24 @@ class _SegmentReader:
             for walk in walks(segments, "features", walkers.skip)
         ]
 
-    def evidence(self, moving, weighted, pooled, own) -> RunEvidence:
+    def rounds(self) -> dict[int, np.ndarray]:
+        """Torsions of some frames of rounds evenly chosen, and in these of walkers evenly chosen."""
+        count, found = 0, {}
+        while self.store.has(f"plans/{count:05d}"):
+            count += 1
+        for k in np.unique(np.linspace(0, count - 1, min(count, MOST_ROUNDS)).astype(int)).tolist():
+            tasks = read_plan(self.store.file(f"plans/{k:05d}", "plan.json"))
+            folders = [self.store.folder(task.id) for task in tasks if self.store.has(task.id)]
+            files = [file for folder in folders for file in sorted(folder.glob("walker-*.dcd"))]
+            read = [
+                read_trajectory(file, self.topology) for file in files[:: max(1, len(files) // MOST_WALKERS)]
+            ]
+            if read and self.names:
+                angles = np.concatenate([evaluate(self.angles, one.positions, one.box) for one in read])
+                found[k] = angles[:: -(-len(angles) // MOST_DRAWN)]
+        return found
+
+    def evidence(self, moving, weighted, pooled, own, rounds) -> RunEvidence:
         return RunEvidence(
             topology=self.topology,
             torsion_names=self.names,
@@ -163,6 +187,7 @@ class _SegmentReader:
             pooled=None if pooled is None else tuple(pooled),
             own=None if own is None else tuple(own),
             files=tuple(self.folders),
+            rounds=rounds,
         )
 
     def _with_everything(self, segment: Segment) -> Segment:

@@ -21,6 +21,7 @@ def page(results: Results) -> str:
         _choice,
         _timescales,
         _states,
+        _rounds,
         _learned,
         _convergence,
         _cost,
@@ -162,6 +163,16 @@ def _learned(results: Results, numbered: Figures) -> str:
             ),
         ]
     )
+
+
+def _rounds(results: Results, numbered: Figures) -> str:
+    visited = results.rounds
+    if visited is None:
+        return ""
+    caption = (
+        "Frames of the round that the slider shows, biased or not, and in gray those of the rounds before."
+    )
+    return "<h2>Where each round went</h2>" + numbered(figures.rounds_figure, caption, visited)
 
 
 def _convergence(results: Results, numbered: Figures) -> str:
