@@ -1,8 +1,8 @@
 """Average of models with weights that suit molecules which these have not seen: stacking [wolpert1992].
 
-Each model says of every training molecule what it expects without having seen it (`left_out`): others' trees, all other
-molecules, networks of other folds. Weights are the nonnegative ones, of sum one, of least squares on these
-[breiman1996stacked]; no molecule is spent on choosing them, and no test set is looked at.
+Each model says of every training molecule what it expects without having seen it, its ``left_out``: by trees that did
+not, by all other molecules, by the network of another fold. Weights are the nonnegative ones, of sum one, of least
+squares on these [breiman1996b]; no molecule is spent on choosing them, and no test set is looked at.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from scipy.optimize import nnls
 
-from thalweg.binding.ligands.features import LigandFeatures, LigandPrediction, labels_of
+from thalweg.binding.ligands.features import LigandFeatures, LigandPrediction, label_table
 from thalweg.binding.ligands.forest import LigandForest
 from thalweg.binding.ligands.gaussian_process import LigandProcess
 from thalweg.learning.models import Method, Model
@@ -94,7 +94,7 @@ def averaged(
     if not models:
         raise ValueError("there is nothing to average; give at least one method, such as LigandProcess()")
     left_out = np.stack([each.left_out for each in models])
-    labels = labels_of(labels, left_out.shape[1])
+    labels = label_table(labels, left_out.shape[1])
     weights = np.stack([_weights(left_out[:, :, k], values) for k, values in enumerate(labels.T)], 1)
     claimed = np.stack([each.left_out_deviations for each in models])
     return LigandAverageModel(tuple(models), weights, *_mixed(weights, left_out, claimed))

@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from thalweg.binding.ligands.average import LigandModel
-from thalweg.binding.ligands.features import LigandFeatures, LigandPrediction, labels_of
+from thalweg.binding.ligands.features import LigandFeatures, LigandPrediction, label_table
 from thalweg.binding.ligands.kernels import minmax_kernel
 from thalweg.learning.calibration import alarm_threshold
 from thalweg.shapes import Float
@@ -59,7 +59,7 @@ class LigandIntervals:
         >>> bool(1.2 < found.widths[0] < 2.2)
         True
         """
-        off = np.abs(labels_of(labels, len(model.left_out)) - model.left_out)
+        off = np.abs(label_table(labels, len(model.left_out)) - model.left_out)
         scores = off / np.maximum(model.left_out_deviations, 1e-12)
         return LigandIntervals(
             level, np.array([alarm_threshold(each[~np.isnan(each)], 1 - level) for each in scores.T])
@@ -92,7 +92,7 @@ class ClassProbabilities:
         ValueError
             If labels are none of 0, 1 and NaN.
         """
-        labels = labels_of(labels, len(model.left_out))
+        labels = label_table(labels, len(model.left_out))
         if strange := set(np.unique(labels[~np.isnan(labels)])) - {0.0, 1.0}:
             raise ValueError(f"classes are labeled 0 and 1, found {sorted(strange)[:3]}")
         found = [_logistic(_odds(m), y) for m, y in zip(model.left_out.T, labels.T)]

@@ -105,7 +105,7 @@ class LigandFeatures:
         )
 
 
-def labels_of(labels: Float[np.ndarray, " molecules *tasks"], molecules: int) -> np.ndarray:
+def label_table(labels: Float[np.ndarray, " molecules *tasks"], molecules: int) -> np.ndarray:
     """Labels as ``(molecules, tasks)``, NaN where there is none.
 
     Raises

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.binding.ligands.features import LigandFeatures, LigandPrediction, labels_of
+from thalweg.binding.ligands.features import LigandFeatures, LigandPrediction, label_table
 from thalweg.learning.models import Method, Model
 from thalweg.shapes import Float
 
@@ -49,11 +49,11 @@ class LigandForest(Method):
         Raises
         ------
         ValueError
-            If labels do not fit the molecules, see `labels_of`.
+            If labels do not fit the molecules, see `label_table`.
         """
         from sklearn.ensemble import RandomForestRegressor
 
-        labels = labels_of(labels, len(ligands))
+        labels = label_table(labels, len(ligands))
         table = ligands.table
         varying = np.flatnonzero(np.ptp(table, 0) > 0)
         table = table[:, varying]

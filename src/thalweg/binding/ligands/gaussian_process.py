@@ -20,7 +20,7 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky, get_lapack_funcs, solve_triangular
 from scipy.optimize import minimize
 
-from thalweg.binding.ligands.features import LigandFeatures, LigandPrediction, labels_of
+from thalweg.binding.ligands.features import LigandFeatures, LigandPrediction, label_table
 from thalweg.binding.ligands.kernels import DescriptorScale, mean_squared_distances, minmax_kernel
 from thalweg.learning.models import Method, Model
 from thalweg.shapes import Float, Int
@@ -64,9 +64,9 @@ class LigandProcess(Method):
         Raises
         ------
         ValueError
-            If labels do not fit the molecules, see `labels_of`.
+            If labels do not fit the molecules, see `label_table`.
         """
-        labels = labels_of(labels, len(ligands))
+        labels = label_table(labels, len(ligands))
         scale = DescriptorScale.of(ligands.descriptors)
         x = scale(ligands.descriptors)
         kernels = [minmax_kernel(each, each) for each in ligands.counts.values()]

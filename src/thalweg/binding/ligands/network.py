@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.binding.ligands.features import LigandFeatures, LigandPrediction, PaddedGraphs, labels_of
+from thalweg.binding.ligands.features import LigandFeatures, LigandPrediction, PaddedGraphs, label_table
 from thalweg.binding.ligands.kernels import DescriptorScale
 from thalweg.learning.models import Method, Model
 from thalweg.learning.optimizers import Adam
@@ -128,7 +128,7 @@ class LigandNetwork(Method):
         """
         if ligands.graphs is None:
             raise ValueError("networks read graphs; make features by ligand_features(smiles, graphs=True)")
-        labels = labels_of(labels, len(ligands))
+        labels = label_table(labels, len(ligands))
         scale = DescriptorScale.of(ligands.descriptors)
         means, spreads = np.zeros(labels.shape[1]), np.ones(labels.shape[1])
         if self.loss == "squares":
