@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -68,11 +68,13 @@ CONTACT = 0.45
 def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
     """Each part alone; ``quick`` takes one seed of each."""
     seeds = 1 if quick else SEEDS
+    switches = 1 if quick else SWITCH_SEEDS
     return {
         "functional modes/constructed": lambda: constructed(seeds, 10 if quick else 100),
         "functional modes/motion": lambda: motion(data, 1 if quick else 3),
-        "switch residues": lambda: switch_residues(1 if quick else SWITCH_SEEDS),
-        "contacts": lambda: contacts(data, 1 if quick else 3),
+        **{f"switch residues/{name}": partial(switch_residues, name, switches) for name in _ways()},
+        "contacts/known": lambda: known_contacts(switches),
+        "contacts/TEM-1": lambda: protein_contacts(data),
     }
 
 
@@ -218,9 +220,8 @@ def motion(data: Path, seeds: int) -> Iterator[Row]:
         yield _row(f"{test}: a network of 20 components, on 15 % of the runs", np.array(nonlinear), "")
 
 
-def switch_residues(seeds: int) -> Iterator[Row]:
-    """The residues of a model switch, by loadings and by gradients."""
-    model = ActivationSwitch()
+def _ways() -> dict[str, Callable[[Trajectories], Importance]]:
+    """Importance of the features of a slow or large coordinate, by name."""
 
     def loadings(method) -> Callable[[Trajectories], Importance]:
         return lambda part: loading_importance(method.fit(part), part)
@@ -228,41 +229,45 @@ def switch_residues(seeds: int) -> Iterator[Row]:
     def gradients(method) -> Callable[[Trajectories], Importance]:
         return lambda part: gradient_importance(method.fit(part).transform, part, most=1000)
 
-    ways = {
+    return {
         "TICA": loadings(TICA(LAG, dim=1)),
         "sparse TICA": loadings(SparseTICA(LAG, dim=1)),
+        "principal component": loadings(PCA(dim=1)),
         "kernel TICA": gradients(KernelTICA(LAG, dim=1, landmarks=50, factors=(1.0,))),
         "variational autoencoder": gradients(
             VariationalAutoencoder(dim=1, hidden=(32,), steps=300, restarts=1)
         ),
-        "principal component": loadings(PCA(dim=1)),
     }
-    for name, importance in ways.items():
-        named, wrong, first, seconds = [], [], [], []
-        for seed in range(seeds):
-            runs = Trajectories(model.sample(10, 2000, seed=seed).torsions, names=model.names)
-            began = time.process_time()
-            found = StabilitySelection(pairs=4, coordinate=0).rank(runs, importance, model.members)
-            seconds.append(time.process_time() - began)
-            named.append(len(set(found.named) & set(model.named)))
-            wrong.append(len(set(found.named) - set(model.named)))
-            first.append(len(set(found.names[:4]) & set(model.named)))
-        test = f"switch of 4 of 40 residues, {name}"
-        judged = name != "principal component"
-        yield _row(
-            f"{test}: of the switch, named", np.array(named), "",
-            "4 for each" if judged else None, min(named) == 4 if judged else None,
-        )  # fmt: skip
-        yield _row(
-            f"{test}: of others, named", np.array(wrong), "",
-            "<= 0.8 on average, the bound" if judged else None, np.mean(wrong) <= 0.8 if judged else None,
-        )  # fmt: skip
-        yield _row(f"{test}: of the switch, among the first four", np.array(first), "")
-        yield _row(f"{test}: ranking by 9 fits", np.array(seconds), "CPU s")
 
 
-def contacts(data: Path, seeds: int) -> Iterator[Row]:
-    """Restricted Boltzmann machines beside a known one, and on contacts of TEM-1."""
+def switch_residues(name: str, seeds: int) -> Iterator[Row]:
+    """The residues of a model switch, by loadings or by gradients."""
+    model, importance = ActivationSwitch(), _ways()[name]
+    named, wrong, first, seconds = [], [], [], []
+    for seed in range(seeds):
+        runs = Trajectories(model.sample(10, 2000, seed=seed).torsions, names=model.names)
+        began = time.process_time()
+        found = StabilitySelection(pairs=4, coordinate=0).rank(runs, importance, model.members)
+        seconds.append(time.process_time() - began)
+        named.append(len(set(found.named) & set(model.named)))
+        wrong.append(len(set(found.named) - set(model.named)))
+        first.append(len(set(found.names[:4]) & set(model.named)))
+    test = f"switch of 4 of 40 residues, {name}"
+    judged = name != "principal component"
+    yield _row(
+        f"{test}: of the switch, named", np.array(named), "",
+        "4 for each" if judged else None, min(named) == 4 if judged else None,
+    )  # fmt: skip
+    yield _row(
+        f"{test}: of others, named", np.array(wrong), "",
+        "<= 0.8 on average, the bound" if judged else None, np.mean(wrong) <= 0.8 if judged else None,
+    )  # fmt: skip
+    yield _row(f"{test}: of the switch, among the first four", np.array(first), "")
+    yield _row(f"{test}: ranking by 9 fits", np.array(seconds), "CPU s")
+
+
+def known_contacts(seeds: int) -> Iterator[Row]:
+    """Restricted Boltzmann machines beside a known one."""
     coupling = 3.0 * np.repeat(np.eye(3), 4, axis=0)
     known = BoltzmannMachineModel(coupling, -coupling.sum(axis=1) / 2, -coupling.sum(axis=0) / 2)
     all_frames = ((np.arange(1 << 12)[:, None] >> np.arange(12)) & 1).astype(float)
@@ -299,15 +304,15 @@ def contacts(data: Path, seeds: int) -> Iterator[Row]:
             "3 for each",
             min(sites) == 3,
         )
-    found_runs = _tem1(data)
-    if found_runs is None:
+
+
+def protein_contacts(data: Path) -> Iterator[Row]:
+    """Contacts of TEM-1 that come and go: held-out likelihoods beside those of independent contacts."""
+    found = _tem1(data)
+    if found is None:
         yield _absent("TEM-1's runs")
         return
-    yield from _protein_contacts(*found_runs)
-
-
-def _protein_contacts(topology: Topology, runs: list[np.ndarray]) -> Iterator[Row]:
-    """Contacts of TEM-1 that come and go: held-out likelihoods beside those of independent contacts."""
+    topology, runs = found
     pairs = residue_pairs(topology)
     near = [evaluate(ResidueDistances(pairs, topology), run[:1])[0] for run in runs[:10]]
     pairs = pairs[np.min(near, axis=0) < 1.0]
@@ -342,9 +347,9 @@ def _protein_contacts(topology: Topology, runs: list[np.ndarray]) -> Iterator[Ro
             met=bool(gain > 2 * error),
         )
         yield Row(f"{test}, {hidden} units: the same in training", float(np.mean(training[hidden])), "nat")
-    data = Trajectories(touching, names=names)
-    whole = RestrictedBoltzmannMachine(hidden=4, penalty=0.001).fit(data)
-    importance = loading_importance(whole, data)
+    frames = Trajectories(touching, names=names)
+    whole = RestrictedBoltzmannMachine(hidden=4, penalty=0.001).fit(frames)
+    importance = loading_importance(whole, frames)
     for unit in range(4):
         order = np.argsort(-importance.values[:, unit])[:3]
         first = ", ".join(names[k] for k in order)
