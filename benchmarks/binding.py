@@ -438,7 +438,9 @@ def _simulated(data: Path, series: Series, sets, test: str) -> Iterator[Row]:
         with open(file, encoding="utf-8") as lines:
             for line in csv.DictReader(lines):
                 name = file.name.removesuffix("_out.csv").replace("_symbmcorr", "").replace("_bmcorr", "")
-                key = (f"{file.parent.name}/{name}", line["Ligand name"].replace("_", " "))
+                # one table calls the first column otherwise
+                ligand = line.get("Ligand name") or line["Ligand"]
+                key = (f"{file.parent.name}/{name}", ligand.replace("_", " "))
                 found[key] = float(line["Pred. dG (kcal/mol)"])
     rows = [
         (name, found[name, own.replace("_", " ")], energy)

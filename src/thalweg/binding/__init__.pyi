@@ -41,6 +41,8 @@ from .series_kernels import linear_kernel as linear_kernel
 from .series_kernels import of_ligands as of_ligands
 from .series_kernels import series_kernels as series_kernels
 from .series_kernels import within as within
+from .series_trend import SeriesTrend as SeriesTrend
+from .series_trend import SeriesTrendModel as SeriesTrendModel
 from .splits import Leaks as Leaks
 from .splits import SetScores as SetScores
 from .splits import folds_within_sets as folds_within_sets
