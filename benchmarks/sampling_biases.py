@@ -104,7 +104,7 @@ SYSTEMS = {
     "Müller-Brown / 10": Well(
         MullerBrown(10.0), 1.0, 2e-4, 120_000, (-0.558, 1.442),
         Limits(np.array([-1.8, -0.6]), np.array([1.4, 2.4]), np.array([0.1, 0.1])), 12.0, lambda x: x[..., 1] < 0.75,
-        (7, 7), 25.0,
+        (14, 14), 100.0,
     ),
 }  # fmt: skip
 
