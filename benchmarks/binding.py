@@ -32,10 +32,10 @@ from thalweg.binding.series_trend import SeriesTrend
 from thalweg.binding.splits import Leaks, SetScores, Split, folds_within_sets
 from thalweg.binding.vina import VinaScore
 from thalweg.binding.voxels import VoxelGrid, grid_atoms, random_rotations, voxel_batch
+from thalweg.interop.complexes.gnina_types import read_gnina_types
+from thalweg.interop.complexes.ligands import read_ligands
+from thalweg.interop.complexes.proteins import read_protein
 from thalweg.interop.rdkit.ligand_features import ligand_features
-from thalweg.interop.structures.gnina_types import read_gnina_types
-from thalweg.interop.structures.ligands import read_ligands
-from thalweg.interop.structures.proteins import read_protein
 from thalweg.learning.calibration import roc_area
 from thalweg.learning.splits import folds
 from thalweg.report.benchmark import Row

@@ -200,7 +200,7 @@ class EnhancedProbability(eqx.Module):
 
     def _density(self, state: OPESState, values: Values) -> Energies:
         """``P`` at ``values`` ``(values, *replicas)``."""
-        # whole Gaussians: where they were cut at a fall by epsilon, forces of the exploring form, whose is large, jumped
+        # whole Gaussians: where they were cut at a fall by epsilon, forces of the exploring form, whose is large, jump
         kernels = [x.astype(values.dtype) for x in (state.centers, state.widths, state.heights)]
         return _summed(self.variable.periods, *kernels, state.count, values) / state.total.astype(
             values.dtype

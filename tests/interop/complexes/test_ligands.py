@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thalweg.binding.complexes import CHANNELS
-from thalweg.interop.structures.ligands import ligand_of, read_bound_ligand, read_ligands
+from thalweg.interop.complexes.ligands import ligand_of, read_bound_ligand, read_ligands
 from thalweg.machine.reading import UnreadableFile
 
 Chem = pytest.importorskip("rdkit.Chem")

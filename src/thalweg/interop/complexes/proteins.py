@@ -7,6 +7,7 @@ missing is told in `ProteinStructure.notes`. Needs the extra ``drug`` (gemmi, pd
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from thalweg.binding.complexes import TypedAtoms
-from thalweg.interop.structures.residue_channels import PARENTS, expected_atoms, residue_channels
+from thalweg.interop.complexes.residue_channels import PARENTS, expected_atoms, residue_channels
 from thalweg.machine.reading import reading
+from thalweg.machine.whole_files import write_whole
 from thalweg.units import ANGSTROM
 
 WATERS = ("HOH", "WAT", "DOD", "TIP", "TIP3", "H2O", "SOL")
@@ -170,7 +172,7 @@ def single_location(residue: Any) -> tuple[list, bool]:
     return list(taken.values()), len(occupied) > 1
 
 
-def repaired(path: str | Path, target: str | Path, ph: float = 7.0) -> Path:
+def repaired_protein(path: str | Path, target: str | Path, ph: float = 7.0) -> Path:
     """A copy in PDB format with missing heavy atoms and the hydrogens of a ``ph`` added by PDBFixer.
 
     Missing residues stay missing: loops that are guessed would be atoms like the others.
@@ -189,12 +191,12 @@ def repaired(path: str | Path, target: str | Path, ph: float = 7.0) -> Path:
         ) from error
     fixer = PDBFixer(filename=str(path))
     fixer.missingResidues = {}
-    fixer.findNonstandardResidues()
     fixer.findMissingAtoms()
     fixer.addMissingAtoms()
     fixer.addMissingHydrogens(ph)
-    with open(target, "w", encoding="utf-8") as file:
-        PDBFile.writeFile(fixer.topology, fixer.positions, file, keepIds=True)
+    text = io.StringIO()
+    PDBFile.writeFile(fixer.topology, fixer.positions, text, keepIds=True)
+    write_whole(target, text.getvalue())
     return Path(target)
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import thalweg
 from thalweg.binding.complexes import CHANNELS
-from thalweg.interop.structures.gnina_types import read_gnina_types
-from thalweg.interop.structures.proteins import read_protein
-from thalweg.interop.structures.residue_channels import SIDE_CHAINS, expected_atoms, residue_channels
+from thalweg.interop.complexes.gnina_types import read_gnina_types
+from thalweg.interop.complexes.proteins import read_protein, repaired_protein
+from thalweg.interop.complexes.residue_channels import SIDE_CHAINS, expected_atoms, residue_channels
 from thalweg.machine.reading import UnreadableFile
 
 gemmi = pytest.importorskip("gemmi")
@@ -143,3 +144,19 @@ def test_types_of_gnina_are_read_without_hydrogens_and_damaged_files_refused(tmp
     path.write_bytes(records.tobytes()[:-3])
     with pytest.raises(UnreadableFile, match="no whole number"):
         read_gnina_types(path)
+
+
+def test_missing_atoms_and_hydrogens_are_added_to_a_copy(tmp_path):
+    pytest.importorskip("pdbfixer")
+    whole = Path(thalweg.__file__).parent / "testsystems/structures/met_enkephalin.pdb"
+    heavy = [
+        row for row in whole.read_text().splitlines() if row.startswith("ATOM") and row[76:78].strip() != "H"
+    ]
+    lost = [row for row in heavy if row[12:16].strip() not in ("CZ", "OH")]
+    assert len(lost) < len(heavy)
+    cut = written(tmp_path, "\n".join(lost) + "\n", "cut.pdb")
+    fixed = repaired_protein(cut, tmp_path / "whole.pdb")
+    one, other = read_protein(fixed), read_protein(whole)
+    assert sorted(one.atoms.numbers) == sorted(other.atoms.numbers)
+    hydrogens = [row for row in fixed.read_text().splitlines() if row[76:78].strip() == "H"]
+    assert len(hydrogens) > len(heavy) // 2

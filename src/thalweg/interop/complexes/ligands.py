@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from thalweg.binding.complexes import CHANNELS, Ligand, TypedAtoms
-from thalweg.interop.structures.proteins import (
+from thalweg.interop.complexes.proteins import (
     WATERS,
     chosen_model,
     open_structure,
