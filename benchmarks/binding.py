@@ -25,6 +25,7 @@ from sklearn.ensemble import RandomForestRegressor
 from thalweg.binding.affinity_process import AffinityProcess
 from thalweg.binding.complexes import Complex
 from thalweg.binding.contacts import ElementContacts, contact_features
+from thalweg.binding.grid_network import GridNetwork
 from thalweg.binding.pose_forest import PoseForest, best_pose_hits, pose_features
 from thalweg.binding.protein_clusters import protein_clusters
 from thalweg.binding.series_kernels import linear_kernel, of_ligands, series_kernels
@@ -63,6 +64,7 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "affinity/leave protein out": lambda: leave_protein_out(data, quick),
         "affinity/within target": lambda: within_target(data, 1 if quick else 2, quick),
         "poses": lambda: poses(data, 1 if quick else 5),
+        "poses/network": lambda: poses_by_network(data, quick),
     }
 
 
@@ -282,6 +284,26 @@ def poses(data: Path, seeds: int) -> Iterator[Row]:
                 peer="notes, forest, 60 receptors" if own else None,
                 peer_value=known if own else None,
             )
+
+
+def poses_by_network(data: Path, quick: bool) -> Iterator[Row]:
+    """The same poses on grids, in random orientations, by a network that sees one pose at a time."""
+    folder = data / "binding" / "poses"
+    if not folder.is_dir():
+        yield _absent()
+        return
+    complexes, good, receptors = _poses(folder)
+    settings = GridNetwork("class", epochs=2 if quick else 15, members=1)
+    found, began = np.zeros(len(good)), time.process_time()
+    for train, out in folds(len(good), 5, 0, receptors):
+        model = settings.fit([complexes[k] for k in train], good[train].astype(float))
+        found[out], _ = model.predict([complexes[k] for k in out])
+    test = f"{len(good)} poses of {len(set(receptors))} receptors, 5 folds, convolutional network"
+    minutes = (time.process_time() - began) / 60
+    hits = 100 * float(best_pose_hits(found, good, receptors).mean())
+    yield Row(f"{test}: AUC", roc_area(found, good), "", peer="notes, forest", peer_value=0.82)
+    yield Row(f"{test}: first pose good", hits, "%", peer="notes, forest", peer_value=67)
+    yield Row(f"{test}: all folds", minutes, "CPU min")
 
 
 @dataclass(frozen=True, eq=False)

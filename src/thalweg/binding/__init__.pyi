@@ -6,6 +6,9 @@ from .complexes import TypedAtoms as TypedAtoms
 from .contacts import ChannelContacts as ChannelContacts
 from .contacts import ElementContacts as ElementContacts
 from .contacts import contact_features as contact_features
+from .grid_network import GridConvolutions as GridConvolutions
+from .grid_network import GridNetwork as GridNetwork
+from .grid_network import GridNetworkModel as GridNetworkModel
 from .ligands.average import LigandAverage as LigandAverage
 from .ligands.average import LigandAverageModel as LigandAverageModel
 from .ligands.average import LigandMethod as LigandMethod

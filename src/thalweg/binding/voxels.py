@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.binding.complexes import CHANNELS, Complex, TypedAtoms
-from thalweg.shapes import Array, Float, Int
+from thalweg.shapes import Array, Bool, Float, Int
 
 ROUND = 32
 """Lists of atoms are filled up to multiples of so many, so that few programs are compiled."""
@@ -61,6 +61,10 @@ class VoxelGrid:
     def axis(self) -> Float[np.ndarray, " points"]:
         """Coordinates of points along an axis, about the center of the grid [nm]."""
         return (np.arange(self.points) - (self.points - 1) / 2) * self.spacing
+
+    def reaches(self, positions: Float[np.ndarray, "atoms 3"]) -> Bool[np.ndarray, " atoms"]:
+        """Which positions about the center [nm] some turn brings near enough to be seen on the grid."""
+        return np.linalg.norm(positions, axis=1) < np.sqrt(3) / 2 * self.edge + 0.4
 
     def check_holds(self, ligand: TypedAtoms, center: Float[Array, " 3"]) -> None:
         """Refuse a ligand that sticks out of the grid.
@@ -122,7 +126,7 @@ def grid_atoms(
     for each, middle in zip(complexes, middles):
         grid.check_holds(each.ligand, middle)
         protein = each.protein.positions - middle
-        near = np.linalg.norm(protein, axis=1) < np.sqrt(3) / 2 * grid.edge + 0.4
+        near = grid.reaches(protein)
         radii = np.r_[each.protein.radii[near], each.ligand.radii]
         channels = np.zeros((len(radii), 2 * len(CHANNELS)), bool)
         channels[: near.sum(), : len(CHANNELS)] = each.protein.channels[near]
@@ -154,6 +158,7 @@ def voxels(
     grid: VoxelGrid = VoxelGrid(),
     rotation: Float[Array, "3 3"] | None = None,
     shift: Float[Array, " 3"] | None = None,
+    weights: Float[Array, " atoms"] | None = None,
 ) -> Float[jax.Array, "channels points points points"]:
     """Gaussian densities of one complex: eight channels of the protein, eight of the ligand.
 
@@ -162,11 +167,14 @@ def voxels(
     atoms : of one complex; `jax.vmap` or `voxel_batch` for a batch
     rotation : (3, 3) matrix that turns the complex about the center of the grid
     shift : of the complex after it is turned [nm], such as part of a spacing
+    weights : (atoms,) heights of Gaussians; one unless given
     """
     placed = _placed(atoms.positions, rotation, shift)
     # (atoms, 3, points): one factor for each axis
     away = placed[:, :, None] - jnp.asarray(grid.axis, placed.dtype)
     factors = jnp.exp(-2 * (away / atoms.radii[:, None, None]) ** 2)
+    if weights is not None:
+        factors = factors.at[:, 0].multiply(weights[:, None])
     channels = [_density(factors[members], grid.points) for members in atoms.members]
     return jnp.stack(channels)
 
