@@ -140,8 +140,8 @@ class StabilitySelection:
         Parameters
         ----------
         data : features
-        importance : fits and weighs: from data to the importance of their features, such as ``lambda part:
-            gradient_importance(method.fit(part).transform, part)``
+        importance : fits and weighs: from data to the importance of their features, such as
+            ``lambda part: gradient_importance(method.fit(part).transform, part)``
         members : for every feature the groups it belongs to, see `Importance.grouped`
 
         Raises
