@@ -64,10 +64,10 @@ EXAMPLES = {
 OTHER = {
     "Dictionary", "Distillation", "FuzzyMarkovModel", "Search", "SlowVariables", "SymbolicRegression",
     "DensityReach", "FixedReach", "NeighborReach",
-    "DiffusionMap",
+    "DiffusionMap", "FunctionalModes", "FunctionalNetwork", "RestrictedBoltzmannMachine",
 }  # fmt: skip
 """What is fitted to something else: another model, targets beside frames, one of these inside another library, points
-and their neighbors; and a map that has no use for the order of frames."""
+and their neighbors, contacts that are there or not; and a map that has no use for the order of frames."""
 
 
 def signal():

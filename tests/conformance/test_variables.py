@@ -12,7 +12,7 @@ from thalweg.dynamics.engine import Variable
 from thalweg.geometry.composed_variables import Composed, Concatenate, Contacts, Logarithms, SineCosine
 from thalweg.geometry.coordination import CoordinationNumbers
 from thalweg.geometry.residue_distances import ResidueDistances, SoftResidueDistances
-from thalweg.geometry.superposition import RMSD
+from thalweg.geometry.superposition import RMSD, SuperposedCoordinates
 from thalweg.geometry.variables import Angles, Coordinates, Dihedrals, Distances, RadiusOfGyration
 from thalweg.representations.steinhardt import AveragedOrder, GlobalOrder, LocalOrder
 from thalweg.systems.topology import Topology
@@ -48,6 +48,7 @@ EXAMPLES = {
     "RMSD": RMSD(
         np.asarray(POINTS * [1.0, 1.1, 0.9] + 0.01 * np.sin(np.arange(18)).reshape(6, 3), np.float32)
     ),
+    "SuperposedCoordinates": SuperposedCoordinates(np.asarray(POINTS, np.float32), [0, 4], fitted=range(6)),
     "LocalOrder": LocalOrder([0, 2, 3, 4], degree=4, radius=0.25),
     "AveragedOrder": AveragedOrder([0, 2, 3, 4], degree=4, radius=0.25),
     "GlobalOrder": GlobalOrder([0, 2, 3, 4], degree=4, radius=0.25),
