@@ -24,7 +24,7 @@ from thalweg.binding.ligands.features import LigandFeatures
 from thalweg.binding.ligands.forest import LigandForest
 from thalweg.binding.ligands.gaussian_process import LigandProcess
 from thalweg.binding.ligands.network import LigandNetwork
-from thalweg.binding.ligands.splits import scaffold_split
+from thalweg.binding.splits import scaffold_split
 from thalweg.interop.rdkit.audit import audit
 from thalweg.interop.rdkit.ligand_features import ligand_features
 from thalweg.interop.rdkit.murcko import murcko_scaffold

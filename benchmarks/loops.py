@@ -324,7 +324,8 @@ def _measured(
     told = [each for each in found if each is not None]
     for seed, each in zip(policy.seeds, found):
         yield Row(
-            f"{head}, seed {seed}: free energy of the rarer side",
+            f"{head}, seed {seed}: free energy of the rarer side"
+            + (f"; {each}" if each is not None and each.shortcomings else ""),
             None if each is None else each.value,
             unit,
             spread=None if each is None else each.error,

@@ -30,7 +30,6 @@ from .ligands.network import BondMessages as BondMessages
 from .ligands.network import GraphBatch as GraphBatch
 from .ligands.network import LigandNetwork as LigandNetwork
 from .ligands.network import LigandNetworkModel as LigandNetworkModel
-from .ligands.splits import scaffold_split as scaffold_split
 from .pose_forest import PoseForest as PoseForest
 from .pose_forest import PoseForestModel as PoseForestModel
 from .pose_forest import among_poses as among_poses
@@ -50,6 +49,7 @@ from .splits import Leaks as Leaks
 from .splits import SetScores as SetScores
 from .splits import folds_within_sets as folds_within_sets
 from .splits import leave_groups_out as leave_groups_out
+from .splits import scaffold_split as scaffold_split
 from .splits import time_split as time_split
 from .vina import VinaScore as VinaScore
 from .voxels import GridAtoms as GridAtoms

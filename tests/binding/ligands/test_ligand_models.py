@@ -15,7 +15,7 @@ from thalweg.binding.ligands.forest import LigandForest
 from thalweg.binding.ligands.gaussian_process import LigandProcess, _minus_evidence
 from thalweg.binding.ligands.kernels import DescriptorScale, mean_squared_distances, minmax_kernel
 from thalweg.binding.ligands.network import LOSSES, BondMessages, LigandNetwork, _Data
-from thalweg.binding.ligands.splits import scaffold_split
+from thalweg.binding.splits import scaffold_split
 
 
 def rings(count: int, seed: int) -> LigandFeatures:
