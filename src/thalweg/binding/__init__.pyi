@@ -24,12 +24,14 @@ from .ligands.forest import LigandForest as LigandForest
 from .ligands.forest import LigandForestModel as LigandForestModel
 from .ligands.gaussian_process import LigandProcess as LigandProcess
 from .ligands.gaussian_process import LigandProcessModel as LigandProcessModel
+from .ligands.gaussian_process import TaskProcess as TaskProcess
 from .ligands.kernels import DescriptorScale as DescriptorScale
 from .ligands.kernels import minmax_kernel as minmax_kernel
 from .ligands.network import BondMessages as BondMessages
 from .ligands.network import GraphBatch as GraphBatch
 from .ligands.network import LigandNetwork as LigandNetwork
 from .ligands.network import LigandNetworkModel as LigandNetworkModel
+from .ligands.trees import RegressionTrees as RegressionTrees
 from .pose_forest import PoseForest as PoseForest
 from .pose_forest import PoseForestModel as PoseForestModel
 from .pose_forest import among_poses as among_poses

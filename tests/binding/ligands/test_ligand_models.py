@@ -8,13 +8,14 @@ import jax
 import numpy as np
 import pytest
 
-from thalweg.binding.ligands.average import LigandAverage, averaged
+from thalweg.binding.ligands.average import LigandAverage, LigandAverageModel, averaged
 from thalweg.binding.ligands.calibrated import ApplicabilityDomain, ClassProbabilities, LigandIntervals
 from thalweg.binding.ligands.features import LigandFeatures, LigandPrediction, PaddedGraphs
 from thalweg.binding.ligands.forest import LigandForest
 from thalweg.binding.ligands.gaussian_process import LigandProcess, _minus_evidence
 from thalweg.binding.ligands.kernels import DescriptorScale, mean_squared_distances, minmax_kernel
 from thalweg.binding.ligands.network import LOSSES, BondMessages, LigandNetwork, _Data
+from thalweg.binding.ligands.trees import RegressionTrees
 from thalweg.binding.splits import scaffold_split
 
 
@@ -269,3 +270,22 @@ def test_networks_without_graphs_are_told():
     ligands = replace(rings(20, 0), graphs=None)
     with pytest.raises(ValueError, match="graphs=True"):
         LigandNetwork().fit(ligands, np.zeros(20))
+
+
+def test_trees_as_arrays_say_what_those_of_scikit_learn_say():
+    from sklearn.ensemble import RandomForestRegressor
+
+    generator = np.random.default_rng(12)
+    table, labels = generator.normal(size=(80, 5)).astype(np.float32), generator.normal(size=80)
+    grown = RandomForestRegressor(7, random_state=0).fit(table, labels)
+    asked = generator.normal(size=(30, 5)).astype(np.float32)
+    expected = [tree.predict(asked) for tree in grown.estimators_]
+    np.testing.assert_array_equal(RegressionTrees.of(grown.estimators_).of_each(asked), expected)
+
+
+def test_an_average_that_was_saved_says_the_same(tmp_path):
+    ligands = rings(40, 13)
+    model = LigandAverage((LigandProcess(), LigandForest(trees=5))).fit(ligands, noisy(ligands, 0.3, 13))
+    found = LigandAverageModel.load(model.save(tmp_path / "model")).predict(ligands)
+    np.testing.assert_array_equal(found.means, model.predict(ligands).means)
+    np.testing.assert_array_equal(found.deviations, model.predict(ligands).deviations)

@@ -6,7 +6,7 @@ perceived elsewhere (`thalweg.interop.ligand_features`); here are numbers alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,6 +123,31 @@ def label_table(labels: Float[np.ndarray, " molecules *tasks"], molecules: int) 
         task = int(counts.argmin())
         raise ValueError(f"task {task} has {counts[task]} labels; at least {FEWEST} are needed to learn from")
     return labels
+
+
+def known_labels(
+    labels: Float[np.ndarray, "molecules tasks"],
+) -> Iterator[tuple[Int[np.ndarray, " known"], Float[np.ndarray, " known"]]]:
+    """Of each task the molecules that have a label, and their labels.
+
+    Examples
+    --------
+    >>> [(known.tolist(), values.tolist()) for known, values in known_labels(np.array([[1.0, np.nan], [2.0, 3.0]]))]
+    [([0, 1], [1.0, 2.0]), ([1], [3.0])]
+    """
+    for values in labels.T:
+        known = np.flatnonzero(~np.isnan(values))
+        yield known, values[known]
+
+
+def in_table(
+    columns: Sequence[tuple[Int[np.ndarray, " known"], Float[np.ndarray, " known"]]], molecules: int
+) -> Float[np.ndarray, "molecules tasks"]:
+    """Values of the molecules that have a label, by task, as a table: the inverse of `known_labels`."""
+    table = np.full((molecules, len(columns)), np.nan)
+    for task, (known, values) in enumerate(columns):
+        table[known, task] = values
+    return table
 
 
 FEWEST = 10

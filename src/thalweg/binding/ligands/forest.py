@@ -7,13 +7,19 @@ labels 0 and 1 the variance that splits reduce is half of Gini's impurity, and t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from thalweg.binding.ligands.features import LigandFeatures, LigandPrediction, label_table
+from thalweg.binding.ligands.features import (
+    LigandFeatures,
+    LigandPrediction,
+    in_table,
+    known_labels,
+    label_table,
+)
+from thalweg.binding.ligands.trees import RegressionTrees
 from thalweg.learning.models import Method, Model
-from thalweg.shapes import Float
+from thalweg.shapes import Float, Int
 
 
 @dataclass(frozen=True)
@@ -57,19 +63,21 @@ class LigandForest(Method):
         table = ligands.table
         varying = np.flatnonzero(np.ptp(table, 0) > 0)
         table = table[:, varying]
-        forests = []
-        left_out, deviations = np.full(labels.shape, np.nan), np.full(labels.shape, np.nan)
-        for task, values in enumerate(labels.T):
-            known = np.flatnonzero(~np.isnan(values))
+        forests, means, deviations = [], [], []
+        for task, (known, values) in enumerate(known_labels(labels)):
             forest = RandomForestRegressor(
                 self.trees,
                 max_features=self.columns,
                 min_samples_leaf=self.leaf,
                 random_state=self.seed + task,
-            ).fit(table[known], values[known])
-            forests.append(forest)
-            left_out[known, task], deviations[known, task] = _out_of_bag(forest, table[known], values[known])
-        return LigandForestModel(tuple(forests), varying, left_out, deviations)
+            ).fit(table[known], values)
+            forests.append(RegressionTrees.of(forest.estimators_))
+            mean, deviation = _out_of_bag(forest, table[known], values)
+            means.append((known, mean))
+            deviations.append((known, deviation))
+        return LigandForestModel(
+            tuple(forests), varying, in_table(means, len(ligands)), in_table(deviations, len(ligands))
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,14 +86,14 @@ class LigandForestModel(Model):
 
     Attributes
     ----------
-    forests : scikit-learn's, one for each task
+    forests : trees of each task
     varying : columns of `LigandFeatures.table` that they read
     left_out : (molecules, tasks) each training molecule as predicted by trees that did not see it, NaN without a label
     left_out_deviations : the deviation between these trees
     """
 
-    forests: tuple[Any, ...]
-    varying: np.ndarray
+    forests: tuple[RegressionTrees, ...]
+    varying: Int[np.ndarray, " varying"]
     left_out: Float[np.ndarray, "molecules tasks"]
     left_out_deviations: Float[np.ndarray, "molecules tasks"]
 
@@ -94,7 +102,7 @@ class LigandForestModel(Model):
         table = ligands.table[:, self.varying]
         means, deviations = [], []
         for forest in self.forests:
-            of_trees = np.stack([tree.predict(table) for tree in forest.estimators_])
+            of_trees = forest.of_each(table)
             means.append(of_trees.mean(0))
             deviations.append(of_trees.std(0))
         return LigandPrediction(np.stack(means, 1), np.stack(deviations, 1))

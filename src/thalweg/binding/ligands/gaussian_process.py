@@ -20,7 +20,13 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky, get_lapack_funcs, solve_triangular
 from scipy.optimize import minimize
 
-from thalweg.binding.ligands.features import LigandFeatures, LigandPrediction, label_table
+from thalweg.binding.ligands.features import (
+    LigandFeatures,
+    LigandPrediction,
+    in_table,
+    known_labels,
+    label_table,
+)
 from thalweg.binding.ligands.kernels import DescriptorScale, mean_squared_distances, minmax_kernel
 from thalweg.learning.models import Method, Model
 from thalweg.shapes import Float, Int
@@ -71,28 +77,27 @@ class LigandProcess(Method):
         x = scale(ligands.descriptors)
         kernels = [minmax_kernel(each, each) for each in ligands.counts.values()]
         squares = mean_squared_distances(x, x)
-        tasks, left_out = [], np.full(labels.shape, np.nan)
-        for task, values in enumerate(labels.T):
-            known = np.flatnonzero(~np.isnan(values))
-            drawn = np.random.default_rng([self.seed, task]).permutation(known)[: self.evidence]
-            mean, spread = float(values[known].mean()), float(values[known].std()) or 1.0
+        tasks, left_out = [], []
+        for task, (known, values) in enumerate(known_labels(labels)):
+            places = np.random.default_rng([self.seed, task]).permutation(len(known))[: self.evidence]
+            mean, spread = float(values.mean()), float(values.std()) or 1.0
             y = (values - mean) / spread
-            hyper = self._most_evident(
-                [k[np.ix_(drawn, drawn)] for k in kernels], squares[np.ix_(drawn, drawn)], y[drawn]
-            )
-            own = np.ix_(known, known)
+            drawn, own = (np.ix_(each, each) for each in (known[places], known))
+            hyper = self._most_evident([k[drawn] for k in kernels], squares[drawn], y[places])
             # single precision is enough where noise is far above its rounding
             single = len(known) > LARGE and hyper[-1] > np.log(NOISY)
             kind = np.float32 if single else np.float64
             covariance = _covariance([k[own] for k in kernels], squares[own], hyper).astype(kind)
             covariance[np.diag_indices_from(covariance)] += np.exp(hyper[-1])
             factor = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
-            alpha = cho_solve((factor, True), y[known].astype(kind), check_finite=False).astype(float)
+            alpha = cho_solve((factor, True), y.astype(kind), check_finite=False).astype(float)
             inverse = np.diag(_lower_inverse(factor)).astype(float)
-            left_out[known, task] = mean + spread * (y[known] - alpha / inverse)
+            left_out.append((known, mean + spread * (y - alpha / inverse)))
             deviations = spread / np.sqrt(inverse)
-            tasks.append(_Task(known, alpha, factor.astype(np.float32), hyper, mean, spread, deviations))
-        return LigandProcessModel(ligands, scale, tuple(tasks), left_out)
+            tasks.append(
+                TaskProcess(known, alpha, factor.astype(np.float32), hyper, mean, spread, deviations)
+            )
+        return LigandProcessModel(ligands, scale, tuple(tasks), in_table(left_out, len(ligands)))
 
     def _most_evident(self, kernels, squares, y):
         """Logarithms of amplitudes, the length and the noise."""
@@ -109,8 +114,18 @@ class LigandProcess(Method):
 
 
 @dataclass(frozen=True, eq=False)
-class _Task:
-    """The process of one task: molecules it knows, ``C^-1 y``, the factor of ``C`` and what it was scaled by."""
+class TaskProcess:
+    """The process of one task.
+
+    Attributes
+    ----------
+    known : molecules that have a label
+    alpha : ``C^-1 y`` of scaled labels
+    factor : lower Cholesky factor of ``C``, in single precision
+    hyper : logarithms of amplitudes, the length and the noise
+    mean, spread : of labels
+    deviations : of each label as predicted from all others
+    """
 
     known: Int[np.ndarray, " known"]
     alpha: Float[np.ndarray, " known"]
@@ -132,16 +147,13 @@ class LigandProcessModel(Model):
 
     ligands: LigandFeatures
     scale: DescriptorScale
-    tasks: tuple[_Task, ...]
+    tasks: tuple[TaskProcess, ...]
     left_out: Float[np.ndarray, "molecules tasks"]
 
     @property
     def left_out_deviations(self) -> Float[np.ndarray, "molecules tasks"]:
         """Claimed standard deviations of `left_out`."""
-        found = np.full(self.left_out.shape, np.nan)
-        for task, each in enumerate(self.tasks):
-            found[each.known, task] = each.deviations
-        return found
+        return in_table([(each.known, each.deviations) for each in self.tasks], len(self.ligands))
 
     def predict(self, ligands: LigandFeatures) -> LigandPrediction:
         """Labels that other molecules are expected to have, noise included in deviations."""
