@@ -127,7 +127,7 @@ def label_table(labels: Float[np.ndarray, " molecules *tasks"], molecules: int) 
 
 def known_labels(
     labels: Float[np.ndarray, "molecules tasks"],
-) -> Iterator[tuple[Int[np.ndarray, " known"], Float[np.ndarray, " known"]]]:
+) -> Iterator[tuple[Int[np.ndarray, " _"], Float[np.ndarray, " _"]]]:
     """Of each task the molecules that have a label, and their labels.
 
     Examples
@@ -141,7 +141,7 @@ def known_labels(
 
 
 def in_table(
-    columns: Sequence[tuple[Int[np.ndarray, " known"], Float[np.ndarray, " known"]]], molecules: int
+    columns: Sequence[tuple[Int[np.ndarray, " _"], Float[np.ndarray, " _"]]], molecules: int
 ) -> Float[np.ndarray, "molecules tasks"]:
     """Values of the molecules that have a label, by task, as a table: the inverse of `known_labels`."""
     table = np.full((molecules, len(columns)), np.nan)
