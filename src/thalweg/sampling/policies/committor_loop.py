@@ -6,7 +6,7 @@ Between two sets A and B that are known, the committor is the one function that 
 
 with the mean over the distribution without bias, and its least value is the rate of the reaction. The first committor
 is a guess by the distances from the sets. A bias that raises what is often visited along its logit and lowers places of
-large gradient leads through the transition states [trizio2025]; the frames of that drive, weighted, are what a network
+large gradient leads through the transition states [trizio2025]; the frames of all drives, weighted, are what a network
 is trained for the functional on, which is driven next, until the committor is what it was. At the end the
 last bias is held and production is weighed: free energies, the transition state ensemble (production frames near
 ``q = 1/2``), and the rate, by `gradient_rates`, from the same frames.
@@ -108,11 +108,6 @@ class CommittorLoop(GrowAndHold):
     def rounds(self) -> int:
         return 1 + super().rounds
 
-    def learned_from(self, seed: int, cycle: int) -> tuple[tuple[str, ...], ...]:
-        """The swarm, and the drive before."""
-        driven = self.entries(seed, "drive", cycle - 1) if cycle else []
-        return tuple(self.entries(seed, "swarm")), tuple(driven)
-
     def driving(self, seed: int, cycle: int, after: str | None) -> GrowingBias:
         return GrowingBias(self.model(seed, cycle), CommittorBias(self.bias, self.strength), after)
 
@@ -130,11 +125,11 @@ class CommittorLoop(GrowAndHold):
             return Task(self._begin(seed, 0), TakeStarts(self.recipe, self.frames, self.walkers))
         if stage.name != "learn":
             return super()._task(store, seed, stage)
-        swarm, drive = self.learned_from(seed, stage.cycle)
+        swarm, *drives = self.learned_from(seed, stage.cycle)
         before = self.model(seed, stage.cycle - 1) if stage.cycle > 1 else None
         skip = self._frames("drive") // GROWING
         work = LearnCommittor(
-            self.recipe, *self._sets(), self.training, self.floor, swarm, drive, skip, before
+            self.recipe, *self._sets(), self.training, self.floor, swarm, tuple(drives), skip, before
         )
         return Task(self.model(seed, stage.cycle), work)
 

@@ -38,7 +38,7 @@ FEWEST = 100
 
 @dataclass(frozen=True)
 class LearnCommittor:
-    """Learn the committor between two sets from the frames of a drive by their weights, and its coordinates.
+    """Learn the committor between two sets from the frames of all drives by their weights, and its coordinates.
 
     Gradients are those in space, each atom's by its inverse mass, through the metric of the features in every frame.
     Frames of the walks that began in the sets have no weight, and tell what lies in the sets. As long as nothing was
@@ -52,7 +52,7 @@ class LearnCommittor:
     training : of the networks
     floor : added to squared gradients, see `CommittorCoordinates`
     swarm : entries of segments that were walked without bias
-    drive : entries of those that were driven; empty if none were
+    drives : entries of those that were driven, cycle by cycle; each cycle counts by its effective frames
     skip : frames left out at the beginning of each driven walk, where its bias was still growing fast
     before : entry of the network's committor that was driven, of which this one may be a function; None for none
     """
@@ -65,16 +65,19 @@ class LearnCommittor:
     training: Training
     floor: float
     swarm: tuple[str, ...]
-    drive: tuple[str, ...] = ()
+    drives: tuple[tuple[str, ...], ...] = ()
     skip: int = 0
     before: str | None = None
 
     def __call__(self, store: Store, entry: str) -> None:
         apparatus = self.recipe.build()
-        free, driven = ([Segment.read(store, name) for name in names] for names in (self.swarm, self.drive))
-        features = self._walks(free, driven)
-        weights = self._weights(driven, [len(walk) for walk in features])
-        metrics = self._walks(*([_metrics(store, apparatus, one) for one in each] for each in (free, driven)))
+        free, *drives = (
+            [Segment.read(store, name) for name in names] for names in (self.swarm, *self.drives)
+        )
+        features = self._walks("features", free, drives)
+        weights = self._weights(drives, [len(walk) for walk in features])
+        metrics = [[_metrics(store, apparatus, one) for one in each] for each in (free, *drives)]
+        metrics = self._walks("features", metrics[0], metrics[1:])
         size = features[0].shape[1]
         metrics = [each.reshape(-1, size, size) for each in metrics]
         data = Trajectories(
@@ -83,7 +86,7 @@ class LearnCommittor:
             weights=weights,
             names=apparatus.features.names,
         )
-        if driven:
+        if drives:
             method = NetworkCommittor(self.a, self.b, DirichletLoss(), self.training, adaptations=0)
             model = method.fit(data, metric=metrics)
         else:
@@ -101,10 +104,10 @@ class LearnCommittor:
             "notes": list(model.notes),
             "features": apparatus.features.names,
             "timescales": [None, None],
-            "swarms": [list(self.swarm), list(self.drive)],
+            "swarms": [list(self.swarm), *map(list, self.drives)],
         }
-        if driven:
-            last = np.concatenate(features[len(walks(free, "features")) :])
+        if drives:
+            last = np.concatenate(walks(drives[-1], "features", self.skip))
             card |= {"explained": self._explained(store, model, last), "beyond": 0.0}
         found = LearnedVariable(variable, limits, np.full(2, np.nan), card)
         store.commit(entry, found.write)
@@ -122,19 +125,28 @@ class LearnCommittor:
         )
         return CommittorCoordinates(model, metric, self.floor, (SOFTENED * from_a, SOFTENED * from_b))
 
-    def _walks(self, free: Sequence[Segment], driven: Sequence[Segment]) -> list[np.ndarray]:
-        """Features of all walks, those that were driven last."""
-        return walks(free, "features") + (walks(driven, "features", self.skip) if driven else [])
+    def _walks(
+        self, name: str, free: Sequence[Segment], drives: Sequence[Sequence[Segment]]
+    ) -> list[np.ndarray]:
+        """One array of all walks, those that were driven last."""
+        return walks(free, name) + [walk for driven in drives for walk in walks(driven, name, self.skip)]
 
-    def _weights(self, driven: Sequence[Segment], lengths: Sequence[int]) -> list[np.ndarray]:
-        """Without the bias, of mean one over what was driven; one each where nothing was."""
-        if not driven:
+    def _weights(self, drives: Sequence[Sequence[Segment]], lengths: Sequence[int]) -> list[np.ndarray]:
+        """Without the bias, of mean one over what was driven; one each where nothing was.
+
+        Drives are independent estimates of one distribution: each counts by its effective frames.
+        """
+        if not drives:
             return [np.ones(length) for length in lengths]
-        logs = [walk.astype(float) for walk in walks(driven, "log_weights", self.skip)]
-        together = np.concatenate(logs)
-        norm = np.logaddexp.reduce(together) - np.log(len(together))
-        still = [np.zeros(length) for length in lengths[: len(lengths) - len(logs)]]
-        return still + [np.exp(each - norm) for each in logs]
+        found = []
+        for driven in drives:
+            logs = [walk.astype(float) for walk in walks(driven, "log_weights", self.skip)]
+            shares = [np.exp(walk - np.logaddexp.reduce(np.concatenate(logs))) for walk in logs]
+            found += [share / sum((each**2).sum() for each in shares) for share in shares]
+        norm = np.concatenate(found).mean()
+        return [np.zeros(length) for length in lengths[: len(lengths) - len(found)]] + [
+            each / norm for each in found
+        ]
 
     def _explained(
         self, store: Store, model: CommittorModel, frames: Float[np.ndarray, "frames features"]
