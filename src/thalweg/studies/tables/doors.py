@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from thalweg.collective_variables.bases.basis import Basis
 from thalweg.collective_variables.interpretation.surrogate import Likeness
+from thalweg.collective_variables.manifold.landmarks import LandmarkChoice
 from thalweg.dynamics.integrator import Integrator
 from thalweg.kinetics.reactions.regions import Region
+from thalweg.learning.models import Transforming
 from thalweg.sampling.bias.method import BiasMethod
 from thalweg.sampling.executors import TaskRunner
 from thalweg.sampling.features import FeatureSet
@@ -44,10 +46,14 @@ LEARNERS = Family(
         "TICA", "SparseTICA", "KernelTICA", "VAC", "IntegratedVAC", "VAMP", "PCA", "SRV", "VAMPnet", "DCCA", "VDE",
         "SPIB", "TimeLaggedAutoencoder", "Autoencoder", "VariationalAutoencoder", "Isomap", "DiffusionMap", "KernelPCA",
         "ClassicalMDS", "MetricMDS", "SketchMap", "LocallyLinearEmbedding", "LTSA", "HessianEigenmaps",
-        "LaplacianEigenmaps", "MaximumVarianceUnfolding", "ICA",
+        "LaplacianEigenmaps", "MaximumVarianceUnfolding", "ICA", "Surrogate",
     ),
     default="TICA",
 )  # fmt: skip
+COORDINATES = Family(
+    Transforming, {kind: name for kind, name in LEARNERS.names.items() if kind != "Surrogate"}
+)
+LANDMARKS = Family(LandmarkChoice, _of("collective_variables", "DeltaNet", "FarthestPoints", "Centroids"))
 BASES = Family(
     Basis,
     _of(
@@ -84,4 +90,7 @@ INTEGRATORS = Family(
     Integrator, _of("dynamics", "Langevin", "ABOBA", "Overdamped", "VelocityVerlet"), default="Langevin"
 )
 
-DOORS = (POLICIES, LEARNERS, BASES, BIASES, RULES, LIKENESSES, REGIONS, FEATURES, EXECUTORS, INTEGRATORS)
+DOORS = (
+    POLICIES, LEARNERS, COORDINATES, LANDMARKS, BASES, BIASES, RULES, LIKENESSES, REGIONS, FEATURES, EXECUTORS,
+    INTEGRATORS,
+)  # fmt: skip

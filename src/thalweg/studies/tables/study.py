@@ -29,7 +29,14 @@ from thalweg.sampling.executors import Processes, TaskRunner
 from thalweg.sampling.features import FeatureSet
 from thalweg.sampling.policy import Policy
 from thalweg.studies.tables.doors import DOORS, FEATURES, INTEGRATORS, LEARNERS, POLICIES
-from thalweg.studies.tables.language import StudyError, choose, parameters, read, value
+from thalweg.studies.tables.language import (
+    StudyError,
+    choose,
+    parameters,
+    read,
+    value,
+    written_kind,
+)
 from thalweg.units import (
     AnySign,
     AtLeast,
@@ -375,7 +382,8 @@ def _campaign(table: Any, recipe: ApparatusRecipe, dt: float) -> tuple[Policy, d
     given, rest = {"recipe": recipe}, dict(table)
     learner = rest.pop("learner", None)
     policy, full = choose(POLICIES, rest, "campaign", DOORS, given)
-    if learner is not None or "learner" in parameters(type(policy), DOORS, given):
+    asks = "learner" in parameters(type(policy), DOORS, given)
+    if learner is not None or (asks and policy.learner is None):  # a paper's own learner stays what it is
         rest["learner"] = _learner(learner, policy)
         policy, full = choose(POLICIES, rest, "campaign", DOORS, given)
     try:
@@ -389,7 +397,9 @@ def _learner(table: Any, policy: Policy) -> Any:
     """The table of a learner, with the lag time of the policy, in frames, where it has none of its own."""
     if not isinstance(table, Mapping | None):
         return table
-    full = {**SLOWEST, **(table or {})} if not table or "kind" not in table else dict(table)
+    full = dict(table or {})
+    if "kind" not in full:
+        full = (SLOWEST if policy.learner is None else written_kind(LEARNERS, policy.learner, DOORS)) | full
     found = LEARNERS.find(full["kind"]) if isinstance(full["kind"], str) else None
     known = () if found is None else parameters(found[1], DOORS)
     asks = "lagtime" in known
