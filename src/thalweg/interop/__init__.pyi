@@ -11,6 +11,8 @@ from .cluster.dask import Dask as Dask
 from .cluster.dask import DaskExecutor as DaskExecutor
 from .cluster.dask import dask_executor as dask_executor
 from .cluster.queues import JobQueue as JobQueue
+from .complexes.backbones import BackboneStructure as BackboneStructure
+from .complexes.backbones import read_backbone as read_backbone
 from .complexes.gnina_types import read_gnina_types as read_gnina_types
 from .complexes.ligands import ligand_of as ligand_of
 from .complexes.ligands import read_bound_ligand as read_bound_ligand
@@ -127,9 +129,15 @@ from .rdkit.audit import StandardMolecule as StandardMolecule
 from .rdkit.audit import audit as audit
 from .rdkit.audit import standard_molecule as standard_molecule
 from .rdkit.conformers import conformers as conformers
+from .rdkit.generated import GeneratedMolecules as GeneratedMolecules
+from .rdkit.generated import drug_properties as drug_properties
 from .rdkit.ligand_features import descriptor_names as descriptor_names
 from .rdkit.ligand_features import ligand_features as ligand_features
 from .rdkit.ligand_features import molecular_graphs as molecular_graphs
+from .rdkit.line_notations import canonical_smiles as canonical_smiles
+from .rdkit.line_notations import selfies_symbols as selfies_symbols
+from .rdkit.line_notations import smiles_of_selfies as smiles_of_selfies
+from .rdkit.line_notations import smiles_symbols as smiles_symbols
 from .rdkit.mmff import MMFF94 as MMFF94
 from .rdkit.mmff import molecule_in_order as molecule_in_order
 from .rdkit.murcko import murcko_scaffold as murcko_scaffold
