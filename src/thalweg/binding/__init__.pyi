@@ -87,9 +87,9 @@ from .sites.probe_points import ProbeGrid as ProbeGrid
 from .sites.probe_points import ProbePoints as ProbePoints
 from .sites.site_forest import SiteForest as SiteForest
 from .sites.site_forest import SiteForestModel as SiteForestModel
+from .sites.surroundings import densities_around as densities_around
 from .sites.surroundings import lattice_features as lattice_features
 from .sites.surroundings import mean_nearby as mean_nearby
-from .sites.surroundings import surroundings as surroundings
 from .splits import Leaks as Leaks
 from .splits import SetScores as SetScores
 from .splits import folds_within_sets as folds_within_sets
