@@ -83,6 +83,14 @@ from .sites.pockets import PocketFinder as PocketFinder
 from .sites.pockets import lining_residues as lining_residues
 from .sites.pockets import lining_scores as lining_scores
 from .sites.pockets import pockets_of as pockets_of
+from .sites.pockets_in_states import OpeningFreeEnergy as OpeningFreeEnergy
+from .sites.pockets_in_states import PocketTracking as PocketTracking
+from .sites.pockets_in_states import TrackedPockets as TrackedPockets
+from .sites.pockets_in_states import TrackedSite as TrackedSite
+from .sites.pockets_in_states import docking_frames as docking_frames
+from .sites.pockets_in_states import opening_free_energy as opening_free_energy
+from .sites.pockets_in_states import overlapping_volumes as overlapping_volumes
+from .sites.pockets_in_states import residue_overlap as residue_overlap
 from .sites.probe_points import ProbeGrid as ProbeGrid
 from .sites.probe_points import ProbePoints as ProbePoints
 from .sites.site_forest import SiteForest as SiteForest

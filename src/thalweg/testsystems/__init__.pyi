@@ -16,6 +16,7 @@ from .euler_chain import EulerChain as EulerChain
 from .generator import Generator as Generator
 from .generator import Rates as Rates
 from .grid import Grid as Grid
+from .hollow_shell import hollow_shell as hollow_shell
 from .muller_brown import MullerBrown as MullerBrown
 from .muller_brown import WithHarmonicDimensions as WithHarmonicDimensions
 from .narrowing import WithNarrowingDimension as WithNarrowingDimension

@@ -11,18 +11,14 @@ from thalweg.binding.sites.pockets import BuriedPockets
 from thalweg.binding.sites.probe_points import ProbeGrid
 from thalweg.binding.sites.site_forest import SiteForest, SiteForestModel
 from thalweg.binding.sites.surroundings import SURROUNDINGS, densities_around
+from thalweg.testsystems.hollow_shell import hollow_shell
 
 
 def shell(radius: float, density: float = 32.0, center=(0.0, 0.0, 0.0), name: str = "A:ALA1") -> TypedAtoms:
-    """Carbon atoms spread evenly over a sphere, so many on each nm^2."""
-    count = round(density * 4 * np.pi * radius**2)
-    k = np.arange(count) + 0.5
-    height, turn = 1 - 2 * k / count, np.pi * (1 + np.sqrt(5)) * k
-    flat = np.sqrt(1 - height**2)
-    places = radius * np.stack([flat * np.cos(turn), flat * np.sin(turn), height], 1) + np.array(center)
-    channels = np.zeros((count, 8), bool)
-    channels[:, [CHANNELS.index("hydrophobic"), CHANNELS.index("any")]] = True
-    return TypedAtoms(places, np.full(count, 6), channels, (name,) * count)
+    """Carbon atoms of one residue about a cavity."""
+    places = hollow_shell(radius, density) + np.array(center)
+    channels = np.array([[name in ("hydrophobic", "any") for name in CHANNELS]] * len(places))
+    return TypedAtoms(places, np.full(len(places), 6), channels, (name,) * len(places))
 
 
 def together(*parts: TypedAtoms) -> TypedAtoms:

@@ -75,11 +75,8 @@ class BuriedPockets:
 
     Examples
     --------
-    >>> k = np.arange(200) + 0.5
-    >>> height, turn = 1 - k / 100, np.pi * (1 + np.sqrt(5)) * k
-    >>> flat = np.sqrt(1 - height**2)
-    >>> places = 0.7 * np.stack([flat * np.cos(turn), flat * np.sin(turn), height], 1)
-    >>> shell = TypedAtoms(places, np.full(200, 6), np.ones((200, 8), bool), ("A:ALA1",) * 200)
+    >>> from thalweg.testsystems.hollow_shell import hollow_shell
+    >>> shell = TypedAtoms(hollow_shell(0.7), np.full(197, 6), np.ones((197, 8), bool), ("A:ALA1",) * 197)
     >>> (cavity,) = BuriedPockets().find(shell)
     >>> bool(abs(cavity.volume / (4 / 3 * np.pi * 0.53**3) - 1) < 0.1), cavity.residues
     (True, ('A:ALA1',))

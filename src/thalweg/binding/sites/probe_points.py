@@ -63,11 +63,9 @@ class ProbeGrid:
 
     Examples
     --------
-    >>> k = np.arange(200) + 0.5
-    >>> height, turn = 1 - k / 100, np.pi * (1 + np.sqrt(5)) * k
-    >>> flat = np.sqrt(1 - height**2)
-    >>> shell = 0.7 * np.stack([flat * np.cos(turn), flat * np.sin(turn), height], 1)
-    >>> points = ProbeGrid().points(TypedAtoms(shell, np.full(200, 6), np.ones((200, 8), bool)))
+    >>> from thalweg.testsystems.hollow_shell import hollow_shell
+    >>> shell = hollow_shell(0.7)
+    >>> points = ProbeGrid().points(TypedAtoms(shell, np.full(197, 6), np.ones((197, 8), bool)))
     >>> deepest = points.positions[points.burial == 1.0]
     >>> bool(np.linalg.norm(deepest, axis=1).max() < 0.5)
     True
