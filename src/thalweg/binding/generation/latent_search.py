@@ -6,7 +6,7 @@ Both walk in coordinates ``u`` in which the points of the training set are sprea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -28,15 +28,43 @@ Score = Callable[[list[tuple[str, ...]]], np.ndarray]
 class LatentAscent:
     """Uphill in the predicted property, from given points, no further from the middle than training points are.
 
+    What a point is predicted to have is meant for points that strings have, and flatters elsewhere: after some steps
+    points are written out and read again, and a string is gone on from only if it is better by its own point.
+
     Parameters
     ----------
-    steps, rate : how many, and how long each is in deviations of the training set
+    steps, rate : how many in a row, and how long each is in deviations of the training set
+    rounds : how often points are written out and read again
     reach : longest ``|u|``, in multiples of its root mean square over the training set
     """
 
-    steps: int = 60
-    rate: float = 0.1
+    steps: int = 10
+    rate: float = 0.2
+    rounds: int = 8
     reach: float = 1.2
+
+    def search(
+        self, model: StringAutoencoderModel, strings: Sequence[Sequence[str]], task: int = 0
+    ) -> list[tuple[str, ...]]:
+        """The best string that was met from each on, by what its own point is predicted to have.
+
+        Raises
+        ------
+        ValueError
+            If the model cannot read a string.
+        """
+        best = [tuple(each) for each in strings]
+        points = model.encode(best)
+        values = model.predict(points)[:, task]
+        for _ in range(self.rounds):
+            found = model.decode(self.climb(model, points, task))
+            read = np.flatnonzero(model.readable(found))
+            reached = model.encode([found[k] for k in read])
+            better = model.predict(reached)[:, task] > values[read]
+            for k, n in zip(read[better], np.flatnonzero(better)):
+                best[k], points[k] = found[k], reached[n]
+            values = model.predict(points)[:, task]
+        return best
 
     def climb(
         self, model: StringAutoencoderModel, points: Float[np.ndarray, "points latent"], task: int = 0

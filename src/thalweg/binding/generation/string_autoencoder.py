@@ -191,6 +191,14 @@ class StringAutoencoderModel(Model):
             rows.append(np.asarray(written)[: len(own)])
         return self.alphabet.strings(np.concatenate(rows)) if rows else []
 
+    def readable(self, strings: Sequence[Sequence[str]]) -> Bool[np.ndarray, " strings"]:
+        """Whether each string has known symbols alone and is short enough."""
+        symbols, found = set(self.alphabet.symbols), np.zeros(len(strings), bool)
+        familiar = [k for k, each in enumerate(strings) if symbols.issuperset(each)]
+        tokens = self.alphabet.tokens([strings[k] for k in familiar])
+        found[familiar] = [len(each) < self.length for each in tokens]
+        return found
+
     def reconstructed(self, strings: Sequence[Sequence[str]]) -> Bool[np.ndarray, " strings"]:
         """Whether each string is what its point says."""
         found = self.decode(self.encode(strings))
