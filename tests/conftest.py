@@ -60,6 +60,8 @@ def pytest_configure(config: pytest.Config) -> None:
         told = config.stash[PROGRAMS] = tempfile.mkdtemp(prefix="thalweg-programs-")
     jax.config.update("jax_compilation_cache_dir", told)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    # commands and killed programs that tests start share them
+    os.environ |= {"JAX_COMPILATION_CACHE_DIR": told, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
 
 @pytest.hookimpl(wrapper=True)

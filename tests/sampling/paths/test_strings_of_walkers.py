@@ -114,7 +114,7 @@ def test_mean_forces_on_torsions_are_the_same_through_openmm_and_the_native_engi
     torsions, kT = Dihedrals(rows), thermal_energy(300.0)
     integrator = Langevin(kT=kT, dt=0.002, friction=5.0)
     method = StringInVariables(
-        (150.0, 150.0), images=3, walkers=2, moves=1, equilibrate=1.0, average=1.0, produce=40.0, pull=3.6,
+        (150.0, 150.0), images=3, walkers=2, moves=1, equilibrate=1.0, average=1.0, produce=12.0, pull=3.6,
         ends="keep", save_every=0.02,
     )  # fmt: skip
     found = []
