@@ -74,9 +74,16 @@ def test_two_coordinates_have_two_variables_and_as_many_must_be_there():
         )
 
 
-def test_a_variable_that_is_alike_by_chance_is_told():
+def test_what_is_alike_by_chance_comes_after_what_goes_with_the_coordinate():
     x = wells()
     x[:, 3] = np.random.default_rng(5).permutation(np.tanh(2 * (x[:, 0] + x[:, 1])))
     model = Surrogate(Known((1.0, 1.0, 0.0, 0.0, 0.0)), ByDistribution()).fit(x)
-    assert model.names == ("feature 3",)
+    assert model.names == ("0.71 feature 0 + 0.71 feature 1",)
+    alike = next(each for each in model.candidates[0] if each.name == "feature 3")
+    assert alike.unlikeness < model.candidates[0][1].unlikeness
+
+
+def test_where_nothing_goes_with_the_coordinate_it_is_told():
+    x = np.random.default_rng(0).standard_normal((2000, 16))
+    model = Surrogate(Known((1.0,) * 16), ByDistribution(), directions=4).fit(x)
     assert "alike may be by chance" in model.notes[0]

@@ -9,8 +9,8 @@ Two criteria are in use. RAVE [ribeiro2018] takes the candidate whose distributi
 .. math::  D(P_z \| P_\chi) = \int P_z \ln \frac{P_z}{P_\chi} ,
 
 either way round, both on the range of their frames. Two variables may be distributed alike and have nothing to do with
-each other: where the chosen one hardly correlates with the coordinate, the model says so. Correlation [trstanova2020]
-asks for just that, but sees only what is linear.
+each other, so candidates that correlate with the coordinate go before all that hardly do; where there are none of the
+former, the model says so. Correlation [trstanova2020] asks for just that, but sees only what is linear.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -36,7 +37,7 @@ MOST_PAIRED = 12
 """Features that are combined with each other: those that are most like the coordinate by themselves."""
 
 RELATED = 0.5
-"""Correlation of a chosen variable with the coordinate below which it is told."""
+"""Correlation of a candidate with the coordinate below which likeness may be by chance."""
 
 
 @runtime_checkable
@@ -105,11 +106,18 @@ class SurrogateCandidate(NamedTuple):
     name : in terms of the features
     loadings : (features,) of the variable, per deviation of a feature
     unlikeness : by the criterion
+    correlation : with the coordinate
     """
 
     name: str
     loadings: Shaped[np.ndarray, " features"]
     unlikeness: float
+    correlation: float
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """The less, the better: those that go with the coordinate before those that do not, the most alike first."""
+        return abs(self.correlation) < RELATED, self.unlikeness
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,10 +216,8 @@ class Surrogate(Transforming):
         judged = [self._judged(scaled, each, weights, names, deviation > 0) for each in z.T]
         chosen = _chosen(judged, scaled)
         loadings = np.stack([each.loadings for each in chosen], axis=1)
-        correlations = np.array(
-            [_correlation(scaled @ each.loadings, y, weights) for each, y in zip(chosen, z.T)]
-        )
-        notes = (*getattr(learned, "notes", ()), *_unrelated(chosen, correlations))
+        correlations = np.array([each.correlation for each in chosen])
+        notes = (*getattr(learned, "notes", ()), *_unrelated(chosen))
         ranked = tuple((best, *(c for c in all_ if c is not best)) for best, all_ in zip(chosen, judged))
         return SurrogateModel(
             mean,
@@ -228,17 +234,19 @@ class Surrogate(Transforming):
         """All candidates for a coordinate, best first: the features, and directions of the best of them."""
 
         def judged(name: str, loadings: np.ndarray) -> SurrogateCandidate:
-            return SurrogateCandidate(name, loadings, self.likeness(scaled @ loadings, coordinate, weights))
+            candidate = scaled @ loadings
+            unlike = self.likeness(candidate, coordinate, weights)
+            return SurrogateCandidate(name, loadings, unlike, _correlation(candidate, coordinate, weights))
 
-        unit = np.eye(len(names))
-        single = sorted((judged(names[j], unit[j]) for j in np.flatnonzero(varies)), key=_unlike)
+        unit, rank = np.eye(len(names)), attrgetter("rank")
+        single = sorted((judged(names[j], unit[j]) for j in np.flatnonzero(varies)), key=rank)
         best = [int(each.loadings.argmax()) for each in single[:MOST_PAIRED]]
         pairs = [
             judged(name, loadings)
             for i, j in combinations(sorted(best), 2)
             for name, loadings in self._directions(i, j, names)
         ]
-        return sorted([*single, *pairs], key=_unlike)
+        return sorted([*single, *pairs], key=rank)
 
     def _directions(self, i: int, j: int, names: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
         """Directions between two features, neither of them alone."""
@@ -275,19 +283,16 @@ def _chosen(judged: list[list[SurrogateCandidate]], scaled: np.ndarray) -> list[
     return chosen
 
 
-def _unlike(candidate: SurrogateCandidate) -> float:
-    return candidate.unlikeness
-
-
 def _correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> float:
     x, y = x - np.average(x, weights=weights), y - np.average(y, weights=weights)
     norm = np.average(x * x, weights=weights) * np.average(y * y, weights=weights)
     return float(np.average(x * y, weights=weights) / np.sqrt(max(norm, 1e-300)))
 
 
-def _unrelated(chosen: list[SurrogateCandidate], correlations: np.ndarray) -> list[str]:
+def _unrelated(chosen: list[SurrogateCandidate]) -> list[str]:
     return [
-        f"{each.name} was chosen but correlates only {abs(r):.2f} with what was learned: alike may be by chance"
-        for each, r in zip(chosen, correlations)
-        if abs(r) < RELATED
+        f"{each.name} was chosen but correlates only {abs(each.correlation):.2f} with what was learned: alike may be by "
+        "chance"
+        for each in chosen
+        if abs(each.correlation) < RELATED
     ]
