@@ -56,6 +56,9 @@ from .ligands.network import BondMessages as BondMessages
 from .ligands.network import GraphBatch as GraphBatch
 from .ligands.network import LigandNetwork as LigandNetwork
 from .ligands.network import LigandNetworkModel as LigandNetworkModel
+from .ligands.qsar import QSAR as QSAR
+from .ligands.qsar import QSARModel as QSARModel
+from .ligands.qsar import QSARPrediction as QSARPrediction
 from .ligands.trees import RegressionTrees as RegressionTrees
 from .pose_forest import PoseForest as PoseForest
 from .pose_forest import PoseForestModel as PoseForestModel

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from thalweg import __version__
 from thalweg.cli.mistakes import Answering
+from thalweg.cli.qsar import commands as qsar
 from thalweg.cli.surroundings import data_folder, prepare
 from thalweg.registry import name_files
 
@@ -35,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Molecular simulation and machine learning that teach each other.",
 )
+app.add_typer(qsar, name="qsar")
 
 
 def _named(files: list[Path] | None) -> list[Path] | None:

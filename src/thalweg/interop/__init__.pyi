@@ -124,6 +124,9 @@ from .quantum.tight_binding import TightBinding as TightBinding
 from .quantum.tight_binding import TightBindingEnergy as TightBindingEnergy
 from .rdkit.activity_cliffs import activity_cliffs as activity_cliffs
 from .rdkit.activity_cliffs import bit_similarities as bit_similarities
+from .rdkit.atom_contributions import atom_contributions as atom_contributions
+from .rdkit.atom_contributions import drawn_contributions as drawn_contributions
+from .rdkit.atom_contributions import without_each_atom as without_each_atom
 from .rdkit.audit import Audit as Audit
 from .rdkit.audit import StandardMolecule as StandardMolecule
 from .rdkit.audit import audit as audit

@@ -45,7 +45,7 @@ def ligand_features(smiles: Sequence[str], graphs: bool = False) -> LigandFeatur
     (['atom pairs', 'morgan', 'torsions'], 6, True)
     """
     molecules = [parsed(each) for each in smiles]
-    counts = {name: _counts(generator, molecules) for name, generator in _generators().items()}
+    counts = {name: _counts(generator, molecules) for name, generator in fingerprint_generators().items()}
     return LigandFeatures(counts, _descriptors(molecules), _graphs(molecules) if graphs else None)
 
 
@@ -80,7 +80,8 @@ def molecular_graphs(smiles: Sequence[str]) -> PaddedGraphs:
     return _graphs([parsed(each) for each in smiles])
 
 
-def _generators() -> dict[str, Any]:
+def fingerprint_generators() -> dict[str, Any]:
+    """RDKit's generators of counts, by the name of the fingerprint."""
     from rdkit.Chem import rdFingerprintGenerator as made
 
     return {
