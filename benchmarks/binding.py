@@ -27,8 +27,9 @@ from thalweg.binding.complexes import Complex
 from thalweg.binding.contacts import ElementContacts, contact_features
 from thalweg.binding.grid_network import GridNetwork
 from thalweg.binding.pose_forest import PoseForest, best_pose_hits, pose_features
+from thalweg.binding.pose_sampling import PoseSampling
 from thalweg.binding.protein_clusters import protein_clusters
-from thalweg.binding.series_kernels import linear_kernel, of_ligands, series_kernels
+from thalweg.binding.series_kernels import field_kernel, linear_kernel, of_ligands, series_kernels
 from thalweg.binding.series_trend import SeriesTrend
 from thalweg.binding.splits import Leaks, SetScores, Split, folds_within_sets
 from thalweg.binding.vina import VinaScore
@@ -56,6 +57,9 @@ FOLDS_OUT = 8
 SHELLS = (0.0, 0.4, 0.6, 0.8, 1.2)
 TREES = 100
 
+AUGMENTED = 8
+"""Poses of each ligand where simulation augments what is known."""
+
 
 def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
     """Each part alone; ``quick`` takes fewer sets, splits and trees."""
@@ -63,6 +67,7 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "voxels": lambda: speed_of_grids(data),
         "affinity/leave protein out": lambda: leave_protein_out(data, quick),
         "affinity/within target": lambda: within_target(data, 1 if quick else 2, quick),
+        "affinity/augmentation": lambda: augmentation(data, 1 if quick else 2, quick),
         "poses": lambda: poses(data, 1 if quick else 5),
         "poses/network": lambda: poses_by_network(data, quick),
     }
@@ -240,6 +245,62 @@ def within_target(data: Path, seeds: int, quick: bool) -> Iterator[Row]:
         met=85 <= value <= 95,
     )
     yield Row(f"{test}: five fits of the process", float(np.mean(seconds)), "CPU s")
+
+
+def augmentation(data: Path, seeds: int, quick: bool) -> Iterator[Row]:
+    """The same ligands of the JACS sets with the given pose alone, and with weighted poses about it beside."""
+    series = _series(data, quick)
+    if series is None:
+        yield _absent()
+        return
+    names = [name for name in dict.fromkeys(series.names) if name.startswith("jacs_set/")]
+    rows = [k for k, own in enumerate(series.sets) if own in names]
+    ensembles = [PoseSampling(AUGMENTED, seed=k).sample(series.complexes[k]) for k in rows]
+    own = Series(
+        [series.complexes[k] for k in rows],
+        [series.rows[k] for k in rows],
+        [series.own_names[k] for k in rows],
+        series.energies[rows],
+        {name: series.sequences[name] for name in names},
+        [series.smiles[k] for k in rows],
+    )
+    alone = own.kernels
+    poses = [pose for each in ensembles for pose in each.poses]
+    weights = np.concatenate([each.weights for each in ensembles])
+    pairs = [pair for pair in own.rows for _ in range(AUGMENTED)]
+    fields = field_kernel(poses, [name for name, _ in pairs])
+    with_poses = alone | {"field in series": of_ligands(fields, pairs, weights)}
+    found: dict[str, list[SetScores]] = {}
+    for seed in range(seeds):
+        splits = folds_within_sets(own.names, own.ligands, 5, seed)
+        for name, kernels in (("given pose", alone), ("with poses", with_poses)):
+            values, _ = _by_process(kernels, own.labels, splits)
+            found.setdefault(name, []).append(SetScores.of(values, own.labels, own.names, LEAST_WITHIN))
+    without, beside = found["given pose"], found["with poses"]
+    test = f"{len(own.labels)} ligands of {len(without[0].sets)} JACS sets, {seeds} seeds"
+    effective = np.array([each.effective for each in ensembles])
+    yield Row(
+        f"{test}: effective poses of {AUGMENTED}", float(effective.mean()), "", spread=float(effective.std())
+    )
+    for name, each in found.items():
+        yield Row(
+            f"{test}: {name}, R",
+            float(np.mean([own.mean for own in each])),
+            "",
+            spread=float(np.mean([own.spread for own in each])),
+        )
+        error = float(np.mean([own.errors.mean() for own in each]))
+        yield Row(f"{test}: {name}, RMSE", error, "kcal/mol")
+    # paired over sets, each the mean over seeds
+    for what, unit in (("correlations", ""), ("errors", "kcal/mol")):
+        apart = np.mean([getattr(b, what) - getattr(a, what) for a, b in zip(without, beside)], 0)
+        yield Row(
+            f"{test}: {what} with poses less those without, paired over sets",
+            float(apart.mean()),
+            unit,
+            spread=float(apart.std(ddof=1) / np.sqrt(len(apart))) if len(apart) > 1 else None,
+            target="reported whichever way it goes",
+        )
 
 
 def poses(data: Path, seeds: int) -> Iterator[Row]:

@@ -65,6 +65,8 @@ from .pose_forest import PoseForestModel as PoseForestModel
 from .pose_forest import among_poses as among_poses
 from .pose_forest import best_pose_hits as best_pose_hits
 from .pose_forest import pose_features as pose_features
+from .pose_sampling import PoseEnsemble as PoseEnsemble
+from .pose_sampling import PoseSampling as PoseSampling
 from .protein_clusters import protein_clusters as protein_clusters
 from .protein_clusters import sequence_identity as sequence_identity
 from .series_kernels import composition as composition

@@ -92,23 +92,50 @@ class AffinityProcess(Method):
             bounds=[(LEAST, MOST)] * (len(kernels) + 1),
             options={"maxiter": self.iterations},
         )
-        amplitudes, noise = np.exp(found.x[:-1]), float(np.exp(found.x[-1]))
-        factor = cholesky(np.tensordot(amplitudes, own, 1) + noise * np.eye(len(y)), lower=True)
-        alpha, inverse = cho_solve((factor, True), y), cho_solve((factor, True), np.eye(len(y)))
-        cross = np.tensordot(amplitudes, stacked[:, :, known], 1)
-        prior = np.tensordot(amplitudes, np.diagonal(stacked, axis1=1, axis2=2), 1) + noise
-        variance = np.maximum(prior - np.einsum("ij,jk,ik->i", cross, inverse, cross, optimize=True), noise)
-        left_out = y - alpha / np.diag(inverse)
-        return AffinityProcessModel(
-            known,
-            mean + scale * (cross @ alpha),
-            scale * np.sqrt(variance),
-            mean + scale * left_out,
-            scale / np.sqrt(np.diag(inverse)),
-            dict(zip(kernels, (scale**2 * amplitudes).tolist())),
-            scale**2 * noise,
-            np.abs(y - left_out) * np.sqrt(np.diag(inverse)),
-        )
+        amplitudes, noise = np.exp(found.x[:-1]) * scale**2, float(np.exp(found.x[-1])) * scale**2
+        return conditioned(kernels, labels, dict(zip(kernels, amplitudes.tolist())), noise, mean)
+
+
+def conditioned(
+    kernels: Mapping[str, Float[np.ndarray, "ligands ligands"]],
+    labels: Float[np.ndarray, " ligands"],
+    amplitudes: Mapping[str, float],
+    noise: float,
+    mean: float | None = None,
+) -> AffinityProcessModel:
+    """The process of these ``amplitudes`` and ``noise`` (squared units of labels), given labels where they are known.
+
+    Parameters
+    ----------
+    mean : of labels where nothing is known; the mean of those known unless given
+
+    Examples
+    --------
+    >>> x = np.linspace(-1, 1, 5)
+    >>> labels = np.array([-2.0, np.nan, 0.0, 1.0, 2.0])
+    >>> round(float(conditioned({"line": np.outer(x, x)}, labels, {"line": 100.0}, 1e-4, 0.0).means[1]), 2)
+    -1.0
+    """
+    known = np.flatnonzero(~np.isnan(labels))
+    mean = float(labels[known].mean()) if mean is None else mean
+    y = labels[known] - mean
+    total = sum(amplitudes[name] * np.asarray(each, float) for name, each in kernels.items())
+    assert isinstance(total, np.ndarray)
+    factor = cholesky(total[np.ix_(known, known)] + noise * np.eye(len(y)), lower=True)
+    alpha, inverse = cho_solve((factor, True), y), cho_solve((factor, True), np.eye(len(y)))
+    cross, prior = total[:, known], np.diag(total) + noise
+    variance = np.maximum(prior - np.einsum("ij,jk,ik->i", cross, inverse, cross, optimize=True), noise)
+    left_out = y - alpha / np.diag(inverse)
+    return AffinityProcessModel(
+        known,
+        mean + cross @ alpha,
+        np.sqrt(variance),
+        mean + left_out,
+        1 / np.sqrt(np.diag(inverse)),
+        dict(amplitudes),
+        noise,
+        np.abs(y - left_out) * np.sqrt(np.diag(inverse)),
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

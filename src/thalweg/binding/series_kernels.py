@@ -93,9 +93,15 @@ def within(
 
 
 def of_ligands(
-    kernel: Float[np.ndarray, "rows rows"], ligands: Sequence[Hashable]
+    kernel: Float[np.ndarray, "rows rows"],
+    ligands: Sequence[Hashable],
+    weights: Float[np.ndarray, " rows"] | None = None,
 ) -> Float[np.ndarray, "ligands ligands"]:
     """A kernel between rows as one between ligands, in order of appearance: the mean over their rows.
+
+    Parameters
+    ----------
+    weights : of rows in that mean, such as those of poses; alike unless given
 
     Examples
     --------
@@ -104,7 +110,8 @@ def of_ligands(
     """
     names = list(dict.fromkeys(ligands))
     share = np.zeros((len(names), len(kernel)))
-    share[[names.index(each) for each in ligands], np.arange(len(kernel))] = 1.0
+    place = {name: k for k, name in enumerate(names)}
+    share[[place[each] for each in ligands], np.arange(len(kernel))] = 1.0 if weights is None else weights
     share /= share.sum(1, keepdims=True)
     return share @ kernel @ share.T
 

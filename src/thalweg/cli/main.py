@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from thalweg import __version__
+from thalweg.cli.affinity import commands as affinity
 from thalweg.cli.mistakes import Answering
 from thalweg.cli.qsar import commands as qsar
 from thalweg.cli.surroundings import data_folder, prepare
@@ -37,6 +38,7 @@ app = typer.Typer(
     help="Molecular simulation and machine learning that teach each other.",
 )
 app.add_typer(qsar, name="qsar")
+app.add_typer(affinity, name="affinity")
 
 
 def _named(files: list[Path] | None) -> list[Path] | None:

@@ -23,6 +23,13 @@ from .complexes.proteins import read_protein as read_protein
 from .complexes.proteins import repaired_protein as repaired_protein
 from .complexes.residue_channels import expected_atoms as expected_atoms
 from .complexes.residue_channels import residue_channels as residue_channels
+from .complexes.site_files import BoundMolecule as BoundMolecule
+from .complexes.site_files import SiteComplex as SiteComplex
+from .complexes.site_files import pocket_atoms as pocket_atoms
+from .complexes.site_files import read_bound_molecules as read_bound_molecules
+from .complexes.site_files import site_complex as site_complex
+from .complexes.site_files import site_complexes as site_complexes
+from .complexes.without_atoms import counts_without_atoms as counts_without_atoms
 from .files.colvar import Colvar as Colvar
 from .files.colvar import colvar_trajectories as colvar_trajectories
 from .files.colvar import plumed_columns as plumed_columns
