@@ -291,8 +291,8 @@ def _correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None
 
 def _unrelated(chosen: list[SurrogateCandidate]) -> list[str]:
     return [
-        f"{each.name} was chosen but correlates only {abs(each.correlation):.2f} with what was learned: alike may be by "
-        "chance"
+        f"{each.name} was chosen but correlates only {abs(each.correlation):.2f} with what was learned: "
+        "alike may be by chance"
         for each in chosen
         if abs(each.correlation) < RELATED
     ]
