@@ -17,9 +17,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from thalweg import __version__
-from thalweg.cli.affinity import commands as affinity
 from thalweg.cli.mistakes import Answering
-from thalweg.cli.qsar import commands as qsar
+from thalweg.cli.sites import learn_sites_of, sites_of
 from thalweg.cli.surroundings import data_folder, prepare
 from thalweg.registry import name_files
 
@@ -37,8 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Molecular simulation and machine learning that teach each other.",
 )
-app.add_typer(qsar, name="qsar")
-app.add_typer(affinity, name="affinity")
 
 
 def _named(files: list[Path] | None) -> list[Path] | None:
@@ -585,6 +582,10 @@ def spectrum_of(
         results = spectrum_study(asked, out, progress)
     _say(results, out)
     typer.echo(f"spectrum: {out / 'spectrum.thalweg'}")
+
+
+app.command("sites")(sites_of)
+app.command("learn-sites")(learn_sites_of)
 
 
 @app.command()

@@ -8,7 +8,7 @@ among others that lie deep, which walls and shallow grooves are not.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt, label
@@ -48,6 +48,7 @@ class Pocket:
         return np.average(self.points, axis=0, weights=self.point_scores)
 
 
+@runtime_checkable
 class PocketFinder(Protocol):
     """What finds pockets of a protein."""
 
