@@ -17,7 +17,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from thalweg import __version__
+from thalweg.cli.affinity import commands as affinity
 from thalweg.cli.mistakes import Answering
+from thalweg.cli.qsar import commands as qsar
 from thalweg.cli.sites import learn_sites_of, sites_of
 from thalweg.cli.surroundings import data_folder, prepare
 from thalweg.registry import name_files
@@ -36,6 +38,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Molecular simulation and machine learning that teach each other.",
 )
+app.add_typer(qsar, name="qsar")
+app.add_typer(affinity, name="affinity")
 
 
 def _named(files: list[Path] | None) -> list[Path] | None:
