@@ -137,20 +137,10 @@ def cliffs(data: Path, most: int | None) -> Iterator[Row]:
             scores.setdefault(method, []).append(both)
         ours, forest = scores[AVERAGE][-1], scores["forest"][-1]
         yield Row(f"{file.name.split('.')[0]}: RMSE", ours[0], "", peer="forest", peer_value=forest[0])
-    for kind, name, target, published in ((0, "all", 0.68, 0.694), (1, "cliffs", 0.77, 0.781)):
-        for method, found in scores.items():
-            value = np.array(found)[:, kind]
-            own = method == AVERAGE
-            yield Row(
-                f"{len(files)} sets, {name}: RMSE, {method}",
-                float(value.mean()),
-                "",
-                spread=float(value.std(ddof=1) / np.sqrt(len(value))) if len(value) > 1 else None,
-                target=f"<= {target}" if own else None,
-                met=bool(value.mean() <= target) if own else None,
-                peer="published: forest, all 30 sets",
-                peer_value=published,
-            )
+    for kind, name, most, published in ((0, "all", 0.68, 0.694), (1, "cliffs", 0.77, 0.781)):
+        of_kind = {method: [both[kind] for both in found] for method, found in scores.items()}
+        title, peer = f"{len(files)} sets, {name}: RMSE", ("published: forest, all 30 sets", published)
+        yield from _of_methods(title, of_kind, Target(f"<= {most}", np.less_equal, most), peer, _error)
 
 
 def adme(data: Path, seeds: int) -> Iterator[Row]:
@@ -171,18 +161,8 @@ def adme(data: Path, seeds: int) -> Iterator[Row]:
                 scores.setdefault(method, []).append(
                     float(np.corrcoef(found.means[:, 0], labels[test])[0, 1])
                 )
-        for method, values in scores.items():
-            own = method == AVERAGE
-            yield Row(
-                f"ADME {name}: R, {method}",
-                float(np.mean(values)),
-                "",
-                spread=_spread(values),
-                target=f"> {forest}, the published forest's" if own else None,
-                met=min(values) > forest if own else None,
-                peer="best published",
-                peer_value=best,
-            )
+        target = Target(f"> {forest}, the published forest's", np.greater, forest, min)
+        yield from _of_methods(f"ADME {name}: R", scores, target, ("best published", best), _spread)
 
 
 AVERAGE = "average"
@@ -197,25 +177,10 @@ def _compared(name, measured, ligands, labels, splits, network) -> Iterator[Row]
             scores.setdefault(method, []).append(_score(measured.classes, found.means, labels[test]))
             if method == AVERAGE:
                 trust.append(_trust(measured.classes, model, labels[train], found, labels[test]))
-    unit = "AUC" if measured.classes else "RMSE"
-    for method, values in scores.items():
-        own = method == AVERAGE and measured.target is not None
-        sign = ">" if measured.classes else "<"
-        better = (
-            np.mean(values) > (measured.target or 0)
-            if measured.classes
-            else np.mean(values) < (measured.target or 0)
-        )
-        yield Row(
-            f"{name}: {unit}, {method}",
-            float(np.mean(values)),
-            "",
-            spread=_spread(values),
-            target=f"{sign} {measured.target}" if own else None,
-            met=bool(better) if own else None,
-            peer=measured.published[0],
-            peer_value=measured.published[1],
-        )
+    unit, sign, better = ("AUC", ">", np.greater) if measured.classes else ("RMSE", "<", np.less)
+    bound = measured.target
+    target = None if bound is None else Target(f"{sign} {bound}", better, bound)
+    yield from _of_methods(f"{name}: {unit}", scores, target, measured.published, _spread)
     mean, spread = float(np.mean(trust)), _spread(trust)
     if measured.classes:
         yield Row(f"{name}: calibration error of probabilities", mean, "", spread)
@@ -231,6 +196,38 @@ def _compared(name, measured, ligands, labels, splits, network) -> Iterator[Row]
     train, test = splits[0]
     near = ApplicabilityDomain.of(ligands.taken(train)).inside(ligands.taken(test))
     yield Row(f"{name}: tested molecules inside the domain, first split", 100 * float(near.mean()), "%")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the average is to reach, in words; the mean of its values, or what else is ``judged`` of them."""
+
+    words: str
+    better: Callable[[float, float], object]
+    bound: float
+    judged: Callable[[Sequence[float]], float] = np.mean
+
+
+def _of_methods(
+    title: str,
+    scores: dict[str, list[float]],
+    target: Target | None,
+    peer: tuple[str, float],
+    spread: Callable[[Sequence[float]], float | None],
+) -> Iterator[Row]:
+    """A row for the mean of each method; the target is that of the average."""
+    for method, values in scores.items():
+        own = target if method == AVERAGE else None
+        yield Row(
+            f"{title}, {method}",
+            float(np.mean(values)),
+            "",
+            spread=spread(values),
+            target=own.words if own else None,
+            met=bool(own.better(own.judged(values), own.bound)) if own else None,
+            peer=peer[0],
+            peer_value=peer[1],
+        )
 
 
 def _predicted(ligands: LigandFeatures, labels, train, test, seed, network, classes: bool = False):
@@ -292,6 +289,11 @@ def _rms(values) -> float:
 def _spread(values) -> float | None:
     """Standard deviation over seeds."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def _error(values) -> float | None:
+    """Standard error of the mean."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
 
 
 def _absent(name: str) -> Row:
