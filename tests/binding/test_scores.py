@@ -11,6 +11,7 @@ from thalweg.binding.complexes import CHANNELS, Complex, TypedAtoms
 from thalweg.binding.contacts import ChannelContacts, ElementContacts, contact_features
 from thalweg.binding.ligands.features import LigandFeatures
 from thalweg.binding.pose_forest import PoseForest, best_pose_hits, pose_features
+from thalweg.binding.pose_sampling import PoseSampling
 from thalweg.binding.protein_clusters import protein_clusters, sequence_identity
 from thalweg.binding.series_kernels import field_kernel, of_ligands, series_kernels, within
 from thalweg.binding.splits import Leaks, SetScores, folds_within_sets, leave_groups_out, time_split
@@ -212,3 +213,27 @@ def test_a_forest_tells_a_pose_in_contact_from_one_pulled_out():
     assert hits.all()
     with pytest.raises(ValueError, match="poses of both kinds"):
         PoseForest().fit(features, np.ones(40, bool), dockings)
+
+
+def test_poses_weigh_as_their_energies_have_it_and_the_given_one_is_first():
+    complex = Complex(scattered(40, 3, 0.6), scattered(6, 4, 0.15))
+    found = PoseSampling(poses=12, seed=1).sample(complex)
+    np.testing.assert_allclose(found.poses[0].positions, complex.ligand.positions, atol=1e-12)
+    expected = [VinaScore().score(Complex(complex.protein, pose)) for pose in found.poses]
+    np.testing.assert_allclose(found.energies, expected, atol=1e-9)
+    ratio = found.weights / found.weights[0]
+    np.testing.assert_allclose(
+        np.log(ratio), -(found.energies - found.energies[0]) / PoseSampling().kT, atol=1e-6
+    )
+    # rigid bodies: distances within the ligand stay
+    inner = [np.linalg.norm(pose.positions[0] - pose.positions[1]) for pose in found.poses]
+    np.testing.assert_allclose(inner, inner[0])
+    assert 1 <= found.effective <= 12
+    with pytest.raises(ValueError, match="at least one pose"):
+        PoseSampling(poses=0).sample(complex)
+
+
+def test_weights_of_rows_decide_what_a_kernel_between_ligands_is():
+    kernel = np.diag([1.0, 3.0, 5.0])
+    found = of_ligands(kernel, ["x", "x", "y"], np.array([1.0, 0.0, 2.0]))
+    np.testing.assert_array_equal(found, np.diag([1.0, 5.0]))
