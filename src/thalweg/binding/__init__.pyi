@@ -18,7 +18,10 @@ from .design.backbones import sequence_of as sequence_of
 from .design.network import ResidueMessages as ResidueMessages
 from .design.network import Round as Round
 from .design.network import Surroundings as Surroundings
+from .design.network import pair_features as pair_features
+from .design.network import residue_features as residue_features
 from .design.network import surroundings as surroundings
+from .design.network import virtual_carbons as virtual_carbons
 from .design.sequence_design import DesignedSequence as DesignedSequence
 from .design.sequence_design import SequenceDesign as SequenceDesign
 from .design.sequence_design import SequenceDesignModel as SequenceDesignModel

@@ -199,7 +199,7 @@ def virtual_carbons(positions: Float[Array, "residues 4 3"]) -> Float[Array, "re
     return ca - 0.58273431 * across + 0.56802827 * first - 0.54067466 * second
 
 
-def frames(positions: Float[Array, "residues 4 3"]) -> Float[Array, "residues 3 3"]:
+def _frames(positions: Float[Array, "residues 4 3"]) -> Float[Array, "residues 3 3"]:
     """Rotations whose rows are the axes of each residue: towards C, towards N in the plane, across."""
     n, ca, c = positions[:, 0], positions[:, 1], positions[:, 2]
     first = _unit(c - ca)
@@ -238,7 +238,7 @@ def pair_features(around: Surroundings) -> Float[Array, "residues k features"]:
     distances = jnp.sqrt((gaps**2).sum(-1) + 1e-8).reshape(*neighbors.shape, 25)
     width = CENTERS[1] - CENTERS[0]
     radial = jnp.exp(-(((distances[..., None] - CENTERS) / width) ** 2)).reshape(*neighbors.shape, -1)
-    own = frames(positions)
+    own = _frames(positions)
     others = own[neighbors]
     towards = _unit(positions[neighbors][:, :, 1] - positions[:, None, 1])
     seen = jnp.einsum("rax,rkx->rka", own, towards)

@@ -140,7 +140,7 @@ def write_affinity_predictions(results: AffinityPredictionResults, folder: Path)
     )
 
 
-def affinity_figure(results: AffinityFitResults) -> go.Figure:
+def _affinity_figure(results: AffinityFitResults) -> go.Figure:
     """Predictions of ligands left out over what was measured, with their intervals, a color for each set."""
     drawn = go.Figure()
     ends = [
@@ -168,7 +168,7 @@ def affinity_figure(results: AffinityFitResults) -> go.Figure:
     return styled(drawn, height=520)
 
 
-def pocket_figure(complex: Complex, contributions: Float[np.ndarray, " atoms"]) -> go.Figure:
+def _pocket_figure(complex: Complex, contributions: Float[np.ndarray, " atoms"]) -> go.Figure:
     """A ligand in its pocket, to be turned: its atoms in the color of what they add, the protein in gray [Å]."""
     drawn, largest = go.Figure(), max(float(np.abs(contributions).max()), 1e-3)
     near = complex.protein.taken(
@@ -240,7 +240,7 @@ def _bonds(atoms):
 
 def _left_out(results: AffinityFitResults, numbered: Figures) -> str:
     caption = "Each ligand as predicted from all others of its fold, with the interval that is to hold 90 % of them."
-    return "<h2>Ligands left out</h2>" + numbered(affinity_figure, caption, results)
+    return "<h2>Ligands left out</h2>" + numbered(_affinity_figure, caption, results)
 
 
 def _scores(results: AffinityFitResults, _: Figures) -> str:
@@ -271,7 +271,7 @@ def _listed(results: AffinityPredictionResults, _: Figures) -> str:
 def _in_pockets(results: AffinityPredictionResults, numbered: Figures) -> str:
     drawn = [
         numbered(
-            pocket_figure,
+            _pocket_figure,
             f"{complex.name} in its pocket. Blue atoms help to bind, red ones hinder, by leaving each out.",
             complex,
             contributions,
