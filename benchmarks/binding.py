@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 
-from thalweg.binding.affinity_process import AffinityProcess
+from thalweg.binding.affinity_process import AffinityProcess, most_informative
 from thalweg.binding.complexes import Complex
 from thalweg.binding.contacts import ElementContacts, contact_features
 from thalweg.binding.grid_network import GridNetwork
@@ -57,6 +57,9 @@ FOLDS_OUT = 8
 SHELLS = (0.0, 0.4, 0.6, 0.8, 1.2)
 TREES = 100
 
+BATCH, ROUNDS = 20, 3
+"""Ligands measured at a time, and how often after the first time."""
+
 AUGMENTED = 8
 """Poses of each ligand where simulation augments what is known."""
 
@@ -68,6 +71,7 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "affinity/leave protein out": lambda: leave_protein_out(data, quick),
         "affinity/within target": lambda: within_target(data, 1 if quick else 2, quick),
         "affinity/augmentation": lambda: augmentation(data, 1 if quick else 2, quick),
+        "affinity/next measured": lambda: next_measured(data, 2 if quick else 10, quick),
         "poses": lambda: poses(data, 1 if quick else 5),
         "poses/network": lambda: poses_by_network(data, quick),
     }
@@ -301,6 +305,65 @@ def augmentation(data: Path, seeds: int, quick: bool) -> Iterator[Row]:
             spread=float(apart.std(ddof=1) / np.sqrt(len(apart))) if len(apart) > 1 else None,
             target="reported whichever way it goes",
         )
+
+
+def next_measured(data: Path, seeds: int, quick: bool) -> Iterator[Row]:
+    """Ligands of the JACS sets measured one batch after another: chosen by the process, or at random."""
+    series = _series(data, quick)
+    if series is None:
+        yield _absent()
+        return
+    own = np.array([name.startswith("jacs_set/") for name in series.names])
+    labels, names = series.labels[own], [name for name, mine in zip(series.names, own) if mine]
+    kernels = {name: each[np.ix_(own, own)] for name, each in series.kernels.items()}
+    errors: dict[str, list[float]] = {"chosen": [], "at random": []}
+    for seed in range(seeds):
+        order = np.random.default_rng(seed).permutation(len(labels))
+        test, first, rest = (
+            order[: len(order) // 4],
+            order[len(order) // 4 :][:BATCH],
+            order[len(order) // 4 :][BATCH:],
+        )
+        pool = np.setdiff1d(order, test)
+        for name in errors:
+            known = first
+            for step in range(ROUNDS):
+                if name == "chosen":
+                    among = {key: each[np.ix_(pool, pool)] for key, each in kernels.items()}
+                    model = _known(kernels, labels, known)
+                    place = np.flatnonzero(np.isin(pool, known))
+                    picked = pool[most_informative(among, model.amplitudes, model.noise, place, BATCH)]
+                else:
+                    picked = rest[step * BATCH :][:BATCH]
+                known = np.union1d(known, picked)
+            found = _known(kernels, labels, known).means[test]
+            errors[name].append(float(np.sqrt(np.mean((found - labels[test]) ** 2))))
+    test_name = f"{len(labels)} ligands of {len(set(names))} JACS sets, {(ROUNDS + 1) * BATCH} measured, {seeds} seeds"
+    for name, each in errors.items():
+        yield Row(
+            f"{test_name}: {name}, RMSE of others",
+            float(np.mean(each)),
+            "kcal/mol",
+            spread=_error_of_mean(each),
+        )
+    apart = np.array(errors["chosen"]) - np.array(errors["at random"])
+    yield Row(
+        f"{test_name}: chosen less random, paired over seeds",
+        float(apart.mean()),
+        "kcal/mol",
+        spread=_error_of_mean(apart),
+    )
+
+
+def _known(kernels, labels, known):
+    """The process given some labels."""
+    shown = np.full(len(labels), np.nan)
+    shown[known] = labels[known]
+    return AffinityProcess(iterations=25).fit(kernels, shown)
+
+
+def _error_of_mean(values) -> float:
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
 def poses(data: Path, seeds: int) -> Iterator[Row]:

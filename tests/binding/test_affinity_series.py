@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.binding.affinity_process import AffinityProcess, conditioned
+from thalweg.binding.affinity_process import AffinityProcess, conditioned, most_informative
 from thalweg.binding.affinity_series import AffinitySeries
 from thalweg.binding.affinity_units import binding_free_energy
 from thalweg.binding.complexes import CHANNELS, TypedAtoms
@@ -59,6 +59,30 @@ def test_the_process_conditioned_anew_is_the_one_that_was_fitted():
     again = conditioned(kernels, labels, fitted.amplitudes, fitted.noise)
     for name in ("means", "deviations", "left_out", "surprises"):
         np.testing.assert_allclose(getattr(again, name), getattr(fitted, name), rtol=1e-9)
+
+
+def test_what_is_most_informative_leaves_the_least_variance_of_all_choices():
+    generator = np.random.default_rng(2)
+    x = generator.normal(size=(9, 2))
+    kernels = {"smooth": np.exp(-((x[:, None] - x) ** 2).sum(2))}
+    known = np.array([1, 4])
+    (best,) = most_informative(kernels, {"smooth": 2.0}, 0.1, known, 1)
+    left = {
+        k: np.trace(_posterior(kernels["smooth"] * 2.0, [*known, k], 0.1)) for k in range(9) if k not in known
+    }
+    assert best == min(left, key=left.get)
+    with pytest.raises(ValueError, match="7 ligands are unknown; 8 cannot"):
+        most_informative(kernels, {"smooth": 2.0}, 0.1, known, 8)
+
+
+def _posterior(covariance, known, noise):
+    """Of those not in the first two known, by the textbook."""
+    cross = covariance[:, known]
+    left = covariance - cross @ np.linalg.solve(
+        covariance[np.ix_(known, known)] + noise * np.eye(len(known)), cross.T
+    )
+    kept = np.setdiff1d(np.arange(len(covariance)), known[:2])
+    return left[np.ix_(kept, kept)]
 
 
 def test_new_ligands_are_predicted_and_a_saved_model_says_the_same(tmp_path):

@@ -1,6 +1,7 @@
 from .affinity_process import AffinityProcess as AffinityProcess
 from .affinity_process import AffinityProcessModel as AffinityProcessModel
 from .affinity_process import conditioned as conditioned
+from .affinity_process import most_informative as most_informative
 from .affinity_series import AffinityPredictions as AffinityPredictions
 from .affinity_series import AffinitySeries as AffinitySeries
 from .affinity_series import AffinitySeriesModel as AffinitySeriesModel

@@ -23,7 +23,7 @@ from scipy.optimize import minimize
 
 from thalweg.learning.calibration import alarm_threshold
 from thalweg.learning.models import Method, Model
-from thalweg.shapes import Float
+from thalweg.shapes import Float, Int
 
 LEAST, MOST = np.log(1e-5), np.log(1e3)
 """Bounds of logarithms of amplitudes and noise, over the variance of labels."""
@@ -136,6 +136,46 @@ def conditioned(
         noise,
         np.abs(y - left_out) * np.sqrt(np.diag(inverse)),
     )
+
+
+def most_informative(
+    kernels: Mapping[str, Float[np.ndarray, "ligands ligands"]],
+    amplitudes: Mapping[str, float],
+    noise: float,
+    known: Int[np.ndarray, " known"],
+    count: int,
+) -> Int[np.ndarray, " count"]:
+    """Ligands to measure (or simulate) next: those that leave the least variance of all others, one after another.
+
+    Of a process with covariance ``S`` given what is known, knowing ``c`` lessens variances by
+    ``sum_j S_jc^2 / (S_cc + noise)`` [cohn1996], whatever its label will be.
+
+    Raises
+    ------
+    ValueError
+        If fewer than ``count`` ligands are unknown.
+
+    Examples
+    --------
+    >>> x = np.array([0.0, 1.0, 1.1, 1.2, 5.0])
+    >>> smooth = {"smooth": np.exp(-((x[:, None] - x) ** 2))}
+    >>> most_informative(smooth, {"smooth": 1.0}, 0.01, np.array([0]), 2).tolist()
+    [2, 4]
+    """
+    total = np.sum([amplitudes[name] * each for name, each in kernels.items()], 0)
+    if len(total) - len(known) < count:
+        raise ValueError(f"{len(total) - len(known)} ligands are unknown; {count} cannot be chosen of them")
+    cross = total[:, known]
+    factor = cholesky(total[np.ix_(known, known)] + noise * np.eye(len(known)), lower=True)
+    left = total - cross @ cho_solve((factor, True), cross.T)
+    open_, chosen = np.setdiff1d(np.arange(len(total)), known), []
+    for _ in range(count):
+        gains = (left[np.ix_(open_, open_)] ** 2).sum(0) / (np.diag(left)[open_] + noise)
+        best = int(open_[gains.argmax()])
+        left = left - np.outer(left[:, best], left[best]) / (left[best, best] + noise)
+        chosen.append(best)
+        open_ = open_[open_ != best]
+    return np.array(chosen, int)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
