@@ -155,7 +155,7 @@ def _certainty(by_burial: bool) -> str:
     if by_burial:
         return (
             "Burial knows no chemistry: on drug targets with their ligands removed, the first pocket holds the ligand "
-            "four times of five; benchmarks/results/sites.md has the figures."
+            "four times of five, and no more than by counting atoms; benchmarks/results/sites.md has the figures."
         )
     return (
         "Scores are sums over points of how probable a ligand is there, as probable as in proteins like those learned "
