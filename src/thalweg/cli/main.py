@@ -19,6 +19,7 @@ from rich.table import Table
 from thalweg import __version__
 from thalweg.cli.affinity import commands as affinity
 from thalweg.cli.mistakes import Answering
+from thalweg.cli.pathway import pathway_of
 from thalweg.cli.qsar import commands as qsar
 from thalweg.cli.sites import learn_sites_of, sites_of
 from thalweg.cli.surroundings import data_folder, prepare
@@ -38,8 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Molecular simulation and machine learning that teach each other.",
 )
-app.add_typer(qsar, name="qsar")
 app.add_typer(affinity, name="affinity")
+app.add_typer(qsar, name="qsar")
 
 
 def _named(files: list[Path] | None) -> list[Path] | None:
@@ -588,6 +589,7 @@ def spectrum_of(
     typer.echo(f"spectrum: {out / 'spectrum.thalweg'}")
 
 
+app.command("pathway")(pathway_of)
 app.command("sites")(sites_of)
 app.command("learn-sites")(learn_sites_of)
 

@@ -59,6 +59,8 @@ from .interpretation.surrogate import SurrogateCandidate as SurrogateCandidate
 from .interpretation.surrogate import SurrogateModel as SurrogateModel
 from .interpretation.symbolic_regression import FormulaFront as FormulaFront
 from .interpretation.symbolic_regression import SymbolicRegression as SymbolicRegression
+from .interpretation.turning import TurningOrder as TurningOrder
+from .interpretation.turning import turning_order as turning_order
 from .linear.dynamic_modes import DMD as DMD
 from .linear.dynamic_modes import EDMD as EDMD
 from .linear.dynamic_modes import DynamicModes as DynamicModes

@@ -17,7 +17,7 @@ from thalweg.geometry.residues import solute_atoms
 from thalweg.geometry.torsions import named_torsions
 from thalweg.geometry.variables import Dihedrals, Distances, RadiusOfGyration
 from thalweg.interop.files.evidence_of_files import check_given_once
-from thalweg.interop.files.trajectories import TrajectoryFile, read_topology
+from thalweg.interop.files.trajectories import TrajectoryFile, positions_at, read_topology
 from thalweg.interop.measured.feature_sets import FEATURE_SETS
 from thalweg.interop.measured.frame_features import values_of_frames
 from thalweg.machine.links import check_links
@@ -142,7 +142,7 @@ def map_of_files(asked: Mapping, folder: Path, progress: Callable[[str], Told]) 
     names = tuple(getattr(model, "names", None) or ())
     if len(names) != coordinates.shape[1]:
         names = tuple(f"coordinate {k + 1}" for k in range(coordinates.shape[1]))
-    positions, boxes = _positions(files, places)
+    positions, boxes = positions_at(files, places)
     properties, periods = _properties(atoms, positions, boxes)
     shares = {
         label: [_explained(column, values, periods.get(label)) for column in coordinates.T]
@@ -218,24 +218,6 @@ def _spread(data: Trajectories, count: int, seed: int) -> list[tuple[int, int]]:
 def _frame(data: Trajectories, place: tuple[int, int]) -> np.ndarray:
     trajectory, frame = place
     return np.asarray(data.blocks[trajectory][frame], float)
-
-
-def _positions(
-    files: Sequence[TrajectoryFile], places: Sequence[tuple[int, int]]
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Positions ``(frames, atoms, 3)`` and boxes of some frames, each file read once."""
-    positions, boxes = [], []
-    for number, file in enumerate(files):
-        wanted, start = np.array([frame for k, frame in places if k == number], int), 0
-        for chunk in file:
-            inside = wanted[(wanted >= start) & (wanted < start + len(chunk.positions))] - start
-            positions.append(chunk.positions[inside])
-            boxes.append(None if chunk.box is None else chunk.box[inside])
-            start += len(chunk.positions)
-            if not len(wanted) or start > wanted[-1]:
-                break
-    whole = all(box is not None for box in boxes)
-    return np.concatenate(positions), np.concatenate(boxes) if whole else None
 
 
 def _properties(

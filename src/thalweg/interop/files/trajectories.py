@@ -9,7 +9,7 @@ boxes ``(frames, 3, 3)`` vectors as rows [nm] or None.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -364,3 +364,27 @@ def _save(trajectory: mdtraj.Trajectory, path: Path) -> None:
     elif path.suffix == ".pdb":
         lines = path.read_text().splitlines(keepends=True)
         path.write_text("".join(line for line in lines if "CREATED WITH" not in line))
+
+
+def positions_at(
+    files: Sequence[TrajectoryFile], places: Sequence[tuple[int, int]]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Positions ``(frames, atoms, 3)`` and boxes [nm] of some frames, each file read once; None where one has no box.
+
+    Parameters
+    ----------
+    files : trajectories of the same atoms
+    places : number of the file and of the frame, in ascending order
+    """
+    positions, boxes = [], []
+    for number, file in enumerate(files):
+        wanted, start = np.array([frame for k, frame in places if k == number], int), 0
+        for chunk in file:
+            inside = wanted[(wanted >= start) & (wanted < start + len(chunk.positions))] - start
+            positions.append(chunk.positions[inside])
+            boxes.append(None if chunk.box is None else chunk.box[inside])
+            start += len(chunk.positions)
+            if not len(wanted) or start > wanted[-1]:
+                break
+    whole = all(box is not None for box in boxes)
+    return np.concatenate(positions), np.concatenate(boxes) if whole else None
