@@ -7,6 +7,8 @@ from .model_dynamics import Course as Course
 from .model_dynamics import Plan as Plan
 from .model_dynamics import judgment as judgment
 from .model_dynamics import simulate as simulate
+from .molecules.molecule_table import MoleculeTable as MoleculeTable
+from .molecules.qsar import QSARPredictions as QSARPredictions
 from .potential.beginning import Beginning as Beginning
 from .potential.campaign import potential_study as potential_study
 from .potential.on_the_fly import OnTheFlyStudy as OnTheFlyStudy

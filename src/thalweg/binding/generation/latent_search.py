@@ -7,7 +7,7 @@ Both walk in coordinates ``u`` in which the points of the training set are sprea
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ class LatentAscent:
     Parameters
     ----------
     steps, rate : how many in a row, and how long each is in deviations of the training set
-    rounds : how often points are written out and read again
+    rounds : how often points are written out and read again, the k-th time after steps of k times the length
     reach : longest ``|u|``, in multiples of its root mean square over the training set
     """
 
@@ -56,8 +56,10 @@ class LatentAscent:
         best = [tuple(each) for each in strings]
         points = model.encode(best)
         values = model.predict(points)[:, task]
-        for _ in range(self.rounds):
-            found = model.decode(self.climb(model, points, task))
+        for round_ in range(self.rounds):
+            # a token turns into another only some deviations away: further each time
+            further = replace(self, rate=self.rate * (1 + round_))
+            found = model.decode(further.climb(model, points, task))
             read = np.flatnonzero(model.readable(found))
             reached = model.encode([found[k] for k in read])
             better = model.predict(reached)[:, task] > values[read]

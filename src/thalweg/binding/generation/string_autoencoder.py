@@ -23,6 +23,7 @@ from thalweg.binding.generation.string_network import (
     StringNetwork,
     encode,
     evidence_loss,
+    property_loss,
     write_out,
 )
 from thalweg.binding.generation.tokens import END, PAD, TokenAlphabet
@@ -38,6 +39,9 @@ STEP = 12
 
 AT_ONCE = 256
 """Strings that are encoded or decoded together."""
+
+SETTLING, SETTLED = 40, 64
+"""Epochs and batches in which the prediction of properties is trained on."""
 
 SPANNING = 8000
 """Strings whose principal components are taken."""
@@ -117,10 +121,11 @@ class StringAutoencoder(Method):
             seed=self.seed,
             progress=progress,
         )
-        points = _points(trained.model, rows[taught])
+        network = _with_settled_properties(trained.model, data, taught, held_out, self.seed)
+        points = _points(network, rows[taught])
         covariance = np.atleast_2d(np.cov(points.T)) + 1e-6 * np.eye(self.latent)
         return StringAutoencoderModel(
-            trained.model,
+            network,
             alphabet,
             means,
             spreads,
@@ -260,6 +265,27 @@ class _Data:
                 self.properties[own],
                 generator.integers(2**32, size=2, dtype=np.uint32),
             )
+
+
+def _with_settled_properties(
+    network: StringNetwork, data: _Data, taught: np.ndarray, held_out: np.ndarray, seed: int
+) -> StringNetwork:
+    """The network with what predicts properties trained on, points fixed: few labels need more epochs than strings."""
+    if not data.properties.shape[1]:
+        return network
+    known = np.asarray(np.isfinite(data.properties).any(1))
+    batches = []
+    for indices in (taught[known[taught]], held_out[known[held_out]]):
+        size = min(SETTLED, len(indices))
+        points = np.asarray(_points(network, data.rows[indices]), np.float32)
+        whole = range(0, len(indices) - size + 1, max(size, 1))
+        batches.append([(points[k : k + size], data.properties[indices[k : k + size]]) for k in whole])
+    if not batches[0] or not len(batches[0][0][0]):
+        return network
+    trainer = Trainer(SETTLING, Adam(1e-3), Cosine())
+    judged = [each for each in batches[1] if len(each[0])]
+    settled = trainer.fit(network.properties, property_loss, batches[0], held_out=judged, seed=seed)
+    return eqx.tree_at(lambda each: each.properties, network, settled.model)
 
 
 def _rows(tokens: Sequence[np.ndarray], length: int = 0) -> Int[np.ndarray, "strings length"]:

@@ -168,14 +168,12 @@ class StringNetwork(eqx.Module):
         return kept * hidden + (1 - kept) * new
 
 
-def evidence_loss(
-    network: StringNetwork, batch: StringBatch, divergence: float, dropped: float
-) -> Float[Array, ""]:
+def evidence_loss(network: StringNetwork, batch: StringBatch, divergence: float, dropped: float) -> jax.Array:
     """``-log p(x | z) + divergence KL(q(z | x) | N(0, 1))`` a string, and half the squared errors of properties.
 
     A fraction ``dropped`` of the tokens before each place is hidden, so that they are looked for in ``z``.
     """
-    for_points, for_tokens = jax.random.split(jax.random.wrap_key_data(batch.noise))
+    for_points, for_tokens = jax.random.split(jax.random.wrap_key_data(jnp.asarray(batch.noise)))
     means, logarithms = network.encode(batch.tokens)
     points = means + jnp.exp(logarithms / 2) * jax.random.normal(for_points, means.shape)
     before = jnp.pad(batch.tokens[:, :-1], ((0, 0), (1, 0)), constant_values=START)
@@ -184,9 +182,17 @@ def evidence_loss(
     surprise = -jnp.take_along_axis(chances, batch.tokens[..., None], 2)[..., 0]
     surprise = jnp.where(batch.tokens != PAD, surprise, 0).sum(1).mean()
     apart = 0.5 * (means**2 + jnp.exp(logarithms) - 1 - logarithms).sum(1).mean()
-    known = ~jnp.isnan(batch.properties)
-    off = jnp.where(known, network.properties(points) - jnp.nan_to_num(batch.properties), 0)
-    return surprise + divergence * apart + 0.5 * (off**2).sum(1).mean()
+    return surprise + divergence * apart + property_loss(network.properties, (points, batch.properties))
+
+
+def property_loss(
+    network: Perceptron, batch: tuple[Float[Array, "strings latent"], Float[Array, "strings properties"]]
+) -> jax.Array:
+    """Half the squared errors of the properties that are known of points, a string."""
+    points, properties = batch
+    known = ~jnp.isnan(properties)
+    off = jnp.where(known, network(points) - jnp.nan_to_num(properties), 0)
+    return 0.5 * (off**2).sum(1).mean()
 
 
 def _of_first(layer: LinearLayer, x):

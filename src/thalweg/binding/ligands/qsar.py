@@ -7,7 +7,7 @@ left out, and the domain in which they hold; and the training molecules by name,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,11 +21,6 @@ from thalweg.shapes import Bool, Float
 
 CLASSES = (0.0, 1.0)
 """Labels of what is told apart, where there are no others."""
-
-
-def default_average() -> LigandAverage:
-    """Gaussian process and forest of a hundred trees."""
-    return LigandAverage((LigandProcess(), LigandForest(trees=100)))
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,7 @@ class QSAR(Method):
     (True, False)
     """
 
-    average: LigandAverage = field(default_factory=default_average)
+    average: LigandAverage = LigandAverage((LigandProcess(), LigandForest(trees=100)))  # noqa: RUF009
     level: float = 0.9
 
     def fit(

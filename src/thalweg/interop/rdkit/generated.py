@@ -84,13 +84,14 @@ def drug_properties(smiles: Sequence[str]) -> Float[np.ndarray, "molecules 4"]:
 
 
 def _properties(smiles):
-    from rdkit.Chem import QED, Crippen
+    from rdkit.Chem import QED
+    from rdkit.Chem.rdMolDescriptors import CalcCrippenDescriptors
 
     try:
         molecule = parsed(smiles)
     except ValueError:
         return [np.nan] * len(PROPERTIES)
-    lipophilic, hard = Crippen.MolLogP(molecule), _accessibility().calculateScore(molecule)
+    lipophilic, hard = CalcCrippenDescriptors(molecule)[0], _accessibility().calculateScore(molecule)
     largest = max((len(ring) for ring in molecule.GetRingInfo().AtomRings()), default=0)
     return [lipophilic, QED.qed(molecule), hard, lipophilic - hard - max(largest - RING, 0)]
 

@@ -118,10 +118,10 @@ def _scores(results: QSARResults, _: Figures) -> str:
 def _predicted(results: QSARResults, numbered: Figures) -> str:
     caption = "What is predicted of tested molecules against what was measured"
     caption += "." if results.kind == "AUC" else ", with intervals of 90 %."
-    return "<h2>Predicted and measured</h2>" + numbered(predicted_figure, caption, results)
+    return "<h2>Predicted and measured</h2>" + numbered(_predicted_figure, caption, results)
 
 
-def predicted_figure(results: QSARResults) -> go.Figure:
+def _predicted_figure(results: QSARResults) -> go.Figure:
     """Predicted against measured labels of each split."""
     drawn = go.Figure()
     ends = [np.inf, -np.inf]
@@ -157,10 +157,10 @@ def _near_and_far(results: QSARResults, numbered: Figures) -> str:
         "Root mean square error of tested molecules, in groups of equal size by their similarity to the nearest "
         "training molecule: to the left, predictions are of what the model has not seen."
     )
-    return "<h2>Near and far from training molecules</h2>" + numbered(distance_figure, caption, results)
+    return "<h2>Near and far from training molecules</h2>" + numbered(_distance_figure, caption, results)
 
 
-def distance_figure(results: QSARResults) -> go.Figure:
+def _distance_figure(results: QSARResults) -> go.Figure:
     """Errors by similarity to the training set."""
     drawn = go.Figure()
     for color, each in zip(PALETTE, results.splits):
