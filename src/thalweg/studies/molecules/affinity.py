@@ -38,7 +38,7 @@ from thalweg.report.of_molecules.affinity_pages import (
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
 from thalweg.studies.analyzing import Told
-from thalweg.studies.molecules.affinity_rows import REACH, by_unit, measured_complexes
+from thalweg.studies.molecules.affinity_rows import REACH, MeasuredComplex, by_unit, measured_complexes
 from thalweg.studies.tables.language import StudyError
 
 MODEL = "affinity.thalweg"
@@ -302,7 +302,7 @@ def _left_out(
     return found, half
 
 
-def _known_little(rows, pairs) -> dict[str, np.ndarray]:
+def _known_little(rows: Sequence[MeasuredComplex], pairs: Sequence[tuple[str, str]]) -> dict[str, np.ndarray]:
     """Scores of models that were not fitted: heavy atoms, and Vina's terms."""
     place = {pair: k for k, pair in enumerate(pairs)}
     own = np.array([place[row.set, row.ligand.skeleton] for row in rows])
@@ -328,7 +328,7 @@ def _scores(split, models, labels, names) -> list[tuple[str, str, float, float, 
     return rows
 
 
-def _names(rows, pairs) -> list[str]:
+def _names(rows: Sequence[MeasuredComplex], pairs: Sequence[tuple[str, str]]) -> list[str]:
     called: dict[tuple[str, str], str] = {}
     for row in rows:
         called.setdefault((row.set, row.ligand.skeleton), row.ligand.name)
