@@ -52,6 +52,9 @@ KIN = 0.3
 LEAST = 5
 """Ligands of a set below which no correlation is taken."""
 
+LITTLE = 0.2
+"""Share of predictions that atoms tell below which their colors say little."""
+
 KEYS = ("rasmussen2006", "sundararajan2001", "angelopoulos2023", "rogers2010", "riniker2013")
 
 
@@ -131,12 +134,7 @@ def fit_affinities(wanted: AffinityFit, folder: Path, progress: Callable[[str], 
         )
     inside = 100 * float(np.mean(np.abs(predicted - labels) <= half))
     best = {name: (r, e) for split, name, r, _, e in scores if split == "ligands"}
-    if not np.isnan(best["process"][0]) and best["process"][0] <= max(best[name][0] for name in null):
-        diagnoses.append(
-            Diagnosis(
-                "warning", "A model that knows little ranks these ligands as well: do not rely on this one."
-            )
-        )
+    diagnoses += _as_good(scores, null)
     results = AffinityFitResults(
         title=f"Affinities of {wanted.source.name}",
         subtitle=f"{len(pairs)} ligands in {len(set(names))} sets",
@@ -277,6 +275,12 @@ def _doubts(model, ligands, found, name) -> tuple[Diagnosis, ...]:
                 f"Unlike all ligands learned from: {', '.join(strange[:5])}; intervals may not hold.",
             )
         )
+    if model.of_atoms < LITTLE:
+        doubts.append(
+            Diagnosis(
+                "note", "Descriptors of whole molecules decide here: colors of atoms say next to nothing."
+            )
+        )
     centers = [own.center for own, each in zip(model.atoms, model.series) if each == name]
     if centers and np.linalg.norm(ligands[0].atoms.center - np.mean(centers, 0)) > 1.5:
         doubts.append(
@@ -326,6 +330,21 @@ def _scores(split, models, labels, names) -> list[tuple[str, str, float, float, 
     sizes = np.array([labels[[own == name for own in names]].std() for name in dict.fromkeys(names)])
     rows.append((split, "mean of the set", 0.0, missing, float(sizes.mean())))
     return rows
+
+
+def _as_good(
+    scores: Sequence[tuple[str, str, float, float, float]], null: Mapping[str, np.ndarray]
+) -> list[Diagnosis]:
+    """Where a model that knows little ranks as well."""
+    found = {(split, name): r for split, name, r, _, _ in scores}
+    return [
+        Diagnosis(
+            "warning", f"With {split} left out, {name} alone ranks as well: do not rely on the model there."
+        )
+        for split in dict.fromkeys(each[0] for each in scores)
+        for name in null
+        if found[split, "process"] <= found[split, name]
+    ]
 
 
 def _names(rows: Sequence[MeasuredComplex], pairs: Sequence[tuple[str, str]]) -> list[str]:

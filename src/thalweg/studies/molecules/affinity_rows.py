@@ -78,7 +78,7 @@ def measured_complexes(
         apart = [own for own in places.values() if max(own) - min(own) > 2.5]
         if apart:
             notes.append(
-                f"{name}: {len(apart)} ligands have rows that differ by more than 2.5 kJ/mol; their mean is taken"
+                f"{name}: ligands whose rows differ by more than 2.5 kJ/mol, and whose mean is taken: {len(apart)}"
             )
     return rows, tuple(notes)
 
