@@ -36,6 +36,8 @@ from .campaign import CampaignError as CampaignError
 from .campaign import CampaignObserver as CampaignObserver
 from .campaign import Pool as Pool
 from .campaign import drive as drive
+from .chimeras import Chimeras as Chimeras
+from .chimeras import chimeras as chimeras
 from .disk_budget import DiskBudget as DiskBudget
 from .exchange.ladder import Ladder as Ladder
 from .exchange.ladder import LadderState as LadderState

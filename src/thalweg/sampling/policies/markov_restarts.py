@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 from thalweg.sampling.apparatus import ApparatusRecipe
@@ -21,6 +22,7 @@ from thalweg.sampling.restarts.rule import RestartRule
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.choose_starts import ChooseStarts
 from thalweg.sampling.tasks.pull_to_targets import PullToTargets
+from thalweg.sampling.tasks.shoot import TakeStarts
 from thalweg.sampling.tasks.simulate import Simulate
 from thalweg.units import Count, Picoseconds, whole_multiple
 
@@ -43,6 +45,8 @@ class MarkovRestarts:
     lagtime : of the transitions counted [ps]
     states : number of clusters
     rule : any `RestartRule`: `LeastCounts` to explore, `Uncertainty` to pin down the slowest time scale
+    frames : file with the positions ``(frames, atoms, dims)`` [nm] where the walkers of the first swarm begin, evenly
+        spread, ``.npy``: as many as walkers at least, such as `chimeras`; empty for the start of the apparatus
 
     Raises
     ------
@@ -62,6 +66,7 @@ class MarkovRestarts:
     lagtime: Picoseconds = 10.0
     states: Count = 100
     rule: RestartRule = field(default_factory=LeastCounts)
+    frames: str = ""
 
     def __post_init__(self):
         check_seeds(self.seeds, least=1)
@@ -71,7 +76,7 @@ class MarkovRestarts:
 
     @property
     def rounds(self) -> int:
-        return len(self._stages) * (self.swarms - 1) + 1
+        return len(self._stages) * (self.swarms - 1) + 1 + self._given
 
     @property
     def pull(self) -> Picoseconds:
@@ -79,7 +84,10 @@ class MarkovRestarts:
         return float(getattr(self.rule, "pull", 0.0))
 
     def plan(self, store: Store, round: int) -> Sequence[Task]:
-        swarm, stage = divmod(round, len(self._stages))
+        if round < self._given:
+            work = TakeStarts(self.recipe, self.frames, self.walkers)
+            return [Task(self._starts(seed, -1), work) for seed in self.seeds]
+        swarm, stage = divmod(round - self._given, len(self._stages))
         return [self._stages[stage](seed, swarm) for seed in self.seeds]
 
     @property
@@ -104,6 +112,8 @@ class MarkovRestarts:
 
     def in_words(self) -> Sequence[str]:
         rule = type(self.rule).__name__
+        if self.frames:
+            rule += f", the first from frames of {Path(self.frames).name}"
         return (f"{self.swarms} swarms of {self.length:g} ps a walker, restarted by {rule}.",)
 
     def entries(self, seed: int, swarms: int | None = None) -> list[str]:
@@ -111,7 +121,7 @@ class MarkovRestarts:
         return [f"segments/s{seed}-swarm-{k:04d}" for k in range(self.swarms if swarms is None else swarms)]
 
     def _swarm(self, seed: int, swarm: int) -> Task:
-        starts = self._starts(seed, swarm - 1, reached=bool(self.pull)) if swarm else None
+        starts = self._starts(seed, swarm - 1, reached=bool(self.pull)) if swarm else self._first(seed)
         frames = whole_multiple(self.length, self.save_every, "length")
         work = Simulate(self.recipe, self.walkers, frames, self.save_every, seed, starts=starts)
         return Task(self.entries(seed)[swarm], work)
@@ -133,7 +143,17 @@ class MarkovRestarts:
         work = PullToTargets(self.recipe, self._starts(seed, swarm), self.walkers, self.pull, seed)
         return Task(self._starts(seed, swarm, reached=True), work)
 
+    @property
+    def _given(self) -> int:
+        """Rounds before the first swarm: one where structures are given."""
+        return int(bool(self.frames))
+
+    def _first(self, seed: int) -> str | None:
+        """Entry of the places where the first swarm begins."""
+        return self._starts(seed, -1) if self.frames else None
+
     @staticmethod
     def _starts(seed: int, swarm: int, reached: bool = False) -> str:
-        """Entry of the starts chosen after a swarm, or of the places reached from there."""
-        return f"starts/s{seed}-{swarm:04d}" + ("-reached" if reached else "")
+        """Entry of the starts chosen after a swarm, or of the places reached from there; -1 for those given."""
+        name = "given" if swarm < 0 else f"{swarm:04d}"
+        return f"starts/s{seed}-{name}" + ("-reached" if reached else "")

@@ -56,8 +56,8 @@ from thalweg.units import (
 FACTORY = "studies.apparatus"
 """What worker processes call to build their engine."""
 
-FILE_KEYS = ("pdb", "prmtop", "inpcrd", "xml", "potential", "start", "lammps", "data")
-"""Keys of ``[system]`` that are files."""
+FILE_KEYS = ("pdb", "prmtop", "inpcrd", "xml", "potential", "start", "lammps", "data", "frames")
+"""Keys of ``[system]`` and ``[campaign]`` that are files."""
 
 SLOWEST = {"kind": "TICA", "dim": 2, "scaling": "unit"}
 """What learns in a loop whose study names nothing else."""
@@ -300,8 +300,9 @@ def load(path: Path) -> Study:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise StudyError(f"{path} is not TOML: {error}") from None
-    if isinstance(table.get("system"), dict):
-        table["system"] = _located(table["system"], path.parent)
+    for name in ("system", "campaign"):
+        if isinstance(table.get(name), dict):
+            table[name] = _located(table[name], path.parent)
     return from_table(table, path.stem)
 
 
@@ -430,7 +431,7 @@ def _located(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     found = {
         name: str((folder / path).resolve())
         for name, path in table.items()
-        if name in FILE_KEYS and isinstance(path, str)
+        if name in FILE_KEYS and isinstance(path, str) and path
     }
     if isinstance(table.get("forcefield"), list):
         local = [(folder / str(name)).resolve() for name in table["forcefield"]]
