@@ -178,7 +178,7 @@ def moses(quick: bool) -> Iterator[Row]:
     everything = [row["SMILES"] for row in csv.DictReader(io.StringIO(text))]
     order = np.random.default_rng(0).permutation(len(everything))[: 2000 if quick else 100_000]
     train = [everything[k] for k in order]
-    method = StringAutoencoder(latent=64, divergence=1.0, dropped=0.0, epochs=1 if quick else 3)
+    method = StringAutoencoder(latent=64, divergence=1.0, dropped=0.0, epochs=1 if quick else 2)
     model = method.fit([smiles_symbols(each) for each in train])
     known = {canonical_smiles(each) for each in train}
     for name, temperature in (("likeliest tokens", 0.0), ("tokens drawn", 1.0)):
