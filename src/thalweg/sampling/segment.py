@@ -166,6 +166,22 @@ def walks(
     return [walk[skip:] for walk in done if len(walk) > skip]
 
 
+def unbiased_weights(runs: Sequence[Sequence[Segment]], skip: int = 0) -> list[Float[np.ndarray, " frames"]]:
+    """What the frames of all walks weigh without the bias they were made under, of mean one, in the order of `walks`.
+
+    Runs are independent estimates of one distribution: each counts by its effective frames.
+    """
+    found = []
+    for run in runs:
+        logs = [walk.astype(float) for walk in walks(run, "log_weights", skip)]
+        norm = np.logaddexp.reduce(np.concatenate(logs))
+        shares = [np.exp(walk - norm) for walk in logs]
+        squared = sum((share**2).sum() for share in shares)
+        found += [share / squared for share in shares]
+    mean = np.concatenate(found).mean()
+    return [each / mean for each in found]
+
+
 @full_precision()
 def _features(recording: Recording, apparatus: Apparatus) -> Float[np.ndarray, "walkers frames features"]:
     """Features of all frames, one walker at a time so that every one compiles to the same program."""

@@ -6,9 +6,10 @@ variable :math:`\chi`, a feature or a direction between two, whose distribution 
 
 .. math::  \chi = \arg\min_\chi D(P_z \| P_\chi), \qquad V(\chi) = -\min\bigl(-kT \ln P(\chi),\, F_{max}\bigr),
 
-under the static bias that makes it flat as far as frames are known (`FlatteningBias`). The frames of that run, by their
-weights ``exp(V / kT)``, are what the next cycle learns from. In the end the last variable is made flat by what the last
-drive has found of it, and production is weighed.
+under the static bias that makes it flat as far as frames are known (`FlatteningBias`). The frames of that run and of
+those before, by their weights ``exp(V / kT)`` and each run by its effective frames, are what the next cycle learns
+from: what an earlier variable had led to is not forgotten when another one is chosen. In the end the last variable is
+made flat by what all drives have found of it, and production is weighed.
 
 A static bias exerts the forces of equilibrium: weights need no time to settle, and each cycle reaches a few kT beyond
 the one before. A drive must be long enough for walkers to cross what was made flat, there and back: one that has
@@ -83,15 +84,9 @@ class RAVE(LearnAndDrive):
     def weighted(self) -> bool:
         return True
 
-    def learned_from(self, seed: int, cycle: int) -> tuple[tuple[str, ...], ...]:
-        """The swarm, or the drive before."""
-        name, of = ("drive", cycle - 1) if cycle else ("swarm", 0)
-        return (tuple(self.entries(seed, name, of)),)
-
     def driving(self, seed: int, cycle: int, after: str | None) -> FlatteningBias:
         return FlatteningBias(self.model(seed, cycle), self.learned_from(seed, cycle), self.highest)
 
     def held(self, seed: int, cycle: int) -> FlatteningBias:
-        """By what the drive of the cycle has found."""
-        driven = (tuple(self.entries(seed, "drive", cycle)),)
-        return FlatteningBias(self.model(seed, cycle), driven, self.highest)
+        """By what all drives have found, that of the cycle as well."""
+        return FlatteningBias(self.model(seed, cycle), self.learned_from(seed, cycle + 1), self.highest)

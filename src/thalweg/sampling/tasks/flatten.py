@@ -26,7 +26,7 @@ from thalweg.sampling.bias.metadynamics import (
     MetadynamicsState,
     WellTemperedMetadynamics,
 )
-from thalweg.sampling.segment import Segment, walks
+from thalweg.sampling.segment import Segment, unbiased_weights, walks
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.learned_variable import LearnedVariable
 from thalweg.shapes import Float
@@ -87,14 +87,10 @@ class FlatteningBias:
 
     def _frames(self, store: Store):
         """Values ``(frames, values)`` and weights ``(frames,)`` of mean one."""
-        learned, values, logs = LearnedVariable.read(store, self.model), [], []
-        for run in self.runs:
-            segments = [Segment.read(store, name) for name in run]
-            values += [learned.values(walk.astype(float)) for walk in walks(segments, "features")]
-            logs += walks(segments, "log_weights")
-        together = np.concatenate(logs).astype(float)
-        norm = np.logaddexp.reduce(together) - np.log(len(together))
-        return np.concatenate(values), np.exp(together - norm)
+        learned = LearnedVariable.read(store, self.model)
+        runs = [[Segment.read(store, name) for name in run] for run in self.runs]
+        values = [learned.values(walk.astype(float)) for run in runs for walk in walks(run, "features")]
+        return np.concatenate(values), np.concatenate(unbiased_weights(runs))
 
 
 def _density(

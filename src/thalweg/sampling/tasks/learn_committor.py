@@ -20,7 +20,7 @@ from thalweg.kinetics.committors.network_committor import SHOWN, CommittorModel,
 from thalweg.kinetics.reactions.regions import IN_A, IN_B, Region, labels
 from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe
 from thalweg.sampling.bias.method import Limits
-from thalweg.sampling.segment import Segment, walks
+from thalweg.sampling.segment import Segment, unbiased_weights, walks
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.learned_variable import LearnedVariable, ScaledModel, explained_share
 from thalweg.shapes import Float
@@ -132,21 +132,11 @@ class LearnCommittor:
         return walks(free, name) + [walk for driven in drives for walk in walks(driven, name, self.skip)]
 
     def _weights(self, drives: Sequence[Sequence[Segment]], lengths: Sequence[int]) -> list[np.ndarray]:
-        """Without the bias, of mean one over what was driven; one each where nothing was.
-
-        Drives are independent estimates of one distribution: each counts by its effective frames.
-        """
+        """Without the bias, of mean one over what was driven; one each where nothing was."""
         if not drives:
             return [np.ones(length) for length in lengths]
-        found = []
-        for driven in drives:
-            logs = [walk.astype(float) for walk in walks(driven, "log_weights", self.skip)]
-            shares = [np.exp(walk - np.logaddexp.reduce(np.concatenate(logs))) for walk in logs]
-            found += [share / sum((each**2).sum() for each in shares) for share in shares]
-        norm = np.concatenate(found).mean()
-        return [np.zeros(length) for length in lengths[: len(lengths) - len(found)]] + [
-            each / norm for each in found
-        ]
+        found = unbiased_weights(drives, self.skip)
+        return [np.zeros(length) for length in lengths[: len(lengths) - len(found)]] + found
 
     def _explained(
         self, store: Store, model: CommittorModel, frames: Float[np.ndarray, "frames features"]

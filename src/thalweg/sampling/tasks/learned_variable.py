@@ -26,7 +26,7 @@ from thalweg.sampling.apparatus import Apparatus, ApparatusRecipe
 from thalweg.sampling.bias.metadynamics import limits_and_widths
 from thalweg.sampling.bias.method import BiasMethod, Limits
 from thalweg.sampling.model_variable import FrameModel, coordinates
-from thalweg.sampling.segment import Segment, walks
+from thalweg.sampling.segment import Segment, unbiased_weights, walks
 from thalweg.sampling.store import Store, write_json
 from thalweg.shapes import Array, Float, Values
 from thalweg.time_series.trajectories import Trajectories
@@ -182,7 +182,7 @@ class LearnVariable:
         swarms = [[Segment.read(store, name) for name in swarm] for swarm in self.swarms]
         trajectories = [walk.astype(float) for swarm in swarms for walk in walks(swarm, "features")]
         dt = swarms[0][0].card["dt_frames"]
-        weights = _weights(swarms) if self.weighted else None
+        weights = unbiased_weights(swarms) if self.weighted else None
         model = self.method.fit(Trajectories(trajectories, dt=dt, weights=weights))
         function = _scaled(model, trajectories)
         bounds = None
@@ -236,16 +236,6 @@ def explained_share(
     design = np.concatenate([np.ones((len(given), 1)), functions(given)], axis=1)
     missed = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
     return float(1 - (missed.var(0) / np.maximum(values.var(0), 1e-300)).max())
-
-
-def _weights(runs: list[list[Segment]]) -> list[Float[np.ndarray, " _"]] | None:
-    """Weights without bias along all walks, of mean one; None where no frame was made under a bias."""
-    logs = [walk.astype(float) for run in runs for walk in walks(run, "log_weights")]
-    together = np.concatenate(logs)
-    if not together.any():
-        return None
-    norm = np.logaddexp.reduce(together) - np.log(len(together))
-    return [np.exp(each - norm) for each in logs]
 
 
 def _timescales(model: FrameModel) -> Float[np.ndarray, " values"]:
