@@ -19,6 +19,7 @@ from rich.table import Table
 from thalweg import __version__
 from thalweg.cli.affinity import commands as affinity
 from thalweg.cli.mistakes import Answering
+from thalweg.cli.options import FrameInterval, TopologyPath, TrajectoryPaths
 from thalweg.cli.pathway import pathway_of
 from thalweg.cli.qsar import commands as qsar
 from thalweg.cli.sites import learn_sites_of, sites_of
@@ -271,14 +272,9 @@ def export(
 
 @app.command()
 def analyze(
-    files: Annotated[list[Path], typer.Argument(help="Trajectories: DCD, XTC, ...", show_default=False)],
-    topology: Annotated[
-        Path, typer.Option(help="PDB, mmCIF, prmtop, PSF or GRO file with the atoms.", show_default=False)
-    ],
-    dt: Annotated[
-        str | None,
-        typer.Option(help='Time between frames, such as "1 ps".', show_default="what the files say"),
-    ] = None,
+    files: TrajectoryPaths,
+    topology: TopologyPath,
+    dt: FrameInterval = None,
     lag: Annotated[str, typer.Option(help="Lag time of the Markov model.")] = "10 ps",
     temperature: Annotated[str, typer.Option(help="Of the simulation.")] = "300 K",
     features: Annotated[
@@ -321,10 +317,8 @@ def analyze(
 
 @app.command("map")
 def map_frames(
-    files: Annotated[list[Path], typer.Argument(help="Trajectories: DCD, XTC, ...", show_default=False)],
-    topology: Annotated[
-        Path, typer.Option(help="PDB, mmCIF, prmtop, PSF or GRO file with the atoms.", show_default=False)
-    ],
+    files: TrajectoryPaths,
+    topology: TopologyPath,
     method: Annotated[
         str, typer.Option(help="diffusion-map, isomap, sketch-map, ...; see docs/landscapes.md.")
     ] = "diffusion-map",
@@ -362,10 +356,7 @@ def langevin(
     ] = None,
     kind: Annotated[str, typer.Option(help="auto, overdamped, underdamped or memory.")] = "auto",
     temperature: Annotated[str, typer.Option(help="Of the simulation.")] = "300 K",
-    dt: Annotated[
-        str | None,
-        typer.Option(help='Time between frames, such as "1 ps".', show_default="what the files say"),
-    ] = None,
+    dt: FrameInterval = None,
     lag: Annotated[str | None, typer.Option(help="Step of the model.", show_default="one frame")] = None,
     period: Annotated[
         float | None, typer.Option(help="Of the variable.", show_default="what the files say")

@@ -8,16 +8,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from thalweg.cli.options import FrameInterval, TopologyPath, TrajectoryPaths
+
 
 def pathway_of(
-    files: Annotated[list[Path], typer.Argument(help="Trajectories: DCD, XTC, ...", show_default=False)],
-    topology: Annotated[
-        Path, typer.Option(help="PDB, mmCIF, prmtop, PSF or GRO file with the atoms.", show_default=False)
-    ],
-    dt: Annotated[
-        str | None,
-        typer.Option(help='Time between frames, such as "1 ps".', show_default="what the files say"),
-    ] = None,
+    files: TrajectoryPaths,
+    topology: TopologyPath,
+    dt: FrameInterval = None,
     lag: Annotated[str, typer.Option(help="Lag time of the slow coordinate.")] = "10 ps",
     features: Annotated[str, typer.Option(help="A set of docs/features.md.")] = "torsions",
     method: Annotated[
