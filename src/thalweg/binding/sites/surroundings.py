@@ -64,12 +64,12 @@ IN_LATTICE = (
 """What the columns of `lattice_features` are before those of `densities_around`."""
 
 
-def amino_acid_of(residue: str) -> str:
+def _amino_acid_of(residue: str) -> str:
     """The name of the amino acid in a label, ``"HIS"`` of ``"A:HIS57"``.
 
     Examples
     --------
-    >>> amino_acid_of("A:HIS57B")
+    >>> _amino_acid_of("A:HIS57B")
     'HIS'
     """
     return residue.rpartition(":")[2][:3]
@@ -90,7 +90,7 @@ def densities_around(
     pairs = KDTree(places).sparse_distance_matrix(KDTree(atoms.positions), FAR, output_type="ndarray")
     rows, columns, gaps = pairs["i"], pairs["j"], pairs["v"]
     shape = (len(places), len(atoms))
-    kinds = [amino_acid_of(each) for each in atoms.residues] or ["UNK"] * len(atoms)
+    kinds = [_amino_acid_of(each) for each in atoms.residues] or ["UNK"] * len(atoms)
     acids = np.array(kinds)[:, None] == np.array(AMINO_ACIDS)
     hydropathy = np.array([HYDROPATHY.get(kind, 0.0) for kind in kinds])
     table = np.concatenate(
