@@ -53,7 +53,9 @@ def test_weights_count(runs):
     half = [block[:700] for block in runs.blocks]
     weights = [np.where(np.arange(len(block)) < 700, 1.0, 0.0) for block in runs.blocks]
     blocks = [np.where(w[:, None] > 0, block, block[:1]) for block, w in zip(runs.blocks, weights)]
-    found = turning_order(model.transform, Trajectories(blocks, weights=weights), SWITCH.members, SWITCH.named)
+    found = turning_order(
+        model.transform, Trajectories(blocks, weights=weights), SWITCH.members, SWITCH.named
+    )
     alone = turning_order(model.transform, half, SWITCH.members, SWITCH.named)
     assert found.names == alone.names
     np.testing.assert_allclose(found.places, alone.places, atol=0.03)

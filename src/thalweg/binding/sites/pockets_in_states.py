@@ -1,6 +1,7 @@
 r"""Pockets of one protein over many structures: which are the same, how large they are, how often they are open.
 
-Many a pocket is closed in the structure that is known and opens as the protein moves [meller2023]. Two pockets are the same site if the residues that line them overlap,
+Many a pocket is closed in the structure that is known and opens as the protein moves [meller2023]. Two pockets are the
+same site if the residues that line them overlap,
 
 .. math::  J = |A \cap B| \,/\, |A \cup B|
 
