@@ -22,9 +22,10 @@ demo: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -m "not long"
 
-# Statistics over many replicas, kills of running programs, large sizes, whole examples.
+# Statistics over many replicas, kills of running programs, large sizes, whole examples. Types and shapes of every call
+# are checked by the quick tier; here that would take a quarter of the time.
 test-long: .venv/ready
-	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -m long
+	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -m long --jaxtyping-packages=
 
 lint: .venv/ready
 	$(BIN)/ruff check .
