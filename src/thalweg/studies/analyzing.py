@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -103,10 +103,7 @@ def report_of_files(asked: Analysis, folder: Path, progress: Callable[[str], Tol
     """
     check_links(folder)
     kT = thermal_energy(quantity(asked.temperature, "temperature"))
-    check_given_once(asked.files)
-    atoms = read_topology(asked.topology)
-    with quietly():  # what is odd about a file is told with the results
-        files = [TrajectoryFile(path, atoms) for path in asked.files]
+    atoms, files = opened_trajectories(asked.files, asked.topology)
     given = None if asked.dt is None else quantity(asked.dt, "time")
     dt, notes = time_between_frames(files, given)
     lagtime = asked.frames(asked.lag, "--lag", dt)
@@ -149,6 +146,20 @@ def report_of_files(asked: Analysis, folder: Path, progress: Callable[[str], Tol
     )
     write_report(results, folder)
     return results
+
+
+def opened_trajectories(paths: Sequence[Path], topology: Path) -> tuple[Topology, list[TrajectoryFile]]:
+    """The atoms, and a user's trajectories of them, each given once.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If a file is missing, damaged, given twice, or of other atoms.
+    """
+    check_given_once(paths)
+    atoms = read_topology(topology)
+    with quietly():  # what is odd about a file is told with the results
+        return atoms, [TrajectoryFile(path, atoms) for path in paths]
 
 
 def measured(

@@ -16,12 +16,11 @@ from thalweg.geometry.bond_graph import heavy_atom_pairs
 from thalweg.geometry.residues import solute_atoms
 from thalweg.geometry.torsions import named_torsions
 from thalweg.geometry.variables import Dihedrals, Distances, RadiusOfGyration
-from thalweg.interop.files.evidence_of_files import check_given_once
-from thalweg.interop.files.trajectories import TrajectoryFile, positions_at, read_topology
+from thalweg.interop.files.trajectories import positions_at
 from thalweg.interop.measured.feature_sets import FEATURE_SETS
 from thalweg.interop.measured.frame_features import values_of_frames
 from thalweg.machine.links import check_links
-from thalweg.machine.reading import quietly, reading
+from thalweg.machine.reading import reading
 from thalweg.machine.versions import versions
 from thalweg.registry import resolve
 from thalweg.report.accounting import citations
@@ -32,7 +31,7 @@ from thalweg.report.page_parts import sentence
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
 from thalweg.studies.analyses import Analyses
-from thalweg.studies.analyzing import Told, measured
+from thalweg.studies.analyzing import Told, measured, opened_trajectories
 from thalweg.studies.tables.language import StudyError
 from thalweg.systems.elements import MASSES, SYMBOLS
 from thalweg.systems.topology import Topology
@@ -126,10 +125,7 @@ def map_of_files(asked: Mapping, folder: Path, progress: Callable[[str], Told]) 
         If a file or a setting is wrong; the message says which.
     """
     check_links(folder)
-    check_given_once(asked.files)
-    atoms = read_topology(asked.topology)
-    with quietly():  # what is odd about a file is told with the results
-        files = [TrajectoryFile(path, atoms) for path in asked.files]
+    atoms, files = opened_trajectories(asked.files, asked.topology)
     data = measured(asked.features, files, atoms, 1.0, folder, progress)
     if asked.weights is not None:
         data = replace(data, weights=_weights(asked.weights, data.lengths))

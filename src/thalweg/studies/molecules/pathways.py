@@ -21,11 +21,10 @@ from thalweg.collective_variables.linear.kernel_tica import KernelTICA
 from thalweg.collective_variables.linear.sparse_tica import SparseTICA
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.collective_variables.neural.autoencoders import VariationalAutoencoder
-from thalweg.interop.files.evidence_of_files import check_given_once, time_between_frames
-from thalweg.interop.files.trajectories import TrajectoryFile, positions_at, read_topology
+from thalweg.interop.files.evidence_of_files import time_between_frames
+from thalweg.interop.files.trajectories import TrajectoryFile, positions_at
 from thalweg.interop.measured.feature_sets import FEATURE_SETS, feature_set
 from thalweg.machine.links import check_links
-from thalweg.machine.reading import quietly
 from thalweg.machine.versions import versions
 from thalweg.report.accounting import citations
 from thalweg.report.of_molecules.pathway_pages import PathwayResults, write_pathway_report
@@ -34,7 +33,7 @@ from thalweg.report.page_parts import sentence
 from thalweg.report.results import Diagnosis
 from thalweg.report.rounding import significant
 from thalweg.studies.analyses import Analyses
-from thalweg.studies.analyzing import Told, measured
+from thalweg.studies.analyzing import Told, measured, opened_trajectories
 from thalweg.studies.tables.language import StudyError
 from thalweg.systems.topology import Topology
 from thalweg.time_series.trajectories import Trajectories
@@ -105,10 +104,7 @@ def pathway_study(asked: PathwayStudy, folder: Path, progress: Callable[[str], T
         If a file or a setting is wrong; the message says which.
     """
     check_links(folder)
-    check_given_once(asked.files)
-    atoms = read_topology(asked.topology)
-    with quietly():  # what is odd about a file is told with the results
-        files = [TrajectoryFile(path, atoms) for path in asked.files]
+    atoms, files = opened_trajectories(asked.files, asked.topology)
     given = None if asked.dt is None else quantity(asked.dt, "time")
     dt, notes = time_between_frames(files, given)
     lag = whole_multiple(quantity(asked.lag, "time"), dt, "--lag")
