@@ -1,21 +1,28 @@
 """Small molecules to try things on, with the force fields they are usually simulated in.
 
 Starting structures are package data of `thalweg.testsystems`, built from ideal internal coordinates and
-minimized.
+minimized. Peptides of any sequence are built by RDKit.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
+from pathlib import Path
 
 import numpy as np
 import openmm.app as app
 
+from thalweg.geometry.bond_graph import bonded_atoms
 from thalweg.interop.openmm.build import from_pdb, from_topology
 from thalweg.interop.openmm.build_checks import chosen
+from thalweg.interop.openmm.relaxation import relaxed
 from thalweg.interop.openmm.solvation import WATER_MODELS, BoxShape
+from thalweg.interop.rdkit.peptides import PeptideStructure, peptide_structure
+from thalweg.shapes import Float
 from thalweg.systems.system import System
 from thalweg.units import GRAM_PER_CUBIC_CENTIMETER
 
@@ -120,6 +127,49 @@ def met_enkephalin(
     return _peptide("met_enkephalin", solvent, constraints, hydrogen_mass, water)
 
 
+def peptide(
+    sequence: str,
+    solvent: str = "obc2",
+    constraints: str = "hbonds",
+    hydrogen_mass: float | None = None,
+    water: WaterAround = BARE,
+    phi: float | Sequence[float] | Float[np.ndarray, " residues"] = np.pi,
+    psi: float | Sequence[float] | Float[np.ndarray, " residues"] = np.pi,
+    capped: bool = True,
+) -> System:
+    """A peptide of L-amino acids with trans amides by its sequence, in ff14SB; side chains as they are at pH 7.
+
+    Hydrogens and strained bonds are relaxed while heavy atoms are held near to where RDKit puts them.
+
+    Parameters
+    ----------
+    sequence : one-letter codes, from the N terminus
+    solvent, constraints, hydrogen_mass, water : as in `alanine_dipeptide`
+    phi, psi : backbone torsions [rad], one for all residues or one for each, met within some degrees; an extended chain
+        if left out. The phi of proline is that of its ring, and ends without a cap have one torsion less.
+    capped : acetyl (ACE) before and N-methyl amide (NME) after the chain; else its ends are charged
+
+    Raises
+    ------
+    ValueError
+        If the sequence is empty, too long or has an unknown letter, there are not as many torsions as residues, or
+        atoms overlap whatever the side chains do.
+    ImportError
+        If RDKit is not installed (extra ``drug``).
+
+    Examples
+    --------
+    >>> len(peptide("AAA").topology)
+    42
+    """
+    built = peptide_structure(sequence, phi, psi, capped)
+    with tempfile.TemporaryDirectory() as folder:
+        pdb = Path(folder) / "peptide.pdb"
+        pdb.write_text(built.pdb)
+        system = _in_solvent(pdb, solvent, constraints, hydrogen_mass, water, add_hydrogens=True)
+    return relaxed(_with_hydrogens_of(built, system), held=system.topology.heavy_atoms)
+
+
 def water_box(n_waters: int = 216, cutoff: float | None = None, constraints: str = "hbonds") -> System:
     """A periodic cube of ``n_waters`` TIP3P waters [jorgensen1983] at 0.997 g/ml, on a lattice, all turned
     one way.
@@ -160,11 +210,41 @@ def water_box(n_waters: int = 216, cutoff: float | None = None, constraints: str
 def _peptide(
     name: str, solvent: str, constraints: str, hydrogen_mass: float | None, water: WaterAround
 ) -> System:
+    with as_file(files("thalweg.testsystems") / "structures" / f"{name}.pdb") as pdb:
+        return _in_solvent(pdb, solvent, constraints, hydrogen_mass, water)
+
+
+def _with_hydrogens_of(built: PeptideStructure, system: System) -> System:
+    """Hydrogens where the structure has them, on atoms with as many.
+
+    OpenMM draws them at random and minimizes, which can leave one on the wrong side of the atom it is bonded to.
+    """
+    topology, positions, bonded = system.topology, np.array(system.positions), bonded_atoms(system.topology)
+    for atom in topology.heavy_atoms:
+        vectors = built.hydrogens.get((topology.residue_ids[atom], topology.names[atom]), ())
+        hydrogens = [other for other in bonded[atom] if topology.elements[other] == "H"]
+        if len(vectors) == len(hydrogens) > 0:
+            positions[hydrogens] = positions[atom] + vectors  # water moves the molecule as a whole
+    return dataclasses.replace(system, positions=positions)
+
+
+def _in_solvent(
+    pdb: Path,
+    solvent: str,
+    constraints: str,
+    hydrogen_mass: float | None,
+    water: WaterAround,
+    add_hydrogens: bool = False,
+) -> System:
     explicit = solvent if solvent in WATER_MODELS else None
     if explicit is None:
         chosen(solvent, {**SOLVENTS, **WATER_MODELS}, "solvent")
-    forcefield = SOLVENTS["vacuum" if explicit else solvent]
-    with as_file(files("thalweg.testsystems") / "structures" / f"{name}.pdb") as pdb:
-        return from_pdb(
-            pdb, forcefield, constraints, hydrogen_mass, solvent=explicit, **dataclasses.asdict(water)
-        )
+    return from_pdb(
+        pdb,
+        SOLVENTS["vacuum" if explicit else solvent],
+        constraints,
+        hydrogen_mass,
+        add_hydrogens=add_hydrogens,
+        solvent=explicit,
+        **dataclasses.asdict(water),
+    )

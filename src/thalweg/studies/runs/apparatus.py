@@ -24,10 +24,11 @@ from thalweg.machine.versions import versions
 from thalweg.sampling.apparatus import Apparatus, factory
 from thalweg.studies.tables.language import StudyError
 from thalweg.studies.tables.study import (
-    BundledMolecule,
     CalculatedMolecule,
     Dynamics,
     LearnedMolecule,
+    MoleculeInSolvent,
+    PeptideOfSequence,
     ScriptedMolecule,
     SimulatedSystem,
     read_dynamics,
@@ -106,11 +107,12 @@ def _system_from(settings: SimulatedSystem, dynamics: Dynamics) -> System:
             "[system], or use another engine"
         )
     given = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
-    if isinstance(settings, BundledMolecule):
-        build = getattr(molecules, given.pop("molecule"))
+    if isinstance(settings, MoleculeInSolvent):
+        by_sequence = isinstance(settings, PeptideOfSequence)
+        build = molecules.peptide if by_sequence else getattr(molecules, given.pop("molecule"))
         around = {f.name: given.pop(f.name) for f in dataclasses.fields(molecules.WaterAround)}
         molecule = build(**given, water=molecules.WaterAround(**around))
-        return molecule if molecule.box is None else relaxed(molecule)
+        return relaxed(molecule) if by_sequence or molecule.box is not None else molecule
     return relaxed(build_system(**given))
 
 

@@ -21,7 +21,7 @@ from thalweg.sampling.policy import CampaignRecord, Policy
 from thalweg.sampling.store import Store
 from thalweg.sampling.tasks.reweigh import WeightedFrames
 from thalweg.studies.runs.running import RUN_FILE, store_of
-from thalweg.studies.tables.study import BundledMolecule, Files, LearnedMolecule, Study
+from thalweg.studies.tables.study import Files, LearnedMolecule, MoleculeInSolvent, Study
 from thalweg.systems.topology import Topology
 from thalweg.units import whole_multiple
 
@@ -99,7 +99,7 @@ def _question(study: Study, course: CampaignRecord) -> Question:
 
 def _subtitle(study: Study, topology: Topology) -> str:
     system = study.system
-    where = f"ff14SB, {system.solvent}" if isinstance(system, BundledMolecule) else "from files"
+    where = f"ff14SB, {system.solvent}" if isinstance(system, MoleculeInSolvent) else "from files"
     where = "learned potential" if isinstance(system, LearnedMolecule) else where
     seeds = len(study.campaign.seeds)
     return (
@@ -176,7 +176,7 @@ def _text(value: object) -> str:
 def _keys(study: Study) -> list[str]:
     """Works to cite: those of the engine, the force field, the policy, its bias, and the analysis."""
     system, policy = study.system, study.campaign
-    own = ("ff14SB", system.solvent) if isinstance(system, BundledMolecule) else ()
+    own = ("ff14SB", system.solvent) if isinstance(system, MoleculeInSolvent) else ()
     names = system.forcefield or () if isinstance(system, Files) else own
     parts = (policy, *(getattr(policy, name, None) for name in ("bias", "rule", "learner")))
     cited = [key for part in parts for key in getattr(part, "cites", ())]

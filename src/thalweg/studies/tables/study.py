@@ -2,7 +2,7 @@
 
 ====================  ==========================================================================
 ``title``             of the report
-``[system]``          a molecule of the package, or files
+``[system]``          a molecule of the package, a peptide's sequence, or files
 ``[dynamics]``        engine, temperature, time step, ``[dynamics.integrator]``
 ``[features]``        what is measured on every frame
 ``[campaign]``        the policy, its learner, its bias, its rule: ``kind`` names the class
@@ -17,6 +17,7 @@ made with, every default written out, is its ``run.toml``.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from thalweg.dynamics.integrator import Integrator
+from thalweg.interop.rdkit.peptides import checked_sequence
 from thalweg.sampling.apparatus import ApparatusRecipe
 from thalweg.sampling.executors import Processes, TaskRunner
 from thalweg.sampling.features import FeatureSet
@@ -67,13 +69,12 @@ Solvent = Literal["tip3p", "tip3pfb", "spce", "opc3", "tip4pew", "tip4pfb", "opc
 """Water models to solvate in."""
 
 
-@dataclass(frozen=True)
-class BundledMolecule:
-    """A molecule that comes with the package, in ff14SB; see `thalweg.interop.openmm.build.from_pdb`.
+@dataclass(frozen=True, kw_only=True)
+class MoleculeInSolvent:
+    """What molecules in ff14SB have in common; see `thalweg.interop.openmm.build.from_pdb`.
 
     Parameters
     ----------
-    molecule : which
     solvent : none, implicit, or a water model
     constraints : bonds of fixed length
     hydrogen_mass : given to each hydrogen [amu]
@@ -84,7 +85,6 @@ class BundledMolecule:
     pressure : kept by a barostat [kJ/mol/nm^3]
     """
 
-    molecule: Literal["alanine_dipeptide", "alanine_tetrapeptide", "met_enkephalin"]
     solvent: Literal["vacuum", "obc2"] | Solvent = "vacuum"
     constraints: Literal["none", "hbonds", "allbonds"] = "hbonds"
     hydrogen_mass: Daltons | None = None
@@ -93,6 +93,40 @@ class BundledMolecule:
     ionic_strength: PerCubicNanometer | None = None
     box_shape: Literal["cube", "dodecahedron", "octahedron"] | None = None
     pressure: KilojoulesPerMolePerCubicNanometer | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundledMolecule(MoleculeInSolvent):
+    """A molecule that comes with the package; the other keys are those of `MoleculeInSolvent`.
+
+    Parameters
+    ----------
+    molecule : which
+    """
+
+    molecule: Literal["alanine_dipeptide", "alanine_tetrapeptide", "met_enkephalin"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeptideOfSequence(MoleculeInSolvent):
+    """A peptide by its sequence, relaxed first; see `thalweg.interop.openmm.molecules.peptide`.
+
+    Parameters
+    ----------
+    sequence : one-letter codes, from the N terminus
+    solvent : none, implicit, or a water model
+    phi, psi : backbone torsions of all residues to begin with [rad]; an extended chain if left out
+    capped : acetyl (ACE) and N-methyl amide (NME) at the ends, which else are charged
+    """
+
+    sequence: str
+    solvent: Literal["vacuum", "obc2"] | Solvent = "obc2"
+    phi: AnySign[Radians] = math.pi
+    psi: AnySign[Radians] = math.pi
+    capped: bool = True
+
+    def __post_init__(self):
+        checked_sequence(self.sequence)
 
 
 @dataclass(frozen=True)
@@ -164,7 +198,9 @@ class ScriptedMolecule:
     data: Path
 
 
-SimulatedSystem = BundledMolecule | Files | LearnedMolecule | CalculatedMolecule | ScriptedMolecule
+SimulatedSystem = (
+    BundledMolecule | PeptideOfSequence | Files | LearnedMolecule | CalculatedMolecule | ScriptedMolecule
+)
 """What a ``[system]`` may be."""
 
 
@@ -321,8 +357,8 @@ def from_table(table: Mapping[str, Any], title: str = "run") -> Study:
     tables: dict[str, Any] = {"title": given}
     if not isinstance(rest.get("system"), Mapping):
         raise StudyError(
-            'there is no table [system]; give one with molecule = "alanine_dipeptide", with files, or with a learned '
-            "potential"
+            'there is no table [system]; give one with molecule = "alanine_dipeptide", sequence = "AAAAA", with files, '
+            "or with a learned potential"
         )
     system, tables["system"] = read_system(rest.pop("system"))
     dynamics, integrator, tables["dynamics"] = read_dynamics(rest.pop("dynamics", {}))
@@ -346,8 +382,8 @@ def read_system(table: Any) -> tuple[SimulatedSystem, dict[str, Any]]:
     """The ``[system]`` of a study, and its table in full."""
     given = table if isinstance(table, Mapping) else {}
     marks = {
-        "molecule": BundledMolecule, "potential": LearnedMolecule, "level": CalculatedMolecule,
-        "lammps": ScriptedMolecule,
+        "molecule": BundledMolecule, "sequence": PeptideOfSequence, "potential": LearnedMolecule,
+        "level": CalculatedMolecule, "lammps": ScriptedMolecule,
     }  # fmt: skip
     kind = next((marks[key] for key in marks if key in given), Files)
     return read(kind, table, "system")
