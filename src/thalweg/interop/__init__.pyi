@@ -110,6 +110,7 @@ from .openmm.molecules import WaterAround as WaterAround
 from .openmm.molecules import alanine_dipeptide as alanine_dipeptide
 from .openmm.molecules import alanine_tetrapeptide as alanine_tetrapeptide
 from .openmm.molecules import met_enkephalin as met_enkephalin
+from .openmm.molecules import peptide as peptide
 from .openmm.molecules import proline_dipeptide as proline_dipeptide
 from .openmm.molecules import water_box as water_box
 from .openmm.plumed_force import plumed_force as plumed_force
@@ -151,6 +152,8 @@ from .rdkit.line_notations import smiles_symbols as smiles_symbols
 from .rdkit.mmff import MMFF94 as MMFF94
 from .rdkit.mmff import molecule_in_order as molecule_in_order
 from .rdkit.murcko import murcko_scaffold as murcko_scaffold
+from .rdkit.peptides import PeptideStructure as PeptideStructure
+from .rdkit.peptides import peptide_structure as peptide_structure
 from .rdkit.smiles import MolecularGraph as MolecularGraph
 from .rdkit.smiles import molecular_graph as molecular_graph
 from .rdkit.smiles import smiles_of as smiles_of
