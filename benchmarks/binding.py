@@ -85,7 +85,7 @@ def rows(data: Path, quick: bool) -> Iterator[Row]:
 
 def speed_of_grids(data: Path) -> Iterator[Row]:
     """Grids a second with and without gradients, and what a turn changes."""
-    series = _series(data, False)
+    series = all_series(data, False)
     if series is None:
         yield _absent()
         return
@@ -126,7 +126,7 @@ def speed_of_grids(data: Path) -> Iterator[Row]:
 
 def leave_protein_out(data: Path, quick: bool) -> Iterator[Row]:
     """Ligands of proteins unlike all that were trained on."""
-    series = _series(data, quick)
+    series = all_series(data, quick)
     if series is None:
         yield _absent()
         return
@@ -189,7 +189,7 @@ def leave_protein_out(data: Path, quick: bool) -> Iterator[Row]:
 
 def within_target(data: Path, seeds: int, quick: bool) -> Iterator[Row]:
     """Ligands never seen, of targets whose other ligands were."""
-    series = _series(data, quick)
+    series = all_series(data, quick)
     if series is None:
         yield _absent()
         return
@@ -253,7 +253,7 @@ def within_target(data: Path, seeds: int, quick: bool) -> Iterator[Row]:
 
 def augmentation(data: Path, seeds: int, quick: bool) -> Iterator[Row]:
     """The same ligands of the JACS sets with the given pose alone, and with weighted poses about it beside."""
-    series = _series(data, quick)
+    series = all_series(data, quick)
     if series is None:
         yield _absent()
         return
@@ -309,7 +309,7 @@ def augmentation(data: Path, seeds: int, quick: bool) -> Iterator[Row]:
 
 def next_measured(data: Path, seeds: int, quick: bool) -> Iterator[Row]:
     """Ligands of the JACS sets measured one batch after another: chosen by the process, or at random."""
-    series = _series(data, quick)
+    series = all_series(data, quick)
     if series is None:
         yield _absent()
         return
@@ -516,7 +516,8 @@ def _features(smiles):
 
 
 @cache
-def _series(data: Path, quick: bool) -> Series | None:
+def all_series(data: Path, quick: bool) -> Series | None:
+    """The sets of the benchmark, those of JACS and with waters alone if ``quick``."""
     folder = data / "binding" / "fep_plus"
     files = sorted(folder.glob("*/*_ligands.sdf.gz"))
     if not files:
@@ -539,6 +540,11 @@ def _series(data: Path, quick: bool) -> Series | None:
             energies.append(measured[0])
             smiles.append(ligand.smiles)
     return Series(complexes, found, names, np.array(energies), sequences, smiles)
+
+
+def within_sets(series: Series, splits: list[Split], seed: int):
+    """Ligands left out, by the process and by a forest on fingerprints of each set alone [kcal/mol]."""
+    return _by_process(series.kernels, series.labels, splits)[0], _in_each_set(series, splits, seed)
 
 
 def _by_process(kernels, labels, splits: list[Split]):

@@ -26,6 +26,9 @@ from .design.network import virtual_carbons as virtual_carbons
 from .design.sequence_design import DesignedSequence as DesignedSequence
 from .design.sequence_design import SequenceDesign as SequenceDesign
 from .design.sequence_design import SequenceDesignModel as SequenceDesignModel
+from .enrichment import bedroc as bedroc
+from .enrichment import enrichment_factor as enrichment_factor
+from .enrichment import matched_decoys as matched_decoys
 from .generation.latent_search import BayesianSearch as BayesianSearch
 from .generation.latent_search import LatentAscent as LatentAscent
 from .generation.latent_search import LatentSearchResult as LatentSearchResult
@@ -114,6 +117,8 @@ from .splits import leave_groups_out as leave_groups_out
 from .splits import scaffold_split as scaffold_split
 from .splits import time_split as time_split
 from .vina import VinaScore as VinaScore
+from .vina_maps import PoseSearch as PoseSearch
+from .vina_maps import VinaMaps as VinaMaps
 from .voxels import GridAtoms as GridAtoms
 from .voxels import OutsideGrid as OutsideGrid
 from .voxels import VoxelGrid as VoxelGrid

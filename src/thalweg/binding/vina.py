@@ -92,3 +92,9 @@ def _hydrophobic(atoms):
 
 def _radii(atoms):
     return np.array([RADII.get(int(number), 1.2) for number in atoms.numbers])
+
+
+def kinds_of_atoms(atoms: TypedAtoms) -> list[tuple[float, bool, bool, bool]]:
+    """Radius [Å] of each atom, and whether it is hydrophobic, donates, accepts: all that the score knows of it."""
+    columns = (_radii(atoms), _hydrophobic(atoms), _donors(atoms), _in(atoms, "acceptor"))
+    return list(zip(*(column.tolist() for column in columns)))

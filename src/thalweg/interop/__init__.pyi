@@ -15,9 +15,11 @@ from .complexes.backbones import BackboneStructure as BackboneStructure
 from .complexes.backbones import read_backbone as read_backbone
 from .complexes.gnina_types import read_gnina_types as read_gnina_types
 from .complexes.ligands import ligand_of as ligand_of
+from .complexes.ligands import molecule_of as molecule_of
 from .complexes.ligands import read_bound_ligand as read_bound_ligand
 from .complexes.ligands import read_ligands as read_ligands
 from .complexes.ligands import typed_ligand as typed_ligand
+from .complexes.placement import Placement as Placement
 from .complexes.proteins import ProteinStructure as ProteinStructure
 from .complexes.proteins import read_protein as read_protein
 from .complexes.proteins import repaired_protein as repaired_protein

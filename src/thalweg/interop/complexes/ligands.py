@@ -131,7 +131,10 @@ def read_bound_ligand(
     own, each = wanted[0]
     label = residue_label(own, each)
     atoms, _ = single_location(each)
-    drawn = _drawn_by_distance(atoms)
+    drawn = _bound_by_distance(
+        np.array([atom.element.atomic_number for atom in atoms], int),
+        np.array([atom.pos.tolist() for atom in atoms]) * ANGSTROM,
+    )
     if drawn.GetNumAtoms() != template.GetNumAtoms():
         raise ValueError(
             f"{label} has {drawn.GetNumAtoms()} heavy atoms, the SMILES {smiles!r} {template.GetNumAtoms()}; give that "
@@ -213,19 +216,43 @@ def _template(smiles):
     return template
 
 
-def _drawn_by_distance(atoms):
-    """Single bonds between atoms that are near enough."""
+def molecule_of(ligand: Ligand) -> Any:
+    """A ligand as a molecule of RDKit: bond orders and charges of its SMILES, atoms in space in the ligand's order.
+
+    Raises
+    ------
+    ValueError
+        If the atoms in space are not bound as the SMILES says.
+    ImportError
+        If RDKit is not installed.
+    """
+    chem = _chem()
+    from rdkit import rdBase
+    from rdkit.Chem import AllChem
+
+    plain = _bound_by_distance(ligand.atoms.numbers, ligand.atoms.positions)
+    with rdBase.BlockLogs():
+        try:
+            made = AllChem.AssignBondOrdersFromTemplate(_template(ligand.smiles), plain)
+        except ValueError:
+            made = None
+    if made is None or made.GetNumAtoms() != chem.MolFromSmiles(ligand.smiles).GetNumAtoms():
+        raise ValueError(f"the atoms of {ligand.name} in space are not bound as in {ligand.smiles!r}")
+    return made
+
+
+def _bound_by_distance(numbers, positions):
+    """Single bonds between atoms that are near enough; positions [nm]."""
     from rdkit.Geometry import Point3D
 
     chem = _chem()
     drawn = chem.RWMol()
-    places = chem.Conformer(len(atoms))
+    places = chem.Conformer(len(numbers))
     places.Set3D(True)
-    for k, atom in enumerate(atoms):
-        drawn.AddAtom(chem.Atom(atom.element.atomic_number))
-        places.SetAtomPosition(k, Point3D(*atom.pos.tolist()))
-    positions = np.array([atom.pos.tolist() for atom in atoms]) * ANGSTROM
-    radii = COVALENT_RADII[[atom.element.atomic_number for atom in atoms]]
+    for k, (number, place) in enumerate(zip(numbers, positions / ANGSTROM)):
+        drawn.AddAtom(chem.Atom(int(number)))
+        places.SetAtomPosition(k, Point3D(*place.tolist()))
+    radii = COVALENT_RADII[numbers]
     gaps = np.linalg.norm(positions[:, None] - positions, axis=-1)
     for i, j in zip(*np.nonzero(np.triu(gaps < radii[:, None] + radii + BOND_SLACK, 1))):
         drawn.AddBond(int(i), int(j), chem.BondType.SINGLE)
