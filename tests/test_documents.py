@@ -31,6 +31,7 @@ from thalweg.learned_potentials import LearnedPotential, stillinger_weber_silico
 from thalweg.learning.familiar_names import FAMILIAR
 from thalweg.studies import fit_from_table, load, potential_study_from_table
 from thalweg.studies.tables.loop_study import loop_study_from_table
+from thalweg.studies.tables.protein_study import protein_study_from_table
 from thalweg.systems import Configuration
 
 CHECKOUT = Path(__file__).parents[1]
@@ -161,6 +162,8 @@ def test_a_study_on_a_page_is_read(block, folder, monkeypatch):
         assert loop_study_from_table(table).sampling["campaign"]["kind"]
     elif "potential" in table:
         assert potential_study_from_table(table).potential.what
+    elif "trajectories" in table:
+        assert protein_study_from_table(table).model.features
     else:
         study = folder / "as_on_the_page.toml"
         study.write_text(block.text, "utf-8")

@@ -21,6 +21,7 @@ from thalweg.cli.affinity import commands as affinity
 from thalweg.cli.mistakes import Answering
 from thalweg.cli.options import FrameInterval, TopologyPath, TrajectoryPaths
 from thalweg.cli.pathway import pathway_of
+from thalweg.cli.protein import protein_of
 from thalweg.cli.qsar import commands as qsar
 from thalweg.cli.sites import learn_sites_of, sites_of
 from thalweg.cli.surroundings import data_folder, prepare
@@ -581,6 +582,7 @@ def spectrum_of(
 
 
 app.command("pathway")(pathway_of)
+app.command("protein")(protein_of)
 app.command("sites")(sites_of)
 app.command("learn-sites")(learn_sites_of)
 

@@ -8,6 +8,7 @@ from .model_dynamics import Plan as Plan
 from .model_dynamics import judgment as judgment
 from .model_dynamics import simulate as simulate
 from .molecules.molecule_table import MoleculeTable as MoleculeTable
+from .molecules.protein import protein_study as protein_study
 from .molecules.qsar import QSARPredictions as QSARPredictions
 from .potential.beginning import Beginning as Beginning
 from .potential.campaign import potential_study as potential_study
@@ -43,6 +44,11 @@ from .tables.potential_study import LearnedStudy as LearnedStudy
 from .tables.potential_study import PotentialStudy as PotentialStudy
 from .tables.potential_study import load_potential_study as load_potential_study
 from .tables.potential_study import potential_study_from_table as potential_study_from_table
+from .tables.protein_study import GivenTrajectories as GivenTrajectories
+from .tables.protein_study import ProteinStudy as ProteinStudy
+from .tables.protein_study import ScannedModels as ScannedModels
+from .tables.protein_study import load_protein_study as load_protein_study
+from .tables.protein_study import protein_study_from_table as protein_study_from_table
 from .tables.study import BundledMolecule as BundledMolecule
 from .tables.study import Dynamics as Dynamics
 from .tables.study import Execution as Execution
