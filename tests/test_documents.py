@@ -29,7 +29,7 @@ from thalweg.cli.main import app
 from thalweg.interop import read_topology, read_trajectory, write_configurations, write_trajectory
 from thalweg.learned_potentials import LearnedPotential, stillinger_weber_silicon
 from thalweg.learning.familiar_names import FAMILIAR
-from thalweg.studies import fit_from_table, load, potential_study_from_table
+from thalweg.studies import fit_from_table, load, potential_study_from_table, swarm_study_from_table
 from thalweg.studies.tables.loop_study import loop_study_from_table
 from thalweg.studies.tables.protein_study import protein_study_from_table
 from thalweg.systems import Configuration
@@ -162,6 +162,8 @@ def test_a_study_on_a_page_is_read(block, folder, monkeypatch):
         assert loop_study_from_table(table).sampling["campaign"]["kind"]
     elif "potential" in table:
         assert potential_study_from_table(table).potential.what
+    elif "binding" in table:
+        assert swarm_study_from_table(table).binding.shell
     elif "trajectories" in table:
         assert protein_study_from_table(table).model.features
     else:

@@ -116,6 +116,10 @@ from .splits import folds_within_sets as folds_within_sets
 from .splits import leave_groups_out as leave_groups_out
 from .splits import scaffold_split as scaffold_split
 from .splits import time_split as time_split
+from .swarms.guest_contacts import CenterDistance as CenterDistance
+from .swarms.guest_contacts import GuestContacts as GuestContacts
+from .swarms.guest_contacts import equivalent_atoms as equivalent_atoms
+from .swarms.placements import placements as placements
 from .vina import VinaScore as VinaScore
 from .vina_maps import PoseSearch as PoseSearch
 from .vina_maps import VinaMaps as VinaMaps

@@ -25,6 +25,7 @@ from thalweg.cli.protein import protein_of
 from thalweg.cli.qsar import commands as qsar
 from thalweg.cli.sites import learn_sites_of, sites_of
 from thalweg.cli.surroundings import data_folder, prepare
+from thalweg.cli.swarm import swarm_of
 from thalweg.registry import name_files
 
 if TYPE_CHECKING:
@@ -585,6 +586,7 @@ app.command("pathway")(pathway_of)
 app.command("protein")(protein_of)
 app.command("sites")(sites_of)
 app.command("learn-sites")(learn_sites_of)
+app.command("swarm")(swarm_of)
 
 
 @app.command()

@@ -33,6 +33,10 @@ from .reweighting import MBAR as MBAR
 from .reweighting import MBARModel as MBARModel
 from .reweighting import effective_sample_size as effective_sample_size
 from .reweighting import exponential_weights as exponential_weights
+from .standard_state import constant_of_frames as constant_of_frames
+from .standard_state import constant_of_profile as constant_of_profile
+from .standard_state import shell_volume as shell_volume
+from .standard_state import standard_binding_free_energy as standard_binding_free_energy
 from .surface import FreeEnergySurface as FreeEnergySurface
 from .surface import FreeEnergySurfaceModel as FreeEnergySurfaceModel
 from .work import WorkEstimate as WorkEstimate

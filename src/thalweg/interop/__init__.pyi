@@ -1,3 +1,8 @@
+from .amber.general_force_field import AmberFiles as AmberFiles
+from .amber.general_force_field import GeneralForceField as GeneralForceField
+from .amber.general_force_field import amber_program as amber_program
+from .amber.host_guest import HostGuest as HostGuest
+from .amber.host_guest import host_guest as host_guest
 from .ase.calculated_system import calculated_system as calculated_system
 from .ase.calculator import EnergyCalculator as EnergyCalculator
 from .ase.calculator import PotentialCalculator as PotentialCalculator

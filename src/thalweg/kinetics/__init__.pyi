@@ -135,6 +135,8 @@ from .model_scan import Result as Result
 from .model_scan import ScanTable as ScanTable
 from .pipeline import MarkovPipeline as MarkovPipeline
 from .pipeline import PipelineModel as PipelineModel
+from .reactions.association import Association as Association
+from .reactions.association import AssociationModel as AssociationModel
 from .reactions.committor import committor as committor
 from .reactions.exit_times import ExitTimes as ExitTimes
 from .reactions.exit_times import exit_times as exit_times

@@ -65,9 +65,14 @@ class SetFreeEnergy:
 
 
 def set_free_energy(
-    model: MarkovModel, inside: Sequence[Bool[np.ndarray, " _"]], kT: float, samples: int = 50, seed: int = 0
+    model: MarkovModel,
+    inside: Sequence[Bool[np.ndarray, " _"]],
+    kT: float,
+    samples: int = 50,
+    seed: int = 0,
+    outside: Sequence[Bool[np.ndarray, " _"]] | None = None,
 ) -> SetFreeEnergy:
-    """Free energy of a set less that of all else.
+    """Free energy of a set less that of all else, or of another set.
 
     Parameters
     ----------
@@ -76,6 +81,7 @@ def set_free_energy(
     kT : [kJ/mol]
     samples : replicates
     seed : of the draws
+    outside : for each trajectory, whether a frame is in the set to compare with; None for all that is not inside
 
     Raises
     ------
@@ -95,11 +101,12 @@ def set_free_energy(
     (True, True)
     """
     share = _share(model, inside)
+    other = 1 - share if outside is None else _share(model, outside)
     draws = resamples(model.counts.n_blocks, samples, seed)
-    found = np.array([_difference(model, share, kT, drawn.astype(float)) for drawn in draws])
+    found = np.array([_difference(model, share, other, kT, drawn.astype(float)) for drawn in draws])
     finite = np.isfinite(found)
     return SetFreeEnergy(
-        value=_between(model.stationary_distribution, share, kT),
+        value=_between(model.stationary_distribution, share, other, kT),
         error=float(np.std(found[finite])) if finite.sum() > 1 else np.inf,
         kept=float(model.active.kept),
         joined=float(finite.mean()),
@@ -121,16 +128,18 @@ def _share(model: MarkovModel, inside: Sequence[np.ndarray]) -> Float[np.ndarray
     return among / np.maximum(np.bincount(states, minlength=model.n_states), 1)
 
 
-def _difference(model: MarkovModel, share: np.ndarray, kT: float, drawn: np.ndarray) -> float:
+def _difference(
+    model: MarkovModel, share: np.ndarray, other: np.ndarray, kT: float, drawn: np.ndarray
+) -> float:
     """The difference from counts whose blocks occur so often; infinite where they leave no model of both sets."""
     try:
         replicate = model.method.fit_counts(model.counts.resampled(drawn))
     except ValueError:
         return np.inf
-    return _between(replicate.stationary_distribution, share, kT)
+    return _between(replicate.stationary_distribution, share, other, kT)
 
 
-def _between(populations: np.ndarray, share: np.ndarray, kT: float) -> float:
-    """``-kT ln(p / (1 - p))``; infinite where one of them is empty."""
-    inside, outside = populations @ share, populations @ (1 - share)
+def _between(populations: np.ndarray, share: np.ndarray, other: np.ndarray, kT: float) -> float:
+    """``-kT ln(p / q)`` of two sets; infinite where one of them is empty."""
+    inside, outside = populations @ share, populations @ other
     return float(-kT * np.log(inside / outside)) if inside > 0 and outside > 0 else np.inf

@@ -51,6 +51,7 @@ from .executors import TaskRunner as TaskRunner
 from .executors import processes as processes
 from .features import DistanceFeatures as DistanceFeatures
 from .features import FeatureSet as FeatureSet
+from .features import HostGuestFeatures as HostGuestFeatures
 from .features import TorsionFeatures as TorsionFeatures
 from .model_variable import FrameModel as FrameModel
 from .model_variable import model_variable as model_variable

@@ -8,6 +8,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from scipy.sparse.csgraph import shortest_path
 
+from thalweg.binding.swarms.guest_contacts import GuestContacts
 from thalweg.dynamics.engine import Variable
 from thalweg.geometry.bond_graph import heavy_atom_pairs
 from thalweg.geometry.composed_variables import SineCosine
@@ -15,7 +16,7 @@ from thalweg.geometry.torsions import backbone_dihedrals, rotatable_dihedrals
 from thalweg.geometry.variables import Dihedrals, Distances
 from thalweg.systems.system import System
 from thalweg.systems.topology import Topology
-from thalweg.units import Count
+from thalweg.units import Count, Nanometers
 
 MOST_DISTANCES = 5000
 """Features beyond which a campaign spends its time on features."""
@@ -111,3 +112,34 @@ class DistanceFeatures:
         ways = shortest_path(lengths, directed=False)[pairs[:, 0], pairs[:, 1]]
         widest = 2 * np.ptp(x, axis=0).max() if system.box is None else np.linalg.norm(system.box.sum(0))
         return np.zeros(len(variable.names)), SLACK * np.where(np.isfinite(ways), ways, widest)
+
+
+@dataclass(frozen=True)
+class HostGuestFeatures:
+    """The distance of host and guest, and contacts of classes of their atoms, which no symmetry of either changes.
+
+    Parameters
+    ----------
+    host : number of atoms of the host, which stands first
+    guest : number of atoms of each guest; the guests follow
+    radius : distance at which a pair of heavy atoms counts half a contact [nm]
+    """
+
+    host: Count
+    guest: Count
+    radius: Nanometers = 0.5
+
+    def variable(self, topology: Topology) -> GuestContacts:
+        """The distance [nm], then contacts."""
+        guests, rest = divmod(len(topology) - self.host, self.guest)
+        if guests < 1 or rest:
+            raise ValueError(
+                f"[features] a host of {self.host} atoms and guests of {self.guest} do not make up {len(topology)} "
+                "atoms; count the atoms of both, hydrogens as well"
+            )
+        places = np.arange(self.host, len(topology)).reshape(guests, self.guest)
+        return GuestContacts(topology, np.arange(self.host), places, self.radius)
+
+    def bounds(self, system: System, variable: Variable) -> None:
+        """Unknown: a guest may go anywhere."""
+        return None

@@ -7,6 +7,13 @@ from .model_dynamics import Course as Course
 from .model_dynamics import Plan as Plan
 from .model_dynamics import judgment as judgment
 from .model_dynamics import simulate as simulate
+from .molecules.binding_swarms import Binding as Binding
+from .molecules.binding_swarms import SwarmStudy as SwarmStudy
+from .molecules.binding_swarms import SwarmSystem as SwarmSystem
+from .molecules.binding_swarms import analyzed_swarms as analyzed_swarms
+from .molecules.binding_swarms import load_swarm_study as load_swarm_study
+from .molecules.binding_swarms import swarm_study as swarm_study
+from .molecules.binding_swarms import swarm_study_from_table as swarm_study_from_table
 from .molecules.molecule_table import MoleculeTable as MoleculeTable
 from .molecules.protein import protein_study as protein_study
 from .molecules.qsar import QSARPredictions as QSARPredictions

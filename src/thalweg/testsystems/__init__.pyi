@@ -1,5 +1,6 @@
 from .activation import ActivationRuns as ActivationRuns
 from .activation import ActivationSwitch as ActivationSwitch
+from .binding_well import BindingWell as BindingWell
 from .boundary_values import Boundary as Boundary
 from .boundary_values import HoppingProcess as HoppingProcess
 from .chain import chain_committor as chain_committor

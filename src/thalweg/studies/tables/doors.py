@@ -79,7 +79,9 @@ RULES = Family(
 LIKENESSES = Family(Likeness, _of("collective_variables", "ByDistribution", "ByCorrelation"))
 REGIONS = Family(Region, _of("kinetics", "Ellipsoid", "Intervals", "Union"))
 FEATURES = Family(
-    FeatureSet, _of("sampling", "TorsionFeatures", "DistanceFeatures"), default="TorsionFeatures"
+    FeatureSet,
+    _of("sampling", "TorsionFeatures", "DistanceFeatures", "HostGuestFeatures"),
+    default="TorsionFeatures",
 )
 EXECUTORS = Family(
     TaskRunner,
