@@ -154,7 +154,7 @@ def known_gate(quick: bool) -> Iterator[Row]:
     opened = generator.random((runs, frames)) < probability
     found = []
     for is_open in opened.ravel():
-        atoms = _together([*walls, *([] if is_open else [plug])])
+        atoms = TypedAtoms.together([*walls, *([] if is_open else [plug])])
         jitter = generator.normal(0, 0.01, atoms.positions.shape)
         found.append(BuriedPockets().find(atoms.moved(atoms.positions + jitter)))
     volumes = overlapping_volumes(found, ["A:LEU1"])
@@ -268,15 +268,6 @@ def _between_helices(atoms: TypedAtoms) -> list[str]:
 
 def _carbons(places: np.ndarray, name: str) -> TypedAtoms:
     return TypedAtoms(places, np.full(len(places), 6), np.ones((len(places), 8), bool), (name,) * len(places))
-
-
-def _together(parts: list[TypedAtoms]) -> TypedAtoms:
-    return TypedAtoms(
-        np.concatenate([each.positions for each in parts]),
-        np.concatenate([each.numbers for each in parts]),
-        np.concatenate([each.channels for each in parts]),
-        tuple(name for each in parts for name in each.residues),
-    )
 
 
 def fifteen_lines(atoms: TypedAtoms, spacing: float = 0.15) -> tuple[Pocket, ...]:

@@ -18,9 +18,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_solve, cholesky
+from scipy.linalg import cho_solve, cholesky
 from scipy.optimize import minimize
 
+from thalweg.binding.ligands.evidence import minus_log_evidence
 from thalweg.learning.calibration import alarm_threshold
 from thalweg.learning.models import Method, Model
 from thalweg.shapes import Float, Int
@@ -217,14 +218,7 @@ def _minus_evidence(logs, kernels, y):
     weights = np.exp(logs)
     covariance = np.tensordot(weights[:-1], kernels, 1)
     covariance[np.diag_indices(len(y))] += weights[-1]
-    try:
-        factor = cholesky(covariance, lower=True)
-    except LinAlgError:
-        return 1e10, np.zeros_like(logs)
-    alpha = cho_solve((factor, True), y)
-    value = 0.5 * y @ alpha + np.log(np.diag(factor)).sum()
-    # d/dv = -1/2 tr((alpha alpha^T - C^-1) K)
-    slope = 0.5 * (cho_solve((factor, True), np.eye(len(y))) - np.outer(alpha, alpha))
+    value, slope = minus_log_evidence(covariance, y)
     gradient = [
         *(v * np.vdot(slope, kernel) for v, kernel in zip(weights, kernels)),
         weights[-1] * np.trace(slope),

@@ -7,7 +7,7 @@ that an atom donates says all of them. Structures and chemistry are read in `tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -102,6 +102,18 @@ class TypedAtoms:
         residues = tuple(self.residues[k] for k in rows) if self.residues else ()
         return TypedAtoms(
             self.positions[rows], self.numbers[rows], self.channels[rows], residues, self.rotatable_bonds
+        )
+
+    @staticmethod
+    def together(parts: Sequence[TypedAtoms]) -> TypedAtoms:
+        """The atoms of several molecules as one, such as chains of a protein; labels are kept where all have them."""
+        labeled = all(each.residues for each in parts)
+        return TypedAtoms(
+            np.concatenate([each.positions for each in parts]),
+            np.concatenate([each.numbers for each in parts]),
+            np.concatenate([each.channels for each in parts]),
+            tuple(name for each in parts for name in each.residues) if labeled else (),
+            sum(each.rotatable_bonds for each in parts),
         )
 
     def moved(self, positions: Float[np.ndarray, "atoms 3"]) -> TypedAtoms:

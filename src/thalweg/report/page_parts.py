@@ -31,6 +31,15 @@ def document(title: str, body: str, scripts: str = "") -> str:
     )
 
 
+def report_page(
+    results: PageResults, sections: Iterable[Callable[[Any, Figures], str]], scripts: str = ""
+) -> str:
+    """A page that begins with what was asked and found and ends with what it was made from and what to cite."""
+    return document(
+        results.title, in_order(results, (asked_and_found, *sections, made_from, works_cited)), scripts
+    )
+
+
 def gzipped(code: str) -> str:
     """A library as the page unpacks it: gzip in base64, the same bytes for the same code."""
     return b64encode(gzip.compress(code.encode("utf-8"), mtime=0)).decode("ascii")

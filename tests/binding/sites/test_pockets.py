@@ -11,23 +11,6 @@ from thalweg.binding.sites.pockets import BuriedPockets
 from thalweg.binding.sites.probe_points import ProbeGrid
 from thalweg.binding.sites.site_forest import SiteForest, SiteForestModel
 from thalweg.binding.sites.surroundings import SURROUNDINGS, densities_around
-from thalweg.testsystems.hollow_shell import hollow_shell
-
-
-def shell(radius: float, density: float = 32.0, center=(0.0, 0.0, 0.0), name: str = "A:ALA1") -> TypedAtoms:
-    """Carbon atoms of one residue about a cavity."""
-    places = hollow_shell(radius, density) + np.array(center)
-    channels = np.array([[name in ("hydrophobic", "any") for name in CHANNELS]] * len(places))
-    return TypedAtoms(places, np.full(len(places), 6), channels, (name,) * len(places))
-
-
-def together(*parts: TypedAtoms) -> TypedAtoms:
-    return TypedAtoms(
-        np.concatenate([each.positions for each in parts]),
-        np.concatenate([each.numbers for each in parts]),
-        np.concatenate([each.channels for each in parts]),
-        sum((each.residues for each in parts), ()),
-    )
 
 
 def turned(atoms: TypedAtoms, seed: int) -> tuple[TypedAtoms, np.ndarray]:
@@ -37,7 +20,7 @@ def turned(atoms: TypedAtoms, seed: int) -> tuple[TypedAtoms, np.ndarray]:
 
 
 @pytest.mark.parametrize("radius", [0.6, 0.7, 0.8])
-def test_a_closed_cavity_has_the_volume_of_its_sphere_and_is_lined_by_its_atoms(radius):
+def test_a_closed_cavity_has_the_volume_of_its_sphere_and_is_lined_by_its_atoms(shell, radius):
     (found,) = BuriedPockets().find(shell(radius))
     # walls are made of spheres, between which a probe goes a little further
     assert found.volume == pytest.approx(4 / 3 * np.pi * (radius - 0.17) ** 3, rel=0.06)
@@ -45,16 +28,16 @@ def test_a_closed_cavity_has_the_volume_of_its_sphere_and_is_lined_by_its_atoms(
     assert found.residues == ("A:ALA1",)
 
 
-def test_the_larger_of_two_cavities_comes_first_and_a_ball_without_a_cavity_has_none():
-    both = together(shell(0.65), shell(0.8, center=(3.0, 0.0, 0.0), name="B:LEU2"))
+def test_the_larger_of_two_cavities_comes_first_and_a_ball_without_a_cavity_has_none(shell):
+    both = TypedAtoms.together([shell(0.65), shell(0.8, center=(3.0, 0.0, 0.0), name="B:LEU2")])
     first, second = BuriedPockets().find(both)
     assert first.score > second.score
     assert first.residues == ("B:LEU2",)
     assert second.residues == ("A:ALA1",)
-    assert BuriedPockets().find(together(*(shell(radius) for radius in (0.15, 0.35, 0.55)))) == ()
+    assert BuriedPockets().find(TypedAtoms.together([shell(radius) for radius in (0.15, 0.35, 0.55)])) == ()
 
 
-def test_pockets_do_not_depend_on_how_a_structure_is_turned_and_moved():
+def test_pockets_do_not_depend_on_how_a_structure_is_turned_and_moved(shell):
     open_bowl = shell(0.8, 40.0)
     bowl = open_bowl.taken(open_bowl.positions[:, 2] < 0.3)
     moved, matrix = turned(bowl, 0)
@@ -63,7 +46,7 @@ def test_pockets_do_not_depend_on_how_a_structure_is_turned_and_moved():
         assert own.volume == pytest.approx(other.volume)
 
 
-def test_burial_is_one_in_a_closed_shell_and_half_above_a_wide_plane():
+def test_burial_is_one_in_a_closed_shell_and_half_above_a_wide_plane(shell):
     closed = ProbeGrid().points(shell(0.7, 60.0))
     middle = np.linalg.norm(closed.positions, axis=1).argmin()
     assert closed.burial[middle] == closed.enclosure[middle] == 1.0
@@ -95,9 +78,9 @@ def test_densities_are_those_summed_one_atom_after_another():
     np.testing.assert_array_equal(found["atoms counted to 0.55 nm"], (gaps < 0.55).sum(1))
 
 
-def test_a_forest_learns_which_of_two_equal_cavities_ligands_take_and_stays_itself_in_a_file(tmp_path):
+def test_a_forest_learns_which_of_two_equal_cavities_ligands_take_and_stays_itself_in_a_file(shell, tmp_path):
     ligand = shell(0.15, 40.0).positions
-    proteins = [turned(_two_kinds(), seed) for seed in range(3)]
+    proteins = [turned(_two_kinds(shell), seed) for seed in range(3)]
     ligands = [ligand @ matrix.T + [3.0, -1.0, 2.0] for _, matrix in proteins]
     model = SiteForest(trees=20).fit([atoms for atoms, _ in proteins[:2]], ligands[:2])
     best = model.find(proteins[2][0])[0]
@@ -111,11 +94,11 @@ def test_a_forest_learns_which_of_two_equal_cavities_ligands_take_and_stays_itse
     assert sum(model.importance().values()) == pytest.approx(1.0)
 
 
-def _two_kinds() -> TypedAtoms:
-    return together(shell(0.7, name="A:PHE1"), shell(0.7, center=(2.5, 0.0, 0.0), name="B:LYS2"))
+def _two_kinds(shell) -> TypedAtoms:
+    return TypedAtoms.together([shell(0.7, name="A:PHE1"), shell(0.7, center=(2.5, 0.0, 0.0), name="B:LYS2")])
 
 
-def test_overlap_is_one_for_what_is_the_same_and_zero_for_what_is_elsewhere():
+def test_overlap_is_one_for_what_is_the_same_and_zero_for_what_is_elsewhere(shell):
     (cavity,) = BuriedPockets().find(shell(0.7))
     # carbon atoms that reach as far as the cavity does
     inner = cavity.points[np.linalg.norm(cavity.points, axis=1) < 0.33]
@@ -124,10 +107,10 @@ def test_overlap_is_one_for_what_is_the_same_and_zero_for_what_is_elsewhere():
     assert volume_overlap(cavity, inside.moved(inside.positions + 3.0)) == 0.0
 
 
-def test_what_cannot_be_is_refused_with_the_reason():
+def test_what_cannot_be_is_refused_with_the_reason(shell):
     with pytest.raises(ValueError, match="no atoms"):
         ProbeGrid().points(shell(0.7).taken(np.arange(0)))
-    apart = together(shell(0.7), *(shell(0.7, center=each) for each in 90 * np.eye(3)))
+    apart = TypedAtoms.together([shell(0.7), *(shell(0.7, center=each) for each in 90 * np.eye(3))])
     with pytest.raises(ValueError, match="positions in nm"):
         ProbeGrid().points(apart)
     with pytest.raises(ValueError, match="one or more of each"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thalweg.binding.complexes import CHANNELS, TypedAtoms
+from thalweg.binding.complexes import TypedAtoms
 from thalweg.binding.sites.pockets import BuriedPockets, Pocket
 from thalweg.binding.sites.pockets_in_states import (
     PocketTracking,
@@ -14,34 +14,19 @@ from thalweg.binding.sites.pockets_in_states import (
     overlapping_volumes,
     residue_overlap,
 )
-from thalweg.testsystems.hollow_shell import hollow_shell
-
-
-def shell(radius: float, density: float = 32.0, center=(0.0, 0.0, 0.0), name: str = "A:ALA1") -> TypedAtoms:
-    """Carbon atoms of one residue about a cavity."""
-    places = hollow_shell(radius, density) + np.array(center)
-    channels = np.array([[name in ("hydrophobic", "any") for name in CHANNELS]] * len(places))
-    return TypedAtoms(places, np.full(len(places), 6), channels, (name,) * len(places))
-
-
-def together(*parts: TypedAtoms) -> TypedAtoms:
-    return TypedAtoms(
-        np.concatenate([each.positions for each in parts]),
-        np.concatenate([each.numbers for each in parts]),
-        np.concatenate([each.channels for each in parts]),
-        sum((each.residues for each in parts), ()),
-    )
 
 
 def pocket(residues: str, volume: float = 0.2, score: float = 1.0) -> Pocket:
     return Pocket(score, np.zeros((1, 3)), np.ones(1), volume, tuple(residues.split()))
 
 
-def test_a_cavity_that_a_plug_fills_is_closed_and_its_neighbor_stays_open():
-    walls = together(shell(0.6, name="A:LEU1"), shell(0.6, center=(2.5, 0.0, 0.0), name="A:VAL2"))
+def test_a_cavity_that_a_plug_fills_is_closed_and_its_neighbor_stays_open(shell):
+    walls = TypedAtoms.together(
+        [shell(0.6, name="A:LEU1"), shell(0.6, center=(2.5, 0.0, 0.0), name="A:VAL2")]
+    )
     plug = shell(0.2, 60.0, name="A:LEU1")
     opened = BuriedPockets().find(walls)
-    closed = BuriedPockets().find(together(walls, plug))
+    closed = BuriedPockets().find(TypedAtoms.together([walls, plug]))
     tracked = PocketTracking().fit([opened, closed, opened, closed])
     assert [site.core for site in tracked.sites] == [("A:VAL2",), ("A:LEU1",)]
     assert tracked.sites[1].is_open().tolist() == [True, False, True, False]

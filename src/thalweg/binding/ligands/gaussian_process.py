@@ -17,9 +17,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky, get_lapack_funcs, solve_triangular
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
+from thalweg.binding.ligands.evidence import lower_inverse, minus_log_evidence
 from thalweg.binding.ligands.features import (
     LigandFeatures,
     LigandPrediction,
@@ -91,7 +92,7 @@ class LigandProcess(Method):
             covariance[np.diag_indices_from(covariance)] += np.exp(hyper[-1])
             factor = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
             alpha = cho_solve((factor, True), y.astype(kind), check_finite=False).astype(float)
-            inverse = np.diag(_lower_inverse(factor)).astype(float)
+            inverse = np.diag(lower_inverse(factor)).astype(float)
             left_out.append((known, mean + spread * (y - alpha / inverse)))
             deviations = spread / np.sqrt(inverse)
             tasks.append(
@@ -181,28 +182,12 @@ def _covariance(kernels, squares, hyper):
     return found
 
 
-def _lower_inverse(factor):
-    """Lower triangle of ``C^-1`` from the factor of ``C``."""
-    (potri,) = get_lapack_funcs(("potri",), (factor,))
-    return potri(factor, lower=1)[0]
-
-
 def _minus_evidence(hyper, kernels, squares, y):
     """Negative logarithm of the evidence, up to a constant, and its gradient."""
-    count = len(y)
     radial = np.exp(hyper[-3] - squares / (2 * np.exp(2 * hyper[-2])))
     covariance = _covariance(kernels, squares, hyper)
-    covariance[np.diag_indices(count)] += np.exp(hyper[-1])
-    try:
-        factor = cholesky(covariance, lower=True, check_finite=False)
-    except np.linalg.LinAlgError:
-        return 1e10, np.zeros_like(hyper)
-    alpha = cho_solve((factor, True), y, check_finite=False)
-    value = 0.5 * y @ alpha + np.log(np.diag(factor)).sum()
-    # d/dp = -1/2 tr((alpha alpha^T - C^-1) dC/dp)
-    inverse = _lower_inverse(factor)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    slope = 0.5 * (inverse - np.outer(alpha, alpha))
+    covariance[np.diag_indices(len(y))] += np.exp(hyper[-1])
+    value, slope = minus_log_evidence(covariance, y)
     gradient = [
         *(np.exp(v) * np.vdot(slope, kernel) for v, kernel in zip(hyper, kernels)),
         np.vdot(slope, radial),

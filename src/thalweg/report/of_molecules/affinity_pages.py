@@ -17,15 +17,7 @@ import plotly.graph_objects as go
 from thalweg.binding.complexes import Complex
 from thalweg.report.csv_text import csv_text
 from thalweg.report.json_values import jsonable
-from thalweg.report.page_parts import (
-    Figures,
-    asked_and_found,
-    document,
-    in_order,
-    made_from,
-    table,
-    works_cited,
-)
+from thalweg.report.page_parts import Figures, report_page, table
 from thalweg.report.results import PageResults
 from thalweg.report.style import INK, PALETTE, styled
 from thalweg.report.written_files import write_files
@@ -97,10 +89,7 @@ def write_affinity_fit(results: AffinityFitResults, folder: Path) -> Path:
         {
             "results/report.json": lambda: json.dumps(jsonable(results), indent=1) + "\n",
             "left_out.csv": lambda: csv_text(header, rows),
-            "report.html": lambda: document(
-                results.title,
-                in_order(results, (asked_and_found, _left_out, _scores, made_from, works_cited)),
-            ),
+            "report.html": lambda: report_page(results, (_left_out, _scores)),
         },
     )
 
@@ -132,10 +121,7 @@ def write_affinity_predictions(results: AffinityPredictionResults, folder: Path)
                     [str(each).lower() for each in results.inside],
                 ),
             ),
-            "report.html": lambda: document(
-                results.title,
-                in_order(results, (asked_and_found, _listed, _in_pockets, made_from, works_cited)),
-            ),
+            "report.html": lambda: report_page(results, (_listed, _in_pockets)),
         },
     )
 

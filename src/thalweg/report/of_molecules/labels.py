@@ -10,15 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from thalweg.report.json_values import jsonable
-from thalweg.report.page_parts import (
-    Figures,
-    asked_and_found,
-    document,
-    in_order,
-    made_from,
-    table,
-    works_cited,
-)
+from thalweg.report.page_parts import Figures, report_page, table
 from thalweg.report.results import PageResults
 from thalweg.report.style import PALETTE, styled
 from thalweg.report.written_files import write_files
@@ -65,9 +57,7 @@ def write_label_report(results: LabelResults, folder: Path) -> Path:
 
 def _page(results: LabelResults) -> str:
     """The whole page; what is absent is left out."""
-    return document(
-        results.title, in_order(results, (asked_and_found, _frames, _failures, made_from, works_cited))
-    )
+    return report_page(results, (_frames, _failures))
 
 
 def _frames(results: LabelResults, numbered: Figures) -> str:

@@ -13,14 +13,7 @@ from thalweg.collective_variables.interpretation.ranking import Ranking
 from thalweg.collective_variables.interpretation.turning import TurningOrder
 from thalweg.report.csv_text import csv_text
 from thalweg.report.json_values import jsonable
-from thalweg.report.page_parts import (
-    Figures,
-    asked_and_found,
-    document,
-    in_order,
-    made_from,
-    works_cited,
-)
+from thalweg.report.page_parts import Figures, report_page
 from thalweg.report.results import MolecularState, PageResults, ReportedNumber, ViewerMolecule
 from thalweg.report.style import INK, PALETTE, compact, styled
 from thalweg.report.viewer import viewer
@@ -74,14 +67,14 @@ def write_pathway_report(results: PathwayResults, folder: Path) -> Path:
     told = {key: value for key, value in vars(results).items() if key not in kept}
     told |= {"ranking": vars(ranking), "order": vars(order) | {"sure": order.sure}}
     head = ("residue", "share of importance", "spread over halves", "among the first", "named")
-    sections = (asked_and_found, _importances, _turns, _structures, made_from, works_cited)
+    sections = (_importances, _turns, _structures)
     return write_files(
         folder,
         {
             "results/residues.csv": lambda: csv_text(head, rows),
             "results/order.csv": lambda: csv_text(("residue", "place", "error", "deviations apart"), turns),
             "results/report.json": lambda: json.dumps(jsonable(told), indent=1) + "\n",
-            "report.html": lambda: document(results.title, in_order(results, sections), _script(results)),
+            "report.html": lambda: report_page(results, sections, _script(results)),
         },
     )
 

@@ -14,15 +14,7 @@ from thalweg.collective_variables.interpretation.ranking import Ranking
 from thalweg.report.csv_text import csv_text
 from thalweg.report.figures import choice_figure, surface_figure
 from thalweg.report.json_values import jsonable
-from thalweg.report.page_parts import (
-    Figures,
-    asked_and_found,
-    document,
-    in_order,
-    made_from,
-    table,
-    works_cited,
-)
+from thalweg.report.page_parts import Figures, report_page, table
 from thalweg.report.results import (
     ModelChoice,
     MolecularState,
@@ -142,13 +134,11 @@ def write_protein_report(results: ProteinResults, folder: Path) -> Path:
     if results.function is not None:
         told["function"] = vars(results.function) | {"ranking": vars(results.function.ranking)}
     models = [[each.name, each.score, each.error, each.training] for each in results.choice.candidates]
-    sections = (
-        asked_and_found, _choice, _landscape, _sets, _starts, _function, _pockets, made_from, works_cited,
-    )  # fmt: skip
+    sections = (_choice, _landscape, _sets, _starts, _function, _pockets)
     files = {
         "results/models.csv": lambda: csv_text(("model", "score", "error", "in training"), models),
         "results/report.json": lambda: json.dumps(jsonable(told), indent=1) + "\n",
-        "report.html": lambda: document(results.title, in_order(results, sections), _script(results)),
+        "report.html": lambda: report_page(results, sections, _script(results)),
     }
     if results.starts is not None:
         rows = [list(each) for each in results.starts.frames]

@@ -12,15 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from thalweg.report.json_values import jsonable
-from thalweg.report.page_parts import (
-    Figures,
-    asked_and_found,
-    document,
-    in_order,
-    made_from,
-    table,
-    works_cited,
-)
+from thalweg.report.page_parts import Figures, report_page, table
 from thalweg.report.results import PageResults
 from thalweg.report.rounding import with_error
 from thalweg.report.style import INK, PALETTE, compact, styled
@@ -96,12 +88,12 @@ def write_qsar_report(results: QSARResults, folder: Path) -> Path:
     """
     told = {key: value for key, value in vars(results).items() if key != "drawings"}
     told["splits"] = [vars(each) for each in results.splits]
-    sections = (asked_and_found, _scores, _predicted, _near_and_far, _atoms, _audit, made_from, works_cited)
+    sections = (_scores, _predicted, _near_and_far, _atoms, _audit)
     return write_files(
         folder,
         {
             "results/report.json": lambda: json.dumps(jsonable(told), indent=1) + "\n",
-            "report.html": lambda: document(results.title, in_order(results, sections)),
+            "report.html": lambda: report_page(results, sections),
         },
     )
 

@@ -16,15 +16,7 @@ from thalweg.binding.sites.pockets import Pocket
 from thalweg.interop.complexes.site_files import pocket_atoms
 from thalweg.report.csv_text import csv_text
 from thalweg.report.json_values import jsonable
-from thalweg.report.page_parts import (
-    Figures,
-    asked_and_found,
-    document,
-    in_order,
-    made_from,
-    table,
-    works_cited,
-)
+from thalweg.report.page_parts import Figures, report_page, table
 from thalweg.report.results import MolecularState, PageResults, ReportedNumber, ViewerMolecule
 from thalweg.report.rounding import significant
 from thalweg.report.style import PALETTE, compact, styled
@@ -79,11 +71,7 @@ def write_site_report(results: SiteResults, folder: Path) -> Path:
             ),
             "results/pockets.pdb": lambda: pocket_atoms(results.pockets),
             "results/report.json": lambda: json.dumps(jsonable(told), indent=1) + "\n",
-            "report.html": lambda: document(
-                results.title,
-                in_order(results, (asked_and_found, _table, _picture, _residues, made_from, works_cited)),
-                _scripts(results),
-            ),
+            "report.html": lambda: report_page(results, (_table, _picture, _residues), _scripts(results)),
         },
     )
 

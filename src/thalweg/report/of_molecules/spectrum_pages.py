@@ -11,15 +11,7 @@ import numpy as np
 from thalweg.report.csv_text import csv_text
 from thalweg.report.json_values import jsonable
 from thalweg.report.of_molecules.spectra import vibrational_figure
-from thalweg.report.page_parts import (
-    Figures,
-    asked_and_found,
-    document,
-    in_order,
-    made_from,
-    table,
-    works_cited,
-)
+from thalweg.report.page_parts import Figures, report_page, table
 from thalweg.report.results import PageResults
 from thalweg.report.written_files import write_files
 from thalweg.spectra.harmonic import HarmonicSpectrum
@@ -60,10 +52,7 @@ def write_spectrum_report(results: SpectrumResults, folder: Path) -> Path:
         {
             "results/spectrum.csv": lambda: csv_text(header, np.stack(columns, 1).tolist()),
             "results/report.json": lambda: json.dumps(jsonable(told), indent=1) + "\n",
-            "report.html": lambda: document(
-                results.title,
-                in_order(results, (asked_and_found, _spectrum, _peaks, _modes, made_from, works_cited)),
-            ),
+            "report.html": lambda: report_page(results, (_spectrum, _peaks, _modes)),
         },
     )
 

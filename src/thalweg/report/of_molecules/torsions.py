@@ -10,15 +10,7 @@ import numpy as np
 
 from thalweg.report.json_values import jsonable
 from thalweg.report.of_scans import drawn_profiles
-from thalweg.report.page_parts import (
-    Figures,
-    asked_and_found,
-    document,
-    in_order,
-    made_from,
-    table,
-    works_cited,
-)
+from thalweg.report.page_parts import Figures, report_page, table
 from thalweg.report.results import PageResults
 from thalweg.report.written_files import write_files
 from thalweg.shapes import Shaped
@@ -52,10 +44,7 @@ def write_torsion_report(results: TorsionResults, folder: Path) -> Path:
         folder,
         {
             "results/report.json": lambda: json.dumps(jsonable(results), indent=1) + "\n",
-            "report.html": lambda: document(
-                results.title,
-                in_order(results, (asked_and_found, _profiles, _numbers, made_from, works_cited)),
-            ),
+            "report.html": lambda: report_page(results, (_profiles, _numbers)),
         },
     )
 

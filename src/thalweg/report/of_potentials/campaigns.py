@@ -9,15 +9,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from thalweg.report.json_values import jsonable
-from thalweg.report.page_parts import (
-    Figures,
-    asked_and_found,
-    document,
-    in_order,
-    made_from,
-    table,
-    works_cited,
-)
+from thalweg.report.page_parts import Figures, report_page, table
 from thalweg.report.results import PageResults
 from thalweg.report.rounding import significant
 from thalweg.report.style import PALETTE, styled
@@ -67,8 +59,8 @@ def write_campaign_report(results: CampaignResults, folder: Path) -> Path:
 
 def _page(results: CampaignResults) -> str:
     """The whole page; what is absent is left out."""
-    sections = (asked_and_found, _course, _cycles, _checks, _card, made_from, works_cited)
-    return document(results.title, in_order(results, sections))
+    sections = (_course, _cycles, _checks, _card)
+    return report_page(results, sections)
 
 
 def _course(results: CampaignResults, numbered: Figures) -> str:

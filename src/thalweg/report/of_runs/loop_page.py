@@ -12,15 +12,7 @@ import plotly.graph_objects as go
 
 from thalweg.free_energies.perturbation import Perturbation
 from thalweg.report.json_values import jsonable
-from thalweg.report.page_parts import (
-    Figures,
-    asked_and_found,
-    document,
-    in_order,
-    made_from,
-    table,
-    works_cited,
-)
+from thalweg.report.page_parts import Figures, report_page, table
 from thalweg.report.results import PageResults, ReportedNumber
 from thalweg.report.rounding import with_error
 from thalweg.report.style import PALETTE, styled
@@ -101,12 +93,12 @@ def write_loop_report(results: LoopResults, folder: Path) -> Path:
     OSError
         If the folder cannot be written; files written before stay whole.
     """
-    sections = (asked_and_found, _free_energies, _returns, _pages, made_from, works_cited)
+    sections = (_free_energies, _returns, _pages)
     return write_files(
         folder,
         {
             "results/report.json": lambda: json.dumps(jsonable(results), indent=1) + "\n",
-            "report.html": lambda: document(results.title, in_order(results, sections)),
+            "report.html": lambda: report_page(results, sections),
         },
     )
 
