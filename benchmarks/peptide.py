@@ -43,7 +43,7 @@ MIDDLE = slice(1, 4)
 PHI, PSI = (-100.0, -30.0), (-67.0, -7.0)
 """Of a helical residue [degrees]."""
 
-FOLDING = None, None
+FOLDING = 5.51, 0.63
 """Folding free energy and its error [kJ/mol], as the part ``reference`` printed them."""
 
 HELIX = np.radians([-57.0, -47.0])
@@ -67,7 +67,7 @@ LOOPS = {
     "MESA": {"cycles": 2},
 }
 LENGTHS = {
-    "seeds": [1, 2], "walkers": 16, "swarm": "30 ps", "drive": "50 ps", "produce": "120 ps", "segment": "60 ps",
+    "seeds": [1, 2], "walkers": 12, "swarm": "25 ps", "drive": "40 ps", "produce": "100 ps", "segment": "50 ps",
     "save_every": "1 ps", "lagtime": "5 ps", "skip": "20 ps",
     "bias": {"kind": "Metadynamics", "height": "0.5 kJ/mol", "bias_factor": 6.0, "stride": "1 ps"},
 }  # fmt: skip
@@ -202,7 +202,6 @@ def loop(name: str, quick: bool) -> Iterator[Row]:
             target=f"within {AGREE:g} and 3 errors",
             met=each is not None
             and not each.shortcomings
-            and exact is not None
             and bool(abs(each.value - exact) < min(AGREE, 3 * np.hypot(each.error, error))),
             peer="plain dynamics from both sides",
             peer_value=exact,
@@ -214,7 +213,6 @@ def loop(name: str, quick: bool) -> Iterator[Row]:
         "kJ/mol",
         target="seeds agree, and with the reference",
         met=len(told) > 1
-        and exact is not None
         and "estimates agree" in agreement(told)
         and bool(abs(np.mean([each.value for each in told]) - exact) < AGREE),
         peer="plain dynamics from both sides",

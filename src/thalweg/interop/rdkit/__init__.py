@@ -1,1 +1,1 @@
-"""Molecules by their SMILES, through RDKit."""
+"""Molecules by their SMILES or their sequence, through RDKit."""
