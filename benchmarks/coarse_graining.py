@@ -1,0 +1,317 @@
+"""Coarse-graining: potentials of beads judged by free energies, beside what other programs and published tables say.
+
+A divergence is that of Jensen and Shannon [nat] between histograms of two torsions, 24 bins each, of the reference and
+of the model's own dynamics, which start from frames of the reference and are no shorter than what makes their halves
+agree (``own floor``). Where networks are trained or dynamics are run, spreads are standard errors over seeds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from ase.io import read
+
+from thalweg.coarse_graining.bead_frames import BeadFrames
+from thalweg.coarse_graining.density_ratio.chain_density import ChainDensityRatio
+from thalweg.coarse_graining.fitting.boltzmann_inversion import BoltzmannInversion
+from thalweg.coarse_graining.fitting.denoising import denoised
+from thalweg.coarse_graining.fitting.force_matching import ForceMatching
+from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel
+from thalweg.coarse_graining.fitting.relative_entropy import RelativeEntropy
+from thalweg.coarse_graining.interactions.functions import BSplines, Powers, Waves
+from thalweg.coarse_graining.interactions.interaction import Bonded, Coordinate, Interaction, Pairs
+from thalweg.coarse_graining.judgement.comparison import compare_surfaces
+from thalweg.coarse_graining.judgement.distributions import jensen_shannon
+from thalweg.coarse_graining.simulation import CoarseDynamics
+from thalweg.report.benchmark import Row
+from thalweg.units import ANGSTROM, BOLTZMANN, KILOCALORIE
+
+KCAL_PER_ANGSTROM = KILOCALORIE / ANGSTROM
+SEEDS = range(3)
+PHI, PSI = ([[0, 1, 2, 3]], [[1, 2, 3, 4]])
+SURFACE = (Coordinate("dihedral", PHI, Waves(1)), Coordinate("dihedral", PSI, Waves(1)))
+DYNAMICS = CoarseDynamics(length=40.0, replicas=200, save_every=0.4)
+
+
+def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
+    """Each part alone; ``quick`` takes fewer frames and one seed."""
+    return {
+        "methanol": lambda: methanol(data / "coarse_graining" / "methanol_mscg"),
+        "alanine/forces": lambda: alanine_forces(data, quick),
+        "alanine/entropy": lambda: alanine_entropy(data, quick),
+        "alanine/noise": lambda: alanine_noise(data, quick),
+        "asp7": lambda: heptapeptide(data / "coarse_graining" / "asp7", quick),
+        "speed": lambda: speed(quick),
+    }
+
+
+def rows(data: Path, quick: bool) -> Iterator[Row]:
+    """Rows of all `parts`."""
+    for part in parts(data, quick).values():
+        yield from part()
+
+
+def methanol(folder: Path) -> Iterator[Row]:
+    """One site of methanol: the force of the published program's example, and what it costs."""
+    if not folder.is_dir():
+        yield _absent()
+        return
+    frames = _dump(folder / "MeOH_example.dat.gz")
+    table = np.loadtxt(folder / "1_1.dat")
+    r, published = table[:, 0] * ANGSTROM, table[:, 1]
+    # their resolution and start: 0.7 Å from the shortest distance on; forces of theirs are splines of degree five
+    splines = BSplines(0.2852369, 1.0, 10, degree=5)
+    began = time.process_time()
+    model = ForceMatching((Pairs(splines, 1.0, frames.kinds),)).fit(frames)
+    spent = time.process_time() - began
+    force = -(model.coefficients @ splines.design(r)[1]) / KCAL_PER_ANGSTROM
+    inside = (r >= 0.32) & (r <= 0.98)
+    alike = float(np.corrcoef(force[inside], published[inside])[0, 1])
+    apart = float(np.sqrt(np.mean((force - published)[inside] ** 2)))
+    name = "methanol, one site, 20 frames of 1,000"
+    yield Row(
+        f"{name}: correlation of forces, 3.2 to 9.8 Å",
+        alike,
+        "",
+        target="> 0.998",
+        met=alike > 0.998,
+        peer="MS-CG",
+    )
+    yield Row(f"{name}: difference from the peer's force", apart, "kcal/mol/Å", peer="MS-CG")
+    yield Row(f"{name}: processor time of the fit", spent, "s", target="<= 5", met=spent <= 5)
+    yield Row(
+        f"{name}: share of squared force that no pair force explains", model.info["of mean squared force"], ""
+    )
+
+
+def alanine_forces(data: Path, quick: bool) -> Iterator[Row]:
+    """Five beads of alanine dipeptide by matched forces, with and without a coupling of both torsions."""
+    frames = _alanine(data)
+    if frames is None:
+        yield _absent()
+        return
+    for name, coupled in (("bonds, angles, torsions", 0), ("and their coupling", 3)):
+        model = ForceMatching(_five_beads(frames, coupled)).fit(frames)
+        yield from _judged(f"alanine, forces matched: {name}", model, frames, quick, target=0.04)
+
+
+def alanine_entropy(data: Path, quick: bool) -> Iterator[Row]:
+    """The same beads by relative entropy, begun from inverted distributions; no forces used."""
+    frames = _alanine(data)
+    if frames is None:
+        yield _absent()
+        return
+    for name, coupled in (("bonds, angles, torsions", 0), ("and their coupling", 3)):
+        began = time.process_time()
+        model = _entropy(frames, coupled, quick)
+        spent = time.process_time() - began
+        what = f"alanine, relative entropy: {name}"
+        yield from _judged(what, model, frames, quick, target=0.035)
+        yield Row(f"{what}: processor time", spent, "s")
+        yield Row(
+            f"{what}: worst mean of a function", model.info["worst mean [standard errors]"], "standard errors"
+        )
+
+
+def alanine_noise(data: Path, quick: bool) -> Iterator[Row]:
+    """A tenth of the frames, with forces as they are and mixed with noise."""
+    frames = _alanine(data)
+    if frames is None:
+        yield _absent()
+        return
+    few = frames[::10]
+    for name, some in (
+        ("1,000 frames", few),
+        ("1,000 frames, denoised", denoised(few, 0.01, copies=10)),
+        ("10,000 frames, denoised", denoised(frames, 0.01, copies=3)),
+    ):
+        model = ForceMatching(_five_beads(frames, 3)).fit(some)
+        target = 0.04 if name == "1,000 frames, denoised" else None
+        yield from _judged(f"alanine, forces matched: {name}", model, frames, quick, target)
+
+
+def heptapeptide(folder: Path, quick: bool) -> Iterator[Row]:
+    """Heptaaspartate: Monte Carlo on a convolutional classifier against dynamics in water."""
+    if not folder.is_dir():
+        yield _absent()
+        return
+    chain, bins = _heptapeptide(folder), 12
+    half = len(chain) // 2
+    rng = np.random.default_rng(0)
+    alone = chain.copy()
+    for column in alone.reshape(len(chain), -1).T:
+        rng.shuffle(column)
+    name = "Asp7, two torsions of a residue"
+    yield Row(f"{name}: halves of dynamics", _of_residues(chain[:half], chain[half:], bins), "nat")
+    yield Row(f"{name}: independent torsions", _of_residues(chain, alone, bins), "nat")
+    found, neighbors, costs = [], [], []
+    for seed in [0] if quick else SEEDS:
+        began = time.process_time()
+        model = ChainDensityRatio(kT=BOLTZMANN * 300, seed=seed, epochs=5 if quick else 60).fit([chain])
+        drawn = model.sample(7, count=500, sweeps=200, every=10, seed=seed).reshape(-1, 7, 2)
+        costs.append(time.process_time() - began)
+        found.append(_of_residues(chain, drawn, bins))
+        neighbors.append(_of_neighbors(chain, drawn, bins))
+    value = float(np.mean(found))
+    yield Row(f"{name}: Monte Carlo on the classifier", value, "nat", _error(found), "< 0.02", value < 0.02)
+    yield Row(
+        "Asp7, torsions on both sides of a peptide bond: Monte Carlo on the classifier",
+        float(np.mean(neighbors)), "nat", _error(neighbors), peer="halves of dynamics",
+        peer_value=_of_neighbors(chain[:half], chain[half:], bins),
+    )  # fmt: skip
+    yield Row("Asp7: processor time of fit and Monte Carlo", float(np.mean(costs)), "s", _error(costs))
+
+
+def speed(quick: bool) -> Iterator[Row]:
+    """Matching the forces of a hundred thousand frames of ten beads, in parts that are read once."""
+    count, beads = (2_000 if quick else 100_000), 10
+    interactions: list[Interaction] = [
+        Bonded(Coordinate("distance", [[k, k + 1] for k in range(9)], Powers(0.38, 0.02)), name="bond"),
+        Bonded(
+            Coordinate("angle", [[k, k + 1, k + 2] for k in range(8)], BSplines(1.0, 2.8, 10)), name="angle"
+        ),
+        Bonded(
+            Coordinate("dihedral", [[k, k + 1, k + 2, k + 3] for k in range(7)], Waves(4)), name="torsion"
+        ),
+        Bonded(
+            Coordinate(
+                "distance", [[i, j] for i in range(10) for j in range(i + 4, 10)], BSplines(0.3, 1.5, 12)
+            ),
+            name="pair",
+        ),
+    ]
+
+    def parts() -> Iterator[BeadFrames]:
+        rng = np.random.default_rng(0)
+        for _ in range(10):
+            steps = rng.normal(size=(count // 10, beads, 3))
+            steps *= 0.38 / np.linalg.norm(steps, axis=2, keepdims=True)
+            yield BeadFrames(np.cumsum(steps, 1), 2.5, rng.normal(size=steps.shape))
+
+    began = time.process_time()
+    model = ForceMatching(interactions).fit(parts())
+    spent = time.process_time() - began
+    yield Row(
+        f"{count:,} frames of ten beads, {len(model.coefficients)} functions, read once: processor time",
+        spent,
+        "s",
+        target="<= 60",
+        met=spent <= 60,
+    )
+
+
+def _judged(
+    name: str, model: LinearCoarseModel, frames: BeadFrames, quick: bool, target: float | None
+) -> Iterator[Row]:
+    dynamics = replace(DYNAMICS, length=4.0) if quick else DYNAMICS
+    seeds = [0] if quick else SEEDS
+    found = [
+        compare_surfaces(SURFACE, frames, dynamics.run(model.energy(), frames, seed=seed)) for seed in seeds
+    ]
+    divergence = float(np.mean([each.divergence for each in found]))
+    met = None if target is None else divergence <= target
+    yield Row(
+        f"{name}: divergence of the surface", divergence, "nat", _error([each.divergence for each in found]),
+        None if target is None else f"<= {target}", met, "halves of the reference", found[0].floor,
+    )  # fmt: skip
+    yield Row(f"{name}: own floor", float(np.mean([each.own_floor for each in found])), "nat")
+    yield Row(f"{name}: error of the surface", float(np.mean([each.error for each in found])), "kT")
+    yield (
+        Row(
+            f"{name}: squared residual left out, of the squared force",
+            model.info.get("mean squared residual of frames left out", np.nan)
+            / float((frames.needed_forces() ** 2).mean()),
+            "",
+        )
+        if "strength" in model.info
+        else Row(f"{name}: simulations", float(model.info["simulations"]), "")
+    )
+
+
+def _entropy(frames: BeadFrames, coupled: int, quick: bool) -> LinearCoarseModel:
+    single = _five_beads(frames, 0)
+    interactions = _five_beads(frames, coupled)
+    inverted = BoltzmannInversion(single).fit(frames).coefficients
+    start = np.zeros(sum(len(one.names) for one in interactions))
+    start[: len(inverted)] = inverted
+    dynamics = CoarseDynamics(length=4.0 if quick else 30.0, replicas=150, save_every=0.3)
+    return RelativeEntropy(interactions, start=start, dynamics=dynamics, rounds=2 if quick else 12).fit(
+        frames
+    )
+
+
+def _five_beads(frames: BeadFrames, coupled: int) -> tuple[Interaction, ...]:
+    found: list[Interaction] = []
+    for kind, width, place in (("distance", 2, "bond"), ("angle", 3, "angle")):
+        for k in range(6 - width):
+            beads = [list(range(k, k + width))]
+            q = Coordinate(kind, beads, Powers(0.0)).values(frames.positions)
+            functions = Powers(float(q.mean()), float(q.std()))
+            found.append(Bonded(Coordinate(kind, beads, functions), name=f"{place} {k + 1}"))
+    found += [
+        Bonded(Coordinate("dihedral", beads, Waves(3)), name=n) for beads, n in ((PHI, "phi"), (PSI, "psi"))
+    ]
+    if coupled:
+        both = (Coordinate("dihedral", beads, Waves(coupled)) for beads in (PHI, PSI))
+        found.append(Bonded(*both, name="map"))
+    return tuple(found)
+
+
+def _alanine(data: Path) -> BeadFrames | None:
+    folder = data / "kinetics" / "cgnet_ala2"
+    if not folder.is_dir():
+        return None
+    x = np.load(folder / "ala2_coordinates.npy").astype(float) * ANGSTROM
+    f = np.load(folder / "ala2_forces.npy").astype(float) * KCAL_PER_ANGSTROM
+    return BeadFrames(
+        x, BOLTZMANN * 300, f, names=("C", "N", "CA", "C", "N"), masses=np.array([12, 14, 12, 12, 14.0])
+    )
+
+
+def _dump(file: Path) -> BeadFrames:
+    images = read(file, index=":", format="lammps-dump-text")
+    x = np.stack([image.get_positions() for image in images]) * ANGSTROM
+    f = np.stack([image.get_forces() for image in images]) * KCAL_PER_ANGSTROM
+    boxes = np.stack([np.asarray(image.cell) for image in images]) * ANGSTROM
+    beads = x.shape[1]
+    return BeadFrames(x, BOLTZMANN * 300, f, boxes, kinds=np.ones(beads, int), molecules=np.arange(beads))
+
+
+def _heptapeptide(folder: Path) -> np.ndarray:
+    """``(frames, 7 residues, phi and psi)``; the first residue has no phi, the last no psi."""
+    table = np.genfromtxt(folder / "asp7.csv.gz", delimiter=",", names=True)
+    chain = np.full((len(table), 7, 2), np.nan)
+    for k in range(6):
+        chain[:, k + 1, 0], chain[:, k, 1] = table[f"phi{k}"], table[f"psi{k}"]
+    return chain
+
+
+def _of_residues(a: np.ndarray, b: np.ndarray, bins: int) -> float:
+    """Mean divergence of the two torsions of a residue, residues that have both."""
+    return float(np.mean([_divergence(a[:, k], b[:, k], bins) for k in range(1, a.shape[1] - 1)]))
+
+
+def _of_neighbors(a: np.ndarray, b: np.ndarray, bins: int) -> float:
+    """The same of psi of one residue and phi of the next."""
+
+    def across(x, k):
+        return np.stack([x[:, k, 1], x[:, k + 1, 0]], 1)
+
+    return float(np.mean([_divergence(across(a, k), across(b, k), bins) for k in range(a.shape[1] - 1)]))
+
+
+def _divergence(a, b, bins):
+    edges = np.linspace(-np.pi, np.pi, bins + 1)
+    return jensen_shannon(*(np.histogram2d(*each.T, (edges, edges))[0] for each in (a, b)))
+
+
+def _error(values) -> float | None:
+    return None if len(values) < 2 else float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def _absent() -> Row:
+    return Row("coarse-graining", None, "", target="data are not here; see `thalweg bench --help`")

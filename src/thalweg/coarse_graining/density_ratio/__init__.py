@@ -1,0 +1,1 @@
+"""Free energies of many variables from a classifier of real against fake conformations."""
