@@ -30,6 +30,10 @@ def fit_of_complexes(
         typer.Option(help="Property of ligands that holds them, for a folder.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of splits.")] = 0,
+    poses: Annotated[
+        int,
+        typer.Option(help="Poses of each ligand sampled about the given one, for a second model beside it."),
+    ] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the model and report.html.")] = Path("affinity"),
 ) -> None:
     """Learn affinities of measured complexes and report how well ligands left out are predicted."""
@@ -37,7 +41,7 @@ def fit_of_complexes(
     from thalweg.studies.progress import watched
 
     with watched(Console(stderr=True, soft_wrap=True)) as progress:
-        results = fit_affinities(AffinityFit(source, unit, label, seed), out, progress)
+        results = fit_affinities(AffinityFit(source, unit, label, seed, poses), out, progress)
     _say(results)
     typer.echo(f"report: {out / 'report.html'}\nmodel: {out / MODEL}")
 

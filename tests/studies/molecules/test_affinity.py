@@ -67,7 +67,7 @@ def table(tmp_path_factory) -> Path:
 def test_a_table_becomes_a_model_that_predicts_new_ligands(table, tmp_path):
     results = fit_affinities(AffinityFit(table), tmp_path / "fit", quiet)
     said = " ".join(each.sentence for each in results.diagnoses)
-    assert "affinities come in pKd, nM" in said
+    assert "Affinities come in pKd, nM" in said
     assert "one protein" in said
     assert (tmp_path / "fit" / "report.html").is_file()
     assert len(results.measured) == len(TAILS)
@@ -84,6 +84,17 @@ def test_a_table_becomes_a_model_that_predicts_new_ligands(table, tmp_path):
         predict_affinities(
             AffinityAsked(asked.model, asked.protein, asked.ligands, "elsewhere"), tmp_path, quiet
         )
+
+
+def test_a_model_of_sampled_poses_stands_beside_that_of_the_given_ones(table, tmp_path):
+    results = fit_affinities(AffinityFit(table, poses=3), tmp_path, quiet)
+    rows = {model: numbers for split, model, *numbers in results.scores if split == "ligands"}
+    given, sampled = rows["process"], rows["process, 3 poses of each"]
+    assert np.isfinite([*given[::2], *sampled[::2]]).all()
+    assert sampled != given
+    assert any(each.startswith("With 3 weighted poses") for each in results.found)
+    with pytest.raises(StudyError, match="give two or more"):
+        AffinityFit(table, poses=1)
 
 
 def test_fingerprints_without_atoms_are_in_the_order_of_space(table):

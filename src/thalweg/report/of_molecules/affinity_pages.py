@@ -225,7 +225,10 @@ def _bonds(atoms):
 
 
 def _left_out(results: AffinityFitResults, numbered: Figures) -> str:
-    caption = "Each ligand as predicted from all others of its fold, with the interval that is to hold 90 % of them."
+    caption = (
+        "Each ligand as predicted by a model that has not seen it, with the interval that is to hold 90 % of them; on "
+        "the line both would be equal."
+    )
     return "<h2>Ligands left out</h2>" + numbered(_affinity_figure, caption, results)
 
 

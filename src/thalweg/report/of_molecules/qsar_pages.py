@@ -163,7 +163,8 @@ def _distance_figure(results: QSARResults) -> go.Figure:
             go.Scatter(x=x, y=y, mode="lines+markers", line={"color": color}, name=f"{each.name} split")
         )
     drawn.update_xaxes(title="similarity to the nearest training molecule")
-    drawn.update_yaxes(title="error", rangemode="tozero")
+    unit = f" [{results.unit}]" if results.unit else ""
+    drawn.update_yaxes(title=f"root mean square error{unit}", rangemode="tozero")
     return styled(drawn, height=380)
 
 

@@ -31,6 +31,9 @@ DRAWN = ("Xe", "Kr", "Ar", "Ne", "He")
 EVERY = 0.2
 """Points are drawn about that far apart [nm]."""
 
+TICKS = 8
+"""Residues named along the axis."""
+
 BOND_SLACK = 0.045
 """Atoms nearer than the sum of their covalent radii and this are drawn bound [nm]."""
 
@@ -134,7 +137,11 @@ def _residue_figure(scores: dict[str, float]) -> go.Figure:
             marker={"color": PALETTE[0]},
         )
     )
-    figure.update_xaxes(title="residue, in the order of the structure")
+    shown = np.linspace(0, len(values) - 1, min(TICKS, len(values))).round().astype(int)
+    labels = list(scores)
+    figure.update_xaxes(
+        title="residue", tickvals=(shown + 1).tolist(), ticktext=[labels[k] for k in shown], tickangle=0
+    )
     figure.update_yaxes(title="score")
     return styled(figure, height=320)
 

@@ -15,8 +15,9 @@ import numpy as np
 from thalweg.binding.affinity_process import AffinityProcess
 from thalweg.binding.affinity_series import AffinitySeries, AffinitySeriesModel
 from thalweg.binding.complexes import Complex
+from thalweg.binding.pose_sampling import PoseSampling
 from thalweg.binding.protein_clusters import protein_clusters
-from thalweg.binding.series_kernels import series_kernels
+from thalweg.binding.series_kernels import field_kernel, of_ligands, series_kernels
 from thalweg.binding.splits import Leaks, SetScores, Split, folds_within_sets
 from thalweg.binding.vina import VinaScore
 from thalweg.interop.complexes.ligands import read_ligands
@@ -35,8 +36,9 @@ from thalweg.report.of_molecules.affinity_pages import (
     write_affinity_fit,
     write_affinity_predictions,
 )
+from thalweg.report.page_parts import sentence
 from thalweg.report.results import Diagnosis
-from thalweg.report.rounding import significant
+from thalweg.report.rounding import significant, with_error
 from thalweg.studies.analyzing import Told
 from thalweg.studies.molecules.affinity_rows import REACH, MeasuredComplex, by_unit, measured_complexes
 from thalweg.studies.tables.language import StudyError
@@ -55,6 +57,9 @@ LEAST = 5
 LITTLE = 0.2
 """Share of predictions that atoms tell below which their colors say little."""
 
+FIELD = "field in series"
+"""The kernel of `series_kernels` that poses are compared by."""
+
 KEYS = ("rasmussen2006", "sundararajan2001", "angelopoulos2023", "rogers2010", "riniker2013")
 
 
@@ -68,12 +73,18 @@ class AffinityFit:
     unit : of affinities, where the table has no column for it
     label : property of ligands that holds them, for a folder
     seed : of splits
+    poses : of each ligand, sampled about the one given and weighed, that a second model sees; none if 0
     """
 
     source: Path
     unit: str | None = None
     label: str | None = None
     seed: int = 0
+    poses: int = 0
+
+    def __post_init__(self):
+        if self.poses < 0 or self.poses == 1:
+            raise StudyError(f"--poses {self.poses}; give two or more, or 0 for the given ones alone")
 
 
 def fit_affinities(wanted: AffinityFit, folder: Path, progress: Callable[[str], Told]) -> AffinityFitResults:
@@ -110,8 +121,14 @@ def fit_affinities(wanted: AffinityFit, folder: Path, progress: Callable[[str], 
     within = folds_within_sets(names, own, min(PARTS, len(set(own))), wanted.seed)
     predicted, half = _left_out(kernels, labels, within, watch)
     null = _known_little(rows, pairs)
-    scores = _scores("ligands", {"process": predicted, **null}, labels, names)
-    diagnoses = [Diagnosis("note", f"{note}.") for note in notes]
+    ways, compared = {"process": predicted}, ()
+    if wanted.poses:
+        moving = kernels | {FIELD: _of_poses(rows, wanted, progress("sampling poses"))}
+        moved, _ = _left_out(moving, labels, within, watch)
+        ways[f"process, {wanted.poses} poses of each"] = moved
+        compared = _compared(predicted, moved, labels, names, wanted.poses)
+    scores = _scores("ligands", {**ways, **null}, labels, names)
+    diagnoses = [Diagnosis("note", sentence(note)) for note in notes]
     if len(set(clusters)) > 1:
         apart = folds(len(pairs), min(PARTS, len(set(clusters))), wanted.seed, clusters)
         others, _ = _left_out(kernels, labels, apart, watch)
@@ -137,7 +154,7 @@ def fit_affinities(wanted: AffinityFit, folder: Path, progress: Callable[[str], 
     diagnoses += _as_good(scores, null)
     results = AffinityFitResults(
         title=f"Affinities of {wanted.source.name}",
-        subtitle=f"{len(pairs)} ligands in {len(set(names))} sets",
+        subtitle=f"{len(pairs)} ligands in {len(set(names))} set{'s' * (len(set(names)) > 1)}",
         names=tuple(_names(rows, pairs)),
         sets=tuple(names),
         measured=labels,
@@ -149,6 +166,7 @@ def fit_affinities(wanted: AffinityFit, folder: Path, progress: Callable[[str], 
             f"Ligands left out are predicted within {significant(best['process'][1])} kJ/mol about the mean of their "
             f"set, root mean square; R within sets is {best['process'][0]:.2f}, by heavy atoms alone "
             f"{best['heavy atoms'][0]:.2f}.",
+            *compared,
         ),
         certainty=(
             f"Intervals that are to hold 90 % hold {inside:.0f} % of ligands left out.",
@@ -306,6 +324,33 @@ def _left_out(
     return found, half
 
 
+def _of_poses(rows: Sequence[MeasuredComplex], wanted: AffinityFit, told: Told) -> np.ndarray:
+    """The kernel of fields in the pocket between ligands as what they do there: weighted poses of each."""
+    poses, weights, pairs, series = [], [], [], []
+    for number, row in enumerate(rows, 1):
+        found = PoseSampling(wanted.poses, seed=wanted.seed).sample(row.complex)
+        poses += found.poses
+        weights += found.weights.tolist()
+        pairs += [(row.set, row.ligand.skeleton)] * wanted.poses
+        series += [row.set] * wanted.poses
+        told(f"{number} of {len(rows)}", number / len(rows))
+    return of_ligands(field_kernel(poses, series), pairs, np.array(weights))
+
+
+def _compared(given, moved, labels, names, poses) -> tuple[str, ...]:
+    """What weighted poses change, paired over sets; nothing where no set is large enough to say."""
+    try:
+        without, beside = (SetScores.of(each, labels, names, LEAST) for each in (given, moved))
+    except ValueError:
+        return ()
+    apart = beside.correlations - without.correlations
+    spread = apart.std(ddof=1) / np.sqrt(len(apart)) if len(apart) > 1 else float("nan")
+    return (
+        f"With {poses} weighted poses of each ligand, R within sets changes by {with_error(apart.mean(), spread, '')}, "
+        f"paired over {len(apart)} sets.",
+    )
+
+
 def _known_little(rows: Sequence[MeasuredComplex], pairs: Sequence[tuple[str, str]]) -> dict[str, np.ndarray]:
     """Scores of models that were not fitted: heavy atoms, and Vina's terms."""
     place = {pair: k for k, pair in enumerate(pairs)}
@@ -325,7 +370,7 @@ def _scores(split, models, labels, names) -> list[tuple[str, str, float, float, 
         except ValueError:
             rows.append((split, name, missing, missing, missing))
             continue
-        error = float(found.centered_errors.mean()) if name == "process" else missing
+        error = float(found.centered_errors.mean()) if name.startswith("process") else missing
         rows.append((split, name, found.mean, found.spread, error))
     sizes = np.array([labels[[own == name for own in names]].std() for name in dict.fromkeys(names)])
     rows.append((split, "mean of the set", 0.0, missing, float(sizes.mean())))
@@ -339,7 +384,8 @@ def _as_good(
     found = {(split, name): r for split, name, r, _, _ in scores}
     return [
         Diagnosis(
-            "warning", f"With {split} left out, {name} alone ranks as well: do not rely on the model there."
+            "warning",
+            f"With {split} left out, the model ranks no better than {name} alone: do not rely on it there.",
         )
         for split in dict.fromkeys(each[0] for each in scores)
         for name in null
@@ -360,4 +406,5 @@ def _settings(wanted: AffinityFit) -> dict[str, str]:
         "unit": wanted.unit or "in the table",
         "label": wanted.label or "",
         "seed": str(wanted.seed),
+        "poses of each ligand": str(wanted.poses or "as given"),
     }

@@ -141,7 +141,8 @@ def _found(pockets: tuple[Pocket, ...], count: int) -> tuple[str, ...]:
     if not pockets:
         return ("No pockets: nowhere is there room for a probe that lies deep enough.",)
     best = pockets[0]
-    lined = ", ".join(best.residues[:8]) + (" ..." if len(best.residues) > 8 else "")
+    lined = ", ".join(best.residues[:8])
+    lined += f" and {len(best.residues) - 8} more" if len(best.residues) > 8 else ""
     place = ", ".join(f"{x:.1f}" for x in best.center / ANGSTROM)
     others = {1: "It is the only one."}.get(count, f"{count} pockets in all.")
     return (
