@@ -203,7 +203,7 @@ def _function(results: ProteinResults, numbered: Figures) -> str:
     verdict = "predictable" if found.predictable else "not predictable"
     rows = [
         ("verdict", verdict),
-        ("correlation on data left out", with_error(found.correlation, found.error, "")),
+        ("correlation on data left out", f"{found.correlation:.3f} ± {found.error:.2g}"),
         ("functions without a part that do as well", f"{100 * found.probability:.1f} %"),
         ("directions", str(found.components)),
     ]

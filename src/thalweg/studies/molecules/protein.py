@@ -40,7 +40,7 @@ from thalweg.report.of_runs.drawn_structures import drawn_atoms, molecule, turne
 from thalweg.report.of_runs.free_energies import Weighted, variable_surface
 from thalweg.report.page_parts import sentence
 from thalweg.report.results import Diagnosis, ModelChoice, Surface
-from thalweg.report.rounding import significant, with_error
+from thalweg.report.rounding import significant
 from thalweg.sampling.chimeras import chimeras
 from thalweg.studies.analyses import Analyses
 from thalweg.studies.analyzing import Told, measured, opened_trajectories
@@ -118,10 +118,11 @@ def protein_study(asked: ProteinStudy, folder: Path, progress: Callable[[str], T
         + analyses.diagnoses(),
         provenance={
             "settings": {
-                f"{name}, {key}": str(value)
+                f"{name}, {key}": ", ".join(map(str, value)) if isinstance(value, list) else str(value)
                 for name, own in asked.table.items()
                 if isinstance(own, dict)
                 for key, value in own.items()
+                if value != []
             },
             "versions": versions(),
         },
@@ -286,7 +287,7 @@ class _Run:
                     f"{wanted.values} has {len(values)} numbers for {self.data.n_frames} frames; give one of each"
                 )
             function = np.split(values[:, None], np.cumsum([len(each) for each in frames])[:-1])
-            name = wanted.values
+            name = f"function in {Path(wanted.values).name}"
         else:
             groups = [_residues(each, self.atoms, "[function] between") for each in wanted.between]
             first, second = (np.isin(residue[carbons], own) for own in groups)
@@ -420,7 +421,7 @@ def _told_function(found: FunctionFound | None) -> tuple[str, ...]:
         return ()
     said = "goes with a motion" if found.predictable else "goes with no motion that could be told from chance"
     first = f"; {', '.join(found.ranking.names[:4])} move most" if found.predictable else ""
-    held_out = with_error(found.correlation, found.error, "")
+    held_out = f"{found.correlation:.3f} ± {found.error:.2g}"
     return (f"The {found.name} {said}: correlation {held_out} on data left out{first}.",)
 
 
