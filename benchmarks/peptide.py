@@ -64,7 +64,7 @@ EVERY = 1.0
 
 LOOPS = {
     "SlowVariableLoop": {"cycles": 2},
-    "MESA": {"cycles": 2},
+    "MESA": {"cycles": 2, "drive": "30 ps", "produce": "80 ps"},
 }
 LENGTHS = {
     "seeds": [1, 2], "walkers": 12, "swarm": "25 ps", "drive": "40 ps", "produce": "100 ps", "segment": "50 ps",
