@@ -92,6 +92,7 @@ def host_guest(
             f"a sphere of radius {radius:g} nm has no room beside a host that reaches {widest:.2f} nm; give "
             f"{widest + 0.8:.1f} nm or more"
         )
+    assert system.openmm_xml is not None
     walled = deserialized(system.openmm_xml)
     walled.addForce(
         _wall([np.intersect1d(group, heavy) for group in (atoms[0], *atoms[1])], radius, stiffness)

@@ -4,7 +4,7 @@ r"""Where a guest binds, how strongly and how fast, from swarms of walks that we
 what                   how
 =====================  =================================================================================================
 states                 clusters of slow coordinates of the features [perezhernandez2013]
-bound state            of the sets of states that walks leave seldom, the most populated one that is not far apart
+bound state            of the fewest sets of states that walks leave seldom among which one is near the host, that one
 far apart              frames in a shell of distances where the two no longer feel each other
 :math:`K`              :math:`\pi_{bound} / \pi_{shell}\, V_{shell}`, populations of a reversible Markov model
 :math:`k_{off}`        1 / mean first-passage time from the bound state to the shell
@@ -29,10 +29,10 @@ import numpy as np
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.free_energies.standard_state import shell_volume
 from thalweg.kinetics.macrostates.pcca import metastable_sets
-from thalweg.kinetics.markov_state_model import MarkovModel, MarkovStateModel
+from thalweg.kinetics.markov_state_model import MarkovStateModel
 from thalweg.kinetics.pipeline import MarkovPipeline, PipelineModel
 from thalweg.kinetics.reactions.passage_rate import PassageRate, passage_rate
-from thalweg.kinetics.set_free_energy import CONNECTED, SetFreeEnergy, set_free_energy
+from thalweg.kinetics.set_free_energy import SetFreeEnergy, set_free_energy
 from thalweg.kinetics.states.clustering import KMeans
 from thalweg.learning.models import Model
 from thalweg.shapes import Bool, Float, Int
@@ -41,6 +41,9 @@ from thalweg.units import MOLAR
 
 PER_SECOND = 1e12
 """One per picosecond [1/s]."""
+
+REACHING = 0.1
+"""Share of the frames of a set that may be far apart if it is near the host."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +138,7 @@ class Association:
     kT : [kJ/mol]
     states : number of clusters
     dim : number of slow coordinates
-    sets : number of sets that walks leave seldom
+    sets : into how many sets states are divided at most, until one of them is near the host
     samples : replicates for errors, in which whole walks are drawn anew
     seed : of clusters and draws
 
@@ -205,8 +208,7 @@ class Association:
         clusters = KMeans(self.states, seed=self.seed)
         pipeline = MarkovPipeline(model, clusters, TICA(self.lagtime, dim=self.dim)).fit(data)
         states = pipeline.states(data)
-        sets = self._sets(pipeline)
-        place = _bound_set(sets, list(states), apart, pipeline.markov)
+        sets, place = self._bound_set(pipeline, np.concatenate(list(states)), np.concatenate(apart))
         # a frame in the shell is far apart, whatever state it is in
         bound = tuple((sets[walk] == place) & ~far for walk, far in zip(states, apart))
         unbound = [~each for each in bound]
@@ -227,13 +229,30 @@ class Association:
             * float(np.exp(-self._difference(pipeline, unbound, apart, samples=2).value / self.kT)),
         )
 
-    def _sets(self, pipeline: PipelineModel) -> Int[np.ndarray, " states"]:
-        """Sets that walks leave seldom, of counts taken both ways; -1 of states that no walk joins to the others."""
+    def _bound_set(
+        self, pipeline: PipelineModel, states: np.ndarray, far: np.ndarray
+    ) -> tuple[Int[np.ndarray, " states"], int]:
+        """The set of each state, -1 of states that no walk joins to the others, and which set is the bound state.
+
+        The slowest process first: more sets are made only where none of fewer is near. The set that holds most of what
+        is far apart is what the guest comes from; of the others, those that reach into the shell are none.
+        """
         counts = pipeline.markov.counts.matrix
-        with warnings.catch_warnings():  # a set that no state belongs to most is a set less
-            warnings.simplefilter("ignore")
-            both = MarkovStateModel(self.lagtime).fit_counts(counts + counts.T)
-            return metastable_sets(both, min(self.sets, len(both.active.states))).assignments
+        both = MarkovStateModel(self.lagtime).fit_counts(counts + counts.T)
+        for number in range(2, min(self.sets, len(both.active.states)) + 1):
+            with warnings.catch_warnings():  # a set that no state belongs to most is a set less
+                warnings.simplefilter("ignore")
+                sets = metastable_sets(both, number).assignments
+            known = sets[states] >= 0
+            frames = np.bincount(sets[states][known], minlength=number)
+            beyond = np.bincount(sets[states][known], far[known], minlength=number)
+            near = np.flatnonzero((frames > 0) & (beyond < REACHING * frames))
+            near = near[near != beyond.argmax()]
+            if len(near):
+                return sets, int(near[np.argmax(frames[near])])
+        raise ValueError(
+            "no set of states but what is far apart: no walk has come to stay near the host; give more or longer walks"
+        )
 
     def _difference(
         self,
@@ -244,28 +263,6 @@ class Association:
     ) -> SetFreeEnergy:
         samples = self.samples if samples is None else samples
         return set_free_energy(pipeline.markov, inside, self.kT, samples, self.seed, outside)
-
-
-def _bound_set(
-    sets: np.ndarray, walks: Sequence[np.ndarray], apart: Sequence[np.ndarray], model: MarkovModel
-) -> int:
-    """The most populated set, of those less than half of whose frames are far apart.
-
-    Populations are those of the model where it speaks of nearly all transitions, and else how many frames there are.
-    """
-    of_frames = np.concatenate([sets[states] for states in walks])
-    known, number = of_frames >= 0, sets.max() + 1
-    frames = np.bincount(of_frames[known], minlength=number)
-    far = np.bincount(of_frames[known], np.concatenate(list(apart))[known], minlength=number)
-    near = np.flatnonzero((frames > 0) & (far < 0.5 * frames))
-    if not len(near):
-        raise ValueError(
-            "no set of states but what is far apart: no walk has come to stay near the host; give more or longer walks"
-        )
-    of_states = np.where(sets >= 0, model.stationary_distribution, 0)
-    modeled = np.bincount(np.maximum(sets, 0), of_states, minlength=number)
-    populations = modeled if model.active.kept >= CONNECTED else frames
-    return int(near[np.argmax(populations[near])])
 
 
 def _steps(bound: np.ndarray, apart: np.ndarray) -> tuple[int, int]:

@@ -77,7 +77,7 @@ class Binding:
     shell : least and largest distance of what counts as far apart [nm], within the sphere
     states : clusters of frames
     dim : slow coordinates they are made in
-    sets : sets of states that walks leave seldom, among which the bound one is looked for
+    sets : into how many sets states are divided at most, until one of them is near the host
     """
 
     shell: tuple[Nanometers, Nanometers]
