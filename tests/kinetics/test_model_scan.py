@@ -9,7 +9,7 @@ import pytest
 
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.kinetics.markov_state_model import MarkovStateModel
-from thalweg.kinetics.model_scan import ModelScan
+from thalweg.kinetics.model_scan import Combination, ModelScan, Result, ScanTable
 from thalweg.kinetics.pipeline import MarkovPipeline
 from thalweg.kinetics.states.clustering import KMeans
 from thalweg.time_series.cross_validation import ShuffleSplit, cross_validate
@@ -99,3 +99,13 @@ def test_what_cannot_be_scanned_is_explained(features):
         SCAN.run({**features, "other": Trajectories([np.zeros((5, 1))])})
     with pytest.raises(ValueError, match="got no features"):
         SCAN.run({})
+
+
+def test_where_one_split_alone_gave_a_score_the_best_stands_alone():
+    one = Combination("torsions", 1, 2, "kinetic_map", "k-means", 50)
+    best = Result(one, (1.8,), (1.5,), 1.5, float("nan"), "")
+    other = Result(replace(one, n_states=20), (1.7,), (1.4,), 1.4, float("nan"), "")
+    failed = Result(one, (), (), float("nan"), float("nan"), "no transitions")
+    table = ScanTable((best, other, failed))
+    assert table.ties == (best,)
+    assert table.simplest is best

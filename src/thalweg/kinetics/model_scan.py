@@ -117,8 +117,11 @@ class ScanTable:
 
     @property
     def ties(self) -> tuple[Result, ...]:
-        """Combinations that are worse than the best by no more than its error; the simplest is a good choice."""
-        least = self.best.mean - self.best.error
+        """Combinations that are worse than the best by no more than its error; the simplest is a good choice.
+
+        Where one split alone gave a score, nothing is known of its error, and the best stands alone.
+        """
+        least = self.best.mean - np.nan_to_num(self.best.error)
         return tuple(result for result in self.results if not result.failure and result.mean >= least)
 
     @property

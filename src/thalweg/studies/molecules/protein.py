@@ -114,6 +114,7 @@ def protein_study(asked: ProteinStudy, folder: Path, progress: Callable[[str], T
         certainty=_certainty(choice, model),
         diagnoses=tuple(Diagnosis("warning", sentence(note)) for note in dict.fromkeys(notes))
         + tuple(Diagnosis("warning", f"{file.told}.") for file in files if file.told)
+        + _worth_nothing(choice)
         + tuple(Diagnosis("note", sentence(note)) for note in run.notes())
         + analyses.diagnoses(),
         provenance={
@@ -435,6 +436,20 @@ def _told_pockets(found: tuple[PocketInSets, ...] | None) -> tuple[str, ...]:
     return (
         f"{len(hidden)} of {len(found)} sites are absent from the structure given; the most frequent, about "
         f"{', '.join(best.core[:4])}, is open with a probability of {significant(best.energy.probability)}.",
+    )
+
+
+def _worth_nothing(choice: ModelChoice) -> tuple[Diagnosis, ...]:
+    """A warning if the model in use scores no better than the constant function alone, which has a score of one."""
+    best = choice.candidates[choice.chosen]
+    if best.score - np.nan_to_num(best.error) > 1.0:
+        return ()
+    return (
+        Diagnosis(
+            "warning",
+            f"On trajectories left out the model scores {best.score:.2f}, no better than one without slow functions "
+            "(1): states and populations are of these trajectories alone. Give longer ones, or fewer states.",
+        ),
     )
 
 
