@@ -38,7 +38,7 @@ from thalweg.collective_variables.neural.boltzmann_machine import (
 from thalweg.collective_variables.neural.functional_network import FunctionalNetwork
 from thalweg.geometry.evaluation import evaluate
 from thalweg.geometry.residue_distances import ResidueDistances
-from thalweg.geometry.residues import residue_of_atoms, residue_pairs
+from thalweg.geometry.residues import residue_pairs
 from thalweg.geometry.superposition import SuperposedCoordinates, mean_structure
 from thalweg.interop.files.trajectories import TrajectoryFile, read_topology
 from thalweg.report.benchmark import Row
@@ -201,7 +201,7 @@ def motion(data: Path, seeds: int) -> Iterator[Row]:
             "",
             spread=principal.held_out_error,
         )
-        ranking = model.amplitudes([topology.residue(int(residue_of_atoms(topology)[atom])) for atom in kept])
+        ranking = model.amplitudes([topology.residue(atom) for atom in kept])
         for place in range(3):
             yield Row(
                 f"{test}: moves most, {place + 1}: {ranking.names[place]}",
