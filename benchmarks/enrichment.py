@@ -236,7 +236,7 @@ def _poses_made(found: Sequence[Library]) -> Iterator[Row]:
         "%",
         spread=_error_of_mean(share),
     )
-    yield Row(f"{test}: median distance of atoms", 10 * float(np.median(off)), "Å")
+    yield Row(f"{test}: median distance of atoms", 10 * float(np.nanmedian(off)), "Å")
     yield Row(f"{test}: a molecule", float(np.mean([each.seconds for each in found])), "CPU s")
 
 
@@ -293,11 +293,14 @@ def _properties(smiles: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _off(pose: Complex, given: Ligand) -> float:
-    """Root mean square distance of atoms of like place in the molecule [nm]."""
+    """Root mean square distance of atoms of like place in the molecule [nm]; NaN where bonds cannot be told."""
     from rdkit.Chem import rdMolAlign
 
-    made = molecule_of(Ligand(given.name, given.smiles, given.skeleton, pose.ligand))
-    return float(rdMolAlign.CalcRMS(made, molecule_of(given))) / 10
+    try:
+        made = molecule_of(Ligand(given.name, given.smiles, given.skeleton, pose.ligand))
+        return float(rdMolAlign.CalcRMS(made, molecule_of(given))) / 10
+    except (ValueError, RuntimeError):
+        return float("nan")
 
 
 def _error_of_mean(values) -> float | None:

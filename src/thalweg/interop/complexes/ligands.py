@@ -56,6 +56,9 @@ PATTERNS = {
 BOND_SLACK = 0.045
 """Two heavy atoms nearer than the sum of their covalent radii and this are bound [nm]."""
 
+SLACKS = (BOND_SLACK, 0.03, 0.015)
+"""Tried one after the other where bonds are known: atoms of a strained pose may be near without a bond."""
+
 
 def read_ligands(path: str | Path) -> list[Ligand]:
     """The ligands of an SDF file in space, in order; it may be compressed (``.gz``).
@@ -226,22 +229,23 @@ def molecule_of(ligand: Ligand) -> Any:
     ImportError
         If RDKit is not installed.
     """
-    chem = _chem()
+    template = _template(ligand.smiles)
     from rdkit import rdBase
     from rdkit.Chem import AllChem
 
-    plain = _bound_by_distance(ligand.atoms.numbers, ligand.atoms.positions)
-    with rdBase.BlockLogs():
-        try:
-            made = AllChem.AssignBondOrdersFromTemplate(_template(ligand.smiles), plain)
-        except ValueError:
-            made = None
-    if made is None or made.GetNumAtoms() != chem.MolFromSmiles(ligand.smiles).GetNumAtoms():
-        raise ValueError(f"the atoms of {ligand.name} in space are not bound as in {ligand.smiles!r}")
-    return made
+    for slack in SLACKS:
+        plain = _bound_by_distance(ligand.atoms.numbers, ligand.atoms.positions, slack)
+        with rdBase.BlockLogs():
+            try:
+                made = AllChem.AssignBondOrdersFromTemplate(template, plain)
+            except ValueError:
+                continue
+        if made.GetNumAtoms() == template.GetNumAtoms():
+            return made
+    raise ValueError(f"the atoms of {ligand.name} in space are not bound as in {ligand.smiles!r}")
 
 
-def _bound_by_distance(numbers, positions):
+def _bound_by_distance(numbers, positions, slack=BOND_SLACK):
     """Single bonds between atoms that are near enough; positions [nm]."""
     from rdkit.Geometry import Point3D
 
@@ -254,7 +258,7 @@ def _bound_by_distance(numbers, positions):
         places.SetAtomPosition(k, Point3D(*place.tolist()))
     radii = COVALENT_RADII[numbers]
     gaps = np.linalg.norm(positions[:, None] - positions, axis=-1)
-    for i, j in zip(*np.nonzero(np.triu(gaps < radii[:, None] + radii + BOND_SLACK, 1))):
+    for i, j in zip(*np.nonzero(np.triu(gaps < radii[:, None] + radii + slack, 1))):
         drawn.AddBond(int(i), int(j), chem.BondType.SINGLE)
     drawn.AddConformer(places)
     made = drawn.GetMol()

@@ -165,7 +165,8 @@ def _chosen(
         table,
         score,
         lambda one: (
-            f"{one.features}, {one.dim} slow at {one.lagtime * dt:g} ps, {one.n_states} by {one.clustering}"
+            f"{one.features}, {one.dim} slow at {significant(one.lagtime * dt * 1e-3)} ns, "
+            f"{one.n_states} by {one.clustering}"
         ),
     )
     return scan.pipeline(best).fit(data[best.features]), choice, best.features
@@ -461,7 +462,6 @@ def _certainty(choice: ModelChoice, model: PipelineModel) -> tuple[str, ...]:
         if resolved
         else "No slow process was crossed often enough to be told; populations are as the trajectories have them."
     )
-    return (
-        f"Score {best.score:.2f} ± {best.error:.2f} on halves left out, {best.training:.2f} in training.",
-        seen,
-    )
+    error = f" ± {best.error:.2f}" if np.isfinite(best.error) else ", of one division alone,"
+    training = f", {best.training:.2f} in training" if np.isfinite(best.training) else ""
+    return (f"Score {best.score:.2f}{error} on halves left out{training}.", seen)
