@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,9 @@ from thalweg.report.viewer import viewer
 from thalweg.report.written_files import write_files
 from thalweg.shapes import Shaped
 from thalweg.units import ANGSTROM
+
+NAMED = 8
+"""Residues of a site on the page."""
 
 MOST = 30
 """Residues in the figure of a function's motion."""
@@ -240,21 +244,28 @@ def _pockets(results: ProteinResults, numbered: Figures) -> str:
             str(number),
             f"{each.volume / ANGSTROM**3:.0f}",
             "yes" if each.given else "no",
-            with_error(each.energy.value, each.energy.error, "kJ/mol")
+            with_error(each.energy.value, each.energy.error, "")
             if np.isfinite(each.energy.value)
             else "none",
-            "; ".join(each.energy.shortcomings) or "",
-            " ".join(each.core),
+            ", ".join(each.core[:NAMED])
+            + (f" and {more} more" if (more := len(each.core) - NAMED) > 0 else ""),
         )
         for number, each in enumerate(results.pockets, 1)
     ]
-    head = ("site", "volume [Å³]", "in the structure given", "free energy of opening", "remark", "lined by")
+    head = ("site", "volume [Å³]", "as given", "opening [kJ/mol]", "lined by")
+    doubts = "".join(
+        f"<li>site {number}: {escape('; '.join(each.energy.shortcomings))}</li>"
+        for number, each in enumerate(results.pockets, 1)
+        if each.energy.shortcomings
+    )
     caption = "Share of the frames looked at of each long-lived set in which each site is open."
     return (
         "<h2>Pockets</h2>"
         + table(head, rows)
+        + (f"<ul>{doubts}</ul>" if doubts else "")
         + numbered(_open_figure, caption, results)
-        + '<p class="caption">Free energies are of frames weighed by the populations of their states; errors are over '
+        + '<p class="caption">As given: whether the structure given has the site, too. All residues are in '
+        "results/pockets.csv. Free energies are of frames weighed by the populations of their states; errors are over "
         "trajectories drawn anew and do not know that populations were estimated.</p>"
     )
 
