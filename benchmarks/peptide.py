@@ -206,7 +206,7 @@ def loop(name: str, quick: bool) -> Iterator[Row]:
             peer="plain dynamics from both sides",
             peer_value=exact,
         )
-    told = [each for each in estimates if each is not None]
+    told = [each for each in estimates if each is not None and np.isfinite(each.error)]
     yield Row(
         f"{head}: mean of {len(told)} seeds ({agreement(told) if len(told) > 1 else 'too few to agree'})",
         float(np.mean([each.value for each in told])) if told else None,
