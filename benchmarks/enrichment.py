@@ -52,7 +52,7 @@ STRONG = 3
 
 
 def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
-    """Each part alone; ``quick`` takes three targets and fewer decoys."""
+    """Each part alone; ``quick`` takes four targets and fewer decoys."""
     return {
         "decoys": lambda: matched(data, quick),
         "other targets' actives": lambda: crossed(data, quick),
@@ -202,7 +202,7 @@ def _libraries(data: Path, quick: bool) -> list[Library] | None:
         candidates = [line.split()[0] for line in lines if line.strip()][:CANDIDATES]
     left, found = np.arange(len(candidates)), []
     properties, counts = _properties(candidates)
-    for name in list(largest.values())[: 3 if quick else None]:
+    for name in list(largest.values())[: 4 if quick else None]:
         stem = data / "binding" / "fep_plus" / name
         protein = read_protein(Path(f"{stem}_protein.pdb.gz")).atoms
         first, *others = _distinct(read_ligands(Path(f"{stem}_ligands.sdf.gz")))
