@@ -151,17 +151,6 @@ def test_what_is_no_peptide_is_said(arguments, message):
         peptide(**arguments)
 
 
-@pytest.mark.long
-def test_a_chain_of_all_amino_acids_is_l_with_trans_amides():
-    system = peptide(AMINO_ACIDS)
-    assert len(system.topology) == 12 + sum(len(peptide(letter).topology) - 12 for letter in AMINO_ACIDS)
-    volumes = handedness(system.topology, system.positions, "CA", "N C CB")
-    assert len(volumes) == 19
-    assert all(volume > 1e-3 for volume in volumes)
-    assert (np.abs(torsions(system)["omega"]) > 160).all()
-    assert energy(system) < 0.0
-
-
 def test_overlapping_atoms_are_said(monkeypatch):
     monkeypatch.setattr(peptides, "APART", 1.0)
     monkeypatch.setattr(peptides, "TRIES", 1)
