@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,11 @@ from thalweg.coarse_graining.fitting.boltzmann_inversion import BoltzmannInversi
 from thalweg.coarse_graining.fitting.denoising import denoised
 from thalweg.coarse_graining.fitting.force_matching import ForceMatching
 from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel
+from thalweg.coarse_graining.fitting.network import NetworkForceMatching
 from thalweg.coarse_graining.fitting.relative_entropy import RelativeEntropy
 from thalweg.coarse_graining.interactions.functions import BSplines, Powers, Waves
 from thalweg.coarse_graining.interactions.interaction import Bonded, Coordinate, Interaction, Pairs
+from thalweg.coarse_graining.interactions.kernel import KernelPoints
 from thalweg.coarse_graining.judgement.comparison import compare_surfaces
 from thalweg.coarse_graining.judgement.distributions import jensen_shannon
 from thalweg.coarse_graining.simulation import CoarseDynamics
@@ -43,6 +46,8 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "methanol": lambda: methanol(data / "coarse_graining" / "methanol_mscg"),
         "alanine/forces": lambda: alanine_forces(data, quick),
         "alanine/entropy": lambda: alanine_entropy(data, quick),
+        "alanine/kernel": lambda: alanine_kernel(data, quick),
+        "alanine/network": lambda: alanine_network(data, quick),
         "alanine/noise": lambda: alanine_noise(data, quick),
         "asp7": lambda: heptapeptide(data / "coarse_graining" / "asp7", quick),
         "speed": lambda: speed(quick),
@@ -94,9 +99,10 @@ def alanine_forces(data: Path, quick: bool) -> Iterator[Row]:
     if frames is None:
         yield _absent()
         return
-    for name, coupled in (("bonds, angles, torsions", 0), ("and their coupling", 3)):
-        model = ForceMatching(_five_beads(frames, coupled)).fit(frames)
-        yield from _judged(f"alanine, forces matched: {name}", model, frames, quick, target=0.04)
+    for name, terms in TERMS.items():
+        model = ForceMatching(terms(frames)).fit(frames)
+        target = 0.04 if terms is _with_products else None
+        yield from _judged(f"alanine, forces matched: {name}", model, frames, quick, target)
 
 
 def alanine_entropy(data: Path, quick: bool) -> Iterator[Row]:
@@ -117,6 +123,43 @@ def alanine_entropy(data: Path, quick: bool) -> Iterator[Row]:
         )
 
 
+def alanine_kernel(data: Path, quick: bool) -> Iterator[Row]:
+    """A Gaussian process of all internal coordinates on top of the linear terms, denoised forces."""
+    frames = _alanine(data)
+    if frames is None:
+        yield _absent()
+        return
+    kernels = KernelPoints(_coordinates(), frames, points=50 if quick else 300, length=3.0)
+    began = time.process_time()
+    model = ForceMatching((*_five_beads(frames, 3), kernels)).fit(denoised(frames))
+    spent = time.process_time() - began
+    yield from _judged("alanine, forces matched: kernels, denoised", model, frames, quick, target=0.035)
+    yield Row("alanine, forces matched: kernels, denoised: processor time of the fit", spent, "s")
+
+
+def alanine_network(data: Path, quick: bool) -> Iterator[Row]:
+    """Networks of all internal coordinates on top of inverted bonds and angles, five seeds."""
+    frames = _alanine(data)
+    if frames is None:
+        yield _absent()
+        return
+    springs = [one for one in _five_beads(frames, 0) if one.coordinates[0].kind != "dihedral"]
+    prior = BoltzmannInversion(springs).fit(frames).energy()
+    found = []
+    for seed in [0] if quick else range(5):
+        method = NetworkForceMatching(_coordinates(), prior, epochs=2 if quick else 60, seed=seed)
+        model = method.fit(denoised(frames, copies=3, seed=seed))
+        dynamics = replace(DYNAMICS, length=4.0) if quick else DYNAMICS
+        found.append(compare_surfaces(SURFACE, frames, dynamics.run(model.energy(), frames, seed=seed)))
+    name, divergences = "alanine, forces matched: networks, denoised", [each.divergence for each in found]
+    value = float(np.mean(divergences))
+    yield Row(
+        f"{name}: divergence of the surface", value, "nat", _error(divergences), "<= 0.035", value <= 0.035,
+        "halves of the reference", found[0].floor,
+    )  # fmt: skip
+    yield Row(f"{name}: error of the surface", float(np.mean([each.error for each in found])), "kT")
+
+
 def alanine_noise(data: Path, quick: bool) -> Iterator[Row]:
     """A tenth of the frames, with forces as they are and mixed with noise."""
     frames = _alanine(data)
@@ -126,11 +169,11 @@ def alanine_noise(data: Path, quick: bool) -> Iterator[Row]:
     few = frames[::10]
     for name, some in (
         ("1,000 frames", few),
-        ("1,000 frames, denoised", denoised(few, 0.01, copies=10)),
-        ("10,000 frames, denoised", denoised(frames, 0.01, copies=3)),
+        ("1,000 frames, denoised", denoised(few, copies=10)),
+        ("10,000 frames, denoised", denoised(frames)),
     ):
-        model = ForceMatching(_five_beads(frames, 3)).fit(some)
-        target = 0.04 if name == "1,000 frames, denoised" else None
+        model = ForceMatching(_with_products(frames)).fit(some)
+        target = 0.04 if some is not few else None
         yield from _judged(f"alanine, forces matched: {name}", model, frames, quick, target)
 
 
@@ -244,6 +287,13 @@ def _entropy(frames: BeadFrames, coupled: int, quick: bool) -> LinearCoarseModel
     )
 
 
+def _coordinates() -> list[Coordinate]:
+    """Bonds, angles and torsions of five beads, all that there are."""
+    bonds = Coordinate("distance", [[k, k + 1] for k in range(4)], Powers(0.0))
+    angles = Coordinate("angle", [[k, k + 1, k + 2] for k in range(3)], Powers(0.0))
+    return [bonds, angles, Coordinate("dihedral", [*PHI, *PSI], Powers(0.0))]
+
+
 def _five_beads(frames: BeadFrames, coupled: int) -> tuple[Interaction, ...]:
     found: list[Interaction] = []
     for kind, width, place in (("distance", 2, "bond"), ("angle", 3, "angle")):
@@ -259,6 +309,28 @@ def _five_beads(frames: BeadFrames, coupled: int) -> tuple[Interaction, ...]:
         both = (Coordinate("dihedral", beads, Waves(coupled)) for beads in (PHI, PSI))
         found.append(Bonded(*both, name="map"))
     return tuple(found)
+
+
+def _with_products(frames: BeadFrames) -> tuple[Interaction, ...]:
+    """Products of each angle with the torsions it is in, and of neighboring angles, besides."""
+
+    def bend(k, degrees=(1, 2)):
+        beads = [[k, k + 1, k + 2]]
+        q = Coordinate("angle", beads, Powers(0.0)).values(frames.positions)
+        return Coordinate("angle", beads, Powers(float(q.mean()), float(q.std()), degrees))
+
+    phi, psi = (Coordinate("dihedral", beads, Waves(2)) for beads in (PHI, PSI))
+    pairs = [(bend(0), phi), (bend(1), phi), (bend(1), psi), (bend(2), psi)]
+    pairs += [(bend(k, (1,)), bend(k + 1, (1,))) for k in range(2)]
+    return (*_five_beads(frames, 3), *(Bonded(*both, name=f"product {k}") for k, both in enumerate(pairs)))
+
+
+TERMS = {
+    "bonds, angles, torsions": partial(_five_beads, coupled=0),
+    "and the coupling of torsions": partial(_five_beads, coupled=3),
+    "and products of angles and torsions": _with_products,
+}
+"""Chosen, as the width of the noise, among six variants on these frames."""
 
 
 def _alanine(data: Path) -> BeadFrames | None:

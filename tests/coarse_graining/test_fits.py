@@ -11,12 +11,15 @@ from thalweg.coarse_graining import (
     CoarseDynamics,
     Coordinate,
     ForceMatching,
+    IterativeBoltzmannInversion,
     Pairs,
     Powers,
     RelativeEntropy,
     denoised,
 )
+from thalweg.coarse_graining.fitting.iterative_inversion import pressure
 from thalweg.learned_potentials import Ridge
+from thalweg.units import BAR
 
 KT = 2.5
 STIFFNESS, LENGTH = 20000.0, 0.15
@@ -122,3 +125,37 @@ def test_products_of_coordinates_are_not_inverted():
     product = Bonded(*(2 * [Coordinate("distance", [[0, 1]], Powers(0.15))]), name="two")
     with pytest.raises(ValueError, match="several coordinates"):
         BoltzmannInversion((product,)).fit(bonds(10))
+
+
+def test_the_pressure_of_a_gas_of_pairs_is_that_of_its_virial():
+    rng = np.random.default_rng(0)
+    box = np.broadcast_to(np.eye(3) * 2.0, (50, 3, 3))
+    frames = BeadFrames(rng.uniform(0, 2, (50, 30, 3)), KT, boxes=box)
+    splines = BSplines(0.05, 0.9, 9, True)
+    pairs = Pairs(splines, 0.9, np.ones(30, int))
+    c = rng.normal(size=len(splines.names))
+    r = np.linspace(0, 0.9, 4000)
+    slope = c @ splines.design(r)[1]
+    # an ideal gas in place of the liquid: P = rho kT - (2 pi / 3) rho (rho - 1 / V) int u' r^3 dr
+    rho, volume = 30 / 8, 8.0
+    exact = rho * KT - 2 * np.pi / 3 * rho * (rho - 1 / volume) * np.trapezoid(slope * r**3, r)
+    assert pressure(pairs, c, frames) * BAR == pytest.approx(exact, rel=0.1)
+
+
+@pytest.mark.long
+def test_iterative_inversion_finds_the_liquid_it_came_from():
+    """A fluid of 125 beads that attract weakly: radial distribution and pressure are those of the reference."""
+    splines = BSplines(0.25, 0.9, 14, True)
+    pairs = Pairs(splines, 0.9, np.ones(125, int))
+    r = np.linspace(0.25, 0.9, 200)
+    wanted = 4 * 1.0 * ((0.34 / r) ** 12 - (0.34 / r) ** 6)
+    exact = np.linalg.lstsq(splines.design(r)[0].T, np.minimum(wanted, 40.0), rcond=None)[0]
+    grid = (np.stack(np.meshgrid(*3 * [np.arange(5)], indexing="ij"), -1).reshape(-1, 3) + 0.5) * 0.42
+    box = np.eye(3)[None] * 2.1
+    start = BeadFrames(grid[None], KT, boxes=box, kinds=np.ones(125, int), masses=np.full(125, 40.0))
+    dynamics = CoarseDynamics(length=60.0, dt=0.005, friction=2.0, save_every=0.3)
+    reference = dynamics.run(pairs.energy(exact, 125), start)
+    bar = pressure(pairs, exact, reference)
+    model = IterativeBoltzmannInversion(pairs, dynamics, rounds=8, pressure=bar, bins=45).fit(reference)
+    assert model.info["difference of g"] < 0.05
+    assert abs(model.info["pressure [bar]"] - bar) < 50

@@ -8,6 +8,8 @@ from .fitting.denoising import denoised as denoised
 from .fitting.force_matching import ForceMatching as ForceMatching
 from .fitting.iterative_inversion import IterativeBoltzmannInversion as IterativeBoltzmannInversion
 from .fitting.linear_model import LinearCoarseModel as LinearCoarseModel
+from .fitting.network import NetworkCoarseModel as NetworkCoarseModel
+from .fitting.network import NetworkForceMatching as NetworkForceMatching
 from .fitting.relative_entropy import RelativeEntropy as RelativeEntropy
 from .interactions.functions import BSplines as BSplines
 from .interactions.functions import Functions as Functions
@@ -17,6 +19,7 @@ from .interactions.interaction import Bonded as Bonded
 from .interactions.interaction import Coordinate as Coordinate
 from .interactions.interaction import Interaction as Interaction
 from .interactions.interaction import Pairs as Pairs
+from .interactions.kernel import KernelPoints as KernelPoints
 from .judgement.comparison import SurfaceComparison as SurfaceComparison
 from .judgement.comparison import compare_surfaces as compare_surfaces
 from .judgement.distributions import angular_distribution as angular_distribution

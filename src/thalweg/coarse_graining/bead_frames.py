@@ -109,13 +109,13 @@ class BeadFrames(Model):
 
     def configurations(self) -> list[Configuration]:
         """Each frame as labeled atoms of element numbers ``kinds``, for `thalweg.learned_potentials`."""
-        periodic = (self.boxes is not None,) * 3
+        boxed = self.boxes is not None
         return [
             Configuration(
                 np.asarray(self.kinds),
                 self.positions[k],
                 None if self.boxes is None else self.boxes[k],
-                periodic,
+                (boxed, boxed, boxed),
                 forces=None if self.forces is None else self.forces[k],
             )
             for k in range(len(self))
@@ -188,7 +188,7 @@ def joined(parts: Sequence[BeadFrames]) -> BeadFrames:
             f"frames of kT {first.kT:.4f} and {temperatures[-1]:.4f} kJ/mol cannot be one set: the free energy of "
             "beads differs between temperatures; fit each by itself"
         )
-    if any(not np.array_equal(part.kinds, first.kinds) for part in parts):
+    if any(not np.array_equal(np.asarray(part.kinds), np.asarray(first.kinds)) for part in parts):
         raise ValueError("these sets are of different beads; fit one potential to each, or map them alike")
     columns = {}
     for name in ("forces", "boxes", "weights"):

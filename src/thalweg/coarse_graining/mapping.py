@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from thalweg.shapes import Float, Int
 from thalweg.systems.box import minimum_image
@@ -135,6 +135,7 @@ class Mapping:
         The mass of a bead is ``1 / sum_i C_Ii^2 / m_i``, the one its velocities have [noid2008].
         """
         matrix = csr_array(weights)
+        matrix.sort_indices()
         masses = np.asarray(masses, float)
         if matrix.shape[1] != len(masses):
             raise ValueError(
@@ -350,10 +351,10 @@ def _nearest(displacements, box):
 def _close_pairs(x, box):
     """Pairs within `NEAR` in one frame, as rows with the smaller index first."""
     if box is None or np.count_nonzero(box - np.diag(np.diagonal(box))):
-        tree = cKDTree(x)
+        tree = KDTree(x)
     else:
         edges = np.diagonal(box)
-        tree = cKDTree(np.mod(x, edges), boxsize=edges)
+        tree = KDTree(np.mod(x, edges), boxsize=edges)
     return np.sort(tree.query_pairs(NEAR, output_type="ndarray"), axis=1).reshape(-1, 2)
 
 

@@ -329,7 +329,8 @@ def _missing(data) -> tuple[tuple[int, ...], tuple[int, ...]]:
         found.add((tuple(np.flatnonzero(absent[0])), tuple(np.flatnonzero(absent[-1]))))
     if len(found) != 1:
         raise ValueError(f"chains lack different angles at their ends: {sorted(found)}; define them alike")
-    return tuple(tuple(int(k) for k in end) for end in found.pop())  # type: ignore[return-value]
+    first, last = found.pop()
+    return tuple(map(int, first)), tuple(map(int, last))
 
 
 def _pooled(data) -> WeightedSample:

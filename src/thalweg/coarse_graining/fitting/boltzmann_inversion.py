@@ -97,9 +97,12 @@ def _inverted(coordinate: Coordinate, q, weights, kT):
     ends = (-np.pi, np.pi) if coordinate.kind == "dihedral" else (q.min(), q.max())
     counts, edges = np.histogram(q, BINS, ends, weights=np.broadcast_to(weights[:, None], q.shape))
     middle = (edges[1:] + edges[:-1]) / 2
-    seen = counts > 0
-    free = -kT * np.log(counts[seen] / np.maximum(volume(coordinate.kind, middle[seen]), 1e-12))
-    values, _ = coordinate.functions.design(middle[seen])
+    # an empty bin says that there is at most about half a frame, and counts as one
+    counts = np.where(counts > 0, counts * len(q) / weights.sum(), 0.0)
+    filled = np.where(counts > 0, counts, 0.5)
+    free = -kT * np.log(filled / np.maximum(volume(coordinate.kind, middle), 1e-12))
+    values, _ = coordinate.functions.design(middle)
     # a free constant, which no force knows; the log of a count varies as one over it
-    rows = np.vstack([values, np.ones(seen.sum())]).T * np.sqrt(counts[seen])[:, None]
-    return np.linalg.lstsq(rows, free * np.sqrt(counts[seen]), rcond=1e-10)[0][:-1]
+    root = np.sqrt(np.where(counts > 0, counts, 1.0))
+    rows = np.vstack([values, np.ones(len(middle))]).T * root[:, None]
+    return np.linalg.lstsq(rows, free * root, rcond=1e-10)[0][:-1]

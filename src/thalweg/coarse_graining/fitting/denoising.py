@@ -19,7 +19,7 @@ import numpy as np
 from thalweg.coarse_graining.bead_frames import BeadFrames
 
 
-def denoised(frames: BeadFrames, sigma: float = 0.01, copies: int = 10, seed: int = 0) -> BeadFrames:
+def denoised(frames: BeadFrames, sigma: float = 0.004, copies: int = 5, seed: int = 0) -> BeadFrames:
     """Each frame ``copies`` times, with noise on its positions and forces of the smoothed free energy.
 
     Parameters

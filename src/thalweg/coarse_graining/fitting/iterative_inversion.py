@@ -130,7 +130,7 @@ def pressure(pairs: Pairs, coefficients: Float[np.ndarray, " functions"], frames
     """
     _, total = _densities(pairs, frames)
     virials = []
-    for x, box in zip(frames.positions, frames.boxes):  # type: ignore[arg-type]
+    for x, box in zip(frames.positions, np.asarray(frames.boxes)):
         lengths = pairs.distances(x, box)[3]
         slope = np.asarray(coefficients) @ pairs.functions.design(lengths)[1]
         virials.append(-(slope * lengths).sum() / (3 * abs(np.linalg.det(box))))

@@ -24,6 +24,12 @@ from thalweg.learning.models import Method
 from thalweg.potentials.energy import Energy
 from thalweg.shapes import Float
 
+NEWTON = 30
+"""Newton steps on one set of frames, at most."""
+
+LEAST_SHARE = 1 / 16
+"""A Newton step that must be shortened below this share waits for new frames."""
+
 
 @dataclass(frozen=True)
 class RelativeEntropy(Method):
@@ -49,7 +55,7 @@ class RelativeEntropy(Method):
     rounds: int = 15
     least_effective: float = 0.3
     longest_step: float = 1.0
-    settled: float = 2.0
+    settled: float = 3.0
     progress: Callable[[str], None] | None = None
 
     def fit(self, frames: BeadFrames) -> LinearCoarseModel:
@@ -66,27 +72,29 @@ class RelativeEntropy(Method):
         model = LinearCoarseModel(
             tuple(self.interactions), c, np.full(size, np.nan), frames.positions.shape[1], self.prior, {}
         )
-        covariance, worst, simulated, place = np.eye(size), np.inf, 0, None
-        for _ in range(self.rounds):
-            drawn = self.dynamics.run(model.energy(), place or frames, seed=simulated)
-            simulated, place = simulated + 1, drawn
-            sums, drawn_at = self._sums(drawn), c
-            while True:
-                log_weights = -(sums @ (c - drawn_at)) / frames.kT
-                weights = np.exp(log_weights - log_weights.max())
-                effective = weights.sum() ** 2 / (weights**2).sum() / len(weights)
-                mean, error = _means(sums, weights)
-                covariance = np.cov(sums.T, aweights=weights).reshape(size, size)
+        covariance, worst, simulated, place = np.eye(size), np.inf, 0, frames
+        for simulated in range(1, self.rounds + 1):
+            place = self.dynamics.run(model.energy(), place, seed=simulated)
+            drawn = _Drawn(self._sums(place), model.coefficients, frames.kT)
+            c, first = model.coefficients, True
+            for _ in range(NEWTON):
+                mean, error, covariance = drawn.averages(c)
                 scale = np.sqrt(error**2 + target_error**2)
-                worst = _worst(mean, target, scale)
-                if worst < self.settled or (effective < self.least_effective and drawn_at is not c):
+                apart = float((np.abs(mean - target) / np.maximum(scale, 1e-12)).max(initial=0.0))
+                worst = apart if first else worst
+                step = self._step(target - mean, covariance, frames.kT)
+                # shortened until enough of the frames still count
+                share = 1.0
+                while drawn.effective(c + share * step) < self.least_effective and share > LEAST_SHARE:
+                    share /= 2
+                if apart < self.settled or share <= LEAST_SHARE:
                     break
-                c = c + self._step(target - mean, covariance, frames.kT)
-            model = replace(model, coefficients=c)
+                c, first = c + share * step, False
             if self.progress is not None:
                 self.progress(f"round {simulated}: the worst mean is off by {worst:.1f} standard errors")
-            if worst < self.settled and effective > self.least_effective:
+            if worst < self.settled:
                 break
+            model = replace(model, coefficients=c)
         # at the minimum, errors of the means of both sides through the curvature
         lever = frames.kT * np.linalg.pinv(covariance, rcond=1e-8, hermitian=True)
         errors = np.sqrt(np.maximum((lever**2) @ target_error**2, 0))
@@ -105,10 +113,40 @@ class RelativeEntropy(Method):
 
     def _step(self, lacking, covariance, kT):
         """``-H^-1 g``, shortened where energies of frames would change by more than the longest step."""
-        ridge = 1e-6 * np.trace(covariance) / len(covariance)
-        step = -kT * np.linalg.solve(covariance + ridge * np.eye(len(covariance)), lacking)
+        # functions in their own deviations; one that the model never varies stays as it is
+        size = np.sqrt(np.diagonal(covariance))
+        moved = size > 1e-9 * size.max()
+        unit = covariance[np.ix_(moved, moved)] / np.outer(size[moved], size[moved])
+        step = np.zeros(len(size))
+        along = np.linalg.solve(unit + 1e-6 * np.eye(len(unit)), lacking[moved] / size[moved])
+        step[moved] = -kT * along / size[moved]
         change = np.sqrt(max(step @ covariance @ step, 0)) / kT
         return step * min(1.0, self.longest_step / max(change, 1e-12))
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """``Phi`` of frames of the model, and the coefficients they were drawn with."""
+
+    sums: np.ndarray
+    at: np.ndarray
+    kT: float
+
+    def weights(self, c):
+        logs = -(self.sums @ (c - self.at)) / self.kT
+        return np.exp(logs - logs.max())
+
+    def effective(self, c) -> float:
+        """Share of the frames that count at other coefficients."""
+        w = self.weights(c)
+        if not np.isfinite(w).all():
+            return 0.0
+        return float(w.sum() ** 2 / (w**2).sum() / len(w))
+
+    def averages(self, c):
+        """Means, their errors, and covariances at other coefficients."""
+        w = self.weights(c)
+        return *_means(self.sums, w), np.atleast_2d(np.cov(self.sums.T, aweights=w))
 
 
 def _means(sums, weights):
@@ -118,7 +156,3 @@ def _means(sums, weights):
     stretches = np.array_split(np.arange(len(sums)), 10)
     each = np.array([w[k] @ (sums[k] - mean) / w.sum() for k in stretches if len(k)])
     return mean, np.sqrt((each**2).sum(0) * len(each) / max(len(each) - 1, 1))
-
-
-def _worst(mean, target, scale) -> float:
-    return float((np.abs(mean - target) / np.maximum(scale, 1e-12)).max(initial=0.0))

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.interpolate import BSpline, PPoly
 
-from thalweg.shapes import Float
+from thalweg.shapes import Array, Float
 
 
 @runtime_checkable
@@ -67,12 +67,12 @@ class Powers:
 class PowerSum(eqx.Module):
     """What coefficients make of `Powers`."""
 
-    coefficients: Float[np.ndarray | jax.Array, " functions"]
+    coefficients: Float[Array, " functions"]
     center: float = eqx.field(static=True)
     scale: float = eqx.field(static=True)
     degrees: tuple[int, ...] = eqx.field(static=True)
 
-    def __call__(self, q: Float[jax.Array, " *shape"]) -> Float[jax.Array, " *shape"]:
+    def __call__(self, q: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
         z = (q - self.center) / self.scale
         c = jnp.asarray(self.coefficients, z.dtype)
         return sum((c[k] * z**n for k, n in enumerate(self.degrees)), jnp.zeros_like(z))
@@ -110,9 +110,9 @@ class Waves:
 class WaveSum(eqx.Module):
     """What coefficients make of `Waves`."""
 
-    coefficients: Float[np.ndarray | jax.Array, " functions"]
+    coefficients: Float[Array, " functions"]
 
-    def __call__(self, q: Float[jax.Array, " *shape"]) -> Float[jax.Array, " *shape"]:
+    def __call__(self, q: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
         return sum(
             (c * wave for c, wave in zip(jnp.asarray(self.coefficients, q.dtype), waves(q, self.highest))),
             jnp.zeros_like(q),
@@ -123,7 +123,7 @@ class WaveSum(eqx.Module):
         return len(self.coefficients) // 2
 
 
-def waves(q: Float[jax.Array, " *shape"], highest: int) -> list[jax.Array]:
+def waves(q: Float[Array, " *shape"], highest: int) -> list[jax.Array]:
     """``cos q, sin q, cos 2q, ...`` by the addition theorem."""
     c, s = jnp.cos(q), jnp.sin(q)
     cosine, sine, found = c, s, [c, s]
@@ -208,11 +208,11 @@ class PolynomialPieces(eqx.Module):
     coefficients : (degree + 1, intervals)
     """
 
-    coefficients: Float[np.ndarray | jax.Array, "powers intervals"]
+    coefficients: Float[Array, "powers intervals"]
     start: float = eqx.field(static=True)
     width: float = eqx.field(static=True)
 
-    def __call__(self, q: Float[jax.Array, " *shape"]) -> Float[jax.Array, " *shape"]:
+    def __call__(self, q: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
         t = (q - self.start) / self.width
         last = self.coefficients.shape[1] - 1
         piece = jnp.clip(jnp.floor(jax.lax.stop_gradient(t)), 0, last).astype(jnp.int32)

@@ -62,7 +62,7 @@ class Coordinate:
     """
 
     kind: str
-    beads: Int[np.ndarray, "terms roles"]
+    beads: Sequence[Sequence[int]] | Int[np.ndarray, "terms roles"]
     functions: Functions
 
     def __post_init__(self):
@@ -73,13 +73,18 @@ class Coordinate:
             raise ValueError(f"a {self.kind} has {ROLES[self.kind]} beads; got terms of {beads.shape[1]}")
         object.__setattr__(self, "beads", beads)
 
+    @property
+    def terms(self) -> Int[np.ndarray, "terms roles"]:
+        """The beads as an array."""
+        return np.asarray(self.beads, int)
+
     def values(
         self,
         positions: Float[np.ndarray, "frames beads 3"],
         boxes: Float[np.ndarray, "frames 3 3"] | None = None,
     ) -> Float[np.ndarray, "frames terms"]:
         """Its value in each term [nm] or [rad]."""
-        return _measured(self.kind, self.beads, positions, boxes)[0]
+        return _measured(self.kind, self.terms, positions, boxes)[0]
 
 
 class Bonded:
@@ -99,7 +104,7 @@ class Bonded:
     """
 
     def __init__(self, *coordinates: Coordinate, name: str = ""):
-        terms = [len(each.beads) for each in coordinates]
+        terms = [len(each.terms) for each in coordinates]
         if len(set(terms)) != 1:
             raise ValueError(f"coordinates that are multiplied need equally many terms; got {terms}")
         self.coordinates = coordinates
@@ -115,7 +120,7 @@ class Bonded:
         positions: Float[np.ndarray, "frames beads 3"],
         boxes: Float[np.ndarray, "frames 3 3"] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        measured = [_measured(each.kind, each.beads, positions, boxes) for each in self.coordinates]
+        measured = [_measured(each.kind, each.terms, positions, boxes) for each in self.coordinates]
         designs = [each.functions.design(q) for each, (q, _) in zip(self.coordinates, measured)]
         values = _products([value for value, _ in designs])
         forces = np.zeros((*positions.shape, len(self.names)))
@@ -123,14 +128,14 @@ class Bonded:
             # d(f g)/dx = f' g dq/dx + ..., one factor at a time
             slopes = _products([d[1] if j == k else d[0] for j, d in enumerate(designs)])
             for role, gradient in enumerate(gradients):
-                for term, bead in enumerate(each.beads[:, role]):
+                for term, bead in enumerate(each.terms[:, role]):
                     forces[:, bead] -= gradient[:, term, :, None] * slopes[:, :, term].T[:, None, :]
         return values.sum(2).T, forces
 
     def energy(self, coefficients: Float[np.ndarray, " functions"], beads: int) -> Energy:
         sizes = [len(each.functions.names) for each in self.coordinates]
         table = np.asarray(coefficients, float).reshape(sizes)
-        atoms = tuple(np.asarray(each.beads).T for each in self.coordinates)
+        atoms = tuple(each.terms.T for each in self.coordinates)
         kinds = tuple(each.kind for each in self.coordinates)
         return InternalProducts(kinds, atoms, _product_potential(self.coordinates, table))
 
@@ -146,14 +151,14 @@ class InternalProducts(ExplicitGradient):
     """
 
     kinds: tuple[str, ...] = eqx.field(static=True)
-    atoms: tuple[Int[Array, "roles terms"], ...]
+    atoms: tuple[Int[Array, "_ _"], ...]
     potential: Callable
 
     def energy_and_gradient(self, positions: Positions, box: Box | None) -> tuple[Energies, Positions]:
         coordinates = [
             internal(COORDINATES[kind], positions, atoms, box) for kind, atoms in zip(self.kinds, self.atoms)
         ]
-        q = [_plain(kind, one.value) for kind, one in zip(self.kinds, coordinates)]
+        q = [plain(kind, one.value) for kind, one in zip(self.kinds, coordinates)]
         energies, back = jax.vjp(self.potential, *q)
         gradient = jnp.zeros_like(positions)
         for slope, one, atoms in zip(back(jnp.ones_like(energies)), coordinates, self.atoms):
@@ -325,10 +330,10 @@ def _measured(kind, beads, positions, boxes):
 @partial(jax.jit, static_argnums=0)
 def _internal(kind, positions, atoms, box):
     one = internal(COORDINATES[kind], positions, atoms, box)
-    return _plain(kind, one.value), one.gradient
+    return plain(kind, one.value), one.gradient
 
 
-def _plain(kind, value):
+def plain(kind, value):
     """The value as one number: a dihedral as its angle."""
     return jnp.arctan2(value[1], value[0]) if kind == "dihedral" else value
 

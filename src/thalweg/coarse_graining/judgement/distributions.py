@@ -52,9 +52,9 @@ def histogram(
     """
     values, ranges = [], []
     for one in coordinates:
-        if len(one.beads) != 1:
+        if len(one.terms) != 1:
             raise ValueError(
-                f"a surface has one value a coordinate; this {one.kind} has {len(one.beads)} terms"
+                f"a surface has one value a coordinate; this {one.kind} has {len(one.terms)} terms"
             )
         values.append(one.values(frames.positions, frames.boxes)[:, 0])
         ranges.append(_range(one))

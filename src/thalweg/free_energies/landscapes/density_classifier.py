@@ -116,8 +116,8 @@ class _Classification:
         return self.batch(drawn, rows, generator)
 
 
-def classification_loss(model: ClassifiedEnergy, batch: tuple) -> jax.Array:
-    """Mean negative logarithm of the probability given to what is true."""
+def classification_loss(model: Any, batch: tuple) -> jax.Array:
+    """Mean negative logarithm of the probability given to what is true, by any ``model`` with ``odds`` of points."""
     frames, weights, points, ratio = batch
     of_frames = jax.nn.log_sigmoid(model.odds(frames) - jnp.log(ratio))
     of_points = jax.nn.log_sigmoid(jnp.log(ratio) - model.odds(points))
