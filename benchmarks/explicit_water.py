@@ -71,7 +71,7 @@ SETTLING = 0.2
 def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
     """All parts; ``quick`` simulates a hundredth."""
     return {
-        "phi": partial(phi, 20.0 if quick else 2000.0),
+        "phi": partial(phi, 20.0 if quick else 1000.0),
         "learned": partial(learned, 10.0 if quick else 1000.0, 20.0 if quick else 200.0),
         "cost": cost,
         "agreement": agreement,
@@ -132,7 +132,8 @@ def round_of(number: float) -> int:
 def phi(length: float) -> Iterator[Row]:
     """The reference: OPES of phi, in four runs one after another."""
     apparatus = EXPLICIT.build()
-    torsion = Dihedrals([[4, 6, 8, 14]], apparatus.engine.system.topology)
+    torsion = Dihedrals([[4, 6, 8, 10]], apparatus.engine.system.topology)
+    assert torsion.names == ("phi ALA2",)
     bias = BIAS.on(
         torsion, Limits(np.array([-np.pi]), np.array([np.pi]), np.array([0.15])), apparatus.kT, apparatus.dt
     )
