@@ -13,7 +13,7 @@ import thalweg
 PACKAGE = Path(thalweg.__file__).parent
 SHELL = ("cli", "studies", "report", "interop", "sampling", "spectra", "labeling")
 PARTICLES = (
-    "dynamics", "coarse_graining", "learned_potentials", "representations", "binding", "potentials", "geometry",
+    "coarse_graining", "dynamics", "learned_potentials", "representations", "binding", "potentials", "geometry",
     "systems",
 )  # fmt: skip
 TIME_SERIES = ("kinetics", "collective_variables", "time_series")

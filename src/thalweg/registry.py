@@ -25,7 +25,7 @@ from typing import Any
 
 PACKAGE = __name__.partition(".")[0]
 ROOMS = (
-    "binding", "collective_variables", "dynamics", "free_energies", "geometry", "interop", "kinetics", "labeling",
+    "binding", "coarse_graining", "collective_variables", "dynamics", "free_energies", "geometry", "interop", "kinetics", "labeling",
     "learned_potentials", "learning", "machine", "potentials", "report", "representations", "sampling", "spectra",
     "studies", "systems", "testsystems", "time_series",
 )  # fmt: skip

@@ -173,3 +173,11 @@ def test_weights_shift_a_surface_in_two_dimensions():
 def test_nothing_within_the_limits_is_answered():
     with pytest.raises(ValueError, match="none of 10 frames"):
         FreeEnergySurface(1.0, (0.0,), (1.0,), (5,), (None,)).fit([np.full((10, 1), 3.0)])
+
+
+def test_a_region_that_one_block_holds_alone_has_no_error_and_says_so():
+    once = np.zeros(3000, bool)
+    once[1000:1200] = True
+    found = free_energy_difference([once], [~once], [np.zeros(3000)], kT=2.5)
+    assert not np.isfinite(found.error)
+    assert any("no error" in each for each in found.shortcomings)

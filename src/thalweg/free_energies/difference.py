@@ -55,6 +55,10 @@ class FreeEnergyDifference:
             )
         if self.effective_frames < NEEDED_FRAMES:
             missing.append(f"the weight of {self.effective_frames:.0f} frames, {NEEDED_FRAMES} needed")
+        if not np.isfinite(self.error):
+            missing.append(
+                f"no error: one of {self.blocks} blocks of correlated frames holds all there is of a region"
+            )
         apart = abs(self.halves[0] - self.halves[1])
         if not apart <= 6 * self.error:
             missing.append(

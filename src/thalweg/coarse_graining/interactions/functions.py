@@ -1,7 +1,7 @@
 """Functions of one coordinate, linear in their coefficients: powers, waves and splines.
 
-Each offers its `design`, values and slopes of all functions where data are (arrays, 64 bits, for fits), and its
-`potential`, the one function that coefficients make of them (in a compiled loop).
+Each offers its ``design``, values and slopes of all functions where data are (arrays, 64 bits, for fits), and its
+``potential``, the one function that coefficients make of them (in a compiled loop).
 """
 
 from __future__ import annotations
