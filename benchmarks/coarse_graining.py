@@ -24,8 +24,13 @@ from thalweg.coarse_graining.fitting.force_matching import ForceMatching
 from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel
 from thalweg.coarse_graining.fitting.network import NetworkForceMatching
 from thalweg.coarse_graining.fitting.relative_entropy import RelativeEntropy
-from thalweg.coarse_graining.interactions.functions import BSplines, Powers, Waves
-from thalweg.coarse_graining.interactions.interaction import Bonded, Coordinate, Interaction, Pairs
+from thalweg.coarse_graining.interactions.functions import AngleWaves, BSplines, Powers
+from thalweg.coarse_graining.interactions.interaction import (
+    BondedInteraction,
+    Interaction,
+    InternalCoordinate,
+    PairInteraction,
+)
 from thalweg.coarse_graining.interactions.kernel import KernelPoints
 from thalweg.coarse_graining.judgement.comparison import compare_surfaces
 from thalweg.coarse_graining.judgement.distributions import jensen_shannon
@@ -36,7 +41,10 @@ from thalweg.units import ANGSTROM, BOLTZMANN, KILOCALORIE
 KCAL_PER_ANGSTROM = KILOCALORIE / ANGSTROM
 SEEDS = range(3)
 PHI, PSI = ([[0, 1, 2, 3]], [[1, 2, 3, 4]])
-SURFACE = (Coordinate("dihedral", PHI, Waves(1)), Coordinate("dihedral", PSI, Waves(1)))
+SURFACE = (
+    InternalCoordinate("dihedral", PHI, AngleWaves(1)),
+    InternalCoordinate("dihedral", PSI, AngleWaves(1)),
+)
 DYNAMICS = CoarseDynamics(length=40.0, replicas=200, save_every=0.4)
 
 
@@ -71,7 +79,7 @@ def methanol(folder: Path) -> Iterator[Row]:
     # their resolution and start: 0.7 Å from the shortest distance on; forces of theirs are splines of degree five
     splines = BSplines(0.2852369, 1.0, 10, degree=5)
     began = time.process_time()
-    model = ForceMatching((Pairs(splines, 1.0, frames.kinds),)).fit(frames)
+    model = ForceMatching((PairInteraction(splines, 1.0, frames.kinds),)).fit(frames)
     spent = time.process_time() - began
     force = -(model.coefficients @ splines.design(r)[1]) / KCAL_PER_ANGSTROM
     inside = (r >= 0.32) & (r <= 0.98)
@@ -213,15 +221,19 @@ def speed(quick: bool) -> Iterator[Row]:
     """Matching the forces of a hundred thousand frames of ten beads, in parts that are read once."""
     count, beads = (2_000 if quick else 100_000), 10
     interactions: list[Interaction] = [
-        Bonded(Coordinate("distance", [[k, k + 1] for k in range(9)], Powers(0.38, 0.02)), name="bond"),
-        Bonded(
-            Coordinate("angle", [[k, k + 1, k + 2] for k in range(8)], BSplines(1.0, 2.8, 10)), name="angle"
+        BondedInteraction(
+            InternalCoordinate("distance", [[k, k + 1] for k in range(9)], Powers(0.38, 0.02)), name="bond"
         ),
-        Bonded(
-            Coordinate("dihedral", [[k, k + 1, k + 2, k + 3] for k in range(7)], Waves(4)), name="torsion"
+        BondedInteraction(
+            InternalCoordinate("angle", [[k, k + 1, k + 2] for k in range(8)], BSplines(1.0, 2.8, 10)),
+            name="angle",
         ),
-        Bonded(
-            Coordinate(
+        BondedInteraction(
+            InternalCoordinate("dihedral", [[k, k + 1, k + 2, k + 3] for k in range(7)], AngleWaves(4)),
+            name="torsion",
+        ),
+        BondedInteraction(
+            InternalCoordinate(
                 "distance", [[i, j] for i in range(10) for j in range(i + 4, 10)], BSplines(0.3, 1.5, 12)
             ),
             name="pair",
@@ -287,11 +299,11 @@ def _entropy(frames: BeadFrames, coupled: int, quick: bool) -> LinearCoarseModel
     )
 
 
-def _coordinates() -> list[Coordinate]:
+def _coordinates() -> list[InternalCoordinate]:
     """Bonds, angles and torsions of five beads, all that there are."""
-    bonds = Coordinate("distance", [[k, k + 1] for k in range(4)], Powers(0.0))
-    angles = Coordinate("angle", [[k, k + 1, k + 2] for k in range(3)], Powers(0.0))
-    return [bonds, angles, Coordinate("dihedral", [*PHI, *PSI], Powers(0.0))]
+    bonds = InternalCoordinate("distance", [[k, k + 1] for k in range(4)], Powers(0.0))
+    angles = InternalCoordinate("angle", [[k, k + 1, k + 2] for k in range(3)], Powers(0.0))
+    return [bonds, angles, InternalCoordinate("dihedral", [*PHI, *PSI], Powers(0.0))]
 
 
 def _five_beads(frames: BeadFrames, coupled: int) -> tuple[Interaction, ...]:
@@ -299,15 +311,18 @@ def _five_beads(frames: BeadFrames, coupled: int) -> tuple[Interaction, ...]:
     for kind, width, place in (("distance", 2, "bond"), ("angle", 3, "angle")):
         for k in range(6 - width):
             beads = [list(range(k, k + width))]
-            q = Coordinate(kind, beads, Powers(0.0)).values(frames.positions)
+            q = InternalCoordinate(kind, beads, Powers(0.0)).values(frames.positions)
             functions = Powers(float(q.mean()), float(q.std()))
-            found.append(Bonded(Coordinate(kind, beads, functions), name=f"{place} {k + 1}"))
+            found.append(
+                BondedInteraction(InternalCoordinate(kind, beads, functions), name=f"{place} {k + 1}")
+            )
     found += [
-        Bonded(Coordinate("dihedral", beads, Waves(3)), name=n) for beads, n in ((PHI, "phi"), (PSI, "psi"))
+        BondedInteraction(InternalCoordinate("dihedral", beads, AngleWaves(3)), name=n)
+        for beads, n in ((PHI, "phi"), (PSI, "psi"))
     ]
     if coupled:
-        both = (Coordinate("dihedral", beads, Waves(coupled)) for beads in (PHI, PSI))
-        found.append(Bonded(*both, name="map"))
+        both = (InternalCoordinate("dihedral", beads, AngleWaves(coupled)) for beads in (PHI, PSI))
+        found.append(BondedInteraction(*both, name="map"))
     return tuple(found)
 
 
@@ -316,13 +331,16 @@ def _with_products(frames: BeadFrames) -> tuple[Interaction, ...]:
 
     def bend(k, degrees=(1, 2)):
         beads = [[k, k + 1, k + 2]]
-        q = Coordinate("angle", beads, Powers(0.0)).values(frames.positions)
-        return Coordinate("angle", beads, Powers(float(q.mean()), float(q.std()), degrees))
+        q = InternalCoordinate("angle", beads, Powers(0.0)).values(frames.positions)
+        return InternalCoordinate("angle", beads, Powers(float(q.mean()), float(q.std()), degrees))
 
-    phi, psi = (Coordinate("dihedral", beads, Waves(2)) for beads in (PHI, PSI))
+    phi, psi = (InternalCoordinate("dihedral", beads, AngleWaves(2)) for beads in (PHI, PSI))
     pairs = [(bend(0), phi), (bend(1), phi), (bend(1), psi), (bend(2), psi)]
     pairs += [(bend(k, (1,)), bend(k + 1, (1,))) for k in range(2)]
-    return (*_five_beads(frames, 3), *(Bonded(*both, name=f"product {k}") for k, both in enumerate(pairs)))
+    return (
+        *_five_beads(frames, 3),
+        *(BondedInteraction(*both, name=f"product {k}") for k, both in enumerate(pairs)),
+    )
 
 
 TERMS = {

@@ -6,24 +6,24 @@ import pytest
 from thalweg.coarse_graining import (
     BeadFrames,
     BoltzmannInversion,
-    Bonded,
+    BondedInteraction,
     BSplines,
     CoarseDynamics,
-    Coordinate,
     ForceMatching,
+    InternalCoordinate,
     IterativeBoltzmannInversion,
-    Pairs,
+    PairInteraction,
     Powers,
     RelativeEntropy,
     denoised,
 )
-from thalweg.coarse_graining.fitting.iterative_inversion import pressure
+from thalweg.coarse_graining.fitting.iterative_inversion import virial_pressure
 from thalweg.learned_potentials import Ridge
 from thalweg.units import BAR
 
 KT = 2.5
 STIFFNESS, LENGTH = 20000.0, 0.15
-BOND = Bonded(Coordinate("distance", [[0, 1]], Powers(LENGTH)), name="bond")
+BOND = BondedInteraction(InternalCoordinate("distance", [[0, 1]], Powers(LENGTH)), name="bond")
 
 
 def bonds(count, noise=0.0, seed=0):
@@ -110,7 +110,7 @@ def test_the_pair_potential_of_a_gas_comes_back_from_its_forces():
     rng = np.random.default_rng(0)
     box = np.eye(3) * 2.0
     splines = BSplines(0.2, 0.9, 7, True)
-    pairs = Pairs(splines, 0.9, np.ones(40, int))
+    pairs = PairInteraction(splines, 0.9, np.ones(40, int))
     exact = rng.normal(size=len(splines.names))
     x = rng.uniform(0, 2, (30, 40, 3))
     _, rows = pairs.rows(x, np.broadcast_to(box, (30, 3, 3)))
@@ -122,7 +122,7 @@ def test_the_pair_potential_of_a_gas_comes_back_from_its_forces():
 
 
 def test_products_of_coordinates_are_not_inverted():
-    product = Bonded(*(2 * [Coordinate("distance", [[0, 1]], Powers(0.15))]), name="two")
+    product = BondedInteraction(*(2 * [InternalCoordinate("distance", [[0, 1]], Powers(0.15))]), name="two")
     with pytest.raises(ValueError, match="several coordinates"):
         BoltzmannInversion((product,)).fit(bonds(10))
 
@@ -132,21 +132,21 @@ def test_the_pressure_of_a_gas_of_pairs_is_that_of_its_virial():
     box = np.broadcast_to(np.eye(3) * 2.0, (50, 3, 3))
     frames = BeadFrames(rng.uniform(0, 2, (50, 30, 3)), KT, boxes=box)
     splines = BSplines(0.05, 0.9, 9, True)
-    pairs = Pairs(splines, 0.9, np.ones(30, int))
+    pairs = PairInteraction(splines, 0.9, np.ones(30, int))
     c = rng.normal(size=len(splines.names))
     r = np.linspace(0, 0.9, 4000)
     slope = c @ splines.design(r)[1]
     # an ideal gas in place of the liquid: P = rho kT - (2 pi / 3) rho (rho - 1 / V) int u' r^3 dr
     rho, volume = 30 / 8, 8.0
     exact = rho * KT - 2 * np.pi / 3 * rho * (rho - 1 / volume) * np.trapezoid(slope * r**3, r)
-    assert pressure(pairs, c, frames) * BAR == pytest.approx(exact, rel=0.1)
+    assert virial_pressure(pairs, c, frames) * BAR == pytest.approx(exact, rel=0.1)
 
 
 @pytest.mark.long
 def test_iterative_inversion_finds_the_liquid_it_came_from():
     """A fluid of 125 beads that attract weakly: radial distribution and pressure are those of the reference."""
     splines = BSplines(0.25, 0.9, 14, True)
-    pairs = Pairs(splines, 0.9, np.ones(125, int))
+    pairs = PairInteraction(splines, 0.9, np.ones(125, int))
     r = np.linspace(0.25, 0.9, 200)
     wanted = 4 * 1.0 * ((0.34 / r) ** 12 - (0.34 / r) ** 6)
     exact = np.linalg.lstsq(splines.design(r)[0].T, np.minimum(wanted, 40.0), rcond=None)[0]
@@ -155,7 +155,7 @@ def test_iterative_inversion_finds_the_liquid_it_came_from():
     start = BeadFrames(grid[None], KT, boxes=box, kinds=np.ones(125, int), masses=np.full(125, 40.0))
     dynamics = CoarseDynamics(length=60.0, dt=0.005, friction=2.0, save_every=0.3)
     reference = dynamics.run(pairs.energy(exact, 125), start)
-    bar = pressure(pairs, exact, reference)
+    bar = virial_pressure(pairs, exact, reference)
     model = IterativeBoltzmannInversion(pairs, dynamics, rounds=8, pressure=bar, bins=45).fit(reference)
     assert model.info["difference of g"] < 0.05
     assert abs(model.info["pressure [bar]"] - bar) < 50

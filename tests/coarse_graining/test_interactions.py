@@ -4,18 +4,28 @@ import jax
 import numpy as np
 import pytest
 
-from thalweg.coarse_graining import Bonded, BSplines, Coordinate, Pairs, Powers, Waves
+from thalweg.coarse_graining import (
+    AngleWaves,
+    BondedInteraction,
+    BSplines,
+    InternalCoordinate,
+    PairInteraction,
+    Powers,
+)
 from thalweg.potentials import energy_and_forces
 
 CHAIN = np.random.default_rng(3).normal([0.1, 0, 0], 0.1, (7, 6, 3)).cumsum(axis=1)
 INTERACTIONS = {
-    "bonds": Bonded(Coordinate("distance", [[0, 1], [1, 2]], Powers(0.2, 0.1, (1, 2, 3)))),
-    "angles": Bonded(Coordinate("angle", [[0, 1, 2], [1, 2, 3]], BSplines(0.5, 2.5, 6))),
-    "dihedrals": Bonded(Coordinate("dihedral", [[0, 1, 2, 3]], Waves(3))),
-    "map": Bonded(
-        Coordinate("dihedral", [[0, 1, 2, 3]], Waves(2)), Coordinate("dihedral", [[1, 2, 3, 4]], Waves(2))
+    "bonds": BondedInteraction(InternalCoordinate("distance", [[0, 1], [1, 2]], Powers(0.2, 0.1, (1, 2, 3)))),
+    "angles": BondedInteraction(InternalCoordinate("angle", [[0, 1, 2], [1, 2, 3]], BSplines(0.5, 2.5, 6))),
+    "dihedrals": BondedInteraction(InternalCoordinate("dihedral", [[0, 1, 2, 3]], AngleWaves(3))),
+    "map": BondedInteraction(
+        InternalCoordinate("dihedral", [[0, 1, 2, 3]], AngleWaves(2)),
+        InternalCoordinate("dihedral", [[1, 2, 3, 4]], AngleWaves(2)),
     ),
-    "pairs": Pairs(BSplines(0.1, 0.8, 7, zero_at_end=True, degree=4), 0.8, np.ones(6, int), periodic=False),
+    "pairs": PairInteraction(
+        BSplines(0.1, 0.8, 7, zero_at_end=True, degree=4), 0.8, np.ones(6, int), periodic=False
+    ),
 }
 
 
@@ -34,7 +44,7 @@ def test_energy_and_forces_of_an_interaction_are_its_rows_times_its_coefficients
 def test_pairs_see_the_nearest_image_and_other_molecules_only():
     box = np.eye(3) * 2.0
     x = np.array([[0.1, 1, 1], [1.9, 1, 1], [0.3, 1, 1]])
-    pairs = Pairs(BSplines(0.1, 0.6, 5, True), 0.6, np.ones(3, int), molecules=np.array([0, 1, 0]))
+    pairs = PairInteraction(BSplines(0.1, 0.6, 5, True), 0.6, np.ones(3, int), molecules=np.array([0, 1, 0]))
     i, j, _, lengths = pairs.distances(x, box)
     assert {tuple(sorted(pair)) for pair in zip(i.tolist(), j.tolist())} == {(0, 1), (1, 2)}
     np.testing.assert_allclose(np.sort(lengths), [0.2, 0.4])
@@ -47,7 +57,9 @@ def test_pairs_see_the_nearest_image_and_other_molecules_only():
 
 
 def test_kinds_are_told_apart():
-    pairs = Pairs(BSplines(0.1, 5.0, 5, True), 5.0, np.array([1, 1, 2]), between=(1, 2), periodic=False)
+    pairs = PairInteraction(
+        BSplines(0.1, 5.0, 5, True), 5.0, np.array([1, 1, 2]), between=(1, 2), periodic=False
+    )
     i, j, _, _ = pairs.distances(np.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0]]))
     assert {tuple(sorted(pair)) for pair in zip(i.tolist(), j.tolist())} == {(0, 2), (1, 2)}
 
@@ -71,11 +83,11 @@ def test_a_spline_goes_on_in_a_straight_line_and_ends_smoothly_at_a_cutoff(degre
 
 def test_what_does_not_fit_is_said():
     with pytest.raises(ValueError, match="a dihedral has 4 beads"):
-        Coordinate("dihedral", [[0, 1, 2]], Waves(1))
+        InternalCoordinate("dihedral", [[0, 1, 2]], AngleWaves(1))
     with pytest.raises(ValueError, match="equally many terms"):
-        Bonded(
-            Coordinate("distance", [[0, 1]], Powers(0.0)),
-            Coordinate("distance", [[0, 1], [1, 2]], Powers(0.0)),
+        BondedInteraction(
+            InternalCoordinate("distance", [[0, 1]], Powers(0.0)),
+            InternalCoordinate("distance", [[0, 1], [1, 2]], Powers(0.0)),
         )
     with pytest.raises(ValueError, match="need its box"):
-        Pairs(BSplines(0.1, 0.6, 5, True), 0.6, np.ones(3, int)).rows(CHAIN[:, :3], None)
+        PairInteraction(BSplines(0.1, 0.6, 5, True), 0.6, np.ones(3, int)).rows(CHAIN[:, :3], None)

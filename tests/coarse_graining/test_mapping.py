@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from thalweg.coarse_graining import BeadFrames, ForceMap, Mapping, held_together, joined, mapped_frames
+from thalweg.coarse_graining import (
+    BeadFrames,
+    BeadMapping,
+    ForceMap,
+    held_together,
+    joined_frames,
+    mapped_frames,
+)
 
 MASSES = np.array([12.0, 1.0, 16.0, 14.0, 1.0])
 
@@ -28,9 +35,9 @@ def mean_force_slope(frames):
 @pytest.mark.parametrize(
     "mapping",
     [
-        Mapping.slices([0, 3], MASSES),
-        Mapping.centers_of_mass([[0, 1], [2, 3, 4]], MASSES),
-        Mapping.linear(np.array([[0.5, 0.5, 0, 0, 0], [0, 0.2, 0.3, 0.5, 0]]), MASSES),
+        BeadMapping.slices([0, 3], MASSES),
+        BeadMapping.centers_of_mass([[0, 1], [2, 3, 4]], MASSES),
+        BeadMapping.linear(np.array([[0.5, 0.5, 0, 0, 0], [0, 0.2, 0.3, 0.5, 0]]), MASSES),
     ],
     ids=["slices", "centers of mass", "shared atoms"],
 )
@@ -44,7 +51,7 @@ def test_mapped_forces_have_the_slope_of_the_free_energy_of_the_beads(coupled, m
 
 def test_the_optimal_map_is_unbiased_and_less_noisy_than_the_basic_one(coupled):
     _, _, f = coupled
-    mapping = Mapping.centers_of_mass([[0, 1], [2, 3, 4]], MASSES)
+    mapping = BeadMapping.centers_of_mass([[0, 1], [2, 3, 4]], MASSES)
     basic, best = ForceMap.basic(mapping), ForceMap.optimal(mapping, f)
     assert basic.bias(mapping) < 1e-12
     assert best.bias(mapping) < 1e-9
@@ -53,15 +60,15 @@ def test_the_optimal_map_is_unbiased_and_less_noisy_than_the_basic_one(coupled):
 
 def test_basic_forces_on_centers_of_mass_add_up_and_those_on_slices_are_their_atoms():
     f = np.random.default_rng(0).normal(size=(4, 5, 3))
-    sums = ForceMap.basic(Mapping.centers_of_mass([[0, 1], [2, 4]], MASSES))(f)
+    sums = ForceMap.basic(BeadMapping.centers_of_mass([[0, 1], [2, 4]], MASSES))(f)
     np.testing.assert_allclose(sums, np.stack([f[:, 0] + f[:, 1], f[:, 2] + f[:, 4]], 1))
-    np.testing.assert_allclose(ForceMap.basic(Mapping.slices([3], MASSES))(f), f[:, [3]])
+    np.testing.assert_allclose(ForceMap.basic(BeadMapping.slices([3], MASSES))(f), f[:, [3]])
 
 
 def test_an_atom_brings_the_force_on_what_is_held_to_it():
     f = np.random.default_rng(0).normal(size=(40, 5, 3))
     held = np.array([[0, 1]])
-    mapping = Mapping.slices([0, 3], MASSES)
+    mapping = BeadMapping.slices([0, 3], MASSES)
     np.testing.assert_allclose(ForceMap.basic(mapping, held)(f)[:, 0], f[:, 0] + f[:, 1])
     best = ForceMap.optimal(mapping, f, held).weights.toarray()
     np.testing.assert_allclose(best[:, 0], best[:, 1], atol=1e-12)
@@ -69,24 +76,24 @@ def test_an_atom_brings_the_force_on_what_is_held_to_it():
 
 def test_a_force_map_that_ignores_a_constraint_is_refused():
     x = np.random.default_rng(0).normal(size=(20, 5, 3))
-    ignoring = ForceMap(Mapping.slices([0, 3], MASSES).weights)
+    ignoring = ForceMap(BeadMapping.slices([0, 3], MASSES).weights)
     with pytest.raises(ValueError, match="held at a fixed distance"):
         mapped_frames(
-            Mapping.slices([0, 3], MASSES), x, 1.0, forces=x, force_map=ignoring, held=np.array([[0, 1]])
+            BeadMapping.slices([0, 3], MASSES), x, 1.0, forces=x, force_map=ignoring, held=np.array([[0, 1]])
         )
 
 
 def test_beads_held_at_a_fixed_distance_have_no_force_map():
     f = np.random.default_rng(0).normal(size=(20, 5, 3))
     with pytest.raises(ValueError, match=r"sum of forces.*is not the force"):
-        ForceMap.basic(Mapping.slices([0, 1], MASSES), np.array([[0, 1]]))
+        ForceMap.basic(BeadMapping.slices([0, 1], MASSES), np.array([[0, 1]]))
     with pytest.raises(ValueError, match="no force map can tell all beads apart"):
-        ForceMap.optimal(Mapping.slices([0, 1], MASSES), f, np.array([[0, 1]]))
+        ForceMap.optimal(BeadMapping.slices([0, 1], MASSES), f, np.array([[0, 1]]))
 
 
 def test_molecules_of_one_make_share_one_optimal_map():
     f = np.random.default_rng(0).normal(size=(50, 6, 3))
-    mapping = Mapping.centers_of_mass([[0, 1, 2], [3, 4, 5]], np.tile([16.0, 1, 1], 2))
+    mapping = BeadMapping.centers_of_mass([[0, 1, 2], [3, 4, 5]], np.tile([16.0, 1, 1], 2))
     weights = ForceMap.optimal(mapping, f).weights.toarray()
     np.testing.assert_allclose(weights[0, :3], weights[1, 3:])
 
@@ -103,24 +110,24 @@ def test_rigid_bonds_are_found_across_the_boundary_of_a_box():
 
 
 def test_a_bead_across_the_boundary_is_where_its_whole_molecule_is():
-    mapping = Mapping.centers_of_mass([[0, 1]], np.array([1.0, 1.0]))
+    mapping = BeadMapping.centers_of_mass([[0, 1]], np.array([1.0, 1.0]))
     x = np.array([[[0.1, 1, 1], [1.9, 1, 1]]])
     np.testing.assert_allclose(mapping.positions(x, np.eye(3)[None] * 2)[0, 0], [0.0, 1, 1], atol=1e-12)
 
 
 def test_what_a_map_loses_is_said():
     with pytest.raises(ValueError, match="must sum to one"):
-        Mapping.linear(np.array([[0.5, 0.4, 0, 0, 0]]), MASSES)
+        BeadMapping.linear(np.array([[0.5, 0.4, 0, 0, 0]]), MASSES)
     with pytest.raises(ValueError, match="have no atoms"):
-        Mapping.centers_of_mass([[0], []], MASSES)
+        BeadMapping.centers_of_mass([[0], []], MASSES)
     with pytest.raises(ValueError, match="positive mass"):
-        Mapping.slices([1], np.array([1.0, 0.0]))
+        BeadMapping.slices([1], np.array([1.0, 0.0]))
 
 
 def test_frames_of_two_temperatures_are_not_mixed():
     x = np.random.default_rng(0).normal(size=(3, 2, 3))
     with pytest.raises(ValueError, match="cannot be one set"):
-        joined([BeadFrames(x, 2.5), BeadFrames(x, 3.0)])
+        joined_frames([BeadFrames(x, 2.5), BeadFrames(x, 3.0)])
 
 
 def test_forces_that_are_missing_are_missed_by_those_who_need_them():

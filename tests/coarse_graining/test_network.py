@@ -5,21 +5,21 @@ import numpy as np
 import pytest
 
 from thalweg.coarse_graining import (
+    AngleWaves,
     BeadFrames,
-    Bonded,
-    Coordinate,
+    BondedInteraction,
     ForceMatching,
+    InternalCoordinate,
     KernelPoints,
     NetworkForceMatching,
     Powers,
-    Waves,
 )
 from thalweg.coarse_graining.fitting.force_matching import forces_of
 
 KT = 2.5
-TORSION = Coordinate("dihedral", [[0, 1, 2, 3]], Waves(2))
-BONDS = Bonded(Coordinate("distance", [[0, 1], [1, 2], [2, 3]], Powers(0.15)), name="bond")
-EXACT = Bonded(TORSION, name="torsion")
+TORSION = InternalCoordinate("dihedral", [[0, 1, 2, 3]], AngleWaves(2))
+BONDS = BondedInteraction(InternalCoordinate("distance", [[0, 1], [1, 2], [2, 3]], Powers(0.15)), name="bond")
+EXACT = BondedInteraction(TORSION, name="torsion")
 
 
 def frames(count, noise, seed=0):

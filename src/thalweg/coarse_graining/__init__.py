@@ -1,6 +1,6 @@
 """Coarse-graining: beads for groups of atoms, energies of beads fitted to what atoms do, and whether they are right.
 
-A `Mapping` says where beads are, a `ForceMap` what pushes them, `mapped_frames` makes `BeadFrames` of both. What a
+A `BeadMapping` says where beads are, a `ForceMap` what pushes them, `mapped_frames` makes `BeadFrames` of both. What a
 coarse potential is a sum of are *interactions* (``interactions/``): functions of bonds, angles, dihedrals and pairs,
 linear in their coefficients. These are found (``fitting/``) by
 

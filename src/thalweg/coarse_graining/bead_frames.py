@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from thalweg.coarse_graining.mapping import ForceMap, Mapping, held_together
+from thalweg.coarse_graining.mapping import BeadMapping, ForceMap, held_together
 from thalweg.learning.models import Model
-from thalweg.shapes import Float, Int
+from thalweg.shapes import Bool, Float, Int
 from thalweg.systems.configuration import Configuration
 
 
@@ -60,7 +60,7 @@ class BeadFrames(Model):
             object.__setattr__(self, name, value)
         _check(self)
 
-    def headline(self):
+    def headline(self) -> dict[str, object]:
         return {
             "frames": len(self.positions),
             "beads": self.positions.shape[1],
@@ -71,7 +71,7 @@ class BeadFrames(Model):
     def __len__(self) -> int:
         return len(self.positions)
 
-    def __getitem__(self, chosen) -> BeadFrames:
+    def __getitem__(self, chosen: slice | Int[np.ndarray, " _"] | Bool[np.ndarray, " _"]) -> BeadFrames:
         """The ``chosen`` frames, by a slice, indices or a mask, as one trajectory."""
         index = np.arange(len(self))[chosen]
         return replace(
@@ -123,7 +123,7 @@ class BeadFrames(Model):
 
 
 def mapped_frames(
-    mapping: Mapping,
+    mapping: BeadMapping,
     positions: Float[np.ndarray, "frames atoms 3"],
     kT: float,
     *,
@@ -172,7 +172,7 @@ def mapped_frames(
     )
 
 
-def joined(parts: Sequence[BeadFrames]) -> BeadFrames:
+def joined_frames(parts: Sequence[BeadFrames]) -> BeadFrames:
     """Frames of several runs of the same beads, one after another.
 
     Raises
@@ -202,7 +202,7 @@ def joined(parts: Sequence[BeadFrames]) -> BeadFrames:
     )
 
 
-def _check_map(force_map: ForceMap, mapping: Mapping, pairs):
+def _check_map(force_map: ForceMap, mapping: BeadMapping, pairs):
     bias = force_map.bias(mapping)
     if bias > 1e-6:
         raise ValueError(

@@ -40,7 +40,7 @@ FLOOR = 1e-4
 
 
 @dataclass(frozen=True)
-class Mapping:
+class BeadMapping:
     """Beads as weighted means of atoms.
 
     Attributes
@@ -58,7 +58,7 @@ class Mapping:
 
     Examples
     --------
-    >>> dumbbell = Mapping.centers_of_mass([[0, 1], [2, 3]], np.array([12.0, 4, 12, 4]))
+    >>> dumbbell = BeadMapping.centers_of_mass([[0, 1], [2, 3]], np.array([12.0, 4, 12, 4]))
     >>> dumbbell.weights.toarray()
     array([[0.75, 0.25, 0.  , 0.  ], [0.  , 0.  , 0.75, 0.25]])
     >>> dumbbell.positions(np.arange(12.0).reshape(1, 4, 3))[0, 0]
@@ -98,9 +98,9 @@ class Mapping:
         names: Sequence[str] | None = None,
         kinds: Sequence[int] | None = None,
         molecules: Sequence[int] | None = None,
-    ) -> Mapping:
+    ) -> BeadMapping:
         """Beads at single ``atoms`` of those with ``masses`` [amu], each of a kind of its own unless told."""
-        return Mapping.linear(
+        return BeadMapping.linear(
             _indicator([[atom] for atom in atoms], len(masses)), masses, names, kinds, molecules
         )
 
@@ -111,7 +111,7 @@ class Mapping:
         names: Sequence[str] | None = None,
         kinds: Sequence[int] | None = None,
         molecules: Sequence[int] | None = None,
-    ) -> Mapping:
+    ) -> BeadMapping:
         """Beads at the centers of mass of ``groups`` of atoms with ``masses`` [amu]."""
         groups_of = [list(group) for group in groups]
         if empty := [k for k, group in enumerate(groups_of) if not group]:
@@ -120,7 +120,7 @@ class Mapping:
         totals = np.asarray(chosen.sum(1)).ravel()
         if (totals <= 0).any():
             raise ValueError(f"the atoms of bead {int(totals.argmin())} have no mass; give atoms that have")
-        return Mapping.linear(csr_array(chosen / totals[:, None]), masses, names, kinds, molecules)
+        return BeadMapping.linear(csr_array(chosen / totals[:, None]), masses, names, kinds, molecules)
 
     @staticmethod
     def linear(
@@ -129,7 +129,7 @@ class Mapping:
         names: Sequence[str] | None = None,
         kinds: Sequence[int] | None = None,
         molecules: Sequence[int] | None = None,
-    ) -> Mapping:
+    ) -> BeadMapping:
         """Beads at any ``weights`` ``(beads, atoms)`` of atoms with ``masses`` [amu], which need not be disjoint.
 
         The mass of a bead is ``1 / sum_i C_Ii^2 / m_i``, the one its velocities have [noid2008].
@@ -148,7 +148,7 @@ class Mapping:
         total = np.asarray(shares.sum(1)).ravel()
         of_beads = np.divide(1.0, total, out=np.zeros(len(total)), where=np.isfinite(total) & (total > 0))
         beads = matrix.shape[0]
-        return Mapping(
+        return BeadMapping(
             matrix,
             of_beads,
             tuple(names) if names is not None else tuple(f"B{k + 1}" for k in range(beads)),
@@ -159,7 +159,7 @@ class Mapping:
     @staticmethod
     def per_residue(
         topology: Topology, masses: Float[np.ndarray, " atoms"], atom: str | None = "CA"
-    ) -> Mapping:
+    ) -> BeadMapping:
         """A bead a residue: at its ``atom``, or at its center of mass with None; residues of one name are of one kind.
 
         Raises
@@ -176,7 +176,7 @@ class Mapping:
                     f"no residue has an atom {atom!r}; name another, or None for centers of mass"
                 )
         first = [group[0] for group in groups]
-        return Mapping.centers_of_mass(
+        return BeadMapping.centers_of_mass(
             groups,
             masses,
             names=[topology.residue(i) for i in first],
@@ -185,7 +185,7 @@ class Mapping:
         )
 
     @staticmethod
-    def per_molecule(topology: Topology, masses: Float[np.ndarray, " atoms"]) -> Mapping:
+    def per_molecule(topology: Topology, masses: Float[np.ndarray, " atoms"]) -> BeadMapping:
         """A bead a molecule at its center of mass; molecules of the same elements are of one kind."""
         links = coo_array(
             (np.ones(len(topology.bonds)), np.asarray(topology.bonds).reshape(-1, 2).T), (len(topology),) * 2
@@ -193,7 +193,7 @@ class Mapping:
         _, labels = connected_components(links, directed=False)
         groups = [np.flatnonzero(labels == k).tolist() for k in range(labels.max() + 1)]
         formulas = ["".join(sorted(topology.elements[i] for i in group)) for group in groups]
-        return Mapping.centers_of_mass(
+        return BeadMapping.centers_of_mass(
             groups,
             masses,
             names=[topology.residue(group[0]) for group in groups],
@@ -247,7 +247,7 @@ class ForceMap:
     weights: csr_array
 
     @staticmethod
-    def basic(mapping: Mapping, held: Int[np.ndarray, "pairs 2"] | None = None) -> ForceMap:
+    def basic(mapping: BeadMapping, held: Int[np.ndarray, "pairs 2"] | None = None) -> ForceMap:
         """All forces on the atoms of a bead, and on atoms ``held`` to them.
 
         Raises
@@ -268,7 +268,7 @@ class ForceMap:
 
     @staticmethod
     def optimal(
-        mapping: Mapping,
+        mapping: BeadMapping,
         forces: Float[np.ndarray, "frames atoms 3"],
         held: Int[np.ndarray, "pairs 2"] | None = None,
     ) -> ForceMap:
@@ -299,7 +299,7 @@ class ForceMap:
         )
         return ForceMap(csr_array(table))
 
-    def bias(self, mapping: Mapping) -> float:
+    def bias(self, mapping: BeadMapping) -> float:
         """The largest entry of ``|W C^T - 1|``: zero where mean forces are those of the mapped free energy."""
         product = (self.weights @ mapping.weights.T).toarray()
         return float(np.abs(product - np.eye(len(product))).max())
@@ -312,7 +312,7 @@ class ForceMap:
 def held_together(
     positions: Float[np.ndarray, "frames atoms 3"], boxes: Float[np.ndarray, "frames 3 3"] | None = None
 ) -> Int[np.ndarray, "pairs 2"]:
-    """Pairs of atoms whose distance stays the same in all frames: bonds that a simulation held fixed.
+    """PairInteraction of atoms whose distance stays the same in all frames: bonds that a simulation held fixed.
 
     Raises
     ------
@@ -349,7 +349,7 @@ def _nearest(displacements, box):
 
 
 def _close_pairs(x, box):
-    """Pairs within `NEAR` in one frame, as rows with the smaller index first."""
+    """PairInteraction within `NEAR` in one frame, as rows with the smaller index first."""
     if box is None or np.count_nonzero(box - np.diag(np.diagonal(box))):
         tree = KDTree(x)
     else:

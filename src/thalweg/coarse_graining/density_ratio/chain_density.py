@@ -39,13 +39,13 @@ JUDGED = 8192
 """Frames by which a member is judged, at most."""
 
 HARMONICS = 3
-"""Waves by which the network sees an angle."""
+"""AngleWaves by which the network sees an angle."""
 
 STEP = 0.4
 """Deviation of small moves of an angle [rad]."""
 
 
-class Convolution(eqx.Module):
+class ChainConvolution(eqx.Module):
     """``sum_i h(neighborhood of i)`` of chains, and the density the fakes come from.
 
     Attributes
@@ -102,14 +102,14 @@ class ChainDensity(Model):
     accuracies : (members,) share of frames and fakes left out that are told apart, each kind counting half
     """
 
-    members: tuple[Convolution, ...]
+    members: tuple[ChainConvolution, ...]
     kT: float
     angles: int
     lengths: tuple[int, ...]
     missing: tuple[tuple[int, ...], tuple[int, ...]]
     accuracies: Float[np.ndarray, " members"]
 
-    def headline(self):
+    def headline(self) -> dict[str, object]:
         return {
             "lengths": ", ".join(map(str, self.lengths)),
             "members": len(self.members),
@@ -244,14 +244,14 @@ class ChainDensityRatio(Method):
                 yield batch(fitted, BATCH, generator)
 
         network = Perceptron.init(
-            (Convolution.size(data[0].shape[2], self.window), *self.hidden, 1),
+            (ChainConvolution.size(data[0].shape[2], self.window), *self.hidden, 1),
             jax.random.key(1000 * self.seed + number),
             last=0.1,
         )
         judges = [batch(left_out, BATCH, rng) for _ in range(JUDGED // BATCH)]
         rule = Trainer(self.epochs, Adam(3e-3), patience=self.patience, mean="arithmetic")
         trained = rule.fit(
-            Convolution(base, network, self.window),
+            ChainConvolution(base, network, self.window),
             classification_loss,
             epoch,
             held_out=judges,
@@ -267,7 +267,7 @@ def _told_apart(model, frames, _, fakes, ratio):
 
 
 @eqx.filter_jit
-def _log_density(member: Convolution, chains):
+def _log_density(member: ChainConvolution, chains):
     return member.log_base(chains) + member.odds(chains)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from thalweg.coarse_graining.bead_frames import BeadFrames
 from thalweg.coarse_graining.fitting.force_matching import jackknife
 from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel
-from thalweg.coarse_graining.interactions.interaction import Bonded, Coordinate
+from thalweg.coarse_graining.interactions.interaction import BondedInteraction, InternalCoordinate
 from thalweg.learning.models import Method
 from thalweg.shapes import Float
 
@@ -28,7 +28,7 @@ class BoltzmannInversion(Method):
 
     Parameters
     ----------
-    interactions : `Bonded` of one coordinate each
+    interactions : `BondedInteraction` of one coordinate each
     folds : stretches of frames left out in turn, for standard errors
 
     Examples
@@ -39,13 +39,13 @@ class BoltzmannInversion(Method):
     >>> directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     >>> length = rng.normal(0.15, np.sqrt(2.5 / 2 / 5000), (20000, 1))       # u = 5000 (r - 0.15)^2
     >>> x = np.stack([np.zeros((20000, 3)), length * directions], 1)
-    >>> bond = Bonded(Coordinate("distance", np.array([[0, 1]]), Powers(0.15)), name="bond")
+    >>> bond = BondedInteraction(InternalCoordinate("distance", np.array([[0, 1]]), Powers(0.15)), name="bond")
     >>> model = BoltzmannInversion((bond,)).fit(BeadFrames(x, kT=2.5))
     >>> abs(model.coefficients[1] - 5000) < 4 * model.errors[1] + 100
     np.True_
     """
 
-    interactions: Sequence[Bonded]
+    interactions: Sequence[BondedInteraction]
     folds: int = 10
 
     def fit(self, frames: BeadFrames) -> LinearCoarseModel:
@@ -85,14 +85,14 @@ class BoltzmannInversion(Method):
         )
 
 
-def volume(kind: str, q: Float[np.ndarray, " values"]) -> Float[np.ndarray, " values"]:
+def _volume(kind: str, q: Float[np.ndarray, " values"]) -> Float[np.ndarray, " values"]:
     """The volume that a value of a coordinate has, up to a factor: ``r^2``, ``sin theta`` or one."""
     if kind == "distance":
         return q**2
     return np.sin(q) if kind == "angle" else np.ones_like(q)
 
 
-def _inverted(coordinate: Coordinate, q, weights, kT):
+def _inverted(coordinate: InternalCoordinate, q, weights, kT):
     """Coefficients of ``-kT log(p / J)``, fitted where there are frames, each bin by its count."""
     ends = (-np.pi, np.pi) if coordinate.kind == "dihedral" else (q.min(), q.max())
     counts, edges = np.histogram(q, BINS, ends, weights=np.broadcast_to(weights[:, None], q.shape))
@@ -100,7 +100,7 @@ def _inverted(coordinate: Coordinate, q, weights, kT):
     # an empty bin says that there is at most about half a frame, and counts as one
     counts = np.where(counts > 0, counts * len(q) / weights.sum(), 0.0)
     filled = np.where(counts > 0, counts, 0.5)
-    free = -kT * np.log(filled / np.maximum(volume(coordinate.kind, middle), 1e-12))
+    free = -kT * np.log(filled / np.maximum(_volume(coordinate.kind, middle), 1e-12))
     values, _ = coordinate.functions.design(middle)
     # a free constant, which no force knows; the log of a count varies as one over it
     root = np.sqrt(np.where(counts > 0, counts, 1.0))

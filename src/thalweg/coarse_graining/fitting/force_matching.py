@@ -47,14 +47,14 @@ class ForceMatching(Method):
     Examples
     --------
     >>> from thalweg.coarse_graining.interactions.functions import Powers
-    >>> from thalweg.coarse_graining.interactions.interaction import Bonded, Coordinate
+    >>> from thalweg.coarse_graining.interactions.interaction import BondedInteraction, InternalCoordinate
     >>> rng = np.random.default_rng(0)
     >>> x = np.array([[0.0, 0, 0], [0.15, 0, 0]]) + rng.normal(0, 0.005, (500, 2, 3))
     >>> r = x[:, 1] - x[:, 0]
     >>> length = np.linalg.norm(r, axis=1, keepdims=True)
     >>> pull = -1000.0 * (length - 0.15) * r / length
     >>> frames = BeadFrames(x, kT=2.5, forces=np.stack([-pull, pull], 1))
-    >>> bond = Bonded(Coordinate("distance", np.array([[0, 1]]), Powers(0.15)), name="bond")
+    >>> bond = BondedInteraction(InternalCoordinate("distance", np.array([[0, 1]]), Powers(0.15)), name="bond")
     >>> ForceMatching((bond,)).fit(frames).coefficients.round(3) + 0.0      # k / 2 of a spring of 1000
     array([  0., 500.])
     """

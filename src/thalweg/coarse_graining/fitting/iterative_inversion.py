@@ -17,8 +17,8 @@ import numpy as np
 
 from thalweg.coarse_graining.bead_frames import BeadFrames
 from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel
-from thalweg.coarse_graining.interactions.interaction import Pairs
-from thalweg.coarse_graining.judgement.distributions import radial_distribution
+from thalweg.coarse_graining.interactions.interaction import PairInteraction
+from thalweg.coarse_graining.judgement.distributions import bead_radial_distribution
 from thalweg.coarse_graining.simulation import CoarseDynamics
 from thalweg.learning.models import Method
 from thalweg.shapes import Float
@@ -44,7 +44,7 @@ class IterativeBoltzmannInversion(Method):
     progress : told what a round found
     """
 
-    pairs: Pairs
+    pairs: PairInteraction
     dynamics: CoarseDynamics = CoarseDynamics()  # noqa: RUF009
     rounds: int = 10
     damping: float = 0.7
@@ -61,7 +61,7 @@ class IterativeBoltzmannInversion(Method):
         ValueError
             If frames have no boxes, or no two beads ever meet within the cutoff.
         """
-        r, target = radial_distribution(self.pairs, frames, self.bins)
+        r, target = bead_radial_distribution(self.pairs, frames, self.bins)
         if not (target > SEEN).any():
             raise ValueError(
                 f"no two beads of kinds {self.pairs.between} meet within {self.pairs.cutoff} nm; choose a longer cutoff"
@@ -73,9 +73,9 @@ class IterativeBoltzmannInversion(Method):
         best, place, seed = model, frames, 0
         for seed in range(self.rounds):
             drawn = self.dynamics.run(model.energy(), place, seed=seed)
-            found = radial_distribution(self.pairs, drawn, self.bins)[1]
+            found = bead_radial_distribution(self.pairs, drawn, self.bins)[1]
             apart = float(np.sqrt(np.mean((found - target) ** 2)))
-            bar = pressure(self.pairs, model.coefficients, drawn)
+            bar = virial_pressure(self.pairs, model.coefficients, drawn)
             info = {"simulations": seed + 1, "difference of g": apart, "pressure [bar]": bar}
             model = replace(model, info=info)
             if self.progress is not None:
@@ -120,7 +120,9 @@ class IterativeBoltzmannInversion(Method):
         return strength * (1 - r / self.pairs.cutoff)
 
 
-def pressure(pairs: Pairs, coefficients: Float[np.ndarray, " functions"], frames: BeadFrames) -> float:
+def virial_pressure(
+    pairs: PairInteraction, coefficients: Float[np.ndarray, " functions"], frames: BeadFrames
+) -> float:
     """Pressure [bar] of beads under a pair potential, by the virial.
 
     Raises
@@ -137,7 +139,7 @@ def pressure(pairs: Pairs, coefficients: Float[np.ndarray, " functions"], frames
     return float((total * frames.kT + np.mean(virials)) / BAR)
 
 
-def _densities(pairs: Pairs, frames: BeadFrames) -> tuple[float, float]:
+def _densities(pairs: PairInteraction, frames: BeadFrames) -> tuple[float, float]:
     """Geometric mean of the densities of both kinds, and that of all beads [1/nm^3]."""
     if frames.boxes is None:
         raise ValueError("a pressure needs the volume; give frames with boxes")

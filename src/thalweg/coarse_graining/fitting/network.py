@@ -20,7 +20,7 @@ import numpy as np
 
 from thalweg.coarse_graining.bead_frames import BeadFrames
 from thalweg.coarse_graining.fitting.force_matching import forces_of
-from thalweg.coarse_graining.interactions.interaction import Coordinate
+from thalweg.coarse_graining.interactions.interaction import InternalCoordinate
 from thalweg.coarse_graining.interactions.kernel import SeenCoordinates, features_and_slopes
 from thalweg.learning.models import Method, Model
 from thalweg.learning.optimizers import Adam
@@ -94,7 +94,7 @@ class NetworkForceMatching(Method):
     progress : called with a message and the fraction done
     """
 
-    coordinates: Sequence[Coordinate]
+    coordinates: Sequence[InternalCoordinate]
     prior: Energy
     hidden: tuple[int, ...] = (96, 96)
     epochs: int = 60

@@ -1,4 +1,4 @@
-"""Functions of one coordinate, linear in their coefficients: powers, waves and splines.
+"""CoordinateFunctions of one coordinate, linear in their coefficients: powers, waves and splines.
 
 Each offers its ``design``, values and slopes of all functions where data are (arrays, 64 bits, for fits), and its
 ``potential``, the one function that coefficients make of them (in a compiled loop).
@@ -20,7 +20,7 @@ from thalweg.shapes import Array, Float
 
 
 @runtime_checkable
-class Functions(Protocol):
+class CoordinateFunctions(Protocol):
     """A few functions of one coordinate ``q``: a length [nm] or an angle [rad]."""
 
     @property
@@ -61,10 +61,10 @@ class Powers:
         return values, np.stack([n * z ** (n - 1) / self.scale for n in self.degrees])
 
     def potential(self, coefficients: Float[np.ndarray, " functions"]) -> Callable:
-        return PowerSum(np.asarray(coefficients, float), self.center, self.scale, self.degrees)
+        return _PowerSum(np.asarray(coefficients, float), self.center, self.scale, self.degrees)
 
 
-class PowerSum(eqx.Module):
+class _PowerSum(eqx.Module):
     """What coefficients make of `Powers`."""
 
     coefficients: Float[Array, " functions"]
@@ -79,12 +79,12 @@ class PowerSum(eqx.Module):
 
 
 @dataclass(frozen=True)
-class Waves:
+class AngleWaves:
     """``cos n q`` and ``sin n q`` for ``n = 1 ... highest``: any smooth function of an angle.
 
     Examples
     --------
-    >>> Waves(1).design(np.array([np.pi]))[0].round(12).ravel().tolist()
+    >>> AngleWaves(1).design(np.array([np.pi]))[0].round(12).ravel().tolist()
     [-1.0, 0.0]
     """
 
@@ -104,17 +104,17 @@ class Waves:
         return np.stack(values), np.stack(slopes)
 
     def potential(self, coefficients: Float[np.ndarray, " functions"]) -> Callable:
-        return WaveSum(np.asarray(coefficients, float))
+        return _WaveSum(np.asarray(coefficients, float))
 
 
-class WaveSum(eqx.Module):
-    """What coefficients make of `Waves`."""
+class _WaveSum(eqx.Module):
+    """What coefficients make of `AngleWaves`."""
 
     coefficients: Float[Array, " functions"]
 
     def __call__(self, q: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
         return sum(
-            (c * wave for c, wave in zip(jnp.asarray(self.coefficients, q.dtype), waves(q, self.highest))),
+            (c * wave for c, wave in zip(jnp.asarray(self.coefficients, q.dtype), _waves(q, self.highest))),
             jnp.zeros_like(q),
         )
 
@@ -123,7 +123,7 @@ class WaveSum(eqx.Module):
         return len(self.coefficients) // 2
 
 
-def waves(q: Float[Array, " *shape"], highest: int) -> list[jax.Array]:
+def _waves(q: Float[Array, " *shape"], highest: int) -> list[jax.Array]:
     """``cos q, sin q, cos 2q, ...`` by the addition theorem."""
     c, s = jnp.cos(q), jnp.sin(q)
     cosine, sine, found = c, s, [c, s]
@@ -197,10 +197,10 @@ class BSplines:
         inside = slice(self.degree, self.degree + self.intervals)
         # powers of the distance from the left knot, in widths
         powers = pieces.c[::-1, inside] * self.width ** np.arange(self.degree + 1)[:, None]
-        return PolynomialPieces(powers, self.start, self.width)
+        return _PolynomialPieces(powers, self.start, self.width)
 
 
-class PolynomialPieces(eqx.Module):
+class _PolynomialPieces(eqx.Module):
     """A polynomial on each interval, as powers of the place within it; straight lines beyond both ends.
 
     Attributes

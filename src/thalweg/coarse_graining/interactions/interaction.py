@@ -19,7 +19,7 @@ import numpy as np
 import vesin
 from scipy.sparse import csr_array
 
-from thalweg.coarse_graining.interactions.functions import Functions
+from thalweg.coarse_graining.interactions.functions import CoordinateFunctions
 from thalweg.potentials.energy import Energy
 from thalweg.potentials.explicit_gradient import ExplicitGradient
 from thalweg.potentials.internal_coordinates import angle, dihedral, distance, gathered_gradient, internal
@@ -51,7 +51,7 @@ class Interaction(Protocol):
 
 
 @dataclass(frozen=True)
-class Coordinate:
+class InternalCoordinate:
     """One internal coordinate in each term of an interaction.
 
     Attributes
@@ -63,7 +63,7 @@ class Coordinate:
 
     kind: str
     beads: Sequence[Sequence[int]] | Int[np.ndarray, "terms roles"]
-    functions: Functions
+    functions: CoordinateFunctions
 
     def __post_init__(self):
         beads = np.atleast_2d(np.asarray(self.beads, int))
@@ -87,7 +87,7 @@ class Coordinate:
         return _measured(self.kind, self.terms, positions, boxes)[0]
 
 
-class Bonded:
+class BondedInteraction:
     """A function of one internal coordinate, or products of functions of several, summed over terms.
 
     Parameters
@@ -97,13 +97,13 @@ class Bonded:
 
     Examples
     --------
-    >>> from thalweg.coarse_graining.interactions.functions import Waves
-    >>> torsion = Bonded(Coordinate("dihedral", [[0, 1, 2, 3]], Waves(2)), name="phi")
+    >>> from thalweg.coarse_graining.interactions.functions import AngleWaves
+    >>> torsion = BondedInteraction(InternalCoordinate("dihedral", [[0, 1, 2, 3]], AngleWaves(2)), name="phi")
     >>> torsion.names
     ('phi cos 1', 'phi sin 1', 'phi cos 2', 'phi sin 2')
     """
 
-    def __init__(self, *coordinates: Coordinate, name: str = ""):
+    def __init__(self, *coordinates: InternalCoordinate, name: str = ""):
         terms = [len(each.terms) for each in coordinates]
         if len(set(terms)) != 1:
             raise ValueError(f"coordinates that are multiplied need equally many terms; got {terms}")
@@ -158,7 +158,7 @@ class InternalProducts(ExplicitGradient):
         coordinates = [
             internal(COORDINATES[kind], positions, atoms, box) for kind, atoms in zip(self.kinds, self.atoms)
         ]
-        q = [plain(kind, one.value) for kind, one in zip(self.kinds, coordinates)]
+        q = [coordinate_value(kind, one.value) for kind, one in zip(self.kinds, coordinates)]
         energies, back = jax.vjp(self.potential, *q)
         gradient = jnp.zeros_like(positions)
         for slope, one, atoms in zip(back(jnp.ones_like(energies)), coordinates, self.atoms):
@@ -166,7 +166,7 @@ class InternalProducts(ExplicitGradient):
         return energies.sum(0), gradient
 
 
-class ProductSum(eqx.Module):
+class _ProductSum(eqx.Module):
     """``sum_ab c_ab f_a(q) g_b(p)``: potentials of the second coordinate, one for each function of the first.
 
     Attributes
@@ -182,18 +182,18 @@ class ProductSum(eqx.Module):
         return sum((f(q) * g(*others) for f, g in zip(self.first, self.rest)), jnp.zeros_like(q))
 
 
-def _product_potential(coordinates: Sequence[Coordinate], table: np.ndarray) -> Callable:
+def _product_potential(coordinates: Sequence[InternalCoordinate], table: np.ndarray) -> Callable:
     if len(coordinates) == 1:
         return coordinates[0].functions.potential(table)
     functions, count = coordinates[0].functions, len(table)
-    return ProductSum(
+    return _ProductSum(
         tuple(functions.potential(row) for row in np.eye(count)),
         tuple(_product_potential(coordinates[1:], part) for part in table),
     )
 
 
 @dataclass(frozen=True)
-class Pairs:
+class PairInteraction:
     """A function of the distance of any two beads of two kinds that are not of one molecule.
 
     Attributes
@@ -207,7 +207,7 @@ class Pairs:
     name : begins the names of coefficients
     """
 
-    functions: Functions
+    functions: CoordinateFunctions
     cutoff: float
     kinds: Int[np.ndarray, " beads"]
     between: tuple[int, int] = (1, 1)
@@ -222,11 +222,12 @@ class Pairs:
     def distances(
         self, positions: Float[np.ndarray, "beads 3"], box: Float[np.ndarray, "3 3"] | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Pairs of one frame: both beads, the vector from the first to the second, its length [nm]."""
+        """PairInteraction of one frame: both beads, the vector from the first to the second, its length [nm]."""
         search = vesin.NeighborList(cutoff=self.cutoff, full_list=False)
         if self.periodic and box is None:
             raise ValueError(
-                "pairs of a liquid need its box; give boxes with the frames, or Pairs(periodic=False) for a cluster"
+                "pairs of a liquid need its box; give boxes with the frames, or PairInteraction(periodic=False) for "
+                "a cluster"
             )
         cell = np.zeros((3, 3)) if box is None else np.asarray(box, float)
         i, j, vectors, lengths = search.compute(
@@ -263,7 +264,7 @@ class Pairs:
     def energy(self, coefficients: Float[np.ndarray, " functions"], beads: int) -> Energy:
         if beads != len(self.kinds):
             raise ValueError(f"these pairs are of {len(self.kinds)} beads; got {beads}")
-        return pair_energy(
+        return _pair_energy(
             self.functions.potential(coefficients),
             self.cutoff,
             self.kinds,
@@ -273,7 +274,7 @@ class Pairs:
         )
 
 
-class PairsOfKinds(eqx.Module):
+class _PairsOfKinds(eqx.Module):
     """The potential of a distance where two beads are of the right kinds and within the cutoff, zero elsewhere."""
 
     potential: Callable
@@ -288,7 +289,7 @@ class PairsOfKinds(eqx.Module):
         return jnp.where(meant & (r < self.cutoff), self.potential(r), 0.0)
 
 
-def pair_energy(
+def _pair_energy(
     potential: Callable,
     cutoff: float,
     kinds: Int[np.ndarray, " beads"],
@@ -303,7 +304,7 @@ def pair_energy(
         same = np.asarray(molecules)[i] == np.asarray(molecules)[j]
         excluded = np.stack([i[same], j[same]], 1)
     return PairEnergy(
-        PairsOfKinds(potential, between, cutoff),
+        _PairsOfKinds(potential, between, cutoff),
         (np.asarray(kinds, float),),
         PairsWithin(cutoff, AllPairs.but(len(kinds), excluded)),
         periodic=periodic,
@@ -330,10 +331,10 @@ def _measured(kind, beads, positions, boxes):
 @partial(jax.jit, static_argnums=0)
 def _internal(kind, positions, atoms, box):
     one = internal(COORDINATES[kind], positions, atoms, box)
-    return plain(kind, one.value), one.gradient
+    return coordinate_value(kind, one.value), one.gradient
 
 
-def plain(kind, value):
+def coordinate_value(kind, value):
     """The value as one number: a dihedral as its angle."""
     return jnp.arctan2(value[1], value[0]) if kind == "dihedral" else value
 

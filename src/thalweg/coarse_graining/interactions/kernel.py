@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thalweg.coarse_graining.bead_frames import BeadFrames
-from thalweg.coarse_graining.interactions.interaction import COORDINATES, Coordinate, plain
+from thalweg.coarse_graining.interactions.interaction import COORDINATES, InternalCoordinate, coordinate_value
 from thalweg.learning.splits import farthest_points
 from thalweg.potentials.energy import Energy
 from thalweg.potentials.internal_coordinates import internal
@@ -40,7 +40,7 @@ class KernelPoints:
     --------
     >>> from thalweg.coarse_graining.interactions.functions import Powers
     >>> x = np.random.default_rng(0).normal(size=(50, 4, 3))
-    >>> torsion = Coordinate("dihedral", [[0, 1, 2, 3]], Powers(0.0))
+    >>> torsion = InternalCoordinate("dihedral", [[0, 1, 2, 3]], Powers(0.0))
     >>> kernels = KernelPoints([torsion], BeadFrames(x, 2.5), points=6)
     >>> kernels.rows(x, None)[1].shape
     (50, 4, 3, 6)
@@ -48,7 +48,7 @@ class KernelPoints:
 
     def __init__(
         self,
-        coordinates: Sequence[Coordinate],
+        coordinates: Sequence[InternalCoordinate],
         frames: BeadFrames,
         points: int = 200,
         length: float = 1.0,
@@ -102,7 +102,7 @@ class SeenCoordinates(eqx.Module):
     scales: tuple[Float[np.ndarray, " _"], ...]
 
     @staticmethod
-    def of(coordinates: Sequence[Coordinate], frames: BeadFrames) -> SeenCoordinates:
+    def of(coordinates: Sequence[InternalCoordinate], frames: BeadFrames) -> SeenCoordinates:
         """Those of ``frames``."""
         values = [one.values(frames.positions, frames.boxes) for one in coordinates]
         return SeenCoordinates(
@@ -116,7 +116,7 @@ class SeenCoordinates(eqx.Module):
         """Numbers of ``positions`` (beads, 3, *replicas)."""
         found = []
         for kind, atoms, center, scale in zip(self.kinds, self.atoms, self.centers, self.scales):
-            q = plain(kind, internal(COORDINATES[kind], positions, atoms, None).value)
+            q = coordinate_value(kind, internal(COORDINATES[kind], positions, atoms, None).value)
             if kind == "dihedral":
                 found += [2 * jnp.cos(q), 2 * jnp.sin(q)]
             else:

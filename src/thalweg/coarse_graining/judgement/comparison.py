@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.coarse_graining.bead_frames import BeadFrames
-from thalweg.coarse_graining.interactions.interaction import Coordinate
+from thalweg.coarse_graining.interactions.interaction import InternalCoordinate
 from thalweg.coarse_graining.judgement.distributions import histogram, jensen_shannon
 from thalweg.learning.models import Model
 from thalweg.shapes import Float
@@ -49,7 +49,7 @@ class SurfaceComparison(Model):
 
 
 def compare_surfaces(
-    coordinates: Sequence[Coordinate], reference: BeadFrames, model: BeadFrames, bins: int = 24
+    coordinates: Sequence[InternalCoordinate], reference: BeadFrames, model: BeadFrames, bins: int = 24
 ) -> SurfaceComparison:
     """Compare the joint distribution of ``coordinates``.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from thalweg.coarse_graining.bead_frames import BeadFrames
-from thalweg.coarse_graining.interactions.interaction import Coordinate, Pairs
+from thalweg.coarse_graining.interactions.interaction import InternalCoordinate, PairInteraction
 from thalweg.shapes import Float
 
 
@@ -39,7 +39,7 @@ def jensen_shannon(p: Float[np.ndarray, " *bins"], q: Float[np.ndarray, " *bins"
 
 
 def histogram(
-    coordinates: Sequence[Coordinate], frames: BeadFrames, bins: int = 24
+    coordinates: Sequence[InternalCoordinate], frames: BeadFrames, bins: int = 24
 ) -> Float[np.ndarray, " *bins"]:
     """Weighted joint histogram of one value of each of ``coordinates``; angles over their whole range.
 
@@ -62,7 +62,7 @@ def histogram(
     return counts
 
 
-def _range(one: Coordinate) -> tuple[float, float]:
+def _range(one: InternalCoordinate) -> tuple[float, float]:
     if one.kind == "dihedral":
         return -np.pi, np.pi
     if one.kind == "angle":
@@ -75,8 +75,8 @@ def _range(one: Coordinate) -> tuple[float, float]:
     return start, end
 
 
-def radial_distribution(
-    pairs: Pairs, frames: BeadFrames, bins: int = 100
+def bead_radial_distribution(
+    pairs: PairInteraction, frames: BeadFrames, bins: int = 100
 ) -> tuple[Float[np.ndarray, " bins"], Float[np.ndarray, " bins"]]:
     """Middles of shells [nm] up to the cutoff of ``pairs``, and ``g(r)`` there.
 
@@ -99,8 +99,8 @@ def radial_distribution(
     return (edges[1:] + edges[:-1]) / 2, total / weights.sum()
 
 
-def angular_distribution(
-    pairs: Pairs, frames: BeadFrames, within: float, bins: int = 90
+def bead_angular_distribution(
+    pairs: PairInteraction, frames: BeadFrames, within: float, bins: int = 90
 ) -> tuple[Float[np.ndarray, " bins"], Float[np.ndarray, " bins"]]:
     """Middles of bins [rad], and the density of angles between two neighbors of a bead ``within`` a distance [nm]."""
     edges = np.linspace(0, np.pi, bins + 1)
