@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
 from ase.io import read
 
@@ -35,6 +36,10 @@ from thalweg.coarse_graining.interactions.kernel import KernelPoints
 from thalweg.coarse_graining.judgement.comparison import compare_surfaces
 from thalweg.coarse_graining.judgement.distributions import jensen_shannon
 from thalweg.coarse_graining.simulation import CoarseDynamics
+from thalweg.dynamics.langevin import Langevin
+from thalweg.dynamics.native_engine import NativeEngine
+from thalweg.dynamics.temperature import thermal_start
+from thalweg.interop.openmm.molecules import peptide
 from thalweg.report.benchmark import Row
 from thalweg.units import ANGSTROM, BOLTZMANN, KILOCALORIE
 
@@ -58,6 +63,7 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "alanine/network": lambda: alanine_network(data, quick),
         "alanine/noise": lambda: alanine_noise(data, quick),
         "asp7": lambda: heptapeptide(data / "coarse_graining" / "asp7", quick),
+        "lengths": lambda: lengths(quick),
         "speed": lambda: speed(quick),
     }
 
@@ -215,6 +221,58 @@ def heptapeptide(folder: Path, quick: bool) -> Iterator[Row]:
         peer_value=_of_neighbors(chain[:half], chain[half:], bins),
     )  # fmt: skip
     yield Row("Asp7: processor time of fit and Monte Carlo", float(np.mean(costs)), "s", _error(costs))
+
+
+def lengths(quick: bool) -> Iterator[Row]:
+    """Alanine chains of three to nine residues in implicit water at 400 K: the longest three from the others alone."""
+    kT, sizes = BOLTZMANN * 400, range(3, 5) if quick else range(3, 10)
+    began = time.process_time()
+    chains = {n: _alanine_chain(n, kT, 2.0 if quick else 200.0) for n in sizes}
+    spent = time.process_time() - began
+    known = [n for n in sizes if n <= (3 if quick else 6)]
+    yield Row(f"alanine chains of {sizes[0]} to {sizes[-1]} residues: processor time of dynamics", spent, "s")
+    models = []
+    for seed in [0] if quick else range(2):
+        method = ChainDensityRatio(kT=kT, seed=seed, members=2, epochs=2 if quick else 60)
+        models.append(method.fit([chains[n] for n in known]))
+    for n in (n for n in sizes if n not in known):
+        half = len(chains[n]) // 2
+        found, apart = [], []
+        for seed, model in enumerate(models):
+            drawn = model.sample(n, count=300, sweeps=40 if quick else 200, every=10, seed=seed)
+            drawn = drawn.reshape(-1, n, 2)
+            found.append(_of_residues(chains[n], drawn, 12))
+            apart.append(_of_neighbors(chains[n], drawn, 12))
+        value = float(np.mean(found))
+        name = f"alanine chain of {n} from {known[0]} to {known[-1]}"
+        yield Row(
+            f"{name}: torsions of a residue", value, "nat", _error(found), "< 0.05", value < 0.05,
+            "halves of dynamics", _of_residues(chains[n][:half], chains[n][half:], 12),
+        )  # fmt: skip
+        yield Row(
+            f"{name}: torsions on both sides of a peptide bond", float(np.mean(apart)), "nat", _error(apart), None,
+            None, "halves of dynamics", _of_neighbors(chains[n][:half], chains[n][half:], 12),
+        )  # fmt: skip
+
+
+def _alanine_chain(residues: int, kT: float, length: float) -> np.ndarray:
+    """``(frames, residues, phi and psi)`` of 16 walks [ps] of a capped chain, frames of all walks in order of time."""
+    system = peptide("A" * residues, solvent="obc2", hydrogen_mass=3.0)
+    engine = NativeEngine(system, Langevin(kT=kT, dt=0.004, friction=1.0))
+    start = thermal_start(system, kT, jax.random.key(residues), replicas=16)
+    every = 125
+    run = engine.run(start, every * round(length / 0.004 / every), save_every=every)
+    assert not run.diverged
+    walks = run.positions[:, run.positions.shape[1] // 10 :]
+    x = np.moveaxis(walks, 1, 0).reshape(-1, *walks.shape[2:])
+    names = np.array(system.topology.names)
+    carbonyl, nitrogen, alpha = (np.flatnonzero(names == name) for name in ("C", "N", "CA"))
+    # C of the first cap and of residues, N of residues and of the last cap, whose carbon is no carbonyl
+    carbonyl = carbonyl[: residues + 1]
+    phi = np.stack([carbonyl[:-1], nitrogen[:-1], alpha, carbonyl[1:]], 1)
+    psi = np.stack([nitrogen[:-1], alpha, carbonyl[1:], nitrogen[1:]], 1)
+    angles = [InternalCoordinate("dihedral", rows, AngleWaves(1)).values(x) for rows in (phi, psi)]
+    return np.stack(angles, -1)
 
 
 def speed(quick: bool) -> Iterator[Row]:
