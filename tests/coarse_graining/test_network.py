@@ -72,3 +72,14 @@ def test_a_liquid_is_not_for_networks_of_internal_coordinates():
     boxed = BeadFrames(data.positions, KT, data.forces, np.broadcast_to(np.eye(3), (4, 3, 3)))
     with pytest.raises(ValueError, match="without boxes"):
         NetworkForceMatching([TORSION], BONDS.energy(np.zeros(2), 4)).fit(boxed)
+
+
+def test_models_are_read_back_as_they_were(tmp_path):
+    data, prior = frames(200, 10.0), BONDS.energy(np.array([0.0, 3000.0]), 4)
+    kernels = KernelPoints([TORSION], data, points=5)
+    for model in (
+        ForceMatching((EXACT, kernels), prior=prior).fit(data),
+        NetworkForceMatching([TORSION], prior, hidden=(8,), epochs=1, members=2).fit(data),
+    ):
+        again = type(model).load(model.save(tmp_path / "model.npz"))
+        np.testing.assert_array_equal(forces_of(again.energy(), data), forces_of(model.energy(), data))

@@ -17,12 +17,17 @@ from .fitting.relative_entropy import RelativeEntropy as RelativeEntropy
 from .interactions.functions import AngleWaves as AngleWaves
 from .interactions.functions import BSplines as BSplines
 from .interactions.functions import CoordinateFunctions as CoordinateFunctions
+from .interactions.functions import PolynomialPieces as PolynomialPieces
 from .interactions.functions import Powers as Powers
+from .interactions.functions import PowerSum as PowerSum
+from .interactions.functions import WaveSum as WaveSum
 from .interactions.interaction import BondedInteraction as BondedInteraction
 from .interactions.interaction import Interaction as Interaction
 from .interactions.interaction import InternalCoordinate as InternalCoordinate
 from .interactions.interaction import InternalProducts as InternalProducts
 from .interactions.interaction import PairInteraction as PairInteraction
+from .interactions.interaction import PairsOfKinds as PairsOfKinds
+from .interactions.interaction import ProductSum as ProductSum
 from .interactions.kernel import KernelEnergy as KernelEnergy
 from .interactions.kernel import KernelPoints as KernelPoints
 from .interactions.kernel import SeenCoordinates as SeenCoordinates

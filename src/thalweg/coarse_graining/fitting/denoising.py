@@ -7,7 +7,7 @@ Add Gaussian noise of deviation ``sigma`` to mapped positions, ``y = x + sigma x
 
 so every mixture ``a F - (1 - a) kT xi / sigma`` may be matched. The weights ``a`` of the least total variance are used,
 for each bead by itself. What is learned is the smoothed free energy: ``sigma`` should be below the width of what
-matters, and bonds come out softer by ``kT sigma^2`` in their variance.
+matters, and the variance of a bond between two beads grows by ``2 sigma^2``.
 """
 
 from __future__ import annotations

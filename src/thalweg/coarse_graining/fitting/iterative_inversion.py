@@ -1,5 +1,4 @@
-"""Iterative Boltzmann inversion: a pair potential corrected until the liquid's radial distribution is right
-[reith2003].
+"""Iterative Boltzmann inversion: a pair potential corrected until radial distributions are right [reith2003].
 
     u_{n+1}(r) = u_n(r) + a kT ln( g_n(r) / g_reference(r) ),
 

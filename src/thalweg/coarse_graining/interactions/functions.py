@@ -61,10 +61,10 @@ class Powers:
         return values, np.stack([n * z ** (n - 1) / self.scale for n in self.degrees])
 
     def potential(self, coefficients: Float[np.ndarray, " functions"]) -> Callable:
-        return _PowerSum(np.asarray(coefficients, float), self.center, self.scale, self.degrees)
+        return PowerSum(np.asarray(coefficients, float), self.center, self.scale, self.degrees)
 
 
-class _PowerSum(eqx.Module):
+class PowerSum(eqx.Module):
     """What coefficients make of `Powers`."""
 
     coefficients: Float[Array, " functions"]
@@ -104,10 +104,10 @@ class AngleWaves:
         return np.stack(values), np.stack(slopes)
 
     def potential(self, coefficients: Float[np.ndarray, " functions"]) -> Callable:
-        return _WaveSum(np.asarray(coefficients, float))
+        return WaveSum(np.asarray(coefficients, float))
 
 
-class _WaveSum(eqx.Module):
+class WaveSum(eqx.Module):
     """What coefficients make of `AngleWaves`."""
 
     coefficients: Float[Array, " functions"]
@@ -197,10 +197,10 @@ class BSplines:
         inside = slice(self.degree, self.degree + self.intervals)
         # powers of the distance from the left knot, in widths
         powers = pieces.c[::-1, inside] * self.width ** np.arange(self.degree + 1)[:, None]
-        return _PolynomialPieces(powers, self.start, self.width)
+        return PolynomialPieces(powers, self.start, self.width)
 
 
-class _PolynomialPieces(eqx.Module):
+class PolynomialPieces(eqx.Module):
     """A polynomial on each interval, as powers of the place within it; straight lines beyond both ends.
 
     Attributes

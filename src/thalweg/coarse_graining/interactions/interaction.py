@@ -87,12 +87,13 @@ class InternalCoordinate:
         return _measured(self.kind, self.terms, positions, boxes)[0]
 
 
+@dataclass(frozen=True, init=False)
 class BondedInteraction:
     """A function of one internal coordinate, or products of functions of several, summed over terms.
 
     Parameters
     ----------
-    coordinates : each with as many terms as the others
+    coordinates : one after another, each with as many terms as the others
     name : begins the names of coefficients
 
     Examples
@@ -103,12 +104,15 @@ class BondedInteraction:
     ('phi cos 1', 'phi sin 1', 'phi cos 2', 'phi sin 2')
     """
 
+    coordinates: tuple[InternalCoordinate, ...]
+    name: str
+
     def __init__(self, *coordinates: InternalCoordinate, name: str = ""):
         terms = [len(each.terms) for each in coordinates]
         if len(set(terms)) != 1:
             raise ValueError(f"coordinates that are multiplied need equally many terms; got {terms}")
-        self.coordinates = coordinates
-        self.name = name
+        object.__setattr__(self, "coordinates", coordinates)
+        object.__setattr__(self, "name", name)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -166,7 +170,7 @@ class InternalProducts(ExplicitGradient):
         return energies.sum(0), gradient
 
 
-class _ProductSum(eqx.Module):
+class ProductSum(eqx.Module):
     """``sum_ab c_ab f_a(q) g_b(p)``: potentials of the second coordinate, one for each function of the first.
 
     Attributes
@@ -186,7 +190,7 @@ def _product_potential(coordinates: Sequence[InternalCoordinate], table: np.ndar
     if len(coordinates) == 1:
         return coordinates[0].functions.potential(table)
     functions, count = coordinates[0].functions, len(table)
-    return _ProductSum(
+    return ProductSum(
         tuple(functions.potential(row) for row in np.eye(count)),
         tuple(_product_potential(coordinates[1:], part) for part in table),
     )
@@ -274,7 +278,7 @@ class PairInteraction:
         )
 
 
-class _PairsOfKinds(eqx.Module):
+class PairsOfKinds(eqx.Module):
     """The potential of a distance where two beads are of the right kinds and within the cutoff, zero elsewhere."""
 
     potential: Callable
@@ -304,7 +308,7 @@ def _pair_energy(
         same = np.asarray(molecules)[i] == np.asarray(molecules)[j]
         excluded = np.stack([i[same], j[same]], 1)
     return PairEnergy(
-        _PairsOfKinds(potential, between, cutoff),
+        PairsOfKinds(potential, between, cutoff),
         (np.asarray(kinds, float),),
         PairsWithin(cutoff, AllPairs.but(len(kinds), excluded)),
         periodic=periodic,

@@ -11,6 +11,7 @@ dihedrals are seen, so that it knows left from right.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import equinox as eqx
 import jax
@@ -24,7 +25,11 @@ from thalweg.potentials.energy import Energy
 from thalweg.potentials.internal_coordinates import internal
 from thalweg.shapes import Box, Energies, Float, Int, Positions, Values
 
+CANDIDATES = 5000
+"""Frames that points are chosen among, about."""
 
+
+@dataclass(frozen=True, init=False)
 class KernelPoints:
     """Kernels at points of the space of several coordinates.
 
@@ -46,6 +51,11 @@ class KernelPoints:
     (50, 4, 3, 6)
     """
 
+    seen: SeenCoordinates
+    points: Float[np.ndarray, "points features"]
+    length: float
+    name: str
+
     def __init__(
         self,
         coordinates: Sequence[InternalCoordinate],
@@ -54,13 +64,13 @@ class KernelPoints:
         length: float = 1.0,
         name: str = "kernel",
     ):
-        self.name = name
         seen = SeenCoordinates.of(coordinates, frames)
-        features = np.asarray(_features(seen, np.moveaxis(np.asarray(frames.positions, float), 0, -1))).T
-        chosen = farthest_points(features[:: max(1, len(features) // 5000)], points)
-        self.seen = seen
-        self.points = features[:: max(1, len(features) // 5000)][chosen]
-        self.length = float(length)
+        features = _features(seen, np.moveaxis(np.asarray(frames.positions, float), 0, -1)).T
+        some = features[:: max(1, len(features) // CANDIDATES)]
+        object.__setattr__(self, "seen", seen)
+        object.__setattr__(self, "points", some[farthest_points(some, points)])
+        object.__setattr__(self, "length", float(length))
+        object.__setattr__(self, "name", name)
 
     @property
     def names(self) -> tuple[str, ...]:
