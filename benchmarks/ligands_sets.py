@@ -27,7 +27,9 @@ def read_cliffs(file: Path) -> tuple[list[str], np.ndarray]:
     """SMILES and minus the decimal logarithm of potency in nM, without stereoisomers and where there is a potency."""
     with gzip.open(file, "rt") as lines:
         table = list(csv.DictReader(lines))
-    rows = [row for row in table if row["exp_mean [nM]"] and not any(x in row["smiles"] for x in ("[Se]", "[te]"))]
+    rows = [
+        row for row in table if row["exp_mean [nM]"] and not any(x in row["smiles"] for x in ("[Se]", "[te]"))
+    ]
     smiles = [row["smiles"] for row in rows]
     same = bit_similarities([parsed(each) for each in smiles], radius=4, bits=4096) == 1
     np.fill_diagonal(same, False)
