@@ -61,7 +61,9 @@ class Powers:
         return values, np.stack([n * z ** (n - 1) / self.scale for n in self.degrees])
 
     def potential(self, coefficients: Float[np.ndarray, " functions"]) -> Callable:
-        return PowerSum(np.asarray(coefficients, float), self.center, self.scale, self.degrees)
+        return PowerSum(
+            np.asarray(coefficients, float), float(self.center), float(self.scale), tuple(self.degrees)
+        )
 
 
 class PowerSum(eqx.Module):
@@ -197,7 +199,7 @@ class BSplines:
         inside = slice(self.degree, self.degree + self.intervals)
         # powers of the distance from the left knot, in widths
         powers = pieces.c[::-1, inside] * self.width ** np.arange(self.degree + 1)[:, None]
-        return PolynomialPieces(powers, self.start, self.width)
+        return PolynomialPieces(powers, float(self.start), float(self.width))
 
 
 class PolynomialPieces(eqx.Module):
