@@ -4,13 +4,13 @@ A `BeadMapping` says where beads are, a `ForceMap` what pushes them, `mapped_fra
 coarse potential is a sum of are *interactions* (``interactions/``): functions of bonds, angles, dihedrals and pairs,
 linear in their coefficients. These are found (``fitting/``) by
 
-==============================  ==========================================================================
-`ForceMatching`                 least squares of mapped forces: one pass, closed form; needs forces
-`RelativeEntropy`               the likeliest model of the frames; simulates itself; needs no forces
-`BoltzmannInversion`            each coordinate's own distribution; a prior, or an ideal gas of bonds
-`IterativeBoltzmannInversion`   pair potentials until the liquid's radial distributions agree
-`NetworkForceMatching`          networks of internal coordinates on a prior
-==============================  ==========================================================================
+================================  ==========================================================================
+``ForceMatching``                 least squares of mapped forces: one pass, closed form; needs forces
+``RelativeEntropy``               the likeliest model of the frames; simulates itself; needs no forces
+``BoltzmannInversion``            each coordinate's own distribution; a prior, or an ideal gas of bonds
+``IterativeBoltzmannInversion``   pair potentials until the liquid's radial distributions agree
+``NetworkForceMatching``          networks of internal coordinates on a prior
+================================  ==========================================================================
 
 `KernelPoints` are an interaction as well: a Gaussian process of internal coordinates. Potentials of environments, for
 liquids, are `thalweg.learned_potentials` fitted to `BeadFrames.configurations`. `denoised` makes
