@@ -208,7 +208,7 @@ def heptapeptide(folder: Path, quick: bool) -> Iterator[Row]:
     found, neighbors, costs = [], [], []
     for seed in [0] if quick else range(2):
         began = time.process_time()
-        method = ChainDensityRatio(kT=BOLTZMANN * 300, seed=seed, members=2, epochs=5 if quick else 40)
+        method = ChainDensityRatio(kT=BOLTZMANN * 300, seed=seed, members=2, epochs=5 if quick else 30)
         model = method.fit([chain])
         drawn = model.sample(7, count=500, sweeps=200, every=10, seed=seed).reshape(-1, 7, 2)
         costs.append(time.process_time() - began)

@@ -32,10 +32,10 @@ from thalweg.learning.perceptron import Perceptron
 from thalweg.learning.trainer import Trainer
 from thalweg.shapes import Float
 
-BATCH, STEPS = 1024, 50
+BATCH, STEPS = 256, 50
 """Frames of a batch, and batches of an epoch."""
 
-JUDGED = 8192
+JUDGED = 4096
 """Frames by which a member is judged, at most."""
 
 HARMONICS = 3
