@@ -15,7 +15,6 @@ with. Each seed is a campaign of its own, and analyzed alone.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,7 @@ from thalweg.machine.whole_files import whole, write_whole
 from thalweg.sampling.segment import Segment
 from thalweg.sampling.store import Store
 from thalweg.studies.runs.running import RUN_FILE, begin, carry_out, study_of
-from thalweg.studies.tables.language import StudyError, did_you_mean, read
+from thalweg.studies.tables.language import StudyError, did_you_mean, read, toml_of
 from thalweg.studies.tables.study import read_dynamics
 from thalweg.time_series.trajectories import Trajectories
 from thalweg.units import AtLeast, Count, Daltons, Nanometers
@@ -115,10 +114,7 @@ def load_swarm_study(path: Path) -> SwarmStudy:
     StudyError
         If the file is no TOML, or a key or value is wrong.
     """
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise StudyError(f"{path} is no TOML: {error}") from None
+    table = toml_of(path)
     if isinstance(table.get("system"), dict):
         for name in ("host", "guest"):
             if isinstance(table["system"].get(name), str):

@@ -13,7 +13,6 @@ kind = "Linear"
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +45,7 @@ from thalweg.sampling.tasks.fly import REMEMBERED, SETUP, OnTheFly
 from thalweg.studies.analyzing import Told
 from thalweg.studies.labeling import cheap_level
 from thalweg.studies.tables.families import FAMILIES, LEARNERS
-from thalweg.studies.tables.language import StudyError, choose, did_you_mean, read
+from thalweg.studies.tables.language import StudyError, choose, did_you_mean, read, toml_of
 from thalweg.systems.configuration import Configuration
 from thalweg.units import unit
 
@@ -88,10 +87,7 @@ def load_on_the_fly(path: Path) -> OnTheFlyStudy:
     StudyError
         If the file is no TOML, a key or value is wrong, or ``start`` is neither a file of one structure nor a SMILES.
     """
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise StudyError(f"{path} is no TOML: {error}") from None
+    table = toml_of(path)
     for key in table:
         if key not in TOP:
             raise StudyError(f'{path} has the key "{key}"; {did_you_mean(key, TOP)}')

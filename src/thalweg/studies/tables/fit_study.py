@@ -6,7 +6,6 @@ Whatever is left out is chosen: linear regression on the atomic cluster expansio
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from thalweg.learned_potentials.terms.learner import Learner
 from thalweg.learned_potentials.terms.term import Weights
 from thalweg.representations.expansions.ace import ACE
 from thalweg.studies.tables.families import BASELINES, COMMITTEES, FAMILIES, LEARNERS
-from thalweg.studies.tables.language import StudyError, choose, did_you_mean, read, value, written
+from thalweg.studies.tables.language import StudyError, choose, did_you_mean, read, toml_of, value, written
 from thalweg.systems.configuration import Configuration, elements_of
 from thalweg.systems.elements import SYMBOLS
 from thalweg.units import AnySign, AtLeast, Count, KilojoulesPerMole
@@ -128,10 +127,7 @@ def load_fit(path: Path) -> FitStudy:
     StudyError
         If the file is no TOML, or a key or value is wrong.
     """
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise StudyError(f"{path} is no TOML: {error}") from None
+    table = toml_of(path)
     return fit_from_table(table, path.stem, path.parent)
 
 

@@ -24,6 +24,7 @@ import dataclasses
 import difflib
 import inspect
 import math
+import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -45,6 +46,20 @@ CODE_ONLY = typing.get_args(InCode[int])[1]
 
 class StudyError(ValueError):
     """A run file does not say what it must; the message names the key and what is accepted."""
+
+
+def toml_of(path: Path) -> dict[str, Any]:
+    """The tables of the file at ``path``.
+
+    Raises
+    ------
+    StudyError
+        If it is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise StudyError(f"{path} is no TOML: {error}") from None
 
 
 @dataclass(frozen=True)

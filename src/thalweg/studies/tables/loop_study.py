@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from thalweg.studies.tables.language import StudyError, did_you_mean, read
+from thalweg.studies.tables.language import StudyError, did_you_mean, read, toml_of
 from thalweg.studies.tables.potential_study import TABLES as TAUGHT
 from thalweg.studies.tables.potential_study import LearnedStudy, potential_study_from_table
 from thalweg.studies.tables.study import Study, from_table
@@ -72,10 +71,7 @@ def load_loop_study(path: Path) -> LoopStudy:
     StudyError
         If the file is no TOML, or a key or value is wrong.
     """
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise StudyError(f"{path} is no TOML: {error}") from None
+    table = toml_of(path)
     return loop_study_from_table({"title": path.stem, **table})
 
 

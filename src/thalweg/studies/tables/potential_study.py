@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from thalweg.labeling.choice import ChoiceRule
 from thalweg.learned_potentials.recipe import Recipe
 from thalweg.sampling.policies.active_learning import ActiveLearning
 from thalweg.studies.tables.families import FAMILIES, LEARNERS
-from thalweg.studies.tables.language import Family, StudyError, choose, did_you_mean, read
+from thalweg.studies.tables.language import Family, StudyError, choose, did_you_mean, read, toml_of
 from thalweg.units import Count, Picoseconds
 
 CHOICES = Family(
@@ -89,10 +88,7 @@ def load_potential_study(path: Path) -> LearnedStudy:
     StudyError
         If the file is no TOML, or a key or value is wrong.
     """
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise StudyError(f"{path} is no TOML: {error}") from None
+    table = toml_of(path)
     return potential_study_from_table(table)
 
 

@@ -3,7 +3,6 @@ calls."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 
 from thalweg.interop.measured.feature_sets import FEATURE_SETS
 from thalweg.kinetics.model_scan import CLUSTERINGS
-from thalweg.studies.tables.language import StudyError, did_you_mean, read
+from thalweg.studies.tables.language import StudyError, did_you_mean, read, toml_of
 from thalweg.units import AtLeast, Count, Kelvin, Picoseconds
 
 Two = Annotated[int, AtLeast(2)]
@@ -186,10 +185,7 @@ def load_protein_study(path: Path) -> ProteinStudy:
     StudyError
         If the file is no TOML, or a key or value is wrong.
     """
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise StudyError(f"{path} is no TOML: {error}") from None
+    table = toml_of(path)
     return protein_study_from_table({"title": path.stem, **table}, path.parent)
 
 
