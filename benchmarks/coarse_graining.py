@@ -57,11 +57,11 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
     """Each part alone; ``quick`` takes fewer frames and one seed."""
     return {
         "methanol": lambda: methanol(data / "coarse_graining" / "methanol_mscg"),
-        "alanine/forces": lambda: alanine_forces(data, quick),
-        "alanine/entropy": lambda: alanine_entropy(data, quick),
-        "alanine/kernel": lambda: alanine_kernel(data, quick),
-        "alanine/network": lambda: alanine_network(data, quick),
-        "alanine/noise": lambda: alanine_noise(data, quick),
+        "alanine/forces": lambda: of_alanine(alanine_forces, data, quick),
+        "alanine/entropy": lambda: of_alanine(alanine_entropy, data, quick),
+        "alanine/kernel": lambda: of_alanine(alanine_kernel, data, quick),
+        "alanine/network": lambda: of_alanine(alanine_network, data, quick),
+        "alanine/noise": lambda: of_alanine(alanine_noise, data, quick),
         "asp7": lambda: heptapeptide(data / "coarse_graining" / "asp7", quick),
         "lengths": lambda: lengths(quick),
         "speed": lambda: speed(quick),
@@ -107,24 +107,22 @@ def methanol(folder: Path) -> Iterator[Row]:
     )
 
 
-def alanine_forces(data: Path, quick: bool) -> Iterator[Row]:
-    """Five beads of alanine dipeptide by matched forces, with and without a coupling of both torsions."""
+def of_alanine(part: Callable[[BeadFrames, bool], Iterator[Row]], data: Path, quick: bool) -> Iterator[Row]:
+    """A part on the five beads, where these are at hand."""
     frames = _alanine(data)
-    if frames is None:
-        yield _absent()
-        return
+    yield from [_absent()] if frames is None else part(frames, quick)
+
+
+def alanine_forces(frames: BeadFrames, quick: bool) -> Iterator[Row]:
+    """Five beads of alanine dipeptide by matched forces, with and without a coupling of both torsions."""
     for name, terms in TERMS.items():
         model = ForceMatching(terms(frames)).fit(frames)
         target = 0.04 if terms is _with_products else None
         yield from _judged(f"alanine, forces matched: {name}", model, frames, quick, target)
 
 
-def alanine_entropy(data: Path, quick: bool) -> Iterator[Row]:
+def alanine_entropy(frames: BeadFrames, quick: bool) -> Iterator[Row]:
     """The same beads by relative entropy, begun from inverted distributions; no forces used."""
-    frames = _alanine(data)
-    if frames is None:
-        yield _absent()
-        return
     for name, coupled in (("bonds, angles, torsions", 0), ("and their coupling", 3)):
         began = time.process_time()
         model = _entropy(frames, coupled, quick)
@@ -137,12 +135,8 @@ def alanine_entropy(data: Path, quick: bool) -> Iterator[Row]:
         )
 
 
-def alanine_kernel(data: Path, quick: bool) -> Iterator[Row]:
+def alanine_kernel(frames: BeadFrames, quick: bool) -> Iterator[Row]:
     """A Gaussian process of all internal coordinates on top of the linear terms, denoised forces."""
-    frames = _alanine(data)
-    if frames is None:
-        yield _absent()
-        return
     kernels = KernelPoints(_coordinates(), frames, points=50 if quick else 300, length=3.0)
     began = time.process_time()
     model = ForceMatching((*_five_beads(frames, 3), kernels)).fit(denoised(frames))
@@ -151,12 +145,8 @@ def alanine_kernel(data: Path, quick: bool) -> Iterator[Row]:
     yield Row("alanine, forces matched: kernels, denoised: processor time of the fit", spent, "s")
 
 
-def alanine_network(data: Path, quick: bool) -> Iterator[Row]:
+def alanine_network(frames: BeadFrames, quick: bool) -> Iterator[Row]:
     """Networks of all internal coordinates on top of inverted bonds and angles, five seeds."""
-    frames = _alanine(data)
-    if frames is None:
-        yield _absent()
-        return
     springs = [one for one in _five_beads(frames, 0) if one.coordinates[0].kind != "dihedral"]
     prior = BoltzmannInversion(springs).fit(frames).energy()
     found = []
@@ -174,12 +164,8 @@ def alanine_network(data: Path, quick: bool) -> Iterator[Row]:
     yield Row(f"{name}: error of the surface", float(np.mean([each.error for each in found])), "kT")
 
 
-def alanine_noise(data: Path, quick: bool) -> Iterator[Row]:
+def alanine_noise(frames: BeadFrames, quick: bool) -> Iterator[Row]:
     """A tenth of the frames, with forces as they are and mixed with noise."""
-    frames = _alanine(data)
-    if frames is None:
-        yield _absent()
-        return
     few = frames[::10]
     for name, some in (
         ("1,000 frames", few),

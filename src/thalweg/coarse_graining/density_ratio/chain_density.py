@@ -75,12 +75,8 @@ class ChainConvolution(eqx.Module):
         """Logarithm of the density of the fakes ``(frames,)``; angles that are not there count nothing."""
         known = ~jnp.isnan(chains)
         angles = jnp.where(known, chains, 0.0)
-        away = angles[..., None, :] - self.base.centers
-        around = away - 2 * np.pi * jnp.round(away / (2 * np.pi))
-        kernels = -0.5 * (around / self.base.widths) ** 2 - jnp.log(self.base.widths * np.sqrt(2 * np.pi))
-        flat = jnp.full_like(kernels[..., -1:, :], -np.log(2 * np.pi))
-        logs = jnp.concatenate([kernels[..., :-1, :], flat], -2) + jnp.log(self.base.shares)
-        return (jax.nn.logsumexp(logs, axis=-2) * known).sum((1, 2))
+        logs = self.base.log_densities(angles.reshape(-1, angles.shape[-1])).reshape(angles.shape)
+        return (logs * known).sum((1, 2))
 
     @staticmethod
     def size(angles: int, window: int) -> int:

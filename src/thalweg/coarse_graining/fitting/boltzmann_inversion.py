@@ -6,7 +6,6 @@ where coordinates are independent, and a prior for fits of forces elsewhere.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,19 +60,15 @@ class BoltzmannInversion(Method):
                 f"interactions {many} are of several coordinates, whose joint distribution is not inverted here; match "
                 "forces, or use RelativeEntropy"
             )
-        edges = np.linspace(0, len(frames), self.folds + 1).astype(int)
+        blocks = frames.blocks(self.folds)
         parts, without = [], []
         for one in self.interactions:
             (coordinate,) = one.coordinates
             q = coordinate.values(frames.positions, frames.boxes)
             weights = np.ones(len(q)) if frames.weights is None else np.asarray(frames.weights, float)
             parts.append(_inverted(coordinate, q, weights, frames.kT))
-            left = []
-            for a, b in itertools.pairwise(edges):
-                kept = np.r_[0:a, b : len(q)]
-                left.append(
-                    _inverted(coordinate, q[kept], weights[kept], frames.kT) if len(kept) else parts[-1]
-                )
+            kept = [blocks != k for k in range(self.folds)]
+            left = [_inverted(coordinate, q[rows], weights[rows], frames.kT) for rows in kept if rows.any()]
             without.append(np.array(left))
         return LinearCoarseModel(
             tuple(self.interactions),

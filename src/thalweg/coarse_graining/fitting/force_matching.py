@@ -12,7 +12,6 @@ it tells little about the surface; see `thalweg.coarse_graining.judgement`.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -80,8 +79,8 @@ class ForceMatching(Method):
         size = sum(len(one.names) for one in self.interactions)
         sums, beads = tuple(Sums(size) for _ in range(self.folds)), 0
         if isinstance(frames, BeadFrames):
-            edges = np.linspace(0, len(frames), self.folds + 1).astype(int)
-            parts: Iterable[BeadFrames] = [frames[a:b] for a, b in itertools.pairwise(edges) if b > a]
+            blocks = frames.blocks(self.folds)
+            parts: Iterable[BeadFrames] = [frames[blocks == k] for k in np.unique(blocks)]
         else:
             parts = frames
         for k, part in enumerate(parts):

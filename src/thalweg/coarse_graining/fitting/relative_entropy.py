@@ -20,6 +20,7 @@ from thalweg.coarse_graining.bead_frames import BeadFrames
 from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel
 from thalweg.coarse_graining.interactions.interaction import Interaction
 from thalweg.coarse_graining.simulation import CoarseDynamics
+from thalweg.free_energies.reweighting import effective_sample_size
 from thalweg.learning.models import Method
 from thalweg.potentials.energy import Energy
 from thalweg.shapes import Float
@@ -132,20 +133,19 @@ class _Drawn:
     at: np.ndarray
     kT: float
 
-    def weights(self, c):
-        logs = -(self.sums @ (c - self.at)) / self.kT
-        return np.exp(logs - logs.max())
+    def log_weights(self, c) -> np.ndarray:
+        """Logarithms of the weights of frames at other coefficients."""
+        return -(self.sums @ (c - self.at)) / self.kT
 
     def effective(self, c) -> float:
-        """Share of the frames that count at other coefficients."""
-        w = self.weights(c)
-        if not np.isfinite(w).all():
-            return 0.0
-        return float(w.sum() ** 2 / (w**2).sum() / len(w))
+        """Share of the frames that count at other coefficients; none where these are not finite."""
+        logs = self.log_weights(c)
+        return effective_sample_size(logs) / len(logs) if np.isfinite(logs).all() else 0.0
 
     def averages(self, c):
         """Means, their errors, and covariances at other coefficients."""
-        w = self.weights(c)
+        logs = self.log_weights(c)
+        w = np.exp(logs - logs.max())
         return *_means(self.sums, w), np.atleast_2d(np.cov(self.sums.T, aweights=w))
 
 

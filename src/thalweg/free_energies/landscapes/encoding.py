@@ -119,10 +119,14 @@ class Marginals(eqx.Module):
 
     def log_density(self, points: Any) -> jax.Array:
         """``ln p`` ``(points,)``."""
+        return self.log_densities(points).sum(axis=1)
+
+    def log_densities(self, points: Any) -> jax.Array:
+        """``ln p_i`` of each variable ``(points, variables)``."""
         away = points[:, None, :] - self.centers
         around = away - self.lengths * jnp.round(away / np.where(self.lengths > 0, self.lengths, 1.0))
         exponent = -0.5 * (around / self.widths) ** 2 - jnp.log(self.widths * np.sqrt(2 * np.pi))
-        return jax.nn.logsumexp(self.broad_or_flat(exponent) + jnp.log(self.shares), axis=1).sum(axis=1)
+        return jax.nn.logsumexp(self.broad_or_flat(exponent) + jnp.log(self.shares), axis=1)
 
     def sample(self, count: int, generator: np.random.Generator) -> np.ndarray:
         """Points ``(count, variables)`` drawn from the density; periodic ones are not wrapped."""
