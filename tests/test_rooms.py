@@ -11,10 +11,9 @@ import pytest
 import thalweg
 
 PACKAGE = Path(thalweg.__file__).parent
-SHELL = ("cli", "studies", "report", "interop", "sampling", "spectra", "labeling")
+SHELL = ("cli", "studies", "report", "interop", "sampling", "spectra", "labeling", "coarse_graining")
 PARTICLES = (
-    "coarse_graining", "dynamics", "learned_potentials", "representations", "binding", "potentials", "geometry",
-    "systems",
+    "dynamics", "learned_potentials", "representations", "binding", "potentials", "geometry", "systems",
 )  # fmt: skip
 TIME_SERIES = ("kinetics", "collective_variables", "time_series")
 SHARED = ("free_energies",)
