@@ -178,6 +178,8 @@ from .states.metric_clusters import medoids as medoids
 from .states.metric_clusters import silhouettes as silhouettes
 from .states.sampled_frames import frames_along as frames_along
 from .states.sampled_frames import sampled_frames as sampled_frames
+from .validation.acceleration import TimescaleComparison as TimescaleComparison
+from .validation.acceleration import TimescaleRatios as TimescaleRatios
 from .validation.bootstrap import bootstrap as bootstrap
 from .validation.bootstrap import matched_timescales as matched_timescales
 from .validation.bootstrap import timescale_errors as timescale_errors
