@@ -39,4 +39,6 @@ from .judgement.distributions import jensen_shannon as jensen_shannon
 from .mapping import BeadMapping as BeadMapping
 from .mapping import ForceMap as ForceMap
 from .mapping import held_together as held_together
+from .reference import AtomicDynamics as AtomicDynamics
+from .reference import HeldDynamics as HeldDynamics
 from .simulation import CoarseDynamics as CoarseDynamics
