@@ -14,6 +14,8 @@ from .fitting.network import NetworkCoarseModel as NetworkCoarseModel
 from .fitting.network import NetworkForceMatching as NetworkForceMatching
 from .fitting.network import NetworkOfCoordinates as NetworkOfCoordinates
 from .fitting.relative_entropy import RelativeEntropy as RelativeEntropy
+from .fitting.temperatures import TemperatureDependentModel as TemperatureDependentModel
+from .fitting.temperatures import TemperatureForceMatching as TemperatureForceMatching
 from .interactions.functions import AngleWaves as AngleWaves
 from .interactions.functions import BSplines as BSplines
 from .interactions.functions import CoordinateFunctions as CoordinateFunctions

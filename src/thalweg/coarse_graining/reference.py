@@ -185,9 +185,7 @@ class HeldDynamics:
             jnp.moveaxis(jnp.asarray(mapping.positions(places)), 0, -1),
             jnp.asarray(kT / self.width**2),
         )
-        recording, whole = self.dynamics._recorded(
-            system, kT, places, seed, energy=system.energy + springs
-        )
+        recording, whole = self.dynamics._recorded(system, kT, places, seed, energy=system.energy + springs)
         first = int(self.dynamics.skip * recording.positions.shape[1])
         kept = np.asarray(recording.positions[whole, first:], float)
         samples = kept.shape[1]
@@ -225,7 +223,14 @@ def _on_beads(system, mapping, positions, kT, force_map, weights, lengths) -> Be
         [_forces(system.energy, positions[k : k + AT_ONCE]) for k in range(0, len(positions), AT_ONCE)]
     )
     return mapped_frames(
-        mapping, positions, kT, forces=forces, weights=weights, lengths=lengths, force_map=force_map, held=held
+        mapping,
+        positions,
+        kT,
+        forces=forces,
+        weights=weights,
+        lengths=lengths,
+        force_map=force_map,
+        held=held,
     )
 
 

@@ -97,6 +97,11 @@ class ForceMatching(Method):
 
     def solve(self, sums: Sequence[Sums], beads: int) -> LinearCoarseModel:
         """The model that sums of `sums`, of this data or added over several, lead to."""
+        coefficients, errors, info = self.solved(sums)
+        return LinearCoarseModel(tuple(self.interactions), coefficients, errors, beads, self.prior, info)
+
+    def solved(self, sums: Sequence[Sums]) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+        """Coefficients, their standard errors, and how the fit went."""
         filled = tuple({"force": one} for one in sums if one.count)
         equations, weights = NormalEquations(filled), Weights(force=1.0)
         # functions count by the size of their forces, so that a strength means the same for all
@@ -112,14 +117,7 @@ class ForceMatching(Method):
             "mean squared residual of frames left out": _held_out(solution),
             "strength": float(solution.strength),
         }
-        return LinearCoarseModel(
-            tuple(self.interactions),
-            solution.coefficients,
-            jackknife(np.array(without)),
-            beads,
-            self.prior,
-            info,
-        )
+        return solution.coefficients, jackknife(np.array(without)), info
 
     def _rows(self, frames: BeadFrames) -> tuple[np.ndarray, np.ndarray]:
         """Rows ``(frames * beads * 3, functions)`` and labels of frames, weighted."""

@@ -58,18 +58,57 @@ def compare_surfaces(
     ValueError
         If temperatures differ: free energies of two temperatures are not compared.
     """
-    if abs(reference.kT - model.kT) > 1e-6 * reference.kT:
-        raise ValueError(
-            f"reference and model are at kT of {reference.kT:.4f} and {model.kT:.4f} kJ/mol; compare at one temperature"
-        )
-    p, q = (histogram(coordinates, frames, bins) for frames in (reference, model))
-    floor, own_floor = (
-        jensen_shannon(
-            histogram(coordinates, frames[: len(frames) // 2], bins),
-            histogram(coordinates, frames[len(frames) // 2 :], bins),
-        )
+    check_temperatures(reference, model)
+    (p, p_halves), (q, q_halves) = (
+        (histogram(coordinates, frames, bins), [histogram(coordinates, half, bins) for half in halves(frames)])
         for frames in (reference, model)
     )
+    return compared(p, q, p_halves, q_halves)
+
+
+def compare_values(
+    reference: Float[np.ndarray, "frames variables"],
+    model: Float[np.ndarray, "some variables"],
+    ranges: Sequence[tuple[float, float]],
+    bins: int = 24,
+    weights: Float[np.ndarray, " frames"] | None = None,
+) -> SurfaceComparison:
+    """The same of values of any variables; those beyond ``ranges`` count in the bins at the ends.
+
+    Parameters
+    ----------
+    reference, model : in order of time, of which halves are taken
+    ranges : least and largest value of each variable
+    weights : of the reference's frames
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(2, 20000, 1))
+    >>> found = compare_values(x[0], x[1], [(-3.0, 3.0)])
+    >>> bool(found.divergence < 0.001 < compare_values(x[0], 1 + x[1], [(-3.0, 3.0)]).divergence)
+    True
+    """
+    low, high = np.array(ranges, float).T
+
+    def counted(values, own):
+        return np.histogramdd(np.clip(values, low, high), bins, ranges, weights=own)[0]
+
+    def counts(values, own):
+        middle = len(values) // 2
+        parts = (slice(middle), slice(middle, None))
+        return counted(values, own), [counted(values[k], None if own is None else own[k]) for k in parts]
+
+    (p, p_halves), (q, q_halves) = counts(reference, weights), counts(model, None)
+    return compared(p, q, p_halves, q_halves)
+
+
+def compared(
+    p: Float[np.ndarray, " *bins"],
+    q: Float[np.ndarray, " *bins"],
+    p_halves: Sequence[Float[np.ndarray, " *bins"]],
+    q_halves: Sequence[Float[np.ndarray, " *bins"]],
+) -> SurfaceComparison:
+    """Histograms of reference and model, with those of their halves."""
     p_share, q_share = p / p.sum(), q / q.sum()
     both = (p > 0) & (q > 0)
     apart = np.log(q_share[both] / p_share[both])
@@ -79,8 +118,21 @@ def compare_surfaces(
         p,
         q,
         jensen_shannon(p, q),
-        floor,
-        own_floor,
+        jensen_shannon(*p_halves),
+        jensen_shannon(*q_halves),
         float(np.sqrt(weights @ apart**2)) if both.any() else float("nan"),
         float(p_share[~(q > 0)].sum()),
     )
+
+
+def halves(frames: BeadFrames) -> tuple[BeadFrames, BeadFrames]:
+    """The first and the second half of the frames."""
+    return frames[: len(frames) // 2], frames[len(frames) // 2 :]
+
+
+def check_temperatures(reference: BeadFrames, model: BeadFrames) -> None:
+    """Refuse frames of two temperatures."""
+    if abs(reference.kT - model.kT) > 1e-6 * reference.kT:
+        raise ValueError(
+            f"reference and model are at kT of {reference.kT:.4f} and {model.kT:.4f} kJ/mol; compare at one temperature"
+        )
