@@ -14,8 +14,10 @@ joins: ``thalweg bench sampling --with mine.py --part muller-brown/MyRule``. Eve
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +27,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from sampling_peers import Absent, Peer
 from sampling_systems import RACED, WALKERS, Landscape, Molecule
 from scipy.spatial.distance import jensenshannon
 
@@ -66,6 +69,9 @@ SEEDS = 20
 STATES, LAG = 60, 5
 """Clusters, and lag in frames, that rules choose by and that statistics rest on."""
 
+STRIDE = 2
+"""Frames between two resamplings of a weighted ensemble, about the time in which a well forgets."""
+
 PULL = 40
 """Steps that a walker is pulled to its target."""
 
@@ -102,6 +108,8 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
             )
         biased = partial(metadynamics, landscape, seeds)
         found[f"{key}/Metadynamics"] = partial(_rows_of, landscape, "Metadynamics", biased)
+        if isinstance(landscape, Landscape):
+            found[f"{key}/WESTPA"] = partial(_rows_of_ensembles, landscape, seeds)
         for name, thing in _strangers().items():
             if name == "raced":
                 whole = partial(campaign, key, thing, seeds)
@@ -236,6 +244,71 @@ def metadynamics(landscape: Landscape | Molecule, seeds: int) -> list[Course]:
     return courses
 
 
+def weighted_ensembles(landscape: Landscape, seeds: int, peer: Peer) -> list[Course]:
+    """WESTPA's ensembles of walkers that go on for `STRIDE` frames before they are split and merged again.
+
+    It knows the feature that `Directed` knows. Statistics are those of its own weights in the second half of the
+    budget: a Markov model would count those the more often who went ahead and were split.
+    """
+    apparatus, courses = landscape.apparatus(), [Course() for _ in range(seeds)]
+    axis, length = apparatus.features.names.index(landscape.goal[0]), STRIDE * landscape.save_every
+    budget, start = WALKERS * landscape.length * landscape.rounds, np.asarray(apparatus.positions)[None]
+    places, spent = [np.repeat(start, WALKERS, axis=0)] * seeds, np.zeros(seeds, int)
+    weights, own = [np.full(WALKERS, 1 / WALKERS)] * seeds, [[] for _ in range(seeds)]
+    for k in itertools.count():
+        going = [s for s in range(seeds) if spent[s] + len(places[s]) * length <= budget]
+        if not going:
+            break
+        together, first = np.concatenate([places[s] for s in going]), 0
+        # walkers in all are a number that has been compiled
+        padded = np.concatenate([together, np.repeat(start, -len(together) % 128, axis=0)])
+        run = apparatus.engine.run(_begun(apparatus, padded, k), length, save_every=landscape.save_every)
+        walks = _features(apparatus, run)
+        for s in going:
+            here = slice(first, first := first + len(places[s]))
+            courses[s].add(walks[here], k, int(spent[s]))
+            own[s] += [
+                (int(spent[s]), w, np.full(len(w), np.log(x))) for w, x in zip(walks[here], weights[s])
+            ]
+            answer = peer.ask(
+                seed=s, begins=places[s][:, 0, axis].tolist(), ends=run.positions[here][:, -1, 0, axis].tolist(),
+                weights=weights[s].tolist(),
+            )  # fmt: skip
+            spent[s] += len(places[s]) * length
+            places[s] = run.positions[here][answer["parents"], -1]
+            weights[s] = np.array(answer["weights"])
+    for course, pieces in zip(courses, own):
+        late = [(walk, logs) for begun, walk, logs in pieces if begun >= budget / 2]
+        course.weighted = [walk for walk, _ in late], [logs for _, logs in late]
+    return courses
+
+
+def _rows_of_ensembles(landscape: Landscape, seeds: int) -> Iterator[Row]:
+    """Visits, and the free energy by WESTPA's weights, which come with no error and are never refused."""
+    head = f"{landscape.name}, WESTPA"
+    try:
+        with Peer("westpa") as peer:
+            courses = weighted_ensembles(landscape, seeds, peer)
+    except Absent as reason:
+        yield Row(f"{head}: steps to the first visit", None, "steps", target=str(reason))
+        return
+    yield from _rows_of_visits(landscape, "WESTPA", [score(landscape, course) for course in courses])
+    off = []
+    for walks, logs in (one.weighted for one in courses):
+        inside, weights = (
+            landscape.side(landscape.points(np.concatenate(walks))),
+            np.exp(np.concatenate(logs)),
+        )
+        if inside.any() and not inside.all():
+            value = -np.log(weights[inside].sum() / weights[~inside].sum())
+            off.append(value - landscape.free_energy / landscape.kT)
+    if len(off) > 1:
+        told = f"{len(off)} of {seeds} seeds were on both sides"
+        mean, spread = float(np.mean(off)), float(np.std(off))
+        yield Row(f"{head}: free energy, bias ({told})", mean, "kT", spread / len(off) ** 0.5)
+        yield Row(f"{head}: free energy, spread over seeds", spread, "kT")
+
+
 def reference(landscape: Molecule, length: int) -> Iterator[Row]:
     """What many plain walks of ``length`` rounds each need to arrive, and a free energy by OPES of two seeds."""
     apparatus, run = landscape.apparatus(), landscape.apparatus().engine.run
@@ -320,10 +393,10 @@ class Score:
 
 def score(landscape: Landscape | Molecule, course: Course) -> Score:
     """How one seed did; the free energy is NaN where it is refused."""
-    first, end = np.inf, 0
+    first, end, beside = np.inf, 0, Counter(course.begun)
     for walk, begun in zip(course.walks, course.begun):
         there = np.flatnonzero(landscape.target(landscape.points(walk)))
-        every = WALKERS * landscape.save_every
+        every = beside[begun] * landscape.save_every
         end = max(end, begun + every * len(walk))
         if len(there):
             first = min(first, begun + every * (there[0] + 1))
@@ -372,6 +445,11 @@ def markov_model(walks: list[np.ndarray]) -> MarkovModel:
 
 def _rows_of(landscape: Landscape | Molecule, name: str, race: Callable[[], list[Course]]) -> Iterator[Row]:
     scores = [score(landscape, course) for course in race()]
+    yield from _rows_of_visits(landscape, name, scores)
+    yield from _free_energy_rows(landscape, f"{landscape.name}, {name}", scores)
+
+
+def _rows_of_visits(landscape: Landscape | Molecule, name: str, scores: list[Score]) -> Iterator[Row]:
     seeds, arrived = len(scores), sum(one.arrived for one in scores)
     # of exponential times cut off at the budget, the likeliest mean is all time over the arrivals
     mean = sum(one.steps for one in scores) / max(arrived, 1)
@@ -392,7 +470,6 @@ def _rows_of(landscape: Landscape | Molecule, name: str, race: Callable[[], list
         values = np.array([getattr(one, what) for one in scores])
         if np.isfinite(values).all():
             yield Row(f"{head}: {what}", float(values.mean()), unit, spread=float(values.std()))
-    yield from _free_energy_rows(landscape, head, scores)
 
 
 def _free_energy_rows(landscape: Landscape | Molecule, head: str, scores: list[Score]) -> Iterator[Row]:
