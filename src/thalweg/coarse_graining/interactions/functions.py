@@ -197,6 +197,9 @@ class BSplines:
         whole[: len(self.names)] = coefficients
         pieces = PPoly.from_spline(BSpline(self._knots, whole, self.degree))
         inside = slice(self.degree, self.degree + self.intervals)
+        if self.zero_at_end and self.degree == 3:
+            third = pieces.c[0, inside] * self.width**3
+            return TruncatedPowers(np.append(third[1:], 0.0) - third, float(self.start), float(self.width))
         # powers of the distance from the left knot, in widths
         powers = pieces.c[::-1, inside] * self.width ** np.arange(self.degree + 1)[:, None]
         return PolynomialPieces(powers, float(self.start), float(self.width))
@@ -226,3 +229,40 @@ class PolynomialPieces(eqx.Module):
             value = value * inside + power
         # the slope at an end multiplies what lies beyond it: zero inside
         return value + slope * (s - inside)
+
+
+class TruncatedPowers(eqx.Module):
+    """A cubic spline that ends at zero, ``u(q) = sum_k c_k max(k + 1 - t, 0)^3``, ``t = (q - start) / width``.
+
+    Each interval adds one power, from the end on: nothing is looked up in a table, which in loops over pairs takes
+    twice as long. Below the start a straight line goes on.
+
+    Attributes
+    ----------
+    coefficients : (intervals,) jumps of the third derivative over six, at the right end of each interval [kJ/mol]
+    """
+
+    coefficients: Float[Array, " intervals"]
+    start: float = eqx.field(static=True)
+    width: float = eqx.field(static=True)
+
+    def __call__(self, q: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
+        @jax.custom_jvp
+        def value(q):
+            return self._value_and_slope(q)[0]
+
+        @value.defjvp
+        def change(primals, tangents):
+            u, slope = self._value_and_slope(*primals)
+            return u, slope * tangents[0]
+
+        return value(q)
+
+    def _value_and_slope(self, q):
+        t = jnp.maximum((q - self.start) / self.width, 0.0)
+        value, slope = jnp.zeros_like(t), jnp.zeros_like(t)
+        for k in range(len(self.coefficients)):
+            left = jnp.maximum(k + 1 - t, 0.0)
+            square = jnp.asarray(self.coefficients, t.dtype)[k] * left * left
+            value, slope = value + square * left, slope - 3 / self.width * square
+        return value + slope * jnp.minimum(q - self.start, 0.0), slope

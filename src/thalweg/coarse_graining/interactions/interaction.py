@@ -19,14 +19,17 @@ import numpy as np
 import vesin
 from scipy.sparse import csr_array
 
+from thalweg.coarse_graining.interactions.bead_pairs import BeadPairs, check_width
 from thalweg.coarse_graining.interactions.functions import CoordinateFunctions
 from thalweg.potentials.energy import Energy
 from thalweg.potentials.explicit_gradient import ExplicitGradient
 from thalweg.potentials.internal_coordinates import angle, dihedral, distance, gathered_gradient, internal
-from thalweg.potentials.pairs import AllPairs, PairEnergy, PairsWithin
 from thalweg.shapes import Array, Box, Energies, Float, Int, Positions
 
 COORDINATES = {"distance": distance, "angle": angle, "dihedral": dihedral}
+ON_TOP = 1e-5
+"""Beads nearer than this [nm] push each other in no direction."""
+
 ROLES = {"distance": 2, "angle": 3, "dihedral": 4}
 
 
@@ -91,17 +94,18 @@ class InternalCoordinate:
 class BondedInteraction:
     """A function of one internal coordinate, or products of functions of several, summed over terms.
 
-    Parameters
-    ----------
-    coordinates : one after another, each with as many terms as the others
-    name : begins the names of coefficients
+        Parameters
+        ----------
+        coordinates : one after another, each with as many terms as the others
+        name : begins the names of coefficients
 
-    Examples
-    --------
-    >>> from thalweg.coarse_graining.interactions.functions import AngleWaves
-    >>> torsion = BondedInteraction(InternalCoordinate("dihedral", [[0, 1, 2, 3]], AngleWaves(2)), name="phi")
-    >>> torsion.names
-    ('phi cos 1', 'phi sin 1', 'phi cos 2', 'phi sin 2')
+        Examples
+        --------
+        >>> from thalweg.coarse_graining.interactions.bead_pairs import BeadPairs, check_width
+    from thalweg.coarse_graining.interactions.functions import AngleWaves
+        >>> torsion = BondedInteraction(InternalCoordinate("dihedral", [[0, 1, 2, 3]], AngleWaves(2)), name="phi")
+        >>> torsion.names
+        ('phi cos 1', 'phi sin 1', 'phi cos 2', 'phi sin 2')
     """
 
     coordinates: tuple[InternalCoordinate, ...]
@@ -226,7 +230,14 @@ class PairInteraction:
     def distances(
         self, positions: Float[np.ndarray, "beads 3"], box: Float[np.ndarray, "3 3"] | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """PairInteraction of one frame: both beads, the vector from the first to the second, its length [nm]."""
+        """Pairs of one frame: both beads, the vector from the first to the second, its length [nm].
+
+        Raises
+        ------
+        ValueError
+            If there is no box and one is needed, the cutoff exceeds half its smallest width, or two beads lie on top
+            of each other.
+        """
         search = vesin.NeighborList(cutoff=self.cutoff, full_list=False)
         if self.periodic and box is None:
             raise ValueError(
@@ -234,9 +245,17 @@ class PairInteraction:
                 "a cluster"
             )
         cell = np.zeros((3, 3)) if box is None else np.asarray(box, float)
+        if self.periodic:
+            check_width(self.cutoff, cell)
         i, j, vectors, lengths = search.compute(
             points=np.asarray(positions, float), box=cell, periodic=self.periodic, quantities="ijDd"
         )
+        if len(lengths) and lengths.min() < ON_TOP:
+            k = int(lengths.argmin())
+            raise ValueError(
+                f"beads {i[k]} and {j[k]} lie on top of each other, {lengths[k]:.2g} nm apart; map them apart, or "
+                "leave that frame out"
+            )
         kinds, (a, b) = np.asarray(self.kinds), self.between
         chosen = ((kinds[i] == a) & (kinds[j] == b)) | ((kinds[i] == b) & (kinds[j] == a))
         if self.molecules is not None:
@@ -268,51 +287,17 @@ class PairInteraction:
     def energy(self, coefficients: Float[np.ndarray, " functions"], beads: int) -> Energy:
         if beads != len(self.kinds):
             raise ValueError(f"these pairs are of {len(self.kinds)} beads; got {beads}")
-        return _pair_energy(
+        kinds = np.asarray(self.kinds)
+        molecules = None if self.molecules is None else np.asarray(self.molecules)
+        lone = molecules is None or len(np.unique(molecules)) == beads
+        return BeadPairs(
             self.functions.potential(coefficients),
             self.cutoff,
-            self.kinds,
             self.between,
-            self.molecules,
+            None if set(kinds.tolist()) == set(self.between) and len(set(self.between)) == 1 else kinds,
+            None if lone else molecules,
             self.periodic,
         )
-
-
-class PairsOfKinds(eqx.Module):
-    """The potential of a distance where two beads are of the right kinds and within the cutoff, zero elsewhere."""
-
-    potential: Callable
-    between: tuple[int, int] = eqx.field(static=True)
-    cutoff: float = eqx.field(static=True)
-
-    def __call__(self, r2: Array, own: Sequence[Array], partner: Sequence[Array]) -> Array:
-        # beads without a partner stand on themselves: no root of zero
-        r = jnp.sqrt(jnp.maximum(r2, 1e-12))
-        (a, b), (i, j) = self.between, (own[0], partner[0])
-        meant = ((i == a) & (j == b)) | ((i == b) & (j == a))
-        return jnp.where(meant & (r < self.cutoff), self.potential(r), 0.0)
-
-
-def _pair_energy(
-    potential: Callable,
-    cutoff: float,
-    kinds: Int[np.ndarray, " beads"],
-    between: tuple[int, int],
-    molecules: Int[np.ndarray, " beads"] | None = None,
-    periodic: bool = True,
-) -> PairEnergy:
-    """The energy of any ``potential`` of the distance [nm] between beads of two kinds and different molecules."""
-    excluded = np.zeros((0, 2), int)
-    if molecules is not None:
-        i, j = np.triu_indices(len(molecules), 1)
-        same = np.asarray(molecules)[i] == np.asarray(molecules)[j]
-        excluded = np.stack([i[same], j[same]], 1)
-    return PairEnergy(
-        PairsOfKinds(potential, between, cutoff),
-        (np.asarray(kinds, float),),
-        PairsWithin(cutoff, AllPairs.but(len(kinds), excluded)),
-        periodic=periodic,
-    )
 
 
 def _measured(kind, beads, positions, boxes):
