@@ -41,9 +41,12 @@ from .interactions.kernel import KernelPoints as KernelPoints
 from .interactions.kernel import SeenCoordinates as SeenCoordinates
 from .judgement.comparison import SurfaceComparison as SurfaceComparison
 from .judgement.comparison import compare_surfaces as compare_surfaces
+from .judgement.comparison import compare_values as compare_values
 from .judgement.distributions import bead_angular_distribution as bead_angular_distribution
 from .judgement.distributions import bead_radial_distribution as bead_radial_distribution
 from .judgement.distributions import jensen_shannon as jensen_shannon
+from .judgement.dynamics import compare_dynamics as compare_dynamics
+from .judgement.dynamics import coordinate_features as coordinate_features
 from .mapping import BeadMapping as BeadMapping
 from .mapping import ForceMap as ForceMap
 from .mapping import held_together as held_together

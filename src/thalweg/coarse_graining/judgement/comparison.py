@@ -60,7 +60,10 @@ def compare_surfaces(
     """
     check_temperatures(reference, model)
     (p, p_halves), (q, q_halves) = (
-        (histogram(coordinates, frames, bins), [histogram(coordinates, half, bins) for half in halves(frames)])
+        (
+            histogram(coordinates, frames, bins),
+            [histogram(coordinates, half, bins) for half in halves(frames)],
+        )
         for frames in (reference, model)
     )
     return compared(p, q, p_halves, q_halves)
