@@ -47,6 +47,10 @@ from .judgement.distributions import bead_radial_distribution as bead_radial_dis
 from .judgement.distributions import jensen_shannon as jensen_shannon
 from .judgement.dynamics import compare_dynamics as compare_dynamics
 from .judgement.dynamics import coordinate_features as coordinate_features
+from .judgement.models import ComparedVariables as ComparedVariables
+from .judgement.models import ModelComparison as ModelComparison
+from .judgement.models import RadialComparison as RadialComparison
+from .judgement.models import compare_models as compare_models
 from .mapping import BeadMapping as BeadMapping
 from .mapping import ForceMap as ForceMap
 from .mapping import held_together as held_together
