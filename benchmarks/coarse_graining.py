@@ -39,6 +39,7 @@ from thalweg.coarse_graining.simulation import CoarseDynamics
 from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.temperature import thermal_start
+from thalweg.free_energies.landscapes.density_classifier import DensityClassifier
 from thalweg.interop.openmm.molecules import peptide
 from thalweg.report.benchmark import Row
 from thalweg.units import ANGSTROM, BOLTZMANN, KILOCALORIE
@@ -61,6 +62,7 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "alanine/entropy": lambda: of_alanine(alanine_entropy, data, quick),
         "alanine/kernel": lambda: of_alanine(alanine_kernel, data, quick),
         "alanine/network": lambda: of_alanine(alanine_network, data, quick),
+        "alanine/classifier": lambda: of_alanine(alanine_classifier, data, quick),
         "alanine/noise": lambda: of_alanine(alanine_noise, data, quick),
         "asp7": lambda: heptapeptide(data / "coarse_graining" / "asp7", quick),
         "lengths": lambda: lengths(quick),
@@ -162,6 +164,40 @@ def alanine_network(frames: BeadFrames, quick: bool) -> Iterator[Row]:
         "halves of the reference", found[0].floor,
     )  # fmt: skip
     yield Row(f"{name}: error of the surface", float(np.mean([each.error for each in found])), "kT")
+
+
+def alanine_classifier(frames: BeadFrames, quick: bool) -> Iterator[Row]:
+    """Both torsions by a classifier of real against fake frames: half of the frames judges what the other taught."""
+    angles = np.concatenate([one.values(frames.positions) for one in SURFACE], 1)
+    halves, edges = np.split(angles, 2), np.linspace(-np.pi, np.pi, 25)
+    # densities of the classifier averaged over each bin
+    fine = np.linspace(-np.pi, np.pi, 24 * 4, endpoint=False) + np.pi / (24 * 4)
+    points = np.stack(np.meshgrid(fine, fine, indexing="ij"), -1).reshape(-1, 2)
+    kT, found, counted = frames.kT, [], []
+    began = time.process_time()
+    seeds = [0] if quick else SEEDS
+    for seed in seeds:
+        for taught, judge in (halves, halves[::-1]):
+            known = np.histogram2d(*judge.T, (edges, edges))[0]
+            counted.append(_surface_error(known, np.histogram2d(*taught.T, (edges, edges))[0]))
+            method = DensityClassifier(kT=kT, periods=(2 * np.pi,) * 2, epochs=3 if quick else 40, seed=seed)
+            density = np.exp(-np.asarray(method.fit([taught]).energy(points), float) / kT)
+            found.append(_surface_error(known, density.reshape(24, 4, 24, 4).mean((1, 3))))
+    spent = (time.process_time() - began) / len(found)
+    value = float(np.mean(found))
+    yield Row(
+        "alanine, classifier of both torsions, 5,000 frames: error of the surface on 5,000 others", value, "kT",
+        _error(found), "<= 0.2", value <= 0.2, "histogram of the same frames", float(np.mean(counted)),
+    )  # fmt: skip
+    yield Row("alanine, classifier of both torsions: processor time", spent, "s")
+
+
+def _surface_error(known: np.ndarray, density: np.ndarray) -> float:
+    """Root mean square difference of free energies [kT], weighted by ``known``, bins both have seen."""
+    both = (known > 0) & (density > 0)
+    weights = known[both] / known[both].sum()
+    apart = np.log(density[both] / known[both])
+    return float(np.sqrt(weights @ (apart - weights @ apart) ** 2))
 
 
 def alanine_noise(frames: BeadFrames, quick: bool) -> Iterator[Row]:

@@ -1,9 +1,11 @@
 """A classifier of chains: exact free energies of a model of neighbors, and of chains longer than any it saw."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from thalweg.coarse_graining import ChainDensityRatio
+from thalweg.coarse_graining import AnnealedNoise, ChainDensityRatio, PriorChains, UniformAngles
 
 KAPPA = 2.0
 
@@ -64,3 +66,51 @@ def test_what_cannot_be_learned_from_is_said():
         method.fit([x, x.repeat(2, axis=2)])
     with pytest.raises(ValueError, match="at least one array"):
         method.fit([])
+
+
+STIFF = 60.0
+
+
+def stiff(residues, frames, seed):
+    """Neighbors within a seventh of a radian of each other, anywhere: fakes of single angles hardly ever look so."""
+    rng = np.random.default_rng(seed)
+    first = rng.uniform(-np.pi, np.pi, (frames, 1))
+    angles = np.concatenate([first, first + rng.vonmises(0.0, STIFF, (frames, residues - 1)).cumsum(1)], 1)
+    return np.mod(angles + np.pi, 2 * np.pi)[..., None] - np.pi
+
+
+def wrong(model, x, kappa):
+    """Deviation [kT] of differences of free energy between conformations from the exact ones."""
+    apart = model.energy(x) + kappa * np.cos(np.diff(x[..., 0], axis=1)).sum(1)
+    return (apart - apart.mean()).std()
+
+
+METHOD = ChainDensityRatio(kT=1.0, window=1, hidden=(32, 32), epochs=12, members=1, block=1)
+
+
+@pytest.mark.long
+def test_noise_in_steps_tells_apart_what_overlaps_too_little():
+    x = stiff(5, 2000, 2)
+    found = [
+        wrong(replace(METHOD, fakes=fakes, seed=seed).fit([stiff(5, 8000, seed)]), x, STIFF)
+        for fakes in (UniformAngles(), AnnealedNoise((0.15, 0.4, 1.0)))
+        for seed in range(2)
+    ]
+    assert np.mean(found[2:]) < 0.75 * np.mean(found[:2])
+
+
+@pytest.mark.long
+def test_what_a_prior_knows_need_not_be_learned_from_few_frames():
+    known = METHOD.fit([chain(3, 8000, 0)])
+    few, x = [chain(3, 150, 1)], chain(3, 2000, 2)
+    with_prior = wrong(replace(METHOD, fakes=PriorChains(known)).fit(few), x, KAPPA)
+    assert with_prior < 0.6 * wrong(METHOD.fit(few), x, KAPPA)
+
+
+def test_fakes_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="that grow"):
+        AnnealedNoise((0.4, 0.2))
+    small = replace(METHOD, hidden=(8,), epochs=1)
+    prior = small.fit([chain(3, 600, 0)])
+    with pytest.raises(ValueError, match="1 angles a residue"):
+        replace(small, fakes=PriorChains(prior)).fit([chain(3, 600, 0).repeat(2, axis=2)])

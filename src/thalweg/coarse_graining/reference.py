@@ -22,7 +22,7 @@ from thalweg.dynamics.engine import Bias, Recording
 from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.temperature import thermal_start
-from thalweg.potentials.energy import Energy, energy_and_forces
+from thalweg.potentials.energy import Energy, Sum, energy_and_forces
 from thalweg.shapes import Array, Box, Energies, Float, Positions
 from thalweg.systems.system import System
 from thalweg.units import Nanometers, PerPicosecond, Picoseconds
@@ -96,10 +96,34 @@ class AtomicDynamics:
         RuntimeError
             If every replica broke.
         """
+        return self.run_with_atoms(
+            system,
+            mapping,
+            kT,
+            starts=starts,
+            bias=bias,
+            bias_state=bias_state,
+            force_map=force_map,
+            seed=seed,
+        )[0]
+
+    def run_with_atoms(
+        self,
+        system: System,
+        mapping: BeadMapping,
+        kT: float,
+        *,
+        starts: Float[np.ndarray, "replicas atoms 3"] | None = None,
+        bias: Bias | None = None,
+        bias_state: Any = None,
+        force_map: ForceMap | str = "optimal",
+        seed: int = 0,
+    ) -> tuple[BeadFrames, Float[np.ndarray, "frames atoms 3"]]:
+        """The same, and where all atoms were [nm], from which `HeldDynamics` may start."""
         if bias is not None and bias.stride is not None:
             raise ValueError(
-                f"{type(bias).__name__} grows every {bias.stride} steps; run it first by itself, and give it here frozen "
-                "(thalweg.sampling.FrozenBias), so that frames can be reweighted"
+                f"{type(bias).__name__} grows every {bias.stride} steps; run it first by itself, and give it here "
+                "frozen (thalweg.sampling.FrozenBias), so that frames can be reweighted"
             )
         recording, whole = self._recorded(system, kT, starts, seed, bias, bias_state)
         first = int(self.skip * recording.positions.shape[1])
@@ -109,7 +133,8 @@ class AtomicDynamics:
             raised = np.asarray(recording.bias_energy[whole, first:], float).ravel() / kT
             weights = np.exp(raised - raised.max())
         positions = kept.reshape(-1, *kept.shape[2:])
-        return _on_beads(system, mapping, positions, kT, force_map, weights, (kept.shape[1],) * len(whole))
+        lengths = (kept.shape[1],) * len(whole)
+        return _on_beads(system, mapping, positions, kT, force_map, weights, lengths), positions
 
     def _recorded(
         self, system: System, kT: float, starts, seed: int, bias=None, bias_state=None, energy=None
@@ -185,7 +210,9 @@ class HeldDynamics:
             jnp.moveaxis(jnp.asarray(mapping.positions(places)), 0, -1),
             jnp.asarray(kT / self.width**2),
         )
-        recording, whole = self.dynamics._recorded(system, kT, places, seed, energy=system.energy + springs)
+        recording, whole = self.dynamics._recorded(
+            system, kT, places, seed, energy=Sum((system.energy, springs))
+        )
         first = int(self.dynamics.skip * recording.positions.shape[1])
         kept = np.asarray(recording.positions[whole, first:], float)
         samples = kept.shape[1]

@@ -1,10 +1,10 @@
 r"""Free energies of chains by a convolutional classifier, learned from short chains and good for longer ones.
 
-Conformations :math:`s` of a chain, a few angles a residue, are told from fakes drawn from the product of the densities
-of single angles [lemke2017]. The logarithm of the odds is a sum over residues of *one* network of each residue's
-neighborhood,
+Conformations :math:`s` of a chain, a few angles a residue, are told from fakes of a known density :math:`p_0`, such as
+the product of those of single angles [lemke2017]. The logarithm of the odds is a sum over residues of *one* network of
+each residue's neighborhood,
 
-.. math::  F(s) = -kT \Big[\sum_i \ln p_0(s_i) + \sum_i h(s_{i-w}, \dots, s_{i+w})\Big]
+.. math::  F(s) = -kT \Big[\ln p_0(s) + \sum_i h(s_{i-w}, \dots, s_{i+w})\Big]
 
 so that its parameters do not know how long the chain is: fitted to chains of several lengths at once, it
 says what a longer one does. Nothing is binned. Angles that a residue does not have, as at the ends, are NaN.
@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import equinox as eqx
@@ -22,8 +23,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thalweg.coarse_graining.density_ratio.fakes import (
+    AnglesAlone,
+    FakeLadder,
+    Fakes,
+    MeanOfMembers,
+    ProductOfMarginals,
+    independent_angles,
+)
 from thalweg.free_energies.blocks import block_labels, statistical_inefficiency
-from thalweg.free_energies.landscapes.density_classifier import classification_loss
 from thalweg.free_energies.landscapes.encoding import Marginals
 from thalweg.free_energies.landscapes.landscape import CORRELATION_TIMES, WeightedSample
 from thalweg.learning.models import Method, Model
@@ -46,21 +54,25 @@ STEP = 0.4
 
 
 class ChainConvolution(eqx.Module):
-    """``sum_i h(neighborhood of i)`` of chains, and the density the fakes come from.
+    """``ln p_0 + sum_i h(neighborhood of i)`` of chains.
 
     Attributes
     ----------
-    base : density of the angles of one residue, whichever it is
-    network : of a neighborhood
+    known : ``ln p_0`` of chains
+    network : of a neighborhood; a value for each step from the data down to what is known
     window : residues seen on either side
     """
 
-    base: Marginals
+    known: Callable[[Any], jax.Array]
     network: Perceptron
     window: int = eqx.field(static=True)
 
+    def __call__(self, chains: Any) -> jax.Array:
+        """Logarithm of the density ``(frames,)``, of ``(frames, residues, angles)``, up to a constant of a length."""
+        return self.known(chains) + self.odds(chains).sum(1)
+
     def odds(self, chains: Any) -> jax.Array:
-        """Logarithm of the density over that of the fakes ``(frames,)``, of ``(frames, residues, angles)``."""
+        """Logarithms of the density of each step over the next ``(frames, steps)``."""
         known = ~jnp.isnan(chains)
         angles = jnp.where(known, chains, 0.0)
         waves = [wave(k * angles) * known for k in range(1, HARMONICS + 1) for wave in (jnp.cos, jnp.sin)]
@@ -69,14 +81,7 @@ class ChainConvolution(eqx.Module):
         padded = jnp.pad(seen, ((0, 0), (self.window, self.window), (0, 0)))
         residues = chains.shape[1]
         near = jnp.concatenate([padded[:, k : k + residues] for k in range(2 * self.window + 1)], -1)
-        return self.network(near)[..., 0].sum(1)
-
-    def log_base(self, chains: Any) -> jax.Array:
-        """Logarithm of the density of the fakes ``(frames,)``; angles that are not there count nothing."""
-        known = ~jnp.isnan(chains)
-        angles = jnp.where(known, chains, 0.0)
-        logs = self.base.log_densities(angles.reshape(-1, angles.shape[-1])).reshape(angles.shape)
-        return (logs * known).sum((1, 2))
+        return self.network(near).sum(1)
 
     @staticmethod
     def size(angles: int, window: int) -> int:
@@ -92,6 +97,7 @@ class ChainDensity(Model):
     ----------
     members : fitted to other blocks of frames each; their spread is the error
     kT : [kJ/mol]
+    proposals : densities of single angles, by which Monte Carlo moves
     angles : of a residue
     lengths : residues of the chains it has seen
     missing : angles that the first and the last residue lack
@@ -100,6 +106,7 @@ class ChainDensity(Model):
 
     members: tuple[ChainConvolution, ...]
     kT: float
+    proposals: Marginals
     angles: int
     lengths: tuple[int, ...]
     missing: tuple[tuple[int, ...], tuple[int, ...]]
@@ -126,8 +133,7 @@ class ChainDensity(Model):
     ) -> Float[np.ndarray, "chains frames residues angles"]:
         """Conformations of a chain of any number of ``residues`` by Metropolis Monte Carlo.
 
-        A move takes one residue: to angles of a fake, accepted by what the network says alone, or a small step. The
-        first half of the sweeps is left out.
+        A move takes one residue: to angles drawn one by one, or a small step. The first half of the sweeps is left out.
 
         Parameters
         ----------
@@ -145,13 +151,13 @@ class ChainDensity(Model):
         absent = np.zeros((residues, self.angles), bool)
         absent[0, list(self.missing[0])] = True
         absent[-1, list(self.missing[1])] = True
-        pool = self.members[0].base.sample(50_000, rng)
-        start = pool[rng.integers(len(pool), size=(count, residues))]
+        pool = jnp.asarray(independent_angles(self.proposals, 50_000, 1, rng)[:, 0])
+        start = independent_angles(self.proposals, count, residues, rng)
         x = jnp.asarray(np.where(absent, np.nan, start), jnp.float32)
         keys = jax.random.split(jax.random.key(seed), sweeps // every)
         frames = []
         for key in keys:
-            x = _swept(self.members, x, jnp.asarray(pool), key, every)
+            x = _swept(MeanOfMembers(self.members), self.proposals, x, pool, key, every)
             frames.append(np.asarray(x))
         wrapped = np.mod(np.stack(frames[len(frames) // 2 :], 1) + np.pi, 2 * np.pi) - np.pi
         return wrapped
@@ -169,6 +175,7 @@ class ChainDensityRatio(Method):
     ----------
     kT : [kJ/mol]
     window : residues that a residue sees on either side
+    fakes : what conformations are told from
     hidden : widths of the hidden layers
     drawn : fakes for each frame
     epochs : of fifty batches, at most
@@ -191,6 +198,7 @@ class ChainDensityRatio(Method):
 
     kT: float
     window: int = 2
+    fakes: Fakes = field(default_factory=ProductOfMarginals)
     hidden: tuple[int, ...] = (64, 64)
     drawn: int = 4
     epochs: int = 60
@@ -211,16 +219,19 @@ class ChainDensityRatio(Method):
         """
         data = [np.asarray(each, float) for each in chains]
         missing = _missing(data)
-        base = Marginals.of(_pooled(data))
+        angles = Marginals.of(_pooled(data))
+        ladder = self.fakes.ladder(data, angles)
         block = self.block or max(1, round(CORRELATION_TIMES * _correlation(data)))
         labels = [block_labels([len(each)], block)[0] for each in data]
         members, accuracies = zip(
-            *(self._member(data, labels, base, number) for number in range(self.members))
+            *(self._member(data, labels, ladder, number) for number in range(self.members))
         )
         lengths = tuple(sorted({each.shape[1] for each in data}))
-        return ChainDensity(members, self.kT, data[0].shape[2], lengths, missing, np.array(accuracies))
+        return ChainDensity(
+            members, self.kT, angles, data[0].shape[2], lengths, missing, np.array(accuracies)
+        )
 
-    def _member(self, data, labels, base, number):
+    def _member(self, data, labels, ladder: FakeLadder, number):
         """A network fitted to drawn blocks, judged by those not drawn."""
         rng = np.random.default_rng([self.seed, number])
         fitted, left_out = zip(*(_drawn(each, rng) for each in labels))
@@ -230,53 +241,58 @@ class ChainDensityRatio(Method):
             of = generator.choice(len(data), p=shares / shares.sum())
             rows = rows_of[of][generator.integers(len(rows_of[of]), size=size)]
             frames = data[of][rows].astype(np.float32)
-            fakes = base.sample(self.drawn * size * frames.shape[1], generator)
-            fakes = fakes.reshape(self.drawn * size, *frames.shape[1:])
-            fakes = np.where(np.isnan(frames[:1]), np.nan, fakes).astype(np.float32)
-            return frames, np.ones(size, np.float32), fakes, np.float32(self.drawn)
+            return (frames, *ladder.drawn(frames, self.drawn * size, generator))
 
         def epoch(generator: np.random.Generator) -> Any:
             for _ in range(STEPS):
                 yield batch(fitted, BATCH, generator)
 
         network = Perceptron.init(
-            (ChainConvolution.size(data[0].shape[2], self.window), *self.hidden, 1),
+            (ChainConvolution.size(data[0].shape[2], self.window), *self.hidden, ladder.steps),
             jax.random.key(1000 * self.seed + number),
             last=0.1,
         )
         judges = [batch(left_out, BATCH, rng) for _ in range(JUDGED // BATCH)]
         rule = Trainer(self.epochs, Adam(3e-3), patience=self.patience, mean="arithmetic")
         trained = rule.fit(
-            ChainConvolution(base, network, self.window),
-            classification_loss,
+            ChainConvolution(ladder.known, network, self.window),
+            _classification_loss,
             epoch,
             held_out=judges,
             seed=self.seed + number,
             progress=self.progress,
         ).model
-        return trained, float(np.mean([_told_apart(trained, *each) for each in judges]))
+        return trained, float(np.mean([_told_apart(trained, each) for each in judges]))
 
 
-def _told_apart(model, frames, _, fakes, ratio):
-    """Balanced accuracy: odds against those of an even guess."""
-    return (float((model.odds(frames) > 0).mean()) + float((model.odds(fakes) < 0).mean())) / 2
+def _classification_loss(model: ChainConvolution, levels: tuple) -> jax.Array:
+    """Mean negative logarithm of the probability given to what is true, of each step and the next, added up."""
+    loss = jnp.zeros(())
+    for k, (upper, lower) in enumerate(pairwise(levels)):
+        ratio = lower.shape[0] / upper.shape[0]
+        above, below = model.odds(upper)[:, k] - np.log(ratio), np.log(ratio) - model.odds(lower)[:, k]
+        loss -= jax.nn.log_sigmoid(above).mean() + ratio * jax.nn.log_sigmoid(below).mean()
+    return loss
+
+
+def _told_apart(model, levels):
+    """Balanced accuracy of the data against the first fakes: odds against those of an even guess."""
+    upper, lower = (model.odds(each)[:, 0] for each in levels[:2])
+    return (float((upper > 0).mean()) + float((lower < 0).mean())) / 2
 
 
 @eqx.filter_jit
 def _log_density(member: ChainConvolution, chains):
-    return member.log_base(chains) + member.odds(chains)
+    return member(chains)
 
 
 @partial(eqx.filter_jit)
-def _swept(members, x, pool, key, sweeps):
+def _swept(density, proposals, x, pool, key, sweeps):
     """``x`` ``(chains, residues, angles)`` after so many sweeps of moves of every residue."""
-
-    def parts(x):
-        # the mean of members: odds, and the density of the fakes, which members share
-        return sum(member.odds(x) for member in members) / len(members), members[0].log_base(x)
+    proposed = AnglesAlone(proposals)
 
     def move(carry, draw):
-        x, odds, log_base = carry
+        x, log_density = carry
         site, key = draw
         pick, kick, small, accept = jax.random.split(key, 4)
         chains, _, angles = x.shape
@@ -286,17 +302,16 @@ def _swept(members, x, pool, key, sweeps):
         # what a residue lacks stays NaN
         new = jnp.where(jnp.isnan(x[:, site]), jnp.nan, jnp.where(is_small, near, fake))
         tried = x.at[:, site].set(new)
-        odds_new, log_base_new = parts(tried)
-        gain = odds_new - odds + jnp.where(is_small[:, 0], log_base_new - log_base, 0.0)
+        new_log_density = density(tried)
+        # angles drawn from their own densities are as likely the other way as these say
+        back = proposed(x[:, site][:, None]) - proposed(new[:, None])
+        gain = new_log_density - log_density + jnp.where(is_small[:, 0], 0.0, back)
         taken = jnp.log(jax.random.uniform(accept, (chains,))) < gain
-        return (
-            jnp.where(taken[:, None, None], tried, x),
-            jnp.where(taken, odds_new, odds),
-            jnp.where(taken, log_base_new, log_base),
-        ), None
+        kept = jnp.where(taken[:, None, None], tried, x), jnp.where(taken, new_log_density, log_density)
+        return kept, None
 
     sites = jnp.tile(jnp.arange(x.shape[1]), sweeps)
-    (x, _, _), _ = jax.lax.scan(move, (x, *parts(x)), (sites, jax.random.split(key, len(sites))))
+    (x, _), _ = jax.lax.scan(move, (x, density(x)), (sites, jax.random.split(key, len(sites))))
     return x
 
 
