@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from thalweg.coarse_graining.bead_frames import BeadFrames
-from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel
+from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel, continued
 from thalweg.coarse_graining.interactions.interaction import Interaction
 from thalweg.learned_potentials.linear.normal_equations import NormalEquations, Sums
 from thalweg.learned_potentials.linear.regularization import CrossValidated, Regularization, Solution
@@ -98,6 +98,8 @@ class ForceMatching(Method):
     def solve(self, sums: Sequence[Sums], beads: int) -> LinearCoarseModel:
         """The model that sums of `sums`, of this data or added over several, lead to."""
         coefficients, errors, info = self.solved(sums)
+        counts = sum(np.diagonal(one.gram) for one in sums)
+        coefficients = continued(self.interactions, coefficients, counts)
         return LinearCoarseModel(tuple(self.interactions), coefficients, errors, beads, self.prior, info)
 
     def solved(self, sums: Sequence[Sums]) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:

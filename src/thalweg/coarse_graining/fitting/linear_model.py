@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Table
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from thalweg.coarse_graining.interactions.interaction import Interaction
+from thalweg.coarse_graining.interactions.functions import BSplines
+from thalweg.coarse_graining.interactions.interaction import BondedInteraction, Interaction, PairInteraction
 from thalweg.learning.models import Model
 from thalweg.potentials.energy import Energy, Sum
 from thalweg.shapes import Float
+
+HARDLY = 1e-4
+"""Splines that count less than this, of the one of their potential that counts most, are told by the others."""
 
 
 @dataclass(frozen=True)
@@ -65,3 +70,30 @@ class LinearCoarseModel(Model):
         if not chosen:
             raise KeyError(f"no coefficient begins with {name!r}; there are {', '.join(self.names)}")
         return self.coefficients[chosen], self.errors[chosen]
+
+
+def continued(
+    interactions: Sequence[Interaction],
+    coefficients: Float[np.ndarray, " functions"],
+    counts: Float[np.ndarray, " functions"],
+) -> Float[np.ndarray, " functions"]:
+    """Coefficients of a fit, those of splines of one coordinate that hardly any data were under told by the others.
+
+    Parameters
+    ----------
+    counts : how much data each function had, in any unit
+    """
+    found, at = np.array(coefficients, float), 0
+    for one in interactions:
+        part = slice(at, at + len(one.names))
+        functions = _of_one_coordinate(one)
+        if isinstance(functions, BSplines):
+            found[part] = functions.continued(found[part], counts[part] > HARDLY * counts[part].max())
+        at = part.stop
+    return found
+
+
+def _of_one_coordinate(one: Interaction) -> object:
+    if isinstance(one, BondedInteraction):
+        return one.coordinates[0].functions if len(one.coordinates) == 1 else None
+    return one.functions if isinstance(one, PairInteraction) else None

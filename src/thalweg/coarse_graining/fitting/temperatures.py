@@ -20,7 +20,7 @@ import numpy as np
 
 from thalweg.coarse_graining.bead_frames import BeadFrames
 from thalweg.coarse_graining.fitting.force_matching import ForceMatching
-from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel
+from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel, continued
 from thalweg.learned_potentials.linear.normal_equations import Sums
 from thalweg.learning.models import Method, Model
 from thalweg.shapes import Float
@@ -133,9 +133,10 @@ class TemperatureForceMatching(Method):
             folds = grown if folds is None else [a + b for a, b in zip(folds, grown)]
         coefficients, errors, info = self.matching.solved(folds or [])
         count = len(coefficients) // 2
+        counts = sum(np.diagonal(one.gram)[:count] for one in folds or [])
         reference = LinearCoarseModel(
             tuple(self.matching.interactions),
-            coefficients[:count],
+            continued(self.matching.interactions, coefficients[:count], counts),
             errors[:count],
             beads,
             self.matching.prior,

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.interpolate import BSpline, PPoly
 
-from thalweg.shapes import Array, Float
+from thalweg.shapes import Array, Bool, Float
 
 
 @runtime_checkable
@@ -191,6 +191,25 @@ class BSplines:
         values, slopes = splines(inside), splines.derivative()(inside)
         values = values + slopes * (q - inside)[..., None]
         return np.moveaxis(values, -1, 0), np.moveaxis(slopes, -1, 0)
+
+    def continued(
+        self, coefficients: Float[np.ndarray, " functions"], seen: Bool[np.ndarray, " functions"]
+    ) -> Float[np.ndarray, " functions"]:
+        """Coefficients with those of splines that hardly any value was ``seen`` under told by the others.
+
+        Between seen ones they lie on a line. Beyond, the potential goes on as steeply, and away from what was seen
+        never down: no frame was there. Left at zero they would be a hole that a simulation falls into.
+        """
+        known = np.flatnonzero(seen)
+        if len(known) < 2 or len(known) == len(seen):
+            return np.asarray(coefficients, float)
+        place = np.arange(len(seen))
+        c = np.interp(place, known, np.asarray(coefficients, float)[known])
+        first, last = known[0], known[-1]
+        c[:first] += abs(c[first + 1] - c[first]) * (first - place[:first])
+        if not self.zero_at_end:
+            c[last + 1 :] += abs(c[last] - c[last - 1]) * (place[last + 1 :] - last)
+        return c
 
     def potential(self, coefficients: Float[np.ndarray, " functions"]) -> Callable:
         whole = np.zeros(self._all)
