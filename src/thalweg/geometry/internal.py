@@ -66,8 +66,11 @@ def dihedrals(
     >>> jnp.degrees(dihedrals(quarter, np.array([[0, 1, 2, 3]]))).round().tolist()
     [90.0]
     """
-    i, j, k, l = _columns(positions, quads)
-    a, b, c = (_displacement(positions, *bond, box) for bond in ((i, j), (j, k), (k, l)))
+    columns = _columns(positions, quads)
+    # all atoms are looked up at once: what remains of a derivative is one sum over atoms, not one for each bond and axis
+    atoms = _rows(jnp.asarray(positions), columns.ravel()).reshape(*columns.shape, *np.shape(positions)[1:])
+    bonds = atoms[1:] - atoms[:-1]
+    a, b, c = (_nearest([bond[:, axis] for axis in range(3)], box) for bond in bonds)
     normal = _cross(b, c)
     angle = _polar_angle(_length(b) * _dot(a, normal), _dot(_cross(a, b), normal))
     return jnp.where(angle <= -jnp.pi, angle + 2.0 * jnp.pi, angle)
@@ -88,7 +91,11 @@ def _displacement(positions, start, end, box) -> list[jax.Array]:
     """Components ``(rows, *replicas)`` of the vectors from atoms ``start`` to atoms ``end``."""
     positions = jnp.asarray(positions)
     axes = [positions[:, k] for k in range(positions.shape[1])]
-    straight = [_rows(axis, end) - _rows(axis, start) for axis in axes]
+    return _nearest([_rows(axis, end) - _rows(axis, start) for axis in axes], box)
+
+
+def _nearest(straight: list[jax.Array], box: Box | None) -> list[jax.Array]:
+    """Components of vectors to nearest images."""
     return straight if box is None else nearest_components(straight, box)
 
 

@@ -225,12 +225,11 @@ class EnhancedProbability(eqx.Module):
             return slot, squared[slot] < THRESHOLD**2
 
         def meets(carry):
-            state, center, *_ = carry
-            return nearest(state, center)[1] | (state.count == self.capacity)
+            state, *_, near = carry
+            return near | (state.count == self.capacity)
 
         def merged(carry):
-            state, center, widths, height = carry
-            slot, near = nearest(state, center)
+            state, center, widths, height, slot, near = carry
             other = state.heights[slot]
             share = other / (height + other)
             apart = jnp.stack(
@@ -241,9 +240,11 @@ class EnhancedProbability(eqx.Module):
             variance = variance + share * (1 - share) * apart**2
             kept = _without(state, slot)
             kept = replace(kept, forced=kept.forced + jnp.where(near, 0, 1).astype(jnp.int32))
-            return kept, center + share * apart, jnp.sqrt(variance), height + other
+            center = center + share * apart
+            return kept, center, jnp.sqrt(variance), height + other, *nearest(kept, center)
 
-        state, center, widths, height = jax.lax.while_loop(meets, merged, (state, center, widths, height))
+        begun = (state, center, widths, height, *nearest(state, center))
+        state, center, widths, height, *_ = jax.lax.while_loop(meets, merged, begun)
         slot = state.count
         return replace(
             state,
