@@ -11,6 +11,8 @@ from .density_ratio.fakes import UniformAngles as UniformAngles
 from .density_ratio.prior_chains import PriorChains as PriorChains
 from .fitting.boltzmann_inversion import BoltzmannInversion as BoltzmannInversion
 from .fitting.denoising import denoised as denoised
+from .fitting.environments import EnvironmentCoarseModel as EnvironmentCoarseModel
+from .fitting.environments import EnvironmentForceMatching as EnvironmentForceMatching
 from .fitting.force_matching import ForceMatching as ForceMatching
 from .fitting.iterative_inversion import IterativeBoltzmannInversion as IterativeBoltzmannInversion
 from .fitting.iterative_inversion import virial_pressure as virial_pressure
@@ -39,6 +41,8 @@ from .interactions.interaction import ProductSum as ProductSum
 from .interactions.kernel import KernelEnergy as KernelEnergy
 from .interactions.kernel import KernelPoints as KernelPoints
 from .interactions.kernel import SeenCoordinates as SeenCoordinates
+from .interactions.three_body import ThreeBodyInteraction as ThreeBodyInteraction
+from .interactions.three_body import ThreeBodyTerm as ThreeBodyTerm
 from .judgement.comparison import SurfaceComparison as SurfaceComparison
 from .judgement.comparison import compare_surfaces as compare_surfaces
 from .judgement.comparison import compare_values as compare_values
@@ -57,3 +61,5 @@ from .mapping import held_together as held_together
 from .reference import AtomicDynamics as AtomicDynamics
 from .reference import HeldDynamics as HeldDynamics
 from .simulation import CoarseDynamics as CoarseDynamics
+from .usual_interactions import UsualInteractions as UsualInteractions
+from .usual_interactions import bead_bonds as bead_bonds

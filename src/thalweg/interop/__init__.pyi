@@ -16,6 +16,9 @@ from .cluster.dask import Dask as Dask
 from .cluster.dask import DaskExecutor as DaskExecutor
 from .cluster.dask import dask_executor as dask_executor
 from .cluster.queues import JobQueue as JobQueue
+from .coarse_models.lammps_tables import write_lammps as write_lammps
+from .coarse_models.openmm_forces import openmm_system as openmm_system
+from .coarse_models.openmm_forces import write_openmm as write_openmm
 from .complexes.backbones import BackboneStructure as BackboneStructure
 from .complexes.backbones import read_backbone as read_backbone
 from .complexes.gnina_types import read_gnina_types as read_gnina_types

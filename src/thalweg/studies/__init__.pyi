@@ -14,6 +14,8 @@ from .molecules.binding_swarms import analyzed_swarms as analyzed_swarms
 from .molecules.binding_swarms import load_swarm_study as load_swarm_study
 from .molecules.binding_swarms import swarm_study as swarm_study
 from .molecules.binding_swarms import swarm_study_from_table as swarm_study_from_table
+from .molecules.coarse_frames import mapped_study as mapped_study
+from .molecules.coarse_graining import coarse_study as coarse_study
 from .molecules.molecule_table import MoleculeTable as MoleculeTable
 from .molecules.protein import protein_study as protein_study
 from .molecules.qsar import QSARPredictions as QSARPredictions
@@ -29,6 +31,9 @@ from .runs.running import working_in as working_in
 from .runs.status import RunStatus as RunStatus
 from .runs.status import run_status as run_status
 from .runs.whole_loop import whole_loop as whole_loop
+from .tables.coarse_study import CoarseStudy as CoarseStudy
+from .tables.coarse_study import coarse_study_from_table as coarse_study_from_table
+from .tables.coarse_study import load_coarse_study as load_coarse_study
 from .tables.fit_study import Curve as Curve
 from .tables.fit_study import Data as Data
 from .tables.fit_study import FitStudy as FitStudy

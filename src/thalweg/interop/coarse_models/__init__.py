@@ -1,0 +1,1 @@
+"""Coarse models for other programs."""
