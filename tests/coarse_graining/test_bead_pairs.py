@@ -6,9 +6,21 @@ import jax
 import numpy as np
 import pytest
 
-from thalweg.coarse_graining import BeadFrames, BSplines, CoarseDynamics, PairInteraction, TruncatedPowers
+from thalweg.coarse_graining import (
+    BeadFrames,
+    BondedInteraction,
+    BSplines,
+    CoarseDynamics,
+    InternalCoordinate,
+    PairInteraction,
+    Powers,
+    RelativeEntropy,
+    TruncatedPowers,
+)
+from thalweg.coarse_graining.fitting.relative_entropy import _Drawn
 from thalweg.coarse_graining.interactions import bead_pairs
 from thalweg.potentials import energy_and_forces
+from thalweg.units import BAR
 
 CUTOFF = 0.6
 SPLINES = BSplines(0.2, CUTOFF, 9, zero_at_end=True)
@@ -17,7 +29,7 @@ SPLINES = BSplines(0.2, CUTOFF, 9, zero_at_end=True)
 def liquid(cells, spacing, seed=0):
     """Beads about a cubic lattice ``(beads, 3)`` and their box [nm]."""
     places = np.stack(np.meshgrid(*3 * [np.arange(cells)], indexing="ij"), -1).reshape(-1, 3)
-    x = (places + 0.5) * spacing + np.random.default_rng(seed).normal(0, 0.03, places.shape)
+    x = (places.astype(float) + 0.5) * spacing + np.random.default_rng(seed).normal(0, 0.03, places.shape)
     return x, np.eye(3) * cells * spacing
 
 
@@ -104,6 +116,41 @@ def test_a_liquid_runs_with_a_list_as_it_does_without(monkeypatch):
         runs.append(dynamics.run(pairs.energy(c, len(x)), start).positions)
     # one noise, forces alike but for rounding
     np.testing.assert_allclose(runs[0], runs[1], atol=1e-3)
+
+
+def test_the_pressure_of_reweighted_frames_has_the_gradient_that_steps_take():
+    rng = np.random.default_rng(0)
+    sums, virials, at = rng.normal(size=(200, 4)), rng.normal(size=(200, 4)), rng.normal(size=4)
+    drawn = _Drawn(sums, at, 2.5, virials)
+    c = at + 0.1 * rng.normal(size=4)
+    _, slope = drawn.pressure(c, 30.0)
+    ahead, behind = (
+        np.array([drawn.pressure(c + sign * 1e-5 * unit, 30.0)[0] for unit in np.eye(4)]) for sign in (1, -1)
+    )
+    np.testing.assert_allclose(slope, (ahead - behind) * BAR / 2e-5, rtol=1e-5)
+
+
+def test_a_step_at_a_pressure_goes_where_the_pressure_is_and_no_further_than_it_forbids():
+    rng = np.random.default_rng(1)
+    root = rng.normal(size=(5, 5))
+    covariance, slope, kT = root @ root.T, rng.normal(size=5), 2.5
+    method = RelativeEntropy((), longest_step=1e9)
+    step, _ = method._step(1e-3 * rng.normal(size=5), covariance, kT, (slope, 0.7))
+    assert slope @ step == pytest.approx(0.7)
+    # where the relative entropy cannot fall without leaving the pressure, there is no step, and nothing to make up for
+    step, forced = method._step(3.0 * slope, covariance, kT, (slope, 0.0))
+    np.testing.assert_allclose(step, 0, atol=1e-9)
+    np.testing.assert_allclose(forced, 3.0 * slope, rtol=1e-9)
+
+
+def test_a_pressure_is_asked_for_of_pairs():
+    bond = BondedInteraction(InternalCoordinate("distance", [[0, 1]], Powers(0.3)), name="bond")
+    frames = BeadFrames(np.array([[[0.0, 0, 0], [0.3, 0, 0]]]), 2.5)
+    with pytest.raises(ValueError, match="pairs alone"):
+        RelativeEntropy((bond,), pressure=1.0)._virials(frames)
+    pairs = PairInteraction(SPLINES, CUTOFF, np.ones(2, int))
+    with pytest.raises(ValueError, match="needs the volume"):
+        pairs.virials(frames.positions, None)
 
 
 def test_boxes_that_do_not_do_are_said():

@@ -40,6 +40,7 @@ class IterativeBoltzmannInversion(Method):
     settled : done when the root mean square difference of radial distributions is below this
     pressure : the pressure to have besides [bar]; None leaves it as it comes
     bins : of the radial distribution, up to the cutoff
+    seed : of the simulations
     progress : told what a round found
     """
 
@@ -50,6 +51,7 @@ class IterativeBoltzmannInversion(Method):
     settled: float = 0.02
     pressure: float | None = None
     bins: int = 60
+    seed: int = 0
     progress: Callable[[str], None] | None = None
 
     def fit(self, frames: BeadFrames) -> LinearCoarseModel:
@@ -69,16 +71,16 @@ class IterativeBoltzmannInversion(Method):
         model = LinearCoarseModel(
             (self.pairs,), c, np.full(len(c), np.nan), frames.positions.shape[1], None, {}
         )
-        best, place, seed = model, frames, 0
-        for seed in range(self.rounds):
-            drawn = self.dynamics.run(model.energy(), place, seed=seed)
+        best, place, done = model, frames, 0
+        for done in range(1, self.rounds + 1):
+            drawn = self.dynamics.run(model.energy(), place, seed=self.rounds * self.seed + done)
             found = bead_radial_distribution(self.pairs, drawn, self.bins)[1]
             apart = float(np.sqrt(np.mean((found - target) ** 2)))
             bar = virial_pressure(self.pairs, model.coefficients, drawn)
-            info = {"simulations": seed + 1, "difference of g": apart, "pressure [bar]": bar}
+            info = {"simulations": done, "difference of g": apart, "pressure [bar]": bar}
             model = replace(model, info=info)
             if self.progress is not None:
-                self.progress(f"round {seed + 1}: g differs by {apart:.3f}, pressure {bar:.0f} bar")
+                self.progress(f"round {done}: g differs by {apart:.3f}, pressure {bar:.0f} bar")
             if self._better(info, best.info):
                 best = model
             if apart < self.settled and (self.pressure is None or abs(bar - self.pressure) < 20):
@@ -90,7 +92,7 @@ class IterativeBoltzmannInversion(Method):
                 change += self._ramp(r, found, drawn, self.pressure - bar)
             model = replace(model, coefficients=model.coefficients + self._splines(r, change, target))
             place = drawn
-        return replace(best, info={**best.info, "simulations": seed + 1})
+        return replace(best, info={**best.info, "simulations": done})
 
     def _better(self, info, best) -> bool:
         def score(one):
@@ -103,7 +105,9 @@ class IterativeBoltzmannInversion(Method):
         """Coefficients of ``values`` at ``r``; where the reference never is, they go on straight."""
         seen = target > SEEN
         design, _ = self.pairs.functions.design(r[seen])
-        rows, wanted = design.T, values[seen]
+        # distances count by how often they are seen: the steep end has few pairs and would have all the weight
+        often = np.sqrt(target[seen])
+        rows, wanted = design.T * often[:, None], values[seen] * often
         # below the first distance seen: second differences of coefficients vanish
         bend = 0.1 * np.diff(np.eye(rows.shape[1]), 2, axis=0)[: max(0, rows.shape[1] - 3)]
         reached = np.abs(rows).sum(0) > 1e-3
@@ -111,11 +115,11 @@ class IterativeBoltzmannInversion(Method):
         return np.linalg.lstsq(np.vstack([rows, bend]), np.r_[wanted, np.zeros(len(bend))], rcond=None)[0]
 
     def _ramp(self, r, found, frames, lacking) -> Float[np.ndarray, " bins"]:
-        """``A (1 - r / cutoff)`` whose virial is what the pressure lacks, at a tenth of the energy of heat at most."""
+        """``A (1 - r / cutoff)`` whose virial is what the pressure lacks, a third of the energy of heat at most."""
         rho, _ = _densities(self.pairs, frames)
         # P = rho kT - (2 pi / 3) rho^2 int r^3 u' g dr, and u' = -A / cutoff
         lever = 2 * np.pi / 3 * rho**2 * np.sum(r**3 * found) * (r[1] - r[0]) / self.pairs.cutoff
-        strength = np.clip(lacking * BAR / lever, -0.1 * frames.kT, 0.1 * frames.kT)
+        strength = np.clip(lacking * BAR / lever, -frames.kT / 3, frames.kT / 3)
         return strength * (1 - r / self.pairs.cutoff)
 
 
@@ -130,12 +134,8 @@ def virial_pressure(
         If frames have no boxes.
     """
     _, total = _densities(pairs, frames)
-    virials = []
-    for x, box in zip(frames.positions, np.asarray(frames.boxes)):
-        lengths = pairs.distances(x, box)[3]
-        slope = np.asarray(coefficients) @ pairs.functions.design(lengths)[1]
-        virials.append(-(slope * lengths).sum() / (3 * abs(np.linalg.det(box))))
-    return float((total * frames.kT + np.mean(virials)) / BAR)
+    virials = pairs.virials(frames.positions, frames.boxes) @ np.asarray(coefficients)
+    return float((total * frames.kT + virials.mean()) / BAR)
 
 
 def _densities(pairs: PairInteraction, frames: BeadFrames) -> tuple[float, float]:

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thalweg.potentials.energy import Energy
 from thalweg.potentials.explicit_gradient import ExplicitGradient, per_replica
 from thalweg.potentials.pairs import needed_box
 from thalweg.shapes import Array, Bool, Box, Energies, Float, Int, Positions
@@ -59,19 +58,19 @@ class BeadPairs(ExplicitGradient):
         cell = needed_box(box) if self.periodic else None
         if self.neighbors is None:
             return self._all_pairs(positions, cell)
-        return self._listed(positions, cell)
+        return self._listed(self.neighbors, positions, cell)
 
-    def _listed(self, positions, box):
+    def _listed(self, near: NeighborList, positions, box):
         """Every pair from both sides, so that nothing is given back."""
-        partners = self.neighbors.partners.reshape(-1, len(positions), *positions.shape[2:])
+        partners = near.partners.reshape(-1, len(positions), *positions.shape[2:])
         # a bead that stands for no neighbor is its own
         counted = partners != jnp.arange(len(positions)).reshape(1, -1, *(1,) * (partners.ndim - 2))
         if self.kinds is not None:
             counted &= self._meant(jnp.asarray(self.kinds), jnp.asarray(self.kinds)[partners])
         apart = [_of_partners(positions[:, k], partners) for k in range(3)]
         energies, pulls = self._pairs(apart, counted, box)
-        moved = self.neighbors.moved(positions.reshape(self.neighbors.reference.shape))
-        holds = jnp.where(moved.max() < 0.5 * self.neighbors.skin, 1.0, jnp.nan).astype(positions.dtype)
+        moved = near.moved(positions.reshape(near.reference.shape))
+        holds = jnp.where(moved.max() < 0.5 * near.skin, 1.0, jnp.nan).astype(positions.dtype)
         return 0.5 * holds * energies.sum((0, 1)), holds * jnp.stack([pull.sum(0) for pull in pulls], 1)
 
     def _all_pairs(self, positions, box):
@@ -116,7 +115,7 @@ class BeadPairs(ExplicitGradient):
         apart = per_replica(molecules, like) != molecule
         return apart if counted is None else counted & apart
 
-    def refreshed(self, positions: Positions, box: Box | None = None) -> Energy:
+    def refreshed(self, positions: Positions, box: Box | None = None) -> BeadPairs:
         """With a neighbor list that holds at ``positions``, where a list pays.
 
         Raises
@@ -128,7 +127,9 @@ class BeadPairs(ExplicitGradient):
         if cell is not None:
             check_width(self.cutoff, cell)
         if self.neighbors is not None:
-            return self if self._holds(positions, cell) else self._with(self._list(positions, cell))
+            return (
+                self if _holds(self.neighbors, positions, cell) else self._with(self._list(positions, cell))
+            )
         near = self._list(positions, cell)
         replicas = int(np.prod(np.shape(positions)[2:]))
         own = np.arange(len(positions)).reshape(1, -1, *(1,) * (np.ndim(positions) - 2))
@@ -146,13 +147,6 @@ class BeadPairs(ExplicitGradient):
         mean = 0.0 if cell is None else len(positions) * 4.2 * (self.cutoff + SKIN) ** 3 / np.linalg.det(cell)
         rows = ROWS * int(np.ceil((1.15 * mean + 10) / ROWS))
         return NeighborList.around(positions, cell, self.cutoff, SKIN, excluded, rows)
-
-    def _holds(self, positions, cell):
-        """`stale` answered on the host, where most of the time of a new list would go into asking."""
-        near, points = self.neighbors, np.asarray(positions, float)
-        if points.shape != near.reference.shape or (cell is not None and not np.array_equal(cell, near.box)):
-            return False
-        return ((points - near.reference) ** 2).sum(1).max() <= (WORN * near.skin) ** 2
 
     def _with(self, neighbors):
         return BeadPairs(
@@ -199,3 +193,11 @@ def _of_partners(x, partners):
     if partners.ndim == 2:
         return x - x[partners]
     return x - jnp.take_along_axis(x[None], partners, 1)
+
+
+def _holds(near: NeighborList, positions, cell) -> bool:
+    """`NeighborList.stale` answered on the host, where most of the time of a new list would go into asking."""
+    points, before = np.asarray(positions, float), np.asarray(near.reference)
+    if points.shape != before.shape or (cell is not None and not np.array_equal(cell, np.asarray(near.box))):
+        return False
+    return ((points - before) ** 2).sum(1).max() <= (WORN * near.skin) ** 2

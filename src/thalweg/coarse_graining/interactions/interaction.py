@@ -284,7 +284,25 @@ class PairInteraction:
                 forces[k, :, axis] = pull @ (unit[:, axis, None] * slopes.T)
         return sums, forces
 
-    def energy(self, coefficients: Float[np.ndarray, " functions"], beads: int) -> Energy:
+    def virials(
+        self, positions: Float[np.ndarray, "frames beads 3"], boxes: Float[np.ndarray, "frames 3 3"] | None
+    ) -> Float[np.ndarray, "frames functions"]:
+        """What each function adds to the pressure, ``-sum r f'(r) / 3 V`` [kJ/mol/nm^3].
+
+        Raises
+        ------
+        ValueError
+            If there are no boxes.
+        """
+        if boxes is None:
+            raise ValueError("a pressure needs the volume; give frames with boxes")
+        found = []
+        for x, box in zip(positions, boxes):
+            lengths = self.distances(x, box)[3]
+            found.append(-(self.functions.design(lengths)[1] @ lengths) / (3 * abs(np.linalg.det(box))))
+        return np.array(found)
+
+    def energy(self, coefficients: Float[np.ndarray, " functions"], beads: int) -> BeadPairs:
         if beads != len(self.kinds):
             raise ValueError(f"these pairs are of {len(self.kinds)} beads; got {beads}")
         kinds = np.asarray(self.kinds)
