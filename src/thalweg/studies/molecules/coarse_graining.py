@@ -149,7 +149,7 @@ def _same_study(asked: CoarseStudy, folder: Path) -> None:
     ]
     text = json.dumps({"study": jsonable(dict(asked.table)), "files": seen}, indent=1, sort_keys=True) + "\n"
     file = folder / "study.json"
-    if disk.exists(file):
+    if disk.exists(file) and disk.exists(folder / "frames.thalweg"):
         before = json.loads(file.read_text("utf-8"))
         now = json.loads(text)
         if before != now:
