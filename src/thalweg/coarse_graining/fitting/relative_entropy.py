@@ -7,6 +7,16 @@ For ``U = U_prior + sum_k c_k Phi_k``,
 positive definite: one minimum. Each Newton step takes its averages from frames of the model, which are reweighted to
 new coefficients for as long as enough of them count, and drawn anew by dynamics when they no longer do. No forces are
 needed. With one spline a bin this is what iterative Boltzmann inversion and inverse Monte Carlo look for.
+
+A pressure may be asked for besides. It is then a constraint of each step, ``grad P . step = P_wanted - P``, with
+
+    P = rho kT + sum_k c_k <W_k>,    dP/dc_k = <W_k> - cov(sum_l c_l W_l, Phi_k) / kT,
+
+``W_k`` what a function adds to the pressure: what is left is the least relative entropy at that pressure.
+
+Few frames of a molecule leave combinations of functions undecided, along which Newton's method walks off. A Gaussian of
+width ``w kT / max|Phi_k|`` around each coefficient to begin with counts as much as data of one effective frame would:
+the estimate is the likeliest one under it, and where data decide it does not matter.
 """
 
 from __future__ import annotations
@@ -17,16 +27,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thalweg.coarse_graining.bead_frames import BeadFrames
-from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel
-from thalweg.coarse_graining.interactions.interaction import Interaction
+from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel, continued
+from thalweg.coarse_graining.interactions.interaction import Interaction, PairInteraction
 from thalweg.coarse_graining.simulation import CoarseDynamics
 from thalweg.free_energies.reweighting import effective_sample_size
 from thalweg.learning.models import Method
 from thalweg.potentials.energy import Energy
 from thalweg.shapes import Float
+from thalweg.units import BAR
 
 NEWTON = 30
 """Newton steps on one set of frames, at most."""
+
+RIDGE, SHY = 1e-6, 1e-2
+"""Added to variances of functions in their own deviations, where steps are tried by reweighting and where not."""
+
+NEAR = 15.0
+"""A pressure this near to what is wanted [bar] is there."""
+
+WORSE = 1.5
+"""A simulation whose means are off by so many times as much as those of the best one before is stepped back from."""
 
 LEAST_SHARE = 1 / 16
 """A Newton step that must be shortened below this share waits for new frames."""
@@ -43,9 +63,14 @@ class RelativeEntropy(Method):
     start : coefficients to begin with, such as those of `ForceMatching` or `BoltzmannInversion`; zero where None
     dynamics : how the model is simulated
     rounds : simulations at most
-    least_effective : share of frames that must count after reweighting, else the model is simulated again
+    least_effective : share of frames that must count after reweighting, else the model is simulated again; with 0
+        each simulation makes one Newton step, as long as ``longest_step``: frames of a liquid hardly ever reweight
     longest_step : largest change of ``U / kT`` that one Newton step may make between frames, as a standard deviation
     settled : done when no mean of ``Phi`` differs from the reference by more than so many standard errors
+    prior_width : ``w``, how far an interaction may move energies of a molecule from those to begin with [kT]; infinite
+        leaves all to the data. Frames with boxes, which average over many beads, have no such prior
+    pressure : the pressure to have besides [bar], of pairs in boxes; None leaves it as it comes
+    seed : of the simulations
     progress : told what a round found
     """
 
@@ -57,6 +82,9 @@ class RelativeEntropy(Method):
     least_effective: float = 0.3
     longest_step: float = 1.0
     settled: float = 3.0
+    prior_width: float = 3.0
+    pressure: float | None = None
+    seed: int = 0
     progress: Callable[[str], None] | None = None
 
     def fit(self, frames: BeadFrames) -> LinearCoarseModel:
@@ -66,38 +94,76 @@ class RelativeEntropy(Method):
         ------
         RuntimeError
             If the model's dynamics break, as with coefficients to begin with that hold nothing together.
+        ValueError
+            If a pressure is asked for of interactions that are not pairs, or of frames without boxes.
         """
         size = sum(len(one.names) for one in self.interactions)
-        target, target_error = _means(self._sums(frames), frames.weights)
-        c = np.zeros(size) if self.start is None else np.array(self.start, float)
+        sums = self._sums(frames)
+        target, target_error = _means(sums, frames.weights)
+        width = self.prior_width if frames.boxes is None else np.inf
+        effective = _effective(sums, frames.weights, target_error)
+        begin = np.zeros(size) if self.start is None else np.array(self.start, float)
+        c = begin
         model = LinearCoarseModel(
             tuple(self.interactions), c, np.full(size, np.nan), frames.positions.shape[1], self.prior, {}
         )
         covariance, worst, simulated, place = np.eye(size), np.inf, 0, frames
+        stiffness, best = np.zeros(size), None
         for simulated in range(1, self.rounds + 1):
-            place = self.dynamics.run(model.energy(), place, seed=simulated)
-            drawn = _Drawn(self._sums(place), model.coefficients, frames.kT)
             c, first = model.coefficients, True
+            try:
+                run = self.dynamics.run(model.energy(), place, seed=self.rounds * self.seed + simulated)
+            except RuntimeError:
+                if best is None:
+                    raise
+                run = None
+            if run is not None:
+                drawn = _Drawn(self._sums(run), c, frames.kT, self._virials(run))
+                mean, error, covariance = drawn.averages(c)
+                off = float(np.sqrt(np.mean(((mean - target) / _scale(error, target_error)) ** 2)))
+            if run is None or (best is not None and off > WORSE * best[0]):
+                # the last steps went where no frame had been: half way back
+                self._say(simulated, "went too far, half of the way back")
+                model = replace(model, coefficients=(c + (c if best is None else best[1])) / 2)
+                continue
+            best, place = ((off, c) if best is None or off < best[0] else best), run
+            reach = np.maximum(*(np.ptp(each, axis=0) for each in (sums, drawn.sums))) / 2
+            stiffness = reach**2 / (effective * width**2)
+            at_start = drawn.pressure(c, _ideal(place))[0] if self.pressure is not None else np.nan
             for _ in range(NEWTON):
                 mean, error, covariance = drawn.averages(c)
-                scale = np.sqrt(error**2 + target_error**2)
-                apart = float((np.abs(mean - target) / np.maximum(scale, 1e-12)).max(initial=0.0))
+                lacking = target - mean
+                way: tuple[np.ndarray, float] | None = None
+                if self.pressure is not None:
+                    bar, slope = drawn.pressure(c, _ideal(place))
+                    way = slope, (self.pressure - bar) * BAR
+                pull = stiffness * (c - begin) / frames.kT
+                step, forced = self._step(lacking + pull, covariance + np.diag(stiffness), frames.kT, way)
+                apart = float(
+                    (np.abs(lacking + pull - forced) / _scale(error, target_error)).max(initial=0.0)
+                )
                 worst = apart if first else worst
-                step = self._step(target - mean, covariance, frames.kT)
                 # shortened until enough of the frames still count
                 share = 1.0
                 while drawn.effective(c + share * step) < self.least_effective and share > LEAST_SHARE:
                     share /= 2
-                if apart < self.settled or share <= LEAST_SHARE:
+                there = way is None or abs(way[1]) < NEAR * BAR
+                if (apart < self.settled and there) or share <= LEAST_SHARE:
                     break
                 c, first = c + share * step, False
-            if self.progress is not None:
-                self.progress(f"round {simulated}: the worst mean is off by {worst:.1f} standard errors")
-            if worst < self.settled:
+                if self.least_effective == 0:
+                    break
+            self._say(simulated, f"the worst mean is off by {worst:.1f} standard errors")
+            if worst < self.settled and (self.pressure is None or abs(at_start - self.pressure) < NEAR):
                 break
-            model = replace(model, coefficients=c)
+            # what the reference hardly ever sees goes on from what it does
+            model = replace(model, coefficients=continued(self.interactions, c, np.abs(target)))
+        else:
+            # of models that did not settle, the one whose simulation was nearest
+            if best is not None and self.pressure is None and self.least_effective > 0:
+                model = replace(model, coefficients=best[1])
         # at the minimum, errors of the means of both sides through the curvature
-        lever = frames.kT * np.linalg.pinv(covariance, rcond=1e-8, hermitian=True)
+        lever = frames.kT * np.linalg.pinv(covariance + np.diag(stiffness), rcond=1e-8, hermitian=True)
         errors = np.sqrt(np.maximum((lever**2) @ target_error**2, 0))
         return replace(
             model,
@@ -106,23 +172,54 @@ class RelativeEntropy(Method):
                 "simulations": simulated,
                 "worst mean [standard errors]": worst,
                 "settled": worst < self.settled,
+                **({} if self.pressure is None else {"pressure [bar]": at_start}),
             },
         )
+
+    def _say(self, simulated: int, words: str) -> None:
+        if self.progress is not None:
+            self.progress(f"round {simulated}: {words}")
 
     def _sums(self, frames: BeadFrames) -> Float[np.ndarray, "frames functions"]:
         return np.concatenate([one.rows(frames.positions, frames.boxes)[0] for one in self.interactions], -1)
 
-    def _step(self, lacking, covariance, kT):
-        """``-H^-1 g``, shortened where energies of frames would change by more than the longest step."""
+    def _virials(self, frames: BeadFrames) -> Float[np.ndarray, "frames functions"] | None:
+        if self.pressure is None:
+            return None
+        found = []
+        for one in self.interactions:
+            if not isinstance(one, PairInteraction):
+                raise ValueError(
+                    f"a pressure is asked for of pairs alone, and {one.names[0]} is of others; leave pressure=None"
+                )
+            found.append(one.virials(frames.positions, frames.boxes))
+        return np.concatenate(found, -1)
+
+    def _step(self, lacking, covariance, kT, way):
+        """``-H^-1 g``, shortened where energies of frames would change by more than the longest step.
+
+        ``way`` is the gradient of the pressure and what it lacks, or None; returned with the step is the part of
+        ``lacking`` that the pressure forbids to make up for.
+        """
         # functions in their own deviations; one that the model never varies stays as it is
         size = np.sqrt(np.diagonal(covariance))
         moved = size > 1e-9 * size.max()
         unit = covariance[np.ix_(moved, moved)] / np.outer(size[moved], size[moved])
-        step = np.zeros(len(size))
-        along = np.linalg.solve(unit + 1e-6 * np.eye(len(unit)), lacking[moved] / size[moved])
-        step[moved] = -kT * along / size[moved]
+        # where frames are not reweighted, combinations of functions that hardly vary among them stay almost as they are
+        unit = unit + (RIDGE if self.least_effective else SHY) * np.eye(len(unit))
+        step, forced = np.zeros(len(size)), np.zeros(len(size))
+        along = -kT * np.linalg.solve(unit, lacking[moved] / size[moved])
+        if way is not None:
+            slope, wanted = way[0][moved] / size[moved], way[1]
+            lever = np.linalg.solve(unit, slope)
+            share = (wanted - slope @ along) / (slope @ lever)
+            along = along + share * lever
+            # without what the pressure itself lacks, which no mean has to make up for
+            held = (-slope @ (along - share * lever)) / (slope @ lever)
+            forced[moved] = held * slope * size[moved] / kT
+        step[moved] = along / size[moved]
         change = np.sqrt(max(step @ covariance @ step, 0)) / kT
-        return step * min(1.0, self.longest_step / max(change, 1e-12))
+        return step * min(1.0, self.longest_step / max(change, 1e-12)), forced
 
 
 @dataclass(frozen=True)
@@ -132,6 +229,7 @@ class _Drawn:
     sums: np.ndarray
     at: np.ndarray
     kT: float
+    virials: np.ndarray | None
 
     def log_weights(self, c) -> np.ndarray:
         """Logarithms of the weights of frames at other coefficients."""
@@ -142,11 +240,40 @@ class _Drawn:
         logs = self.log_weights(c)
         return effective_sample_size(logs) / len(logs) if np.isfinite(logs).all() else 0.0
 
+    def pressure(self, c, ideal) -> tuple[float, np.ndarray]:
+        """The pressure [bar] at other coefficients, and its gradient in them [1/nm^3]."""
+        logs = self.log_weights(c)
+        w = np.exp(logs - logs.max())
+        w /= w.sum()
+        virials = np.asarray(self.virials)
+        mean, whole = w @ virials, virials @ c
+        return float((ideal + c @ mean) / BAR), mean - (w * (whole - w @ whole)) @ self.sums / self.kT
+
     def averages(self, c):
         """Means, their errors, and covariances at other coefficients."""
         logs = self.log_weights(c)
         w = np.exp(logs - logs.max())
         return *_means(self.sums, w), np.atleast_2d(np.cov(self.sums.T, aweights=w))
+
+
+def _ideal(frames: BeadFrames) -> float:
+    """``rho kT`` [kJ/mol/nm^3]."""
+    return (
+        frames.positions.shape[1] / float(np.abs(np.linalg.det(np.asarray(frames.boxes))).mean()) * frames.kT
+    )
+
+
+def _scale(error, target_error):
+    """Standard errors of differences of means."""
+    return np.maximum(np.sqrt(error**2 + target_error**2), 1e-12)
+
+
+def _effective(sums, weights, errors) -> float:
+    """Effective frames of the reference, by how its means vary: the median over functions."""
+    w = np.ones(len(sums)) if weights is None else np.asarray(weights, float)
+    spread = np.average((sums - np.average(sums, axis=0, weights=w)) ** 2, axis=0, weights=w)
+    told = errors > 0
+    return float(np.clip(np.median(spread[told] / errors[told] ** 2), 1, len(sums))) if told.any() else 1.0
 
 
 def _means(sums, weights):
