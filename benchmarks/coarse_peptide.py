@@ -6,7 +6,8 @@ those of 1,000 and by forces averaged while 200 frames are held, all judged by t
 Parts ``helix/...``: Ac-Ala8-NHMe in OBC2 at 400 K as eight alpha carbons. *Folded* is a helix in the middle: the three
 inner torsions of four alpha carbons between 20 and 90 degrees, fixed before any model was made. The reference is plain
 dynamics from an extended chain and from a helix, which are to agree. It is kept in a temporary folder, since all parts
-ask for it; ``helix/reference`` makes it anew.
+ask for it; ``helix/reference`` makes it anew. Interactions, and the width of the prior of relative entropy, were chosen
+on an earlier, shorter run of the same peptide.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ import coarse_graining
 import numpy as np
 
 from thalweg.coarse_graining.bead_frames import BeadFrames
+from thalweg.coarse_graining.fitting.boltzmann_inversion import BoltzmannInversion
 from thalweg.coarse_graining.fitting.denoising import denoised
 from thalweg.coarse_graining.fitting.force_matching import ForceMatching
+from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel
 from thalweg.coarse_graining.fitting.relative_entropy import RelativeEntropy
+from thalweg.coarse_graining.fitting.temperatures import TemperatureForceMatching
 from thalweg.coarse_graining.interactions.functions import AngleWaves, BSplines, CoordinateFunctions, Powers
 from thalweg.coarse_graining.interactions.interaction import (
     BondedInteraction,
-    Interaction,
     InternalCoordinate,
 )
 from thalweg.coarse_graining.judgement.distributions import jensen_shannon
@@ -47,6 +50,12 @@ SEEDS = range(2)
 RESIDUES = 8
 KT = BOLTZMANN * 400
 HELIX = np.radians([-57.0, -47.0])
+SINGLE = 3
+"""Interactions of one coordinate of bonded beads, which come first."""
+
+FITTED: dict[tuple[bool, int], LinearCoarseModel] = {}
+"""Models of least relative entropy by whether quick, and seed."""
+
 TORSIONS = (20.0, 90.0)
 """Of four alpha carbons in a helix [degrees]."""
 
@@ -54,7 +63,10 @@ INNER = slice(1, RESIDUES - 4)
 """Torsions that are to be those of a helix."""
 
 ATOMS = AtomicDynamics(length=400.0, dt=0.004, friction=1.0, replicas=32, save_every=1.0, skip=0.3)
-BEADS = CoarseDynamics(length=200.0, dt=0.005, friction=5.0, replicas=100, save_every=1.0, skip=0.3)
+BEADS = CoarseDynamics(length=200.0, dt=0.006, friction=2.0, replicas=100, save_every=2.0, skip=0.3)
+MASS = 71.08
+"""Of a bead: a residue of alanine [amu]."""
+
 KEPT = Path(tempfile.gettempdir()) / "thalweg-coarse-peptide"
 ALANINE = AtomicDynamics(length=1000.0, dt=0.004, friction=1.0, replicas=32, save_every=2.0, skip=0.1)
 HELD = HeldDynamics(AtomicDynamics(length=10.0, dt=0.002, friction=5.0, save_every=0.05, skip=0.1))
@@ -65,7 +77,9 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
     del data
     return {
         "alanine/mean forces": partial(mean_forces, quick),
+        "alanine/temperatures": partial(temperatures, quick),
         "helix/reference": partial(helix_reference, quick),
+        "helix/inversion": partial(helix_model, "inverted distributions", _by_inversion, quick),
         "helix/forces": partial(helix_model, "forces matched, denoised", _by_forces, quick),
         "helix/entropy": partial(helix_model, "relative entropy", _by_entropy, quick),
         "helix/dynamics": partial(helix_dynamics, quick),
@@ -82,9 +96,7 @@ def rows(data: Path, quick: bool) -> Iterator[Row]:
 def mean_forces(quick: bool) -> Iterator[Row]:
     """Alanine's surface by forces of frames, and by forces averaged while few frames are held."""
     kT = BOLTZMANN * 300
-    system = alanine_dipeptide("obc2", hydrogen_mass=3.0)
-    backbone = [k for k, name in enumerate(system.topology.names) if name in ("C", "N", "CA")][:5]
-    mapping = BeadMapping.slices(backbone, system.masses, names=("C", "N", "CA", "C", "N"))
+    system, mapping = _alanine()
     plan = replace(ALANINE, length=40.0, replicas=8) if quick else ALANINE
     began = time.process_time()
     frames, atoms = plan.run_with_atoms(system, mapping, kT)
@@ -110,6 +122,23 @@ def mean_forces(quick: bool) -> Iterator[Row]:
         peer_value=plan.length * plan.replicas,
     )  # fmt: skip
     yield Row(f"alanine, {len(starts)} held frames: processor time", spent, "s")
+
+
+def temperatures(quick: bool) -> Iterator[Row]:
+    """Alanine at 450 K by forces of 350 and 550 K, with and without an entropy part, beside forces of 450 K itself."""
+    system, mapping = _alanine()
+    plan = replace(ALANINE, length=20.0 if quick else 300.0, replicas=8 if quick else 16)
+    frames = {T: plan.run(system, mapping, BOLTZMANN * T, seed=T) for T in (350, 450, 550)}
+    middle = frames[450]
+    terms = coarse_graining._with_products(middle)
+    sets = [denoised(frames[T]) for T in (350, 550)]
+    between = TemperatureForceMatching(ForceMatching(terms)).fit(sets).at(middle.kT)
+    for name, model in (
+        ("forces of 450 K", ForceMatching(terms).fit(denoised(middle))),
+        ("energy and entropy of 350 and 550 K", between),
+        ("forces of 350 K taken as they are", ForceMatching(terms).fit(sets[0])),
+    ):
+        yield from coarse_graining._judged(f"alanine at 450 K by {name}", model, middle, quick, None)
 
 
 def helix_reference(quick: bool) -> Iterator[Row]:
@@ -266,6 +295,12 @@ def _free_energy(name: str, each: FreeEnergyDifference | None) -> Row:
     )
 
 
+def _alanine():
+    system = alanine_dipeptide("obc2", hydrogen_mass=3.0)
+    backbone = [k for k, name in enumerate(system.topology.names) if name in ("C", "N", "CA")][:5]
+    return system, BeadMapping.slices(backbone, system.masses, names=("C", "N", "CA", "C", "N"))
+
+
 def _peptide():
     system = peptide("A" * RESIDUES, "obc2", hydrogen_mass=3.0)
     return system, BeadMapping.per_residue(system.topology, system.masses)
@@ -282,7 +317,7 @@ def _simulated(quick: bool) -> BeadFrames:
     frames = plan.run(system, mapping, KT, starts=starts)
     KEPT.mkdir(exist_ok=True)
     np.savez(_kept(quick), positions=frames.positions, forces=frames.needed_forces(), lengths=frames.lengths)
-    return frames
+    return replace(frames, masses=np.full(RESIDUES, MASS))
 
 
 def _kept(quick: bool) -> Path:
@@ -292,15 +327,14 @@ def _kept(quick: bool) -> Path:
 def _reference(quick: bool) -> BeadFrames:
     if not _kept(quick).exists():
         return _simulated(quick)
-    _, mapping = _peptide()
     with np.load(_kept(quick)) as kept:
         return BeadFrames(
-            kept["positions"], KT, kept["forces"], lengths=tuple(map(int, kept["lengths"])), masses=mapping.masses,
-            names=mapping.names,
+            kept["positions"], KT, kept["forces"], lengths=tuple(map(int, kept["lengths"])),
+            masses=np.full(RESIDUES, MASS),
         )  # fmt: skip
 
 
-def _interactions(frames: BeadFrames) -> tuple[Interaction, ...]:
+def _interactions(frames: BeadFrames) -> tuple[BondedInteraction, ...]:
     """All residues alike: bonds, angles, torsions and neighboring ones together, and distances along the chain."""
 
     def along(
@@ -313,19 +347,26 @@ def _interactions(frames: BeadFrames) -> tuple[Interaction, ...]:
 
     def apart(least: int, most: int, end: float):
         pairs = [[i, j] for i in range(RESIDUES) for j in range(i + least, min(i + most, RESIDUES - 1) + 1)]
-        return InternalCoordinate("distance", pairs, BSplines(0.35, end, 14))
+        return InternalCoordinate("distance", pairs, BSplines(0.35, end, 8))
 
     bonds = along("distance", 2, Powers(0.0)).values(frames.positions)
+    angles = along("angle", 3, Powers(0.0)).values(frames.positions)
+    bend = BSplines(float(angles.min()), float(angles.max()), 7)
     neighbors = [along("dihedral", 4, AngleWaves(2), RESIDUES - 4, first) for first in (0, 1)]
     return (
         BondedInteraction(along("distance", 2, Powers(float(bonds.mean()), float(bonds.std()))), name="bond"),
-        BondedInteraction(along("angle", 3, BSplines(1.1, 2.8, 10)), name="angle"),
-        BondedInteraction(along("dihedral", 4, AngleWaves(5)), name="torsion"),
+        BondedInteraction(along("angle", 3, bend), name="angle"),
+        BondedInteraction(along("dihedral", 4, AngleWaves(4)), name="torsion"),
         BondedInteraction(*neighbors, name="neighbors"),
-        BondedInteraction(apart(4, 4, 1.7), name="four apart"),
-        BondedInteraction(apart(5, 5, 2.0), name="five apart"),
-        BondedInteraction(apart(6, RESIDUES, 2.7), name="farther"),
+        BondedInteraction(apart(4, 4, 1.5), name="four apart"),
+        BondedInteraction(apart(5, RESIDUES, 2.5), name="farther"),
     )
+
+
+def _by_inversion(frames: BeadFrames, quick: bool, seed: int):
+    """Bonds, angles and torsions, each by its own distribution."""
+    del quick, seed
+    return BoltzmannInversion(_interactions(frames)[:SINGLE]).fit(frames)
 
 
 def _by_forces(frames: BeadFrames, quick: bool, seed: int):
@@ -334,9 +375,21 @@ def _by_forces(frames: BeadFrames, quick: bool, seed: int):
 
 
 def _by_entropy(frames: BeadFrames, quick: bool, seed: int):
-    start = _by_forces(frames, quick, seed).coefficients
-    dynamics = replace(BEADS, length=4.0 if quick else 60.0, skip=0.4)
-    method = RelativeEntropy(_interactions(frames), start=start, dynamics=dynamics, rounds=1 if quick else 8)
+    """All interactions, begun from inverted distributions; kept for other parts of one call."""
+    if (quick, seed) not in FITTED:
+        FITTED[quick, seed] = _least_entropy(frames, quick, seed)
+    return FITTED[quick, seed]
+
+
+def _least_entropy(frames: BeadFrames, quick: bool, seed: int) -> LinearCoarseModel:
+    interactions = _interactions(frames)
+    inverted = BoltzmannInversion(interactions[:SINGLE]).fit(frames).coefficients
+    start = np.zeros(sum(len(one.names) for one in interactions))
+    start[: len(inverted)] = inverted
+    dynamics = replace(BEADS, length=6.0) if quick else BEADS
+    method = RelativeEntropy(
+        interactions, start=start, dynamics=dynamics, rounds=1 if quick else 8, prior_width=1.0, seed=seed
+    )
     return method.fit(frames)
 
 
