@@ -30,6 +30,7 @@ from thalweg.interop import read_topology, read_trajectory, write_configurations
 from thalweg.learned_potentials import LearnedPotential, stillinger_weber_silicon
 from thalweg.learning.familiar_names import FAMILIAR
 from thalweg.studies import fit_from_table, load, potential_study_from_table, swarm_study_from_table
+from thalweg.studies.tables.coarse_study import coarse_study_from_table
 from thalweg.studies.tables.loop_study import loop_study_from_table
 from thalweg.studies.tables.protein_study import protein_study_from_table
 from thalweg.systems import Configuration
@@ -164,6 +165,8 @@ def test_a_study_on_a_page_is_read(block, folder, monkeypatch):
         assert potential_study_from_table(table).potential.what
     elif "binding" in table:
         assert swarm_study_from_table(table).binding.shell
+    elif "mapping" in table:
+        assert coarse_study_from_table(table).mapping is not None
     elif "trajectories" in table:
         assert protein_study_from_table(table).model.features
     else:

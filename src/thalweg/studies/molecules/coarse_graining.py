@@ -65,7 +65,13 @@ BELOW_FLOOR = 2.0
 """A divergence up to so many times that of the halves of the reference cannot be told from none."""
 
 
-def coarse_study(asked: CoarseStudy, folder: Path, progress: Callable[[str], Told]) -> CoarseResults:
+def _silence(_: str) -> Told:
+    return lambda text, share: None
+
+
+def coarse_study(
+    asked: CoarseStudy, folder: Path, progress: Callable[[str], Told] = _silence
+) -> CoarseResults:
     """Carry out a study and write its page into ``folder``, where one that was stopped goes on.
 
     Raises
@@ -86,9 +92,13 @@ def coarse_study(asked: CoarseStudy, folder: Path, progress: Callable[[str], Tol
     frames = reference.frames
     told("done", 1.0)
     interactions = asked.interactions.of(reference.bonds, frames)
-    method = _method(asked, reference, interactions, progress("fitting"))
-    model: CoarseModel = _kept(folder / "model.thalweg", lambda: method.fit(_fitted(asked, method, frames)))
+    fitting = progress("fitting")
+    method = _method(asked, reference, interactions, fitting)
+    fitting(type(method).__name__, 0.0)
+    model: CoarseModel = _kept(folder / "model.thalweg", lambda: _fitted(asked, method, frames))
+    fitting("done", 1.0)
     simulating = progress("simulating the model")
+    simulating("dynamics", 0.0)
     drawn = _kept(
         folder / "simulated.thalweg",
         lambda: asked.simulation.run(model.energy(), frames, seed=asked.seed),
@@ -228,12 +238,33 @@ def _rounds(told: Told, rounds: int) -> Callable[[str], None]:
     return tell
 
 
-def _fitted(asked: CoarseStudy, method: CoarseMethod, frames: BeadFrames) -> BeadFrames:
-    """The frames a method learns from."""
+def _fitted(asked: CoarseStudy, method: CoarseMethod, frames: BeadFrames) -> CoarseModel:
+    """The model; forces of molecules with noise, which smooths stiff coordinates: these are fitted again without."""
     smoothed = isinstance(method, ForceMatching | NetworkForceMatching) and frames.boxes is None
-    if smoothed and asked.forces.copies:
-        return denoised(frames, asked.forces.sigma, asked.forces.copies, asked.seed)
-    return frames
+    if not (smoothed and asked.forces.copies):
+        return method.fit(frames)
+    model = method.fit(denoised(frames, asked.forces.sigma, asked.forces.copies, asked.seed))
+    return model if isinstance(method, NetworkForceMatching) else _stiffened(method, model, frames)
+
+
+def _stiffened(method: ForceMatching, model: LinearCoarseModel, frames: BeadFrames) -> LinearCoarseModel:
+    """Bonds and angles matched to frames as they are, all else as it is."""
+    sizes = [len(one.names) for one in model.interactions]
+    stiff = np.array([getattr(one, "name", "").startswith(("bond", "angle")) for one in model.interactions])
+    if not stiff.any():
+        return model
+    own = np.repeat(stiff, sizes)
+    rest = replace(
+        model,
+        interactions=tuple(one for one, chosen in zip(model.interactions, stiff) if not chosen),
+        coefficients=model.coefficients[~own],
+        errors=model.errors[~own],
+    )
+    springs = tuple(one for one, chosen in zip(model.interactions, stiff) if chosen)
+    again = replace(method, interactions=springs, prior=rest.energy()).fit(frames)
+    coefficients, errors = model.coefficients.copy(), model.errors.copy()
+    coefficients[own], errors[own] = again.coefficients, again.errors
+    return replace(model, coefficients=coefficients, errors=errors)
 
 
 def _compared(asked: CoarseStudy, reference: Mapped, drawn: BeadFrames) -> ModelComparison:
