@@ -11,18 +11,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from sampling_peers import Absent, Peer
 
 from thalweg.dynamics.engine import Bias
 from thalweg.dynamics.langevin import Langevin
 from thalweg.dynamics.native_engine import NativeEngine
 from thalweg.dynamics.overdamped import Overdamped
 from thalweg.dynamics.temperature import thermal_start
-from thalweg.free_energies.difference import agreement
+from thalweg.free_energies.difference import agreement, free_energy_difference
 from thalweg.free_energies.work import free_energy_from_work
 from thalweg.geometry.torsions import backbone_dihedrals
 from thalweg.geometry.variables import Coordinates, Dihedrals
@@ -37,7 +39,7 @@ from thalweg.sampling.bias.opes import OPES, OPESExplore
 from thalweg.sampling.bias.umbrella import HarmonicRestraint
 from thalweg.sampling.reweighted import reweighted
 from thalweg.systems.state import State, thermal_state
-from thalweg.testsystems.muller_brown import MullerBrown
+from thalweg.testsystems.muller_brown import TERMS, MullerBrown
 from thalweg.testsystems.potential import Potential
 from thalweg.testsystems.wells import DoubleWell, ObliqueDoubleWell
 from thalweg.units import thermal_energy
@@ -177,6 +179,7 @@ def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "pulling": partial(_pulling, seeds),
         "mean forces": partial(_mean_forces, seeds),
         "cost": _cost,
+        "openmm-opes": partial(_peer, 3 if quick else 9),
     } | alanine
 
 
@@ -343,4 +346,113 @@ def _cost() -> Iterator[Row]:
         yield Row(
             f"alanine dipeptide, vacuum, step under {name} on phi and psi, 40 ps grown", float(np.median(ratios)),
             "of the unbiased", float(np.ptp(ratios) / 2), target="<= 1.3", met=float(np.median(ratios)) <= 1.3,
+        )  # fmt: skip
+
+
+def _peer(seeds: int) -> Iterator[Row]:
+    """openmm-opes and OPES here: one well with as many steps and as many deposits in all, and steps of a molecule.
+
+    One route here has 18 times as many steps, which take about twice the processor time of openmm-opes.
+    """
+    well, steps, stride = SYSTEMS["Müller-Brown / 10"], 400_000, 100
+    routes = {
+        f"OPES, {steps} steps of 16 walkers": (seeds, partial(_grown, well, steps, stride, 16)),
+        f"OPES, {steps} steps of one walker": (seeds // 3, partial(_grown, well, steps, stride, 1)),
+        f"OPES, {18 * steps} steps of 16 walkers": (
+            seeds // 3,
+            partial(_grown, well, 18 * steps, stride, 16),
+        ),
+    }
+    try:
+        with Peer("openmm-opes") as peer:
+            yield from _step_times(peer)
+            name = f"openmm-opes, {steps} steps of one walker"
+            routes[name] = (seeds, partial(_grown_by_peer, peer, well, steps, stride))
+            for route, (repeats, function) in routes.items():
+                yield from _rows_of_route(well, route, [function(seed) for seed in range(repeats)])
+    except Absent as reason:
+        yield Row("openmm-opes", None, "kT", target=str(reason))
+
+
+def _rows_of_route(well: Well, route: str, found: list[tuple[float, float, float]]) -> Iterator[Row]:
+    """The root mean square error of free energies, claimed errors, and processor time of seeds."""
+    value, claimed, seconds = np.array(found).T
+    off = value - well.exact() / well.kT
+    given = off[np.isfinite(off)]
+    yield Row(
+        f"Müller-Brown / 10, {route}: error of {len(given)} of {len(off)} seeds; claimed, "
+        f"median {np.nanmedian(claimed):.2f}",
+        float(np.sqrt(np.mean(given**2))), "kT", _spread_of_root(given), peer="exact",
+    )  # fmt: skip
+    yield Row(f"{route}: processor time of a seed", float(np.median(seconds)), "s", float(seconds.std()))
+
+
+def _spread_of_root(off: np.ndarray) -> float:
+    """Standard error of a root mean square, by leaving each out."""
+    roots = [np.sqrt(np.mean(np.delete(off, k) ** 2)) for k in range(len(off))]
+    return float(np.std(roots) * (len(off) - 1) ** 0.5)
+
+
+def _grown(well: Well, steps: int, stride: int, walkers: int, seed: int) -> tuple[float, float, float]:
+    """Free energy [kT], claimed error, and processor time [s] of a bias that grows."""
+    method = OPES(barrier=well.barrier * well.kT, stride=stride * well.dt)
+    bias, engine = method.on(well.variable, well.limits, well.kT, well.dt), well.engine()
+    begin = well.begin(np.repeat(np.array(well.start)[:, None], walkers, 1), seed)
+    engine.run(begin, stride, save_every=stride, bias=bias)  # compiles
+    spent = time.process_time()
+    run = engine.run(begin, steps // walkers, save_every=stride, bias=bias)
+    spent = time.process_time() - spent
+    points = [walk[:, 0] for walk in run.positions]
+    return (*_of_frames(well, points, list(np.asarray(run.bias_energy, float))), spent)
+
+
+def _grown_by_peer(peer: Peer, well: Well, steps: int, stride: int, seed: int) -> tuple[float, float, float]:
+    """What `_grown` gives, of openmm-opes."""
+    lower, upper, widths = (np.asarray(x).tolist() for x in well.limits)
+    terms = [
+        f"({A / 10})*exp(({a})*(x-({X}))^2+({b})*(x-({X}))*(y-({Y}))+({c})*(y-({Y}))^2)"
+        for A, a, b, c, X, Y in TERMS
+    ]
+    answer = peer.ask(
+        what="on_plane", energy="+".join(terms), start=well.start, lower=lower, upper=upper, width=2 * widths[0],
+        barrier=well.barrier * well.kT, kT=well.kT, dt=well.dt, stride=stride, steps=steps, seed=seed,
+    )  # fmt: skip
+    value, claimed = _of_frames(well, [np.array(answer["frames"])], [np.array(answer["bias"])])
+    return value, claimed, answer["seconds"]
+
+
+def _of_frames(well: Well, points: list[np.ndarray], bias: list[np.ndarray]) -> tuple[float, float]:
+    """The free energy of the region by frames that weigh ``exp(bias / kT)``, without their first 30 %."""
+    late = slice(round(0.3 * len(points[0])), None)
+    inside = [well.region(walk[late]) for walk in points]
+    logs = [walk[late] / well.kT for walk in bias]
+    try:
+        found = free_energy_difference(inside, [~one for one in inside], logs, well.kT)
+    except ValueError:
+        return np.nan, np.nan
+    return found.value / well.kT, found.error / well.kT
+
+
+def _step_times(peer: Peer) -> Iterator[Row]:
+    """Of alanine dipeptide under OPES on its torsions: one walker there, one and 32 here."""
+    kT = thermal_energy(300.0)
+    system, variable = _torsions()
+    engine = NativeEngine(system, Langevin(kT=kT, dt=0.004))
+    bias = ALANINE["OPES"].on(variable, TORSION_LIMITS, kT, 0.004)
+    with as_file(files("thalweg.testsystems") / "structures" / "alanine_dipeptide.pdb") as pdb:
+        answer = peer.ask(
+            what="step_times", pdb=str(pdb), torsions=variable.table.array.tolist(), steps=10_000,
+            platform="Reference",
+        )  # fmt: skip
+    plain, biased = answer["microseconds"]
+    for walkers in (1, 32):
+        start = thermal_start(system, kT, jax.random.key(0), replicas=walkers)
+        grown = engine.run(start, 10_000, save_every=500, bias=bias)
+        spent = time.process_time()
+        engine.run(grown.state, 5_000, save_every=500, bias=bias, bias_state=grown.bias_state)
+        each = 1e6 * (time.process_time() - spent) / 5_000 / walkers
+        yield Row(
+            f"alanine dipeptide, vacuum, step of a walker under OPES, {walkers} in a run", each, "µs",
+            peer=f"{answer['peer']}, one walker, reference platform; {plain:.3g} without bias", peer_value=biased,
+            ratio=biased / each,
         )  # fmt: skip

@@ -2,7 +2,7 @@
 
 The interpreter named by the environment variable ``THALWEG_PEERS`` runs them (this one if it is not set). WESTPA is
 asked between short walks who goes on and with which weight, so that its walkers are moved by the dynamics that move
-everybody's; openmm-opes brings its bias into OpenMM, which simulates.
+everybody's; openmm-opes brings its bias into OpenMM, which simulates one walker.
 
     with Peer("westpa") as peer:
         answer = peer.ask(seed=0, begins=begins, ends=ends, weights=weights)   # "parents" and their "weights"
@@ -106,7 +106,66 @@ def _westpa() -> Callable[..., dict[str, Any]]:
     return next
 
 
-PEERS = {"westpa": _westpa}
+def _openmm_opes() -> Callable[..., dict[str, Any]]:
+    """OPES in OpenMM: frames of a walker on the plane of a potential, or the time of steps of alanine dipeptide."""
+    import openmm
+    from openmm import app, unit
+    from openmm_opes import OPES
+
+    def on_plane(energy, start, lower, upper, width, barrier, kT, dt, stride, steps, seed):
+        # Brownian dynamics of a mass of one with a friction of kT has a diffusion constant of one
+        temperature = kT * unit.kilojoules_per_mole / unit.MOLAR_GAS_CONSTANT_R
+        integrator = openmm.BrownianIntegrator(temperature, kT / unit.picosecond, dt * unit.picoseconds)
+        integrator.setRandomNumberSeed(seed + 1)
+        system, topology = openmm.System(), app.Topology()
+        system.addParticle(1.0)
+        topology.addAtom("A", None, topology.addResidue("A", topology.addChain()))
+        forces = [openmm.CustomExternalForce(text) for text in (energy, "x", "y")]
+        for force in forces:
+            force.addParticle(0, [])
+        system.addForce(forces[0])
+        axes = [app.BiasVariable(f, *ends, width, False, 101) for f, *ends in zip(forces[1:], lower, upper)]
+        bias = OPES(system, axes, temperature, barrier, stride, None)
+        simulation = app.Simulation(
+            topology, system, integrator, openmm.Platform.getPlatformByName("Reference")
+        )
+        simulation.context.setPositions([[*start, 0.0]])
+        frames, energies = [], []
+        for _ in range(steps // stride):
+            bias.step(simulation, stride)
+            frames.append(list(bias.getCollectiveVariables(simulation)))
+            energies.append(bias.getBiasEnergy(simulation.context).value_in_unit(unit.kilojoules_per_mole))
+        told = f"openmm-opes {version('openmm-opes')}"
+        return {"peer": told, "frames": frames, "bias": energies, "kernels": bias.getNumKernels()}
+
+    def step_times(pdb, torsions, steps, platform):
+        """Microseconds of a step without and with the bias, after it has grown for 10 000 steps."""
+        structure, found = app.PDBFile(pdb), []
+        for biased in (False, True):
+            field = app.ForceField("amber14/protein.ff14SB.xml")
+            system = field.createSystem(structure.topology, constraints=app.HBonds, hydrogenMass=3.0)
+            axes = []
+            for atoms in torsions:
+                torsion = openmm.CustomTorsionForce("theta")
+                torsion.addTorsion(*atoms, [])
+                axes.append(app.BiasVariable(torsion, -np.pi, np.pi, 0.35, True, 101))
+            bias = OPES(system, axes, 300.0, 50.0, 125, None) if biased else None
+            integrator = openmm.LangevinMiddleIntegrator(300.0, 1.0, 0.004)
+            simulation = app.Simulation(
+                structure.topology, system, integrator, openmm.Platform.getPlatformByName(platform)
+            )
+            simulation.context.setPositions(structure.positions)
+            step = simulation.step if bias is None else lambda n, b=bias, s=simulation: b.step(s, n)
+            step(10_000)
+            spent = time.process_time()
+            step(steps)
+            found.append(1e6 * (time.process_time() - spent) / steps)
+        return {"peer": f"openmm-opes {version('openmm-opes')}", "microseconds": found}
+
+    return lambda what, **question: {"on_plane": on_plane, "step_times": step_times}[what](**question)
+
+
+PEERS = {"westpa": _westpa, "openmm-opes": _openmm_opes}
 """What answers, by the name of the program."""
 
 
