@@ -133,6 +133,8 @@ from .model_scan import Combination as Combination
 from .model_scan import ModelScan as ModelScan
 from .model_scan import Result as Result
 from .model_scan import ScanTable as ScanTable
+from .perturbed_timescale import perturbed_timescales as perturbed_timescales
+from .perturbed_timescale import weighted_hops as weighted_hops
 from .pipeline import MarkovPipeline as MarkovPipeline
 from .pipeline import PipelineModel as PipelineModel
 from .reactions.association import Association as Association

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+import numpy as np
 import plotly.graph_objects as go
 
 from thalweg.free_energies.perturbation import Perturbation
@@ -49,6 +50,36 @@ class StateAtLevel:
 
 
 @dataclass(frozen=True)
+class TimeScaleOfLoop:
+    """A time scale of the learned potential.
+
+    Attributes
+    ----------
+    learned : with the error of sampling [ps]
+    labels_error : that the labels leave in its logarithm; NaN if not known
+    doubt : what speaks against that error, or why there is none
+    """
+
+    learned: ReportedNumber
+    labels_error: float
+    doubt: str = ""
+
+    @property
+    def error(self) -> float:
+        """Of sampling and of the labels [ps]; of sampling alone where the other is not known."""
+        return float(np.hypot(self.learned.error, self.learned.value * np.nan_to_num(self.labels_error)))
+
+    def in_words(self) -> str:
+        """The time scale with both errors."""
+        told = with_error(self.learned.value, self.error, "ps")
+        if np.isnan(self.labels_error):
+            return (
+                f"{self.learned.name}: {told}, without the error that the labels leave, which is not known."
+            )
+        return f"{self.learned.name}: {told}; the labels leave an error of {100 * self.labels_error:.2g} % in it."
+
+
+@dataclass(frozen=True)
 class Return:
     """How far sampling with one potential stayed within what it knows.
 
@@ -76,11 +107,13 @@ class LoopResults(PageResults):
     Attributes
     ----------
     states : free energies
+    times : time scales
     returns : sampling with each potential in turn
     pages : what else to read, ``(title, path)``
     """
 
     states: tuple[StateAtLevel, ...]
+    times: tuple[TimeScaleOfLoop, ...]
     returns: tuple[Return, ...]
     pages: tuple[tuple[str, str], ...]
 
@@ -93,7 +126,7 @@ def write_loop_report(results: LoopResults, folder: Path) -> Path:
     OSError
         If the folder cannot be written; files written before stay whole.
     """
-    sections = (_free_energies, _returns, _pages)
+    sections = (_free_energies, _times, _returns, _pages)
     return write_files(
         folder,
         {
@@ -148,6 +181,22 @@ def _bars(states: Sequence[StateAtLevel]) -> go.Figure:
     figure.update_layout(scattermode="group", scattergap=0.7)
     figure.update_yaxes(title="free energy against the rest [kJ/mol]")
     return styled(figure, height=380)
+
+
+def _times(results: LoopResults, _: Figures) -> str:
+    if not results.times:
+        return ""
+    rows = [
+        (
+            one.learned.name,
+            with_error(one.learned.value, one.learned.error, ""),
+            "not known" if np.isnan(one.labels_error) else f"{one.learned.value * one.labels_error:.2g}",
+            with_error(one.learned.value, one.error, ""),
+        )
+        for one in results.times
+    ]
+    head = ("process", "learned, sampling [ps]", "by labels [ps]", "result [ps]")
+    return "<h2>Time scales</h2>" + table(head, rows)
 
 
 def _returns(results: LoopResults, _: Figures) -> str:

@@ -13,7 +13,7 @@ Every part goes on where it was stopped, so the same command does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,19 @@ from thalweg.learning.storage import load_tree, save_tree
 from thalweg.machine import disk
 from thalweg.machine.links import check_links
 from thalweg.machine.reading import read_json
+from thalweg.machine.surviving import reason
 from thalweg.machine.versions import versions
 from thalweg.machine.whole_files import write_whole
 from thalweg.report.accounting import citations
 from thalweg.report.of_runs.evidence import RunEvidence, from_campaign
 from thalweg.report.of_runs.free_energies import inside_ranges
-from thalweg.report.of_runs.loop_page import LoopResults, Return, StateAtLevel, write_loop_report
+from thalweg.report.of_runs.loop_page import (
+    LoopResults,
+    Return,
+    StateAtLevel,
+    TimeScaleOfLoop,
+    write_loop_report,
+)
 from thalweg.report.results import Diagnosis, ReportedNumber, Results
 from thalweg.report.rounding import with_error
 from thalweg.sampling.policies.label_frames import label
@@ -53,6 +60,7 @@ from thalweg.studies.potential.campaign import LABELS, MODEL, START, potential_s
 from thalweg.studies.runs.apparatus import DCDFiles
 from thalweg.studies.runs.reporting import report_of_run
 from thalweg.studies.runs.running import RUN_FILE, begin, carry_out, store_of, study_of
+from thalweg.studies.runs.timescale_errors import Hopping, labels_errors
 from thalweg.studies.tables.language import StudyError
 from thalweg.studies.tables.loop_study import LoopStudy
 from thalweg.studies.tables.study import Study, TorsionRegion
@@ -100,9 +108,7 @@ def whole_loop(
     level = level_of(asked.level, asked.charge, asked.unpaired)
     store, start = Store(folder / "loop"), home / START
     frame = read_configurations(start)[0].unlabeled
-    taught = _Taught(
-        LearnedPotential.load(home / MODEL), home / MODEL, list(read_configurations(home / LABELS))
-    )
+    taught = _first(store, home)
     returns: list[Return] = []
     for k in range(study.returns.most + 1):
         run = folder / f"sampling-{k}"
@@ -121,7 +127,8 @@ def whole_loop(
             break
         taught = _taught_more(store, f"potentials/{k + 1}", taught, bought, home, asked.seed)
     states = _states(store, study, sampled, ran, ensemble, taught, level, folder, progress("correcting"))
-    results = _results(study, folder, level, frame, states, returns, ran)
+    times = _times(store, study, sampled, ran, ensemble, taught, folder)
+    results = _results(study, folder, level, frame, states, times, returns, ran)
     write_loop_report(results, folder)
     return results
 
@@ -199,7 +206,11 @@ class _Ensemble:
         kept = np.arange(len(self.places)) if inside is None else np.flatnonzero(inside)
         if not len(kept):
             return []
-        return [self._at(self.places[k]) for k in kept[systematic_draw(self.log_weights[kept], count, seed)]]
+        return self.at(kept[systematic_draw(self.log_weights[kept], count, seed)])
+
+    def at(self, numbers: np.ndarray) -> list[Configuration]:
+        """Frames by their numbers."""
+        return [self._at(self.places[k]) for k in numbers]
 
     def _at(self, place: np.ndarray) -> Configuration:
         file, walker, number = (int(each) for each in place)
@@ -214,7 +225,13 @@ def _judged(
     if not store.has(entry):
         told("making the envelope", 0.1)
         fitted, held_out = parted(taught.known)
-        envelope = Envelope.of(taught.potential, fitted, held_out)
+        try:
+            envelope = Envelope.of(taught.potential, fitted, held_out)
+        except ValueError as error:
+            raise StudyError(
+                f"{len(taught.known)} labels are too few to judge an ensemble by: {error}. Begin another folder, "
+                "with more labels in [learning]"
+            ) from error
         frames = ensemble.drawn(study.returns.judged)
         told(f"{len(frames)} frames", 0.6)
         verdicts = np.array(envelope.verdicts(frames))
@@ -244,6 +261,20 @@ def _bought(
     return list(found.frames)
 
 
+def _first(store: Store, home: Path) -> _Taught:
+    """The potential of the campaign, without its date: what is sampled with it is called by its digest."""
+    entry = "potentials/0"
+    if not store.has(entry):
+        _keep(store, entry, LearnedPotential.load(home / MODEL))
+    path = store.file(entry, MODEL)
+    return _Taught(LearnedPotential.load(path), path, list(read_configurations(home / LABELS)))
+
+
+def _keep(store: Store, entry: str, potential: LearnedPotential) -> None:
+    dateless = replace(potential, card={**potential.card, "date": ""})
+    store.commit(entry, lambda folder: dateless.save(folder / MODEL))
+
+
 def _taught_more(
     store: Store, entry: str, taught: _Taught, bought: Sequence[Configuration], home: Path, seed: int
 ) -> _Taught:
@@ -269,8 +300,7 @@ def _fitted(
             part, parts = leave_out
             fitted = [frame for k, frame in enumerate(fitted) if k % parts != part]
         found = recipe.fit_with_info(fitted, validation=held_out, seed=seed, inspected=True).term
-        dateless = replace(found, card={**found.card, "date": ""})
-        store.commit(entry, lambda folder: dateless.save(folder / MODEL))
+        _keep(store, entry, found)
     return LearnedPotential.load(store.file(entry, MODEL))
 
 
@@ -316,16 +346,46 @@ def _state(
     ours, kT = [taught.potential.evaluate(side).energies for side in sides], sampled.dynamics.kT
     members = study.returns.members
     moved = []
-    for m in range(members):
-        entry = f"members/{taught.path.parent.name}-{len(taught.known)}-{m}"
-        home, seed = folder / "potential", study.potential.potential.seed
-        member = _fitted(store, entry, taught.known, home, seed, leave_out=(m, members))
+    for member in _members(store, study, taught, folder):
         added = [member.evaluate(side).energies - own for side, own in zip(sides, ours)]
         moved.append(perturbation(*added, kT).value)
     # the jackknife of parts: each member lacks one of them [efron1994]
     by_labels = float(np.sqrt((members - 1) * np.var(moved)))
     added = _asked(sides, ours, kT, level, folder, study) if study.returns.checked else None
     return StateAtLevel(region.name, number, by_labels, added)
+
+
+def _members(store: Store, study: LoopStudy, taught: _Taught, folder: Path) -> Iterator[LearnedPotential]:
+    """Potentials taught all labels but a part each."""
+    home, seed, members = folder / "potential", study.potential.potential.seed, study.returns.members
+    for m in range(members):
+        entry = f"members/{taught.path.parent.name}-{len(taught.known)}-{m}"
+        yield _fitted(store, entry, taught.known, home, seed, leave_out=(m, members))
+
+
+def _times(
+    store: Store,
+    study: LoopStudy,
+    sampled: Study,
+    ran: Results,
+    ensemble: _Ensemble,
+    taught: _Taught,
+    folder: Path,
+) -> tuple[TimeScaleOfLoop, ...]:
+    """Time scales that were given, with the error that the labels leave in them."""
+    given = [one for one in ran.estimates if one.name.startswith("time scale ") and np.isfinite(one.value)]
+    if not given:
+        return ()
+    lagtime = round(sampled.campaign.lagtime / ensemble.evidence.dt)
+    try:
+        hopping = Hopping.of(ensemble.evidence, lagtime, study.returns.judged)
+        frames = ensemble.at(hopping.asked)
+        ours = taught.potential.evaluate(frames).energies
+        added = [member.evaluate(frames).energies - ours for member in _members(store, study, taught, folder)]
+        errors, doubt = labels_errors(hopping, added, len(given))
+    except ValueError as error:
+        return tuple(TimeScaleOfLoop(one, np.nan, reason(error)) for one in given)
+    return tuple(TimeScaleOfLoop(one, float(error), doubt) for one, error in zip(given, errors))
 
 
 def _asked(
@@ -354,6 +414,7 @@ def _results(
     level: Level,
     frame: Configuration,
     states: Sequence[StateAtLevel],
+    times: Sequence[TimeScaleOfLoop],
     returns: Sequence[Return],
     ran: Results,
 ) -> LoopResults:
@@ -380,17 +441,21 @@ def _results(
             f"{100 * last.outside:.1f} % of the sampled ensemble lies outside of the envelope of the potential that "
             f"made it, {100 * last.border:.1f} % on its border.",
             *(_labels_in_words(one) for one in states),
-            "Time scales are those of the learned potential; what its error does to them is not estimated.",
+            *(one.in_words() for one in times),
+            "Time scales are those of the learned potential, not of the level.",
         ),
-        diagnoses=tuple(_diagnoses(study, states, last)),
+        diagnoses=tuple(_diagnoses(study, states, times, last)),
         provenance={
             "potential": {key: str(value) for key, value in study.table["potential"].items()},
             "returns": {key: str(value) for key, value in study.table["returns"].items()},
             "study": {"file": LOOP_FILE, "SHA-256": sha256(folder / LOOP_FILE)},
             "versions": versions(),
         },
-        citations=citations(("zwanzig1954", "efron1994", "chmiela2018", "bigi2024", "schran2020")),
+        citations=citations(
+            ("zwanzig1954", "efron1994", "lie2013", "wan2016", "chmiela2018", "bigi2024", "schran2020")
+        ),
         states=tuple(states),
+        times=tuple(times),
         returns=tuple(returns),
         pages=(
             ("the potential", "potential/report.html"),
@@ -408,7 +473,11 @@ def _labels_in_words(state: StateAtLevel) -> str:
     )
 
 
-def _diagnoses(study: LoopStudy, states: Sequence[StateAtLevel], last: Return):
+def _diagnoses(
+    study: LoopStudy, states: Sequence[StateAtLevel], times: Sequence[TimeScaleOfLoop], last: Return
+) -> Iterator[Diagnosis]:
+    for doubt in dict.fromkeys(one.doubt for one in times if one.doubt):
+        yield Diagnosis("note", f"{doubt[:1].upper()}{doubt[1:]}.")
     if last.outside > study.returns.outside:
         yield Diagnosis(
             "warning",
