@@ -33,6 +33,8 @@ def chains(seed, memory=20.0, stretch=1.0, runs=6, frames=2000):
 
 def test_a_model_that_is_the_reference_is_at_every_floor_and_as_fast():
     found = compare_models(COORDINATES, chains(0), chains(1), times=(1.0, 1.0), ratios=RATIOS)
+    assert found.surface is not None
+    assert found.dynamics is not None
     for each in (*found.distributions, found.surface):
         assert each.comparison.divergence < 4 * each.comparison.floor + 0.002, each.names
     assert abs(np.log(found.dynamics.factor)) < 4 * found.dynamics.factor_log_error
@@ -44,6 +46,7 @@ def test_a_wrong_bond_is_named_and_a_faster_torsion_is_a_factor():
     found = compare_models(
         COORDINATES, chains(0), chains(1, memory=10.0, stretch=1.2), times=(1.0, 1.0), ratios=RATIOS
     )
+    assert found.dynamics is not None
     assert found.worst.names == ("bond [nm]",)
     assert found.worst.comparison.divergence > 0.1
     assert abs(np.log(found.dynamics.factor / 2)) < 4 * found.dynamics.factor_log_error
@@ -53,6 +56,7 @@ def test_without_times_the_surface_is_that_of_torsions_and_weights_leave_no_time
     reference, model = chains(0), chains(1)
     found = compare_models(COORDINATES, reference, model)
     assert found.dynamics is None
+    assert found.surface is not None
     assert found.surface.names == ("torsion 1 [rad]",)
     weighted = replace(reference, weights=np.ones(len(reference)))
     found = compare_models(COORDINATES, weighted, model, times=(1.0, 1.0), ratios=RATIOS)

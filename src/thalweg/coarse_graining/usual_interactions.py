@@ -197,8 +197,8 @@ def _terms(bonds, frames: BeadFrames) -> dict[str, list[tuple[int, ...]]]:
     for a, b in np.asarray(bonds, int).reshape(-1, 2).tolist():
         near[a].append(b)
         near[b].append(a)
-    paths = [(a, b) for a in range(count) for b in near[a]]
-    found = {}
+    paths: list[tuple[int, ...]] = [(a, b) for a in range(count) for b in near[a]]
+    found: dict[str, list[tuple[int, ...]]] = {}
     for place in ("bond", "angle", "torsion"):
         found[place] = sorted(path for path in paths if path[0] < path[-1])
         paths = [(*path, c) for path in paths for c in near[path[-1]] if c not in path]

@@ -207,4 +207,4 @@ def test_constraints_that_a_force_map_ignores_are_found(tmp_path):
     with pytest.raises(ValueError, match=r"held at a fixed distance; use ForceMap\.optimal"):
         mapped_study(basic, basic.trajectories)
     best = coarse_study_from_table(table, tmp_path)
-    assert mapped_study(best, best.trajectories).frames.forces.shape == (400, 2, 3)
+    assert mapped_study(best, best.trajectories).frames.needed_forces().shape == (400, 2, 3)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import openmm
-from openmm import unit
 
 from thalweg.coarse_graining.bead_frames import BeadFrames
 from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel
@@ -47,9 +46,9 @@ def openmm_system(model: Model, frames: BeadFrames) -> openmm.System:
     linear = exportable(model, "OpenMM")
     system = openmm.System()
     for mass in np.asarray(frames.masses):
-        system.addParticle(float(mass) * unit.dalton)
+        system.addParticle(float(mass))
     if frames.boxes is not None:
-        system.setDefaultPeriodicBoxVectors(*(openmm.Vec3(*row) * unit.nanometer for row in frames.boxes[-1]))
+        system.setDefaultPeriodicBoxVectors(*(openmm.Vec3(*row) for row in frames.boxes[-1].tolist()))
     at = 0
     for one in linear.interactions:
         own = linear.coefficients[at : at + len(one.names)]
@@ -140,7 +139,7 @@ def _pairs(one: PairInteraction, coefficients: np.ndarray, boxed: bool) -> openm
             force.addExclusion(a, b)
     periodic = boxed and one.periodic
     force.setNonbondedMethod(force.CutoffPeriodic if periodic else force.CutoffNonPeriodic)
-    force.setCutoffDistance(one.cutoff * unit.nanometer)
+    force.setCutoffDistance(one.cutoff)
     return force
 
 
@@ -170,8 +169,8 @@ class _Text:
         if len(functions) == 1:
             return self.potential(functions[0], table, names[0])
         parts = [
-            f"({self.potential(functions[0], unit_vector, names[0])})*({self.sum(functions[1:], row, names[1:])})"
-            for unit_vector, row in zip(np.eye(len(table)), table)
+            f"({self.potential(functions[0], single, names[0])})*({self.sum(functions[1:], row, names[1:])})"
+            for single, row in zip(np.eye(len(table)), table)
         ]
         return " + ".join(parts)
 
