@@ -16,6 +16,7 @@ from thalweg.coarse_graining import (
 from thalweg.coarse_graining.fitting.force_matching import forces_of
 from thalweg.learned_potentials import GaussianKernel, Network, SparseKernel, StillingerWeberTerm
 from thalweg.learned_potentials.networks.gradient_training import GradientTraining
+from thalweg.learning.optimizers import Adam
 from thalweg.learning.trainer import Trainer
 from thalweg.potentials import energy_and_forces
 from thalweg.representations import SymmetryFunctions, angular_grid, radial_grid
@@ -80,7 +81,9 @@ def test_a_learner_of_surroundings_explains_what_pairs_cannot(way, tmp_path):
     if way == "kernel":
         learner = SparseKernel(functions, 60, GaussianKernel(), folds=2)
     else:
-        learner = Network(functions, (8,), training=GradientTraining(Trainer(epochs=60), frames=4))
+        learner = Network(
+            functions, (8,), training=GradientTraining(Trainer(200, Adam(1e-2), average=0.98), frames=2)
+        )
     known = (LENNARD_JONES, POWERS)
     c = np.r_[np.zeros(len(LENNARD_JONES.names)), STIFFNESS * np.array([1 / 9, 2 / 3, 1.0])]
 
