@@ -84,14 +84,14 @@ def perturbed_timescales(
 
     Examples
     --------
-    A barrier raised by ``kT`` takes ``e`` times as long to cross, nearly: the wells reach up to it.
+    The top of a barrier is raised by ``kT``; raised as a whole, it would take ``e`` times as long to cross.
 
     >>> s = np.linspace(-1.5, 1.5, 101)
     >>> populations = np.exp(-8.0 * (s**2 - 1) ** 2)
     >>> populations /= populations.sum()
     >>> hops = np.diag(np.sqrt(populations[1:] * populations[:-1]), 1)
     >>> perturbed_timescales(hops + hops.T, populations, np.exp(-((s / 0.4) ** 2))).round(1).tolist()
-    [2.4]
+    [2.3]
     """
     parts, number = connected_components(hops > 0)[1], len(populations)
     held = np.bincount(parts, populations)
