@@ -3,17 +3,30 @@
 Every seed makes labels, a potential, a campaign and a correction of its own. Judged are how far seeds are apart at the
 level, in their own errors; how much the level adds to what was learned; and what it costs. The two gauche wells are
 mirror images, so that one is to be as probable as the other: that is known exactly.
+
+The part ``kills`` is a short loop, done once in peace and once by processes of which ten are killed (SIGKILL) at random
+moments, spread over the files that a loop writes: every store is to have the same digest, every free energy the same
+digits.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import tomli_w
 from rich.console import Console
 
 from thalweg.report.benchmark import Row
@@ -45,11 +58,27 @@ STUDY = {
 }  # fmt: skip
 
 
+SHORT = STUDY | {
+    "potential": {"what": ["ClCCCl"], "first": 24, "test": 10, "run": "0.1 ps"},
+    "learning": {"labels": 30, "cycles": 1, "walkers": 2, "duration": "0.1 ps"},
+    "dynamics": {"dt": "1 fs", "temperature": "600 K"},
+    "campaign": STUDY["campaign"] | {
+        "walkers": 4, "swarm": "2 ps", "drive": "2 ps", "produce": "2 ps", "segment": "1 ps", "save_every": "0.05 ps",
+        "lagtime": "0.1 ps", "bias": {"kind": "Metadynamics", "stride": "0.05 ps", "bias_factor": 6.0},
+    },
+    "returns": {"most": 1, "outside": 0.0, "labels": 4, "judged": 30, "checked": 10, "members": 2},
+}  # fmt: skip
+"""A loop of a minute, with one return to the level, whose numbers mean little."""
+
+
 def parts(data: Path, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
     """A part for every seed, and all of them; ``quick`` takes short times."""
     del data
     one = {f"dichloroethane, seed {seed}": partial(seed_alone, seed, quick) for seed in SEEDS}
-    return one | {"dichloroethane": partial(seeds_together, quick)}
+    return one | {
+        "dichloroethane": partial(seeds_together, quick),
+        "kills": partial(killed, 2 if quick else 10),
+    }
 
 
 def rows(data: Path, quick: bool) -> Iterator[Row]:
@@ -126,3 +155,91 @@ def _of_seed(seed: int, results: LoopResults, calls: int, seconds: float) -> Ite
     yield Row(f"{name}: ensemble outside of the envelope", 100 * last.outside, "%")
     yield Row(f"{name}: labels in all", float(calls), "")
     yield Row(f"{name}: the whole loop", seconds, "CPU s", target="an hour", met=seconds <= HOUR)
+
+
+def killed(kills: int) -> Iterator[Row]:
+    """A loop in peace, and the same one killed so many times."""
+    with tempfile.TemporaryDirectory() as folder:
+        # both at one place: plans name the files of a potential
+        home, spent = Path(folder) / "loop", _seconds_of_children()
+        (Path(folder) / "study.toml").write_text(tomli_w.dumps(SHORT), encoding="utf-8")
+        _life(home, None, 0.0)
+        undisturbed, files = _ends(home), _files(home)
+        in_peace = _seconds_of_children() - spent
+        shutil.rmtree(home)
+        random, dead = np.random.default_rng(0), []
+        for k in range(kills):
+            wanted = round(files * (k + random.random()) / kills)
+            if _life(home, wanted, random.exponential(1.0)):
+                dead.append(_newest(home))
+        _life(home, None, 0.0)
+        ends = _ends(home)
+        same = [name for name in undisturbed if ends.get(name) == undisturbed[name]]
+        others = sorted(set(undisturbed) - set(same))
+    places = ", ".join(f"{count} in {place}" for place, count in sorted(Counter(dead).items()))
+    yield Row(
+        f"{len(dead)} processes killed ({places}): stores and results that end the same"
+        + (f"; others: {', '.join(others)}" if others else ""),
+        float(len(same)), "", target=f"all {len(undisturbed)}",
+        met=len(same) == len(undisturbed) and len(dead) == kills,
+    )  # fmt: skip
+    both = _seconds_of_children() - spent
+    yield Row("the loop with its kills", both - in_peace, "CPU s", peer="in peace", peer_value=in_peace)
+
+
+def _life(home: Path, until: int | None, more: float) -> bool:
+    """A process that goes on with the loop, killed ``more`` seconds after there are ``until`` files; whether it was."""
+    command = [
+        sys.executable,
+        "-m",
+        "thalweg.cli.main",
+        "loop",
+        str(home.with_name("study.toml")),
+        "--out",
+        str(home),
+    ]
+    with (home.with_name("said")).open("w") as said:
+        # what one process compiled is not compiled again by the next
+        cache = {
+            "JAX_COMPILATION_CACHE_DIR": str(home.with_name("cache")),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
+        process = subprocess.Popen(
+            command, stdout=said, stderr=said, start_new_session=True, env=os.environ | cache
+        )
+        begun = _files(home)
+        while process.poll() is None and (until is None or _files(home) < max(until, begun + 1)):
+            time.sleep(0.2)
+        if until is not None:
+            time.sleep(more)
+        if dies := process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        if process.wait() and not dies:
+            raise RuntimeError(home.with_name("said").read_text(encoding="utf-8")[-2000:])
+    return dies
+
+
+def _files(home: Path) -> int:
+    """How many there are, not yet committed ones too."""
+    return sum(len(names) for _, _, names in os.walk(home))
+
+
+def _newest(home: Path) -> str:
+    """The part of the loop that wrote last."""
+    newest = max((path for path in home.rglob("*") if path.is_file()), key=lambda path: path.stat().st_mtime)
+    return newest.relative_to(home).parts[0]
+
+
+def _ends(home: Path) -> dict[str, str]:
+    """Digests of what a loop leaves: its stores, and its free energies with their errors and returns."""
+    stores = ("potential/campaign", "potential/repairs", "sampling-0", "sampling-1", "labels", "loop")
+    found = {name: Store(home / name).digest() for name in stores if (home / name).exists()}
+    report = json.loads((home / "results" / "report.json").read_text(encoding="utf-8"))
+    numbers = json.dumps([report[name] for name in ("states", "times", "returns")])
+    return found | {"results": hashlib.sha256(numbers.encode()).hexdigest()}
+
+
+def _seconds_of_children() -> float:
+    """Processor time of all processes that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
