@@ -43,6 +43,8 @@ from .interactions.kernel import KernelPoints as KernelPoints
 from .interactions.kernel import SeenCoordinates as SeenCoordinates
 from .interactions.three_body import ThreeBodyInteraction as ThreeBodyInteraction
 from .interactions.three_body import ThreeBodyTerm as ThreeBodyTerm
+from .interactions.usual_interactions import UsualInteractions as UsualInteractions
+from .interactions.usual_interactions import bead_bonds as bead_bonds
 from .judgement.comparison import SurfaceComparison as SurfaceComparison
 from .judgement.comparison import compare_surfaces as compare_surfaces
 from .judgement.comparison import compare_values as compare_values
@@ -61,5 +63,3 @@ from .mapping import held_together as held_together
 from .reference import AtomicDynamics as AtomicDynamics
 from .reference import HeldDynamics as HeldDynamics
 from .simulation import CoarseDynamics as CoarseDynamics
-from .usual_interactions import UsualInteractions as UsualInteractions
-from .usual_interactions import bead_bonds as bead_bonds

@@ -31,7 +31,14 @@ from .runs.running import working_in as working_in
 from .runs.status import RunStatus as RunStatus
 from .runs.status import run_status as run_status
 from .runs.whole_loop import whole_loop as whole_loop
+from .tables.coarse_study import AtomBeads as AtomBeads
 from .tables.coarse_study import CoarseStudy as CoarseStudy
+from .tables.coarse_study import GivenBeads as GivenBeads
+from .tables.coarse_study import GroupBeads as GroupBeads
+from .tables.coarse_study import Judgement as Judgement
+from .tables.coarse_study import MappedForces as MappedForces
+from .tables.coarse_study import MoleculeBeads as MoleculeBeads
+from .tables.coarse_study import ResidueBeads as ResidueBeads
 from .tables.coarse_study import coarse_study_from_table as coarse_study_from_table
 from .tables.coarse_study import load_coarse_study as load_coarse_study
 from .tables.fit_study import Curve as Curve

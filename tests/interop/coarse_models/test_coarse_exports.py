@@ -12,7 +12,7 @@ from thalweg.coarse_graining.bead_frames import BeadFrames
 from thalweg.coarse_graining.fitting.force_matching import forces_of
 from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel
 from thalweg.coarse_graining.interactions.kernel import KernelPoints
-from thalweg.coarse_graining.usual_interactions import UsualInteractions
+from thalweg.coarse_graining.interactions.usual_interactions import UsualInteractions
 from thalweg.interop.coarse_models.lammps_tables import write_lammps
 from thalweg.interop.coarse_models.openmm_forces import openmm_system, write_openmm
 from thalweg.interop.lammps.driver import open_lammps

@@ -62,11 +62,11 @@ def compare_surfaces(
     (p, p_halves), (q, q_halves) = (
         (
             histogram(coordinates, frames, bins),
-            [histogram(coordinates, half, bins) for half in halves(frames)],
+            [histogram(coordinates, half, bins) for half in halves_of_frames(frames)],
         )
         for frames in (reference, model)
     )
-    return compared(p, q, p_halves, q_halves)
+    return _compared(p, q, p_halves, q_halves)
 
 
 def compare_values(
@@ -102,10 +102,10 @@ def compare_values(
         return counted(values, own), [counted(values[k], None if own is None else own[k]) for k in parts]
 
     (p, p_halves), (q, q_halves) = counts(reference, weights), counts(model, None)
-    return compared(p, q, p_halves, q_halves)
+    return _compared(p, q, p_halves, q_halves)
 
 
-def compared(
+def _compared(
     p: Float[np.ndarray, " *bins"],
     q: Float[np.ndarray, " *bins"],
     p_halves: Sequence[Float[np.ndarray, " *bins"]],
@@ -128,7 +128,7 @@ def compared(
     )
 
 
-def halves(frames: BeadFrames) -> tuple[BeadFrames, BeadFrames]:
+def halves_of_frames(frames: BeadFrames) -> tuple[BeadFrames, BeadFrames]:
     """The first and the second half of the frames."""
     return frames[: len(frames) // 2], frames[len(frames) // 2 :]
 

@@ -20,7 +20,7 @@ from thalweg.coarse_graining.judgement.comparison import (
     SurfaceComparison,
     check_temperatures,
     compare_values,
-    halves,
+    halves_of_frames,
 )
 from thalweg.coarse_graining.judgement.distributions import bead_radial_distribution
 from thalweg.coarse_graining.judgement.dynamics import compare_dynamics, coordinate_features
@@ -241,7 +241,7 @@ def _distribution(name, one: InternalCoordinate, reference, model, bins) -> Comp
 def _radial(pairs: PairInteraction, reference: BeadFrames, model: BeadFrames) -> RadialComparison:
     r, own = bead_radial_distribution(pairs, reference)
     others = bead_radial_distribution(pairs, model)[1]
-    first, second = (bead_radial_distribution(pairs, half)[1] for half in halves(reference))
+    first, second = (bead_radial_distribution(pairs, half)[1] for half in halves_of_frames(reference))
     return RadialComparison(r, own, others, _apart(own, others), _apart(first, second))
 
 

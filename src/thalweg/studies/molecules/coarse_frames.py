@@ -10,8 +10,8 @@ import numpy as np
 from scipy.sparse import coo_array
 
 from thalweg.coarse_graining.bead_frames import BeadFrames, mapped_frames
+from thalweg.coarse_graining.interactions.usual_interactions import bead_bonds
 from thalweg.coarse_graining.mapping import BeadMapping, ForceMap, held_together
-from thalweg.coarse_graining.usual_interactions import bead_bonds
 from thalweg.interop.files.evidence_of_files import check_given_once, spacing
 from thalweg.interop.files.trajectories import TrajectoryFile, read_topology
 from thalweg.machine.reading import UnreadableFile, quietly, reading
@@ -90,7 +90,7 @@ def mapped_study(
         frames, bonds, notes = *_given(asked.mapping, columns, kT, lengths), ()
     else:
         assert atoms is not None
-        mapping = mapping_of(asked, atoms)
+        mapping = _mapping_of(asked, atoms)
         force_map: ForceMap | str = asked.forces.map
         held = None
         if "forces" in columns and len(columns["positions"]) >= 10:
@@ -103,7 +103,7 @@ def mapped_study(
     return Mapped(frames, bonds, dt, notes)
 
 
-def mapping_of(asked: CoarseStudy, atoms: Topology) -> BeadMapping:
+def _mapping_of(asked: CoarseStudy, atoms: Topology) -> BeadMapping:
     """Which atoms make a bead.
 
     Raises

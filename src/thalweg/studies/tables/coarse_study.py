@@ -28,8 +28,8 @@ from thalweg.coarse_graining.fitting.network import NetworkForceMatching
 from thalweg.coarse_graining.fitting.relative_entropy import RelativeEntropy
 from thalweg.coarse_graining.interactions.functions import BSplines
 from thalweg.coarse_graining.interactions.interaction import PairInteraction
+from thalweg.coarse_graining.interactions.usual_interactions import UsualInteractions
 from thalweg.coarse_graining.simulation import CoarseDynamics
-from thalweg.coarse_graining.usual_interactions import UsualInteractions
 from thalweg.potentials.energy import Sum
 from thalweg.studies.tables.families import REGULARIZATIONS
 from thalweg.studies.tables.language import Classes, Family, StudyError, choose, did_you_mean, read, toml_of
