@@ -10,11 +10,12 @@ linear in their coefficients. These are found (``fitting/``) by
 ``BoltzmannInversion``            each coordinate's own distribution; a prior, or an ideal gas of bonds
 ``IterativeBoltzmannInversion``   pair potentials until the liquid's radial distributions agree
 ``NetworkForceMatching``          networks of internal coordinates on a prior
+``EnvironmentForceMatching``      kernels or networks of a bead's whole surroundings on a prior, for liquids
+``TemperatureForceMatching``      forces of several temperatures: an energy and an entropy part
 ================================  ==========================================================================
 
-`KernelPoints` are an interaction as well: a Gaussian process of internal coordinates. Potentials of environments, for
-liquids, are `thalweg.learned_potentials` fitted to `BeadFrames.configurations`. `denoised` makes
-forces less noisy. `ChainDensityRatio` needs neither forces nor a model: a classifier of real against fake
+`KernelPoints` are an interaction as well: a Gaussian process of internal coordinates. `denoised` makes forces less
+noisy, and so does `HeldDynamics`, which averages them while springs hold the beads. `ChainDensityRatio` needs neither forces nor a model: a classifier of real against fake
 conformations, for chains of any length. `compare_surfaces` judges a model by the free energy, not by the loss
 (``judgement/``).
 """
