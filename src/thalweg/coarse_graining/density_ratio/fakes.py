@@ -71,7 +71,7 @@ class UniformAngles:
 
     def ladder(self, chains: Sequence[np.ndarray], angles: Marginals) -> FakeLadder:
         return FakeLadder(
-            1, lambda frames, count, generator: [_uniform(frames, count, generator)], nowhere_more
+            1, lambda frames, count, generator: [_uniform(frames, count, generator)], _nowhere_more
         )
 
 
@@ -108,7 +108,7 @@ class AnnealedNoise:
                 found.append((some + width * generator.standard_normal(some.shape)).astype(np.float32))
             return [*found, _uniform(frames, count, generator)]
 
-        return FakeLadder(len(self.widths) + 1, drawn, nowhere_more)
+        return FakeLadder(len(self.widths) + 1, drawn, _nowhere_more)
 
 
 class AnglesAlone(eqx.Module):
@@ -132,7 +132,7 @@ class MeanOfMembers(eqx.Module):
         return jnp.stack([member(chains) for member in self.members]).mean(0)
 
 
-def nowhere_more(chains: Any) -> jax.Array:
+def _nowhere_more(chains: Any) -> jax.Array:
     """The logarithm of a uniform density, up to its constant: zero."""
     return jnp.zeros(chains.shape[0])
 

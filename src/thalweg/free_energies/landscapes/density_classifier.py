@@ -99,7 +99,7 @@ class _Classification:
 
     @property
     def loss(self) -> Callable:
-        return classification_loss
+        return _classification_loss
 
     def start(self, key: jax.Array) -> ClassifiedEnergy:
         network = Perceptron.init((self.encoding.size, *self.method.hidden, 1), key, last=0.1)
@@ -116,7 +116,7 @@ class _Classification:
         return self.batch(drawn, rows, generator)
 
 
-def classification_loss(model: Any, batch: tuple) -> jax.Array:
+def _classification_loss(model: Any, batch: tuple) -> jax.Array:
     """Mean negative logarithm of the probability given to what is true, by any ``model`` with ``odds`` of points."""
     frames, weights, points, ratio = batch
     of_frames = jax.nn.log_sigmoid(model.odds(frames) - jnp.log(ratio))
