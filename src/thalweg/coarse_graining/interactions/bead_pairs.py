@@ -140,7 +140,7 @@ class BeadPairs(ExplicitGradient):
         near = self.neighbors
         if near is not None:
             return NeighborList.around(positions, cell, self.cutoff, SKIN, near.excluded, len(near.partners))
-        excluded = of_one_molecule(np.asarray(self.molecules)) if self.molecules is not None else None
+        excluded = _of_one_molecule(np.asarray(self.molecules)) if self.molecules is not None else None
         if excluded is None:
             excluded = np.full((len(positions), 0), -1)
         # as many rows as a liquid of this density needs, so that no program is compiled anew while beads move
@@ -171,12 +171,12 @@ def check_width(cutoff: float, box: Float[np.ndarray, "3 3"]) -> None:
         )
 
 
-def of_one_molecule(molecules: Int[np.ndarray, " beads"]) -> Int[np.ndarray, "beads most"]:
+def _of_one_molecule(molecules: Int[np.ndarray, " beads"]) -> Int[np.ndarray, "beads most"]:
     """The other beads of each bead's molecule, -1 where there are no more.
 
     Examples
     --------
-    >>> of_one_molecule(np.array([0, 0, 1])).tolist()
+    >>> _of_one_molecule(np.array([0, 0, 1])).tolist()
     [[1], [0], [-1]]
     """
     _, numbers, sizes = np.unique(molecules, return_inverse=True, return_counts=True)
