@@ -9,7 +9,7 @@ Forces averaged while springs hold the beads [maragliano2006] have less noise th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -211,7 +211,7 @@ class HeldDynamics:
             jnp.asarray(kT / self.width**2),
         )
         recording, whole = self.dynamics._recorded(
-            system, kT, places, seed, energy=Sum((system.energy, springs))
+            system, kT, places, seed, energy=Sum((cast(Energy, system.energy), springs))
         )
         first = int(self.dynamics.skip * recording.positions.shape[1])
         kept = np.asarray(recording.positions[whole, first:], float)

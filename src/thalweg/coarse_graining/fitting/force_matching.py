@@ -98,7 +98,7 @@ class ForceMatching(Method):
     def solve(self, sums: Sequence[Sums], beads: int) -> LinearCoarseModel:
         """The model that sums of `sums`, of this data or added over several, lead to."""
         coefficients, errors, info = self.solved(sums)
-        counts = sum(np.diagonal(one.gram) for one in sums)
+        counts = np.sum([np.diagonal(one.gram) for one in sums], axis=0)
         coefficients = continued(self.interactions, coefficients, counts)
         return LinearCoarseModel(tuple(self.interactions), coefficients, errors, beads, self.prior, info)
 

@@ -133,7 +133,7 @@ class TemperatureForceMatching(Method):
             folds = grown if folds is None else [a + b for a, b in zip(folds, grown)]
         coefficients, errors, info = self.matching.solved(folds or [])
         count = len(coefficients) // 2
-        counts = sum(np.diagonal(one.gram)[:count] for one in folds or [])
+        counts = np.sum([np.diagonal(one.gram)[:count] for one in folds or []], axis=0)
         reference = LinearCoarseModel(
             tuple(self.matching.interactions),
             continued(self.matching.interactions, coefficients[:count], counts),
