@@ -1,4 +1,4 @@
-"""A coarse potential with an energy and an entropy part, on systems whose free energies are known at each temperature."""
+"""A coarse potential with an energy and an entropy part, where free energies of each temperature are known."""
 
 import numpy as np
 import pytest

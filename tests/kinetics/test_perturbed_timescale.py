@@ -71,9 +71,7 @@ def test_hops_that_jump_the_barrier_miss_what_is_added_there():
     exact = np.log(new.timescales(1)[0] / old.timescales(1)[0])
     told = []
     for lag in (0.005, 0.05, 0.5):
-        told.append(
-            np.log(perturbed_timescales(*hops_of("well", lag), other.added(old.points))[0])
-        )
+        told.append(np.log(perturbed_timescales(*hops_of("well", lag), other.added(old.points))[0]))
     assert exact > told[0] > told[1] > told[2]
     assert told[0] > 0.9 * exact
     assert told[2] < 0.5 * exact

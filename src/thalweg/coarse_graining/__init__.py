@@ -15,9 +15,9 @@ linear in their coefficients. These are found (``fitting/``) by
 ================================  ==========================================================================
 
 `KernelPoints` are an interaction as well: a Gaussian process of internal coordinates. `denoised` makes forces less
-noisy, and so does `HeldDynamics`, which averages them while springs hold the beads. `ChainDensityRatio` needs neither forces nor a model: a classifier of real against fake
-conformations, for chains of any length. `compare_surfaces` judges a model by the free energy, not by the loss
-(``judgement/``).
+noisy, and so does `HeldDynamics`, which averages them while springs hold the beads. `ChainDensityRatio` needs neither
+forces nor a model: a classifier of real against fake conformations, for chains of any length. `compare_models` judges a
+model by its free energy, distributions and time scales, not by the loss (``judgement/``).
 """
 
 import lazy_loader

@@ -38,9 +38,7 @@ class CoarseDynamics:
     save_every: Picoseconds = 0.2
     skip: float = 0.25
 
-    def run(
-        self, energy: Energy, start: BeadFrames, seed: int = 0, ladder: Bias | None = None
-    ) -> BeadFrames:
+    def run(self, energy: Energy, start: BeadFrames, seed: int = 0, ladder: Bias | None = None) -> BeadFrames:
         """Frames of ``energy`` at the temperature of ``start``, from frames of that drawn at random.
 
         Parameters
@@ -96,7 +94,9 @@ class CoarseDynamics:
 def _rungs(ladder: Bias, kT: float) -> tuple[int, int]:
     """Replicas on a ladder, and the rung whose temperature is asked for."""
     if not isinstance(ladder, Exchanging):
-        raise ValueError(f"{type(ladder).__name__} is no ladder of temperatures; give thalweg.sampling.Ladder")
+        raise ValueError(
+            f"{type(ladder).__name__} is no ladder of temperatures; give thalweg.sampling.Ladder"
+        )
     state = ladder.init()
     standing, own = np.asarray(ladder.rungs(state)), np.asarray(ladder.temperatures(state), float)
     at = standing[np.isclose(own, kT, rtol=1e-5)]

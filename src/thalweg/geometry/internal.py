@@ -67,7 +67,7 @@ def dihedrals(
     [90.0]
     """
     columns = _columns(positions, quads)
-    # all atoms are looked up at once: what remains of a derivative is one sum over atoms, not one for each bond and axis
+    # all atoms are looked up at once: a derivative is then one sum over atoms, not one for each bond and axis
     atoms = _rows(jnp.asarray(positions), columns.ravel()).reshape(*columns.shape, *np.shape(positions)[1:])
     bonds = atoms[1:] - atoms[:-1]
     a, b, c = (_nearest([bond[:, axis] for axis in range(3)], box) for bond in bonds)

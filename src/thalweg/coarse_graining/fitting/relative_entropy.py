@@ -97,84 +97,102 @@ class RelativeEntropy(Method):
         ValueError
             If a pressure is asked for of interactions that are not pairs, or of frames without boxes.
         """
-        size = sum(len(one.names) for one in self.interactions)
-        sums = self._sums(frames)
-        target, target_error = _means(sums, frames.weights)
-        width = self.prior_width if frames.boxes is None else np.inf
-        effective = _effective(sums, frames.weights, target_error)
-        begin = np.zeros(size) if self.start is None else np.array(self.start, float)
-        c = begin
+        reference = _Reference.of(self._sums(frames), frames)
+        count = len(reference.means)
+        begin = np.zeros(count) if self.start is None else np.array(self.start, float)
         model = LinearCoarseModel(
-            tuple(self.interactions), c, np.full(size, np.nan), frames.positions.shape[1], self.prior, {}
+            tuple(self.interactions), begin, np.full(count, np.nan), frames.positions.shape[1], self.prior, {}
         )
-        covariance, worst, simulated, place = np.eye(size), np.inf, 0, frames
-        stiffness, best = np.zeros(size), None
+        place, best, simulated, found = frames, None, 0, None
         for simulated in range(1, self.rounds + 1):
-            c, first = model.coefficients, True
-            try:
-                run = self.dynamics.run(model.energy(), place, seed=self.rounds * self.seed + simulated)
-            except RuntimeError:
-                if best is None:
-                    raise
-                run = None
-            if run is not None:
-                drawn = _Drawn(self._sums(run), c, frames.kT, self._virials(run))
-                mean, error, covariance = drawn.averages(c)
-                off = float(np.sqrt(np.mean(((mean - target) / _scale(error, target_error)) ** 2)))
-            if run is None or (best is not None and off > WORSE * best[0]):
+            run = self._run(model, place, simulated, frames if best is None else None)
+            drawn = None if run is None else self._drawn(run, model.coefficients)
+            if drawn is None or (best is not None and self._too_far(drawn.off(reference), best[0])):
                 # the last steps went where no frame had been: half way back
                 self._say(simulated, "went too far, half of the way back")
-                model = replace(model, coefficients=(c + (c if best is None else best[1])) / 2)
+                back = begin if best is None else best[1]
+                model = replace(model, coefficients=(model.coefficients + back) / 2)
                 continue
-            best, place = ((off, c) if best is None or off < best[0] else best), run
-            reach = np.maximum(*(np.ptp(each, axis=0) for each in (sums, drawn.sums))) / 2
-            stiffness = reach**2 / (effective * width**2)
-            at_start = drawn.pressure(c, _ideal(place))[0] if self.pressure is not None else np.nan
-            for _ in range(NEWTON):
-                mean, error, covariance = drawn.averages(c)
-                lacking = target - mean
-                way: tuple[np.ndarray, float] | None = None
-                if self.pressure is not None:
-                    bar, slope = drawn.pressure(c, _ideal(place))
-                    way = slope, (self.pressure - bar) * BAR
-                pull = stiffness * (c - begin) / frames.kT
-                step, forced = self._step(lacking + pull, covariance + np.diag(stiffness), frames.kT, way)
-                apart = float(
-                    (np.abs(lacking + pull - forced) / _scale(error, target_error)).max(initial=0.0)
-                )
-                worst = apart if first else worst
-                # shortened until enough of the frames still count
-                share = 1.0
-                while drawn.effective(c + share * step) < self.least_effective and share > LEAST_SHARE:
-                    share /= 2
-                there = way is None or abs(way[1]) < NEAR * BAR
-                if (apart < self.settled and there) or share <= LEAST_SHARE:
-                    break
-                c, first = c + share * step, False
-                if self.least_effective == 0:
-                    break
-            self._say(simulated, f"the worst mean is off by {worst:.1f} standard errors")
-            if worst < self.settled and (self.pressure is None or abs(at_start - self.pressure) < NEAR):
+            place = place if run is None else run
+            if best is None or drawn.off(reference) < best[0]:
+                best = drawn.off(reference), model.coefficients
+            found = self._search(drawn, reference, begin)
+            self._say(simulated, f"the worst mean is off by {found.worst:.1f} standard errors")
+            if found.settled:
                 break
             # what the reference hardly ever sees goes on from what it does
-            model = replace(model, coefficients=continued(self.interactions, c, np.abs(target)))
-        else:
+            coefficients = continued(self.interactions, found.coefficients, np.abs(reference.means))
+            model = replace(model, coefficients=coefficients)
+        if found is None:
+            raise ValueError(f"relative entropy needs a round at least; got rounds={self.rounds}")
+        if not found.settled and best is not None and self._reweights and self.pressure is None:
             # of models that did not settle, the one whose simulation was nearest
-            if best is not None and self.pressure is None and self.least_effective > 0:
-                model = replace(model, coefficients=best[1])
+            model = replace(model, coefficients=best[1])
         # at the minimum, errors of the means of both sides through the curvature
-        lever = frames.kT * np.linalg.pinv(covariance + np.diag(stiffness), rcond=1e-8, hermitian=True)
-        errors = np.sqrt(np.maximum((lever**2) @ target_error**2, 0))
+        lever = frames.kT * np.linalg.pinv(found.curvature, rcond=1e-8, hermitian=True)
+        errors = np.sqrt(np.maximum((lever**2) @ reference.errors**2, 0))
         return replace(
             model,
             errors=errors,
             info={
                 "simulations": simulated,
-                "worst mean [standard errors]": worst,
-                "settled": worst < self.settled,
-                **({} if self.pressure is None else {"pressure [bar]": at_start}),
+                "worst mean [standard errors]": found.worst,
+                "settled": found.worst < self.settled,
+                **({} if self.pressure is None else {"pressure [bar]": found.pressure}),
             },
         )
+
+    @property
+    def _reweights(self) -> bool:
+        """Whether steps are tried on the frames there are before new ones are drawn."""
+        return self.least_effective > 0
+
+    def _run(self, model, place: BeadFrames, round: int, first: BeadFrames | None) -> BeadFrames | None:
+        """Frames of the model; None where its dynamics break, but for those to begin with."""
+        try:
+            return self.dynamics.run(model.energy(), place, seed=self.rounds * self.seed + round)
+        except RuntimeError:
+            if first is not None:
+                raise
+            return None
+
+    def _too_far(self, off: float, best: float) -> bool:
+        return self.pressure is None and off > WORSE * best
+
+    def _drawn(self, run: BeadFrames, coefficients) -> _Drawn:
+        ideal = 0.0 if self.pressure is None else _ideal(run)
+        return _Drawn(self._sums(run), coefficients, run.kT, self._virials(run), ideal)
+
+    def _search(self, drawn: _Drawn, reference: _Reference, begin) -> _Search:
+        """Newton steps on the frames of one simulation, until these no longer tell."""
+        c, found = drawn.at, None
+        width = self.prior_width if reference.of_molecule else np.inf
+        reach = np.maximum(np.ptp(reference.sums, axis=0), np.ptp(drawn.sums, axis=0)) / 2
+        stiffness = reach**2 / (reference.effective * width**2)
+        for _ in range(NEWTON):
+            means, errors, covariance = drawn.averages(c)
+            way = None
+            if self.pressure is not None:
+                bar, slope = drawn.pressure(c)
+                way = slope, (self.pressure - bar) * BAR
+            lacking = reference.means - means + stiffness * (c - begin) / drawn.kT
+            curvature = covariance + np.diag(stiffness)
+            step, forced = self._step(lacking, curvature, drawn.kT, way)
+            apart = float((np.abs(lacking - forced) / reference.scale(errors)).max(initial=0.0))
+            settled = apart < self.settled and (way is None or abs(way[1]) < NEAR * BAR)
+            if found is None:
+                found = _Search(c, curvature, apart, settled, np.nan if way is None else bar)
+            # shortened until enough of the frames still count
+            share = 1.0
+            while drawn.effective(c + share * step) < self.least_effective and share > LEAST_SHARE:
+                share /= 2
+            if settled or share <= LEAST_SHARE:
+                break
+            c = c + share * step
+            if not self._reweights:
+                break
+        assert found is not None
+        return replace(found, coefficients=c, curvature=curvature)
 
     def _say(self, simulated: int, words: str) -> None:
         if self.progress is not None:
@@ -206,7 +224,7 @@ class RelativeEntropy(Method):
         moved = size > 1e-9 * size.max()
         unit = covariance[np.ix_(moved, moved)] / np.outer(size[moved], size[moved])
         # where frames are not reweighted, combinations of functions that hardly vary among them stay almost as they are
-        unit = unit + (RIDGE if self.least_effective else SHY) * np.eye(len(unit))
+        unit = unit + (RIDGE if self._reweights else SHY) * np.eye(len(unit))
         step, forced = np.zeros(len(size)), np.zeros(len(size))
         along = -kT * np.linalg.solve(unit, lacking[moved] / size[moved])
         if way is not None:
@@ -223,13 +241,57 @@ class RelativeEntropy(Method):
 
 
 @dataclass(frozen=True)
+class _Reference:
+    """``Phi`` of the frames of the reference, their means and errors of these.
+
+    ``effective`` is how many independent frames there are, by how means vary: the median over functions.
+    """
+
+    sums: np.ndarray
+    means: np.ndarray
+    errors: np.ndarray
+    effective: float
+    of_molecule: bool
+
+    @staticmethod
+    def of(sums, frames: BeadFrames) -> _Reference:
+        means, errors = _means(sums, frames.weights)
+        w = np.ones(len(sums)) if frames.weights is None else np.asarray(frames.weights, float)
+        spread = np.average((sums - means) ** 2, axis=0, weights=w)
+        told = errors > 0
+        effective = float(np.median(spread[told] / errors[told] ** 2)) if told.any() else 1.0
+        return _Reference(sums, means, errors, float(np.clip(effective, 1, len(sums))), frames.boxes is None)
+
+    def scale(self, errors) -> np.ndarray:
+        """Standard errors of differences from means with ``errors``."""
+        return np.maximum(np.hypot(errors, self.errors), 1e-12)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Where Newton steps on one simulation led, and how far its means were off, and its pressure [bar], before them."""
+
+    coefficients: np.ndarray
+    curvature: np.ndarray
+    worst: float
+    settled: bool
+    pressure: float
+
+
+@dataclass(frozen=True)
 class _Drawn:
-    """``Phi`` of frames of the model, and the coefficients they were drawn with."""
+    """``Phi`` of frames of the model, and the coefficients they were drawn with; ``ideal`` is ``rho kT``."""
 
     sums: np.ndarray
     at: np.ndarray
     kT: float
     virials: np.ndarray | None
+    ideal: float
+
+    def off(self, reference: _Reference) -> float:
+        """Root mean square difference of means from the reference, in standard errors."""
+        means, errors, _ = self.averages(self.at)
+        return float(np.sqrt(np.mean(((means - reference.means) / reference.scale(errors)) ** 2)))
 
     def log_weights(self, c) -> np.ndarray:
         """Logarithms of the weights of frames at other coefficients."""
@@ -240,14 +302,14 @@ class _Drawn:
         logs = self.log_weights(c)
         return effective_sample_size(logs) / len(logs) if np.isfinite(logs).all() else 0.0
 
-    def pressure(self, c, ideal) -> tuple[float, np.ndarray]:
+    def pressure(self, c) -> tuple[float, np.ndarray]:
         """The pressure [bar] at other coefficients, and its gradient in them [1/nm^3]."""
         logs = self.log_weights(c)
         w = np.exp(logs - logs.max())
         w /= w.sum()
         virials = np.asarray(self.virials)
         mean, whole = w @ virials, virials @ c
-        return float((ideal + c @ mean) / BAR), mean - (w * (whole - w @ whole)) @ self.sums / self.kT
+        return float((self.ideal + c @ mean) / BAR), mean - (w * (whole - w @ whole)) @ self.sums / self.kT
 
     def averages(self, c):
         """Means, their errors, and covariances at other coefficients."""
@@ -261,19 +323,6 @@ def _ideal(frames: BeadFrames) -> float:
     return (
         frames.positions.shape[1] / float(np.abs(np.linalg.det(np.asarray(frames.boxes))).mean()) * frames.kT
     )
-
-
-def _scale(error, target_error):
-    """Standard errors of differences of means."""
-    return np.maximum(np.sqrt(error**2 + target_error**2), 1e-12)
-
-
-def _effective(sums, weights, errors) -> float:
-    """Effective frames of the reference, by how its means vary: the median over functions."""
-    w = np.ones(len(sums)) if weights is None else np.asarray(weights, float)
-    spread = np.average((sums - np.average(sums, axis=0, weights=w)) ** 2, axis=0, weights=w)
-    told = errors > 0
-    return float(np.clip(np.median(spread[told] / errors[told] ** 2), 1, len(sums))) if told.any() else 1.0
 
 
 def _means(sums, weights):
