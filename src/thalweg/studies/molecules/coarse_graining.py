@@ -61,6 +61,9 @@ CITED = {
 }
 """Works that each method rests on."""
 
+PROGRAMS = {"openmm": "OpenMM", "lammps": "LAMMPS"}
+"""Programs a model is written for, by what they are called in a study."""
+
 BELOW_FLOOR = 2.0
 """A divergence up to so many times that of the halves of the reference cannot be told from none."""
 
@@ -386,7 +389,7 @@ def _doubts(
             (True, f"the model never visits where {100 * surface.missed:.0f} % of the reference are")
         )
     for program, why in exported.items():
-        found.append((bool(why), why or f"exports/{program} holds the model for {program}"))
+        found.append((bool(why), why or f"the model for {PROGRAMS[program]} is in exports/{program}"))
     if asked.judgement.lag is None:
         found.append((False, "time scales were not compared; [judgement] lag asks for them"))
     return found
