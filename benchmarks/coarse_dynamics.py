@@ -62,7 +62,7 @@ def simulated(quick: bool) -> Iterator[Row]:
     atoms = replace(ATOMS, length=100.0) if quick else ATOMS
     found = []
     for seed in [0] if quick else SEEDS:
-        frames = atoms.run(system, mapping, kT, seed=seed)
+        frames = atoms.run(system, kT, seed=seed).on_beads(mapping)
         found.append(_compared(frames, atoms.save_every, 0.4, seed, quick))
     yield from _told("alanine, simulated at 600 K", found, "ps", "")
 

@@ -99,13 +99,14 @@ def mean_forces(quick: bool) -> Iterator[Row]:
     system, mapping = _alanine()
     plan = replace(ALANINE, length=40.0, replicas=8) if quick else ALANINE
     began = time.process_time()
-    frames, atoms = plan.run_with_atoms(system, mapping, kT)
+    atoms = plan.run(system, kT)
+    frames = atoms.on_beads(mapping)
     yield Row("alanine, all atoms: processor time", time.process_time() - began, "s")
     count = min(len(frames), 10_000)
     rng = np.random.default_rng(0)
     many = frames[np.sort(rng.choice(len(frames), count, replace=False))]
     began = time.process_time()
-    starts = atoms[_spread_over(frames, 20 if quick else 200, rng)]
+    starts = atoms.positions[_spread_over(frames, 20 if quick else 200, rng)]
     held = HELD.run(system, mapping, kT, starts)
     spent = time.process_time() - began
     for name, some in (
@@ -128,7 +129,7 @@ def temperatures(quick: bool) -> Iterator[Row]:
     """Alanine at 450 K by forces of 350 and 550 K, with and without an entropy part, beside forces of 450 K itself."""
     system, mapping = _alanine()
     plan = replace(ALANINE, length=20.0 if quick else 300.0, replicas=8 if quick else 16)
-    frames = {T: plan.run(system, mapping, BOLTZMANN * T, seed=T) for T in (350, 450, 550)}
+    frames = {T: plan.run(system, BOLTZMANN * T, seed=T).on_beads(mapping) for T in (350, 450, 550)}
     middle = frames[450]
     terms = coarse_graining._with_products(middle)
     sets = [denoised(frames[T]) for T in (350, 550)]
@@ -236,7 +237,7 @@ def helix_speed(quick: bool) -> Iterator[Row]:
     """Processor time of a nanosecond of one replica, beads beside atoms."""
     frames = _reference(quick)
     model = _by_forces(frames, quick, 0).energy()
-    system, mapping = _peptide()
+    system, _ = _peptide()
     costs = {}
     short = replace(BEADS, length=2.0 if quick else 20.0)
     short.run(model, frames)
@@ -244,9 +245,9 @@ def helix_speed(quick: bool) -> Iterator[Row]:
     short.run(model, frames, seed=1)
     costs["beads"] = (time.process_time() - began) / (short.length * short.replicas) * 1000
     atoms = replace(ATOMS, length=1.0 if quick else 4.0)
-    atoms.run(system, mapping, KT)
+    atoms.run(system, KT)
     began = time.process_time()
-    atoms.run(system, mapping, KT, seed=1)
+    atoms.run(system, KT, seed=1)
     costs["atoms"] = (time.process_time() - began) / (atoms.length * atoms.replicas) * 1000
     ratio = costs["atoms"] / costs["beads"]
     yield Row(
@@ -314,7 +315,7 @@ def _simulated(quick: bool) -> BeadFrames:
     plan = replace(ATOMS, length=8.0, replicas=4) if quick else ATOMS
     half = plan.replicas // 2
     starts = np.stack([relaxed(system).positions] * half + [helix] * half)
-    frames = plan.run(system, mapping, KT, starts=starts)
+    frames = plan.run(system, KT, starts=starts).on_beads(mapping)
     KEPT.mkdir(exist_ok=True)
     np.savez(_kept(quick), positions=frames.positions, forces=frames.needed_forces(), lengths=frames.lengths)
     return replace(frames, masses=np.full(RESIDUES, MASS))

@@ -56,7 +56,7 @@ def test_mean_forces_of_held_ends_are_those_of_springs_in_series(chain):
     error = frames.forces - exact(frames.positions)
     assert np.sqrt((error**2).mean()) < 0.25 * spread
     # a moment's force is far noisier: the middle moves by sqrt(kT / 2 k)
-    free = AtomicDynamics(length=8.0, save_every=0.2, replicas=32).run(chain, ends(chain), KT)
+    free = AtomicDynamics(length=8.0, save_every=0.2, replicas=32).run(chain, KT).on_beads(ends(chain))
     moment = free.forces - exact(free.positions)
     assert (error**2).mean() < 0.15 * (moment**2).mean()
 
@@ -69,7 +69,7 @@ def test_held_beads_stay_where_they_began(chain):
 
 @pytest.mark.long
 def test_forces_of_free_dynamics_are_unbiased(chain):
-    frames = AtomicDynamics(length=100.0, save_every=0.2, replicas=32).run(chain, ends(chain), KT)
+    frames = AtomicDynamics(length=100.0, save_every=0.2, replicas=32).run(chain, KT).on_beads(ends(chain))
     x, f = frames.positions.reshape(len(frames), -1), frames.forces.reshape(len(frames), -1)
     slopes = np.linalg.lstsq(x, f, rcond=None)[0]
     pull = -(0.5 * SPRING + TRAP)
@@ -105,7 +105,7 @@ class Tilted:
 
 def test_weights_undo_a_bias_whose_forces_are_left_out(chain):
     dynamics = AtomicDynamics(length=30.0, save_every=0.2, replicas=32)
-    frames = dynamics.run(chain, ends(chain), KT, bias=Tilted(60.0))
+    frames = dynamics.run(chain, KT, bias=Tilted(60.0)).on_beads(ends(chain))
     x = frames.positions[:, 0, 0]
     shares = frames.weights / frames.weights.sum()
     assert x.mean() > 0.015
@@ -121,7 +121,7 @@ def test_a_bias_that_grows_is_refused(chain):
         stride = 100
 
     with pytest.raises(ValueError, match="frozen"):
-        AtomicDynamics().run(chain, ends(chain), KT, bias=Growing(1.0))
+        AtomicDynamics().run(chain, KT, bias=Growing(1.0))
 
 
 def test_a_width_must_be_positive(chain):
@@ -132,13 +132,13 @@ def test_a_width_must_be_positive(chain):
 def test_a_box_is_refused(chain):
     boxed = System(chain.topology, chain.positions, chain.masses, chain.energy, box=np.eye(3))
     with pytest.raises(ValueError, match="without a box"):
-        AtomicDynamics(length=1.0).run(boxed, ends(chain), KT)
+        AtomicDynamics(length=1.0).run(boxed, KT)
 
 
 def test_forces_on_atoms_with_held_bonds_are_mapped_without_bias():
     system = alanine_dipeptide("obc2")
     mapping = BeadMapping.per_residue(system.topology, system.masses, atom=None)
     dynamics = AtomicDynamics(length=0.4, save_every=0.1, replicas=4)
-    frames = dynamics.run(system, mapping, BOLTZMANN * 300, force_map="basic")
+    frames = dynamics.run(system, BOLTZMANN * 300).on_beads(mapping, force_map="basic")
     # nothing pulls the molecule as a whole
     assert np.abs(frames.forces.sum(1)).max() < 1e-2 * np.abs(frames.forces).max()

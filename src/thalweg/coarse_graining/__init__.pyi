@@ -61,5 +61,6 @@ from .mapping import BeadMapping as BeadMapping
 from .mapping import ForceMap as ForceMap
 from .mapping import held_together as held_together
 from .reference import AtomicDynamics as AtomicDynamics
+from .reference import AtomicFrames as AtomicFrames
 from .reference import HeldDynamics as HeldDynamics
 from .simulation import CoarseDynamics as CoarseDynamics

@@ -1,4 +1,4 @@
-"""Reference data of our own: dynamics of all atoms, free or held at beads, as frames of beads.
+"""Reference data of our own: dynamics of all atoms, free or held at beads.
 
 A force matched over any distribution of beads has the same least squares solution where the functions suffice: the
 mean force *at* given beads does not know how often these were visited. So a reference may be sampled with a bias along
@@ -31,9 +31,52 @@ AT_ONCE = 64
 """Frames whose forces are evaluated together."""
 
 
+@dataclass(frozen=True, eq=False)
+class AtomicFrames:
+    """Frames of all atoms of a molecule at one temperature.
+
+    Attributes
+    ----------
+    system : whose energy made them
+    positions : (frames, atoms, 3) [nm]
+    kT : [kJ/mol]
+    weights : (frames,) that undo a bias; None where there was none
+    lengths : frames of each trajectory
+    """
+
+    system: System
+    positions: Float[np.ndarray, "frames atoms 3"]
+    kT: float
+    weights: Float[np.ndarray, " frames"] | None
+    lengths: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def forces(self) -> Float[np.ndarray, "frames atoms 3"]:
+        """Of the system's energy on atoms, without bias and constraints [kJ/mol/nm]."""
+        x = self.positions
+        return np.concatenate(
+            [_forces(self.system.energy, x[k : k + AT_ONCE]) for k in range(0, len(x), AT_ONCE)]
+        )
+
+    def on_beads(self, mapping: BeadMapping, force_map: ForceMap | str = "optimal") -> BeadFrames:
+        """As frames of beads with forces, see `thalweg.coarse_graining.mapped_frames`."""
+        return mapped_frames(
+            mapping,
+            self.positions,
+            self.kT,
+            forces=self.forces(),
+            weights=self.weights,
+            lengths=self.lengths,
+            force_map=force_map,
+            held=np.asarray(self.system.constraints.pairs, int).reshape(-1, 2),
+        )
+
+
 @dataclass(frozen=True)
 class AtomicDynamics:
-    """Langevin dynamics of all atoms of a molecule, as frames of beads with forces.
+    """Langevin dynamics of all atoms of a molecule.
 
     Parameters
     ----------
@@ -56,7 +99,7 @@ class AtomicDynamics:
     >>> start = np.array([[0.0, 0, 0], [0.01, 0, 0], [0.02, 0, 0]])
     >>> system = System(atoms, start, np.full(3, 12.0), Springs())
     >>> ends = BeadMapping.slices([0, 2], system.masses)
-    >>> frames = AtomicDynamics(length=2.0, replicas=4, save_every=0.5).run(system, ends, kT=2.5)
+    >>> frames = AtomicDynamics(length=2.0, replicas=4, save_every=0.5).run(system, kT=2.5).on_beads(ends)
     >>> frames.positions.shape, frames.forces.shape
     ((12, 2, 3), (12, 2, 3))
     """
@@ -71,15 +114,13 @@ class AtomicDynamics:
     def run(
         self,
         system: System,
-        mapping: BeadMapping,
         kT: float,
         *,
         starts: Float[np.ndarray, "replicas atoms 3"] | None = None,
         bias: Bias | None = None,
         bias_state: Any = None,
-        force_map: ForceMap | str = "optimal",
         seed: int = 0,
-    ) -> BeadFrames:
+    ) -> AtomicFrames:
         """Frames at ``kT`` [kJ/mol].
 
         Parameters
@@ -96,30 +137,6 @@ class AtomicDynamics:
         RuntimeError
             If every replica broke.
         """
-        return self.run_with_atoms(
-            system,
-            mapping,
-            kT,
-            starts=starts,
-            bias=bias,
-            bias_state=bias_state,
-            force_map=force_map,
-            seed=seed,
-        )[0]
-
-    def run_with_atoms(
-        self,
-        system: System,
-        mapping: BeadMapping,
-        kT: float,
-        *,
-        starts: Float[np.ndarray, "replicas atoms 3"] | None = None,
-        bias: Bias | None = None,
-        bias_state: Any = None,
-        force_map: ForceMap | str = "optimal",
-        seed: int = 0,
-    ) -> tuple[BeadFrames, Float[np.ndarray, "frames atoms 3"]]:
-        """The same, and where all atoms were [nm], from which `HeldDynamics` may start."""
         if bias is not None and bias.stride is not None:
             raise ValueError(
                 f"{type(bias).__name__} grows every {bias.stride} steps; run it first by itself, and give it here "
@@ -132,9 +149,8 @@ class AtomicDynamics:
         if bias is not None:
             raised = np.asarray(recording.bias_energy[whole, first:], float).ravel() / kT
             weights = np.exp(raised - raised.max())
-        positions = kept.reshape(-1, *kept.shape[2:])
         lengths = (kept.shape[1],) * len(whole)
-        return _on_beads(system, mapping, positions, kT, force_map, weights, lengths), positions
+        return AtomicFrames(system, kept.reshape(-1, *kept.shape[2:]), kT, weights, lengths)
 
     def _recorded(
         self, system: System, kT: float, starts, seed: int, bias=None, bias_state=None, energy=None
@@ -216,9 +232,8 @@ class HeldDynamics:
         first = int(self.dynamics.skip * recording.positions.shape[1])
         kept = np.asarray(recording.positions[whole, first:], float)
         samples = kept.shape[1]
-        frames = _on_beads(
-            system, mapping, kept.reshape(-1, *kept.shape[2:]), kT, force_map, None, (samples,) * len(whole)
-        )
+        atoms = AtomicFrames(system, kept.reshape(-1, *kept.shape[2:]), kT, None, (samples,) * len(whole))
+        frames = atoms.on_beads(mapping, force_map)
 
         def averaged(values):
             return values.reshape(len(whole), samples, *values.shape[1:]).mean(1)
@@ -241,24 +256,6 @@ class _Springs(Energy):
     def __call__(self, positions: Positions, box: Box | None = None) -> Energies:
         beads = jnp.tensordot(self.weights.astype(positions.dtype), positions, 1)
         return 0.5 * self.stiffness * ((beads - self.places) ** 2).sum((0, 1))
-
-
-def _on_beads(system, mapping, positions, kT, force_map, weights, lengths) -> BeadFrames:
-    """Frames of atoms mapped, with forces of the system's energy."""
-    held = np.asarray(system.constraints.pairs, int).reshape(-1, 2)
-    forces = np.concatenate(
-        [_forces(system.energy, positions[k : k + AT_ONCE]) for k in range(0, len(positions), AT_ONCE)]
-    )
-    return mapped_frames(
-        mapping,
-        positions,
-        kT,
-        forces=forces,
-        weights=weights,
-        lengths=lengths,
-        force_map=force_map,
-        held=held,
-    )
 
 
 def _forces(energy, positions):
