@@ -121,11 +121,11 @@ def test_a_liquid_runs_with_a_list_as_it_does_without(monkeypatch):
 def test_the_pressure_of_reweighted_frames_has_the_gradient_that_steps_take():
     rng = np.random.default_rng(0)
     sums, virials, at = rng.normal(size=(200, 4)), rng.normal(size=(200, 4)), rng.normal(size=4)
-    drawn = _Drawn(sums, at, 2.5, virials)
+    drawn = _Drawn(sums, at, 2.5, virials, 30.0)
     c = at + 0.1 * rng.normal(size=4)
-    _, slope = drawn.pressure(c, 30.0)
+    _, slope = drawn.pressure(c)
     ahead, behind = (
-        np.array([drawn.pressure(c + sign * 1e-5 * unit, 30.0)[0] for unit in np.eye(4)]) for sign in (1, -1)
+        np.array([drawn.pressure(c + sign * 1e-5 * unit)[0] for unit in np.eye(4)]) for sign in (1, -1)
     )
     np.testing.assert_allclose(slope, (ahead - behind) * BAR / 2e-5, rtol=1e-5)
 
