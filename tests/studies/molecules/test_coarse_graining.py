@@ -17,7 +17,7 @@ from thalweg.studies.molecules.coarse_frames import mapped_study
 from thalweg.studies.molecules.coarse_graining import coarse_study
 from thalweg.studies.tables.coarse_study import coarse_study_from_table
 from thalweg.studies.tables.language import StudyError
-from thalweg.systems.topology import molecules_of
+from thalweg.systems.topology import Topology, molecules_of
 from thalweg.units import thermal_energy
 
 SPRING = 20000.0
@@ -180,6 +180,26 @@ def test_a_mapping_that_cannot_be_right_is_answered(tmp_path):
     refused({"kind": "ResidueBeads"}, "no residue has an atom 'CA'")
     with pytest.raises(StudyError, match='misses the key "topology"'):
         coarse_study_from_table({"trajectories": {"files": []}, "mapping": {"kind": "MoleculeBeads"}})
+
+
+def test_more_functions_than_can_be_fitted_are_refused(tmp_path):
+    table = beads(tmp_path) | {"interactions": {"coupled": 0, "waves": 3000}}
+    with pytest.raises(StudyError, match="functions of beads of 4 kinds"):
+        run(table, tmp_path)
+
+
+def test_residues_share_functions_where_they_are_alike(tmp_path):
+    x, _ = chain()
+    residues, bonds = ("ALA", "GLY", "ALA", "SER"), np.array([[0, 1], [1, 2], [2, 3]])
+    topology = Topology(("CA",) * 4, ("C",) * 4, residues, (1, 2, 3, 4), (0,) * 4, bonds)
+    write_trajectory(tmp_path / "run.pdb", x, topology)
+    given = {"files": ["run.pdb"], "topology": "run.pdb", "temperature": "300 K", "dt": "1 ps"}
+    for alike, kinds in ((False, [1, 2, 1, 3]), (True, [1, 1, 1, 1])):
+        mapping = {"kind": "ResidueBeads", "alike": alike}
+        asked = coarse_study_from_table(
+            {"title": "residues", "trajectories": given, "mapping": mapping}, tmp_path
+        )
+        assert mapped_study(asked, asked.trajectories).frames.kinds.tolist() == kinds
 
 
 def test_beads_on_top_of_each_other_and_a_liquid_without_a_box_are_refused(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -125,9 +125,10 @@ def _mapping_of(asked: CoarseStudy, atoms: Topology) -> BeadMapping:
         )
     if isinstance(kind, ResidueBeads):
         try:
-            return BeadMapping.per_residue(atoms, masses, None if kind.at == "center of mass" else kind.at)
+            found = BeadMapping.per_residue(atoms, masses, None if kind.at == "center of mass" else kind.at)
         except ValueError as error:
             raise StudyError(f"[mapping] at: {error}") from None
+        return replace(found, kinds=np.ones(len(found), int)) if kind.alike else found
     if isinstance(kind, GroupBeads):
         groups = [list(each) for each in kind.groups]
         every = [atom for group in groups for atom in group]

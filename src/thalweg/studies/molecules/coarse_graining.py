@@ -64,6 +64,9 @@ CITED = {
 PROGRAMS = {"openmm": "OpenMM", "lammps": "LAMMPS"}
 """Programs a model is written for, by what they are called in a study."""
 
+MOST_FUNCTIONS = 4000
+"""Functions a model may be a sum of: memory and time grow with the square and the cube of their number."""
+
 BELOW_FLOOR = 2.0
 """A divergence up to so many times that of the halves of the reference cannot be told from none."""
 
@@ -95,6 +98,7 @@ def coarse_study(
     frames = reference.frames
     told("done", 1.0)
     interactions = asked.interactions.of(reference.bonds, frames)
+    _check_number(interactions, frames)
     fitting = progress("fitting")
     method = _method(asked, reference, interactions, fitting)
     fitting(type(method).__name__, 0.0)
@@ -217,6 +221,19 @@ def _method(
         start=_start(interactions, frames),
         progress=_rounds(told, made.rounds),
     )
+
+
+def _check_number(interactions: tuple[Interaction, ...], frames: BeadFrames) -> None:
+    """Refuse more functions than are fitted in a sensible time, or than frames could tell apart."""
+    number = sum(len(one.names) for one in interactions)
+    most = min(MOST_FUNCTIONS, 3 * frames.positions.shape[1] * len(frames))
+    if number > most:
+        kinds = len(np.unique(np.asarray(frames.kinds)))
+        raise StudyError(
+            f"{number:,} functions of beads of {kinds} kinds, and {len(frames):,} frames are fitted by {most:,} at "
+            "most: let residues be of one kind ([mapping] alike = true), give [interactions] coupled = 0 and fewer waves and "
+            "splines, or more frames"
+        )
 
 
 def _start(interactions: tuple[Interaction, ...], frames: BeadFrames) -> np.ndarray:

@@ -102,9 +102,11 @@ class ResidueBeads:
     Parameters
     ----------
     at : name of an atom, or "center of mass"
+    alike : whether residues of all names are beads of one kind, which share their functions
     """
 
     at: str = "CA"
+    alike: bool = False
 
 
 @dataclass(frozen=True)
