@@ -231,8 +231,8 @@ def _check_number(interactions: tuple[Interaction, ...], frames: BeadFrames) -> 
         kinds = len(np.unique(np.asarray(frames.kinds)))
         raise StudyError(
             f"{number:,} functions of beads of {kinds} kinds, and {len(frames):,} frames are fitted by {most:,} at "
-            "most: let residues be of one kind ([mapping] alike = true), give [interactions] coupled = 0 and fewer waves and "
-            "splines, or more frames"
+            "most: let residues be of one kind ([mapping] alike = true), give [interactions] coupled = 0 and fewer "
+            "waves and splines, or more frames"
         )
 
 
