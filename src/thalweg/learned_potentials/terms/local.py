@@ -37,7 +37,11 @@ TOGETHER = 32
 """Sites worked on together."""
 
 SKIN = 0.08
-"""How much further than the cutoff neighbor lists of a simulation look [nm]."""
+"""How much further than the cutoff neighbor lists of a simulation look [nm].
+
+Atoms of a liquid wear it out in five steps or so. A wider one is slower still: of 400 waters a new list takes 3 ms, a step
+16 ms with functions of angles and 30 with kernels; with 0.14 nm, steps of 23 and 41 ms for a list half as often.
+"""
 
 WORN = 0.4
 """Fraction of the skin an atom may cross before a list asks to be renewed; at one half it fails."""
