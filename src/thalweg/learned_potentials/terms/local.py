@@ -39,7 +39,7 @@ TOGETHER = 32
 SKIN = 0.08
 """How much further than the cutoff neighbor lists of a simulation look [nm].
 
-Atoms of a liquid wear it out in five steps or so. A wider one is slower still: of 400 waters a new list takes 3 ms and a
+Atoms of a liquid wear it out in five steps or so. A wider one is slower still: of 400 waters a new list takes 3 ms, a
 step, its share of that in it, 16 ms with functions of angles, 30 with kernels; with 0.14 nm, 23 and 41 ms.
 """
 
