@@ -58,7 +58,7 @@ class Powers:
     def design(self, q: Float[np.ndarray, " *shape"]) -> tuple[np.ndarray, np.ndarray]:
         z = (np.asarray(q, float) - self.center) / self.scale
         values = np.stack([z**n for n in self.degrees])
-        return values, np.stack([n * z ** (n - 1) / self.scale for n in self.degrees])
+        return values, np.stack([n * z ** max(n - 1, 0) / self.scale for n in self.degrees])
 
     def potential(self, coefficients: Float[np.ndarray, " functions"]) -> Callable:
         return PowerSum(

@@ -94,18 +94,17 @@ class InternalCoordinate:
 class BondedInteraction:
     """A function of one internal coordinate, or products of functions of several, summed over terms.
 
-        Parameters
-        ----------
-        coordinates : one after another, each with as many terms as the others
-        name : begins the names of coefficients
+    Parameters
+    ----------
+    coordinates : one after another, each with as many terms as the others
+    name : begins the names of coefficients
 
-        Examples
-        --------
-        >>> from thalweg.coarse_graining.interactions.bead_pairs import BeadPairs, check_width
-    from thalweg.coarse_graining.interactions.functions import AngleWaves
-        >>> torsion = BondedInteraction(InternalCoordinate("dihedral", [[0, 1, 2, 3]], AngleWaves(2)), name="phi")
-        >>> torsion.names
-        ('phi cos 1', 'phi sin 1', 'phi cos 2', 'phi sin 2')
+    Examples
+    --------
+    >>> from thalweg.coarse_graining.interactions.functions import AngleWaves
+    >>> torsion = BondedInteraction(InternalCoordinate("dihedral", [[0, 1, 2, 3]], AngleWaves(2)), name="phi")
+    >>> torsion.names
+    ('phi cos 1', 'phi sin 1', 'phi cos 2', 'phi sin 2')
     """
 
     coordinates: tuple[InternalCoordinate, ...]

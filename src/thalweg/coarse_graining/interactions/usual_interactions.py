@@ -121,6 +121,24 @@ class UsualInteractions:
             )
         return tuple(found)
 
+    def count(self, bonds: Int[np.ndarray, "bonds 2"], frames: BeadFrames) -> int:
+        """How many functions bonded interactions and pairs of one molecule have at most, before any is made.
+
+        Examples
+        --------
+        >>> frames = BeadFrames(np.arange(4)[None, :, None] * np.array([0.15, 0, 0]), kT=2.5)
+        >>> UsualInteractions(waves=2).count(np.array([[0, 1], [1, 2], [2, 3]]), frames)
+        14
+        """
+        each = {"bond": 2, "angle": 2, "torsion": 2 * self.waves, "pair": self.splines}
+        terms = _terms(bonds, frames)
+        number = sum(each[place] * len(_by_kinds(place, own, frames)) for place, own in terms.items())
+        if self.coupled:
+            number += (2 * self.coupled) ** 2 * len(
+                _by_kinds("map", _five_in_a_row(terms["torsion"]), frames)
+            )
+        return number + self.kernels
+
     def coordinates(
         self, bonds: Int[np.ndarray, "bonds 2"], frames: BeadFrames
     ) -> dict[str, InternalCoordinate]:
@@ -173,15 +191,7 @@ class UsualInteractions:
 
     def _coupled(self, bonds, frames) -> list[BondedInteraction]:
         """Products of neighboring torsions, of five beads in a row."""
-        torsions = _terms(bonds, frames)["torsion"]
-        rows = [
-            (*first, second[3])
-            for a in torsions
-            for first in (a, a[::-1])
-            for b in torsions
-            for second in (b, b[::-1])
-            if first[1:] == second[:3] and first[0] < second[3]
-        ]
+        rows = _five_in_a_row(_terms(bonds, frames)["torsion"])
         found = []
         for name, own in _by_kinds("map", rows, frames).items():
             five, waves = np.array(own), AngleWaves(self.coupled)
@@ -209,6 +219,18 @@ def _terms(bonds, frames: BeadFrames) -> dict[str, list[tuple[int, ...]]]:
     far = np.isfinite(apart) & (apart >= APART)
     found["pair"] = [(int(a), int(b)) for a, b in zip(*np.nonzero(np.triu(far)))]
     return found
+
+
+def _five_in_a_row(torsions: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Beads of two torsions that share three."""
+    return [
+        (*first, second[3])
+        for a in torsions
+        for first in (a, a[::-1])
+        for b in torsions
+        for second in (b, b[::-1])
+        if first[1:] == second[:3] and first[0] < second[3]
+    ]
 
 
 def _by_kinds(

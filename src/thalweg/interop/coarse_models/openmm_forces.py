@@ -35,7 +35,7 @@ def openmm_system(model: Model, frames: BeadFrames) -> openmm.System:
 
     Examples
     --------
-    >>> from thalweg.coarse_graining.fitting.boltzmann_inversion import BoltzmannInversion
+    >>> from thalweg.coarse_graining import BoltzmannInversion, BondedInteraction, InternalCoordinate, Powers
     >>> x = np.zeros((500, 2, 3))
     >>> x[:, 1, 0] = np.random.default_rng(0).normal(0.15, 0.01, 500)
     >>> bond = BondedInteraction(InternalCoordinate("distance", [[0, 1]], Powers(0.15, 0.01)), name="bond")

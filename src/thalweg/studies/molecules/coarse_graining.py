@@ -97,8 +97,8 @@ def coarse_study(
     )
     frames = reference.frames
     told("done", 1.0)
+    _check_number(asked.interactions.count(reference.bonds, frames), frames)
     interactions = asked.interactions.of(reference.bonds, frames)
-    _check_number(interactions, frames)
     fitting = progress("fitting")
     method = _method(asked, reference, interactions, fitting)
     fitting(type(method).__name__, 0.0)
@@ -223,9 +223,8 @@ def _method(
     )
 
 
-def _check_number(interactions: tuple[Interaction, ...], frames: BeadFrames) -> None:
+def _check_number(number: int, frames: BeadFrames) -> None:
     """Refuse more functions than are fitted in a sensible time, or than frames could tell apart."""
-    number = sum(len(one.names) for one in interactions)
     most = min(MOST_FUNCTIONS, 3 * frames.positions.shape[1] * len(frames))
     if number > most:
         kinds = len(np.unique(np.asarray(frames.kinds)))
