@@ -266,8 +266,9 @@ def _water_rows(
     )  # fmt: skip
     if not quick:
         others = frames[3::100]
-        left = np.mean([np.mean((others.forces - forces_of(one, others)) ** 2) for one in energies])
-        share = float(left / np.mean(others.forces**2))
+        forces = others.needed_forces()
+        left = np.mean([np.mean((forces - forces_of(one, others)) ** 2) for one in energies])
+        share = float(left / np.mean(forces**2))
         yield Row(f"{what}: share of the squared force left, five other frames", share, "")
     if spent is not None:
         yield Row(f"{what}: processor time of a fit", spent, "s")
