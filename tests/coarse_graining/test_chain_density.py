@@ -90,9 +90,9 @@ METHOD = ChainDensityRatio(kT=1.0, window=1, hidden=(32, 32), epochs=12, members
 
 @pytest.mark.long
 def test_noise_in_steps_tells_apart_what_overlaps_too_little():
-    x = stiff(5, 2000, 2)
+    x, trained = stiff(4, 2000, 2), replace(METHOD, hidden=(48, 48), epochs=30)
     found = [
-        wrong(replace(METHOD, fakes=fakes, seed=seed).fit([stiff(5, 8000, seed)]), x, STIFF)
+        wrong(replace(trained, fakes=fakes, seed=seed).fit([stiff(4, 8000, seed)]), x, STIFF)
         for fakes in (UniformAngles(), AnnealedNoise((0.15, 0.4, 1.0)))
         for seed in range(2)
     ]
