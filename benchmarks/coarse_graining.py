@@ -175,14 +175,12 @@ def alanine_classifier(frames: BeadFrames, quick: bool) -> Iterator[Row]:
     points = np.stack(np.meshgrid(fine, fine, indexing="ij"), -1).reshape(-1, 2)
     kT, found, counted = frames.kT, [], []
     began = time.process_time()
-    seeds = [0] if quick else SEEDS
-    for seed in seeds:
-        for taught, judge in (halves, halves[::-1]):
-            known = np.histogram2d(*judge.T, (edges, edges))[0]
-            counted.append(_surface_error(known, np.histogram2d(*taught.T, (edges, edges))[0]))
-            method = DensityClassifier(kT=kT, periods=(2 * np.pi,) * 2, epochs=3 if quick else 40, seed=seed)
-            density = np.exp(-np.asarray(method.fit([taught]).energy(points), float) / kT)
-            found.append(_surface_error(known, density.reshape(24, 4, 24, 4).mean((1, 3))))
+    for seed, (taught, judge) in enumerate((halves, halves[::-1])):
+        known = np.histogram2d(*judge.T, (edges, edges))[0]
+        counted.append(_surface_error(known, np.histogram2d(*taught.T, (edges, edges))[0]))
+        method = DensityClassifier(kT=kT, periods=(2 * np.pi,) * 2, epochs=3 if quick else 30, seed=seed)
+        density = np.exp(-np.asarray(method.fit([taught]).energy(points), float) / kT)
+        found.append(_surface_error(known, density.reshape(24, 4, 24, 4).mean((1, 3))))
     spent = (time.process_time() - began) / len(found)
     value = float(np.mean(found))
     yield Row(
