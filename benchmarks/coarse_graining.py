@@ -177,10 +177,13 @@ def alanine_classifier(frames: BeadFrames, quick: bool) -> Iterator[Row]:
     began = time.process_time()
     for seed, (taught, judge) in enumerate((halves, halves[::-1])):
         known = np.histogram2d(*judge.T, (edges, edges))[0]
-        counted.append(_surface_error(known, np.histogram2d(*taught.T, (edges, edges))[0]))
+        counts = np.histogram2d(*taught.T, (edges, edges))[0]
+        counted.append(_surface_error(known, counts))
         method = DensityClassifier(kT=kT, periods=(2 * np.pi,) * 2, epochs=3 if quick else 30, seed=seed)
         density = np.exp(-np.asarray(method.fit([taught]).energy(points), float) / kT)
-        found.append(_surface_error(known, density.reshape(24, 4, 24, 4).mean((1, 3))))
+        # on the bins that a histogram can be judged on, so that both are: others, it has no answer for
+        density = density.reshape(24, 4, 24, 4).mean((1, 3))
+        found.append(_surface_error(known, np.where(counts > 0, density, 0.0)))
     spent = (time.process_time() - began) / len(found)
     value = float(np.mean(found))
     yield Row(
