@@ -105,7 +105,7 @@ class RelativeEntropy(Method):
         )
         place, best, simulated, found = frames, None, 0, None
         for simulated in range(1, self.rounds + 1):
-            run = self._run(model, place, simulated, frames if best is None else None)
+            run = self._run(model, place, simulated, may_break=best is not None)
             drawn = None if run is None else self._drawn(run, model.coefficients)
             if drawn is None or (best is not None and self._too_far(drawn.off(reference), best[0])):
                 # the last steps went where no frame had been: half way back
@@ -147,14 +147,14 @@ class RelativeEntropy(Method):
         """Whether steps are tried on the frames there are before new ones are drawn."""
         return self.least_effective > 0
 
-    def _run(self, model, place: BeadFrames, round: int, first: BeadFrames | None) -> BeadFrames | None:
-        """Frames of the model; None where its dynamics break, but for those to begin with."""
+    def _run(self, model, place: BeadFrames, number: int, may_break: bool) -> BeadFrames | None:
+        """Frames of the model; None where its dynamics break and may."""
         try:
-            return self.dynamics.run(model.energy(), place, seed=self.rounds * self.seed + round)
+            return self.dynamics.run(model.energy(), place, seed=self.rounds * self.seed + number)
         except RuntimeError:
-            if first is not None:
-                raise
-            return None
+            if may_break:
+                return None
+            raise
 
     def _too_far(self, off: float, best: float) -> bool:
         return self.pressure is None and off > WORSE * best
