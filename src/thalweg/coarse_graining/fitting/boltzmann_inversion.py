@@ -13,8 +13,7 @@ import numpy as np
 
 from thalweg.coarse_graining.bead_frames import BeadFrames
 from thalweg.coarse_graining.fitting.force_matching import jackknife
-from thalweg.coarse_graining.fitting.linear_model import HARDLY, LinearCoarseModel
-from thalweg.coarse_graining.interactions.functions import BSplines
+from thalweg.coarse_graining.fitting.linear_model import LinearCoarseModel, told_by_others
 from thalweg.coarse_graining.interactions.interaction import BondedInteraction, InternalCoordinate
 from thalweg.learning.models import Method
 from thalweg.shapes import Float
@@ -102,7 +101,4 @@ def _inverted(coordinate: InternalCoordinate, q, weights, kT):
     root = np.sqrt(np.where(counts > 0, counts, 1.0))
     rows = np.vstack([values, np.ones(len(middle))]).T * root[:, None]
     found = np.linalg.lstsq(rows, free * root, rcond=1e-10)[0][:-1]
-    if isinstance(coordinate.functions, BSplines):
-        seen = values**2 @ counts
-        found = coordinate.functions.continued(found, seen > HARDLY * seen.max())
-    return found
+    return told_by_others(coordinate.functions, found, values**2 @ counts)

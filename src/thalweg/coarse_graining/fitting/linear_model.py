@@ -86,11 +86,18 @@ def continued(
     found, at = np.array(coefficients, float), 0
     for one in interactions:
         part = slice(at, at + len(one.names))
-        functions = _of_one_coordinate(one)
-        if isinstance(functions, BSplines):
-            found[part] = functions.continued(found[part], counts[part] > HARDLY * counts[part].max())
+        found[part] = told_by_others(_of_one_coordinate(one), found[part], counts[part])
         at = part.stop
     return found
+
+
+def told_by_others(
+    functions: object, coefficients: Float[np.ndarray, " functions"], counts: Float[np.ndarray, " functions"]
+) -> Float[np.ndarray, " functions"]:
+    """`continued` of the functions of one coordinate; what are no splines stay as they are."""
+    if isinstance(functions, BSplines):
+        return functions.continued(coefficients, counts > HARDLY * counts.max())
+    return coefficients
 
 
 def _of_one_coordinate(one: Interaction) -> object:

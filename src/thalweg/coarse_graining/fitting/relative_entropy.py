@@ -107,15 +107,16 @@ class RelativeEntropy(Method):
         for simulated in range(1, self.rounds + 1):
             run = self._run(model, place, simulated, may_break=best is not None)
             drawn = None if run is None else self._drawn(run, model.coefficients)
-            if drawn is None or (best is not None and self._too_far(drawn.off(reference), best[0])):
+            off = np.inf if drawn is None else drawn.off(reference)
+            if drawn is None or (best is not None and self._too_far(off, best[0])):
                 # the last steps went where no frame had been: half way back
                 self._say(simulated, "went too far, half of the way back")
                 back = begin if best is None else best[1]
                 model = replace(model, coefficients=(model.coefficients + back) / 2)
                 continue
             place = place if run is None else run
-            if best is None or drawn.off(reference) < best[0]:
-                best = drawn.off(reference), model.coefficients
+            if best is None or off < best[0]:
+                best = off, model.coefficients
             found = self._search(drawn, reference, begin)
             self._say(simulated, f"the worst mean is off by {found.worst:.1f} standard errors")
             if found.settled:
