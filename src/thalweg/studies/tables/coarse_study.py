@@ -32,7 +32,16 @@ from thalweg.coarse_graining.interactions.usual_interactions import UsualInterac
 from thalweg.coarse_graining.simulation import CoarseDynamics
 from thalweg.potentials.energy import Sum
 from thalweg.studies.tables.families import REGULARIZATIONS
-from thalweg.studies.tables.language import Classes, Family, StudyError, choose, did_you_mean, read, toml_of
+from thalweg.studies.tables.language import (
+    Classes,
+    Family,
+    StudyError,
+    choose,
+    did_you_mean,
+    matching_trajectories,
+    read,
+    toml_of,
+)
 from thalweg.units import AtLeast, Count, Kelvin, Nanometers, Picoseconds
 
 CoarseMethod = (
@@ -220,16 +229,9 @@ class CoarseStudy:
         StudyError
             If a pattern fits no file, or there are none.
         """
-        found = []
-        for name in asked.files:
-            path = self.folder / name
-            matching = sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
-            if not matching:
-                raise StudyError(f'[trajectories] files = "{name}" fits no file in {path.parent}')
-            found += matching
-        if not found:
+        if not asked.files:
             raise StudyError("[trajectories] files is empty; name at least one")
-        return tuple(found)
+        return matching_trajectories(self.folder, asked.files)
 
 
 PARTS = {

@@ -62,6 +62,24 @@ def toml_of(path: Path) -> dict[str, Any]:
         raise StudyError(f"{path} is no TOML: {error}") from None
 
 
+def matching_trajectories(folder: Path, names: Sequence[str]) -> tuple[Path, ...]:
+    """Files of ``[trajectories] files`` below ``folder``, patterns with a star filled in, in order.
+
+    Raises
+    ------
+    StudyError
+        If a pattern fits no file.
+    """
+    found: list[Path] = []
+    for name in names:
+        path = folder / name
+        matching = sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
+        if not matching:
+            raise StudyError(f'[trajectories] files = "{name}" fits no file in {path.parent}')
+        found += matching
+    return tuple(found)
+
+
 @dataclass(frozen=True)
 class Family:
     """What a door offers: the kinds that may stand where a parameter of type ``offered`` is asked for.

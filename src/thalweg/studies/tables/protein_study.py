@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from thalweg.interop.measured.feature_sets import FEATURE_SETS
 from thalweg.kinetics.model_scan import CLUSTERINGS
-from thalweg.studies.tables.language import StudyError, did_you_mean, read, toml_of
+from thalweg.studies.tables.language import StudyError, did_you_mean, matching_trajectories, read, toml_of
 from thalweg.units import AtLeast, Count, Kelvin, Picoseconds
 
 Two = Annotated[int, AtLeast(2)]
@@ -157,14 +157,7 @@ class ProteinStudy:
         StudyError
             If a pattern fits no file.
         """
-        found = []
-        for name in self.trajectories.files:
-            path = self.path(name)
-            matching = sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
-            if not matching:
-                raise StudyError(f'[trajectories] files = "{name}" fits no file in {path.parent}')
-            found += matching
-        return tuple(found)
+        return matching_trajectories(self.folder, self.trajectories.files)
 
 
 TABLES = {
