@@ -7,9 +7,10 @@ The state is what some variables tell of the positions, an action is a push alon
 is the reward: what rises above the highest place so far is paid for, counted in what the first guess climbs: all
 payments of a try add up to its barrier; arriving pays for it. The distance d that is left to go shows the way and
 changes no policy that is best [ng1999]. A soft actor-critic [haarnoja2018] learns from all pushes that were ever made.
-The first tries are pushed at random, more or less towards the end, so that some arrive and there is something to be
-better than. Its best policy goes over the lowest saddle, whatever valley leads there: this is no local search from a
-first guess, as bands and strings are.
+The first tries are pushed at random, more or less along bows from start to end that swing out to all sides, so that
+some arrive, there is something to be better than, and other valleys have been seen. Each try that arrives is judged
+by the barrier it has once its noise is smoothed away. The best policy goes over the lowest saddle, whatever valley
+leads there: this is no local search from a first guess, as bands and strings are.
 
 ==========================  =======================================================
 symbol                      meaning
@@ -54,8 +55,13 @@ DISCOUNT = 0.997
 UPDATES = 4
 """Gradients that are made after each push of all tries that go on side by side."""
 
-SHOWN = 0.6
-"""How much of a push of the first round goes towards the end at most, beside one at random."""
+SHOWN, BOWED = 1.0, 2.0
+"""How much of a push of the first tries goes along their bow at most, beside one at random; how far these bows swing
+out, in halves of the distance from start to end.
+"""
+
+LOOKS, SEEN = 0.2, 2
+"""How far ahead on its bow a first try looks, in halves of the distance; how many rounds are of such tries."""
 
 HIGHEST = 2.0
 """Climbs of the first guess, more than which no push costs."""
@@ -157,12 +163,13 @@ class PathSearch:
         climb = max(float(np.maximum(np.diff(guess), 0).sum()), 1e-9)
         ground = _Ground(self, variable, surface, first, last, climb, float(guess[0]))
         random = jax.random.key(self.seed)
-        random, draw = jax.random.split(random)
+        random, draw, sides = jax.random.split(random, 3)
         k = len(variable.names)
         model = self.learner.begun(k + 1, k, draw)
         memory, count = _room(self.rounds * self.pushes * self.tries, k), 0
         arrived, best, calls = [], None, self.images
         for round in range(self.rounds):
+            bows = ground.bows(self.tries, jax.random.fold_in(sides, round))
             tries = [np.repeat(first[None], self.tries, axis=0)]
             heights = [surface(tries[0])[0]]
             calls += self.tries
@@ -172,7 +179,9 @@ class PathSearch:
                 tops = np.max(heights, axis=0)
                 states = ground.states(tries[-1], tops)
                 actions = (
-                    ground.shown(states, draw) if round == 0 else np.asarray(_actions(model, states, draw))
+                    ground.shown(states, bows, draw)
+                    if round < SEEN
+                    else np.asarray(_actions(model, states, draw))
                 )
                 step = ground.step(tries[-1], tops, states, actions)
                 calls += self.tries
@@ -189,27 +198,27 @@ class PathSearch:
                     break
             arrived.append(home.mean())
             for one in np.flatnonzero(home):
-                top = max(height[one] for height in heights)
-                if best is None or top < best[0]:
-                    best = top, np.stack([frame[one] for frame in tries])
-        return self._handed_on(surface, first, last, best, np.array(arrived), calls)
-
-    def _handed_on(
-        self, surface: Any, first: np.ndarray, last: np.ndarray, best: Any, arrived: np.ndarray, calls: int
-    ) -> FoundPath:
+                # a try is judged by what it is without its noise
+                path = self._smooth(np.concatenate([[frame[one] for frame in tries], last[None]]))
+                energies = surface(path)[0]
+                calls += self.images
+                if best is None or energies.max() < best[1].max():
+                    best = path, energies
         notes = ()
         if best is None:
-            path = straight_path(first, last, self.images)
+            best = straight_path(first, last, self.images), guess
             notes = (
                 f"none of {self.rounds * self.tries} tries arrived: this is the straight line; give more rounds, "
                 "or more or longer pushes",
             )
-        else:
-            path = _without_loops(np.concatenate([best[1], last[None]]), ARRIVES * self.push)
-            path = spread_evenly(_drawn_straight(path), self.images)
-            for _ in range(SMOOTHINGS):
-                path = spread_evenly(smoothed_string(path, 0.5))
-        return FoundPath(path, surface(path)[0], arrived, calls + self.images, notes)
+        return FoundPath(*best, np.array(arrived), calls, notes)
+
+    def _smooth(self, path: np.ndarray) -> np.ndarray:
+        """Images, evenly spread, of a try without its loops and noise."""
+        path = spread_evenly(_drawn_straight(_without_loops(path, ARRIVES * self.push)), self.images)
+        for _ in range(SMOOTHINGS):
+            path = spread_evenly(smoothed_string(path, 0.5))
+        return path
 
 
 @dataclass(frozen=True)
@@ -239,14 +248,30 @@ class _Ground:
         values = (self._values(positions) - 0.5 * (start + end)) / (0.5 * np.linalg.norm(end - start))
         return np.column_stack([values, (tops - self.home) / self.climb])
 
-    def shown(self, states: np.ndarray, key: jax.Array) -> np.ndarray:
-        """Actions of the first tries: at random, more and more of them towards the end."""
-        goal = self.states(self.last[None], np.zeros(1))[0, :-1]
-        ahead = goal - states[:, :-1]
+    def bows(self, count: int, key: jax.Array) -> np.ndarray:
+        """How far and to which side of the straight line first tries swing out ``(count, variables)``."""
+        straight, (towards, far) = self._ahead(), jax.random.split(key)
+        sides = np.asarray(jax.random.normal(towards, (count, len(straight))))
+        sides = sides - np.outer(sides @ straight, straight)
+        lengths = np.maximum(np.linalg.norm(sides, axis=1, keepdims=True), 1e-9)
+        reach = BOWED * np.asarray(jax.random.uniform(far, (count, 1)))
+        # on a line there are no sides
+        return reach * sides / lengths if len(straight) > 1 else 0.0 * sides
+
+    def shown(self, states: np.ndarray, bows: np.ndarray, key: jax.Array) -> np.ndarray:
+        """Actions of the first tries: at random, more or less along a bow ``a + b (1 - a^2)`` from start to end."""
+        straight, values = self._ahead(), states[:, :-1]
+        done = np.clip(values @ straight + LOOKS, -1.0, 1.0)[:, None]
+        ahead = done * straight + (1 - done**2) * bows - values
         ahead /= np.maximum(np.abs(ahead).max(1, keepdims=True), 1e-9)
         share = np.linspace(0.0, 1.0, len(states))[:, None] * SHOWN
         noise = np.asarray(jax.random.uniform(key, ahead.shape, minval=-1.0))
         return np.clip(share * ahead + noise, -1.0, 1.0)
+
+    def _ahead(self) -> np.ndarray:
+        """The way from start to end as a unit vector, in states."""
+        goal = self.states(self.last[None], np.zeros(1))[0, :-1]
+        return goal / max(float(np.linalg.norm(goal)), 1e-9)
 
     def step(self, positions: np.ndarray, tops: np.ndarray, states: np.ndarray, actions: np.ndarray) -> _Step:
         """Where pushes lead, and how they are rewarded."""
