@@ -19,6 +19,7 @@ from .bases.polynomials import Polynomials as Polynomials
 from .covariances.covariance import Covariances as Covariances
 from .covariances.covariance import Moments as Moments
 from .covariances.covariance import covariances as covariances
+from .covariances.covariance_pass import CovariancePass as CovariancePass
 from .covariances.held_out import held_out_timescales as held_out_timescales
 from .covariances.slow_modes import SlowModes as SlowModes
 from .covariances.slow_modes import reversible_modes as reversible_modes

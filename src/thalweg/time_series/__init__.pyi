@@ -12,6 +12,13 @@ from .cross_validation import ShuffleSplit as ShuffleSplit
 from .cross_validation import cross_validate as cross_validate
 from .crossings import Process as Process
 from .crossings import observed_process as observed_process
+from .histogram_pass import HistogramPass as HistogramPass
+from .one_pass import Adding as Adding
+from .one_pass import OnePass as OnePass
+from .one_pass import Share as Share
+from .one_pass import Stretch as Stretch
+from .one_pass import gathered as gathered
+from .one_pass import shares as shares
 from .path_weights import langevin_response as langevin_response
 from .path_weights import log_path_weights as log_path_weights
 from .path_weights import overdamped_response as overdamped_response

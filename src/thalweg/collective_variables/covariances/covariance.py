@@ -86,6 +86,16 @@ class Moments:
         """These moments as one block, without a copy."""
         return Moments(*(np.asarray(array)[None] for array in vars(self).values()))
 
+    @staticmethod
+    def joined(parts: Sequence[Moments]) -> Moments:
+        """The blocks of all parts, one after the other."""
+        return Moments(*(np.concatenate(arrays) for arrays in zip(*(vars(part).values() for part in parts))))
+
+    def numbered(self, numbers: Shaped[np.ndarray, " blocks"]) -> Moments:
+        """Blocks of the same number together, in increasing order of the numbers."""
+        together = [self.pooled(1.0 * (numbers == number)).as_block() for number in np.unique(numbers)]
+        return Moments.joined(together)
+
     def taken(self, blocks: np.ndarray) -> Moments:
         """Some of the blocks; without a copy if all."""
         if len(blocks) == len(self.weight):
@@ -315,12 +325,9 @@ def _summed(
 
 def _merged(parts: Sequence[_Sums]) -> _Sums:
     """Sums of several passes: moments of blocks of the same number together."""
-    every = Moments(*(np.concatenate(arrays) for arrays in zip(*(vars(p.moments).values() for p in parts))))
-    of_parts = np.concatenate([part.numbers for part in parts])
-    numbers = np.unique(of_parts)
-    together = [every.pooled(1.0 * (of_parts == number)).as_block() for number in numbers]
-    moments = Moments(*(np.concatenate(arrays) for arrays in zip(*(vars(m).values() for m in together))))
-    return _Sums(moments, numbers, np.sum([part.drifts for part in parts], axis=0))
+    numbers = np.concatenate([part.numbers for part in parts])
+    moments = Moments.joined([part.moments for part in parts]).numbered(numbers)
+    return _Sums(moments, np.unique(numbers), np.sum([part.drifts for part in parts], axis=0))
 
 
 def _parted(

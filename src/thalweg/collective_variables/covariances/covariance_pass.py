@@ -1,0 +1,71 @@
+"""Covariances of data of any size, summed share by share wherever the shares lie.
+
+What `covariances` sums in one process is summed here over shares, whose moments merge by Chan's formula [chan1983].
+`TICA(lagtime).fit(gathered(CovariancePass(lagtime), shares(data, lagtime)))` is TICA of the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thalweg.collective_variables.covariances.covariance import Covariances, Moments, covariances
+from thalweg.time_series.one_pass import Share, Sums
+from thalweg.time_series.trajectories import PairReport
+
+
+@dataclass(frozen=True)
+class CovariancePass:
+    """`Covariances` in one pass.
+
+    A block costs three matrices of the number of features squared, so that of thousands of features ``shares`` should
+    keep few.
+
+    Parameters
+    ----------
+    lagtime : in frames, that of the shares; zero for instantaneous covariances
+    dt : time between frames [ps]
+
+    Examples
+    --------
+    >>> from thalweg.time_series.one_pass import gathered, shares
+    >>> x = np.random.default_rng(0).standard_normal((5000, 3))
+    >>> sums = gathered(CovariancePass(lagtime=2), shares(x, lagtime=2, frames=1000))
+    >>> bool(np.allclose(sums.c0t, covariances(x, lagtime=2).c0t, rtol=0, atol=1e-12)), sums.n_blocks
+    (True, 5)
+    """
+
+    lagtime: int = 0
+    dt: float = 1.0
+
+    def of(self, share: Share) -> Sums:
+        """Moments of a share."""
+        sums = covariances(share.data, self.lagtime, n_blocks=1)
+        assert sums.report is not None
+        assert sums.drifts is not None
+        own = {name: getattr(sums.blocks, name) for name in vars(sums.blocks)}
+        pairs = np.array([[sums.report.used.sum(), sums.report.lost.sum()]])
+        return {**own, "numbers": np.array([share.block]), "drifts": sums.drifts, "pairs": pairs}
+
+    def merged(self, first: Sums, second: Sums) -> Sums:
+        """Moments of the shares of both, blocks of the same number together."""
+        both = {name: np.concatenate([first[name], second[name]]) for name in first}
+        numbers = both["numbers"]
+        different, place = np.unique(numbers, return_inverse=True)
+        drifts, pairs = (np.zeros((len(different), both[name].shape[1])) for name in ("drifts", "pairs"))
+        np.add.at(drifts, place, both["drifts"])
+        np.add.at(pairs, place, both["pairs"])
+        moments = _moments(both).numbered(numbers)
+        return {**vars(moments), "numbers": different, "drifts": drifts, "pairs": pairs}
+
+    def result(self, total: Sums) -> Covariances:
+        """Covariances with a block for each stretch of the data."""
+        used, lost = np.asarray(total["pairs"], int).T
+        report = PairReport(self.lagtime, used, lost)
+        runs = np.ones(len(total["numbers"]), int)
+        return Covariances(self.lagtime, self.dt, _moments(total), report, total["drifts"], runs)
+
+
+def _moments(sums: Sums) -> Moments:
+    return Moments(*(sums[name] for name in Moments.__dataclass_fields__))
