@@ -1,5 +1,7 @@
 """Fits of coarse potentials: exact models come back, and ways that must agree do."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,8 @@ from thalweg.coarse_graining import (
     BSplines,
     CoarseDynamics,
     ForceMatching,
+    ForcePass,
+    FrameShare,
     InternalCoordinate,
     IterativeBoltzmannInversion,
     PairInteraction,
@@ -19,6 +23,7 @@ from thalweg.coarse_graining import (
 )
 from thalweg.coarse_graining.fitting.iterative_inversion import virial_pressure
 from thalweg.learned_potentials import Ridge
+from thalweg.time_series import gathered
 from thalweg.units import BAR
 
 KT = 2.5
@@ -58,6 +63,15 @@ def test_three_routes_find_the_spring_of_an_ideal_gas_of_bonds(route):
     # the bins of an inverted histogram and the step of dynamics move it by a few per cent
     assert abs(model.coefficients[1] / STIFFNESS - 1) < 0.05 + 4 * model.errors[1] / STIFFNESS
     assert model.errors[1] < 0.1 * STIFFNESS
+
+
+def test_matched_forces_of_shares_are_those_of_all_frames():
+    frames = bonds(4000, noise=300.0)
+    parts = [FrameShare(partial(frames.__getitem__, slice(250 * k, 250 * k + 250)), k) for k in range(16)]
+    method = ForceMatching((BOND,), folds=8)
+    ours, whole = gathered(ForcePass(method, 16), parts), method.fit(frames)
+    np.testing.assert_allclose(ours.coefficients, whole.coefficients, rtol=1e-10)
+    np.testing.assert_allclose(ours.errors, whole.errors, rtol=1e-8)
 
 
 def test_errors_of_matched_forces_cover_what_is_true():

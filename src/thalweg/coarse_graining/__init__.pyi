@@ -14,6 +14,8 @@ from .fitting.denoising import denoised as denoised
 from .fitting.environments import EnvironmentCoarseModel as EnvironmentCoarseModel
 from .fitting.environments import EnvironmentForceMatching as EnvironmentForceMatching
 from .fitting.force_matching import ForceMatching as ForceMatching
+from .fitting.force_pass import ForcePass as ForcePass
+from .fitting.force_pass import FrameShare as FrameShare
 from .fitting.iterative_inversion import IterativeBoltzmannInversion as IterativeBoltzmannInversion
 from .fitting.iterative_inversion import virial_pressure as virial_pressure
 from .fitting.linear_model import LinearCoarseModel as LinearCoarseModel

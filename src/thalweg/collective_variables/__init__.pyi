@@ -126,12 +126,15 @@ from .manifold.graph_modes import GraphModes as GraphModes
 from .manifold.graph_modes import graph_modes as graph_modes
 from .manifold.kernel_graph import KernelGraph as KernelGraph
 from .manifold.kernel_graph import kernel_graph as kernel_graph
+from .manifold.landmark_passes import LandmarkPass as LandmarkPass
+from .manifold.landmark_passes import NetPass as NetPass
 from .manifold.landmarks import Centroids as Centroids
 from .manifold.landmarks import DeltaNet as DeltaNet
 from .manifold.landmarks import FarthestPoints as FarthestPoints
 from .manifold.landmarks import LandmarkChoice as LandmarkChoice
 from .manifold.landmarks import LandmarkFrames as LandmarkFrames
 from .manifold.landmarks import landmarks_of as landmarks_of
+from .manifold.landmarks import weighed_landmarks as weighed_landmarks
 from .manifold.local_states import LocalState as LocalState
 from .manifold.local_states import StateVerdict as StateVerdict
 from .manifold.local_states import StateWatch as StateWatch
@@ -140,6 +143,7 @@ from .manifold.local_states import watched_run as watched_run
 from .manifold.mahalanobis import Mahalanobis as Mahalanobis
 from .manifold.map_points import MapPoints as MapPoints
 from .manifold.map_points import map_points as map_points
+from .manifold.map_points import points_of_landmarks as points_of_landmarks
 from .manifold.metric import Euclidean as Euclidean
 from .manifold.metric import Metric as Metric
 from .memberships.deep_markov import DeepMarkovModel as DeepMarkovModel

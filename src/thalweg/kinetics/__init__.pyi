@@ -30,6 +30,7 @@ from .cores.coring import milestones as milestones
 from .cores.coring import transition_based_assignment as transition_based_assignment
 from .counts.active_set import ActiveStates as ActiveStates
 from .counts.active_set import active_set as active_set
+from .counts.count_pass import CountPass as CountPass
 from .counts.counting import Counting as Counting
 from .counts.counting import Effective as Effective
 from .counts.counting import Sliding as Sliding
@@ -164,6 +165,10 @@ from .scores import gmrq as gmrq
 from .scores import vamp_score_of_counts as vamp_score_of_counts
 from .set_free_energy import SetFreeEnergy as SetFreeEnergy
 from .set_free_energy import set_free_energy as set_free_energy
+from .states.cluster_passes import Coreset as Coreset
+from .states.cluster_passes import CoresetPass as CoresetPass
+from .states.cluster_passes import LloydPass as LloydPass
+from .states.cluster_passes import StreamingKMeans as StreamingKMeans
 from .states.clustering import Clustering as Clustering
 from .states.clustering import KCenters as KCenters
 from .states.clustering import KMeans as KMeans

@@ -71,6 +71,24 @@ class Adding:
         return {name: first[name] + second[name] for name in first}
 
 
+class AddingByBlock:
+    """A `OnePass` whose sums are kept apart by stretches of the data: ``block`` has the numbers of those that the first
+    axis of every other array runs over."""
+
+    def merged(self, first: Sums, second: Sums) -> Sums:
+        """Both, those of the same stretch added."""
+        both = {name: np.concatenate([first[name], second[name]]) for name in first}
+        numbers, place = np.unique(both.pop("block"), return_inverse=True)
+        if len(numbers) == len(place):
+            return {"block": numbers, **both}
+        added = {
+            name: np.zeros((len(numbers), *array.shape[1:]), array.dtype) for name, array in both.items()
+        }
+        for name, array in both.items():
+            np.add.at(added[name], place, array)
+        return {"block": numbers, **added}
+
+
 @dataclass(frozen=True, eq=False)
 class Stretch:
     """Frames ``[start, stop)`` of a block that can be sliced, left where they are."""

@@ -6,13 +6,16 @@ What `covariances` sums in one process is summed here over shares, whose moments
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from thalweg.collective_variables.covariances.covariance import Covariances, Moments, covariances
-from thalweg.time_series.one_pass import Share, Sums
+from thalweg.time_series.one_pass import AddingByBlock, Share, Sums
 from thalweg.time_series.trajectories import PairReport
+
+MOMENTS = tuple(each.name for each in fields(Moments))
+SUMMED = ("block", "drifts", "pairs")
 
 
 @dataclass(frozen=True)
@@ -44,28 +47,23 @@ class CovariancePass:
         sums = covariances(share.data, self.lagtime, n_blocks=1)
         assert sums.report is not None
         assert sums.drifts is not None
-        own = {name: getattr(sums.blocks, name) for name in vars(sums.blocks)}
+        own = {name: getattr(sums.blocks, name) for name in MOMENTS}
         pairs = np.array([[sums.report.used.sum(), sums.report.lost.sum()]])
-        return {**own, "numbers": np.array([share.block]), "drifts": sums.drifts, "pairs": pairs}
+        return {**own, "block": np.array([share.block]), "drifts": sums.drifts, "pairs": pairs}
 
     def merged(self, first: Sums, second: Sums) -> Sums:
-        """Moments of the shares of both, blocks of the same number together."""
-        both = {name: np.concatenate([first[name], second[name]]) for name in first}
-        numbers = both["numbers"]
-        different, place = np.unique(numbers, return_inverse=True)
-        drifts, pairs = (np.zeros((len(different), both[name].shape[1])) for name in ("drifts", "pairs"))
-        np.add.at(drifts, place, both["drifts"])
-        np.add.at(pairs, place, both["pairs"])
-        moments = _moments(both).numbered(numbers)
-        return {**vars(moments), "numbers": different, "drifts": drifts, "pairs": pairs}
+        """Moments of the shares of both, those of the same stretch of the data together."""
+        plain = AddingByBlock().merged(*({name: one[name] for name in SUMMED} for one in (first, second)))
+        numbers = np.concatenate([first["block"], second["block"]])
+        moments = Moments.joined([_moments(first), _moments(second)]).numbered(numbers)
+        return {**plain, **{name: getattr(moments, name) for name in MOMENTS}}
 
     def result(self, total: Sums) -> Covariances:
         """Covariances with a block for each stretch of the data."""
-        used, lost = np.asarray(total["pairs"], int).T
-        report = PairReport(self.lagtime, used, lost)
-        runs = np.ones(len(total["numbers"]), int)
+        report = PairReport(self.lagtime, *total["pairs"].T)
+        runs = np.ones(len(total["block"]), int)
         return Covariances(self.lagtime, self.dt, _moments(total), report, total["drifts"], runs)
 
 
 def _moments(sums: Sums) -> Moments:
-    return Moments(*(sums[name] for name in Moments.__dataclass_fields__))
+    return Moments(*(sums[name] for name in MOMENTS))

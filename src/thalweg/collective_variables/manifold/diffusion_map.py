@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from thalweg.collective_variables.bases.linear_map import as_frames, mapped
+from thalweg.collective_variables.bases.linear_map import as_frames, mapped, names_of_features
 from thalweg.collective_variables.bases.raw_angles import warned_angles
 from thalweg.collective_variables.manifold.bandwidth import NeighborReach, Radii, Reach, squares_between
 from thalweg.collective_variables.manifold.dimension import local_dimension
@@ -49,7 +49,7 @@ from thalweg.collective_variables.manifold.kernel_graph import (
     profile,
     variance_per_dimension,
 )
-from thalweg.collective_variables.manifold.landmarks import DeltaNet, LandmarkChoice
+from thalweg.collective_variables.manifold.landmarks import DeltaNet, LandmarkChoice, LandmarkFrames
 from thalweg.collective_variables.manifold.map_errors import (
     Quotients,
     Solve,
@@ -57,7 +57,7 @@ from thalweg.collective_variables.manifold.map_errors import (
     rate_estimate,
     rough_word,
 )
-from thalweg.collective_variables.manifold.map_points import MapPoints, map_points
+from thalweg.collective_variables.manifold.map_points import MapPoints, map_points, points_of_landmarks
 from thalweg.collective_variables.manifold.mean_square_displacement import einstein_factors, flow_of
 from thalweg.collective_variables.manifold.metric import Euclidean, Metric
 from thalweg.collective_variables.manifold.neighbors import nearest
@@ -355,24 +355,27 @@ class DiffusionMap(Transforming):
                 raise ValueError(f"{name}={value} must be positive")
 
     @on_one_thread
-    def fit(self, data: TrajectoryData) -> DiffusionMapModel:
-        """The map of data.
+    def fit(self, data: TrajectoryData | LandmarkFrames) -> DiffusionMapModel:
+        """The map of data, or of landmarks of data already weighed, such as those of `LandmarkPass`.
 
         Raises
         ------
         ValueError
             If frames are too few, or weights are negative or leave too few of them.
         """
-        trajectories = as_trajectories(data)
-        notes = warned_angles(trajectories, self)
-        points = map_points(trajectories, self.landmarks, self.max_frames, self.metric)
+        notes, names = (), None
+        if isinstance(data, LandmarkFrames):
+            points = points_of_landmarks(data)
+        else:
+            trajectories = as_trajectories(data)
+            notes, names = warned_angles(trajectories, self), names_of_features(trajectories)
+            points = map_points(trajectories, self.landmarks, self.max_frames, self.metric)
         if points.weighted and self.alpha is not None:
             raise ValueError(
                 f"alpha={self.alpha:g} divides by the density of the frames and knows no weights; leave alpha=None"
             )
         _require(points, self.dim)
         model, more = self._mapped(points, rough=False)
-        names = None if trajectories.names is None else tuple(trajectories.names)
         return replace(model, notes=notes + points.notes + more, features=names)
 
     def neighbors_of(self, points: int) -> int:

@@ -13,6 +13,7 @@ there. Frames are read in chunks; what is held is the landmarks and one chunk.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -54,6 +55,12 @@ class LandmarkFrames(Model):
         """Sum of the weights ``(landmarks,)`` of the frames nearest to each; their number where frames have none."""
         return self.blocks.sum(axis=0)
 
+    @property
+    def occupied(self) -> LandmarkFrames:
+        """Those that stand for a frame at least."""
+        held = self.counts > 0
+        return LandmarkFrames(self.points[held], self.blocks[:, held], self.counts[held], self.radius)
+
     def headline(self) -> dict[str, object]:
         """Landmarks, the frames they stand for and how near these are."""
         return {"landmarks": len(self.points), "frames": int(self.counts.sum()), "radius": self.radius}
@@ -92,9 +99,21 @@ class DeltaNet:
         ValueError
             If a given distance needs more than ``count``.
         """
-        net = np.zeros((0, data.n_features))
-        delta = self.distance or 0.0
-        for _, _, frames in data.chunks():
+        return self.net_over((frames for _, _, frames in data.chunks()), data.n_features, metric)[0]
+
+    def net_over(
+        self, parts: Iterable[np.ndarray], features: int, metric: Metric, delta: float = 0.0
+    ) -> tuple[np.ndarray, float]:
+        """Landmarks ``(landmarks, features)`` of frames that come in parts, and the least distance between two.
+
+        Parameters
+        ----------
+        parts : each ``(frames, features)``; the points of other nets too
+        delta : distance that is allowed in any case, where none was given
+        """
+        net = np.zeros((0, features))
+        delta = max(delta, self.distance or 0.0)
+        for frames in parts:
             net = _grown(net, frames.astype(float), delta, metric)
             while len(net) > self.count:
                 if self.distance is not None:
@@ -103,7 +122,7 @@ class DeltaNet:
                     )
                 delta = GROWTH * delta if delta else _smallest(net, metric)
                 net = _grown(net[:0], net, delta, metric)
-        return net
+        return net, delta
 
 
 @dataclass(frozen=True)
@@ -180,7 +199,16 @@ def landmarks_of(
     (True, 10000)
     """
     trajectories = as_trajectories(data)
-    points = choice.chosen(trajectories, metric)
+    return weighed_landmarks(choice.chosen(trajectories, metric), trajectories, metric, n_blocks).occupied
+
+
+def weighed_landmarks(
+    points: Shaped[np.ndarray, "landmarks features"],
+    trajectories: Trajectories,
+    metric: Metric = Euclidean(),  # noqa: B008
+    n_blocks: int = 1,
+) -> LandmarkFrames:
+    """Given landmarks with the weights of the frames they stand for, zero for some perhaps; see `landmarks_of`."""
     total, read, squares = trajectories.n_frames, 0, 0.0
     blocks, counts = np.zeros((n_blocks, len(points))), np.zeros(len(points), int)
     for k, start, frames in trajectories.chunks():
@@ -194,8 +222,7 @@ def landmarks_of(
         counts += np.bincount(owner, minlength=len(points))
         squares += float((near.distances**2).sum())
         read += len(frames)
-    held = counts > 0
-    return LandmarkFrames(points[held], blocks[:, held], counts[held], float(np.sqrt(squares / total)))
+    return LandmarkFrames(points, blocks, counts, float(np.sqrt(squares / total)))
 
 
 def _grown(net: np.ndarray, frames: np.ndarray, delta: float, metric: Metric) -> np.ndarray:

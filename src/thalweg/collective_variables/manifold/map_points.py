@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from thalweg.collective_variables.manifold.landmarks import LandmarkChoice, landmarks_of
+from thalweg.collective_variables.manifold.landmarks import LandmarkChoice, LandmarkFrames, landmarks_of
 from thalweg.collective_variables.manifold.metric import Metric
 from thalweg.machine.memory import require_memory
 from thalweg.shapes import Shaped
@@ -68,20 +68,8 @@ def map_points(data: Trajectories, landmarks: LandmarkChoice, max_frames: int, m
     total = data.n_frames
     weighted = data.weights is not None
     if total > max_frames:
-        found = landmarks_of(data, landmarks, metric, STRETCHES)
-        notes += (
-            f"{total} frames are represented by {len(found.points)} landmarks, {found.radius:.3g} away on average; "
-            "raise max_frames to use the frames themselves",
-        )
-        points = MapPoints(
-            found.points,
-            found.blocks,
-            np.arange(len(found.points)),
-            landmarks=True,
-            weighted=weighted,
-            notes=notes,
-        )
-        return points.taken(np.flatnonzero(points.weights > 0))
+        found = points_of_landmarks(landmarks_of(data, landmarks, metric, STRETCHES))
+        return found._replace(weighted=weighted, notes=notes + found.notes)
     require_memory(
         3 * 8 * total * data.n_features, f"{total} frames of {data.n_features} features; lower max_frames"
     )
@@ -102,6 +90,23 @@ def map_points(data: Trajectories, landmarks: LandmarkChoice, max_frames: int, m
     np.add.at(blocks, (stretch, rank[number.ravel()]), weights / weights.sum())
     points = MapPoints(
         places[first[order]], blocks, first[order], landmarks=False, weighted=weighted, notes=notes
+    )
+    return points.taken(np.flatnonzero(points.weights > 0))
+
+
+def points_of_landmarks(found: LandmarkFrames) -> MapPoints:
+    """The points of a map of landmarks."""
+    note = (
+        f"{int(found.counts.sum())} frames are represented by {len(found.points)} landmarks, {found.radius:.3g} away "
+        "on average; raise max_frames to use the frames themselves"
+    )
+    points = MapPoints(
+        found.points,
+        found.blocks,
+        np.arange(len(found.points)),
+        landmarks=True,
+        weighted=not np.array_equal(found.weights, found.counts),
+        notes=(note,),
     )
     return points.taken(np.flatnonzero(points.weights > 0))
 

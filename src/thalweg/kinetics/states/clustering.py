@@ -131,7 +131,7 @@ class KMeans(Labeling):
                 start = self._iterated(few, start).cluster_centers_
             lloyd = self._iterated(points, start)
         radius = float(np.sqrt(lloyd.inertia_ / len(points)))
-        return Clustering(_unembedded(lloyd.cluster_centers_, self.periods), self.periods, radius)
+        return Clustering(unembedded(lloyd.cluster_centers_, self.periods), self.periods, radius)
 
     def _iterated(self, points: np.ndarray, start: np.ndarray) -> Any:
         """Lloyd's iteration from given centers: a fitted `sklearn.cluster.KMeans`."""
@@ -180,7 +180,7 @@ class KCenters(Labeling):
         points, _ = _sampled_points(data, self.periods, self.max_frames, self.n_clusters)
         others, radius = _farthest(points, points[:1], self.n_clusters - 1)
         centers = np.concatenate([points[:1], others])
-        return Clustering(_unembedded(centers, self.periods), self.periods, radius)
+        return Clustering(unembedded(centers, self.periods), self.periods, radius)
 
 
 def _farthest(points: np.ndarray, begun: np.ndarray, count: int) -> tuple[np.ndarray, float]:
@@ -237,7 +237,7 @@ class KMeansAndCenters(Labeling):
         )
         even, _ = _farthest(points, on_circles(dense.centers, self.periods).astype(points.dtype), half)
         return Clustering(
-            np.concatenate([dense.centers, _unembedded(even, self.periods)]), self.periods, dense.radius
+            np.concatenate([dense.centers, unembedded(even, self.periods)]), self.periods, dense.radius
         )
 
 
@@ -314,7 +314,7 @@ def on_circles(frames: np.ndarray, periods: Periods) -> np.ndarray:
     return np.stack(columns, axis=1).astype(frames.dtype)
 
 
-def _unembedded(points: np.ndarray, periods: Periods) -> np.ndarray:
+def unembedded(points: np.ndarray, periods: Periods) -> np.ndarray:
     """Features of embedded points, periodic ones between minus and plus half a period."""
     if periods is None or not any(periods):
         return points
