@@ -138,16 +138,16 @@ def methanol(folder: Path, way: str, quick: bool) -> Iterator[Row]:
             (pairs,),
             start=start,
             dynamics=fit,
-            rounds=1 if quick else 7,
+            rounds=1 if quick else 14,
             least_effective=0.0,
-            longest_step=20.0,
+            longest_step=5.0,
             pressure=1.0,
         ).fit(frames)
     else:
         model = IterativeBoltzmannInversion(
             pairs,
             fit,
-            rounds=1 if quick else 8,
+            rounds=1 if quick else 16,
             damping=1.0,
             settled=halves / 2,
             pressure=1.0,

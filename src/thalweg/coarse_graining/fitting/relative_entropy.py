@@ -14,6 +14,9 @@ A pressure may be asked for besides. It is then a constraint of each step, ``gra
 
 ``W_k`` what a function adds to the pressure: what is left is the least relative entropy at that pressure.
 
+Where each simulation makes one step, each step has the noise of one simulation. The mean of the coefficients over the
+last half of the rounds, [polyak1992], has that of all of these.
+
 Few frames of a molecule leave combinations of functions undecided, along which Newton's method walks off. A Gaussian of
 width ``w kT / max|Phi_k|`` around each coefficient to begin with counts as much as data of one effective frame would:
 the estimate is the likeliest one under it, and where data decide it does not matter.
@@ -39,7 +42,7 @@ from thalweg.units import BAR
 NEWTON = 30
 """Newton steps on one set of frames, at most."""
 
-RIDGE, SHY = 1e-6, 1e-2
+RIDGE, SHY = 1e-6, 0.1
 """Added to variances of functions in their own deviations, where steps are tried by reweighting and where not."""
 
 NEAR = 15.0
@@ -64,7 +67,8 @@ class RelativeEntropy(Method):
     dynamics : how the model is simulated
     rounds : simulations at most
     least_effective : share of frames that must count after reweighting, else the model is simulated again; with 0
-        each simulation makes one Newton step, as long as ``longest_step``: frames of a liquid hardly ever reweight
+        each simulation makes one Newton step, as long as ``longest_step``, and coefficients of the last half of them are
+        averaged: frames of a liquid hardly ever reweight
     longest_step : largest change of ``U / kT`` that one Newton step may make between frames, as a standard deviation
     settled : done when no mean of ``Phi`` differs from the reference by more than so many standard errors
     prior_width : ``w``, how far an interaction may move energies of a molecule from those to begin with [kT]; infinite
@@ -103,7 +107,7 @@ class RelativeEntropy(Method):
         model = LinearCoarseModel(
             tuple(self.interactions), begin, np.full(count, np.nan), frames.positions.shape[1], self.prior, {}
         )
-        place, best, simulated, found = frames, None, 0, None
+        place, best, simulated, found, visited = frames, None, 0, None, []
         for simulated in range(1, self.rounds + 1):
             run = self._run(model, place, simulated, may_break=best is not None)
             drawn = None if run is None else self._drawn(run, model.coefficients)
@@ -117,6 +121,7 @@ class RelativeEntropy(Method):
             place = place if run is None else run
             if best is None or off < best[0]:
                 best = off, model.coefficients
+            visited.append(model.coefficients)
             found = self._search(drawn, reference, begin)
             self._say(simulated, f"the worst mean is off by {found.worst:.1f} standard errors")
             if found.settled:
@@ -129,6 +134,8 @@ class RelativeEntropy(Method):
         if not found.settled and best is not None and self._reweights and self.pressure is None:
             # of models that did not settle, the one whose simulation was nearest
             model = replace(model, coefficients=best[1])
+        elif not found.settled and not self._reweights:
+            model = replace(model, coefficients=np.mean(visited[len(visited) // 2 :], axis=0))
         # at the minimum, errors of the means of both sides through the curvature
         lever = frames.kT * np.linalg.pinv(found.curvature, rcond=1e-8, hermitian=True)
         errors = np.sqrt(np.maximum((lever**2) @ reference.errors**2, 0))
