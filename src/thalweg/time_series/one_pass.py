@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass
@@ -39,8 +41,11 @@ BLOCKS = 40
 IN_WORK = 64
 """Shares handed to an executor before the first must be done."""
 
-PATIENCE = 3
+DEATHS = 3
 """Executors that may break in a row without a share being done."""
+
+PATIENCE = 600.0
+"""Seconds for which workers that were there and are not to be had any more are waited for."""
 
 Sums = Mapping[str, np.ndarray]
 """A sum: named arrays."""
@@ -241,20 +246,34 @@ def _summed(one_pass: OnePass, part: Any) -> Sums:
 
 def _worked_off(tree: _Tree, executor: Callable[[], Executor], in_work: int) -> None:
     """All missing parts summed by workers; new ones are made where they are lost."""
-    broken = 0
+    broken, served = 0, False
     while waiting := tree.missing():
-        workers, running = executor(), {}
+        workers, running = _started(executor, PATIENCE if served else 0.0), {}
+        served = True
         try:
             for number in _fed(workers, tree, waiting, running, in_work):
                 tree.add(number, running.pop(number).result())
                 broken = 0
         except BrokenExecutor as error:
             broken += 1
-            if broken >= PATIENCE:
+            if broken >= DEATHS:
                 error.add_note(f"workers were lost {broken} times in a row without one of {waiting[:5]} done")
                 raise
         finally:
             workers.shutdown(wait=False, cancel_futures=True)
+
+
+def _started(executor: Callable[[], Executor], patience: float) -> Executor:
+    """Workers; those of a scheduler that has gone away are waited for."""
+    began = time.monotonic()
+    while True:
+        try:
+            return executor()
+        except OSError as error:
+            if time.monotonic() - began >= patience:
+                raise
+            warnings.warn(f"{error}; waiting for it", stacklevel=2)
+            time.sleep(1.0)
 
 
 def _fed(

@@ -1,5 +1,7 @@
 """Campaigns on the workers of Dask end like those in one process, whoever is killed."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from distributed import Client
 
@@ -18,6 +21,7 @@ from thalweg.interop.cluster.queues import JobQueue
 from thalweg.sampling.campaign import CampaignError, drive
 from thalweg.sampling.executors import processes, serial
 from thalweg.sampling.store import UNFINISHED, Store
+from thalweg.time_series import HistogramPass, Trajectories, gathered, shares
 
 TOYS = Path(__file__).parents[2] / "sampling" / "toy_sums.py"
 
@@ -158,6 +162,79 @@ def test_a_campaign_outlives_its_scheduler(sums, tmp_path):
         log.close()
     assert len(begun) == 4
     assert Store(tmp_path / "there").digest() == Store(tmp_path / "here").digest()
+
+
+GRID = HistogramPass((np.linspace(0, 1, 8),))
+
+
+def weighed(count=24):
+    """Shares of frames whose sums of weights are not the same in every order, and what was seen of them."""
+    random = np.random.default_rng(0)
+    weights = random.lognormal(0, 4, count * 100)
+    return shares(Trajectories([random.random((count * 100, 1))], weights=[weights]), frames=100)
+
+
+def slow_histogram(victim=None):
+    """A pass over `weighed` that takes its time, as workers can be sent; the first who meets ``victim`` is killed."""
+
+    class SlowHistogram(HistogramPass):
+        def of(self, share):
+            time.sleep(0.1)
+            if share.number == 9 and victim is not None and victim.exists():
+                victim.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return HistogramPass.of(self, share)
+
+    return SlowHistogram(GRID.edges)
+
+
+def test_sums_gathered_by_two_workers_one_of_whom_is_killed_are_the_same_to_the_last_bit(tmp_path):
+    victim, parts = tmp_path / "victim", weighed()
+    victim.touch()
+    found = gathered(slow_histogram(victim=victim), parts, Dask(2).executor, in_work=4)
+    assert not victim.exists()
+    np.testing.assert_array_equal(found, gathered(GRID, parts))
+
+
+@pytest.mark.long
+def test_sums_are_gathered_though_the_scheduler_is_killed(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address, log, parts = f"tcp://127.0.0.1:{port}", (tmp_path / "log").open("w"), weighed(60)
+    begun = [serve(port, log), work_for(address, log, tmp_path)]
+    merged = []
+
+    class Killing(HistogramPass):
+        """Kills the scheduler when some shares have been merged here."""
+
+        def of(self, share):
+            time.sleep(0.1)
+            return HistogramPass.of(self, share)
+
+        def merged(self, first, second):
+            merged.append(1)
+            if len(merged) == 15:
+                begun[0].kill()
+                begun[0].wait()
+                begun.extend([serve(port, log), work_for(address, log, tmp_path)])
+            return HistogramPass.merged(self, first, second)
+
+        def __reduce__(self):
+            return slow_histogram, ()
+
+    try:
+        wait_for(port)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it is told that the scheduler is waited for
+            found = gathered(Killing(GRID.edges), parts, Dask(address=address).executor, in_work=4)
+    finally:
+        for process in begun:
+            process.kill()
+            process.wait()
+        log.close()
+    assert len(begun) == 4
+    np.testing.assert_array_equal(found, gathered(GRID, parts))
 
 
 def wait_for(port):
