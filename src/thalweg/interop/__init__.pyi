@@ -16,6 +16,8 @@ from .cluster.dask import Dask as Dask
 from .cluster.dask import DaskExecutor as DaskExecutor
 from .cluster.dask import dask_executor as dask_executor
 from .cluster.queues import JobQueue as JobQueue
+from .cluster.stored_files import StoredArray as StoredArray
+from .cluster.stored_files import StoredFeatures as StoredFeatures
 from .coarse_models.lammps_tables import write_lammps as write_lammps
 from .coarse_models.openmm_forces import openmm_system as openmm_system
 from .coarse_models.openmm_forces import write_openmm as write_openmm

@@ -1,1 +1,1 @@
-"""Clusters: campaigns whose workers run on many machines, by Dask."""
+"""Clusters: workers on many machines, by Dask, and files that lie where all of them can read."""
