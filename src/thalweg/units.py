@@ -77,7 +77,7 @@ DIMENSIONS = {
     "mass": {"amu": 1.0, "Da": 1.0, "dalton": 1.0},
     "concentration": {"M": MOLAR, "mM": 1e-3 * MOLAR, "mol/l": MOLAR, "/nm^3": 1.0},
     "angle": {"rad": 1.0, "deg": DEGREE, "degrees": DEGREE},
-    "data": {"GB": 1.0, "MB": 1e-3, "TB": 1e3},
+    "data": {"GB": 1.0, "MB": 1e-3, "TB": 1e3, "PB": 1e6},
 }
 """Accepted units of each dimension, as multiples of the internal one."""
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from thalweg import __version__
 from thalweg.cli.affinity import commands as affinity
 from thalweg.cli.coarse_grain import coarse_grain_of
+from thalweg.cli.forecast import forecast_of
 from thalweg.cli.mistakes import Answering
 from thalweg.cli.options import FrameInterval, TopologyPath, TrajectoryPaths
 from thalweg.cli.pathway import pathway_of
@@ -584,6 +585,7 @@ def spectrum_of(
 
 
 app.command("coarse-grain")(coarse_grain_of)
+app.command("forecast")(forecast_of)
 app.command("pathway")(pathway_of)
 app.command("protein")(protein_of)
 app.command("sites")(sites_of)

@@ -1,6 +1,10 @@
 from .analyzing import Analysis as Analysis
 from .baselines import earlier_potential as earlier_potential
 from .baselines import force_field as force_field
+from .forecasting import Forecast as Forecast
+from .forecasting import PassCost as PassCost
+from .forecasting import SyntheticFrames as SyntheticFrames
+from .forecasting import forecast as forecast
 from .frames import FitFrames as FitFrames
 from .frames import frames_of as frames_of
 from .model_dynamics import Course as Course
