@@ -11,7 +11,17 @@ import pytest
 import thalweg
 
 PACKAGE = Path(thalweg.__file__).parent
-SHELL = ("cli", "studies", "report", "interop", "sampling", "spectra", "labeling", "coarse_graining")
+SHELL = (
+    "cli",
+    "contest",
+    "studies",
+    "report",
+    "interop",
+    "sampling",
+    "spectra",
+    "labeling",
+    "coarse_graining",
+)
 PARTICLES = (
     "dynamics", "learned_potentials", "representations", "binding", "potentials", "geometry", "systems",
 )  # fmt: skip

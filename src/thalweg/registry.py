@@ -25,7 +25,7 @@ from typing import Any
 
 PACKAGE = __name__.partition(".")[0]
 ROOMS = (
-    "binding", "coarse_graining", "collective_variables", "dynamics", "free_energies", "geometry", "interop",
+    "binding", "coarse_graining", "collective_variables", "contest", "dynamics", "free_energies", "geometry", "interop",
     "kinetics", "labeling", "learned_potentials", "learning", "machine", "potentials", "report", "representations",
     "sampling", "spectra", "studies", "systems", "testsystems", "time_series",
 )  # fmt: skip

@@ -19,6 +19,7 @@ from rich.table import Table
 from thalweg import __version__
 from thalweg.cli.affinity import commands as affinity
 from thalweg.cli.coarse_grain import coarse_grain_of
+from thalweg.cli.contest import commands as contest
 from thalweg.cli.forecast import forecast_of
 from thalweg.cli.mistakes import Answering
 from thalweg.cli.options import FrameInterval, TopologyPath, TrajectoryPaths
@@ -45,6 +46,7 @@ app = typer.Typer(
     help="Molecular simulation and machine learning that teach each other.",
 )
 app.add_typer(affinity, name="affinity")
+app.add_typer(contest, name="contest")
 app.add_typer(qsar, name="qsar")
 
 
