@@ -40,13 +40,14 @@ def forecast_of(
     from thalweg.report.json_values import jsonable
     from thalweg.studies.forecasting import TASKS, forecast
 
-    if task not in TASKS:
+    known = next((name for name in TASKS if name == task), None)
+    if known is None:
         raise ValueError(f"--task {task} is unknown; use one of {', '.join(TASKS)}")
     data, frame_bytes = (
         (None, None) if task == "force-matching" else _data(files or [], topology, features, synthetic)
     )
     found = forecast(
-        task,
+        known,
         data,
         _gigabytes(amount, 240 if frame_bytes is None else frame_bytes),
         cores,

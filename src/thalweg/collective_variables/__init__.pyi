@@ -16,6 +16,10 @@ from .bases.kernels import PlaneWaves as PlaneWaves
 from .bases.kernels import RandomWaves as RandomWaves
 from .bases.polynomials import PolynomialFunctions as PolynomialFunctions
 from .bases.polynomials import Polynomials as Polynomials
+from .bases.sketches import AlongPass as AlongPass
+from .bases.sketches import Quantization as Quantization
+from .bases.sketches import QuantizedFrames as QuantizedFrames
+from .bases.sketches import RandomProjection as RandomProjection
 from .covariances.covariance import Covariances as Covariances
 from .covariances.covariance import Moments as Moments
 from .covariances.covariance import covariances as covariances

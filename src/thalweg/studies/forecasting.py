@@ -39,7 +39,10 @@ Task = Literal["tica", "counts", "kmeans", "map", "force-matching"]
 TASKS = get_args(Task)
 
 BATCHES = 12
-"""Batches of shares at least that the data are cut into where they are few."""
+"""Batches at least that are measured by themselves where there are so many shares."""
+
+REPEATS = 3
+"""Measurements where there are fewer shares, which are then read again."""
 
 TILE = 1 << 16
 """Frames after which synthetic ones come again."""
@@ -207,6 +210,11 @@ class Forecast(Model):
             f"{in_bytes(self.frame_bytes / one.wall)}/s read, from {one.frames} frames in {one.batches} batches"
             for one in self.passes
         ]
+        short = max(one.frames // one.batches for one in self.passes) < FRAMES // 2
+        if short and self.task != "force-matching":
+            lines.append(
+                f"measured on less than a share of {FRAMES} frames, which takes more a frame: give more data, or longer"
+            )
         return [
             *lines,
             f"{amount} ({significant(self.frames)} frames of {in_bytes(self.frame_bytes)}) need "
@@ -277,8 +285,7 @@ def _costs(
     task: Task, data: Trajectories, lagtime: int, clusters: int, exact: int, landmarks: int, seconds: float
 ) -> Iterator[PassCost]:
     """What each pass over the data takes; later ones use what earlier ones found."""
-    size = max(CHUNK, min(FRAMES, data.n_frames // BATCHES))
-    apart, together = shares(data, frames=size), partial(shares, data, lagtime, size)
+    apart, together = shares(data), partial(shares, data, lagtime)
     if task == "tica":
         yield _measured("covariances", CovariancePass(lagtime), together(), seconds)[0]
     elif task == "map":
@@ -305,9 +312,10 @@ def _measured(name: str, one_pass: OnePass, parts: Sequence[Any], seconds: float
     batches = [[parts[k] for k in sorted(batch)] for batch in np.array_split(order, count)]
     _once(one_pass, batches[0][:1])  # what is loaded and compiled once
     began, taken, done = time.perf_counter(), [], []
-    for batch in batches:
+    for turn in range(max(len(batches), REPEATS)):
+        batch = batches[turn % len(batches)]
         taken.append((*_seconds(partial(_once, one_pass, batch)), sum(map(_frames, batch))))
-        done += batch
+        done += batch if turn < len(batches) else []
         if time.perf_counter() - began > seconds:
             break
     cpu, wall, frames = np.array(taken).T
