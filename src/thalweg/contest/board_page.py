@@ -57,7 +57,7 @@ def _head(rows: Sequence[BoardRow]) -> str:
         if first
     ]
     certainty = (
-        "Errors are standard errors over withheld runs, ligands or points, one of them in the figures; the problems are "
+        "Errors are standard errors over withheld runs, ligands or points; the problems are "
         "the same for all entries with one seed, so that two of them differ by less than the spread over problems.",
         "Problems are made, and how is public: an entry that knows the form of what was made has an advantage that no "
         "board can see. What is drawn, and all answers, are withheld.",
@@ -143,7 +143,8 @@ def _figure(rows: Sequence[BoardRow], task: ContestTask) -> go.Figure:
     drawn = go.Figure(
         [
             go.Scatter(
-                x=[value for value, _ in single], y=[name for _, name in single], mode="markers", name="single problems",
+                x=[value for value, _ in single], y=[name for _, name in single], mode="markers",
+                name="single problems",
                 marker={"size": 6, "symbol": "line-ns-open", "color": PALETTE[5]},
             ),
             go.Scatter(

@@ -74,7 +74,8 @@ def judge(
     return BoardRow(
         task.name, entry.name, entry.digest, entry.words, datetime.now(UTC).isoformat(), __version__,
         commitment(secret), protection.in_words(), () if cause else tuple(score.value for score in scores),
-        None if mean is None else mean.value, None if mean is None else mean.error, round(cpu, 2), memory, _in_a_line(cause),
+        None if mean is None else mean.value, None if mean is None else mean.error,
+        round(cpu, 2), memory, _in_a_line(cause),
     )  # fmt: skip
 
 

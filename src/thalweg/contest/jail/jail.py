@@ -127,7 +127,7 @@ def confined(code: bytes, limits: EntryLimits, protection: Protection) -> Iterat
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=printed, cwd=folder, env=_environment(folder),
                 start_new_session=True,
             )  # fmt: skip
-        watch = _Watch(before, folder, log, limits, usage)
+        watch = _Watch(process, before, folder, log, limits, usage)
         watch.start()
         try:
             yield Confined(process, log, limits, usage)
@@ -160,9 +160,24 @@ def _end_all(but: set[int]) -> None:
 class _Watch(threading.Thread):
     """Looks at an entry's processes and files again and again, notes what they take and ends them beyond the limits."""
 
-    def __init__(self, before: set[int], folder: Path, log: Path, limits: EntryLimits, usage: Usage):
+    def __init__(
+        self,
+        process: subprocess.Popen,
+        before: set[int],
+        folder: Path,
+        log: Path,
+        limits: EntryLimits,
+        usage: Usage,
+    ):
         super().__init__(daemon=True)
-        self.before, self.folder, self.log, self.limits, self.usage = before, folder, log, limits, usage
+        self.process, self.before, self.folder, self.log, self.limits, self.usage = (
+            process,
+            before,
+            folder,
+            log,
+            limits,
+            usage,
+        )
         self.over, self.cpu_of = threading.Event(), {}
 
     def run(self) -> None:
@@ -176,6 +191,9 @@ class _Watch(threading.Thread):
                 _end_all(self.before)
                 return
             if over:
+                return
+            if self.process.poll() is not None:  # children that outlive it would hold its pipes open
+                _end_all(self.before)
                 return
             self.over.wait(LOOK)
 

@@ -69,7 +69,7 @@ class AffinitiesTask:
         )
         table = np.array([row[2:] for row in SUBSTITUENTS]) / (1.0, 1.0, 10.0)
         constants = np.concatenate([table[places[:, 1]], table[places[:, 2]]], axis=1)
-        smiles = np.array([_smiles(*each) for each in places])
+        smiles = np.array([_smiles(*each) for each in places.tolist()])
         best, narrow = random.uniform(-0.7, 0.7, 6), random.uniform(0.5, 1.5, 6)
         likes = -0.5 * ((constants - best) * narrow) ** 2
         meeting = np.tanh(constants[:, :3] @ random.normal(size=3)) * np.tanh(

@@ -127,7 +127,7 @@ def _drawn_energy(random: np.random.Generator) -> Energy:
         + InternalEnergy(
             distance,
             ExceptionPotential(
-                charges[apart[:, 0]] * charges[apart[:, 1]], uniform(0.28, 0.34, len(apart)), uniform(0.2, 0.6, len(apart))
+                charges[apart].prod(axis=1), uniform(0.28, 0.34, len(apart)), uniform(0.2, 0.6, len(apart))
             ),
             apart.T,
         )

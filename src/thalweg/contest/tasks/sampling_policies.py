@@ -3,7 +3,7 @@
 Sixteen wells of drawn depths and places on a plane; walkers begin in one of them, move by overdamped dynamics, and
 after each round the entry names the frames from which they go on. The judge moves them. Twenty campaigns run side by
 side, all from the same well with noise of their own, so that the score has an error bar. Found is a well within whose
-half width a frame lay; the score is the part of the wells found, averaged over the rounds, so that finding early counts.
+half width a frame lay; the score is the part of the wells found, averaged over the rounds, which rewards finding early.
 """
 
 from __future__ import annotations
