@@ -36,7 +36,8 @@ HOSTILE = {
     "hostile_forever": "def fit(given):\n    while True: pass",
     "hostile_writer": "import os\ndef fit(given):\n    open('/tmp/written_elsewhere', 'w').write('here')",
     "hostile_printer": "def fit(given):\n    while True: print('x' * 10**6)",
-    "hostile_children": "import os\ndef fit(given):\n    while True:\n        try: os.fork()\n        except OSError: pass",
+    "hostile_children": "import os\ndef fit(given):\n    while True:\n"
+    "        try: os.fork()\n        except OSError: pass",
 }
 
 

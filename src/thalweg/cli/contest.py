@@ -18,7 +18,7 @@ commands = typer.Typer(
 )
 
 TaskName = Annotated[
-    str, typer.Argument(help="A task, as `thalweg contest tasks` names it.", show_default=False)
+    str, typer.Argument(help="A task, as ``thalweg contest tasks`` names it.", show_default=False)
 ]
 EntryFile = Annotated[
     Path,

@@ -16,7 +16,7 @@ import numpy as np
 
 HEAD = struct.Struct(">Q")
 READY = {"ready": np.ones(1)}
-"""What an entry's process says when it has loaded the file, and when `fit` is done."""
+"""What an entry's process says when it has loaded the file, and when ``fit`` is done."""
 
 
 class Refused(Exception):

@@ -80,7 +80,7 @@ class Problem(Protocol):
 
     @property
     def given(self) -> Arrays:
-        """What `fit` of the entry gets."""
+        """What ``fit`` of the entry gets."""
         ...
 
     def play(self, ask: Ask) -> Score:
@@ -96,8 +96,8 @@ class ContestTask(Protocol):
     ----------
     name : as it is called on the command line
     title : what is to be done, in one sentence
-    gets : array name -> what `fit` and `answer` of an entry get, in words
-    gives : array name -> what `answer` has to return, in words
+    gets : array name -> what ``fit`` and ``answer`` of an entry get, in words
+    gives : array name -> what ``answer`` has to return, in words
     scored : what the score is, in words
     unit : of the score
     larger_is_better : whether a larger score is the better one
