@@ -130,7 +130,7 @@ def test_a_network_is_zero_on_a_and_one_on_b_and_has_gradients_everywhere():
 @pytest.mark.long
 def test_weighted_frames_alone_give_the_committor_of_overdamped_dynamics_in_a_double_well_beside_an_idle_column():
     random = np.random.default_rng(0)
-    x = random.uniform(-1.3, 1.3, (6000, 2))
+    x = random.uniform(-1.3, 1.3, (3000, 2))
     energy = 4 * (x[:, 0] ** 2 - 1) ** 2
     data = Trajectories([x], weights=[np.exp(-energy)])
     a, b = Intervals((-np.inf,), (-0.9,), columns=(0,)), Intervals((0.9,), (np.inf,), columns=(0,))
