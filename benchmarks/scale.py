@@ -32,7 +32,7 @@ from thalweg.kinetics.states.cluster_passes import CoresetPass, LloydPass
 from thalweg.kinetics.states.clustering import Clustering
 from thalweg.report.benchmark import Row
 from thalweg.studies.forecasting import BEADS, TILE, SyntheticFrames, forecast, synthetic_beads
-from thalweg.time_series.one_pass import OnePass, gathered, shares
+from thalweg.time_series.one_pass import DataPass, gathered, shares
 from thalweg.time_series.trajectories import Trajectories
 
 LAG, COLUMNS = 10, 100
@@ -63,7 +63,7 @@ def _clustering() -> Clustering:
     return Clustering(SyntheticFrames(TILE, COLUMNS)[:100].astype(float), None, 1.0)
 
 
-def _passes() -> dict[str, tuple[OnePass, int]]:
+def _passes() -> dict[str, tuple[DataPass, int]]:
     """Passes over frames by name, and the lag time of their shares."""
     points = SyntheticFrames(TILE, COLUMNS)[:200].astype(float)
     return {
@@ -110,7 +110,7 @@ def measured(tiles: dict[str, int]) -> None:
     print(json.dumps({"taken": taken, "peak": peak}))
 
 
-def _forces(tiles: int) -> tuple[OnePass, list[FrameShare], int]:
+def _forces(tiles: int) -> tuple[DataPass, list[FrameShare], int]:
     """Matched forces of a chain, the same share so often."""
     bonds = np.array([[k, k + 1] for k in range(BEADS - 1)])
     coordinate = InternalCoordinate("distance", bonds, BSplines(0.1, 0.6, 30))

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from thalweg.cli.main import app
-from thalweg.contest import Board, BoardRow, Entry, board_page, commitment, judge, ranked, task_named
+from thalweg.contest import Board, BoardRow, Entry, board_page, commitment, judge, standings, task_named
 from thalweg.contest.jail.protection import LIMITS_ONLY
 from thalweg.machine.reading import UnreadableFile
 
@@ -93,8 +93,8 @@ def test_the_best_is_first_in_the_direction_of_the_task():
     refused = BoardRow(
         "affinities", "none", "ef" * 32, "", "2026-01-02T00:00:00", "0", "c", "walls", cause="no"
     )
-    assert [row.entry for row in ranked([ROW, other, refused], larger_is_better=False)] == ["other", "mine"]
-    assert [row.entry for row in ranked([ROW, other, refused], larger_is_better=True)] == ["mine", "other"]
+    assert [row.entry for row in standings([ROW, other, refused], larger_is_better=False)] == ["other", "mine"]
+    assert [row.entry for row in standings([ROW, other, refused], larger_is_better=True)] == ["mine", "other"]
 
 
 def test_weak_walls_and_public_problems_are_told_on_the_page():

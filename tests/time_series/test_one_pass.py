@@ -14,7 +14,7 @@ from thalweg.collective_variables.covariances.covariance import covariances
 from thalweg.collective_variables.covariances.covariance_pass import CovariancePass
 from thalweg.collective_variables.linear.tica import TICA
 from thalweg.time_series.histogram_pass import HistogramPass
-from thalweg.time_series.one_pass import OnePass, gathered, shares
+from thalweg.time_series.one_pass import DataPass, gathered, shares
 from thalweg.time_series.trajectories import Trajectories
 
 LAG = 10
@@ -80,7 +80,7 @@ class Dying(Backwards):
 class Counted:
     """A pass that counts how often it is asked, and fails after some shares."""
 
-    one_pass: OnePass
+    one_pass: DataPass
     asked: list
     fails_after: int = 10**9
 

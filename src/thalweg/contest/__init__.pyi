@@ -1,6 +1,6 @@
 from .board import Board as Board
 from .board import BoardRow as BoardRow
-from .board import ranked as ranked
+from .board import standings as standings
 from .board_page import board_page as board_page
 from .entry import Entry as Entry
 from .entry import own_entries as own_entries

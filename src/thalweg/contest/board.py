@@ -97,7 +97,7 @@ class Board:
         return tuple(sorted(map(_row, sorted(self.folder.glob("*.json"))), key=lambda row: row.when))
 
 
-def ranked(rows: Sequence[BoardRow], larger_is_better: bool) -> list[BoardRow]:
+def standings(rows: Sequence[BoardRow], larger_is_better: bool) -> list[BoardRow]:
     """Scored rows, best first; of one file judged several times with one seed, the last row."""
     latest = {(row.digest, row.commitment): row for row in sorted(rows, key=lambda row: row.when)}
     scored = [(row.value, row) for row in latest.values() if row.value is not None]

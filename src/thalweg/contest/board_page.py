@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import plotly.graph_objects as go
 
 from thalweg import __version__
-from thalweg.contest.board import BoardRow, ranked
+from thalweg.contest.board import BoardRow, standings
 from thalweg.contest.listing import TASKS
 from thalweg.contest.rules.task import ContestTask
 from thalweg.report.page_parts import Figures, document, in_order, summary, table
@@ -48,7 +48,7 @@ def _head(rows: Sequence[BoardRow]) -> str:
     asked = [f"{task.name}: {task.title}." for task in TASKS]
     found = [f"{len(scored)} judgments were scored, {len(rows) - len(scored)} refused."]
     best = [
-        (task, ranked([row for row in rows if row.task == task.name], task.larger_is_better))
+        (task, standings([row for row in rows if row.task == task.name], task.larger_is_better))
         for task in TASKS
     ]
     found += [
@@ -94,7 +94,7 @@ def _section(task: ContestTask, rows: Sequence[BoardRow]):
     """The part of the page about one task."""
 
     def section(_, numbered: Figures) -> str:
-        first = ranked(rows, task.larger_is_better)
+        first = standings(rows, task.larger_is_better)
         refused = [row for row in rows if row.value is None]
         rules = table(
             ("", ""),

@@ -5,6 +5,7 @@ from .forecasting import Forecast as Forecast
 from .forecasting import PassCost as PassCost
 from .forecasting import SyntheticFrames as SyntheticFrames
 from .forecasting import forecast as forecast
+from .forecasting import synthetic_beads as synthetic_beads
 from .frames import FitFrames as FitFrames
 from .frames import frames_of as frames_of
 from .model_dynamics import Course as Course

@@ -31,7 +31,7 @@ from thalweg.kinetics.states.cluster_passes import CoresetPass, LloydPass, Strea
 from thalweg.learning.models import Model
 from thalweg.machine.threads import on_one_thread
 from thalweg.report.rounding import significant
-from thalweg.time_series.one_pass import FRAMES, IN_WORK, OnePass, gathered, shares
+from thalweg.time_series.one_pass import FRAMES, IN_WORK, DataPass, gathered, shares
 from thalweg.time_series.trajectories import CHUNK, Trajectories
 from thalweg.units import Count
 
@@ -203,11 +203,11 @@ class Forecast(Model):
 
     def in_words(self) -> list[str]:
         """Sentences."""
-        amount = in_bytes(self.frames * self.frame_bytes)
+        amount = _in_bytes(self.frames * self.frame_bytes)
         error = f" ± {significant(self.error / 3600, 2)}" if math.isfinite(self.error) else ", error unknown"
         lines = [
             f"{one.name}: {significant(1 / one.per_frame)} frames/s a core, "
-            f"{in_bytes(self.frame_bytes / one.wall)}/s read, from {one.frames} frames in {one.batches} batches"
+            f"{_in_bytes(self.frame_bytes / one.wall)}/s read, from {one.frames} frames in {one.batches} batches"
             for one in self.passes
         ]
         short = max(one.frames // one.batches for one in self.passes) < FRAMES // 2
@@ -217,10 +217,10 @@ class Forecast(Model):
             )
         return [
             *lines,
-            f"{amount} ({significant(self.frames)} frames of {in_bytes(self.frame_bytes)}) need "
+            f"{amount} ({significant(self.frames)} frames of {_in_bytes(self.frame_bytes)}) need "
             f"{significant(self.core_hours)}{error} core-hours for {self.task}: {self.cores} cores, "
-            f"{significant(self.days)} days where the files deliver {in_bytes(1e9 * self.delivery)}/s",
-            f"memory {self.memory:.2g} GB a worker, disk {in_bytes(1e9 * self.disk)} for finished sums",
+            f"{significant(self.days)} days where the files deliver {_in_bytes(1e9 * self.delivery)}/s",
+            f"memory {self.memory:.2g} GB a worker, disk {_in_bytes(1e9 * self.disk)} for finished sums",
         ]
 
 
@@ -305,7 +305,7 @@ def _costs(
             yield from [step] * exact
 
 
-def _measured(name: str, one_pass: OnePass, parts: Sequence[Any], seconds: float) -> tuple[PassCost, Any]:
+def _measured(name: str, one_pass: DataPass, parts: Sequence[Any], seconds: float) -> tuple[PassCost, Any]:
     """What a pass takes, and what it gives, over as many of the parts as there is time for, spread over all of them."""
     count = min(len(parts), max(BATCHES, len(parts) // 4))
     order = np.random.default_rng(0).permutation(len(parts))
@@ -334,7 +334,7 @@ def _measured(name: str, one_pass: OnePass, parts: Sequence[Any], seconds: float
 class _Kept:
     """A pass that remembers how large its last sum was."""
 
-    one_pass: OnePass
+    one_pass: DataPass
     bytes: int = 0
 
     def of(self, share: Any) -> Any:
@@ -348,7 +348,7 @@ class _Kept:
         return self.one_pass.result(total)
 
 
-def _once(one_pass: OnePass, batch: Sequence[Any]) -> None:
+def _once(one_pass: DataPass, batch: Sequence[Any]) -> None:
     """Parts read, summed and merged, without the model that comes of it."""
     sums = [one_pass.of(part) for part in batch]
     total = sums[0]
@@ -401,12 +401,12 @@ def _peak_memory() -> float:
     return most * (1e-9 if sys.platform == "darwin" else 1.024e-6)
 
 
-def in_bytes(size: float) -> str:
+def _in_bytes(size: float) -> str:
     """A number of bytes in words.
 
     Examples
     --------
-    >>> in_bytes(7.2e15), in_bytes(720e3)
+    >>> _in_bytes(7.2e15), _in_bytes(720e3)
     ('7.2 PB', '720 kB')
     """
     for unit, one in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

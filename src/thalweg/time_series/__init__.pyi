@@ -15,7 +15,7 @@ from .crossings import observed_process as observed_process
 from .histogram_pass import HistogramPass as HistogramPass
 from .one_pass import Adding as Adding
 from .one_pass import AddingByBlock as AddingByBlock
-from .one_pass import OnePass as OnePass
+from .one_pass import DataPass as DataPass
 from .one_pass import Share as Share
 from .one_pass import Stretch as Stretch
 from .one_pass import gathered as gathered

@@ -2,7 +2,7 @@ r"""Sums over data of any size: each share of the frames is summed where it lies
 
 What an estimator needs of the data is often a sum, :math:`S(A \cup B) = S(A) \oplus S(B)` with an associative merge
 (a monoid): covariances, counts, the step of k-means, weights of landmarks, normal equations, histograms. Such an
-estimator is a `OnePass`; `gathered` sums one over shares of the data, here or on the workers of any executor.
+estimator is a `DataPass`; `gathered` sums one over shares of the data, here or on the workers of any executor.
 
 Sums are merged as a binary tree over the numbers of the shares, never in the order in which they come: the result is
 the same to the last bit on any number of workers. Of the tree only complete branches are held, about as many as shares
@@ -52,7 +52,7 @@ Sums = Mapping[str, np.ndarray]
 
 
 @runtime_checkable
-class OnePass(Protocol):
+class DataPass(Protocol):
     """What is summed over the data: a frozen dataclass that can be sent to workers."""
 
     def of(self, share: Any) -> Sums:
@@ -69,7 +69,7 @@ class OnePass(Protocol):
 
 
 class Adding:
-    """A `OnePass` whose sums are added, array by array."""
+    """A `DataPass` whose sums are added, array by array."""
 
     def merged(self, first: Sums, second: Sums) -> Sums:
         """Both added."""
@@ -77,8 +77,10 @@ class Adding:
 
 
 class AddingByBlock:
-    """A `OnePass` whose sums are kept apart by stretches of the data: ``block`` has the numbers of those that the first
-    axis of every other array runs over."""
+    """A `DataPass` whose sums are kept apart by stretches of the data.
+
+    ``block`` has the numbers of those that the first axis of every other array runs over.
+    """
 
     def merged(self, first: Sums, second: Sums) -> Sums:
         """Both, those of the same stretch added."""
@@ -192,7 +194,7 @@ def _cut(data: Trajectories, k: int, start: int, stop: int) -> Trajectories:
 
 
 def gathered(
-    one_pass: OnePass,
+    one_pass: DataPass,
     parts: Sequence[Any],
     executor: Callable[[], Executor] | None = None,
     folder: str | Path | None = None,
@@ -235,7 +237,7 @@ def gathered(
 
 
 @on_one_thread
-def _summed(one_pass: OnePass, part: Any) -> Sums:
+def _summed(one_pass: DataPass, part: Any) -> Sums:
     """The sum over one part, which an error names."""
     try:
         return {name: np.asarray(array) for name, array in one_pass.of(part).items()}
@@ -295,7 +297,7 @@ def _fed(
 class _Tree:
     """Sums of complete branches: ``(level, index)`` is of parts ``index 2^level`` to ``(index + 1) 2^level``."""
 
-    def __init__(self, one_pass: OnePass, parts: Sequence[Any], folder: Path | None):
+    def __init__(self, one_pass: DataPass, parts: Sequence[Any], folder: Path | None):
         self.one_pass, self.parts, self.folder = one_pass, parts, folder
         self.branches: dict[tuple[int, int], Sums] = {}
         if folder is not None:
@@ -352,7 +354,7 @@ def _file(folder: Path, level: int, index: int) -> Path:
     return folder / f"{level}-{index}.npz"
 
 
-def _told(one_pass: OnePass, parts: Sequence[Any]) -> str:
+def _told(one_pass: DataPass, parts: Sequence[Any]) -> str:
     """What tells a pass over these data from others: arrays by their numbers, files by what says where they are."""
     digest = hashlib.sha256(pickle.dumps(one_pass))
     for part in parts:

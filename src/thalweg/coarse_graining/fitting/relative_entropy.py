@@ -67,8 +67,8 @@ class RelativeEntropy(Method):
     dynamics : how the model is simulated
     rounds : simulations at most
     least_effective : share of frames that must count after reweighting, else the model is simulated again; with 0
-        each simulation makes one Newton step, as long as ``longest_step``, and coefficients of the last half of them are
-        averaged: frames of a liquid hardly ever reweight
+        each simulation makes one Newton step, as long as ``longest_step``, and coefficients of the last half of the
+        rounds are averaged: frames of a liquid hardly ever reweight
     longest_step : largest change of ``U / kT`` that one Newton step may make between frames, as a standard deviation
     settled : done when no mean of ``Phi`` differs from the reference by more than so many standard errors
     prior_width : ``w``, how far an interaction may move energies of a molecule from those to begin with [kT]; infinite

@@ -24,7 +24,7 @@ from scipy.optimize import brentq
 
 from thalweg.collective_variables.bases.basis import Functions, along
 from thalweg.shapes import Shaped
-from thalweg.time_series.one_pass import OnePass, Share, Sums
+from thalweg.time_series.one_pass import DataPass, Share, Sums
 from thalweg.time_series.trajectories import CHUNK
 
 
@@ -47,7 +47,7 @@ class AlongPass:
     """
 
     functions: Functions
-    one_pass: OnePass
+    one_pass: DataPass
 
     def of(self, share: Share) -> Sums:
         """The sum over a share of function values."""

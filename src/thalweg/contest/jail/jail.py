@@ -97,8 +97,10 @@ class Confined:
             self._process.wait(2.0)
         if self.usage.cause:
             return self.usage.cause
+        if _printed(self._log) > self._limits.printed:  # the system was faster than the watch
+            return _printed_too_much(self._limits)
         with self._log.open("rb") as file:
-            file.seek(max(0, self._log.stat().st_size - 4000))
+            file.seek(max(0, _printed(self._log) - 4000))
             lines = file.read().decode("utf-8", "replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return "ended without an answer" + (f": {last[:200]}" if last else "")
@@ -212,7 +214,6 @@ class _Watch(threading.Thread):
 
     def _beyond(self, processes: int) -> str:
         limits, usage = self.limits, self.usage
-        printed = self.log.stat().st_size
         files, size = _taken(self.folder)
         if usage.cpu > limits.cpu:
             return f"took more than {limits.cpu:g} s of processor time"
@@ -222,8 +223,8 @@ class _Watch(threading.Thread):
             return f"took more than {limits.memory / 1e9:g} GB of memory"
         if processes > limits.processes + 2:  # the wall's own
             return f"had more than {limits.processes} processes at once"
-        if printed > limits.printed:
-            return f"printed more than {limits.printed / 1e6:g} MB"
+        if _printed(self.log) > limits.printed:
+            return _printed_too_much(limits)
         if size > limits.files or files > MANY_FILES:
             return f"wrote more than {limits.files / 1e6:g} MB or {MANY_FILES} files"
         return ""
@@ -263,6 +264,14 @@ def _adopting(protection: Protection) -> Iterator[None]:
     finally:
         libc.prctl(SUBREAPER, 0, 0, 0, 0)
         libc.prctl(DUMPABLE, 1, 0, 0, 0)
+
+
+def _printed(log: Path) -> int:
+    return log.stat().st_size
+
+
+def _printed_too_much(limits: EntryLimits) -> str:
+    return f"printed more than {limits.printed / 1e6:g} MB"
 
 
 def _below(but: set[int]) -> list[psutil.Process]:

@@ -37,12 +37,12 @@ HEADER = 1 << 12
 """Bytes in which the header of an array ends."""
 
 
-def is_elsewhere(address: str) -> bool:
+def _is_elsewhere(address: str) -> bool:
     """Whether an address is one of fsspec rather than a path.
 
     Examples
     --------
-    >>> is_elsewhere("s3://bucket/run.npy"), is_elsewhere("/data/run.npy")
+    >>> _is_elsewhere("s3://bucket/run.npy"), _is_elsewhere("/data/run.npy")
     (True, False)
     """
     return "://" in address or "::" in address
@@ -58,7 +58,7 @@ def stored_size(address: str) -> int:
     ImportError
         If fsspec, or what it needs for such addresses, is not installed.
     """
-    if not is_elsewhere(address):
+    if not _is_elsewhere(address):
         return Path(address).stat().st_size
     files, path = _files(address)
     return int(files.size(path))
@@ -153,14 +153,14 @@ class StoredFeatures:
         return None if self.frames is None else (self.frames, len(self.features.names))
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        with fetched(self.address) as path:
+        with _fetched(self.address) as path:
             yield from FeaturesAlongFile(TrajectoryFile(path, self.topology), self.features)
 
 
 @contextmanager
-def fetched(address: str) -> Iterator[Path]:
+def _fetched(address: str) -> Iterator[Path]:
     """A path at which the file can be read: its own, or that of a copy that goes when this ends."""
-    if not is_elsewhere(address):
+    if not _is_elsewhere(address):
         yield Path(address)
         return
     files, path = _files(address)
@@ -181,7 +181,7 @@ def _files(address: str) -> tuple[Any, str]:
 
 def _bytes(address: str, start: int, stop: int) -> bytes:
     """Bytes ``[start, stop)`` of a file or object."""
-    if not is_elsewhere(address):
+    if not _is_elsewhere(address):
         with open(address, "rb") as file:
             file.seek(start)
             return file.read(stop - start)
