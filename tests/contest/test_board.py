@@ -93,7 +93,10 @@ def test_the_best_is_first_in_the_direction_of_the_task():
     refused = BoardRow(
         "affinities", "none", "ef" * 32, "", "2026-01-02T00:00:00", "0", "c", "walls", cause="no"
     )
-    assert [row.entry for row in standings([ROW, other, refused], larger_is_better=False)] == ["other", "mine"]
+    assert [row.entry for row in standings([ROW, other, refused], larger_is_better=False)] == [
+        "other",
+        "mine",
+    ]
     assert [row.entry for row in standings([ROW, other, refused], larger_is_better=True)] == ["mine", "other"]
 
 

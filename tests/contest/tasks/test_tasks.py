@@ -92,7 +92,7 @@ def test_walkers_sent_back_to_the_start_find_less_than_those_that_go_on():
 @pytest.mark.long
 def test_exact_forces_have_no_error():
     drawn = problem("potentials")
-    score = drawn.play(lambda asked, shapes: {"forces": drawn.labels(asked["positions"])[1]})
+    score = drawn.play(lambda asked, shapes: {"forces": drawn.labels(asked["positions"])[1].astype(float)})
     assert score.value == 0.0
     hot, warm = drawn.withheld[10:], drawn.withheld[:10]
     assert (

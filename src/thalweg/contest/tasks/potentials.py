@@ -96,7 +96,7 @@ class DrawnChain:
         """Ask for forces and compare them with the exact ones; blocks are runs, drawn within each temperature."""
         positions = self.withheld.reshape(-1, len(CHAIN), 3)
         answered = ask({"positions": positions}, {"forces": positions.shape})["forces"]
-        errors = np.abs(np.minimum(np.abs(answered), 1e100) * np.sign(answered) - self.labels(positions)[1])
+        errors = np.abs(np.clip(answered, -1e100, 1e100) - self.labels(positions)[1])
         of_runs = errors.reshape(2, RUNS, -1).mean(axis=2)
         return bootstrapped(lambda runs: float(of_runs[:, runs].mean()), RUNS)
 
