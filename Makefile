@@ -40,7 +40,7 @@ coverage: .venv/ready
 
 # Warnings are errors: a dead link, a name or a work that is nowhere. All pages are read anew: one that was kept warns no more.
 docs: .venv/ready-docs
-	$(BIN)/sphinx-build -q -E -W --keep-going -b html docs docs/_build
+	$(BIN)/sphinx-build -q -E -W --keep-going -j 2 -b html docs docs/_build
 	@echo "open docs/_build/index.html"
 
 # A wheel, installed in a clean environment and used from another folder.

@@ -80,8 +80,9 @@ def links() -> dict[str, str]:
     return {name: f":py:obj:`{name} <thalweg.{room}.{name}>`" for name, room in on_faces if count[name] == 1}
 
 
-def setup(app) -> None:
+def setup(app) -> dict[str, bool]:
     app.links = links()
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-skip-member", skip_member)
     app.connect("autodoc-process-docstring", link_docstrings)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
