@@ -44,7 +44,7 @@ swarms = Trajectories(
 )
 
 # %% The committor is a martingale along them, stopped where a set is entered: that is all the network is told.
-training = Training(steps=1000, restarts=3)
+training = Training(steps=600, restarts=2)
 committor = NetworkCommittor(a, b, SemigroupLoss(lagtime=25), training).fit(swarms)
 print(committor)
 

@@ -58,7 +58,7 @@ def test_atoms_of_the_ligand_are_what_it_goes_by_and_atoms_out_of_reach_add_noth
 
 def test_probabilities_are_between_zero_and_one_and_depend_on_no_atom_out_of_reach():
     complexes, counts = zip(*(made(seed) for seed in range(8)))
-    settings = GridNetwork("class", GRID, widths=(4, 4, 4), epochs=2, batch=8, members=2, orientations=2)
+    settings = GridNetwork("class", GRID, widths=(4, 4), epochs=2, batch=8, members=2, orientations=2)
     model = settings.fit(complexes, (np.array(counts) > np.median(counts)).astype(float))
     found, scatter = model.predict(complexes)
     assert ((found > 0) & (found < 1)).all()

@@ -136,7 +136,7 @@ def test_a_box_is_refused(chain):
 
 
 def test_forces_on_atoms_with_held_bonds_are_mapped_without_bias():
-    system = alanine_dipeptide("obc2")
+    system = alanine_dipeptide("vacuum")
     mapping = BeadMapping.per_residue(system.topology, system.masses, atom=None)
     dynamics = AtomicDynamics(length=0.4, save_every=0.1, replicas=4)
     frames = dynamics.run(system, BOLTZMANN * 300).on_beads(mapping, force_map="basic")

@@ -79,7 +79,7 @@ def test_a_learner_of_surroundings_explains_what_pairs_cannot(way, tmp_path):
         CUTOFF, radial_grid(CUTOFF, 3, 0.2), (), angular_grid(CUTOFF, 2, (1, 2), 0.15)
     )
     if way == "kernel":
-        learner = SparseKernel(functions, 60, GaussianKernel(), folds=2)
+        learner = SparseKernel(functions, 40, GaussianKernel(), folds=2)
     else:
         learner = Network(
             functions, (8,), training=GradientTraining(Trainer(200, Adam(1e-2), average=0.98), frames=2)
@@ -92,7 +92,7 @@ def test_a_learner_of_surroundings_explains_what_pairs_cannot(way, tmp_path):
         rows = np.concatenate([one.rows(x, boxes)[1] for one in known], -1)
         return BeadFrames(x, 2.5, rows @ c, boxes, kinds=np.ones(BEADS, int))
 
-    taught, others = frames(20, 1), frames(4, 2)
+    taught, others = frames(14, 1), frames(3, 2)
     pairs = ForceMatching((LENNARD_JONES,)).fit(taught)
     model = EnvironmentForceMatching(learner, pairs.energy()).fit(taught)
     left, before = (((others.forces - forces_of(one.energy(), others)) ** 2).mean() for one in (model, pairs))

@@ -88,7 +88,7 @@ OTHER_TERMS = {"SiteTerm"}
 """The base of terms that are sums over sites."""
 
 
-def rattled(seed=0, count=8):
+def rattled(seed=0, count=6):
     random = np.random.default_rng(seed)
     bare = [Configuration(NUMBERS, WATER + 0.004 * random.normal(size=(3, 3))) for _ in range(count)]
     labels = BONDS.evaluate(bare)

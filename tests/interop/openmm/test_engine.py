@@ -56,10 +56,10 @@ def test_both_engines_sample_the_same_energies_and_temperatures(alanine, native)
 
 
 def test_the_kinetic_temperature_counts_constraints(alanine, native):
-    state = native.run(thermal_start(alanine, KT, jax.random.key(3), 16), 2000, save_every=2000).state
+    state = native.run(thermal_start(alanine, KT, jax.random.key(3), 16), 1500, save_every=1500).state
     temperatures = []
-    for _ in range(6):
-        state = native.run(state, 500, save_every=500).state
+    for _ in range(5):
+        state = native.run(state, 300, save_every=300).state
         temperatures.append(kinetic_temperature(state.momenta, alanine.masses, alanine.degrees_of_freedom))
     temperatures = np.array(temperatures).mean(0)
     # twelve constraints left out of 54 degrees of freedom would be 18 per cent
@@ -71,7 +71,7 @@ def test_the_kinetic_temperature_counts_constraints(alanine, native):
 @pytest.mark.long
 def test_alanine_dipeptide_conserves_energy_without_a_bath(alanine, native):
     """Drift below 0.1 kT per degree of freedom and nanosecond at 1 fs, hydrogens constrained."""
-    warm = native.run(thermal_start(alanine, KT, jax.random.key(4), 32), 1000, save_every=1000).state
+    warm = native.run(thermal_start(alanine, KT, jax.random.key(4), 16), 1000, save_every=1000).state
     engine = NativeEngine(alanine, VelocityVerlet(0.001))
     state = engine.run(warm, 10, save_every=10).state
     totals = []

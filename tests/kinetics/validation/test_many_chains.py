@@ -32,8 +32,8 @@ def walk(matrix, frames, random):
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(4))
 def test_no_random_chain_is_without_error_bars(part):
-    """Two hundred chains of 20 to 600 states, 1e4 to 1e6 frames, roughness of 0.5 to 3 kT, lags of 1 to 50 frames."""
-    for number in range(50 * part, 50 * part + 50):
+    """A hundred chains of 20 to 600 states, 1e4 to 1e6 frames, roughness of 0.5 to 3 kT, lags of 1 to 50 frames."""
+    for number in range(25 * part, 25 * part + 25):
         random = np.random.default_rng(number)
         size, frames = int(random.integers(20, 601)), int(10 ** random.uniform(4, 6))
         path = walk(rough_chain(random, size, random.uniform(0.5, 3)), frames, random)
@@ -51,8 +51,8 @@ def test_no_random_chain_is_without_error_bars(part):
 
 @pytest.mark.long
 def test_intervals_of_the_slowest_time_hold_it_in_95_of_100(prinz, chain):
-    """Runs of about 120 relaxation times; three standard errors of the share of 600 are 2.7 %."""
-    exact, replicas = prinz.timescales(1)[0], 600
+    """Runs of about 120 relaxation times; three standard errors of the share of 300 are 3.8 %."""
+    exact, replicas = prinz.timescales(1)[0], 300
     runs = sampled_states(chain, replicas, 10000, prinz.stationary_distribution, np.random.default_rng(5))
     covered = []
     for number, path in enumerate(runs):
@@ -61,4 +61,4 @@ def test_intervals_of_the_slowest_time_hold_it_in_95_of_100(prinz, chain):
             low, high = timescale_errors(model, 60, seed=number).interval()[:, 0]
             covered.append(low < exact < high)
     assert len(covered) > 0.9 * replicas
-    assert np.mean(covered) == pytest.approx(0.95, abs=0.027)
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.038)
