@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -51,19 +50,6 @@ def test_every_task_is_foretold_in_proportion_to_the_frames(task):
     assert found.days == pytest.approx(found.core_hours / 240)
     assert len(found.passes) == {"tica": 1, "counts": 2, "kmeans": 4, "map": 2}[task]
     assert any("1e+09 frames" in line and "core-hours" in line for line in found.in_words())
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("task", ["tica"])
-def test_ten_times_as_many_frames_take_what_was_foretold(task):
-    """Processor time, of a machine that others use too: three tries, the median within 20 %."""
-    ratios = []
-    for _ in range(3):
-        found = forecast(task, synthetic(12 * TILE, 100), 400e-9 * 120 * TILE, seconds=30)
-        started = time.process_time()
-        gathered(CovariancePass(10), shares(synthetic(120 * TILE, 100), 10))
-        ratios.append((time.process_time() - started) / found.seconds)
-    assert 0.8 < np.median(ratios) < 1.2
 
 
 def test_the_command_reads_arrays_where_they_lie(tmp_path):

@@ -62,15 +62,17 @@ class Backwards(Executor):
 
 
 class Dying(Backwards):
-    """Loses all its workers after some tasks."""
+    """Loses all its workers for good after three tasks."""
 
-    left = 3
+    def __init__(self):
+        super().__init__()
+        self.left = 3
 
     def work(self):
         while self.waiting:
             promised, task = self.waiting.pop()
-            Dying.left -= 1
-            if Dying.left % 4 == 0:
+            self.left -= 1
+            if self.left < 0:
                 promised.set_exception(BrokenExecutor("killed"))
             else:
                 promised.set_result(task())
@@ -151,7 +153,6 @@ def test_the_order_in_which_shares_come_changes_no_bit(data, frames):
 def test_lost_workers_are_replaced_and_no_bit_changes(data):
     cut = shares(data, frames=300)
     grid = HistogramPass((np.linspace(0, 40, 9), np.linspace(0, 40, 5)))
-    Dying.left = 3
     np.testing.assert_array_equal(gathered(grid, cut, Dying), gathered(grid, cut))
 
 

@@ -28,7 +28,7 @@ def test_three_coupled_angles_have_their_exact_density(method, short):
 
     A flow has to build differences of angles from couplings of half of them, and stays a twentieth of a nat short.
     """
-    surface = method(kT=2.5, periods=(TURN,) * 3, members=1, block=1).fit([chain(20_000, 0)])
+    surface = method(kT=2.5, periods=(TURN,) * 3, members=2, block=1).fit([chain(20_000, 0)])
     exact = -3 * vonmises(2.0).entropy()
     gained = surface.log_density(chain(20_000, 1)).mean()
     assert exact - short < gained < exact + 0.03
